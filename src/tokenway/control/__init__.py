@@ -1,0 +1,1 @@
+"""The control plane: configuration, the store, the workers, the metrics."""

@@ -1,0 +1,1 @@
+"""Wire formats of the providers, and the table of providers; pure."""

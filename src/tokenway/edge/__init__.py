@@ -1,0 +1,1 @@
+"""The data plane: from a client socket to an exchange and back."""

@@ -1,0 +1,1 @@
+"""The embedded model: a supervised child process that speaks the OpenAI dialect."""

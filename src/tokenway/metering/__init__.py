@@ -1,0 +1,1 @@
+"""What an exchange took: tokens, time and money; pure."""

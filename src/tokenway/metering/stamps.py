@@ -1,0 +1,57 @@
+"""Velocity: raw monotonic stamps of one exchange, and the figures derived from them.
+
+Chunks are not tokens: a chunk bundles tokens, and speculative decoding bundles more. So the count N
+always comes from the provider's usage, and the stamps only say when text arrived.
+
+    TTFT              first non-empty delta − request received
+    output speed      (N − 1) / (last delta − first delta)     tokens/s while generating
+    delivered speed   N / (end − request received)             tokens/s as the caller lived it
+    TPOT              (end − received − TTFT) / (N − 1)        seconds per output token after the first
+
+The names agree with vLLM's benchmark (TTFT, TPOT) and Artificial Analysis (output speed); OpenRouter's
+"throughput" is the delivered speed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Stamps(msgspec.Struct, gc=False, array_like=True):
+    """Monotonic times in seconds; 0.0 means that it did not happen.
+
+    `first_answer` is the first delta that is not reasoning.
+    """
+
+    received: float = 0.0
+    sent: float = 0.0
+    head: float = 0.0
+    first_byte: float = 0.0
+    first_delta: float = 0.0
+    first_answer: float = 0.0
+    last_delta: float = 0.0
+    end: float = 0.0
+
+
+def ttft(stamps: Stamps) -> float | None:
+    """Seconds from the request to the first non-empty delta; None for an answer that did not stream."""
+    return stamps.first_delta - stamps.received if stamps.first_delta else None
+
+
+def output_speed(stamps: Stamps, tokens: int) -> float | None:
+    """Tokens per second between the first and the last delta; None when there is no such span."""
+    span = stamps.last_delta - stamps.first_delta
+    return (tokens - 1) / span if tokens > 1 and stamps.first_delta and span > 0 else None
+
+
+def delivered_speed(stamps: Stamps, tokens: int) -> float | None:
+    """Tokens per second over the whole exchange; None when nothing was counted."""
+    span = stamps.end - stamps.received
+    return tokens / span if tokens > 0 and stamps.end and span > 0 else None
+
+
+def time_per_output_token(stamps: Stamps, tokens: int) -> float | None:
+    """Mean seconds per output token after the first, as vLLM defines TPOT."""
+    if tokens <= 1 or not stamps.first_delta or not stamps.end:
+        return None
+    return (stamps.end - stamps.first_delta) / (tokens - 1)

@@ -1,0 +1,59 @@
+"""Money is an integer count of nano-dollars; this is the only module that rounds.
+
+A *rate* is nano-dollars per million units (tokens, mostly), so a list price such as 0.0375 USD per
+million tokens is the exact integer 37_500_000. A cost is the sum of `units * rate` over all buckets,
+divided once by a million and rounded half up: one rounding per entry, never one per bucket.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import NewType
+
+NanoUsd = NewType("NanoUsd", int)
+Rate = NewType("Rate", int)
+
+NANO_PER_USD = 1_000_000_000
+UNITS_PER_RATE = 1_000_000
+ZERO = NanoUsd(0)
+
+
+def parse_usd(text: str | int | float | Decimal) -> NanoUsd:
+    """Dollars as written by a person or a provider, to nano-dollars, rounded half up.
+
+    Raises ValueError when the text is not a finite decimal number.
+    """
+    try:
+        amount = Decimal(str(text))
+    except InvalidOperation:
+        raise ValueError(f"not an amount of dollars: {text!r}") from None
+    if not amount.is_finite():
+        raise ValueError(f"not an amount of dollars: {text!r}")
+    return NanoUsd(int((amount * NANO_PER_USD).to_integral_value(ROUND_HALF_UP)))
+
+
+def parse_rate(usd_per_million: str | int | float | Decimal) -> Rate:
+    """Dollars per million units to a rate; raises ValueError when negative or not a number."""
+    rate = parse_usd(usd_per_million)
+    if rate < 0:
+        raise ValueError(f"a price cannot be negative: {usd_per_million!r}")
+    return Rate(rate)
+
+
+def cost_of(weighted_units: int) -> NanoUsd:
+    """The sum of `units * rate` to nano-dollars, rounded half up."""
+    return NanoUsd((weighted_units + UNITS_PER_RATE // 2) // UNITS_PER_RATE)
+
+
+def cost_ceiling(weighted_units: int) -> NanoUsd:
+    """Like `cost_of`, rounded up: for reservations, which must never be too small."""
+    return NanoUsd(-(-weighted_units // UNITS_PER_RATE))
+
+
+def format_usd(amount: int) -> str:
+    """Nano-dollars as an exact decimal string without needless zeros: `12_500` gives `0.0000125`."""
+    sign = "-" if amount < 0 else ""
+    whole, nano = divmod(abs(amount), NANO_PER_USD)
+    if not nano:
+        return f"{sign}{whole}"
+    return f"{sign}{whole}.{nano:09d}".rstrip("0")

@@ -1,0 +1,56 @@
+"""One immutable, validated configuration: what a worker needs to serve, and nothing else.
+
+The control process builds a snapshot whole, validates it and sends it to every worker; a worker swaps
+one reference. Exchanges that are under way keep the snapshot they began with.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tokenway.model.catalog import Model, Provider, Timeouts
+from tokenway.model.money import NanoUsd
+
+DIGEST_BYTES = 32
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Whom a key stands for. `budget` is the worker's lease: what it may still spend for this key."""
+
+    key_id: str
+    name: str
+    project: str
+    budget: NanoUsd | None = None
+    expires_at: float | None = None
+    """Unix time in seconds."""
+
+
+class ProviderHint(msgspec.Struct, frozen=True):
+    """A known provider that has no credentials here: what its models' names begin with, and how to enable it."""
+
+    name: str
+    title: str
+    prefixes: tuple[str, ...]
+    variable: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What the control process publishes. `version` rises by one with each."""
+
+    version: int
+    providers: dict[str, Provider]
+    models: dict[str, Model]
+    aliases: dict[str, str]
+    keys: dict[str, Principal]
+    """By the SHA-256 of the key, in hexadecimal."""
+    families: tuple[tuple[str, str], ...] = ()
+    """(prefix of a model's name, enabled provider that serves it): how `gpt-4o` finds its provider."""
+    hints: tuple[ProviderHint, ...] = ()
+    """Known providers that are not enabled, for messages that say what to configure."""
+    auth_required: bool = True
+    timeouts: Timeouts = Timeouts()
+    max_retries: int = 2
+    max_body: int = 32 * 1024 * 1024
+    """Bytes of a request body after decompression."""
+    not_ready: str = ""
+    """Why `/health/ready` says no, e.g. that the local engine is still loading; empty when ready."""

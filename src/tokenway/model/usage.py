@@ -1,0 +1,48 @@
+"""What one attempt consumed, split into disjoint buckets.
+
+Providers count differently: OpenAI and Gemini include cached tokens in the input, Anthropic does not;
+OpenAI and Anthropic include reasoning in the output, Gemini does not. Here each token is in exactly
+one bucket, so buckets can be priced and added without counting anything twice.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_defaults=True):
+    """Counts by bucket; tokens unless the name says otherwise."""
+
+    input_uncached: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output_text: int = 0
+    reasoning: int = 0
+    audio_in: int = 0
+    audio_out: int = 0
+    image_in: int = 0
+    image_out: int = 0
+    requests: int = 0
+    searches: int = 0
+
+    @property
+    def input_tokens(self) -> int:
+        """All that went in, cached or not."""
+        return (
+            self.input_uncached
+            + self.cache_read
+            + self.cache_write_5m
+            + self.cache_write_1h
+            + self.audio_in
+            + self.image_in
+        )
+
+    @property
+    def output_tokens(self) -> int:
+        """All that came out, reasoning included."""
+        return self.output_text + self.reasoning + self.audio_out + self.image_out
+
+
+BUCKETS: tuple[str, ...] = Usage.__struct_fields__
+"""The names of the buckets, in the order in which they are stored."""

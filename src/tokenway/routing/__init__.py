@@ -1,0 +1,1 @@
+"""Decisions: which endpoint, in which order, and whether to try again; pure."""

@@ -1,0 +1,1 @@
+"""Remembering: keys and the ledger in SQL, the journal on disk."""

@@ -1,0 +1,1 @@
+"""Telling: metric and log names, lines and counters."""

@@ -1,0 +1,1 @@
+"""Talking to providers: connections, pools, HTTP/1.1."""

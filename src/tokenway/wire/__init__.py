@@ -1,0 +1,1 @@
+"""Bytes to frames and back; every parser is incremental, bounded and pure."""
