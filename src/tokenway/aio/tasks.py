@@ -21,7 +21,7 @@ class Tasks:
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Starts `work` in the running loop and keeps it until it is done."""
-        task = asyncio.get_running_loop().create_task(work, name=name)  # noqa: TID251 - the one place
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task

@@ -23,7 +23,25 @@ JOURNAL_BYTES: Final = "tokenway_journal_bytes"
 UNMETERED: Final = "tokenway_unmetered"
 LEASE_REMAINING: Final = "tokenway_lease_remaining"
 
-SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+SECONDS_BUCKETS: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    20.0,
+    40.0,
+    80.0,
+    160.0,
+)
 """From a local model's first token to a reasoning model's: OpenTelemetry's end at 10 s is too early."""
 
 OVERHEAD_BUCKETS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
