@@ -1,0 +1,169 @@
+"""The shapes of OpenAI's chat dialect: only the fields that the gateway reads; the rest stays bytes.
+
+Source: the types of openai-python 3 and the OpenAI API reference for chat completions, completions
+and embeddings. Unknown fields are ignored here and kept in the bytes that pass.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from tokenway.model.usage import Usage
+
+TOKENS_BELIEVABLE: Final = 16_000_000
+"""No model reads or writes more in one call; a larger count is a fault of the provider's meter."""
+
+
+class StreamOptions(msgspec.Struct):
+    """`stream_options` of a request."""
+
+    include_usage: bool | None = None
+
+
+class Preferences(msgspec.Struct):
+    """The parts of OpenRouter's `provider` object that this version acts on."""
+
+    order: list[str] | None = None
+    only: list[str] | None = None
+    ignore: list[str] | None = None
+    allow_fallbacks: bool | None = None
+    max_cost: float | str | None = None
+    min_tps: float | None = None
+
+
+class RequestFields(msgspec.Struct):
+    """What the gateway reads of a request for any of the three operations."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    best_of: int | None = None
+    messages: msgspec.Raw | None = None
+    prompt: msgspec.Raw | None = None
+    input: msgspec.Raw | None = None
+    models: list[str] | None = None
+    provider: Preferences | None = None
+    route: msgspec.Raw | None = None
+    session_id: str | None = None
+
+
+GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
+"""Members of a request that are meant for the gateway and never sent upstream."""
+
+
+class PromptDetails(msgspec.Struct):
+    """`prompt_tokens_details`: parts of the prompt tokens."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct):
+    """`completion_tokens_details`: parts of the completion tokens."""
+
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class UsageFields(msgspec.Struct):
+    """`usage`: totals that include their details."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    """DeepSeek's place for cached tokens."""
+
+
+class Delta(msgspec.Struct):
+    """What a chunk adds. Any non-empty part of it is a delta that a reader can see."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+    function_call: msgspec.Raw | None = None
+    audio: msgspec.Raw | None = None
+
+
+class ChunkChoice(msgspec.Struct):
+    """One choice of a chunk; `text` is the legacy completions' delta."""
+
+    delta: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """One event of a stream."""
+
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    choices: list[ChunkChoice] | None = None
+    usage: UsageFields | None = None
+    error: msgspec.Raw | None = None
+
+
+class AnswerChoice(msgspec.Struct):
+    """One choice of a whole answer."""
+
+    finish_reason: str | None = None
+
+
+class Answer(msgspec.Struct):
+    """A whole answer; which list it must have depends on the operation."""
+
+    choices: list[AnswerChoice] | None = None
+    data: list[msgspec.Raw] | None = None
+    usage: UsageFields | None = None
+    error: msgspec.Raw | None = None
+
+
+def buckets(fields: UsageFields) -> Usage | None:
+    """Totals with details to disjoint buckets; None when the counts contradict each other or reason.
+
+    OpenAI counts cached and audio tokens inside the prompt, reasoning and audio inside the completion.
+    """
+    prompt = fields.prompt_tokens or 0
+    completion = fields.completion_tokens or 0
+    details = fields.prompt_tokens_details
+    cached = written = audio_in = image_in = 0
+    if details is not None:
+        cached = details.cached_tokens or 0
+        written = details.cache_write_tokens or 0
+        audio_in = details.audio_tokens or 0
+        image_in = details.image_tokens or 0
+    cached = cached or fields.prompt_cache_hit_tokens or 0
+    more = fields.completion_tokens_details
+    reasoning = audio_out = 0
+    if more is not None:
+        reasoning = more.reasoning_tokens or 0
+        audio_out = more.audio_tokens or 0
+    uncached = prompt - cached - written - audio_in - image_in
+    text = completion - reasoning - audio_out
+    if min(uncached, text, cached, written, audio_in, image_in, reasoning, audio_out) < 0:
+        return None
+    if prompt > TOKENS_BELIEVABLE or completion > TOKENS_BELIEVABLE:
+        return None
+    return Usage(
+        input_uncached=uncached,
+        cache_read=cached,
+        cache_write_5m=written,
+        output_text=text,
+        reasoning=reasoning,
+        audio_in=audio_in,
+        audio_out=audio_out,
+        image_in=image_in,
+    )

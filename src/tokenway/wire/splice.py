@@ -1,0 +1,103 @@
+"""Changes to a JSON object's text that leave every other byte as it was.
+
+A gateway that decodes and re-encodes changes spacing, number formats and key order, and so breaks
+prompt caches and signatures. These functions find where a top-level value stands and cut there.
+
+The quick way rests on one fact: inside a JSON string every quote is escaped, so the bytes `"model"`
+appear only where a string is exactly `model`. When they occur once in a text whose top level is known
+to have that key, this is the place. Otherwise the top level is walked value by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from tokenway.model.errors import WireError
+
+_SPACE: Final = b" \t\r\n"
+_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+Span = tuple[int, int]
+
+
+def find_value(text: bytes, key: str, raw: bytes) -> Span:
+    """Where the top-level value of `key` stands, given its own text `raw` as a decoder saw it.
+
+    Raises WireError when the object has the key twice: two readers could disagree on which one counts.
+    """
+    quoted = b'"%s"' % key.encode()
+    if text.count(quoted) == 1:
+        start = text.index(raw, text.index(quoted) + len(quoted))
+        return start, start + len(raw)
+    return layout(text)[key][1]
+
+
+def layout(text: bytes) -> dict[str, tuple[Span, Span]]:
+    """For each top-level key of an object: where key and value stand.
+
+    Raises WireError when the text is not an object or repeats a key.
+    """
+    try:
+        members = _decode_members(text)
+    except msgspec.DecodeError as error:
+        raise WireError(f"not a JSON object: {error}") from None
+    places: dict[str, tuple[Span, Span]] = {}
+    at = text.index(b"{") + 1
+    for index, (key, value) in enumerate(members.items()):
+        raw = bytes(value)
+        between = b"," if index else b""
+        key_text = _key_text(text, at, key)
+        key_start = text.find(key_text, at)
+        if key_start < 0 or text[at:key_start].strip(_SPACE) != between:
+            raise WireError("the object has a key twice")
+        colon = text.index(b":", key_start + len(key_text))
+        start = text.index(raw, colon + 1)
+        if text[colon + 1 : start].strip(_SPACE):
+            raise WireError("the object has a key twice")
+        at = start + len(raw)
+        places[key] = ((key_start, key_start + len(key_text)), (start, at))
+    if text[at:].strip(_SPACE) != b"}":
+        raise WireError("the object has a key twice")
+    return places
+
+
+def _key_text(text: bytes, at: int, key: str) -> bytes:
+    """The key as it is written at or after `at`: plainly, or with escapes."""
+    plain = msgspec.json.encode(key)
+    if text.find(plain, at) >= 0:
+        return plain
+    start = text.index(b'"', at)
+    end = start + 1
+    while text[end] != 0x22:
+        end += 2 if text[end] == 0x5C else 1
+    return text[start : end + 1]
+
+
+def replace(text: bytes, span: Span, value: bytes) -> bytes:
+    """The text with another value at `span`."""
+    return b"%b%b%b" % (text[: span[0]], value, text[span[1] :])
+
+
+def append_member(text: bytes, member: bytes) -> bytes:
+    """The object's text with `"key":value` added at its end."""
+    end = text.rindex(b"}")
+    comma = b"" if text[:end].rstrip(_SPACE).endswith(b"{") else b","
+    return b"%b%b%b%b" % (text[:end], comma, member, text[end:])
+
+
+def without_members(text: bytes, keys: Iterable[str]) -> bytes:
+    """The object's text without these top-level members; what stays keeps its own bytes.
+
+    Raises WireError like `layout`.
+    """
+    places = layout(text)
+    dropped = set(keys)
+    kept = [
+        text[key[0] : value[1]]
+        for name, (key, value) in places.items()
+        if name not in dropped
+    ]
+    return b"{%b}" % b",".join(kept)

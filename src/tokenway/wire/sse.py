@@ -1,0 +1,101 @@
+"""Server-sent events, incrementally, without touching the bytes (WHATWG HTML, section 9.2).
+
+A relay wants three things of a stream of events: where the last whole event ends, so that a reader is
+never given half of one; the events one by one, when they must be looked into; and the data of one event.
+Lines may end in LF, CRLF or CR; a blank line ends an event.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tokenway.model.errors import WireError
+from tokenway.wire.limits import EVENT
+
+_BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventSplitter:
+    """Cuts a byte stream after its last whole event and keeps the rest for the next piece.
+
+    Work is linear in the bytes fed, also when an event of megabytes arrives one byte at a time.
+    """
+
+    __slots__ = ("_limit", "_rest")
+
+    def __init__(self, limit: int = EVENT) -> None:
+        self._rest = bytearray()
+        self._limit = limit
+
+    @property
+    def pending(self) -> int:
+        """Bytes of an event that has not ended."""
+        return len(self._rest)
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole events that `data` completes, exactly as they came; empty when there is none.
+
+        Raises WireError when one event grows beyond the limit.
+        """
+        rest = self._rest
+        if not rest and data.endswith(b"\n\n"):
+            return data
+        searched = max(0, len(rest) - 3)
+        rest += data
+        end = _last_boundary(rest, searched)
+        if end == 0:
+            if len(rest) > self._limit:
+                raise WireError(f"one event is larger than {self._limit} bytes")
+            return b""
+        whole = bytes(rest[:end])
+        del rest[:end]
+        return whole
+
+    def take_rest(self) -> bytes:
+        """What is left of an event that was never ended, and forgets it."""
+        rest = bytes(self._rest)
+        self._rest.clear()
+        return rest
+
+
+def _last_boundary(data: bytearray, start: int) -> int:
+    """The end of the last blank line at or after `start`; 0 when there is none."""
+    end = 0
+    for mark in (b"\n\n", b"\n\r\n", b"\r\r"):
+        at = data.rfind(mark, start)
+        if at >= 0:
+            end = max(end, at + len(mark))
+    return end
+
+
+def split_events(whole: bytes) -> list[bytes]:
+    """Whole events, one by one, each with the blank line that ends it; their concatenation is `whole`."""
+    events = []
+    start = 0
+    for blank in _BLANK_LINE.finditer(whole):
+        events.append(whole[start : blank.end()])
+        start = blank.end()
+    if start < len(whole):
+        events.append(whole[start:])
+    return events
+
+
+def event_data(event: bytes) -> bytes | None:
+    """The data of one event, its `data` lines joined by LF; None when it has none (a comment, a bare id)."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2:
+        return event[6:-2]
+    parts: list[bytes] = []
+    for line in _LINE_END.split(event.removeprefix(_BOM)):
+        if line.startswith(b"data:"):
+            parts.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif line == b"data":
+            parts.append(b"")
+    return b"\n".join(parts) if parts else None
+
+
+def make_event(data: bytes) -> bytes:
+    """One event that carries `data`, which must hold no line ends."""
+    return b"data: " + data + b"\n\n"
