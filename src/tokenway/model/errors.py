@@ -3,8 +3,9 @@
 Exceptions are few, because few are caught:
 
     TokenwayError
-    ├── ConfigError       the configuration cannot be used; carries every finding with its line
-    └── WireError         bytes from outside break their format; carries a reason that is safe to show
+    ├── ConfigError       the configuration cannot be used
+    ├── WireError         bytes from outside break their format; carries a reason that is safe to show
+    └── Refusal           a call that is not served; carries the Problem that its caller is told
 """
 
 from __future__ import annotations
@@ -58,3 +59,16 @@ class Problem(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     should_retry: bool | None = None
     details: dict[str, object] = {}
+
+
+class Refusal(TokenwayError):
+    """A call that is not served, and what its caller is told."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def invalid_request(message: str, *, param: str | None = None, code: str | None = None) -> Refusal:
+    """The caller broke the rules of the format: status 400."""
+    return Refusal(Problem(400, ErrorType.INVALID_REQUEST, message, param=param, code=code))

@@ -1,0 +1,147 @@
+"""Requests of the OpenAI chat dialect: read once, rewritten by splicing.
+
+The caller's bytes go upstream as they came, but for three things: the model's name, the usage flag of a
+stream, and the members that are meant for the gateway.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from tokenway.dialects.openai_chat.schema import GATEWAY_FIELDS, RequestFields
+from tokenway.model.catalog import Operation
+from tokenway.model.errors import WireError, invalid_request
+from tokenway.wire.splice import append_member, find_value, layout, replace, without_members
+
+_decode: Final = msgspec.json.Decoder(RequestFields).decode
+_encode: Final = msgspec.json.encode
+_PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`")
+
+PATHS: Final[dict[Operation, str]] = {
+    Operation.CHAT: "/chat/completions",
+    Operation.COMPLETION: "/completions",
+    Operation.EMBEDDING: "/embeddings",
+}
+"""What is added to a provider's base URL."""
+
+_REQUIRED: Final[dict[Operation, str]] = {
+    Operation.CHAT: "messages",
+    Operation.COMPLETION: "prompt",
+    Operation.EMBEDDING: "input",
+}
+
+
+class ChatRequest:
+    """One request as its caller sent it, with what the gateway read of it."""
+
+    __slots__ = ("_usage_flagged", "body", "fields", "operation", "stream")
+
+    def __init__(self, operation: Operation, body: bytes, fields: RequestFields) -> None:
+        self.operation = operation
+        self.body = body
+        self.fields = fields
+        self.stream = fields.stream is True and operation is not Operation.EMBEDDING
+        self._usage_flagged: bytes | None = None
+
+    @property
+    def asks_usage(self) -> bool:
+        """Whether the caller wants the usage of a stream."""
+        options = self.fields.stream_options
+        return options is not None and options.include_usage is True
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The caller's limit on the answer's tokens; 0 for embeddings, which have none."""
+        if self.operation is Operation.EMBEDDING:
+            return 0
+        limits = [n for n in (self.fields.max_completion_tokens, self.fields.max_tokens) if n is not None]
+        return max(limits) if limits else None
+
+    @property
+    def answers(self) -> int:
+        """How many answers the caller asks for (`n`, or `best_of` where it is larger)."""
+        return max(self.fields.n or 1, self.fields.best_of or 1, 1)
+
+    def upstream_body(self, model: str) -> bytes:
+        """The body to send to an endpoint that calls the model `model`; the request itself is not changed.
+
+        Raises Refusal when the caller's object has a key twice.
+        """
+        try:
+            base = self._usage_flagged
+            if base is None:
+                base = self._usage_flagged = self._prepared()
+            if model == self.fields.model:
+                return base
+            span = find_value(base, "model", _encode(self.fields.model))
+            return replace(base, span, _encode(model))
+        except WireError as error:
+            raise invalid_request(str(error)) from None
+        except ValueError:
+            return self._with_escaped_model(model)
+
+    def _with_escaped_model(self, model: str) -> bytes:
+        """The body with another model where the caller wrote the name with escapes."""
+        base = self._usage_flagged if self._usage_flagged is not None else self._prepared()
+        return replace(base, layout(base)["model"][1], _encode(model))
+
+    def _prepared(self) -> bytes:
+        """The body with the usage flag set for streams and without the gateway's own members."""
+        fields = self.fields
+        body = self.body
+        if fields.models or fields.provider or fields.route or fields.session_id is not None:
+            body = without_members(body, GATEWAY_FIELDS)
+        if not self.stream or self.asks_usage:
+            return body
+        if fields.stream_options is None and b'"stream_options"' not in body:
+            return append_member(body, b'"stream_options":{"include_usage":true}')
+        return self._with_usage_option(body)
+
+    def _with_usage_option(self, body: bytes) -> bytes:
+        """The body with `include_usage` set in the options that the caller gave."""
+        span = layout(body)["stream_options"][1]
+        options = msgspec.json.decode(body[span[0] : span[1]], type=dict[str, msgspec.Raw] | None) or {}
+        options["include_usage"] = msgspec.Raw(b"true")
+        return replace(body, span, _encode(options))
+
+
+def parse(operation: Operation, body: bytes) -> ChatRequest:
+    """A request body to a ChatRequest.
+
+    Raises Refusal (400) for invalid UTF-8 or JSON, a wrong type, a missing field or a nonsensical number.
+    """
+    if not body.isascii():
+        try:
+            str(body, "utf-8")
+        except UnicodeDecodeError as error:
+            raise invalid_request(f"The body is not valid UTF-8 (byte {error.start}).") from None
+    try:
+        fields = _decode(body)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid_request(f"The body is not valid JSON: {error}.") from None
+    required = _REQUIRED[operation]
+    if getattr(fields, required) is None:
+        raise invalid_request(f"The field '{required}' is missing.", param=required, code="missing_required_parameter")
+    if not fields.model:
+        raise invalid_request("The field 'model' is empty.", param="model")
+    for name in ("max_tokens", "max_completion_tokens", "n", "best_of"):
+        number = getattr(fields, name)
+        if number is not None and number < 1:
+            raise invalid_request(f"'{name}' must be at least 1.", param=name, code="invalid_value")
+    return ChatRequest(operation, body, fields)
+
+
+def _wrong_type(message: str) -> Exception:
+    place = _PLACE.search(message)
+    param = place.group(1) if place else None
+    text = _PLACE.sub("", message).rstrip(".")
+    if "missing required field" in text:
+        name = text.rsplit("`", 2)[1]
+        return invalid_request(f"The field '{name}' is missing.", param=name, code="missing_required_parameter")
+    where = f" in '{param}'" if param else ""
+    return invalid_request(f"{text}{where}.", param=param or None, code="invalid_type")

@@ -1,0 +1,285 @@
+"""Answers of the OpenAI chat dialect as they pass: forwarded as bytes, looked at only where it matters.
+
+A reader of a stream forwards whole events unchanged. It decodes an event only to find the first
+text, the finish reason, the usage, an error or the end mark; a plain chunk in the middle of a stream costs
+a few searches for fixed bytes. The events that carry only usage, and the end mark `[DONE]`, are held
+back until the exchange has been settled, because the last event a caller sees tells what it cost, and a
+caller must not see the end before the ledger has it.
+
+    state        event                          what happens
+    WAITING      error                          `fault` is set, nothing is forwarded
+    WAITING      anything else with data        FLOWING, forwarded
+    FLOWING      chunk                          forwarded, stamped
+    FLOWING      usage without choices          kept as the usage, not forwarded
+    FLOWING      error                          `fault` is set, not forwarded
+    FLOWING      [DONE]                         DONE
+    DONE         anything                       dropped: providers have been seen to repeat themselves
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from tokenway.dialects.openai_chat.schema import Answer, Chunk, UsageFields, buckets
+from tokenway.model.catalog import Operation
+from tokenway.model.errors import WireError
+from tokenway.model.usage import Usage
+from tokenway.wire.sse import EventSplitter, event_data, make_event, split_events
+from tokenway.wire.splice import append_member, find_value, replace
+
+_decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
+_decode_answer: Final = msgspec.json.Decoder(Answer).decode
+_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+END: Final = make_event(b"[DONE]")
+GAP_BUCKETS: Final = 20
+"""Gaps are counted by powers of two milliseconds: bucket i holds gaps below 2^i ms; the last one all others."""
+
+
+class Phase(IntEnum):
+    """Where a stream is; see the table above."""
+
+    WAITING = 0
+    FLOWING = 1
+    DONE = 2
+
+
+class StreamReader:
+    """Reads one streamed answer. Times are monotonic seconds given by the caller.
+
+    Attributes: `fault` (text of an in-band error) and `fault_event` (its bytes), `usage`, `absurd`,
+    `finish_reason`, the stamps `first_delta`, `first_answer`, `last_delta` (0.0 until it happened) and
+    `gaps`, the counts of pauses between deltas.
+    """
+
+    __slots__ = (
+        "_choices",
+        "_finishes",
+        "_splitter",
+        "_usage_event",
+        "absurd",
+        "fault",
+        "fault_event",
+        "finish_reason",
+        "first_answer",
+        "first_delta",
+        "gaps",
+        "head",
+        "last_delta",
+        "phase",
+        "usage",
+    )
+
+    def __init__(self, choices: int = 1) -> None:
+        """`choices` is how many answers the stream carries: it is whole when so many have finished."""
+        self._splitter = EventSplitter()
+        self._choices = choices
+        self._finishes = 0
+        self._usage_event: bytes | None = None
+        self.phase = Phase.WAITING
+        self.fault = ""
+        self.fault_event = b""
+        self.finish_reason = ""
+        self.usage: Usage | None = None
+        self.absurd = False
+        self.first_delta = 0.0
+        self.first_answer = 0.0
+        self.last_delta = 0.0
+        self.gaps = [0] * GAP_BUCKETS
+        self.head: Chunk | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is complete: the end mark came, or every choice gave its finish reason."""
+        return self.phase is Phase.DONE or self._finishes >= self._choices
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the end mark came; nothing after it is forwarded."""
+        return self.phase is Phase.DONE
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
+        whole = self._splitter.feed(data)
+        if (
+            self.first_answer
+            and self.phase is Phase.FLOWING
+            and b'"usage":{' not in whole
+            and b'"usage": {' not in whole
+            and b"[DONE]" not in whole
+            and b'"error"' not in whole
+            and b'"finish_reason":"' not in whole
+            and b'"finish_reason": "' not in whole
+        ):
+            if whole:
+                self._stamp(now)
+            return whole
+        return self._look(whole, now)
+
+    def finish(self) -> bytes:
+        """What a last event without its blank line still gives; call it when the body has ended."""
+        rest = self._splitter.take_rest()
+        if not rest.strip():
+            return b""
+        return self._look(rest.rstrip(b"\r\n") + b"\n\n", self.last_delta)
+
+    def tail(self, extra: bytes | None, usage_members: bytes | None) -> bytes:
+        """The events that end the answer for the caller.
+
+        `usage_members` is `"key":value,…` to add to the usage, `extra` a member to add to the event; with
+        `extra` None the caller did not ask for usage and gets the end mark alone.
+        """
+        if extra is None:
+            return END
+        data = event_data(self._usage_event) if self._usage_event is not None else None
+        if data is None:
+            data = self._made_usage_event()
+        if usage_members:
+            data = with_usage_members(data, usage_members)
+        return make_event(append_member(data, extra).replace(b"\n", b" ").replace(b"\r", b" ")) + END
+
+    def _made_usage_event(self) -> bytes:
+        """A last chunk for a provider that sent none of its own kind: same id, no choices."""
+        head = self.head
+        shape: dict[str, object] = {
+            "id": (head and head.id) or "",
+            "object": (head and head.object) or "chat.completion.chunk",
+            "created": (head and head.created) or 0,
+            "model": (head and head.model) or "",
+            "choices": [],
+            "usage": _usage_object(self.usage),
+        }
+        return msgspec.json.encode(shape)
+
+    def _look(self, whole: bytes, now: float) -> bytes:
+        """Goes through events one by one and drops those that are not for the caller as they are."""
+        if not whole:
+            return b""
+        events = split_events(whole)
+        forwarded = [event for event in events if self._admit(event, now)]
+        return whole if len(forwarded) == len(events) else b"".join(forwarded)
+
+    def _admit(self, event: bytes, now: float) -> bool:
+        """Takes in one event; whether it is forwarded as it came."""
+        if self.phase is Phase.DONE or self.fault:
+            return False
+        data = event_data(event)
+        if data is None or not data.strip():
+            return self.phase is Phase.FLOWING
+        if data.startswith(b"[DONE]"):
+            self.phase = Phase.DONE
+            return False
+        try:
+            chunk = _decode_chunk(data)
+        except msgspec.DecodeError as error:
+            raise WireError(f"an event is not a chunk of this dialect: {error}") from None
+        if chunk.error is not None and bytes(chunk.error) not in (b"null", b"{}", b'""', b"false"):
+            self.fault = bytes(chunk.error).decode(errors="replace")
+            self.fault_event = event
+            return False
+        if self.phase is Phase.WAITING:
+            if chunk.choices is None and chunk.usage is None and chunk.object is None:
+                raise WireError("the first event is not a chunk of this dialect")
+            self.phase = Phase.FLOWING
+            self.head = chunk
+        return self._take(chunk, event, now)
+
+    def _take(self, chunk: Chunk, event: bytes, now: float) -> bool:
+        if chunk.usage is not None:
+            self._meter(chunk.usage)
+        choices = chunk.choices
+        if not choices:
+            if chunk.usage is not None:
+                self._usage_event = event
+                return False
+            return True
+        for choice in choices:
+            if choice.finish_reason:
+                self._finishes += 1
+                self.finish_reason = choice.finish_reason
+        visible, answer = _adds_text(chunk)
+        if visible:
+            self._stamp(now)
+            self.first_delta = self.first_delta or now
+            if answer:
+                self.first_answer = self.first_answer or now
+        return True
+
+    def _stamp(self, now: float) -> None:
+        if self.last_delta:
+            bucket = int((now - self.last_delta) * 1000.0).bit_length()
+            self.gaps[bucket if bucket < GAP_BUCKETS else -1] += 1
+        self.last_delta = now
+
+    def _meter(self, fields: UsageFields) -> None:
+        usage = buckets(fields)
+        self.absurd = usage is None
+        self.usage = usage
+
+
+class WholeAnswer(msgspec.Struct, frozen=True):
+    """What the gateway reads of an answer that does not stream."""
+
+    usage: Usage | None
+    absurd: bool
+    has_usage: bool
+    finish_reason: str
+
+
+def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
+    """Reads a whole answer with status 200.
+
+    Raises WireError when it is not one of this dialect: no JSON, an error, or without the list that the
+    operation's answers have.
+    """
+    try:
+        answer = _decode_answer(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WireError(f"the answer is not one of this dialect: {error}") from None
+    items = answer.data if operation is Operation.EMBEDDING else answer.choices
+    if items is None:
+        if answer.error is not None:
+            raise WireError(f"an error came with status 200: {bytes(answer.error[:400]).decode(errors='replace')}")
+        raise WireError("the answer is not one of this dialect")
+    usage = buckets(answer.usage) if answer.usage is not None else None
+    finish = ""
+    if answer.choices:
+        finish = answer.choices[0].finish_reason or ""
+    has_usage = answer.usage is not None
+    return WholeAnswer(usage, has_usage and usage is None, has_usage, finish)
+
+
+def with_usage_members(text: bytes, members: bytes) -> bytes:
+    """An answer's or a chunk's object with `members` added to its usage; unchanged where it has none."""
+    raw = _decode_members(text).get("usage")
+    if raw is None or not bytes(raw).startswith(b"{"):
+        return text
+    usage = bytes(raw)
+    return replace(text, find_value(text, "usage", usage), append_member(usage, members))
+
+
+def _adds_text(chunk: Chunk) -> tuple[bool, bool]:
+    """Whether a chunk adds anything that a reader sees, and whether that is the answer, not reasoning."""
+    visible = False
+    for choice in chunk.choices or ():
+        delta = choice.delta
+        if choice.text or (delta is not None and (delta.content or delta.refusal or delta.tool_calls or delta.audio or delta.function_call)):
+            return True, True
+        if delta is not None and (delta.reasoning_content or delta.reasoning):
+            visible = True
+    return visible, False
+
+
+def _usage_object(usage: Usage | None) -> dict[str, object] | None:
+    if usage is None:
+        return None
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
