@@ -1,0 +1,67 @@
+# The commands of this repository; `make help` lists them. The continuous build runs the same ones.
+# Everything a command needs is installed into .venv from the locks, the first time it is asked for.
+
+PYTHON ?= $(shell sh tools/find_python.sh)
+SEEDS ?= 20000
+WORKERS ?= 2
+ARGS ?=
+
+BOOTSTRAP = $(if $(PYTHON),$(PYTHON) tools/bootstrap.py,false)
+VENV = .venv/bin
+RUN = $(VENV)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run install dev test test-fast check format simulate bench fuzz docs lock clean
+
+help: ## lists the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## installs what is missing, starts the gateway with its local engine (ARGS="--port 9000" is passed on)
+	@$(BOOTSTRAP) serve $(ARGS)
+
+install: ## installs what `make run` needs, and starts nothing
+	@$(BOOTSTRAP) install
+
+dev: ## installs what the checks and tests need as well
+	@$(BOOTSTRAP) dev
+
+check: dev ## formatting, lint, types, import contracts, sizes, test mirror, lock, stray text
+	$(VENV)/ruff format --check
+	$(VENV)/ruff check
+	$(VENV)/mypy
+	$(VENV)/lint-imports --no-logo
+	$(RUN) -m tools.sizes
+	$(RUN) -m tools.mirror
+	$(RUN) -m tools.tidy
+	$(RUN) -m tools.lock --check
+
+format: dev ## formats and fixes what can be fixed mechanically
+	$(VENV)/ruff format
+	$(VENV)/ruff check --fix
+
+test: dev ## every test (ARGS="tests/e2e -k name" narrows it)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
+
+test-fast: dev ## unit and property tests with fewer examples, in less than three minutes
+	@TOKENWAY_TEST_PROFILE=fast $(RUN) -m pytest -n $(WORKERS) --dist loadscope -m "not slow and not local" tests/unit tests/property $(ARGS)
+
+simulate: dev ## plays SEEDS random histories of faults through the exchange and checks its invariants
+	@$(RUN) -m tests.simulation.run --seeds $(SEEDS) $(ARGS)
+
+bench: dev ## measures the gateway against nginx and its peers; see benchmarks/README.md
+	@$(RUN) -m benchmarks.run $(ARGS)
+
+fuzz: dev ## feeds every incremental parser with garbage; see fuzz/README.md
+	@$(RUN) -m fuzz.run $(ARGS)
+
+docs: dev ## writes the generated pages anew
+	$(RUN) -m tools.cli_docs
+	$(RUN) -m tools.settings_docs
+
+lock: ## resolves the dependencies anew and writes locks/ (needs uv on the PATH and a package index)
+	@$(BOOTSTRAP) dev
+	$(RUN) -m tools.lock $(ARGS)
+
+clean: ## removes .venv and what the tools leave behind
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find src tests tools benchmarks fuzz -name __pycache__ -type d -prune -exec rm -rf {} +
