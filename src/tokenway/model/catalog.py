@@ -7,11 +7,14 @@ the name a caller asks for, with the endpoints that serve it in order of prefere
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from tokenway.model.money import Rate
+from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
+from tokenway.model.units import Duration
 
 
 class Dialect(StrEnum):
@@ -28,6 +31,9 @@ class Operation(StrEnum):
     EMBEDDING = "embedding"
 
 
+_Count = Annotated[int, Meta(ge=1, le=2**53)]
+
+
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rates per bucket in nano-dollars per million units (see `model.money`).
 
@@ -35,48 +41,51 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasoning and media output like output. `request` is nano-dollars for each call.
     """
 
-    input: Rate
-    output: Rate
-    cache_read: Rate | None = None
-    cache_write: Rate | None = None
-    cache_write_1h: Rate | None = None
-    reasoning: Rate | None = None
-    request: int = 0
+    input: Annotated[Rate, Meta(description="Input that no cache held.")]
+    output: Annotated[Rate, Meta(description="Output.")]
+    cache_read: Annotated[Rate | None, Meta(description="Input read from the provider's cache.")] = None
+    cache_write: Annotated[Rate | None, Meta(description="Input written to a cache for five minutes.")] = None
+    cache_write_1h: Annotated[Rate | None, Meta(description="Input written to a cache for an hour.")] = None
+    reasoning: Annotated[Rate | None, Meta(description="Output spent on reasoning.")] = None
+    request: Annotated[NanoUsd, Meta(description="USD for each call, whatever its tokens.")] = NanoUsd(0)
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The number formats an endpoint declares for weights, activations and the key-value cache."""
 
-    weights: str = "unknown"
-    activations: str = "unknown"
-    kv_cache: str = "unknown"
+    weights: Annotated[str, Meta(description="Number format of the weights.")] = "unknown"
+    activations: Annotated[str, Meta(description="Number format of the activations.")] = "unknown"
+    kv_cache: Annotated[str, Meta(description="Number format of the key-value cache.")] = "unknown"
 
 
 class EndpointLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an endpoint takes: requests and tokens a minute, and calls at once; None is no limit."""
 
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
+    rpm: Annotated[_Count | None, Meta(description="Requests a minute.")] = None
+    tpm: Annotated[_Count | None, Meta(description="Tokens a minute.")] = None
+    concurrency: Annotated[_Count | None, Meta(description="Calls at once.")] = None
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an endpoint can do; sizes in tokens, None where it does not say."""
 
-    prefill: bool = False
-    tools: bool = True
-    vision: bool = False
-    context: int | None = None
-    max_output: int | None = None
+    prefill: Annotated[bool, Meta(description="Continues an answer that the request has begun.")] = False
+    tools: Annotated[bool, Meta(description="Calls tools.")] = True
+    vision: Annotated[bool, Meta(description="Reads images.")] = False
+    context: Annotated[_Count | None, Meta(description="Tokens of input and output together.")] = None
+    max_output: Annotated[_Count | None, Meta(description="Tokens of one answer.")] = None
+
+
+_Deadline = Annotated[Duration, Meta(gt=0, le=86400)]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
     """The four deadlines of an exchange, in seconds."""
 
-    connect: float = 5.0
-    first_token: float = 60.0
-    between_tokens: float = 30.0
-    total: float = 900.0
+    connect: Annotated[_Deadline, Meta(description="To reach a provider, TLS included.")] = 5.0
+    first_token: Annotated[_Deadline, Meta(description="From the request to the first token of an attempt.")] = 60.0
+    between_tokens: Annotated[_Deadline, Meta(description="The longest pause inside an answer.")] = 30.0
+    total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
 
 class Provider(msgspec.Struct, frozen=True):

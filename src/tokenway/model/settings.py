@@ -1,0 +1,210 @@
+"""Every setting, said once: name, type, bounds, default and meaning.
+
+The reader of the configuration file, the environment variables and `docs/configuration.md` are all
+derived from these types. A path names a setting: `server.port`, `models.NAME.endpoints[0].price.input`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from tokenway.model.catalog import Capabilities, EndpointLimits, Grade, Price, Timeouts
+from tokenway.model.money import NanoUsd
+from tokenway.model.secret import Secret
+from tokenway.model.shape import SHORTHAND, Kind, fields_of
+from tokenway.model.units import Duration, FilePath, Size
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class DialectName(StrEnum):
+    """The wire formats that a provider may be said to speak."""
+
+    OPENAI_CHAT = "openai_chat"
+    OPENAI_RESPONSES = "openai_responses"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    BEDROCK = "bedrock"
+
+
+class BudgetPeriod(StrEnum):
+    """How long a budget lasts before it starts anew; `total` never does."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class SortOrder(StrEnum):
+    """What a model's endpoints are put in order by."""
+
+    FINISH = "finish"
+    PRICE = "price"
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+
+
+class TlsSettings(msgspec.Struct, frozen=True):
+    """The certificate of the public listener."""
+
+    cert: Annotated[FilePath, Meta(description="Certificate chain, PEM.")]
+    key: Annotated[FilePath, Meta(description="Private key, PEM.")]
+
+
+class ServerSettings(msgspec.Struct, frozen=True):
+    """Listeners and processes. Read at the start; a change takes effect with the next start."""
+
+    host: Annotated[str, Meta(description="Address of both listeners.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Public listener; 0 lets the system choose.")] = 8080
+    control_port: Annotated[Port, Meta(description="Control listener: metrics and control API; 0 as above.")] = 8081
+    workers: Annotated[int, Meta(ge=1, le=256, description="Edge worker processes.")] = 1
+    drain: Annotated[
+        Duration, Meta(ge=0, le=86400, description="How long open streams may go on after a request to stop.")
+    ] = 30.0
+    max_body: Annotated[Size, Meta(ge=1024, le=2**30, description="The largest request body, after decompression.")] = (
+        32 * 1024 * 1024
+    )
+    tls: Annotated[TlsSettings | None, Meta(description="Certificate of the public listener.")] = None
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """How much a key may spend."""
+
+    usd: Annotated[NanoUsd, Meta(description="The amount.")]
+    period: Annotated[BudgetPeriod, Meta(description="When it starts anew.")] = BudgetPeriod.TOTAL
+
+
+class FixedKey(msgspec.Struct, frozen=True):
+    """A key that the configuration itself brings."""
+
+    name: Annotated[str, Meta(description="What people call it; unique.")]
+    key: Annotated[Secret, Meta(description="What callers send.")]
+    project: Annotated[str, Meta(description="Whom its use is counted for.")] = "default"
+    budget: Annotated[
+        Budget | None,
+        Meta(description="The most it may spend: USD in total, or `{usd, period}`.", extra={SHORTHAND: "usd"}),
+    ] = None
+
+
+class AuthSettings(msgspec.Struct, frozen=True):
+    """Who may call."""
+
+    required: Annotated[bool, Meta(description="Whether a call needs a key.")] = True
+    keys: Annotated[
+        tuple[FixedKey, ...], Meta(description="Fixed keys, for automation and tests; others live in the store.")
+    ] = ()
+
+
+class RetrySettings(msgspec.Struct, frozen=True):
+    """What happens after a failed attempt."""
+
+    max: Annotated[
+        int, Meta(ge=0, le=20, description="Extra attempts of one exchange over all endpoints and fallbacks.")
+    ] = 2
+
+
+class ProviderSettings(msgspec.Struct, frozen=True):
+    """Who is called. A known provider needs only its credentials."""
+
+    dialect: Annotated[DialectName | None, Meta(description="Its wire format; `openai_chat` when left out.")] = None
+    base_url: Annotated[
+        str | None, Meta(description="What the dialect's path is added to; `http`, `https` or `unix:/path:/v1`.")
+    ] = None
+    api_key: Annotated[Secret | None, Meta(description="Its key.")] = None
+    api_keys: Annotated[tuple[Secret, ...], Meta(description="Several keys, to spread calls over them.")] = ()
+    headers: Annotated[dict[str, str], Meta(description="Headers added to each call.")] = {}
+    models: Annotated[
+        dict[str, FilePath], Meta(description="Only for `local`: further chat models, name to GGUF file.")
+    ] = {}
+
+
+class EndpointSettings(msgspec.Struct, frozen=True):
+    """One offer of a model."""
+
+    provider: Annotated[str, Meta(description="A provider's name.")]
+    model: Annotated[str, Meta(description="The model's name there.")]
+    grade: Annotated[Grade | None, Meta(description="Number formats, as far as they are known.")] = None
+    quantization: Annotated[str | None, Meta(description="Short for `grade: {weights: …}`.")] = None
+    price: Annotated[Price | None, Meta(description="USD per million tokens; calls are unpriced without it.")] = None
+    limits: Annotated[EndpointLimits, Meta(description="What it takes.")] = EndpointLimits()
+    capabilities: Annotated[Capabilities, Meta(description="What it can do.")] = Capabilities()
+    weight: Annotated[
+        float, Meta(gt=0, le=1e6, description="Its share of the calls, against the model's other endpoints.")
+    ] = 1.0
+
+
+class HedgeSettings(msgspec.Struct, frozen=True):
+    """When a second attempt is raced against a slow first."""
+
+    at: Annotated[str, Meta(description="The quantile of the first token's time that starts it: `p90`.")] = "p90"
+    max_share: Annotated[float, Meta(ge=0, le=1, description="The largest share of calls that may be raced.")] = 0.03
+
+
+class RoutingSettings(msgspec.Struct, frozen=True):
+    """How one of a model's endpoints is chosen."""
+
+    sort: Annotated[SortOrder | None, Meta(description="What endpoints are ordered by.")] = None
+    min_tps: Annotated[
+        float, Meta(ge=0, le=1e6, description="Output tokens a second below which a stream counts as slow.")
+    ] = 20.0
+    hedge: Annotated[HedgeSettings | None, Meta(description="Racing a second attempt.")] = None
+
+
+class ModelSettings(msgspec.Struct, frozen=True):
+    """What callers ask for."""
+
+    endpoints: Annotated[tuple[EndpointSettings, ...], Meta(description="Who serves it, in order of preference.")]
+    fallbacks: Annotated[tuple[str, ...], Meta(description="Names to try when no endpoint answers.")] = ()
+    routing: Annotated[RoutingSettings, Meta(description="How an endpoint is chosen.")] = RoutingSettings()
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The whole configuration; the default of each part makes an empty file a valid one."""
+
+    server: Annotated[ServerSettings, Meta(description="Listeners and processes.")] = ServerSettings()
+    store: Annotated[
+        str | None, Meta(description="Database; `sqlite:///…/tokenway.db` in the data directory when left out.")
+    ] = None
+    shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
+    auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
+    timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
+    retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
+    providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
+    models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
+    aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}
+
+
+FLAG_VARIABLES: Final = {
+    "TOKENWAY_HOST": "server.host",
+    "TOKENWAY_PORT": "server.port",
+    "TOKENWAY_CONTROL_PORT": "server.control_port",
+    "TOKENWAY_WORKERS": "server.workers",
+}
+"""Short names of the settings that are flags of `serve` too; a short name wins over the long one."""
+
+CONFIG_VARIABLE: Final = "TOKENWAY_CONFIG"
+DATA_VARIABLE: Final = "TOKENWAY_DATA_DIR"
+
+RESTART_ONLY: Final = ("server", "store", "shared")
+"""Parts that are read at the start only."""
+
+
+def variables() -> dict[str, str]:
+    """Environment variable to the path of the setting it gives: every scalar outside lists and tables."""
+    return _variables(Settings, "") | FLAG_VARIABLES
+
+
+def _variables(record: type[msgspec.Struct], prefix: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for field in fields_of(record).values():
+        path = prefix + field.name
+        if field.shape.kind is Kind.RECORD:
+            found |= _variables(field.shape.target, f"{path}.")
+        elif field.shape.kind not in {Kind.LIST, Kind.TABLE}:
+            found["TOKENWAY_" + path.replace(".", "_").upper()] = path
+    return found
