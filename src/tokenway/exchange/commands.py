@@ -1,0 +1,116 @@
+"""What the exchange machine orders. Commands are carried out in the order in which they come.
+
+`Settle` always comes before the command that lets the caller see the end: a caller never knows of an
+answer that the ledger does not.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tokenway.metering.ledger import Settlement
+from tokenway.model.catalog import Endpoint
+from tokenway.model.errors import Problem
+from tokenway.model.faults import Fault
+from tokenway.model.usage import Usage
+
+
+class Reserve(msgspec.Struct, frozen=True, gc=False):
+    """Set `amount` nano-dollars aside; answer with `Admitted` or `Refused`."""
+
+    amount: int
+
+
+class Open(msgspec.Struct, frozen=True, gc=False):
+    """Start an attempt at an endpoint."""
+
+    attempt: int
+    endpoint: Endpoint
+
+
+class Cancel(msgspec.Struct, frozen=True, gc=False):
+    """Give an attempt up: close its connection, report nothing more of it."""
+
+    attempt: int
+
+
+class SendHead(msgspec.Struct, frozen=True, gc=False):
+    """Begin the caller's answer with status 200."""
+
+    attempt: int
+
+
+class SendBytes(msgspec.Struct, frozen=True, gc=False):
+    """Payload for the caller."""
+
+    data: bytes
+
+
+class SendEnd(msgspec.Struct, frozen=True, gc=False):
+    """Complete the caller's answer; for a stream with its last events."""
+
+    attempt: int
+
+
+class SendError(msgspec.Struct, frozen=True, gc=False):
+    """Tell the caller what went wrong: as an answer, or in the stream when `in_band`.
+
+    `body` is an upstream's own error in the caller's dialect, sent unchanged with the problem's status.
+    """
+
+    problem: Problem
+    in_band: bool
+    body: bytes = b""
+
+
+class SetDeadline(msgspec.Struct, frozen=True, gc=False):
+    """Report `DeadlinePassed` at this time; replaces the one before."""
+
+    at: float
+
+
+class Splice(msgspec.Struct, frozen=True, gc=False):
+    """From here on an attempt's whole events go to the caller without the machine.
+
+    It is called again at the end, at a fault, or when its deadline has passed.
+    """
+
+    attempt: int
+
+
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """One attempt's part of a settlement; `usage` None is unmetered."""
+
+    attempt: int
+    endpoint: Endpoint
+    settlement: Settlement
+    usage: Usage | None = None
+    absurd: bool = False
+    status: int = 0
+    fault: str = ""
+
+
+class Settle(msgspec.Struct, frozen=True, gc=False):
+    """Close the reservation. `winner` is the attempt that answered, 0 when none did.
+
+    `status` is what the caller sees: the HTTP status, or 499 when it left first.
+    """
+
+    settlement: Settlement
+    shares: tuple[Share, ...]
+    winner: int
+    status: int
+    error_type: str = ""
+
+
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """Something an operator may want to know: an attempt failed and what follows."""
+
+    attempt: int
+    endpoint: Endpoint
+    fault: Fault
+    detail: str
+    retry_in: float | None
+
+
+Command = Reserve | Open | Cancel | SendHead | SendBytes | SendEnd | SendError | SetDeadline | Splice | Settle | Note

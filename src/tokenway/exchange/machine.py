@@ -1,0 +1,377 @@
+"""The exchange: the life of one call, from the caller's request to the settled ledger entry.
+
+This machine does no I/O. It is told events and answers with commands; `edge.relay` turns sockets into the
+one and the other into writes. Retries, fallback, deadlines, cancellation and settlement meet here and
+nowhere else.
+
+Phases of an exchange:
+
+    FRESH ──ClientRequest──▶ ADMITTING ──Admitted──▶ TRYING ──first bytes──▶ FLOWING ──end──▶ CLOSED
+                                 │                    │  ▲ next attempt         │
+                              Refused                 └──┘ (at once or RETRY)  fault: in-band error
+                                 ▼                    │ none left               ▼
+                               CLOSED ◀───────────────┴──────────────────────CLOSED
+
+Rules, which the simulation checks after every run:
+
+1. `Reserve` is answered once. After `Admitted` there is exactly one `Settle`; after `Refused` none.
+2. The caller gets `SendHead` at most once. An answer ends with `SendEnd` or with `SendError`, unless the
+   caller left. After `SendHead` an error is in-band: the status is spent.
+3. `Settle` comes before the command that shows the caller the end.
+4. When the exchange closes, every live attempt but the winner has been cancelled.
+5. While an exchange is open, the earliest deadline is armed.
+
+A step that is not in the table below is a bug of the shell, and raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final
+
+from tokenway.exchange import commands as c
+from tokenway.exchange import events as e
+from tokenway.exchange.attempts import Attempt, AttemptPhase, Field
+from tokenway.exchange.deadlines import Deadline, Deadlines
+from tokenway.exchange.problems import CLIENT_GONE, no_endpoint, passes_unchanged, problem_of
+from tokenway.metering.ledger import Settlement
+from tokenway.model.errors import ErrorType, Problem
+from tokenway.model.faults import Fault
+from tokenway.routing import retry
+
+OK: Final = 200
+
+
+class Phase(IntEnum):
+    """Where an exchange is; see the picture above."""
+
+    FRESH = 0
+    ADMITTING = 1
+    TRYING = 2
+    FLOWING = 3
+    CLOSED = 4
+
+
+class ImpossibleStepError(RuntimeError):
+    """The shell reported something that cannot happen in this phase."""
+
+
+class Exchange:
+    """One exchange. `feed` takes an event and gives the commands that follow from it, in order."""
+
+    __slots__ = (
+        "_armed",
+        "_attempts",
+        "_deadlines",
+        "_field",
+        "_order",
+        "_retries_left",
+        "_retry_slot",
+        "_winner",
+        "phase",
+    )
+
+    _order: e.Order
+
+    def __init__(self) -> None:
+        self.phase = Phase.FRESH
+        self._attempts: list[Attempt] = []
+        self._deadlines = Deadlines()
+        self._armed = 0.0
+        self._winner: Attempt | None = None
+        self._retry_slot = -1
+        self._retries_left = 0
+        self._field = Field(())
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were made."""
+        return len(self._attempts)
+
+    def feed(self, event: e.Event) -> list[c.Command]:
+        """The commands that follow from `event`; raises ImpossibleStepError for one that cannot come now."""
+        handler = TABLE.get((self.phase, type(event)))
+        if handler is None:
+            raise ImpossibleStepError(f"{type(event).__name__} in phase {self.phase.name}")
+        out: list[c.Command] = []
+        handler(self, event, out)
+        if self.phase is not Phase.CLOSED:
+            earliest = self._deadlines.earliest
+            if earliest != self._armed:
+                self._armed = earliest
+                out.append(c.SetDeadline(earliest))
+        return out
+
+    # -- from the caller ---------------------------------------------------------------------------------
+
+    def _begin(self, event: e.ClientRequest, out: list[c.Command]) -> None:
+        order = event.order
+        self._order = order
+        self._field = Field(order.endpoints)
+        self._retries_left = order.max_retries
+        if not order.endpoints:
+            self.phase = Phase.CLOSED
+            out.append(c.SendError(no_endpoint(), in_band=False))
+            return
+        self.phase = Phase.ADMITTING
+        self._deadlines.set(Deadline.TOTAL, event.at + order.timeouts.total)
+        out.append(c.Reserve(order.amount))
+
+    def _gone(self, _event: e.ClientGone, out: list[c.Command]) -> None:
+        self._close(out, Settlement.UPSTREAM_BILLED, CLIENT_GONE)
+
+    # -- admission ---------------------------------------------------------------------------------------
+
+    def _admitted(self, event: e.Admitted, out: list[c.Command]) -> None:
+        self.phase = Phase.TRYING
+        self._open(0, event.at, out)
+
+    def _admitted_late(self, _event: e.Admitted, out: list[c.Command]) -> None:
+        """The reservation came after the caller had gone: it is given back."""
+        out.append(c.Settle(Settlement.RELEASED, (), 0, CLIENT_GONE))
+
+    def _refused(self, event: e.Refused, out: list[c.Command]) -> None:
+        self.phase = Phase.CLOSED
+        out.append(c.SendError(event.problem, in_band=False))
+
+    # -- attempts ----------------------------------------------------------------------------------------
+
+    def _open(self, slot: int, at: float, out: list[c.Command]) -> None:
+        endpoint = self._field.begin(slot)
+        attempt = Attempt(len(self._attempts) + 1, endpoint, slot)
+        self._attempts.append(attempt)
+        self._deadlines.set(Deadline.CONNECT, at + self._order.timeouts.connect)
+        out.append(c.Open(attempt.number, endpoint))
+
+    def _live(self, number: int) -> Attempt | None:
+        attempt = self._attempts[number - 1]
+        return attempt if attempt.is_live else None
+
+    def _opened(self, event: e.UpstreamOpen, _out: list[c.Command]) -> None:
+        attempt = self._live(event.attempt)
+        if attempt is None:
+            return
+        attempt.phase = AttemptPhase.SENT
+        attempt.was_sent = True
+        self._deadlines.clear(Deadline.CONNECT)
+        if self._order.stream:
+            self._deadlines.set(Deadline.FIRST_TOKEN, event.at + self._order.timeouts.first_token)
+
+    def _head(self, event: e.UpstreamHead, _out: list[c.Command]) -> None:
+        attempt = self._live(event.attempt)
+        if attempt is not None:
+            attempt.phase = AttemptPhase.ANSWERING
+            attempt.status = event.status
+
+    def _first_bytes(self, event: e.UpstreamBytes, out: list[c.Command]) -> None:
+        attempt = self._live(event.attempt)
+        if attempt is None:
+            return
+        self.phase = Phase.FLOWING
+        self._winner = attempt
+        for other in self._attempts:
+            if other.is_live and other is not attempt:
+                self._cancel(other, out)
+        self._deadlines.clear(Deadline.RETRY)
+        self._deadlines.set(Deadline.BETWEEN_TOKENS, event.at + self._order.timeouts.between_tokens)
+        out += (c.SendHead(attempt.number), c.SendBytes(event.data), c.Splice(attempt.number))
+
+    def _end(self, event: e.UpstreamEnd, out: list[c.Command]) -> None:
+        attempt = self._live(event.attempt)
+        if attempt is None:
+            return
+        attempt.usage = event.usage
+        attempt.absurd = event.absurd
+        attempt.phase = AttemptPhase.OVER
+        headed = self.phase is Phase.FLOWING
+        self._winner = attempt
+        self._close(out, Settlement.DELIVERED, OK)
+        if not headed:
+            out.append(c.SendHead(attempt.number))
+        if event.data:
+            out.append(c.SendBytes(event.data))
+        out.append(c.SendEnd(attempt.number))
+
+    # -- failures ----------------------------------------------------------------------------------------
+
+    def _failed(self, event: e.UpstreamFailed, out: list[c.Command]) -> None:
+        attempt = self._live(event.attempt)
+        if attempt is None:
+            return
+        attempt.phase = AttemptPhase.OVER
+        self._fail(attempt, event, out)
+
+    def _fail(self, attempt: Attempt, event: e.UpstreamFailed, out: list[c.Command]) -> None:
+        """An attempt is over without an answer: another one, or the caller is told."""
+        attempt.fault = event.fault
+        attempt.status = event.status
+        attempt.usage = event.usage
+        if self.phase is Phase.FLOWING:
+            self._give_up(attempt, event, out)
+            return
+        verdict = retry.verdict(event.fault, event.status, event.code, should_retry=event.should_retry)
+        wait = retry.pause(self._field.tries(attempt.slot), event.dice, event.retry_after)
+        self._field.note(attempt.slot, verdict, event.at + wait)
+        if any(other.is_live for other in self._attempts):
+            return
+        self._deadlines.clear_attempt()
+        choice = None
+        if verdict is not retry.Verdict.FATAL and self._retries_left > 0:
+            choice = self._field.next(event.at)
+        if choice is None or not self._can_wait(choice.at, event.at):
+            self._give_up(attempt, event, out)
+            return
+        self._retries_left -= 1
+        delay = choice.at - event.at
+        out.append(c.Note(attempt.number, attempt.endpoint, event.fault, event.detail, delay))
+        if delay <= 0.0:
+            self._open(choice.slot, event.at, out)
+        else:
+            self._retry_slot = choice.slot
+            self._deadlines.set(Deadline.RETRY, choice.at)
+
+    def _can_wait(self, until: float, now: float) -> bool:
+        """Whether a pause is worth it: not beyond our bound, nor beyond the exchange's end."""
+        return until - now <= retry.RETRY_AFTER_MAX and until < self._deadlines.time_of(Deadline.TOTAL)
+
+    def _give_up(self, attempt: Attempt, event: e.UpstreamFailed, out: list[c.Command]) -> None:
+        """No attempt is left to answer with; `event` is why the last one failed."""
+        problem = problem_of(event, attempt.endpoint, len(self._attempts))
+        in_band = self.phase is Phase.FLOWING
+        out.append(c.Note(attempt.number, attempt.endpoint, event.fault, event.detail, None))
+        self._close(out, Settlement.ABSORBED, OK if in_band else problem.status, problem.type)
+        keeps_body = passes_unchanged(event) and in_band is (event.fault is Fault.IN_BAND)
+        out.append(c.SendError(problem, in_band, event.body if keeps_body else b""))
+
+    # -- time --------------------------------------------------------------------------------------------
+
+    def _tick(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
+        self._armed = 0.0
+        for which in self._deadlines.passed(event.at):
+            if self.phase is Phase.CLOSED:
+                return
+            DEADLINE_STEPS[which](self, event, out)
+
+    def _total_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
+        if self._attempts:
+            last = self._attempts[-1]
+            last.fault = last.fault or Fault.TOTAL_DEADLINE
+            self._give_up(last, self._deadline_failure(last, Fault.TOTAL_DEADLINE, event), out)
+        else:
+            problem = Problem(504, ErrorType.TIMEOUT, "The request was not admitted in time.", code="total_deadline")
+            self._close(out, Settlement.RELEASED, problem.status, problem.type)
+            out.append(c.SendError(problem, in_band=False))
+
+    def _connect_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
+        self._deadlines.clear(Deadline.CONNECT)
+        self._time_out(AttemptPhase.OPENING, Fault.CONNECT_DEADLINE, event, out)
+
+    def _first_token_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
+        self._deadlines.clear(Deadline.FIRST_TOKEN)
+        if not event.has_text:
+            self._time_out(AttemptPhase.SENT, Fault.FIRST_TOKEN_DEADLINE, event, out)
+
+    def _between_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
+        """Moves with the stream: the shell says when it last moved, so no chunk has to touch a timer."""
+        limit = self._order.timeouts.between_tokens
+        waits_for_text = not event.has_text and self._deadlines.time_of(Deadline.FIRST_TOKEN) > event.at
+        moved_at = event.at if waits_for_text else event.last_activity
+        if moved_at + limit > event.at:
+            self._deadlines.set(Deadline.BETWEEN_TOKENS, moved_at + limit)
+        else:
+            self._time_out(AttemptPhase.SENT, Fault.BETWEEN_TOKENS_DEADLINE, event, out)
+
+    def _retry_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
+        self._deadlines.clear(Deadline.RETRY)
+        self._open(self._retry_slot, event.at, out)
+
+    def _time_out(self, least: AttemptPhase, fault: Fault, event: e.DeadlinePassed, out: list[c.Command]) -> None:
+        """Gives up the live attempts that a deadline is about: those still opening, or those already sent."""
+        opening = least is AttemptPhase.OPENING
+        for attempt in list(self._attempts):
+            if (
+                attempt.is_live
+                and (attempt.phase is AttemptPhase.OPENING) is opening
+                and self.phase is not Phase.CLOSED
+            ):
+                self._cancel(attempt, out)
+                self._fail(attempt, self._deadline_failure(attempt, fault, event), out)
+
+    @staticmethod
+    def _deadline_failure(attempt: Attempt, fault: Fault, event: e.DeadlinePassed) -> e.UpstreamFailed:
+        return e.UpstreamFailed(event.at, attempt.number, fault, dice=event.dice)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _cancel(attempt: Attempt, out: list[c.Command]) -> None:
+        attempt.phase = AttemptPhase.OVER
+        out.append(c.Cancel(attempt.number))
+
+    def _close(self, out: list[c.Command], ending: Settlement, status: int, error_type: str = "") -> None:
+        """Cancels what is live and settles. `ending` is what becomes of the attempts that were not lost before."""
+        was_admitted = self.phase is not Phase.ADMITTING
+        self.phase = Phase.CLOSED
+        winner = self._winner
+        shares = []
+        for attempt in self._attempts:
+            lost_before = not attempt.is_live and attempt is not winner
+            if attempt.is_live:
+                self._cancel(attempt, out)
+            shares.append(attempt.share(Settlement.ABSORBED if lost_before else ending))
+        if not was_admitted:
+            return
+        settlement = _summary(ending, shares)
+        number = winner.number if winner is not None else 0
+        out.append(c.Settle(settlement, tuple(shares), number, status, error_type))
+
+
+def _summary(ending: Settlement, shares: list[c.Share]) -> Settlement:
+    """The exchange's own settlement: released when nobody did any work, else how it ended."""
+    if all(share.settlement is Settlement.RELEASED for share in shares):
+        return Settlement.RELEASED
+    if ending is Settlement.UPSTREAM_BILLED and not any(share.settlement is ending for share in shares):
+        return Settlement.ABSORBED
+    return ending
+
+
+Handler = Callable[[Exchange, Any, list[c.Command]], None]
+
+# ruff: noqa: SLF001 - the tables below are the body of the class above, written where they can be read
+TABLE: Final[dict[tuple[Phase, type[e.Event]], Handler]] = {
+    (Phase.FRESH, e.ClientRequest): Exchange._begin,
+    (Phase.ADMITTING, e.Admitted): Exchange._admitted,
+    (Phase.ADMITTING, e.Refused): Exchange._refused,
+    (Phase.ADMITTING, e.ClientGone): Exchange._gone,
+    (Phase.ADMITTING, e.DeadlinePassed): Exchange._tick,
+    (Phase.TRYING, e.UpstreamOpen): Exchange._opened,
+    (Phase.TRYING, e.UpstreamHead): Exchange._head,
+    (Phase.TRYING, e.UpstreamBytes): Exchange._first_bytes,
+    (Phase.TRYING, e.UpstreamEnd): Exchange._end,
+    (Phase.TRYING, e.UpstreamFailed): Exchange._failed,
+    (Phase.TRYING, e.DeadlinePassed): Exchange._tick,
+    (Phase.TRYING, e.ClientGone): Exchange._gone,
+    (Phase.FLOWING, e.UpstreamEnd): Exchange._end,
+    (Phase.FLOWING, e.UpstreamFailed): Exchange._failed,
+    (Phase.FLOWING, e.DeadlinePassed): Exchange._tick,
+    (Phase.FLOWING, e.ClientGone): Exchange._gone,
+    # The caller is served: what still arrives from connections or callers concerns nobody.
+    (Phase.CLOSED, e.UpstreamOpen): lambda *_: None,
+    (Phase.CLOSED, e.UpstreamHead): lambda *_: None,
+    (Phase.CLOSED, e.UpstreamBytes): lambda *_: None,
+    (Phase.CLOSED, e.UpstreamEnd): lambda *_: None,
+    (Phase.CLOSED, e.UpstreamFailed): lambda *_: None,
+    (Phase.CLOSED, e.DeadlinePassed): lambda *_: None,
+    (Phase.CLOSED, e.ClientGone): lambda *_: None,
+    (Phase.CLOSED, e.Admitted): Exchange._admitted_late,
+    (Phase.CLOSED, e.Refused): lambda *_: None,
+}
+
+DEADLINE_STEPS: Final[dict[Deadline, Handler]] = {
+    Deadline.TOTAL: Exchange._total_passed,
+    Deadline.CONNECT: Exchange._connect_passed,
+    Deadline.FIRST_TOKEN: Exchange._first_token_passed,
+    Deadline.BETWEEN_TOKENS: Exchange._between_passed,
+    Deadline.RETRY: Exchange._retry_passed,
+}
