@@ -28,7 +28,7 @@ EXEMPT: Final[Mapping[str, str]] = {
 """Module to the reason why it has no test. A module that gets one must leave the list."""
 
 
-def test_of(module: PurePosixPath) -> PurePosixPath:
+def unit_test_of(module: PurePosixPath) -> PurePosixPath:
     """Where the unit test of a module belongs."""
     inside = module.relative_to(PACKAGE) if module.is_relative_to(PACKAGE) else module
     return TESTS / inside.parent / f"test_{inside.name}"
@@ -53,12 +53,12 @@ def faults(paths: Iterable[PurePosixPath], exempt: Mapping[str, str] = EXEMPT) -
     for module in sorted(present):
         if not module.as_posix().startswith(tuple(f"{folder}/" for folder in MUST_HAVE_TESTS)) or is_optional(module):
             continue
-        has_test = test_of(module) in present
+        has_test = unit_test_of(module) in present
         if module.as_posix() in exempt:
             if has_test:
                 found.append(f"{module}: has a test now: take it off the list in tools/mirror.py")
         elif not has_test:
-            found.append(f"{module}: its test {test_of(module)} is missing")
+            found.append(f"{module}: its test {unit_test_of(module)} is missing")
     for test in sorted(present):
         is_unit_test = test.is_relative_to(TESTS) and test.name.startswith("test_")
         if is_unit_test and module_of(test) not in present:
