@@ -1,0 +1,482 @@
+"""One upstream connection and the call it serves: HTTP/1.1 answers, parsed strictly by llhttp.
+
+The life of a connection, where each arrow is a method of `Connection`:
+
+    idle ──start──▶ waiting ──first byte──▶ head ──headers complete──▶ body ──end of answer──▶ idle
+      │                │                      │                          │
+      └── stray byte ──┴──── broken ──────────┴──── cancel, EOF ─────────┴──▶ closed
+
+Rules that the code keeps:
+
+1. An answer ends where its framing says, and nowhere else: a byte after it, in the same read, makes
+   the answer a failure; on an idle connection a byte closes it. So no byte of one answer can reach the
+   caller of the next.
+2. The reader hears of an answer only after the whole socket read has been parsed, and of its end only
+   when nothing followed.
+3. A connection goes back to the pool before its reader hears of the end, so a call that the reader
+   opens at once can use it.
+4. The parser is kept over all answers of a connection. llhttp resets itself after a complete message;
+   an answer that it could not complete itself (to HEAD, a body until close) is the connection's last.
+
+llhttp rejects duplicate or malformed lengths, a length beside a transfer coding, folded lines, bare LF,
+bad chunk sizes and spaces in names. What it does not reject is checked here: other transfer codings,
+CR and LF after the end, a switch of protocols, heads and chunk extensions without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from tokenway.model.errors import WireError
+from tokenway.model.faults import Fault
+from tokenway.upstream.base import Headers, Reader
+from tokenway.wire import limits
+
+_IDLE: Final = 0
+_WAITING: Final = 1
+_HEAD: Final = 2
+_BODY: Final = 3
+_CLOSED: Final = 4
+
+_BY_LENGTH: Final = 0
+_BY_CHUNKS: Final = 1
+_UNTIL_CLOSE: Final = 2
+_NO_BODY: Final = 3
+
+_CAPITAL_H: Final = 0x48
+_LINE_END: Final = b"\r\n"
+_HEAD_END: Final = b"\r\n\r\n"
+_FINISH_SECONDS: Final = 1.0
+"""How long a finished stream may take to send the end of its framing before its connection is closed."""
+
+_SURPLUS: Final = "The upstream sent bytes beyond the end of its answer."
+
+
+class Owner(Protocol):
+    """What a connection and a call need of their pool."""
+
+    def released(self, connection: Connection) -> None:
+        """The connection is idle and clean."""
+
+    def forget(self, connection: Connection) -> None:
+        """The idle connection cannot be used again."""
+
+    def opened(self, connection: Connection) -> None:
+        """The connection exists."""
+
+    def closed(self, connection: Connection) -> None:
+        """The connection exists no more."""
+
+    def redial(self, call: Call) -> None:
+        """The call's pooled connection was stale: it needs a fresh one."""
+
+    def hang_up(self, call: Call) -> None:
+        """The call, which waits for a connection, needs none any more."""
+
+
+class Call:
+    """One request under way: the handle with which its owner pauses, ends or cancels it.
+
+    Every method is safe in any state, also after the end, and may be called from the reader's callbacks.
+    """
+
+    __slots__ = ("connection", "owner", "paused", "reader", "request", "reused")
+
+    def __init__(self, owner: Owner, reader: Reader, request: bytes | list[bytes]) -> None:
+        """The fields are for this package; others read `reused`: whether a pooled connection serves the call."""
+        self.owner = owner
+        self.reader: Reader | None = reader
+        self.request: bytes | list[bytes] = request
+        self.connection: Connection | None = None
+        self.paused = False
+        self.reused = False
+
+    def cancel(self) -> None:
+        """Closes the call's connection at once; the reader hears nothing more."""
+        if self.reader is None:
+            return
+        self.reader = None
+        self.request = b""
+        connection = self.connection
+        if connection is None:
+            self.owner.hang_up(self)
+        else:
+            connection.abort()
+
+    def finish_early(self) -> None:
+        """Says that the stream's logical end was read; the reader hears nothing more.
+
+        If only the end of the framing is missing and comes within a second, the connection is kept.
+        """
+        connection = self.connection
+        if self.reader is None or connection is None or not connection.finish_early():
+            self.cancel()
+            return
+        self.reader = None
+
+    def pause(self) -> None:
+        """Stops reading from the socket, so that the upstream is slowed down; at most one read is delivered after."""
+        self.paused = True
+        if self.connection is not None:
+            self.connection.pause()
+
+    def resume(self) -> None:
+        """Reads on."""
+        self.paused = False
+        if self.connection is not None:
+            self.connection.resume()
+
+    def fail(self, fault: Fault, detail: str) -> None:
+        """Ends the call with a failure, once; a cancelled call stays silent."""
+        reader, self.reader = self.reader, None
+        self.connection = None
+        self.request = b""
+        if reader is not None:
+            reader.upstream_failed(fault, detail)
+
+
+class Connection(asyncio.Protocol):
+    """One connection: writes one request at a time and tells the call's reader what comes back.
+
+    The `on_…` methods are llhttp's callbacks; an exception in them ends the parsing of that read.
+    """
+
+    __slots__ = (
+        "_call",
+        "_complete",
+        "_fields",
+        "_finish_timer",
+        "_framing",
+        "_head_only",
+        "_headers",
+        "_keep",
+        "_overhead",
+        "_owner",
+        "_parser",
+        "_parts",
+        "_reader",
+        "_repeated",
+        "_state",
+        "_status",
+        "_transport",
+        "_until_close_ended",
+        "idle_since",
+        "on_body",
+    )
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._state = _IDLE
+        self._call: Call | None = None
+        self._reader: Reader | None = None
+        self._headers: Headers | None = None
+        self._fields: dict[bytes, bytes] = {}
+        self._repeated: list[tuple[bytes, bytes]] = []
+        self._parts: list[bytes] = []
+        self._status = 0
+        self._framing = _BY_LENGTH
+        self._complete = False
+        self._keep = False
+        self._head_only = False
+        self._overhead = 0
+        self._finish_timer: asyncio.TimerHandle | None = None
+        self._until_close_ended = False
+        self.idle_since = 0.0
+        # The list's own method is the callback: one Python frame less for each chunk.
+        self.on_body = self._parts.append
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+
+    # ── What the pool and the call do ────────────────────────────────────────────────────────────
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the connection is idle and nobody has begun to close it."""
+        return self._state == _IDLE and self._transport is not None and not self._transport.is_closing()
+
+    def start(self, call: Call) -> None:
+        """Writes the call's request. The connection must be usable; `Reader.upstream_opened` is called."""
+        transport, reader = self._transport, call.reader
+        if transport is None or reader is None:
+            return
+        self._state = _WAITING
+        self._call = call
+        self._reader = reader
+        call.connection = self
+        request = call.request
+        if type(request) is list:
+            self._head_only = request[0].startswith(b"HEAD ")
+            if sum(map(len, request)) <= limits.WRITE_HIGH:
+                transport.write(b"".join(request))
+            else:
+                # uvloop hands the parts to the kernel as they are: a large body is not copied.
+                transport.writelines(request)
+        elif isinstance(request, bytes):
+            self._head_only = request.startswith(b"HEAD ")
+            transport.write(request)
+        if not call.reused:
+            call.request = b""
+        if call.paused:
+            transport.pause_reading()
+        reader.upstream_opened()
+
+    def abort(self) -> None:
+        """Closes at once; nobody hears of it."""
+        if self._state == _IDLE:
+            self._owner.forget(self)
+        self._state = _CLOSED
+        self._reader = None
+        self._drop_call()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def stop(self, detail: str) -> None:
+        """Closes at once; a call under way fails with `detail`."""
+        self._fail(Fault.RESET, detail)
+
+    def pause(self) -> None:
+        """Stops reading."""
+        if self._state != _CLOSED and self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Reads again."""
+        if self._state != _CLOSED and self._transport is not None:
+            self._transport.resume_reading()
+
+    def finish_early(self) -> bool:
+        """Detaches the reader and waits for the end of the framing; False if the end can never come cleanly."""
+        if self._state != _BODY or not self._keep:
+            return False
+        self._reader = None
+        if not self._complete:
+            self.resume()
+            loop = asyncio.get_running_loop()
+            self._finish_timer = loop.call_later(_FINISH_SECONDS, self.abort)
+        return True
+
+    # ── What the event loop does ─────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The dial succeeded, TLS included."""
+        self._transport = transport  # type: ignore[assignment]  # a stream protocol is given a Transport
+        self._owner.opened(self)
+        if self._state == _CLOSED and self._transport is not None:
+            self._transport.abort()  # cancelled in the last moment of the dial
+
+    def data_received(self, data: bytes) -> None:
+        """Parses one socket read and then tells the reader what it brought."""
+        parser = self._parser
+        if (self._state != _BODY and not self._expects(data)) or parser is None:
+            return
+        broken = ""
+        try:
+            parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            broken = _explain(error)
+        if self._headers is not None and not self._tell_head(self._headers):
+            return
+        parts = self._parts
+        body = b""
+        if parts:
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            if self._overhead:
+                self._overhead = 0
+            reader = self._reader
+            if reader is None:
+                self.abort()  # finished early, and yet there is more
+                return
+            reader.upstream_body(body)
+            if self._state == _CLOSED:
+                return
+        if broken:
+            self._fail(Fault.FRAMING, broken)
+        elif self._complete:
+            self._finish(data, body)
+        elif not body:
+            self._count_overhead(len(data))
+
+    def eof_received(self) -> bool:
+        """The upstream sends no more; the transport closes itself, and `connection_lost` sorts it out."""
+        if self._state == _IDLE:
+            self._owner.forget(self)
+        elif self._state == _BODY and self._framing == _UNTIL_CLOSE:
+            self._until_close_ended = True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: a call that still runs ends here, or starts again when nothing was lost."""
+        state, call, reader = self._state, self._call, self._reader
+        if state == _IDLE:
+            self._owner.forget(self)
+        self._state = _CLOSED
+        self._parser = None  # it refers back to us
+        self._reader = None
+        self._drop_call()
+        self._owner.closed(self)
+        if call is None or reader is None:
+            return
+        if state == _WAITING and call.reused:
+            self._owner.redial(call)
+        elif exc is None and self._until_close_ended:
+            call.reader = None
+            reader.upstream_end()
+        elif state == _BODY:
+            call.fail(Fault.RESET, "The upstream closed the connection in the middle of its answer.")
+        else:
+            call.fail(Fault.RESET, "The upstream closed the connection without an answer.")
+
+    # ── What the parser finds ────────────────────────────────────────────────────────────────────
+
+    def on_message_begin(self) -> None:
+        """The first byte of a head; a second head after a complete answer is surplus."""
+        if self._complete:
+            raise WireError(_SURPLUS)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field of the head, or of the trailers, which nobody reads."""
+        name = name.lower()
+        if self._fields.setdefault(name, value) is not value:
+            self._repeated.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Decides how the answer is framed. Raises WireError for heads that cannot be trusted."""
+        parser = self._parser
+        if parser is None:
+            return
+        status = parser.get_status_code()
+        fields, repeated = self._fields, self._repeated
+        if self._overhead > limits.RESPONSE_HEAD:
+            size = sum(len(name) + len(value) for name, value in (*fields.items(), *repeated))
+            if size > limits.RESPONSE_HEAD:
+                raise WireError(_head_too_large())
+        self._fields = {}
+        if repeated:
+            self._repeated = []
+        if status < 200:
+            if status < 100 or status == 101:
+                raise WireError(f"The upstream answered with status {status}, which nobody asked for.")
+            return
+        self._keep = parser.should_keep_alive()
+        if not self._keep and parser.get_http_version() not in {"1.1", "1.0"}:
+            raise WireError("The upstream does not speak HTTP/1.1.")
+        coding = fields.get(b"transfer-encoding")
+        if coding is not None:
+            if coding.rstrip().lower() != b"chunked" or any(name == b"transfer-encoding" for name, _ in repeated):
+                raise WireError("The upstream uses a transfer coding other than chunked.")
+            self._framing = _BY_CHUNKS
+        elif b"content-length" in fields:
+            self._framing = _BY_LENGTH
+        else:
+            self._framing = _UNTIL_CLOSE
+        if self._head_only or status in {204, 304}:
+            self._framing = _NO_BODY
+            self._complete = True
+            # llhttp agrees about 204 and 304; an answer to HEAD leaves it waiting for a body.
+            self._keep = self._keep and not self._head_only
+        self._status = status
+        self._state = _BODY
+        self._headers = Headers(fields, repeated)
+
+    def on_message_complete(self) -> None:
+        """The framing says that the answer is complete; an interim one (1xx) does not count."""
+        if self._state == _BODY:
+            self._complete = True
+
+    # ── What follows from it ─────────────────────────────────────────────────────────────────────
+
+    def _expects(self, data: bytes) -> bool:
+        """Whether bytes may arrive outside a body: a head is awaited, and these can belong to one."""
+        state = self._state
+        if state == _WAITING:
+            if data[0] != _CAPITAL_H:
+                self._fail(Fault.FRAMING, "The upstream's answer is not HTTP/1.1.")
+                return False
+            self._state = _HEAD
+            if self._call is not None:
+                self._call.request = b""  # an answer has begun: the request will not be sent again
+        elif state != _HEAD:
+            self.abort()  # a stray byte on an idle connection, or late ones after the close
+            return False
+        self._overhead += len(data)
+        return True
+
+    def _tell_head(self, headers: Headers) -> bool:
+        """Hands the head to the reader, once; False if the reader closed the connection in return."""
+        self._headers = None
+        if self._reader is not None:
+            self._reader.upstream_head(self._status, headers)
+        return self._state != _CLOSED
+
+    def _count_overhead(self, size: int) -> None:
+        """Bounds bytes that bring no payload: heads, chunk extensions and trailers without end."""
+        if self._state == _BODY:
+            self._overhead += size
+        if self._overhead > limits.RESPONSE_HEAD:
+            self._fail(Fault.FRAMING, _head_too_large())
+
+    def _finish(self, data: bytes, body: bytes) -> None:
+        """The answer is complete: checks that `data`, the last read, ends with it, and frees the connection."""
+        keep = self._keep
+        if self._framing == _BY_LENGTH and body:
+            clean = data.endswith(body)
+        elif len(data) > len(_HEAD_END):
+            clean = data.endswith(_HEAD_END) and data[-5] not in _LINE_END
+        else:
+            clean, keep = True, False  # too short to tell CR LF of the framing from surplus
+        if not clean:
+            self._fail(Fault.FRAMING, _SURPLUS)
+            return
+        transport, call, reader = self._transport, self._call, self._reader
+        self._reader = None
+        self._drop_call()
+        if call is not None:
+            call.reader = None
+            if call.paused:
+                self.resume()
+        if keep and transport is not None and not transport.is_closing() and not transport.get_write_buffer_size():
+            self._state = _IDLE
+            self._complete = False
+            self._overhead = 0
+            if self._fields:
+                self._fields = {}
+            if self._repeated:
+                self._repeated = []
+            self._owner.released(self)
+        else:
+            self.abort()
+        if reader is not None:
+            reader.upstream_end()
+
+    def _fail(self, fault: Fault, detail: str) -> None:
+        """Closes the connection and then tells the reader why."""
+        call = self._call
+        self.abort()
+        if call is not None:
+            call.fail(fault, detail)
+
+    def _drop_call(self) -> None:
+        """Lets go of the call, so that its handle cannot touch whatever the connection does next."""
+        if self._call is not None:
+            self._call.connection = None
+            self._call = None
+        if self._finish_timer is not None:
+            self._finish_timer.cancel()
+            self._finish_timer = None
+
+
+def _head_too_large() -> str:
+    return f"The upstream's head is larger than {limits.RESPONSE_HEAD // limits.KIB} KiB."
+
+
+def _explain(error: HttpParserError | HttpParserUpgrade) -> str:
+    """A sentence for a client. llhttp's reasons are fixed texts without any byte of the answer."""
+    if isinstance(error.__context__, WireError):
+        return str(error.__context__)
+    if isinstance(error, HttpParserUpgrade):
+        return "The upstream tried to switch protocols."
+    return f"The upstream's answer is not valid HTTP/1.1: {str(error).rstrip('.')}."
