@@ -18,6 +18,11 @@ from tokenway.model.secret import Secret
 BEARER: Final = "authorization"
 
 
+def is_key(text: str) -> bool:
+    """Whether a header can carry it as a credential: printable ASCII without spaces, at least one character."""
+    return bool(text) and all("!" <= char <= "~" for char in text)
+
+
 class KnownProvider(msgspec.Struct, frozen=True):
     """One row. `base_url` may hold `{VARIABLE}`, which is read from the environment.
 
@@ -40,10 +45,10 @@ class KnownProvider(msgspec.Struct, frozen=True):
         return not self.key_variables
 
     def key(self, environment: Mapping[str, str]) -> Secret | None:
-        """The key from the first usual variable that is set and not blank."""
+        """The key from the first usual variable that holds one; space around it is a slip of the shell."""
         for name in self.key_variables:
             text = environment.get(name, "").strip()
-            if text:
+            if is_key(text):
                 return Secret(text)
         return None
 

@@ -18,6 +18,12 @@ from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
 from tokenway.model.units import Duration, FilePath, Size
 
+LOCAL_PROVIDER: Final = "local"
+"""The embedded engine's name as a provider."""
+
+LOCAL_CHAT: Final = "local"
+LOCAL_EMBEDDING: Final = "local-embed"
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 

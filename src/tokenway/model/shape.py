@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
     TEXT = "text"
     PATH = "path"
-    SECRET = "secret"
+    SECRET = "secret text"  # noqa: S105 - the name of a kind
     FLAG = "true or false"
     WHOLE = "whole number"
     NUMBER = "number"
@@ -82,6 +82,19 @@ _SCALARS: Final[dict[Any, Kind]] = {
 _READS: Final = {"duration": Kind.DURATION, "size": Kind.SIZE, "path": Kind.PATH}
 
 
+_PLAIN: Final = {
+    Kind.TEXT: "text",
+    Kind.SECRET: "text",
+    Kind.PATH: "the path of a file",
+    Kind.FLAG: "true or false",
+    Kind.RATE: "USD per million, zero or more",
+    Kind.MONEY: "an amount of USD such as 5.00",
+    Kind.LIST: "a list",
+    Kind.RECORD: "a mapping (name: value)",
+    Kind.TABLE: "a mapping (name: value)",
+}
+
+
 @cache
 def fields_of(record: Any) -> dict[str, Field]:
     """The settings of a struct by name, in the order in which it declares them."""
@@ -98,14 +111,8 @@ def shape_of(annotation: Any) -> Shape:
     found: dict[str, Any] = {"optional": optional}
     for meta in metas:
         extra |= meta.extra or {}
-        for name, value in (
-            ("description", meta.description),
-            ("at_least", meta.ge),
-            ("above", meta.gt),
-            ("at_most", meta.le),
-        ):
-            if value is not None:
-                found[name] = value
+        bounds = {"description": meta.description, "at_least": meta.ge, "above": meta.gt, "at_most": meta.le}
+        found |= {name: value for name, value in bounds.items() if value is not None}
     if SHORTHAND in extra:
         found["shorthand"] = extra[SHORTHAND]
     origin = typing.get_origin(inner)
@@ -125,30 +132,18 @@ def shape_of(annotation: Any) -> Shape:
 def expectation(shape: Shape) -> str:
     """What may stand here, for a sentence: `a whole number from 1 to 65535`."""
     match shape.kind:
-        case Kind.TEXT | Kind.SECRET:
-            return "text"
-        case Kind.PATH:
-            return "the path of a file"
-        case Kind.FLAG:
-            return "true or false"
+        case Kind.CHOICE:
+            return "one of " + ", ".join(shape.choices)
         case Kind.DURATION:
             return "a duration such as 500ms, 5s or 15m" + _bounds(shape, format_duration)
         case Kind.SIZE:
             return "a size such as 32MiB or 10MB" + _bounds(shape, lambda value: format_size(int(value)))
-        case Kind.RATE:
-            return "USD per million, zero or more"
-        case Kind.MONEY:
-            return "an amount of USD such as 5.00"
-        case Kind.CHOICE:
-            return "one of " + ", ".join(shape.choices)
-        case Kind.LIST:
-            return "a list"
-        case Kind.RECORD | Kind.TABLE:
-            return "a mapping (name: value)"
         case Kind.WHOLE | Kind.NUMBER:
             return f"a {shape.kind}" + _bounds(
                 shape, lambda value: f"{value:g}" if abs(value) < 1e5 else f"{value:.0f}"
             )
+        case _:
+            return _PLAIN[shape.kind]
 
 
 def _bounds(shape: Shape, show: typing.Callable[[float], str]) -> str:

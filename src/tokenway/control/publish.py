@@ -1,0 +1,213 @@
+"""Settings, the environment and the keys to one snapshot: built whole, from arguments only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from tokenway.control.addresses import enabled_by
+from tokenway.control.model_rules import alias_chain
+from tokenway.dialects.registry import BEARER, KNOWN, KnownProvider
+from tokenway.model.catalog import Capabilities, Endpoint, Grade, Model, Operation, Price, Provider
+from tokenway.model.money import Rate
+from tokenway.model.secret import Secret
+from tokenway.model.settings import (
+    LOCAL_CHAT,
+    LOCAL_EMBEDDING,
+    LOCAL_PROVIDER,
+    EndpointSettings,
+    FixedKey,
+    ModelSettings,
+    ProviderSettings,
+    Settings,
+)
+from tokenway.model.snapshot import Principal, ProviderHint, Snapshot
+
+_DEMONSTRATION: Final = "A 135M-parameter demonstration model inside the gateway: real tokens, small answers."
+_DEMONSTRATION_EMBEDDING: Final = (
+    "The embedding model beside the 135M-parameter demonstration model; over-long texts are cut."
+)
+_FREE: Final = Price(input=Rate(0), output=Rate(0))
+_CHATTING: Final = (Operation.CHAT, Operation.COMPLETION)
+
+
+class LocalModel(msgspec.Struct, frozen=True):
+    """A model that the embedded engine serves. `context` and `max_output` in tokens, None when unknown."""
+
+    name: str
+    operations: tuple[Operation, ...] = _CHATTING
+    description: str = ""
+    weights: str = "unknown"
+    """The number format of its weights."""
+    context: int | None = None
+    max_output: int | None = None
+
+
+DEMONSTRATION: Final = (
+    LocalModel(LOCAL_CHAT, _CHATTING, _DEMONSTRATION),
+    LocalModel(LOCAL_EMBEDDING, (Operation.EMBEDDING,), _DEMONSTRATION_EMBEDDING),
+)
+"""What the engine serves out of the box."""
+
+
+class LocalOffer(msgspec.Struct, frozen=True):
+    """The embedded engine as a provider: where it listens, its key, what it serves."""
+
+    base_url: str
+    key: Secret
+    models: tuple[LocalModel, ...] = DEMONSTRATION
+
+
+def key_digest(key: str) -> str:
+    """The SHA-256 of a key, in hexadecimal: how snapshots and the store know it."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def fixed_principals(settings: Settings) -> dict[str, Principal]:
+    """The keys of `auth.keys` by digest. The budget is the whole one; what was spent is for the caller to take off."""
+    return {key_digest(fixed.key.reveal()): _principal(fixed) for fixed in settings.auth.keys}
+
+
+def build_snapshot(
+    settings: Settings,
+    *,
+    keys: Mapping[str, Principal],
+    environment: Mapping[str, str],
+    local: LocalOffer | None,
+    version: int,
+    not_ready: str = "",
+) -> Snapshot:
+    """The snapshot that these settings mean. Nothing is read, called or contacted.
+
+    `keys` are the store's by digest; where one is also a fixed key, the store's entry wins, because it knows
+    what was spent. `environment` enables known providers that the settings do not name.
+    """
+    providers = _providers(settings, environment)
+    models = {name: _model(name, model) for name, model in settings.models.items()}
+    if local is not None:
+        providers[LOCAL_PROVIDER] = _local_provider(local)
+        for offered in local.models:
+            models.setdefault(offered.name, _local_model(offered))
+    return Snapshot(
+        version=version,
+        providers=providers,
+        models=models,
+        aliases={name: alias_chain(name, settings.aliases)[-1] for name in settings.aliases},
+        keys={**fixed_principals(settings), **keys},
+        families=_families(providers),
+        hints=_hints(providers, environment),
+        auth_required=settings.auth.required,
+        timeouts=settings.timeouts,
+        max_retries=settings.retries.max,
+        max_body=settings.server.max_body,
+        not_ready=not_ready,
+    )
+
+
+def _principal(fixed: FixedKey) -> Principal:
+    return Principal(
+        key_id=f"config:{fixed.name}",
+        name=fixed.name,
+        project=fixed.project,
+        budget=None if fixed.budget is None else fixed.budget.usd,
+    )
+
+
+def _providers(settings: Settings, environment: Mapping[str, str]) -> dict[str, Provider]:
+    found = {
+        name: _provider(name, provider, environment)
+        for name, provider in settings.providers.items()
+        if name != LOCAL_PROVIDER
+    }
+    for name, row in enabled_by(environment)[0].items():
+        if name not in found:
+            found[name] = _provider(name, ProviderSettings(), environment, row)
+    return found
+
+
+def _provider(
+    name: str, written: ProviderSettings, environment: Mapping[str, str], row: KnownProvider | None = None
+) -> Provider:
+    """What was written, filled up from the row of a known provider."""
+    row = row or KNOWN.get(name)
+    api_keys = written.api_keys or (() if written.api_key is None else (written.api_key,))
+    base_url = written.base_url
+    if row is not None:
+        usual = row.key(environment)
+        if not api_keys and usual is not None:
+            api_keys = (usual,)
+        base_url = base_url or row.address(environment)
+    if base_url is None:
+        raise ValueError(f"provider {name!r} has no address: these settings were not checked")
+    return Provider(
+        name=name,
+        base_url=base_url.rstrip("/"),
+        api_keys=api_keys,
+        credential_header=BEARER if row is None else row.credential_header,
+        headers=tuple(written.headers.items()),
+    )
+
+
+def _model(name: str, model: ModelSettings) -> Model:
+    return Model(
+        name=name,
+        endpoints=tuple(_endpoint(endpoint) for endpoint in model.endpoints),
+        fallbacks=model.fallbacks,
+        min_tps=model.routing.min_tps,
+    )
+
+
+def _endpoint(endpoint: EndpointSettings) -> Endpoint:
+    grade = endpoint.grade or Grade(weights=endpoint.quantization or "unknown")
+    price = endpoint.price
+    if price is None and endpoint.provider == LOCAL_PROVIDER:
+        price = _FREE
+    return Endpoint(
+        provider=endpoint.provider,
+        upstream_model=endpoint.model,
+        price=price,
+        grade=grade,
+        limits=endpoint.limits,
+        capabilities=endpoint.capabilities,
+        weight=endpoint.weight,
+    )
+
+
+def _local_provider(local: LocalOffer) -> Provider:
+    return Provider(
+        name=LOCAL_PROVIDER, base_url=local.base_url.rstrip("/"), api_keys=(local.key,), serves_any_model=False
+    )
+
+
+def _local_model(offered: LocalModel) -> Model:
+    endpoint = Endpoint(
+        provider=LOCAL_PROVIDER,
+        upstream_model=offered.name,
+        price=_FREE,
+        grade=Grade(weights=offered.weights),
+        capabilities=Capabilities(context=offered.context, max_output=offered.max_output),
+        operations=offered.operations,
+    )
+    return Model(name=offered.name, endpoints=(endpoint,), description=offered.description)
+
+
+def _families(providers: Mapping[str, Provider]) -> tuple[tuple[str, str], ...]:
+    """Prefixes of the enabled providers' own models, the longest first, so that the first match decides."""
+    pairs = [(prefix, name) for name, row in KNOWN.items() if name in providers for prefix in row.prefixes]
+    return tuple(sorted(pairs, key=lambda pair: (-len(pair[0]), pair)))
+
+
+def _hints(providers: Mapping[str, Provider], environment: Mapping[str, str]) -> tuple[ProviderHint, ...]:
+    return tuple(
+        ProviderHint(
+            name=name,
+            title=row.title,
+            prefixes=row.prefixes,
+            variable=next(iter(row.missing(environment)), row.key_variables[0]),
+        )
+        for name, row in KNOWN.items()
+        if name not in providers and not row.is_keyless
+    )

@@ -1,0 +1,217 @@
+"""What types cannot say about a configuration: names that lead nowhere, addresses, keys, contradictions."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping as Environment
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from tokenway.control.addresses import address_fault, enabled_by, is_loopback
+from tokenway.control.document import Mapping
+from tokenway.control.examination import Examination, Path
+from tokenway.control.findings import Finding, Severity, nearest
+from tokenway.control.model_rules import examine_models
+from tokenway.dialects.registry import KNOWN, is_key
+from tokenway.model.secret import Secret
+from tokenway.model.settings import LOCAL_PROVIDER, DialectName, ProviderSettings, Settings
+
+_NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
+    (
+        ("server", "tls"),
+        Severity.ERROR,
+        "this version does not speak TLS on its own listener; put a TLS proxy before it",
+    ),
+    (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
+    (("models", "*", "routing", "sort"), Severity.NOTE, "this version keeps the order and weights of the endpoints"),
+    (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
+)
+"""Settings with a meaning that this version does not act on, said instead of accepted in silence."""
+
+_PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
+_OURS: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "content-type", "content-encoding", "te", "upgrade"}
+)
+"""Headers that frame the request; a fixed value would break it."""
+
+_WEAK_KEY: Final = 16
+
+
+def examine(settings: Settings, root: Mapping, environment: Environment[str, str]) -> list[Finding]:
+    """Every rule over settings that have been read; the tree says where each stands."""
+    subject = Examination(settings, root, environment)
+    subject.findings += enabled_by(environment)[1]
+    _server(subject)
+    _stores(subject)
+    _fixed_keys(subject)
+    _timeouts(subject)
+    for name, provider in settings.providers.items():
+        _provider(subject, name, provider)
+    examine_models(subject)
+    for pattern, severity, reason in _NOT_YET:
+        for path in subject.matching(pattern):
+            if not getattr(subject.node(path), "is_null", False):
+                subject.say(path, reason, severity=severity)
+    return subject.findings
+
+
+def _server(subject: Examination) -> None:
+    server = subject.settings.server
+    if server.port and server.port == server.control_port:
+        subject.say(("server", "control_port"), f"is {server.port} like the public port; choose another")
+    if not server.host:
+        subject.say(("server", "host"), "is empty; 127.0.0.1 serves this machine, 0.0.0.0 every network")
+    elif not subject.settings.auth.required and not is_loopback(server.host):
+        subject.say(
+            ("auth", "required"),
+            f"is false while {server.host} is open to other machines: anybody may spend your providers' money",
+            severity=Severity.WARNING,
+        )
+    if server.tls is not None:
+        for field, path in (("cert", server.tls.cert), ("key", server.tls.key)):
+            _readable_file(subject, ("server", "tls", field), path)
+
+
+def _stores(subject: Examination) -> None:
+    store = subject.settings.store
+    if store is not None:
+        scheme = store.partition(":")[0]
+        if scheme in {"postgresql", "postgres"}:
+            subject.say(("store",), "this version keeps its data in SQLite: sqlite:///path/to/tokenway.db")
+        elif not store.startswith("sqlite:///") or store == "sqlite:///":
+            subject.say(("store",), "expected sqlite:///path/to/tokenway.db")
+    shared = subject.settings.shared
+    if shared is not None and shared.partition("://")[0] not in {"valkey", "valkeys", "redis", "rediss"}:
+        subject.say(("shared",), "expected valkey://host:6379/0")
+
+
+def _fixed_keys(subject: Examination) -> None:
+    keys = subject.settings.auth.keys
+    if not subject.is_whole(("auth", "keys"), len(keys)):
+        return
+    seen: dict[Secret, int] = {}
+    names: dict[str, int] = {}
+    for index, fixed in enumerate(keys):
+        path: Path = ("auth", "keys", index)
+        first = seen.setdefault(fixed.key, index)
+        if first != index:
+            where = subject.place(("auth", "keys", first, "key"))
+            subject.say((*path, "key"), f"is the same key as {keys[first].name!r} at {where}")
+        first = names.setdefault(fixed.name, index)
+        if first != index:
+            subject.say((*path, "name"), f"{fixed.name!r} stands twice, first at {subject.place((*path[:2], first))}")
+        for field in ("name", "project"):
+            if not getattr(fixed, field):
+                subject.say((*path, field), "is empty")
+        if not _secret(subject, (*path, "key"), fixed.key):
+            continue
+        if len(fixed.key.reveal()) < _WEAK_KEY:
+            reason = f"is shorter than {_WEAK_KEY} characters and could be guessed"
+            subject.say((*path, "key"), reason, severity=Severity.WARNING)
+
+
+def _timeouts(subject: Examination) -> None:
+    timeouts = subject.settings.timeouts
+    for name in ("connect", "first_token", "between_tokens"):
+        if getattr(timeouts, name) > timeouts.total:
+            subject.say(
+                ("timeouts", name), "is longer than timeouts.total, so it never passes", severity=Severity.WARNING
+            )
+
+
+def _provider(subject: Examination, name: str, provider: ProviderSettings) -> None:
+    path: Path = ("providers", name)
+    if name == LOCAL_PROVIDER:
+        _local(subject, provider)
+        return
+    if not _PROVIDER_NAME.fullmatch(name):
+        subject.say(path, "a provider's name is letters, digits, '.', '_' and '-', at most 64 of them")
+    if provider.models:
+        subject.say((*path, "models"), "only the provider 'local' has models here; list others under `models`")
+    if provider.dialect not in {None, DialectName.OPENAI_CHAT}:
+        subject.say((*path, "dialect"), "this version speaks openai_chat to providers; most offer an address for it")
+    _credentials(subject, name, provider)
+    _address(subject, path, provider.base_url)
+    for header, value in provider.headers.items():
+        if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
+            subject.say((*path, "headers", header), "this header cannot be set")
+        elif not _HEADER_VALUE.fullmatch(value):
+            subject.say((*path, "headers", header), "a header's value is printable ASCII on one line")
+
+
+def _local(subject: Examination, provider: ProviderSettings) -> None:
+    path: Path = ("providers", LOCAL_PROVIDER)
+    if provider != ProviderSettings(models=provider.models):
+        subject.say(path, "is the embedded engine and takes `models` only; give your own server another name")
+    for name, file in provider.models.items():
+        _readable_file(subject, (*path, "models", name), file)
+
+
+def _credentials(subject: Examination, name: str, provider: ProviderSettings) -> None:
+    path: Path = ("providers", name)
+    if provider.api_key is not None:
+        _secret(subject, (*path, "api_key"), provider.api_key)
+        if provider.api_keys:
+            subject.say((*path, "api_keys"), "stands beside api_key; put every key into api_keys")
+    if subject.is_whole((*path, "api_keys"), len(provider.api_keys)):
+        for index, key in enumerate(provider.api_keys):
+            _secret(subject, (*path, "api_keys", index), key)
+            if key in provider.api_keys[:index]:
+                subject.say((*path, "api_keys", index), "stands twice", severity=Severity.WARNING)
+    row = KNOWN.get(name)
+    if row is None:
+        if provider.base_url is None:
+            reason = "is not a provider that is known here, so it needs a base_url"
+            subject.say(path, reason, nearest(name, KNOWN))
+        return
+    written = subject.node(path)
+    if _is_written(written, "base_url"):
+        return
+    has_key = _is_written(written, "api_key", "api_keys", "headers")
+    missing = row.missing(subject.environment, has_key=has_key)
+    if missing:
+        subject.say(path, f"needs credentials: write api_key here or set {' and '.join(missing)}")
+
+
+def _is_written(node: object, *names: str) -> bool:
+    """Whether one of these settings was given a value, be it one that could not be read."""
+    return isinstance(node, Mapping) and any(
+        name in node.entries and not getattr(node.entries[name], "is_null", False) for name in names
+    )
+
+
+def _address(subject: Examination, path: Path, base_url: str | None) -> None:
+    if base_url is None:
+        return
+    reason = address_fault(base_url)
+    if reason is None and _is_ourselves(subject, urlsplit(base_url)):
+        reason = "is this gateway's own address; a request would go round in circles"
+    if reason is not None:
+        subject.say((*path, "base_url"), reason)
+
+
+def _is_ourselves(subject: Examination, parts: SplitResult) -> bool:
+    server = subject.settings.server
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return bool(parts.hostname) and port == server.port and is_loopback(parts.hostname or "")
+
+
+def _secret(subject: Examination, path: Path, secret: Secret) -> bool:
+    """Whether a key can be sent in a header; a finding says why not, and never shows it."""
+    if not secret:
+        subject.say(path, "is empty")
+    elif not is_key(secret.reveal()):
+        subject.say(path, "holds a space, a line break or a character outside ASCII, so it cannot be a key")
+    else:
+        return True
+    return False
+
+
+def _readable_file(subject: Examination, path: Path, file: str) -> None:
+    if not os.path.isfile(file):  # noqa: PTH113 - a path from a person; pathlib raises where this says no
+        subject.say(path, f"there is no file {file}")
+    elif not os.access(file, os.R_OK):
+        subject.say(path, f"{file} may not be read by this user")
