@@ -1,0 +1,129 @@
+"""`tokenway models` and `tokenway endpoints`: what a running gateway offers."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+from cyclopts import Parameter
+
+from tokenway.cli.connection import Connection, connect
+from tokenway.cli.options import AsJson
+from tokenway.cli.output import NOTHING, Column, number, print_json, print_table
+
+if TYPE_CHECKING:
+    from tokenway.cli.client import Gateway, Json
+
+
+def models(*, as_json: AsJson = False, connection: Connection | None = None) -> int:
+    """List the models that a running gateway serves.
+
+    Prices are dollars per million tokens, of the first endpoint.
+
+    Example:
+      tokenway models
+      tokenway models --json
+    """
+    data = _listed(connect(connection))
+    if as_json:
+        print_json(data)
+        return 0
+    columns = (
+        Column("model"),
+        Column("owner"),
+        Column("in $/M", right=True),
+        Column("out $/M", right=True),
+        Column("context", right=True),
+        Column("description"),
+    )
+    rows = [
+        [
+            _text(model.get("id")),
+            _text(model.get("owned_by")),
+            *_prices(model.get("pricing")),
+            _text(model.get("context_length")),
+            _text(model.get("description")),
+        ]
+        for model in data
+    ]
+    print_table(columns, rows, empty="The gateway serves no model; add one to its configuration.")
+    return 0
+
+
+def endpoints(
+    model: Annotated[str | None, Parameter(help="Name of a model [otherwise all of them].")] = None,
+    /,
+    *,
+    as_json: AsJson = False,
+    connection: Connection | None = None,
+) -> int:
+    """List the endpoints behind a model, or behind all of them.
+
+    Prices are dollars per million tokens; time to the first token and tokens per second are the medians
+    of the last half hour, as this gateway measured them.
+
+    Example:
+      tokenway endpoints local
+      tokenway endpoints --json
+    """
+    gateway = connect(connection)
+    names = [model] if model is not None else [str(one.get("id")) for one in _listed(gateway)]
+    found = [gateway.get(f"/v1/models/{quote(name, safe='/')}/endpoints").get("data", {}) for name in names]
+    if as_json:
+        print_json(found[0] if model is not None else found)
+        return 0
+    columns = (
+        Column("model"),
+        Column("endpoint"),
+        Column("grade"),
+        Column("in $/M", right=True),
+        Column("out $/M", right=True),
+        Column("context", right=True),
+        Column("TTFT s", right=True),
+        Column("tokens/s", right=True),
+    )
+    rows = [_endpoint_row(str(one.get("id")), endpoint) for one in found for endpoint in one.get("endpoints", ())]
+    print_table(columns, rows, empty="No endpoint serves that; see `tokenway models`.")
+    return 0
+
+
+def _listed(gateway: Gateway) -> list[Json]:
+    return list(gateway.get("/v1/models").get("data", ()))
+
+
+def _endpoint_row(model: str, endpoint: Json) -> list[str]:
+    first_token_ms = _median(endpoint.get("latency_last_30m"))
+    return [
+        model,
+        _text(endpoint.get("tag") or endpoint.get("name")),
+        _text(endpoint.get("quantization")),
+        *_prices(endpoint.get("pricing")),
+        _text(endpoint.get("context_length")),
+        number(None if first_token_ms is None else first_token_ms / 1000, 2),
+        number(_median(endpoint.get("throughput_last_30m"))),
+    ]
+
+
+def _median(percentiles: Any) -> float | None:
+    value = percentiles.get("p50") if isinstance(percentiles, dict) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _prices(pricing: Any) -> tuple[str, str]:
+    """Input and output price: the API's dollars per token to dollars per million."""
+    if not isinstance(pricing, dict):
+        return NOTHING, NOTHING
+    return _per_million(pricing.get("prompt")), _per_million(pricing.get("completion"))
+
+
+def _per_million(per_token: Any) -> str:
+    try:
+        amount = Decimal(str(per_token)) * 1_000_000
+    except InvalidOperation:
+        return NOTHING
+    return f"{amount.normalize():f}" if amount.is_finite() else NOTHING
+
+
+def _text(value: object) -> str:
+    return NOTHING if value is None or value == "" else str(value)

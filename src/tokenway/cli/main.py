@@ -1,0 +1,134 @@
+"""The command line: which command lives where, and how each failure leaves the process.
+
+Exit status: 0 done, 1 failed, 2 bad usage, 130 stopped by Ctrl-C. A command is imported only when it
+is the one that runs, so `tokenway serve` does not pay for what `tokenway chat` needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final, NoReturn
+
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
+
+from tokenway import __version__
+from tokenway.cli.errors import CommandError
+from tokenway.model.errors import TokenwayError
+
+DONE: Final = 0
+FAILED: Final = 1
+BAD_USAGE: Final = 2
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells report a command that Ctrl-C ended."""
+
+_HELP = """One endpoint and one key for every language model.
+
+Example:
+  tokenway serve
+  tokenway ask local "Say hello"
+"""
+_KEYS_HELP = """Keys of callers: create, list, revoke, rotate.
+
+Example:
+  tokenway keys create laptop --budget 5.00
+"""
+_LOCAL_HELP = """The small model that runs on this machine: install, status.
+
+Example:
+  tokenway local install
+"""
+
+_COMMANDS: Final = {
+    "serve": "tokenway.cli.serve:serve",
+    "check": "tokenway.cli.check:check",
+    "ask": "tokenway.cli.ask:ask",
+    "chat": "tokenway.cli.chat:chat",
+    "models": "tokenway.cli.catalogue:models",
+    "endpoints": "tokenway.cli.catalogue:endpoints",
+    "usage": "tokenway.cli.usage:usage",
+    "doctor": "tokenway.cli.doctor:doctor",
+}
+_GROUPS: Final = {
+    "keys": (
+        _KEYS_HELP,
+        {
+            "create": "tokenway.cli.keys:create",
+            "list": "tokenway.cli.keys:list_keys",
+            "revoke": "tokenway.cli.keys:revoke",
+            "rotate": "tokenway.cli.keys:rotate",
+        },
+    ),
+    "local": (
+        _LOCAL_HELP,
+        {"install": "tokenway.cli.local:install", "status": "tokenway.cli.local:status"},
+    ),
+}
+
+
+def build_app() -> App:
+    """The parser with every command; nothing of a command is imported yet."""
+    app = App(
+        name="tokenway",
+        help=_HELP,
+        version=f"tokenway {__version__}",
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_env_var=False),
+        result_action="return_value",
+    )
+    for name, path in _COMMANDS.items():
+        app.command(path, name=name)
+    for name, (text, commands) in _GROUPS.items():
+        group = App(name=name, help=text)
+        for command, path in commands.items():
+            group.command(path, name=command)
+        app.command(group)
+    return app
+
+
+def command_paths() -> list[tuple[str, ...]]:
+    """Every command as its words, groups before their commands, in the order of the help."""
+    paths: list[tuple[str, ...]] = [(name,) for name in _COMMANDS]
+    for name, (_, commands) in _GROUPS.items():
+        paths.append((name,))
+        paths.extend((name, command) for command in commands)
+    return paths
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line; returns the exit status."""
+    try:
+        result = build_app()(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _bad_usage(error)
+    except CommandError as error:
+        return _fail(str(error), error.exit_status)
+    except TokenwayError as error:
+        return _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has gone; a second failure while Python flushes at exit is silenced
+        # as the standard library's manual advises.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return result if isinstance(result, int) else DONE
+
+
+def _bad_usage(error: CycloptsError) -> int:
+    words = " ".join(("tokenway", *(error.command_chain or ())))
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        reason = f"{error.argument.name} is missing."
+    else:
+        reason = " ".join(str(error).split())
+    return _fail(f"{reason} Try `{words} --help`.", BAD_USAGE)
+
+
+def _fail(sentence: str, status: int) -> int:
+    print(f"tokenway: {sentence}", file=sys.stderr)
+    return status
+
+
+def main() -> NoReturn:
+    """The console script `tokenway`."""
+    sys.exit(run(sys.argv[1:]))

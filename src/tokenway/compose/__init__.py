@@ -1,0 +1,1 @@
+"""The only package that names concrete classes and joins them."""
