@@ -67,10 +67,8 @@ class Examination:
         if name in self.model_names or name in self.alias_names or name in self.local_names:
             return True
         provider, _, model = name.partition("/")
-        if model and provider == LOCAL_PROVIDER:
-            return model in self.local_names
         if model and provider in self.provider_names:
-            return True
+            return provider != LOCAL_PROVIDER  # the engine's models have names of their own
         family = family_of(name)
         return family is not None and family.name in self.provider_names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping
 from typing import Final
 
 from tokenway.control.examination import Examination, Path
@@ -113,17 +114,20 @@ def _aliases(subject: Examination) -> None:
             subject.say(path, "a model's name is printable text without spaces, at most 256 characters")
         if name in subject.model_names:
             subject.say(path, f"the model {name!r} goes first, so this alias is never used", severity=Severity.WARNING)
-        chain = alias_chain(name, aliases)
+        chain = alias_chain(name, aliases, subject.model_names)
         if chain[-1] in chain[:-1]:
             subject.say(path, "goes round in circles: " + " → ".join(chain))
         else:
             _target(subject, path, target)
 
 
-def alias_chain(name: str, aliases: dict[str, str]) -> list[str]:
-    """`name` and the names it leads to, one after the other; the last one repeats where they form a circle."""
+def alias_chain(name: str, aliases: Mapping[str, str], models: Container[str]) -> list[str]:
+    """An alias and the names it leads to, one after the other; the last one repeats where they form a circle.
+
+    It ends at a model, even one whose name is an alias as well: models go first.
+    """
     chain = [name]
-    while chain[-1] in aliases:
+    while chain[-1] in aliases and (len(chain) == 1 or chain[-1] not in models):
         step = aliases[chain[-1]]
         is_circle = step in chain
         chain.append(step)

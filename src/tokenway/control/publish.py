@@ -20,11 +20,11 @@ from tokenway.model.settings import (
     LOCAL_PROVIDER,
     EndpointSettings,
     FixedKey,
-    ModelSettings,
     ProviderSettings,
     Settings,
 )
 from tokenway.model.snapshot import Principal, ProviderHint, Snapshot
+from tokenway.routing.plan import resolve
 
 _DEMONSTRATION: Final = "A 135M-parameter demonstration model inside the gateway: real tokens, small answers."
 _DEMONSTRATION_EMBEDDING: Final = (
@@ -86,16 +86,24 @@ def build_snapshot(
     what was spent. `environment` enables known providers that the settings do not name.
     """
     providers = _providers(settings, environment)
-    models = {name: _model(name, model) for name, model in settings.models.items()}
+    offered = {model.name: model for model in local.models} if local is not None else {}
     if local is not None:
         providers[LOCAL_PROVIDER] = _local_provider(local)
-        for offered in local.models:
-            models.setdefault(offered.name, _local_model(offered))
-    return Snapshot(
+    models = {name: _local_model(model) for name, model in offered.items()}
+    for name, model in settings.models.items():
+        # Without the engine its endpoints are nowhere; what is left of the model still has its fallbacks.
+        endpoints = [_endpoint(endpoint, offered) for endpoint in model.endpoints if endpoint.provider in providers]
+        models[name] = Model(
+            name=name,
+            endpoints=tuple(endpoints),
+            fallbacks=model.fallbacks,
+            min_tps=model.routing.min_tps,
+        )
+    snapshot = Snapshot(
         version=version,
         providers=providers,
         models=models,
-        aliases={name: alias_chain(name, settings.aliases)[-1] for name in settings.aliases},
+        aliases={name: alias_chain(name, settings.aliases, models)[-1] for name in settings.aliases},
         keys={**fixed_principals(settings), **keys},
         families=_families(providers),
         hints=_hints(providers, environment),
@@ -105,6 +113,16 @@ def build_snapshot(
         max_body=settings.server.max_body,
         not_ready=not_ready,
     )
+    return _with_reachable_fallbacks(snapshot)
+
+
+def _with_reachable_fallbacks(snapshot: Snapshot) -> Snapshot:
+    """Leaves out the fallbacks that nothing serves here: a missing spare must not refuse the calls."""
+    models = {}
+    for name, model in snapshot.models.items():
+        reachable = tuple(fallback for fallback in model.fallbacks if resolve(snapshot, fallback) is not None)
+        models[name] = msgspec.structs.replace(model, fallbacks=reachable)
+    return msgspec.structs.replace(snapshot, models=models)
 
 
 def _principal(fixed: FixedKey) -> Principal:
@@ -151,28 +169,18 @@ def _provider(
     )
 
 
-def _model(name: str, model: ModelSettings) -> Model:
-    return Model(
-        name=name,
-        endpoints=tuple(_endpoint(endpoint) for endpoint in model.endpoints),
-        fallbacks=model.fallbacks,
-        min_tps=model.routing.min_tps,
-    )
-
-
-def _endpoint(endpoint: EndpointSettings) -> Endpoint:
-    grade = endpoint.grade or Grade(weights=endpoint.quantization or "unknown")
-    price = endpoint.price
-    if price is None and endpoint.provider == LOCAL_PROVIDER:
-        price = _FREE
+def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel]) -> Endpoint:
+    """An endpoint as written; one of the embedded engine is free and does what its model does."""
+    local = offered.get(endpoint.model) if endpoint.provider == LOCAL_PROVIDER else None
     return Endpoint(
         provider=endpoint.provider,
         upstream_model=endpoint.model,
-        price=price,
-        grade=grade,
+        price=endpoint.price or (_FREE if local is not None else None),
+        grade=endpoint.grade or Grade(weights=endpoint.quantization or "unknown"),
         limits=endpoint.limits,
         capabilities=endpoint.capabilities,
         weight=endpoint.weight,
+        operations=tuple(Operation) if local is None else local.operations,
     )
 
 

@@ -17,6 +17,8 @@ from tokenway.dialects.registry import KNOWN, is_key
 from tokenway.model.secret import Secret
 from tokenway.model.settings import LOCAL_PROVIDER, DialectName, ProviderSettings, Settings
 
+_IN_ORDER: Final = "this version tries endpoints in the order in which they are written"
+
 _NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
     (
         ("server", "tls"),
@@ -24,8 +26,14 @@ _NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
         "this version does not speak TLS on its own listener; put a TLS proxy before it",
     ),
     (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
-    (("models", "*", "routing", "sort"), Severity.NOTE, "this version keeps the order and weights of the endpoints"),
+    (("models", "*", "routing", "sort"), Severity.NOTE, _IN_ORDER),
     (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
+    (("models", "*", "endpoints", "*", "weight"), Severity.NOTE, _IN_ORDER),
+    (("models", "*", "endpoints", "*", "limits"), Severity.NOTE, "this version does not hold calls to it"),
+    *(
+        (("models", "*", "endpoints", "*", "capabilities", able), Severity.NOTE, "this version does not choose by it")
+        for able in ("prefill", "tools", "vision")
+    ),
 )
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
 
@@ -51,11 +59,17 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     for name, provider in settings.providers.items():
         _provider(subject, name, provider)
     examine_models(subject)
-    for pattern, severity, reason in _NOT_YET:
-        for path in subject.matching(pattern):
-            if not getattr(subject.node(path), "is_null", False):
-                subject.say(path, reason, severity=severity)
+    _not_yet(subject)
     return subject.findings
+
+
+def _not_yet(subject: Examination) -> None:
+    """One finding for each setting that has no effect yet, at the first place where it was written."""
+    for pattern, severity, reason in _NOT_YET:
+        paths = [path for path in subject.matching(pattern) if not getattr(subject.node(path), "is_null", False)]
+        if paths:
+            more = f" (written at {len(paths)} places)" if len(paths) > 1 else ""
+            subject.say(paths[0], reason + more, severity=severity)
 
 
 def _server(subject: Examination) -> None:

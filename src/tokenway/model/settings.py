@@ -63,7 +63,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
-    """Listeners and processes. Read at the start; a change takes effect with the next start."""
+    """Listeners and processes; all but `max_body` are read at the start only."""
 
     host: Annotated[str, Meta(description="Address of both listeners.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Public listener; 0 lets the system choose.")] = 8080
@@ -196,8 +196,12 @@ FLAG_VARIABLES: Final = {
 CONFIG_VARIABLE: Final = "TOKENWAY_CONFIG"
 DATA_VARIABLE: Final = "TOKENWAY_DATA_DIR"
 
-RESTART_ONLY: Final = ("server", "store", "shared")
-"""Parts that are read at the start only."""
+RESTART_ONLY: Final = (
+    *("server." + name for name in fields_of(ServerSettings) if name != "max_body"),
+    "store",
+    "shared",
+)
+"""Settings that are read at the start only; every other one takes effect when the file is read again."""
 
 
 def variables() -> dict[str, str]:
