@@ -1,0 +1,49 @@
+"""What a reader forwards of a stream is the same however it was cut, and made of bytes that the upstream sent.
+
+Garbage is passed on, set down as a fault, or ends in WireError, never in anything else.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from fuzz.run import pieces
+from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.model.errors import WireError
+
+CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+LAST = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
+END = b"data: [DONE]\n\n"
+
+SEEDS = (
+    CHUNK * 3 + LAST + USAGE + END,
+    b": ping\n\n" + CHUNK + b'data: {"error":{"message":"overloaded","code":529}}\n\n',
+    (CHUNK + LAST).replace(b"\n\n", b"\r\n\r\n") + END + CHUNK,
+    CHUNK + LAST + USAGE.removesuffix(b"\n\n"),
+    b"<html>502 Bad Gateway</html>",
+)
+
+
+def read(parts: list[bytes]) -> tuple[bytes, StreamReader]:
+    """What the reader forwards of these pieces, and the reader."""
+    reader = StreamReader()
+    out = b"".join([reader.feed(part, float(time)) for time, part in enumerate(parts, start=1)])
+    return out + reader.finish(), reader
+
+
+def harness(data: bytes, chance: Random) -> None:
+    """Reads the data whole and in pieces, and compares."""
+    try:
+        whole, one = read([data])
+        cut, other = read(pieces(data, chance))
+    except WireError:
+        return
+    assert cut == whole
+    assert (one.phase, one.is_whole, one.fault, one.finish_reason, one.metered) == (
+        other.phase,
+        other.is_whole,
+        other.fault,
+        other.finish_reason,
+        other.metered,
+    )
