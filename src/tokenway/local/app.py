@@ -278,9 +278,7 @@ async def _send_json(send: Send, status: int, body: object, *headers: tuple[byte
 
 def _error(problem: BadRequest) -> dict[str, Any]:
     kind = "invalid_request_error" if problem.status < 500 else "server_error"
-    return {
-        "error": {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code}
-    }
+    return {"error": {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code}}
 
 
 async def _send_problem(send: Send, problem: BadRequest) -> None:
@@ -288,9 +286,7 @@ async def _send_problem(send: Send, problem: BadRequest) -> None:
     await _send_json(send, problem.status, _error(problem), *headers)
 
 
-async def _send_stream(
-    send: Send, steps: AsyncIterator[Step | None], answer: Answer, *, with_usage: bool
-) -> None:
+async def _send_stream(send: Send, steps: AsyncIterator[Step | None], answer: Answer, *, with_usage: bool) -> None:
     """Server-sent events. The head waits for the first sign of the runtime, so that a refusal is a plain error."""
 
     async def event(body: object) -> None:

@@ -66,10 +66,10 @@ def _string(text: str) -> bytes:
     return struct.pack("<Q", len(raw)) + raw
 
 
-def _scalar(value: U32 | float | bool | str) -> bytes:
+def _scalar(value: U32 | float | str) -> bytes:
     if isinstance(value, str):
         return _string(value)
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # an int too, so it is asked first
         return struct.pack("<?", value)
     if isinstance(value, U32):
         return struct.pack("<I", value)

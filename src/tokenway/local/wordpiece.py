@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 
@@ -50,7 +50,7 @@ def vocabulary() -> tuple[str, ...]:
 
 
 @cache
-def _entries() -> tuple[Set[str], int]:
+def _entries() -> tuple[frozenset[str], int]:
     entries = frozenset(vocabulary())
     return entries, max(map(len, entries))
 
