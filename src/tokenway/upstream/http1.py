@@ -83,7 +83,7 @@ class Call:
     Every method is safe in any state, also after the end, and may be called from the reader's callbacks.
     """
 
-    __slots__ = ("connection", "owner", "paused", "reader", "request", "reused")
+    __slots__ = ("connection", "opened", "owner", "paused", "reader", "request", "reused")
 
     def __init__(self, owner: Owner, reader: Reader, request: bytes | list[bytes]) -> None:
         """The fields are for this package; others read `reused`: whether a pooled connection serves the call."""
@@ -91,6 +91,7 @@ class Call:
         self.reader: Reader | None = reader
         self.request: bytes | list[bytes] = request
         self.connection: Connection | None = None
+        self.opened = False
         self.paused = False
         self.reused = False
 
@@ -221,7 +222,9 @@ class Connection(asyncio.Protocol):
             call.request = b""
         if call.paused:
             transport.pause_reading()
-        reader.upstream_opened()
+        if not call.opened:
+            call.opened = True
+            reader.upstream_opened()
 
     def abort(self) -> None:
         """Closes at once; nobody hears of it."""
@@ -410,6 +413,9 @@ class Connection(asyncio.Protocol):
         self._headers = None
         if self._reader is not None:
             self._reader.upstream_head(self._status, headers)
+        if self._framing == _NO_BODY and self._parts:
+            self._parts.clear()
+            self._fail(Fault.FRAMING, _SURPLUS)
         return self._state != _CLOSED
 
     def _count_overhead(self, size: int) -> None:

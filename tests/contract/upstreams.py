@@ -1,0 +1,90 @@
+"""What tests of upstream calls share: a reader that keeps what it hears."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tokenway.model.faults import Fault
+from tokenway.upstream.base import Headers
+from tokenway.upstream.pool import Call
+
+REQUEST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}"
+
+
+class Heard:
+    """A reader that keeps every call it gets, and lets a test wait for one."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        """The names of the calls, in order, without their `upstream_`."""
+        self.status = 0
+        self.headers = Headers({})
+        self.pieces: list[bytes] = []
+        self.fault: Fault | None = None
+        self.detail = ""
+        self.call: Call | None = None
+        self.cancel_in = ""
+        """The callback in which the reader cancels its call."""
+        self.finish_after = b""
+        """Bytes after which the reader finishes early."""
+        self._news = asyncio.Event()
+
+    @property
+    def body(self) -> bytes:
+        """All payload so far."""
+        return b"".join(self.pieces)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the end or the failure was heard."""
+        return "end" in self.calls or "failed" in self.calls
+
+    def upstream_opened(self) -> None:
+        """Keeps it."""
+        self._heard("opened")
+
+    def upstream_head(self, status: int, headers: Headers) -> None:
+        """Keeps status and headers."""
+        self.status, self.headers = status, headers
+        self._heard("head")
+
+    def upstream_body(self, data: bytes) -> None:
+        """Keeps the piece, and finishes early where the test said so."""
+        self.pieces.append(data)
+        self._heard("body")
+        if self.finish_after and self.finish_after in self.body and self.call is not None:
+            self.call.finish_early()
+
+    def upstream_end(self) -> None:
+        """Keeps it."""
+        self._heard("end")
+
+    def upstream_failed(self, fault: Fault, detail: str) -> None:
+        """Keeps what went wrong."""
+        self.fault, self.detail = fault, detail
+        self._heard("failed")
+
+    async def until(self, name: str) -> None:
+        """Waits until the named call has come."""
+        while name not in self.calls:
+            self._news.clear()
+            await self._news.wait()
+
+    async def over(self) -> None:
+        """Waits for the end or the failure."""
+        while not self.is_over:
+            self._news.clear()
+            await self._news.wait()
+
+    def _heard(self, name: str) -> None:
+        self.calls.append(name)
+        self._news.set()
+        if name == self.cancel_in and self.call is not None:
+            self.call.cancel()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the loop turn until the condition holds; the test's time-out is the bound."""
+    while not condition():  # noqa: ASYNC110 - the condition belongs to objects that announce nothing
+        await asyncio.sleep(0)

@@ -1,0 +1,167 @@
+"""What the fake provider can be told to do with one request."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+NAME = "fake"
+"""The models whose name begins with this and a question mark spell their script."""
+
+
+class UsageMode(StrEnum):
+    """Whether and when an answer tells its usage."""
+
+    ASKED = "asked"
+    """As OpenAI does it: in a stream only when `stream_options.include_usage` asks for it, last."""
+    ALWAYS = "always"
+    NONE = "none"
+    EARLY = "early"
+    """After the first token and not again."""
+    EVERY = "every"
+    """Running totals in each chunk, as some engines send them."""
+    ABSURD = "absurd"
+    """More tokens than any context holds."""
+    NEGATIVE = "negative"
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a provider would charge for one request, in tokens. `reasoning` is part of `completion`."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: Bill) -> Bill:
+        return Bill(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.reasoning + other.reasoning,
+        )
+
+
+@dataclass(frozen=True)
+class Script:
+    """One request's treatment. The default is a well-behaved answer of four tokens. Times are in seconds."""
+
+    # ── the answer ──
+    chunks: int = 4
+    """Tokens of the answer; in a stream one event each."""
+    text: str = ""
+    """The answer's text, one token per character; empty for made-up words."""
+    reasoning: int = 0
+    """How many of the tokens are reasoning; they come first."""
+    prompt: int = 0
+    """Prompt tokens to report and bill; 0 counts the words of the messages."""
+    cached: int = 0
+    usage: UsageMode = UsageMode.ASKED
+    done: int = 1
+    """How often a stream says `[DONE]`."""
+    empty_first: bool = False
+    """The first chunk has `choices: []`, as Azure sends it."""
+    comments: bool = False
+    """Keep-alive comments stand between the events."""
+    crlf: bool = False
+    """Events end their lines with CR LF."""
+    status: int = 200
+    retry_after: str = ""
+    error: str = ""
+    """The message of an error object: with status 200 the error comes in an answer that looks well."""
+    error_after: int = -1
+    """A stream sends an error event after this many tokens, and ends."""
+    body: bytes | None = None
+    """These bytes instead of an answer."""
+    content_type: str = ""
+    location: str = ""
+    raw: bytes | None = None
+    """These bytes instead of everything, the status line included."""
+    pieces: tuple[bytes, ...] = ()
+    """The same, each in a write of its own."""
+
+    # ── pace ──
+    delay: float = 0.0
+    """Before the head."""
+    gap: float = 0.0
+    """Between a stream's events."""
+    gate: asyncio.Semaphore | None = None
+    """Each token of a stream waits for one release: the test decides when it is sent."""
+    drip: int = 0
+    """Sends so many bytes at a time, each in a write of its own; 0 sends a piece at once."""
+    stall: int = -1
+    """A stream falls silent after this many tokens, until the client leaves; 0 is after the head."""
+
+    # ── faults ──
+    reset: str = ""
+    """`request`: closes instead of answering; `rst` the same with a TCP reset; `head`: after half the head."""
+    cut: int = -1
+    """Closes after this many tokens."""
+    cut_inside: int = 0
+    """With `cut`: so many bytes of the next event are sent before."""
+    cut_how: str = "close"
+    """`close`, `rst`, or `end`: the transfer coding ends as if the answer were complete."""
+    surplus: bytes = b""
+    """Sent after the answer in the same write."""
+    stray: bytes = b""
+    """Sent when the connection is idle again, after `stray_after`."""
+    stray_after: float = 0.01
+    length_delta: int = 0
+    """Added to the true content length."""
+    close: bool = False
+    """Says `Connection: close` and does it."""
+    hang_up: str = ""
+    """Ends the connection after the answer without having said so: `close` or `rst`."""
+    until_close: bool = False
+    """No framing: the body ends with the connection."""
+    interim: int = 0
+    """So many `103 Early Hints` come first."""
+
+    @property
+    def eol(self) -> bytes:
+        """How an event's lines end."""
+        return b"\r\n" if self.crlf else b"\n"
+
+
+def spell(**fields: Any) -> str:
+    """The model name that spells a script: `spell(chunks=64, gap=0.02)` is `fake?chunks=64&gap=0.02`."""
+    known = {field.name for field in dataclasses.fields(Script)}
+    unknown = set(fields) - known
+    if unknown:
+        raise ValueError(f"a script has no {', '.join(sorted(unknown))}")
+    pairs = {name: int(value) if isinstance(value, bool) else value for name, value in fields.items()}
+    return f"{NAME}?{urlencode(pairs)}" if pairs else NAME
+
+
+def read(model: str, default: Script) -> Script:
+    """The script that a model's name spells, on top of `default`. Raises ValueError for an unknown field."""
+    name, mark, query = model.partition("?")
+    if not mark or name != NAME:
+        return default
+    changes: dict[str, Any] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True, strict_parsing=True):
+        changes[key] = _typed(getattr(default, key, None), key, value)
+    return dataclasses.replace(default, **changes)
+
+
+def _typed(example: object, key: str, value: str) -> object:
+    match example:
+        case bool():
+            return value not in {"", "0", "false"}
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case UsageMode():
+            return UsageMode(value)
+        case str():
+            return value
+        case bytes() | None if key in {"body", "raw", "surplus", "stray"}:
+            return value.encode()
+        case _:
+            raise ValueError(f"a script has no {key} that a name can spell")
