@@ -1,0 +1,44 @@
+"""One connection to a database, with reading and writing transactions told apart.
+
+The engine is synchronous on purpose: SQLite's calls block whoever makes them, so an asynchronous driver only
+moves each one to a thread, at some tens of microseconds apiece, while the control process moves a whole batch
+to its store thread at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import sqlalchemy as sa
+
+WRITES: Final = "tokenway_writes"
+"""The execution option that tells a dialect's `begin` hook that this transaction will write."""
+
+
+class Database:
+    """Holds one connection; used by one thread at a time."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one state of the database and changes nothing."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that holds the write lock from its start; commits at the end, rolls back on an error."""
+        with self.engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+            yield connection
+
+    def statement(self, statement: sa.Executable) -> str:
+        """The driver's own text of a statement, for `exec_driver_sql` with rows as tuples."""
+        return str(statement.compile(dialect=self.engine.dialect))  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.engine.dispose()
