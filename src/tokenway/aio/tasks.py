@@ -21,10 +21,17 @@ class Tasks:
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Starts `work` in the running loop and keeps it until it is done."""
+        return self._keep(name, work)
+
+    def _keep(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Like `start`, for work that only `close` will ever end early."""
+        self._keep(name, work)
 
     def __len__(self) -> int:
         return len(self._running)

@@ -89,6 +89,12 @@ class Exchange:
         """How many attempts were made."""
         return len(self._attempts)
 
+    @property
+    def endpoint_id(self) -> str:
+        """The endpoint that answers, or that was tried last; empty before the first attempt."""
+        attempt = self._winner or (self._attempts[-1] if self._attempts else None)
+        return attempt.endpoint.id if attempt is not None else ""
+
     def feed(self, event: e.Event) -> list[c.Command]:
         """The commands that follow from `event`; raises ImpossibleStepError for one that cannot come now."""
         handler = TABLE.get((self.phase, type(event)))

@@ -98,6 +98,8 @@ class Settled(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="S"):
     finish_reason: str = ""
     error_type: str = ""
     run: str = ""
+    gaps: tuple[int, ...] = ()
+    """Pauses between deltas, counted by powers of two: the i-th count is of gaps below 2^i milliseconds."""
 
 
 class Expired(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="X"):

@@ -95,9 +95,5 @@ def without_members(text: bytes, keys: Iterable[str]) -> bytes:
     """
     places = layout(text)
     dropped = set(keys)
-    kept = [
-        text[key[0] : value[1]]
-        for name, (key, value) in places.items()
-        if name not in dropped
-    ]
+    kept = [text[key[0] : value[1]] for name, (key, value) in places.items() if name not in dropped]
     return b"{%b}" % b",".join(kept)

@@ -6,7 +6,7 @@ and embeddings. Unknown fields are ignored here and kept in the bytes that pass.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -85,41 +85,44 @@ class UsageFields(msgspec.Struct):
 
 
 class Delta(msgspec.Struct):
-    """What a chunk adds. Any non-empty part of it is a delta that a reader can see."""
+    """What a chunk adds. Any non-empty part of it is a delta that a reader can see.
 
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[msgspec.Raw] | None = None
-    function_call: msgspec.Raw | None = None
-    audio: msgspec.Raw | None = None
+    The parts are untyped: providers put lists where OpenAI has text, and what only passes must not fail.
+    """
+
+    content: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
 
 
 class ChunkChoice(msgspec.Struct):
     """One choice of a chunk; `text` is the legacy completions' delta."""
 
     delta: Delta | None = None
-    text: str | None = None
-    finish_reason: str | None = None
+    text: Any = None
+    finish_reason: Any = None
 
 
 class Chunk(msgspec.Struct):
     """One event of a stream."""
 
-    id: str | None = None
-    object: str | None = None
-    created: int | None = None
-    model: str | None = None
+    id: Any = None
+    object: Any = None
+    created: Any = None
+    model: Any = None
     choices: list[ChunkChoice] | None = None
-    usage: UsageFields | None = None
-    error: msgspec.Raw | None = None
+    usage: msgspec.Raw | None = None
+    error: Any = None
 
 
 class AnswerChoice(msgspec.Struct):
     """One choice of a whole answer."""
 
-    finish_reason: str | None = None
+    finish_reason: Any = None
 
 
 class Answer(msgspec.Struct):
@@ -127,8 +130,35 @@ class Answer(msgspec.Struct):
 
     choices: list[AnswerChoice] | None = None
     data: list[msgspec.Raw] | None = None
-    usage: UsageFields | None = None
-    error: msgspec.Raw | None = None
+    usage: msgspec.Raw | None = None
+    error: Any = None
+
+
+class Metered(msgspec.Struct, frozen=True):
+    """What a `usage` object says: `given` with `usage` None is a count that cannot be believed."""
+
+    given: bool
+    usage: Usage | None
+
+    @property
+    def is_absurd(self) -> bool:
+        """Whether a count came that is not turned into money."""
+        return self.given and self.usage is None
+
+
+UNMETERED: Final = Metered(given=False, usage=None)
+_decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
+
+
+def meter(raw: msgspec.Raw | None) -> Metered:
+    """Reads a `usage` value."""
+    if raw is None:
+        return UNMETERED
+    try:
+        fields = _decode_usage(raw)
+    except msgspec.DecodeError:
+        return Metered(given=True, usage=None)
+    return UNMETERED if fields is None else Metered(given=True, usage=buckets(fields))
 
 
 def buckets(fields: UsageFields) -> Usage | None:

@@ -23,18 +23,20 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import Answer, Chunk, UsageFields, buckets
+from tokenway.dialects.openai_chat.schema import UNMETERED, Answer, Chunk, Metered, meter
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
-from tokenway.wire.sse import EventSplitter, event_data, make_event, split_events
 from tokenway.wire.splice import append_member, find_value, replace
+from tokenway.wire.sse import EventSplitter, event_data, make_event, split_events
 
 _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 END: Final = make_event(b"[DONE]")
+FAULT_TEXT: Final = 400
+"""Characters of an upstream's own message that are passed on."""
 GAP_BUCKETS: Final = 20
 """Gaps are counted by powers of two milliseconds: bucket i holds gaps below 2^i ms; the last one all others."""
 
@@ -50,9 +52,9 @@ class Phase(IntEnum):
 class StreamReader:
     """Reads one streamed answer. Times are monotonic seconds given by the caller.
 
-    Attributes: `fault` (text of an in-band error) and `fault_event` (its bytes), `usage`, `absurd`,
-    `finish_reason`, the stamps `first_delta`, `first_answer`, `last_delta` (0.0 until it happened) and
-    `gaps`, the counts of pauses between deltas.
+    Attributes: `fault` (text of an in-band error) and `fault_event` (its bytes), `metered`, `finish_reason`,
+    the stamps `first_delta`, `first_answer`, `last_delta` (0.0 until it happened) and `gaps`, the counts of
+    pauses between deltas.
     """
 
     __slots__ = (
@@ -60,7 +62,6 @@ class StreamReader:
         "_finishes",
         "_splitter",
         "_usage_event",
-        "absurd",
         "fault",
         "fault_event",
         "finish_reason",
@@ -69,8 +70,8 @@ class StreamReader:
         "gaps",
         "head",
         "last_delta",
+        "metered",
         "phase",
-        "usage",
     )
 
     def __init__(self, choices: int = 1) -> None:
@@ -83,8 +84,7 @@ class StreamReader:
         self.fault = ""
         self.fault_event = b""
         self.finish_reason = ""
-        self.usage: Usage | None = None
-        self.absurd = False
+        self.metered: Metered = UNMETERED
         self.first_delta = 0.0
         self.first_answer = 0.0
         self.last_delta = 0.0
@@ -100,6 +100,12 @@ class StreamReader:
     def is_done(self) -> bool:
         """Whether the end mark came; nothing after it is forwarded."""
         return self.phase is Phase.DONE
+
+    @property
+    def gap_counts(self) -> tuple[int, ...]:
+        """`gaps` without the empty buckets at its end."""
+        last = max((index for index, count in enumerate(self.gaps) if count), default=-1)
+        return tuple(self.gaps[: last + 1])
 
     def feed(self, data: bytes, now: float) -> bytes:
         """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
@@ -150,7 +156,7 @@ class StreamReader:
             "created": (head and head.created) or 0,
             "model": (head and head.model) or "",
             "choices": [],
-            "usage": _usage_object(self.usage),
+            "usage": _usage_object(self.metered.usage),
         }
         return msgspec.json.encode(shape)
 
@@ -176,8 +182,8 @@ class StreamReader:
             chunk = _decode_chunk(data)
         except msgspec.DecodeError as error:
             raise WireError(f"an event is not a chunk of this dialect: {error}") from None
-        if chunk.error is not None and bytes(chunk.error) not in (b"null", b"{}", b'""', b"false"):
-            self.fault = bytes(chunk.error).decode(errors="replace")
+        if chunk.error:
+            self.fault = fault_text(chunk.error)
             self.fault_event = event
             return False
         if self.phase is Phase.WAITING:
@@ -188,18 +194,18 @@ class StreamReader:
         return self._take(chunk, event, now)
 
     def _take(self, chunk: Chunk, event: bytes, now: float) -> bool:
-        if chunk.usage is not None:
-            self._meter(chunk.usage)
+        metered = meter(chunk.usage)
+        if metered.given:
+            self.metered = metered
         choices = chunk.choices
         if not choices:
-            if chunk.usage is not None:
+            if metered.given:
                 self._usage_event = event
-                return False
-            return True
+            return not metered.given
         for choice in choices:
             if choice.finish_reason:
                 self._finishes += 1
-                self.finish_reason = choice.finish_reason
+                self.finish_reason = str(choice.finish_reason)
         visible, answer = _adds_text(chunk)
         if visible:
             self._stamp(now)
@@ -214,18 +220,11 @@ class StreamReader:
             self.gaps[bucket if bucket < GAP_BUCKETS else -1] += 1
         self.last_delta = now
 
-    def _meter(self, fields: UsageFields) -> None:
-        usage = buckets(fields)
-        self.absurd = usage is None
-        self.usage = usage
-
 
 class WholeAnswer(msgspec.Struct, frozen=True):
     """What the gateway reads of an answer that does not stream."""
 
-    usage: Usage | None
-    absurd: bool
-    has_usage: bool
+    metered: Metered
     finish_reason: str
 
 
@@ -240,16 +239,18 @@ def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
     except (msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"the answer is not one of this dialect: {error}") from None
     items = answer.data if operation is Operation.EMBEDDING else answer.choices
+    if answer.error:
+        raise WireError(f"an error came with status 200: {fault_text(answer.error)}")
     if items is None:
-        if answer.error is not None:
-            raise WireError(f"an error came with status 200: {bytes(answer.error[:400]).decode(errors='replace')}")
         raise WireError("the answer is not one of this dialect")
-    usage = buckets(answer.usage) if answer.usage is not None else None
-    finish = ""
-    if answer.choices:
-        finish = answer.choices[0].finish_reason or ""
-    has_usage = answer.usage is not None
-    return WholeAnswer(usage, has_usage and usage is None, has_usage, finish)
+    finish = answer.choices[0].finish_reason if answer.choices else None
+    return WholeAnswer(meter(answer.usage), str(finish or ""))
+
+
+def fault_text(error: object) -> str:
+    """What an upstream's `error` value says, short enough for a message."""
+    text = error.get("message") if isinstance(error, dict) else error
+    return str(text or error)[:FAULT_TEXT]
 
 
 def with_usage_members(text: bytes, members: bytes) -> bytes:
@@ -266,9 +267,13 @@ def _adds_text(chunk: Chunk) -> tuple[bool, bool]:
     visible = False
     for choice in chunk.choices or ():
         delta = choice.delta
-        if choice.text or (delta is not None and (delta.content or delta.refusal or delta.tool_calls or delta.audio or delta.function_call)):
+        if choice.text:
             return True, True
-        if delta is not None and (delta.reasoning_content or delta.reasoning):
+        if delta is None:
+            continue
+        if delta.content or delta.refusal or delta.tool_calls or delta.audio or delta.function_call:
+            return True, True
+        if delta.reasoning_content or delta.reasoning:
             visible = True
     return visible, False
 

@@ -1,0 +1,35 @@
+"""`python -m tokenway.compose.worker`: one edge worker, started by the control process.
+
+Its options come as JSON on the command line; sockets are inherited; secrets come over the link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+
+import msgspec
+import uvloop
+
+from tokenway.edge.server import WorkerOptions, run_worker
+from tokenway.store.journal import JournalWriter
+
+
+def main() -> None:
+    """Runs the worker until it is stopped."""
+    options = msgspec.json.decode(sys.argv[1], type=WorkerOptions)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # What is alive now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(run_worker(options, JournalWriter))
+        except asyncio.CancelledError:
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""One attempt's answer as it arrives: from a connection's calls to events for the exchange machine.
+
+A stream is read by the dialect's `StreamReader`. Its first events go to the machine, which decides; after
+`Splice` they go from here straight to the caller. Any other answer is gathered whole, because its head tells
+what it cost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tokenway.dialects.openai_chat.schema import UNMETERED, Metered
+from tokenway.dialects.openai_chat.stream import StreamReader, WholeAnswer, fault_text, read_answer
+from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
+from tokenway.model.errors import WireError
+from tokenway.model.faults import Fault
+from tokenway.upstream.base import Headers
+from tokenway.wire.limits import ANSWER, ERROR_BODY
+
+if TYPE_CHECKING:
+    from tokenway.edge.relay import Relay
+    from tokenway.upstream.http1 import Call
+
+OK: Final = 200
+_decode_any: Final = msgspec.json.Decoder().decode
+
+
+class AttemptReader:
+    """Reads one attempt for a relay; `call` is set by the relay when the connection's call exists."""
+
+    __slots__ = (
+        "_headers",
+        "_parts",
+        "_relay",
+        "_size",
+        "_status",
+        "answer",
+        "body",
+        "call",
+        "content_type",
+        "number",
+        "spliced",
+        "stream",
+    )
+
+    def __init__(self, relay: Relay, number: int, stream: StreamReader | None) -> None:
+        self._relay = relay
+        self._status = 0
+        self._headers: Headers | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.number = number
+        self.stream = stream
+        self.spliced = False
+        self.call: Call | None = None
+        self.answer: WholeAnswer | None = None
+        self.body = b""
+        self.content_type = b""
+
+    # -- what the connection reports ---------------------------------------------------------------------
+
+    def upstream_opened(self) -> None:
+        """The request was handed to a connection."""
+        relay = self._relay
+        now = relay.loop.time()
+        relay.times.sent = now
+        relay.tell(UpstreamOpen(now, self.number))
+
+    def upstream_head(self, status: int, headers: Headers) -> None:
+        """Sorts heads: a success of the right type, or something whose body says what went wrong."""
+        relay = self._relay
+        now = relay.loop.time()
+        times = relay.times
+        times.head = now
+        times.first_byte = 0.0
+        self._status = status
+        self._headers = headers
+        if status == OK:
+            self.content_type = headers.get(b"content-type") or b""
+            wanted = b"text/event-stream" if self.stream is not None else b"json"
+            if wanted in self.content_type.lower():
+                relay.tell(UpstreamHead(now, self.number, status))
+                return
+            self._status = 0
+
+    def upstream_body(self, data: bytes) -> None:
+        """A piece of the answer."""
+        if self._status == OK and self.stream is not None:
+            self._stream_piece(self.stream, data)
+            return
+        self._size += len(data)
+        if self._status == OK:
+            if self._size > ANSWER:
+                self._break(Fault.TOO_LARGE, f"an answer of more than {ANSWER} bytes")
+                return
+        elif self._size > ERROR_BODY:
+            if self._size - len(data) <= ERROR_BODY:
+                self._fail_by_status()
+            return
+        times = self._relay.times
+        if not times.first_byte:
+            times.first_byte = self._relay.loop.time()
+        self._parts.append(data)
+
+    def upstream_end(self) -> None:
+        """The body is complete."""
+        if self._status != OK:
+            self._fail_by_status()
+        elif self.stream is not None:
+            self._stream_ended(self.stream)
+        else:
+            self._answer_ended()
+
+    def upstream_failed(self, fault: Fault, detail: str) -> None:
+        """The connection broke."""
+        stream = self.stream
+        if stream is not None and stream.is_whole and fault in {Fault.RESET, Fault.FRAMING}:
+            self._stream_ended(stream)
+            return
+        self._fail(fault, detail)
+
+    # -- a stream ----------------------------------------------------------------------------------------
+
+    def _stream_piece(self, stream: StreamReader, data: bytes) -> None:
+        relay = self._relay
+        now = relay.loop.time()
+        if not relay.times.first_byte:
+            relay.times.first_byte = now
+        try:
+            out = stream.feed(data, now)
+        except WireError as error:
+            self._break(Fault.NOT_DIALECT, str(error))
+            return
+        relay.last_activity = now
+        if stream.fault:
+            if out and self.spliced:
+                relay.forward(out)
+            self._break(Fault.IN_BAND, stream.fault, stream.fault_event)
+        elif stream.is_done:
+            self._done(stream, out)
+        elif out:
+            if self.spliced:
+                relay.forward(out)
+            else:
+                relay.tell(UpstreamBytes(now, self.number, out))
+
+    def _done(self, stream: StreamReader, out: bytes) -> None:
+        """The end mark came: the rest of the framing is the connection's own affair."""
+        if self.call is not None:
+            self.call.finish_early()
+        metered = stream.metered
+        relay = self._relay
+        relay.tell(UpstreamEnd(relay.loop.time(), self.number, out, metered.usage, metered.is_absurd))
+
+    def _stream_ended(self, stream: StreamReader) -> None:
+        """The body ended without the end mark: whole if every choice had finished."""
+        try:
+            out = stream.finish()
+        except WireError as error:
+            self._fail(Fault.NOT_DIALECT, str(error))
+            return
+        if stream.fault:
+            self._fail(Fault.IN_BAND, stream.fault, stream.fault_event)
+        elif stream.is_whole:
+            metered = stream.metered
+            relay = self._relay
+            relay.tell(UpstreamEnd(relay.loop.time(), self.number, out, metered.usage, metered.is_absurd))
+        else:
+            self._fail(Fault.CUT, "")
+
+    # -- a whole answer ----------------------------------------------------------------------------------
+
+    def _answer_ended(self) -> None:
+        relay = self._relay
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        try:
+            answer = read_answer(relay.operation, body)
+        except WireError as error:
+            self._fail(Fault.NOT_DIALECT, str(error))
+            return
+        self.answer = answer
+        self.body = body
+        metered = answer.metered
+        relay.tell(UpstreamEnd(relay.loop.time(), self.number, b"", metered.usage, metered.is_absurd))
+
+    # -- failures ----------------------------------------------------------------------------------------
+
+    def _break(self, fault: Fault, detail: str, body: bytes = b"") -> None:
+        """What arrived cannot be used: the connection is given up as well."""
+        if self.call is not None:
+            self.call.cancel()
+        self._fail(fault, detail, body)
+
+    def _fail(self, fault: Fault, detail: str, body: bytes = b"") -> None:
+        relay = self._relay
+        usage = self._metered().usage
+        now = relay.loop.time()
+        relay.tell(UpstreamFailed(now, self.number, fault, detail, body=body, usage=usage, dice=relay.dice()))
+
+    def _metered(self) -> Metered:
+        return self.stream.metered if self.stream is not None else UNMETERED
+
+    def _fail_by_status(self) -> None:
+        """A status or a type that is no answer: reads what the upstream says about it."""
+        body = b"".join(self._parts)
+        self._parts.clear()
+        headers = self._headers
+        status = self._status
+        if status == 0 or status < 400:
+            what = f"status {status}" if status else f"the type {self.content_type[:80].decode('latin-1') or 'none'}"
+            self._break(Fault.NOT_DIALECT, f"{what} instead of an answer")
+            return
+        if self._size > ERROR_BODY and self.call is not None:
+            self.call.cancel()
+        text, code, is_ours = _read_error(body)
+        relay = self._relay
+        relay.tell(
+            UpstreamFailed(
+                relay.loop.time(),
+                self.number,
+                Fault.STATUS,
+                text,
+                status,
+                code,
+                _retry_after(headers),
+                _should_retry(headers),
+                body if is_ours else b"",
+                dice=relay.dice(),
+            )
+        )
+
+
+def _read_error(body: bytes) -> tuple[str, str, bool]:
+    """An error's message, its code, and whether the body is an error of this dialect."""
+    try:
+        decoded: Any = _decode_any(body)
+    except (msgspec.DecodeError, RecursionError):
+        return "", "", False
+    error = decoded.get("error") if isinstance(decoded, dict) else None
+    if not error:
+        return "", "", False
+    code = error.get("code") if isinstance(error, dict) else None
+    return fault_text(error), code if isinstance(code, str) else "", isinstance(error, dict)
+
+
+def _retry_after(headers: Headers | None) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after`; a date or nonsense counts as none given."""
+    if headers is None:
+        return None
+    for name, unit in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+        value = headers.get(name)
+        if value is not None:
+            try:
+                seconds = float(value) * unit
+            except ValueError:
+                continue
+            if 0.0 <= seconds < 1e6:
+                return seconds
+    return None
+
+
+def _should_retry(headers: Headers | None) -> bool | None:
+    value = headers.get(b"x-should-retry") if headers is not None else None
+    return {b"true": True, b"false": False}.get(value.lower()) if value is not None else None

@@ -1,0 +1,58 @@
+"""From a request's credentials to the principal that a key stands for.
+
+Keys are looked up by their SHA-256, so a snapshot holds nothing that could be used as a key, and the time
+of a look-up says nothing about how much of a guess was right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
+from urllib.parse import parse_qs
+
+from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.snapshot import Principal, Snapshot
+
+ANONYMOUS: Final = Principal("anonymous", "anonymous", "default")
+"""Whom a call without a key stands for where the configuration asks for none."""
+
+CREDENTIAL_HEADERS: Final = (b"x-api-key", b"api-key", b"x-goog-api-key")
+
+
+def authenticate(headers: Mapping[bytes, bytes], query: bytes, snapshot: Snapshot, now: float) -> Principal:
+    """Whose call this is; `now` is Unix time. Raises Refusal (401) without a valid key."""
+    key = credential(headers, query)
+    if key:
+        principal = snapshot.keys.get(sha256(key).hexdigest())
+        if principal is not None:
+            if principal.expires_at is not None and principal.expires_at <= now:
+                raise Refusal(_problem("This API key has expired."))
+            return principal
+    if not snapshot.auth_required:
+        return ANONYMOUS
+    if key:
+        raise Refusal(_problem("This API key is not valid here."))
+    raise Refusal(_problem("No API key was sent: use the header 'Authorization: Bearer <key>'."))
+
+
+def credential(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
+    """The key that a request carries, from a header or from `?key=`; empty when it carries none."""
+    bearer = headers.get(b"authorization")
+    if bearer is not None:
+        scheme, _, token = bearer.partition(b" ")
+        if scheme.lower() == b"bearer":
+            return token.strip()
+    for name in CREDENTIAL_HEADERS:
+        value = headers.get(name)
+        if value is not None:
+            return value.strip()
+    if b"key=" in query:
+        values = parse_qs(query).get(b"key")
+        if values:
+            return values[0]
+    return b""
+
+
+def _problem(message: str) -> Problem:
+    return Problem(401, ErrorType.AUTHENTICATION, message, code="invalid_api_key", should_retry=False)

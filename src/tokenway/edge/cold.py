@@ -1,0 +1,170 @@
+"""What is not hot: the list of models, health, an exchange's record, the key's own figures; an ASGI application.
+
+These answers come from the snapshot, or from the control process over the link.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tokenway.dialects.openai_chat.error import error_body
+from tokenway.edge.auth import authenticate
+from tokenway.edge.reply import header_value
+from tokenway.edge.state import EdgeState
+from tokenway.model.catalog import Model
+from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
+from tokenway.model.snapshot import Principal
+from tokenway.routing.plan import resolve, unknown_model
+
+Handler = Callable[[Request, Principal], Awaitable[object]]
+_encode: Final = msgspec.json.encode
+
+
+def make_app(state: EdgeState) -> Starlette:
+    """The application for one worker."""
+    pages = Pages(state)
+    routes = []
+    for prefix in ("/v1", "/api/v1"):
+        routes += [
+            Route(f"{prefix}/models", pages.with_key(pages.models)),
+            Route(f"{prefix}/models/{{name:path}}", pages.with_key(pages.model)),
+            Route(f"{prefix}/generation", pages.with_key(pages.generation)),
+            Route(f"{prefix}/key", pages.with_key(pages.key)),
+        ]
+    routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
+    return Starlette(
+        routes=routes,
+        exception_handlers={HTTPException: pages.http_problem, Refusal: pages.refusal},  # type: ignore[dict-item]
+    )
+
+
+class Pages:
+    """The handlers, which share the worker's state."""
+
+    def __init__(self, state: EdgeState) -> None:
+        self._state = state
+
+    def with_key(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """A handler that is only called with a valid key, and whose value becomes a JSON answer."""
+
+        async def answer(request: Request) -> Response:
+            query = request.scope["query_string"]
+            principal = authenticate(dict(request.scope["headers"]), query, self._state.snapshot, time.time())
+            return self._respond(200, _encode(await handler(request, principal)))
+
+        return answer
+
+    async def models(self, _request: Request, _principal: Principal) -> object:
+        """`GET /v1/models`: what callers can ask for, aliases included."""
+        snapshot = self._state.snapshot
+        listed = [describe(model) for model in snapshot.models.values()]
+        for alias in snapshot.aliases:
+            model = resolve(snapshot, alias)
+            if model is not None:
+                listed.append(describe(model) | {"id": alias, "canonical_slug": model.name})
+        return {"object": "list", "data": listed}
+
+    async def model(self, request: Request, _principal: Principal) -> object:
+        """`GET /v1/models/{id}`: one model; also names that the list does not hold but a provider serves."""
+        name = request.path_params["name"]
+        model = resolve(self._state.snapshot, name)
+        if model is None:
+            raise Refusal(unknown_model(self._state.snapshot, name))
+        return describe(model) | {"id": name}
+
+    async def generation(self, request: Request, principal: Principal) -> object:
+        """`GET /v1/generation?id=`: the record of one of the caller's own exchanges."""
+        subject = request.query_params.get("id", "")
+        if not subject:
+            raise Refusal(Problem(400, ErrorType.INVALID_REQUEST, "The parameter 'id' is missing.", param="id"))
+        body = await self._state.ask("generation", principal.key_id, subject[:100])
+        if body is None:
+            raise Refusal(Problem(404, ErrorType.NOT_FOUND, "There is no such generation of this key.", param="id"))
+        return {"data": msgspec.Raw(body)}
+
+    async def key(self, _request: Request, principal: Principal) -> object:
+        """`GET /v1/key`: what the caller's key has used and may still use, in USD."""
+        body = await self._state.ask("key", principal.key_id, "")
+        return {"data": msgspec.Raw(body or b"null")}
+
+    async def live(self, _request: Request) -> Response:
+        """`GET /health/live`: the process answers."""
+        return self._respond(200, b'{"status":"ok"}')
+
+    async def ready(self, _request: Request) -> Response:
+        """`GET /health/ready`: whether requests can be served, else why not."""
+        reasons = []
+        if self._state.draining:
+            reasons.append("the gateway is stopping")
+        if self._state.snapshot.not_ready:
+            reasons.append(self._state.snapshot.not_ready)
+        if reasons:
+            return self._respond(503, _encode({"status": "unavailable", "reasons": reasons}))
+        return self._respond(200, b'{"status":"ok"}')
+
+    async def http_problem(self, request: Request, error: HTTPException) -> Response:
+        """A path or a method that is not there."""
+        path = request.url.path[:100]
+        if error.status_code == 405:
+            problem = Problem(405, ErrorType.INVALID_REQUEST, f"{request.method} is not allowed on {path}.")
+        else:
+            problem = Problem(
+                error.status_code,
+                ErrorType.NOT_FOUND,
+                f"There is nothing at {request.method} {path}. The API begins at /v1, as in /v1/chat/completions.",
+                code="unknown_url",
+                should_retry=False,
+            )
+        return self._respond(problem.status, error_body(problem))
+
+    async def refusal(self, _request: Request, refusal: Refusal) -> Response:
+        """What a handler refused."""
+        return self._respond(refusal.problem.status, error_body(refusal.problem))
+
+    def _respond(self, status: int, body: bytes) -> Response:
+        identity = header_value(self._state.new_id()).decode()
+        headers = {"x-request-id": identity, "x-generation-id": identity}
+        return Response(body, status, headers, media_type="application/json")
+
+
+def describe(model: Model) -> dict[str, object]:
+    """A model in OpenAI's shape, with OpenRouter's fields where they are known; prices in USD per token."""
+    first = model.endpoints[0]
+    shape: dict[str, object] = {
+        "id": model.name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owner,
+        "name": model.name,
+        "description": model.description,
+        "context_length": first.capabilities.context,
+        "top_provider": {
+            "context_length": first.capabilities.context,
+            "max_completion_tokens": first.capabilities.max_output,
+        },
+        "endpoints": [endpoint.id for endpoint in model.endpoints],
+    }
+    if first.price is not None:
+        shape["pricing"] = {
+            "prompt": per_token(first.price.input),
+            "completion": per_token(first.price.output),
+            "request": format_usd(first.price.request),
+        }
+    return shape
+
+
+def per_token(rate: int) -> str:
+    """A rate (nano-dollars per million tokens) as USD per token, exactly: `500_000_000` gives `0.0000005`."""
+    dollars = Decimal(rate) / (NANO_PER_USD * UNITS_PER_RATE)
+    return f"{dollars.normalize():f}"

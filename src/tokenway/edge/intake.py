@@ -1,0 +1,120 @@
+"""From a request's headers and body to an order for the exchange machine: everything before the first attempt.
+
+What a caller did wrong is a `Refusal` here and costs nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from typing import Final
+
+import msgspec
+
+from tokenway.dialects.openai_chat.request import ChatRequest, parse
+from tokenway.dialects.openai_chat.schema import Preferences
+from tokenway.edge.inflate import inflate
+from tokenway.exchange.events import Order
+from tokenway.metering.estimate import worst_case
+from tokenway.model.catalog import Model, Operation, Timeouts
+from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
+from tokenway.model.money import format_usd, parse_usd
+from tokenway.model.snapshot import Snapshot
+from tokenway.routing.plan import NO_WISHES, Wishes, plan
+
+RUN_MAX: Final = 256
+"""Characters of a run id that are kept."""
+
+
+class Intake(msgspec.Struct):
+    """A request that was understood, and what is to be done about it."""
+
+    request: ChatRequest
+    model: Model
+    order: Order
+    run: str
+
+
+def take_in(snapshot: Snapshot, operation: Operation, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
+    """Reads a request and plans it; raises Refusal."""
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None:
+        body = inflate(body, encoding, snapshot.max_body)
+    request = parse(operation, body)
+    fields = request.fields
+    wishes, max_cost = NO_WISHES, None
+    if fields.provider is not None:
+        wishes, max_cost = _read_wishes(fields.provider)
+    planned = plan(snapshot, fields.model, operation, fields.models or (), wishes)
+    amount = worst_case(planned.endpoints, len(body), request.max_tokens, request.answers)
+    if max_cost is not None and amount > max_cost:
+        raise Refusal(_too_dear(amount, max_cost))
+    timeouts = snapshot.timeouts
+    own_total = headers.get(b"x-tokenway-timeout")
+    if own_total is not None:
+        timeouts = _with_total(timeouts, own_total)
+    run = headers.get(b"x-tokenway-run", b"")
+    order = Order(planned.endpoints, request.stream, amount, timeouts, snapshot.max_retries)
+    return Intake(request, planned.model, order, run[:RUN_MAX].decode("latin-1"))
+
+
+def _read_wishes(fields: Preferences) -> tuple[Wishes, int | None]:
+    """The caller's `provider` object; raises Refusal for an amount that is none."""
+    wishes = Wishes(
+        tuple(fields.order or ()),
+        tuple(fields.only or ()),
+        tuple(fields.ignore or ()),
+        allow_fallbacks=fields.allow_fallbacks is not False,
+    )
+    if fields.max_cost is None:
+        return wishes, None
+    try:
+        return wishes, int(parse_usd(fields.max_cost))
+    except ValueError as error:
+        raise invalid_request(f"'provider.max_cost': {error}.", param="provider.max_cost") from None
+
+
+def _with_total(timeouts: Timeouts, value: bytes) -> Timeouts:
+    """The timeouts with the caller's own total, which can only shorten it."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < inf:
+        raise invalid_request("'x-tokenway-timeout' must be a positive number of seconds.", param="x-tokenway-timeout")
+    return Timeouts(timeouts.connect, timeouts.first_token, timeouts.between_tokens, min(seconds, timeouts.total))
+
+
+def draining() -> Problem:
+    """503: the process is about to end."""
+    return Problem(
+        503,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        "The gateway is stopping and takes no new requests.",
+        code="draining",
+        retry_after=1.0,
+        should_retry=True,
+    )
+
+
+def no_journal() -> Problem:
+    """503: without a journal nothing can be promised."""
+    return Problem(
+        503,
+        ErrorType.SERVER,
+        "The gateway cannot keep its books at the moment, so it takes no new requests.",
+        code="journal_unavailable",
+        retry_after=5.0,
+        should_retry=True,
+    )
+
+
+def _too_dear(amount: int, limit: int) -> Problem:
+    return Problem(
+        402,
+        ErrorType.PAYMENT_REQUIRED,
+        f"This call can cost up to {format_usd(amount)} USD, above its 'provider.max_cost' of {format_usd(limit)} USD.",
+        param="provider.max_cost",
+        code="max_cost_exceeded",
+        should_retry=False,
+    )

@@ -1,0 +1,81 @@
+"""A worker's end of the socket to the control process: snapshots come in, questions and gauges go out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from tokenway.aio.tasks import Tasks
+from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.link import Answer, Publish, Question, ToControl, pack, unpack_for_worker
+from tokenway.model.snapshot import Snapshot
+from tokenway.wire.frames import FrameSplitter, frame
+from tokenway.wire.limits import MIB
+
+ANSWER_SECONDS: Final = 10.0
+
+
+class ControlLink:
+    """Speaks with the control process. `on_snapshot` is called for each snapshot, `on_lost` once at the end."""
+
+    def __init__(self, on_snapshot: Callable[[Snapshot], None], on_lost: Callable[[], None]) -> None:
+        self._on_snapshot = on_snapshot
+        self._on_lost = on_lost
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: dict[int, asyncio.Future[bytes | None]] = {}
+        self._asked = 0
+
+    async def open(self, end: socket.socket, tasks: Tasks) -> None:
+        """Begins to listen on one end of a socket pair."""
+        reader, self._writer = await asyncio.open_unix_connection(sock=end, limit=MIB)
+        tasks.spawn("control link", self._listen(reader))
+
+    async def ask(self, what: str, key_id: str, subject: str) -> bytes | None:
+        """A question to control and its answer; raises Refusal (503) when control does not answer."""
+        self._asked += 1
+        number = self._asked
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            self.send(Question(number, what, key_id, subject))
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await answer
+        except TimeoutError:
+            raise Refusal(_no_control()) from None
+        finally:
+            del self._waiting[number]
+
+    def send(self, message: ToControl) -> None:
+        """Sends one message; without a control process it goes nowhere."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(frame(pack(message)))
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        splitter = FrameSplitter()
+        try:
+            while data := await reader.read(MIB):
+                for payload in splitter.feed(data):
+                    self._take(unpack_for_worker(payload))
+        except ConnectionResetError:
+            pass
+        finally:
+            self._on_lost()
+
+    def _take(self, message: Publish | Answer) -> None:
+        if isinstance(message, Publish):
+            self._on_snapshot(message.snapshot)
+            return
+        waiting = self._waiting.get(message.number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message.body)
+
+
+def _no_control() -> Problem:
+    return Problem(
+        503,
+        ErrorType.SERVER,
+        "The control process does not answer; requests to models are still served.",
+        retry_after=1.0,
+        should_retry=True,
+    )

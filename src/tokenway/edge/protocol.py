@@ -1,0 +1,323 @@
+"""One client connection: the hot paths are relayed here, everything else goes to the ASGI application.
+
+The class extends uvicorn's protocol, which brings keep-alive, pipelining and the ASGI cycle; its requests
+wait in turn in `pipeline`, whether they are relays or ASGI cycles. What this class adds:
+
+* strict parsing: none of llhttp's leniencies, bounds on heads, header counts and waiting requests;
+* refusals in the caller's dialect, also for what is not HTTP;
+* a body that nobody will read is drained for a while before the connection closes, so that the refusal
+  reaches a client that is still sending;
+* no timer per request: one sweep a second closes idle connections and slow requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tokenway.edge import reply
+from tokenway.edge.relay import Relay
+from tokenway.model.catalog import Operation
+from tokenway.model.errors import ErrorType, Problem
+from tokenway.wire import limits
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from tokenway.edge.state import EdgeState
+
+_HOT: Final[dict[bytes, Operation]] = {
+    b"/v1/chat/completions": Operation.CHAT,
+    b"/v1/completions": Operation.COMPLETION,
+    b"/v1/embeddings": Operation.EMBEDDING,
+}
+HOT: Final[dict[bytes, Operation]] = _HOT | {b"/api" + path: operation for path, operation in _HOT.items()}
+"""The paths that are relayed; `/api/v1` is the same as `/v1`."""
+
+LINGER_SECONDS: Final = 5.0
+"""How long the rest of a refused request is read and dropped before its connection is closed."""
+
+
+class EdgeProtocol(HttpToolsProtocol):
+    """A client connection of a worker."""
+
+    def __init__(
+        self,
+        state: EdgeState,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """The arguments after the first are uvicorn's."""
+        super().__init__(config, server_state, app_state, _loop)
+        # uvicorn lets data follow a request that says `Connection: close`; a smuggler would like that.
+        self.parser = httptools.HttpRequestParser(self)
+        self.state = state
+        self._active: Any = None
+        self._incoming: Relay | None = None
+        self._in_head = False
+        self._head_bytes = 0
+        self._is_deaf = False
+        self._is_closing = False
+        self._busy_since = 0.0
+        self._idle_since = self.loop.time()
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def is_write_paused(self) -> bool:
+        """Whether the client reads more slowly than it is written to."""
+        return self.flow.write_paused
+
+    # -- the event loop ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=limits.WRITE_HIGH, low=limits.WRITE_LOW)
+        self.state.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: its exchange is cancelled, requests behind it were never begun."""
+        self.connections.discard(self)
+        self.state.connections.discard(self)
+        self._is_closing = self._is_deaf = True
+        self._incoming = None
+        self.pipeline.clear()
+        active, self._active = self._active, None
+        if isinstance(active, Relay):
+            active.client_gone()
+        elif active is not None:
+            active.disconnected = True
+            active.message_event.set()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment]  # it refers back to us
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests. What a relay does with them happens after the parser has returned."""
+        if self._is_deaf:
+            return
+        self._busy_since = self.loop.time()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._decline_upgrade()
+        except httptools.HttpParserCallbackError:
+            self.logger.exception("a request could not be taken in")
+            self._refuse(500, "The gateway could not read this request.", code="internal_error")
+        except httptools.HttpParserError as error:
+            self._refuse(400, f"The request is not valid HTTP/1.1: {_reason(error)}.")
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > limits.REQUEST_HEAD:
+                self._refuse(431, "The request's head is too large.", code="headers_too_large")
+        relay = self._active
+        if isinstance(relay, Relay) and not relay.begun:
+            if relay.body_complete:
+                relay.start()
+            elif relay.problem is not None:
+                # Refused before its body is complete: answer now, and read on so that the answer is not lost.
+                self._is_closing = True
+                relay.start()
+                self._linger()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        super().pause_writing()
+        if isinstance(self._active, Relay):
+            self._active.client_paused(paused=True)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if isinstance(self._active, Relay):
+            self._active.client_paused(paused=False)
+
+    def check(self, now: float) -> None:
+        """Once a second: closes the connection when it idles, or when a request takes too long to arrive."""
+        if self._is_closing:
+            if now - self._busy_since > LINGER_SECONDS:
+                self.transport.abort()
+            return
+        if self._in_head:
+            if now - self._idle_since > limits.HEAD_SECONDS:
+                self._refuse(408, "The request's head did not arrive in time.", code="request_timeout")
+        elif self._incoming is not None and not self._incoming.body_complete:
+            if now - self._busy_since > limits.BODY_SECONDS:
+                self._refuse(408, "The request's body did not arrive in time.", code="request_timeout")
+        elif self._active is None and now - self._idle_since > limits.IDLE_SECONDS:
+            self.transport.close()
+
+    # -- the parser --------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self.url = b""
+        self.headers = []
+        self._in_head = True
+        self._head_bytes = 0
+        self._idle_since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header field; llhttp reports trailers too, which nobody reads."""
+        if self._in_head:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The request's head: relayed, or handed to ASGI."""
+        self._in_head = False
+        if self._is_closing:
+            return
+        parser = self.parser
+        if len(self.headers) > limits.HEADERS_MAX or len(self.url) > limits.REQUEST_URL:
+            self._refuse(431, "The request's head is too large.", code="headers_too_large")
+            return
+        if len(self.pipeline) >= limits.PIPELINED_MAX:
+            self._refuse(429, "Too many requests wait on this connection.", code="pipeline_full")
+            return
+        path, _, query = self.url.partition(b"?")
+        operation = HOT.get(path)
+        if operation is None or parser.get_method() != b"POST":
+            self._incoming = None
+            self._start_cold()
+            return
+        version = parser.get_http_version()
+        headers = dict(self.headers)
+        relay = Relay(
+            self.state,
+            self,
+            operation,
+            headers,
+            query,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            chunked=version != "1.0",
+        )
+        relay.check_head()
+        self._incoming = relay
+        self.cycle = relay  # type: ignore[assignment]
+        if self._active is None:
+            self._active = relay
+            if relay.problem is None and headers.get(b"expect", b"").lower() == b"100-continue":
+                self.transport.write(reply.CONTINUE)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((relay, self.app))  # type: ignore[arg-type]
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the request's body."""
+        if self._incoming is not None:
+            self._incoming.add_body(body)
+        elif not self._is_closing:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        relay = self._incoming
+        if relay is None:
+            if not self._is_closing:
+                super().on_message_complete()
+            return
+        self._incoming = None
+        relay.body_complete = True
+
+    # -- taking turns ------------------------------------------------------------------------------------
+
+    def relay_finished(self, relay: Relay) -> None:
+        """A relay's answer is out: the next request, if one waits."""
+        if relay is self._active:
+            if not relay.keep_alive and not self._is_closing:
+                self.transport.close()
+            self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer to the active request is out, whoever gave it."""
+        self.server_state.total_requests += 1
+        self._active = None
+        self._idle_since = self.loop.time()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """A request's turn: uvicorn calls this for its own cycles, and it is where relays take theirs."""
+        self._active = cycle
+        if not isinstance(cycle, Relay):
+            super()._start_asgi_task(cycle, app)
+        elif cycle.body_complete or cycle.problem is not None:
+            # In the next turn of the loop: a pipeline of refused requests must not become a deep recursion.
+            self.loop.call_soon(self._start_relay, cycle)
+
+    def _start_relay(self, relay: Relay) -> None:
+        if relay is self._active and not relay.begun:
+            relay.start()
+
+    def _start_cold(self) -> None:
+        """Hands the request to ASGI: uvicorn makes its scope and its cycle from what was parsed."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(headers)
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
+        )
+        super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        """The server drains: idle connections close, the others after their answer."""
+        if self._active is None:
+            self.transport.close()
+        else:
+            self._active.keep_alive = False
+            for cycle, _ in self.pipeline:
+                cycle.keep_alive = False
+
+    # -- refusals ----------------------------------------------------------------------------------------
+
+    def _decline_upgrade(self) -> None:
+        """A request that offers another protocol (h2c, WebSocket) is answered in this one, and is the last."""
+        if self._active is None:
+            self._refuse(400, "Protocol upgrades are not supported on this path.")
+        else:
+            self._active.keep_alive = False
+            self._is_deaf = True
+
+    def _refuse(self, status: int, message: str, code: str = "bad_request") -> None:
+        """Answers what is not a request, behind whatever is being answered, and closes."""
+        if self._is_closing:
+            return
+        if self._active is None or self._active is self._incoming:
+            problem = Problem(status, ErrorType.INVALID_REQUEST, message, code=code, should_retry=status == 408)
+            facts = reply.Facts(self.state.new_id(), keep_alive=False)
+            self.transport.write(reply.problem_answer(problem, facts, self.state.date))
+            if self._incoming is not None:
+                self._incoming.disconnected = True
+            self._linger()
+        else:
+            # An answer is on its way: it is not mixed with another, the connection just ends after it.
+            self._active.keep_alive = False
+            self._is_deaf = True
+
+    def _linger(self) -> None:
+        """Reads and drops for a while, then closes: closing at once would destroy the answer on its way."""
+        self._is_closing = self._is_deaf = True
+        self._incoming = None
+        self._active = None
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+
+def _reason(error: httptools.HttpParserError) -> str:
+    """Llhttp's reason without its code, fit to be shown."""
+    text = str(error.__context__ or error)
+    return "".join(char for char in text if char.isprintable())[:120] or "malformed"

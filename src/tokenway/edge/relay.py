@@ -1,0 +1,424 @@
+"""The shell of one exchange: sockets to events, commands to writes.
+
+A relay lives from a request's head to the settled entry. It reads the request, lets the exchange machine
+decide, opens attempts and writes the answer. It is also what uvicorn calls a cycle: the connection asks it
+whether its answer is complete. What it may assume: all calls come from the event loop's thread, and an
+attempt that was cancelled reports nothing more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+from tokenway.dialects.openai_chat.error import error_body, error_event
+from tokenway.dialects.openai_chat.stream import StreamReader, with_usage_members
+from tokenway.edge import reply
+from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.auth import authenticate
+from tokenway.edge.inflate import too_large
+from tokenway.edge.intake import Intake, draining, no_journal, take_in
+from tokenway.edge.receipt import Receipt, Story, make_receipt, tokenway_member, usage_members
+from tokenway.exchange import commands as c
+from tokenway.exchange import events as e
+from tokenway.exchange.machine import Exchange, Phase
+from tokenway.metering.ledger import Reserved
+from tokenway.metering.stamps import Stamps
+from tokenway.model.catalog import Operation
+from tokenway.model.errors import Problem, Refusal, TokenwayError
+from tokenway.model.faults import Fault
+from tokenway.model.snapshot import Principal
+from tokenway.wire.limits import WRITE_HIGH
+
+if TYPE_CHECKING:
+    from tokenway.edge.protocol import EdgeProtocol
+    from tokenway.edge.state import EdgeState
+
+log = logging.getLogger("tokenway.edge")
+JSON: Final = b"application/json"
+
+
+class Relay:
+    """One exchange on a client connection."""
+
+    __slots__ = (
+        "_attempts",
+        "_busy",
+        "_chunked",
+        "_client",
+        "_head",
+        "_headers",
+        "_id",
+        "_inbox",
+        "_intake",
+        "_machine",
+        "_model",
+        "_overhead",
+        "_parts",
+        "_principal",
+        "_query",
+        "_receipt",
+        "_size",
+        "_state",
+        "_streaming",
+        "_winner",
+        "begun",
+        "body_complete",
+        "disconnected",
+        "keep_alive",
+        "last_activity",
+        "loop",
+        "operation",
+        "problem",
+        "response_complete",
+        "times",
+        "wake_at",
+    )
+
+    _principal: Principal
+    _intake: Intake
+
+    def __init__(
+        self,
+        state: EdgeState,
+        client: EdgeProtocol,
+        operation: Operation,
+        headers: dict[bytes, bytes],
+        query: bytes,
+        *,
+        keep_alive: bool,
+        chunked: bool,
+    ) -> None:
+        """`chunked` is whether the client understands chunked transfer coding (HTTP/1.1)."""
+        self._state = state
+        self._client = client
+        self.loop = state.loop
+        self.operation = operation
+        self._headers = headers
+        self._query = query
+        self._chunked = chunked
+        self._id = state.new_id()
+        self._machine = Exchange()
+        self._attempts: list[AttemptReader] = []
+        self._winner: AttemptReader | None = None
+        self._inbox: list[e.Event] = []
+        self._busy = False
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._head = b""
+        self._overhead = 0.0
+        self._receipt: Receipt | None = None
+        self._streaming = False
+        self._model = ""
+        self.times = Stamps(received=self.loop.time())
+        self.last_activity = 0.0
+        self.wake_at = inf
+        self.problem: Problem | None = None
+        self.begun = False
+        self.body_complete = False
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_complete = False
+
+    # -- the request arrives -----------------------------------------------------------------------------
+
+    def check_head(self) -> None:
+        """Refuses early what its head already condemns, so that no body is held for it."""
+        state = self._state
+        try:
+            if state.draining:
+                raise Refusal(draining())
+            self._principal = authenticate(self._headers, self._query, state.snapshot, time.time())
+            length = self._headers.get(b"content-length")
+            if length is not None and int(length) > state.snapshot.max_body:
+                raise too_large(state.snapshot.max_body)
+        except Refusal as refusal:
+            self.problem = refusal.problem
+
+    def add_body(self, data: bytes) -> None:
+        """A piece of the request's body; beyond the bound it is dropped and the call refused."""
+        if self.problem is not None:
+            return
+        self._size += len(data)
+        if self._size > self._state.snapshot.max_body:
+            self.problem = too_large(self._state.snapshot.max_body).problem
+            self._parts.clear()
+            return
+        self._parts.append(data)
+
+    def start(self) -> None:
+        """The connection's turn has come and the body is complete, or the call is refused already."""
+        self.begun = True
+        try:
+            if self.problem is not None:
+                raise Refusal(self.problem)
+            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts.clear()
+            intake = self._intake = take_in(self._state.snapshot, self.operation, self._headers, body)
+            self._model = intake.request.fields.model
+        except Refusal as refusal:
+            self.refuse(refusal.problem)
+            return
+        self._state.open.add(self)
+        self.tell(e.ClientRequest(self.loop.time(), intake.order))
+
+    def refuse(self, problem: Problem, body: bytes = b"") -> None:
+        """Answers with an error; `body` is an upstream's own, passed on as it came."""
+        if not self.disconnected:
+            self.keep_alive = self.keep_alive and self.body_complete
+            self._client.transport.write(reply.problem_answer(problem, self._facts(), self._state.date, body))
+        self._finish()
+
+    # -- the machine -------------------------------------------------------------------------------------
+
+    def tell(self, event: e.Event) -> None:
+        """Feeds the machine and carries out what it orders; an event that arises meanwhile waits its turn."""
+        if self._busy:
+            self._inbox.append(event)
+            return
+        self._busy = True
+        inbox = self._inbox
+        try:
+            while True:
+                for command in self._machine.feed(event):
+                    STEPS[type(command)](self, command)
+                if not inbox:
+                    return
+                event = inbox.pop(0)
+        finally:
+            self._busy = False
+
+    def dice(self) -> float:
+        """A random number in [0, 1)."""
+        return self._state.dice()
+
+    def wake(self, now: float) -> None:
+        """A deadline may have passed."""
+        winner = self._winner
+        stream = winner.stream if winner is not None else None
+        waits_for_reader = self._client.is_write_paused
+        activity = now if waits_for_reader else self.last_activity
+        has_text = stream is not None and stream.first_delta > 0.0
+        self.tell(e.DeadlinePassed(now, activity, has_text, self.dice()))
+
+    def client_gone(self) -> None:
+        """The caller closed its connection."""
+        self.disconnected = True
+        if not self.response_complete:
+            if self._machine.phase is not Phase.FRESH:
+                self.tell(e.ClientGone(self.loop.time()))
+            self._finish()
+
+    def client_paused(self, *, paused: bool) -> None:
+        """The caller reads slowly, or again: the upstream is slowed with it."""
+        winner = self._winner
+        if winner is not None and winner.call is not None and not self.response_complete:
+            if paused:
+                winner.call.pause()
+            else:
+                self.last_activity = self.loop.time()
+                winner.call.resume()
+
+    # -- commands ----------------------------------------------------------------------------------------
+
+    def _reserve(self, command: c.Reserve) -> None:
+        state = self._state
+        principal = self._principal
+        try:
+            state.admission.reserve(principal, command.amount)
+            try:
+                state.journal.append(
+                    Reserved(self._id, time.time(), principal.key_id, principal.project, command.amount)
+                )
+            except TokenwayError:
+                state.admission.settle(principal, command.amount, 0)
+                log.exception("the journal cannot be written")
+                raise Refusal(no_journal()) from None
+        except Refusal as refusal:
+            self.tell(e.Refused(self.loop.time(), refusal.problem))
+            return
+        self.tell(e.Admitted(self.loop.time()))
+
+    def _open(self, command: c.Open) -> None:
+        request = self._intake.request
+        stream = StreamReader(request.fields.n or 1) if request.stream else None
+        reader = AttemptReader(self, command.attempt, stream)
+        self._attempts.append(reader)
+        try:
+            target = self._state.targets.get(command.endpoint, self.operation)
+            payload = target.request(request.upstream_body(command.endpoint.upstream_model))
+        except Refusal as refusal:
+            self._fail_locally(command, refusal.problem)
+            return
+        if not self._overhead:
+            self._overhead = self.loop.time() - self.times.received
+        reader.call = target.pool.open(payload, reader)
+
+    def _fail_locally(self, command: c.Open, problem: Problem) -> None:
+        """An attempt that could not be made is told like an upstream's refusal."""
+        body = error_body(problem)
+        failed = e.UpstreamFailed(
+            self.loop.time(), command.attempt, Fault.STATUS, problem.message, problem.status, body=body
+        )
+        self.tell(failed)
+
+    def _cancel(self, command: c.Cancel) -> None:
+        call = self._attempts[command.attempt - 1].call
+        if call is not None:
+            call.cancel()
+
+    def _send_head(self, command: c.SendHead) -> None:
+        winner = self._winner = self._attempts[command.attempt - 1]
+        if winner.stream is None:
+            return
+        self._head = reply.stream_head(self._facts(), self._state.date, chunked=self._chunked)
+        self._streaming = True
+        self._state.streams += 1
+
+    def _send_bytes(self, command: c.SendBytes) -> None:
+        self.forward(command.data)
+
+    def forward(self, data: bytes) -> None:
+        """Payload of a stream to the caller, behind the head if that has not gone out yet."""
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:
+            data = self._head + data
+            self._head = b""
+        self._client.transport.write(data)
+
+    def _splice(self, command: c.Splice) -> None:
+        reader = self._attempts[command.attempt - 1]
+        reader.spliced = True
+        if self._client.is_write_paused and reader.call is not None:
+            reader.call.pause()
+
+    def _settle(self, command: c.Settle) -> None:
+        state = self._state
+        times = self.times
+        winner = self._attempts[command.winner - 1] if command.winner else None
+        finish_reason = ""
+        gaps: tuple[int, ...] = ()
+        if winner is not None:
+            stream = winner.stream
+            if stream is not None:
+                times.first_delta = stream.first_delta
+                times.first_answer = stream.first_answer
+                times.last_delta = stream.last_delta
+                finish_reason = stream.finish_reason
+                gaps = stream.gap_counts
+            elif winner.answer is not None:
+                finish_reason = winner.answer.finish_reason
+        times.end = self.loop.time()
+        intake = self._intake
+        story = Story(
+            self._id,
+            time.time(),
+            self._principal,
+            intake.model,
+            self._model,
+            self.operation,
+            intake.request.stream,
+            intake.run,
+            times,
+            self._overhead,
+            finish_reason,
+            gaps,
+        )
+        receipt = self._receipt = make_receipt(command, story)
+        state.admission.settle(self._principal, self._intake.order.amount, receipt.record.charged)
+        try:
+            state.journal.append(receipt.record)
+        except TokenwayError:
+            # The caller must not see the end of an answer that the ledger does not know.
+            log.exception("an exchange could not be settled", extra={"exchange": self._id})
+            self._client.transport.abort()
+
+    def _send_end(self, _command: c.SendEnd) -> None:
+        winner, receipt = self._winner, self._receipt
+        if winner is None or receipt is None:
+            raise RuntimeError("an answer ends without a winner or a receipt")
+        members = usage_members(receipt)
+        transport = self._client.transport
+        if winner.stream is None:
+            body = with_usage_members(winner.body, members) if members else winner.body
+            lines = reply.answer_head(self._facts(), self._state.date, receipt, winner.content_type or JSON, len(body))
+            if len(body) > WRITE_HIGH:
+                transport.writelines([lines, body])
+            else:
+                transport.write(lines + body)
+        else:
+            extra = tokenway_member(receipt) if self._intake.request.asks_usage else None
+            self._end_stream(winner.stream.tail(extra, members))
+        self._finish()
+
+    def _send_error(self, command: c.SendError) -> None:
+        problem = command.problem
+        if command.in_band:
+            created = int(time.time())
+            self._end_stream(command.body or error_event(problem, self._id, self._model, created))
+            self._finish()
+        else:
+            self.refuse(problem, command.body)
+
+    def _end_stream(self, last: bytes) -> None:
+        """The last events and the end of the body; the connection's end where nothing else can mark it."""
+        self.forward(last)
+        if self._chunked:
+            self._client.transport.write(reply.LAST_CHUNK)
+        else:
+            self.keep_alive = False
+
+    def _set_deadline(self, command: c.SetDeadline) -> None:
+        self.wake_at = command.at
+
+    def _note(self, command: c.Note) -> None:
+        log.info(
+            "attempt failed",
+            extra={
+                "exchange": self._id,
+                "endpoint": command.endpoint.id,
+                "attempt": command.attempt,
+                "fault": command.fault.value,
+                "detail": command.detail,
+                "retry_in": command.retry_in,
+            },
+        )
+
+    # -- shared ------------------------------------------------------------------------------------------
+
+    def _facts(self) -> reply.Facts:
+        machine = self._machine
+        return reply.Facts(
+            self._id, self._model, machine.endpoint_id, machine.attempts, self._overhead, self.keep_alive
+        )
+
+    def _finish(self) -> None:
+        """The answer is out, or nobody waits for it: the connection goes on to its next request."""
+        if self.response_complete:
+            return
+        self.response_complete = True
+        self.wake_at = inf
+        if self._streaming:
+            self._state.streams -= 1
+        self._state.open.discard(self)
+        self._client.relay_finished(self)
+
+
+# ruff: noqa: SLF001 - the table is part of the class above, written where it can be read
+STEPS: Final[dict[type[c.Command], Callable[[Relay, Any], None]]] = {
+    c.Reserve: Relay._reserve,
+    c.Open: Relay._open,
+    c.Cancel: Relay._cancel,
+    c.SendHead: Relay._send_head,
+    c.SendBytes: Relay._send_bytes,
+    c.SendEnd: Relay._send_end,
+    c.SendError: Relay._send_error,
+    c.SetDeadline: Relay._set_deadline,
+    c.Splice: Relay._splice,
+    c.Settle: Relay._settle,
+    c.Note: Relay._note,
+}

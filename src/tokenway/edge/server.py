@@ -1,0 +1,122 @@
+"""A worker: the listener, its protocol, and the order in which they start and stop.
+
+uvicorn runs the listener (signals, draining, TLS). The worker serves from the first snapshot on, and stops
+when it is told to (SIGTERM) or when the control process that started it is gone: nobody could configure or
+stop it any more, and a successor needs the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.server import Server
+
+from tokenway.aio.tasks import Tasks
+from tokenway.edge.cold import make_app
+from tokenway.edge.link import ControlLink
+from tokenway.edge.protocol import EdgeProtocol
+from tokenway.edge.state import EdgeState, Journal
+from tokenway.model.link import Gauges, Serving
+from tokenway.model.snapshot import Snapshot
+from tokenway.upstream.pool import Pools
+
+log = logging.getLogger("tokenway.edge")
+BACKLOG: Final = 2048
+GAUGES_SECONDS: Final = 1.0
+
+
+class WorkerOptions(msgspec.Struct, frozen=True):
+    """How a worker is started; the sockets are inherited. `drain` in seconds."""
+
+    name: str
+    journal_dir: str
+    listener_fd: int
+    link_fd: int
+    drain: float = 30.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+
+class _EdgeServer(Server):
+    """uvicorn's server, which tells the worker first when it is asked to stop."""
+
+    on_exit: Callable[[], None]
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM or SIGINT."""
+        self.on_exit()
+        super().handle_exit(sig, frame)
+
+
+async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str], Journal]) -> None:
+    """Serves until it is stopped; returns when every exchange is settled or the drain time is over."""
+    loop = asyncio.get_running_loop()
+    tasks = Tasks(lambda name, error: log.error("a task failed", exc_info=error, extra={"task": name}))
+    first: asyncio.Future[Snapshot] = loop.create_future()
+    journal = open_journal(Path(options.journal_dir), options.name)
+    pools = Pools(loop, tasks)
+    server: _EdgeServer | None = None
+
+    def take_snapshot(snapshot: Snapshot) -> None:
+        state.adopt(snapshot)
+        if not first.done():
+            first.set_result(snapshot)
+
+    def control_lost() -> None:
+        state.draining = True
+        if not first.done():
+            first.cancel()
+        if server is not None:
+            server.should_exit = True
+
+    link = ControlLink(take_snapshot, control_lost)
+    state = EdgeState(loop, pools, journal, link.ask)
+    await link.open(socket.socket(fileno=options.link_fd), tasks)
+    snapshot = await first
+    state.start_sweeping()
+    listener = socket.socket(fileno=options.listener_fd)
+    server = _EdgeServer(_server_config(options, state))
+
+    def stop() -> None:
+        state.draining = True
+
+    server.on_exit = stop
+    tasks.spawn("gauges", _send_gauges(state, link))
+    link.send(Serving(snapshot.version))
+    await server.serve(sockets=[listener])
+    await pools.close()
+    await tasks.close()
+
+
+def _server_config(options: WorkerOptions, state: EdgeState) -> Config:
+    config = Config(
+        app=make_app(state),
+        http=cast("Any", functools.partial(EdgeProtocol, state)),
+        ws="none",
+        loop="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=max(1, round(options.drain)),
+        ssl_certfile=options.tls_cert,
+        ssl_keyfile=options.tls_key,
+    )
+    config.load()
+    return config
+
+
+async def _send_gauges(state: EdgeState, link: ControlLink) -> None:
+    while True:
+        link.send(Gauges(state.streams, state.loop_lag, dict(state.admission.remaining)))
+        await asyncio.sleep(GAUGES_SECONDS)

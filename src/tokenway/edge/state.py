@@ -1,0 +1,114 @@
+"""What all exchanges of one worker share: the snapshot in force, pools, leases, the journal, the open exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Final, Protocol
+
+from tokenway.edge.admission import Admission
+from tokenway.edge.targets import Targets
+from tokenway.metering.ledger import Record
+from tokenway.model.snapshot import Snapshot
+from tokenway.upstream.pool import Pools
+
+SWEEP_SECONDS: Final = 0.05
+"""How often deadlines are looked at. Finer than anyone sets one, and nothing has to be armed per chunk."""
+
+
+class Journal(Protocol):
+    """Where records are written before anyone is told of what they say."""
+
+    def append(self, record: Record) -> None:
+        """Writes one record; raises TokenwayError when it cannot."""
+
+
+class Timed(Protocol):
+    """An exchange as the sweep sees it."""
+
+    wake_at: float
+
+    def wake(self, now: float) -> None:
+        """Its time has come."""
+
+
+class Watched(Protocol):
+    """A client connection as the sweep sees it."""
+
+    def check(self, now: float) -> None:
+        """Closes itself when it has been idle, or slow with a request, for too long."""
+
+
+Ask = Callable[[str, str, str], Awaitable[bytes | None]]
+"""Asks the control process: (what, key id, subject) to a JSON text, or None when there is nothing."""
+
+
+class EdgeState:
+    """The shared state of a worker. Everything here is touched by the event loop's thread only."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pools: Pools, journal: Journal, ask: Ask) -> None:
+        self.loop = loop
+        self.pools = pools
+        self.journal = journal
+        self.ask = ask
+        self.admission = Admission()
+        self.open: set[Timed] = set()
+        self.connections: set[Watched] = set()
+        self.streams = 0
+        self.draining = False
+        self.loop_lag = 0.0
+        self.snapshot: Snapshot
+        self.targets: Targets
+        self.date = b""
+        self._id_prefix = f"gen-{int(time.time()):x}-{secrets.token_hex(8)}"
+        self._id_count = 0
+        self._sweep_due = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a snapshot is in force."""
+        return hasattr(self, "snapshot")
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Puts a snapshot in force; exchanges under way keep theirs."""
+        self.admission.adopt(snapshot)
+        self.targets = Targets(snapshot, self.pools)
+        self.snapshot = snapshot
+
+    @staticmethod
+    def dice() -> float:
+        """A random number in [0, 1), for pauses: nothing secret hangs on it."""
+        return random.random()  # noqa: S311
+
+    def new_id(self) -> str:
+        """An exchange's id: the worker's random start and a count, so that none can be guessed or repeated."""
+        self._id_count += 1
+        return f"{self._id_prefix}{self._id_count:x}"
+
+    def start_sweeping(self) -> None:
+        """Begins to look at deadlines; call it once in the loop."""
+        self._tick()
+        self._sweep_due = self.loop.time() + SWEEP_SECONDS
+        self.loop.call_at(self._sweep_due, self._sweep)
+
+    def _tick(self) -> None:
+        """Once a second: the date, and connections that have been idle or slow for too long."""
+        now = self.loop.time()
+        self.date = b"date: %b\r\nserver: tokenway\r\n" % formatdate(usegmt=True).encode()
+        for connection in list(self.connections):
+            connection.check(now)
+        self.pools.sweep(now)
+        self.loop.call_later(1.0, self._tick)
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        self.loop_lag = max(0.0, now - self._sweep_due)
+        due = [exchange for exchange in self.open if exchange.wake_at <= now]
+        for exchange in due:
+            exchange.wake(now)
+        self._sweep_due = now + SWEEP_SECONDS
+        self.loop.call_at(self._sweep_due, self._sweep)

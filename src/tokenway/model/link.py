@@ -1,0 +1,85 @@
+"""What the control process and a worker say to each other, over a socket that nobody else can reach.
+
+It carries secrets (the providers' keys), which is why `Secret` is encoded here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from tokenway.model.secret import Secret
+from tokenway.model.snapshot import Snapshot
+
+
+class Publish(msgspec.Struct, frozen=True, tag="publish"):
+    """Control to worker: serve by this from now on."""
+
+    snapshot: Snapshot
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """Control to worker: the answer to a question, as a JSON text; None when there is nothing."""
+
+    number: int
+    body: bytes | None
+
+
+class Question(msgspec.Struct, frozen=True, tag="question"):
+    """Worker to control: something that only the store knows. `what` is `generation` or `key`."""
+
+    number: int
+    what: str
+    key_id: str
+    subject: str = ""
+
+
+class Serving(msgspec.Struct, frozen=True, tag="serving"):
+    """Worker to control: the first snapshot is in force and connections are accepted."""
+
+    version: int
+
+
+class Gauges(msgspec.Struct, frozen=True, tag="gauges"):
+    """Worker to control, once a second: how it is. `leases` is nano-dollars left by key id."""
+
+    open_streams: int
+    loop_lag: float
+    leases: dict[str, int]
+
+
+ToWorker = Publish | Answer
+ToControl = Question | Serving | Gauges
+
+
+def _encode(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"not part of the link: {type(value).__name__}")
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Secret:
+        return Secret(value)
+    raise NotImplementedError(f"not part of the link: {kind.__name__}")
+
+
+_encoder: Final = msgspec.msgpack.Encoder(enc_hook=_encode)
+_to_worker: Final = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode)
+_to_control: Final = msgspec.msgpack.Decoder(ToControl, dec_hook=_decode)
+
+
+def pack(message: ToWorker | ToControl) -> bytes:
+    """A message as the payload of one frame."""
+    return _encoder.encode(message)
+
+
+def unpack_for_worker(payload: bytes) -> ToWorker:
+    """The message in a frame that control sent; raises msgspec.DecodeError when it is none."""
+    return _to_worker.decode(payload)
+
+
+def unpack_for_control(payload: bytes) -> ToControl:
+    """The message in a frame that a worker sent; raises msgspec.DecodeError when it is none."""
+    return _to_control.decode(payload)

@@ -1,0 +1,185 @@
+"""From a caller's request and a snapshot to an ordered list of endpoints.
+
+A name resolves in this order: `models`, `aliases`, `provider/model` of an enabled provider, then a family of
+names that an enabled provider is known for (`gpt-4o`). Endpoints come in the order of the model's own
+list, then those of its fallbacks and of the caller's `models`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from tokenway.model.catalog import Endpoint, Model, Operation
+from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.snapshot import Snapshot
+
+ALIASES_MAX: Final = 8
+"""How many aliases may lead to one another."""
+NEAREST_MAX: Final = 3
+MODELS_MAX: Final = 16
+"""How many models one request may name as fallbacks."""
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What a caller prefers, after OpenRouter's `provider` object: provider names, or `provider/model`."""
+
+    order: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    allow_fallbacks: bool = True
+
+
+NO_WISHES: Final = Wishes()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Endpoints in the order in which they are tried, and the model that was asked for."""
+
+    model: Model
+    endpoints: tuple[Endpoint, ...]
+
+
+def resolve(snapshot: Snapshot, name: str) -> Model | None:
+    """The model that a name stands for; None when nothing here serves it."""
+    for _ in range(ALIASES_MAX):
+        model = snapshot.models.get(name)
+        if model is not None:
+            return model
+        target = snapshot.aliases.get(name)
+        if target is None:
+            break
+        name = target
+    provider, slash, upstream = name.partition("/")
+    if slash and upstream and provider in snapshot.providers:
+        if not snapshot.providers[provider].serves_any_model:
+            return None
+        return Model(name, (Endpoint(provider, upstream),), owner=provider)
+    for prefix, family in snapshot.families:
+        if name.startswith(prefix):
+            return Model(name, (Endpoint(family, name),), owner=family)
+    return None
+
+
+def plan(
+    snapshot: Snapshot,
+    name: str,
+    operation: Operation,
+    more: Sequence[str] = (),
+    wishes: Wishes = NO_WISHES,
+) -> Plan:
+    """The plan for a request that names `name` and the fallbacks `more`.
+
+    Raises Refusal: 404 for a name that nothing serves, 400 when its endpoints do something else, 503 when
+    the caller's wishes exclude every endpoint.
+    """
+    model = resolve(snapshot, name)
+    if model is None:
+        raise Refusal(unknown_model(snapshot, name))
+    endpoints = model.endpoints
+    if wishes.allow_fallbacks and (model.fallbacks or more):
+        endpoints = _with_fallbacks(snapshot, model, (*model.fallbacks, *more[:MODELS_MAX]))
+    able = tuple(endpoint for endpoint in endpoints if operation in endpoint.operations)
+    if not able:
+        raise Refusal(_wrong_operation(name, operation))
+    if wishes is not NO_WISHES:
+        able = _as_wished(able, wishes)
+    return Plan(model, able)
+
+
+def _with_fallbacks(snapshot: Snapshot, model: Model, names: Iterable[str]) -> tuple[Endpoint, ...]:
+    endpoints = list(model.endpoints)
+    for name in names:
+        other = resolve(snapshot, name)
+        if other is None:
+            raise Refusal(unknown_model(snapshot, name))
+        endpoints += (endpoint for endpoint in other.endpoints if endpoint not in endpoints)
+    return tuple(endpoints)
+
+
+def _as_wished(endpoints: tuple[Endpoint, ...], wishes: Wishes) -> tuple[Endpoint, ...]:
+    kept: list[Endpoint] = []
+    excluded: dict[str, str] = {}
+    for endpoint in endpoints:
+        if wishes.only and not _named(endpoint, wishes.only):
+            excluded[endpoint.id] = "allowed_providers"
+        elif _named(endpoint, wishes.ignore):
+            excluded[endpoint.id] = "ignored_providers"
+        else:
+            kept.append(endpoint)
+    if wishes.order:
+        kept.sort(key=lambda endpoint: _rank(endpoint, wishes.order))
+    if not wishes.allow_fallbacks:
+        kept = kept[:1]
+    if not kept:
+        raise Refusal(
+            Problem(
+                503,
+                ErrorType.PROVIDER_UNAVAILABLE,
+                "The provider preferences exclude every endpoint of this model.",
+                param="provider",
+                code="no_endpoints",
+                should_retry=False,
+                details={"availability": {"code": "constraint_filtered", "excluded_by": excluded}},
+            )
+        )
+    return tuple(kept)
+
+
+def _named(endpoint: Endpoint, names: Iterable[str]) -> bool:
+    return any(name in {endpoint.provider, endpoint.id} for name in names)
+
+
+def _rank(endpoint: Endpoint, order: Sequence[str]) -> int:
+    ranks = [index for index, name in enumerate(order) if name in {endpoint.provider, endpoint.id}]
+    return ranks[0] if ranks else len(order)
+
+
+def nearest(snapshot: Snapshot, name: str) -> list[str]:
+    """Names that exist here and look like `name`, the most alike first."""
+    known = [*snapshot.models, *snapshot.aliases]
+    by_folded = {each.casefold(): each for each in known}
+    found = difflib.get_close_matches(name.casefold(), by_folded, n=NEAREST_MAX, cutoff=0.5)
+    return [by_folded[each] for each in found]
+
+
+def unknown_model(snapshot: Snapshot, name: str) -> Problem:
+    """404: what exists instead, and what to configure when the name belongs to a known provider."""
+    shown = name[:120]
+    sentences = [f"The model '{shown}' is not available here."]
+    for hint in snapshot.hints:
+        prefix, slash, _ = name.partition("/")
+        if name.startswith(hint.prefixes) or (slash and prefix == hint.name):
+            sentences.append(
+                f"It is a model of {hint.title}: set {hint.variable} and start again, "
+                f"or point an alias at a model you have (aliases: {{{shown}: ...}})."
+            )
+            break
+    names = nearest(snapshot, name)
+    if names:
+        sentences.append(f"The nearest names are: {', '.join(names)}.")
+    elif snapshot.models:
+        sentences.append(f"Models here: {', '.join(list(snapshot.models)[:NEAREST_MAX])}; GET /v1/models lists all.")
+    return Problem(
+        404,
+        ErrorType.NOT_FOUND,
+        " ".join(sentences),
+        param="model",
+        code="model_not_found",
+        should_retry=False,
+        details={"availability": {"code": "model_not_found", "nearest": names}},
+    )
+
+
+def _wrong_operation(name: str, operation: Operation) -> Problem:
+    return Problem(
+        400,
+        ErrorType.INVALID_REQUEST,
+        f"The model '{name[:120]}' has no endpoint for this operation ({operation.value}).",
+        param="model",
+        code="wrong_endpoint",
+        should_retry=False,
+    )
