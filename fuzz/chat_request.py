@@ -25,6 +25,11 @@ SEEDS = {
 """Well-formed bodies, each with the one operation that takes it."""
 
 
+def members_of(data: bytes) -> dict[str, bytes]:
+    """The top level of an object, each value as its text: what it says may be beyond any reader's numbers."""
+    return {name: bytes(raw) for name, raw in msgspec.json.decode(data, type=dict[str, msgspec.Raw]).items()}
+
+
 def harness(data: bytes, chance: Random) -> None:
     """Reads the data as a request and writes it for an upstream."""
     name = chance.choice(("a", "other", 'quo"ted', "\u00e9"))
@@ -39,10 +44,10 @@ def harness(data: bytes, chance: Random) -> None:
         return
     assert body == again
     assert request.body == data
-    sent = msgspec.json.decode(body)
-    given = msgspec.json.decode(data)
-    assert sent["model"] == name
+    sent = members_of(body)
+    given = members_of(data)
+    assert msgspec.json.decode(sent["model"]) == name
     if request.stream:
-        assert sent["stream_options"]["include_usage"] is True
+        assert members_of(sent["stream_options"])["include_usage"] == b"true"
     ours = {"model", "stream_options", *GATEWAY_FIELDS}
     assert {key: sent[key] for key in sent if key not in ours} == {key: given[key] for key in given if key not in ours}

@@ -21,19 +21,22 @@ SEEDS = (
 )
 
 
+def members_of(data: bytes) -> dict[str, bytes]:
+    """The top level of an object, each value as its text: what it says may be beyond any reader's numbers."""
+    return {name: bytes(raw) for name, raw in msgspec.json.decode(data, type=dict[str, msgspec.Raw]).items()}
+
+
 def harness(data: bytes, chance: Random) -> None:
     """Replaces, drops and appends members of whatever object the data is."""
     try:
         places = layout(data)
     except WireError:
         return
-    members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    members = members_of(data)
     assert list(places) == list(members)
     for name, (_, value) in places.items():
-        assert data[value[0] : value[1]] == bytes(members[name])
-    added = msgspec.json.decode(append_member(data, b'"added here":7'))
-    assert added.pop("added here") == 7
-    assert added == msgspec.json.decode(data)
+        assert data[value[0] : value[1]] == members[name]
+    assert members_of(append_member(data, b'"added here":7')) == {**members, "added here": b"7"}
     if not places:
         return
     name = chance.choice(list(places))
@@ -41,6 +44,5 @@ def harness(data: bytes, chance: Random) -> None:
     changed = replace(data, span, b'"other"')
     assert changed[: span[0]] == data[: span[0]]
     assert changed.endswith(data[span[1] :])
-    assert msgspec.json.decode(changed) == {**msgspec.json.decode(data), name: "other"}
-    kept = msgspec.json.decode(without_members(data, {name}))
-    assert kept == {key: item for key, item in msgspec.json.decode(data).items() if key != name}
+    assert members_of(changed) == {**members, name: b'"other"'}
+    assert members_of(without_members(data, {name})) == {key: text for key, text in members.items() if key != name}
