@@ -1,4 +1,4 @@
-"""One upstream connection and the call it serves: HTTP/1.1 answers, parsed strictly by llhttp.
+"""One upstream connection: requests out, HTTP/1.1 answers in, parsed strictly by llhttp.
 
 The life of a connection, where each arrow is a method of `Connection`:
 
@@ -9,8 +9,8 @@ The life of a connection, where each arrow is a method of `Connection`:
 Rules that the code keeps:
 
 1. An answer ends where its framing says, and nowhere else: a byte after it, in the same read, makes
-   the answer a failure; on an idle connection a byte closes it. So no byte of one answer can reach the
-   caller of the next.
+   the answer a failure; on an idle connection a byte closes it, also one that the kernel holds and the
+   loop has not read yet. So nothing sent before a request can pass for its answer.
 2. The reader hears of an answer only after the whole socket read has been parsed, and of its end only
    when nothing followed.
 3. A connection goes back to the pool before its reader hears of the end, so a call that the reader
@@ -26,13 +26,16 @@ CR and LF after the end, a switch of protocols, heads and chunk extensions witho
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+import select
+from collections.abc import Callable
+from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
 from tokenway.upstream.base import Headers, Reader
+from tokenway.upstream.call import Call, Owner
 from tokenway.wire import limits
 
 _IDLE: Final = 0
@@ -53,90 +56,6 @@ _FINISH_SECONDS: Final = 1.0
 """How long a finished stream may take to send the end of its framing before its connection is closed."""
 
 _SURPLUS: Final = "The upstream sent bytes beyond the end of its answer."
-
-
-class Owner(Protocol):
-    """What a connection and a call need of their pool."""
-
-    def released(self, connection: Connection) -> None:
-        """The connection is idle and clean."""
-
-    def forget(self, connection: Connection) -> None:
-        """The idle connection cannot be used again."""
-
-    def opened(self, connection: Connection) -> None:
-        """The connection exists."""
-
-    def closed(self, connection: Connection) -> None:
-        """The connection exists no more."""
-
-    def redial(self, call: Call) -> None:
-        """The call's pooled connection was stale: it needs a fresh one."""
-
-    def hang_up(self, call: Call) -> None:
-        """The call, which waits for a connection, needs none any more."""
-
-
-class Call:
-    """One request under way: the handle with which its owner pauses, ends or cancels it.
-
-    Every method is safe in any state, also after the end, and may be called from the reader's callbacks.
-    """
-
-    __slots__ = ("connection", "opened", "owner", "paused", "reader", "request", "reused")
-
-    def __init__(self, owner: Owner, reader: Reader, request: bytes | list[bytes]) -> None:
-        """The fields are for this package; others read `reused`: whether a pooled connection serves the call."""
-        self.owner = owner
-        self.reader: Reader | None = reader
-        self.request: bytes | list[bytes] = request
-        self.connection: Connection | None = None
-        self.opened = False
-        self.paused = False
-        self.reused = False
-
-    def cancel(self) -> None:
-        """Closes the call's connection at once; the reader hears nothing more."""
-        if self.reader is None:
-            return
-        self.reader = None
-        self.request = b""
-        connection = self.connection
-        if connection is None:
-            self.owner.hang_up(self)
-        else:
-            connection.abort()
-
-    def finish_early(self) -> None:
-        """Says that the stream's logical end was read; the reader hears nothing more.
-
-        If only the end of the framing is missing and comes within a second, the connection is kept.
-        """
-        connection = self.connection
-        if self.reader is None or connection is None or not connection.finish_early():
-            self.cancel()
-            return
-        self.reader = None
-
-    def pause(self) -> None:
-        """Stops reading from the socket, so that the upstream is slowed down; at most one read is delivered after."""
-        self.paused = True
-        if self.connection is not None:
-            self.connection.pause()
-
-    def resume(self) -> None:
-        """Reads on."""
-        self.paused = False
-        if self.connection is not None:
-            self.connection.resume()
-
-    def fail(self, fault: Fault, detail: str) -> None:
-        """Ends the call with a failure, once; a cancelled call stays silent."""
-        reader, self.reader = self.reader, None
-        self.connection = None
-        self.request = b""
-        if reader is not None:
-            reader.upstream_failed(fault, detail)
 
 
 class Connection(asyncio.Protocol):
@@ -163,6 +82,7 @@ class Connection(asyncio.Protocol):
         "_state",
         "_status",
         "_transport",
+        "_unread",
         "_until_close_ended",
         "idle_since",
         "on_body",
@@ -171,6 +91,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._transport: asyncio.Transport | None = None
+        self._unread: Callable[[int], list[Any]] | None = None
         self._state = _IDLE
         self._call: Call | None = None
         self._reader: Reader | None = None
@@ -195,8 +116,18 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the connection is idle and nobody has begun to close it."""
-        return self._state == _IDLE and self._transport is not None and not self._transport.is_closing()
+        """Whether the connection is idle, nobody has begun to close it, and nothing waits to be read.
+
+        The last is asked of the kernel (under a microsecond): bytes or an end that arrived in this turn
+        of the loop would otherwise be taken for the answer to a request that was not yet written.
+        """
+        transport, unread = self._transport, self._unread
+        return (
+            self._state == _IDLE
+            and transport is not None
+            and not transport.is_closing()
+            and (unread is None or not unread(0))
+        )
 
     def start(self, call: Call) -> None:
         """Writes the call's request. The connection must be usable; `Reader.upstream_opened` is called."""
@@ -267,6 +198,11 @@ class Connection(asyncio.Protocol):
         """The dial succeeded, TLS included."""
         self._transport = transport  # type: ignore[assignment]  # a stream protocol is given a Transport
         self._owner.opened(self)
+        peer = transport.get_extra_info("socket")
+        if peer is not None and hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(peer.fileno(), select.POLLIN)
+            self._unread = poll.poll
         if self._state == _CLOSED and self._transport is not None:
             self._transport.abort()  # cancelled in the last moment of the dial
 
@@ -318,6 +254,7 @@ class Connection(asyncio.Protocol):
             self._owner.forget(self)
         self._state = _CLOSED
         self._parser = None  # it refers back to us
+        self._unread = None
         self._reader = None
         self._drop_call()
         self._owner.closed(self)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from tokenway.aio.tasks import Tasks
 from tokenway.model.faults import Fault
 from tokenway.upstream.base import Reader
-from tokenway.upstream.http1 import Call, Connection
+from tokenway.upstream.call import Call
+from tokenway.upstream.http1 import Connection
 from tokenway.upstream.transport import Dial, DialFailure, Origin, dial, parse_base_url, system_trust
 
 __all__ = ["Call", "Pool", "Pools"]
@@ -81,6 +82,7 @@ class Pool:
                 call.reused = True
                 connection.start(call)
                 return call
+            connection.abort()
         self._start_dial(call)
         return call
 
@@ -108,7 +110,7 @@ class Pool:
             self._empty = self._loop.create_future()
             await self._empty
 
-    # ── What connections and calls ask for (http1.Owner) ─────────────────────────────────────────
+    # ── What connections and calls ask for (call.Owner) ─────────────────────────────────────────
 
     def released(self, connection: Connection) -> None:
         """Takes a clean connection back, or closes it when there are enough."""
