@@ -1,0 +1,1 @@
+"""The load generators: wrk (closed loop), rate.c (open loop) and a holder of idle streams."""
