@@ -22,6 +22,8 @@ class Database:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self.integrity_error: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
+        """What the driver raises when a row is there already."""
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -36,7 +38,7 @@ class Database:
             yield connection
 
     def statement(self, statement: sa.Executable) -> str:
-        """The driver's own text of a statement, for `exec_driver_sql` with rows as tuples."""
+        """The driver's own text of a statement, for rows that go to the driver as tuples."""
         return str(statement.compile(dialect=self.engine.dialect))  # type: ignore[attr-defined]
 
     def close(self) -> None:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
+from msgspec.structs import astuple
 
 from tokenway.metering.ledger import (
     LedgerFault,
@@ -60,12 +62,20 @@ _ADD_RESERVATION: Final = (
     "INSERT INTO reservations (id, at, key, project, amount, owner) SELECT ?, ?, ?, ?, ?, ? "
     "WHERE NOT EXISTS (SELECT 1 FROM exchanges WHERE id = ?) ON CONFLICT DO NOTHING"
 )
+_CLOSE_RESERVATION: Final = "DELETE FROM reservations WHERE id = ?"
 _SET_POSITION: Final = (
     "INSERT INTO journal_positions (journal, name, read_bytes) VALUES (?, ?, ?) "
     "ON CONFLICT (journal) DO UPDATE SET read_bytes = excluded.read_bytes"
 )
 
 Row = tuple[Any, ...]
+Kind = tuple[Row, int, int | None]
+"""The values of _KIND_FIELDS, the number of attempts, and the inline attempt."""
+
+_KIND_FIELDS: Final = tuple(name for name in KIND_FIELDS if name not in {"attempts", "inline_attempt"})
+_kind_fields = itemgetter(*(Settled.__struct_fields__.index(name) for name in _KIND_FIELDS))
+_inline_buckets = itemgetter(*(BUCKETS.index(name) for name in INLINE_BUCKETS))
+_apart_buckets = itemgetter(*(BUCKETS.index(name) for name in BUCKETS if name not in INLINE_BUCKETS))
 
 
 class _Batch:
@@ -87,7 +97,7 @@ class SqlLedger:
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
-        self._kinds: dict[Row, int] = {}
+        self._kinds: dict[Kind, int] = {}
         self._open: set[str] | None = None
         self._insert_exchange = database.statement(exchanges.insert())
         self._insert_attempt = database.statement(attempts.insert())
@@ -120,7 +130,7 @@ class SqlLedger:
             with self._transaction() as connection:
                 batch = self._write(connection, progress, records, self._known(connection))
             replayed = 0
-        except sa.exc.IntegrityError:
+        except self._database.integrity_error:
             with self._transaction() as connection:
                 known = self._known(connection)
                 fresh = self._without_replays(connection, records, known)
@@ -169,22 +179,24 @@ class SqlLedger:
     def _write(
         self, connection: sa.Connection, progress: Progress, records: Sequence[Record], known: set[str]
     ) -> _Batch:
-        """Writes a batch as if all of it were new. Raises IntegrityError when it is not."""
+        """Writes a batch as if all of it were new. Raises the driver's IntegrityError when it is not."""
         batch = self._rows(connection, records, known)
-        run = connection.exec_driver_sql
+        # The driver's own cursor: a batch is small when little happens, and then wrappers would cost the most.
+        cursor = connection.connection.cursor()
         if batch.exchanges:
-            run(self._insert_exchange, batch.exchanges)
+            cursor.executemany(self._insert_exchange, batch.exchanges)
         if batch.attempts:
-            run(self._insert_attempt, batch.attempts)
+            cursor.executemany(self._insert_attempt, batch.attempts)
         if batch.spend:
-            run(_ADD_SPEND, [(*key, *sums) for key, sums in batch.spend.items()])
+            cursor.executemany(_ADD_SPEND, [(*key, *sums) for key, sums in batch.spend.items()])
         if batch.closed:
-            run("DELETE FROM reservations WHERE id = ?", batch.closed)
+            cursor.executemany(_CLOSE_RESERVATION, batch.closed)
         if batch.opened:
             owner = progress.owner
             rows = [(r.id, r.at, r.key, r.project, r.amount, owner, r.id) for r in batch.opened.values()]
-            run(_ADD_RESERVATION, rows)
-        run(_SET_POSITION, (progress.journal, progress.name, progress.offset))
+            cursor.executemany(_ADD_RESERVATION, rows)
+        cursor.execute(_SET_POSITION, (progress.journal, progress.name, progress.offset))
+        cursor.close()
         return batch
 
     def _rows(self, connection: sa.Connection, records: Sequence[Record], known: set[str]) -> _Batch:
@@ -206,38 +218,23 @@ class SqlLedger:
     def _add(self, connection: sa.Connection, batch: _Batch, record: Settled) -> None:
         """The rows of one exchange. This is the hot function of the control process."""
         lines = record.lines
-        line = lines[0] if len(lines) == 1 else None
-        usage = line.usage if line is not None and _fits_inline(line, record) else None
-        kind = (
-            record.key,
-            record.project,
-            record.model,
-            record.endpoint,
-            record.operation,
-            record.dialect,
-            1 if record.stream else 0,
-            str.__str__(record.settlement),
-            record.status,
-            len(lines),
-            1 if record.slow else 0,
-            record.finish_reason,
-            record.error_type,
-            None if line is None or usage is None else line.attempt,
-        )
         stamps = record.stamps
-        if line is not None and usage is not None:
-            tokens, cost = usage.output_tokens, line.cost
-            figures: Row = (usage.input_uncached, usage.cache_read, usage.output_text, usage.reasoning, usage.requests)
+        attempt: int | None = None
+        if len(lines) == 1 and (figures := _inline_figures(lines[0], record)) is not None:
+            line = lines[0]
+            attempt, cost, tokens = line.attempt, line.cost, figures[2] + figures[3]
         else:
-            tokens, cost, figures = _answer_tokens(record), None, _NO_FIGURES
+            cost, tokens, figures = None, _answer_tokens(record), _NO_FIGURES
             batch.attempts.extend(_attempt_rows(record))
+        kind = (_kind_fields(astuple(record)), len(lines), attempt)
+        at, charged = record.at, record.charged
         batch.exchanges.append(
             (
                 record.id,
-                record.at,
+                at,
                 self._kinds.get(kind) or self._new_kind(connection, kind),
                 record.run or None,
-                record.charged,
+                charged,
                 cost,
                 ttft(stamps),
                 stamps.end - stamps.received if stamps.end else None,
@@ -247,29 +244,38 @@ class SqlLedger:
             )
         )
         batch.settled.append(record)
-        day = int(record.at // SECONDS_PER_DAY)
-        sums = batch.spend.get((record.key, day))
+        day = (record.key, int(at // SECONDS_PER_DAY))
+        sums = batch.spend.get(day)
         if sums is None:
-            batch.spend[record.key, day] = [1, record.charged, record.at]
+            batch.spend[day] = [1, charged, at]
         else:
             sums[0] += 1
-            sums[1] += record.charged
-            sums[2] = max(sums[2], record.at)
+            sums[1] += charged
+            sums[2] = max(sums[2], at)
 
-    def _new_kind(self, connection: sa.Connection, kind: Row) -> int:
+    def _new_kind(self, connection: sa.Connection, kind: Kind) -> int:
         """The number of a kind that is not in memory: from the table, or a new row."""
         if len(self._kinds) >= _KINDS_MAX:
             self._kinds.clear()
-        fields = dict(zip(KIND_FIELDS, kind, strict=True))
-        same = [kinds.c[name].is_not_distinct_from(value) for name, value in fields.items()]
+        fields, count, attempt = kind
+        values = dict(zip(_KIND_FIELDS, fields, strict=True))
+        values.update(
+            stream=int(values["stream"]),
+            slow=int(values["slow"]),
+            settlement=values["settlement"].value,
+            attempts=count,
+            inline_attempt=attempt,
+        )
+        same = [kinds.c[name].is_not_distinct_from(value) for name, value in values.items()]
         number: int | None = connection.execute(sa.select(kinds.c.id).where(*same)).scalar()
         if number is None:
-            number = int(connection.execute(kinds.insert().values(**fields).returning(kinds.c.id)).scalar_one())
+            number = int(connection.execute(kinds.insert().values(**values).returning(kinds.c.id)).scalar_one())
         self._kinds[kind] = number
         return number
 
     def _expired_row(self, connection: sa.Connection, record: Reserved, now: float) -> Row:
-        kind = (record.key, record.project, "", "", "", "", 0, Settlement.EXPIRED.value, 0, 0, 0, "", "", None)
+        fields = (record.key, record.project, "", "", "", "", False, Settlement.EXPIRED, 0, False, "", "")
+        kind = (fields, 0, None)
         number = self._kinds.get(kind) or self._new_kind(connection, kind)
         return (record.id, now, number, None, 0, None, None, None, None, 0.0, *_NO_FIGURES)
 
@@ -313,19 +319,20 @@ def _states(connection: sa.Connection, ids: Iterable[str]) -> dict[str, State]:
     return states
 
 
-def _fits_inline(line: Line, record: Settled) -> bool:
-    """Whether the exchange's own row says all there is to say about its only attempt."""
+def _inline_figures(line: Line, record: Settled) -> Row | None:
+    """INLINE_BUCKETS when the exchange's own row says all there is to say about its only attempt, else None."""
     usage = line.usage
-    return (
-        usage is not None
-        and line.settlement is record.settlement
-        and line.status == record.status
-        and line.endpoint == record.endpoint
-        and not line.fault
-        and not line.absurd
-        and not (usage.cache_write_5m or usage.cache_write_1h or usage.searches)
-        and not (usage.audio_in or usage.audio_out or usage.image_in or usage.image_out)
-    )
+    if (
+        usage is None
+        or line.settlement is not record.settlement
+        or line.status != record.status
+        or line.endpoint != record.endpoint
+        or line.fault
+        or line.absurd
+    ):
+        return None
+    counts = astuple(usage)
+    return None if any(_apart_buckets(counts)) else _inline_buckets(counts)
 
 
 def _answer(record: Settled) -> Line | None:

@@ -38,15 +38,14 @@ class _Collector(Collector):
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    # The sums grow in another thread; list() takes each as it is, in one step.
-
     def collect(self) -> Iterable[Metric]:
+        # The sums grow in another thread; list() and copy() take each dictionary as it is, in one step.
         metrics = self._metrics
         yield _counter(
             names.REQUESTS,
             "Exchanges by what the client saw and how they were settled",
             ("model", "endpoint", "dialect", "status", "outcome"),
-            (((m, e, d, str(s), o), count) for (m, e, d, s, o), count in list(metrics.requests.items())),
+            (((m, e, d, str(s), o), count) for (m, e, d, s, o), count in metrics.requests().items()),
         )
         yield _counter(
             names.TOKENS,
@@ -62,19 +61,19 @@ class _Collector(Collector):
             names.COST,
             "What providers charge, in US dollars",
             ("model", "endpoint", "outcome"),
-            ((key, nano / NANO_PER_USD) for key, nano in list(metrics.cost.items())),
+            ((key, nano / NANO_PER_USD) for key, nano in metrics.cost().items()),
         )
         yield _counter(
             names.ATTEMPTS,
             "Attempts that reached a provider, by how they were settled",
             ("endpoint", "outcome"),
-            list(metrics.attempts.items()),
+            metrics.attempts().items(),
         )
         yield _counter(
             names.UNMETERED,
             "Delivered attempts whose provider gave no usage",
             ("endpoint",),
-            (((endpoint,), count) for endpoint, count in list(metrics.unmetered.items())),
+            (((endpoint,), count) for endpoint, count in metrics.unmetered().items()),
         )
         yield from self._series()
         overhead = HistogramMetricFamily(names.OVERHEAD, "Seconds from the request to the first attempt", labels=())

@@ -12,8 +12,10 @@ and the rest is `other`.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+from msgspec.structs import astuple
 
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import output_speed, ttft
@@ -23,6 +25,8 @@ from tokenway.telemetry.names import OVERHEAD_BUCKETS, SECONDS_BUCKETS, SPEED_BU
 
 OTHER: Final = "other"
 LEARNED_MAX: Final = 200
+Key = TypeVar("Key")
+
 _GAP_BUCKETS: Final = tuple(sorted(1 / speed for speed in SPEED_BUCKETS))
 
 
@@ -62,36 +66,51 @@ class ModelSeries:
         self.slow = 0
 
 
+class _Group:
+    """The sums of exchanges whose labels are the same, so that one look-up finds what most exchanges need.
+
+    `attempts`, `cost` and `unmetered` are of exchanges with one attempt that ended as the exchange did.
+    """
+
+    __slots__ = ("attempts", "cost", "requests", "series", "tokens", "unmetered")
+
+    def __init__(self, tokens: list[int], series: ModelSeries) -> None:
+        self.requests = 0
+        self.attempts = 0
+        self.cost = 0
+        self.unmetered = 0
+        self.tokens = tokens
+        self.series = series
+
+
+Labels = tuple[str, str, str, int, str]
+"""Model, endpoint, dialect, status, settlement."""
+
+
 class Metrics:
     """Sums since the start of the process. `observe` belongs to one thread; reading is safe from another."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, str, str, int, str], int] = {}
-        """By model, endpoint, dialect, status and settlement."""
         self.tokens: dict[tuple[str, str], list[int]] = {}
         """By model and endpoint: one count for each of BUCKETS."""
-        self.cost: dict[tuple[str, str, str], int] = {}
-        """Nano-dollars by model, endpoint and settlement."""
-        self.attempts: dict[tuple[str, str], int] = {}
-        """By endpoint and settlement."""
-        self.unmetered: dict[str, int] = {}
-        """By endpoint: attempts that delivered and gave no usage."""
         self.series: dict[tuple[str, str], ModelSeries] = {}
         """By model and endpoint."""
         self.overhead = Histogram(OVERHEAD_BUCKETS)
         self.gauges: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
         """By name and labels."""
-        self._models: dict[str, str] = {}
-        self._endpoints: dict[str, str] = {"": ""}
+        self._groups: dict[Labels, _Group] = {}
+        self._cache: dict[Labels, _Group] = {}
+        # Attempts of exchanges that had several, or ended otherwise than their attempt: model, endpoint, settlement.
+        self._apart: dict[tuple[str, str, str], _Group] = {}
+        self._models: set[str] = set()
+        self._endpoints: set[str] = {""}
         self._learned = 0
 
     def use(self, snapshot: Snapshot) -> None:
         """Shows the models, aliases and endpoints of this snapshot by their names from now on."""
-        for name in (*snapshot.models, *snapshot.aliases):
-            self._models[name] = name
+        self._models.update(snapshot.models, snapshot.aliases)
         for model in snapshot.models.values():
-            for endpoint in model.endpoints:
-                self._endpoints[endpoint.id] = endpoint.id
+            self._endpoints.update(endpoint.id for endpoint in model.endpoints)
 
     def set_gauge(self, name: str, value: float, **labels: str) -> None:
         """Sets a gauge that somebody else measures, such as open streams or the lag of an event loop."""
@@ -105,78 +124,114 @@ class Metrics:
 
     def observe(self, record: Settled) -> None:
         """Adds one exchange."""
-        is_answered = record.settlement is Settlement.DELIVERED
-        model = self._models.get(record.model) or self._learn(self._models, record.model, is_answered=is_answered)
-        endpoint = self._endpoint(record.endpoint, is_answered=is_answered)
-        key = (model, endpoint, record.dialect, record.status, str.__str__(record.settlement))
-        self.requests[key] = self.requests.get(key, 0) + 1
+        settlement = record.settlement
+        group = self._cache.get((record.model, record.endpoint, record.dialect, record.status, settlement))
+        if group is None:
+            group = self._group(record)
+        group.requests += 1
         if record.overhead:
             self.overhead.observe(record.overhead)
+        lines = record.lines
         tokens = 0
-        for line in record.lines:
-            if line.endpoint == record.endpoint:
-                self._add_line(model, endpoint, line)
-                if line.usage is not None and not line.absurd and line.settlement is record.settlement:
-                    tokens = line.usage.output_tokens
-            else:
-                self._add_line(model, self._endpoint(line.endpoint, is_answered=False), line)
+        if len(lines) == 1 and lines[0].endpoint == record.endpoint and lines[0].settlement is settlement:
+            tokens = _add_line(group, lines[0])
+        else:
+            for line in lines:
+                counted = _add_line(self._apart_group(record, line), line)
+                tokens = counted if line.endpoint == record.endpoint and line.settlement is settlement else tokens
+        series = group.series
         first = ttft(record.stamps)
-        if first is None and not record.slow:
-            return
-        series = self.series.get((model, endpoint))
-        if series is None:
-            series = self.series[model, endpoint] = ModelSeries()
         if first is not None:
             series.ttft.observe(first)
-        speed = output_speed(record.stamps, tokens)
-        if speed is not None:
-            series.speed.observe(speed)
-            series.gap.observe(1 / speed)
+            speed = output_speed(record.stamps, tokens)
+            if speed is not None:
+                series.speed.observe(speed)
+                series.gap.observe(1 / speed)
         if record.slow:
             series.slow += 1
 
-    def _add_line(self, model: str, endpoint: str, line: Line) -> None:
-        settlement = str.__str__(line.settlement)
-        attempt = (endpoint, settlement)
-        self.attempts[attempt] = self.attempts.get(attempt, 0) + 1
-        usage = line.usage
-        if usage is None:
-            if line.settlement is Settlement.DELIVERED:
-                self.unmetered[endpoint] = self.unmetered.get(endpoint, 0) + 1
-            return
-        if line.absurd:
-            return
-        counts = self.tokens.get((model, endpoint))
-        if counts is None:
-            counts = self.tokens[model, endpoint] = [0] * len(BUCKETS)
-        counts[0] += usage.input_uncached
-        counts[1] += usage.cache_read
-        counts[4] += usage.output_text
-        if (
-            usage.reasoning
-            or usage.requests
-            or usage.input_tokens + usage.output_tokens != (usage.input_uncached + usage.cache_read + usage.output_text)
-        ):
-            for place in _RARE_BUCKETS:
-                counts[place] += getattr(usage, BUCKETS[place])
-        if line.cost:
-            cost = (model, endpoint, settlement)
-            self.cost[cost] = self.cost.get(cost, 0) + line.cost
+    def requests(self) -> dict[Labels, int]:
+        """Exchanges by model, endpoint, dialect, status and settlement."""
+        return {labels: group.requests for labels, group in list(self._groups.items())}
 
-    def _endpoint(self, name: str, *, is_answered: bool) -> str:
-        known = self._endpoints.get(name)
-        return known if known is not None else self._learn(self._endpoints, name, is_answered=is_answered)
+    def attempts(self) -> dict[tuple[str, str], int]:
+        """Attempts by endpoint and settlement."""
+        return self._sum(lambda labels: labels[1:], "attempts")
 
-    def _learn(self, names: dict[str, str], name: str, *, is_answered: bool) -> str:
-        """A name that is shown from now on when it was answered and there is room, else OTHER."""
+    def cost(self) -> dict[tuple[str, str, str], int]:
+        """What providers charge, in nano-dollars, by model, endpoint and settlement."""
+        return self._sum(lambda labels: labels, "cost")
+
+    def unmetered(self) -> dict[str, int]:
+        """Delivered attempts without usage, by endpoint."""
+        return self._sum(lambda labels: labels[1], "unmetered")
+
+    def _sum(self, label: Callable[[tuple[str, str, str]], Key], field: str) -> dict[Key, int]:
+        """One field of all groups, added up by the labels that are asked for; zeros are left out."""
+        sums: dict[Key, int] = {}
+        for (model, endpoint, _, _, settlement), group in list(self._groups.items()):
+            key = label((model, endpoint, settlement))
+            sums[key] = sums.get(key, 0) + getattr(group, field)
+        for (model, endpoint, settlement), group in list(self._apart.items()):
+            key = label((model, endpoint, settlement))
+            sums[key] = sums.get(key, 0) + getattr(group, field)
+        return {key: count for key, count in sums.items() if count}
+
+    def _group(self, record: Settled) -> _Group:
+        """The group of an exchange whose own labels are not in the cache."""
+        is_answered = record.settlement is Settlement.DELIVERED
+        model = self._shown(self._models, record.model, is_answered=is_answered)
+        endpoint = self._shown(self._endpoints, record.endpoint, is_answered=is_answered)
+        settlement = record.settlement.value
+        labels = (model, endpoint, record.dialect, record.status, settlement)
+        group = self._groups.get(labels)
+        if group is None:
+            group = self._groups[labels] = self._new_group(model, endpoint)
+        if model == record.model and endpoint == record.endpoint:
+            # Only names that are shown are remembered, so a caller cannot fill the cache.
+            self._cache[labels] = group
+        return group
+
+    def _apart_group(self, record: Settled, line: Line) -> _Group:
+        model = self._shown(self._models, record.model, is_answered=False)
+        endpoint = self._shown(self._endpoints, line.endpoint, is_answered=False)
+        labels = (model, endpoint, line.settlement.value)
+        group = self._apart.get(labels)
+        if group is None:
+            group = self._apart[labels] = self._new_group(model, endpoint)
+        return group
+
+    def _new_group(self, model: str, endpoint: str) -> _Group:
+        key = (model, endpoint)
+        tokens = self.tokens.setdefault(key, [0] * len(BUCKETS))
+        return _Group(tokens, self.series.setdefault(key, ModelSeries()))
+
+    def _shown(self, names: set[str], name: str, *, is_answered: bool) -> str:
+        """The name itself when it is known, or answered and there is room; else OTHER."""
+        if name in names:
+            return name
         if not is_answered or self._learned >= LEARNED_MAX:
             return OTHER
         self._learned += 1
-        names[name] = name
+        names.add(name)
         return name
 
 
-_RARE_BUCKETS: Final = tuple(place for place in range(len(BUCKETS)) if place not in {0, 1, 4})
+def _add_line(group: _Group, line: Line) -> int:
+    """Adds one attempt; returns its output tokens, 0 when they are not known or not believed."""
+    group.attempts += 1
+    usage = line.usage
+    if usage is None or line.absurd:
+        if usage is None and line.settlement is Settlement.DELIVERED:
+            group.unmetered += 1
+        return 0
+    tokens = group.tokens
+    for place, count in enumerate(astuple(usage)):
+        if count:
+            tokens[place] += count
+    if line.cost:
+        group.cost += line.cost
+    return usage.output_tokens
 
 
 def bucket_counts(counts: Iterable[int]) -> list[tuple[str, int]]:
