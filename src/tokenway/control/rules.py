@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping as Environment
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from tokenway.control.addresses import address_fault, enabled_by, is_loopback
-from tokenway.control.document import Mapping
-from tokenway.control.examination import Examination, Path
+from tokenway.control.document import Mapping, Scalar
+from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
 from tokenway.control.model_rules import examine_models
 from tokenway.dialects.registry import KNOWN, is_key
 from tokenway.model.secret import Secret
-from tokenway.model.settings import LOCAL_PROVIDER, DialectName, ProviderSettings, Settings
+from tokenway.model.settings import LOCAL_PROVIDER, DialectName, ProviderSettings, Settings, TlsSettings
 
 _IN_ORDER: Final = "this version tries endpoints in the order in which they are written"
 
 _NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
-    (
-        ("server", "tls"),
-        Severity.ERROR,
-        "this version does not speak TLS on its own listener; put a TLS proxy before it",
-    ),
     (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
     (("models", "*", "routing", "sort"), Severity.NOTE, _IN_ORDER),
     (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
@@ -66,8 +62,8 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
 def _not_yet(subject: Examination) -> None:
     """One finding for each setting that has no effect yet, at the first place where it was written."""
     for pattern, severity, reason in _NOT_YET:
-        paths = [path for path in subject.matching(pattern) if not getattr(subject.node(path), "is_null", False)]
-        if paths:
+        paths = [path for path in subject.matching(pattern) if not _is_null(subject.node(path))]
+        if paths and not any(finding.path == shown(paths[0]) for finding in subject.findings):
             more = f" (written at {len(paths)} places)" if len(paths) > 1 else ""
             subject.say(paths[0], reason + more, severity=severity)
 
@@ -85,8 +81,20 @@ def _server(subject: Examination) -> None:
             severity=Severity.WARNING,
         )
     if server.tls is not None:
-        for field, path in (("cert", server.tls.cert), ("key", server.tls.key)):
-            _readable_file(subject, ("server", "tls", field), path)
+        files = (("cert", server.tls.cert), ("key", server.tls.key))
+        readable = [_readable_file(subject, ("server", "tls", field), path) for field, path in files]
+        if all(readable):
+            _certificate(subject, server.tls)
+
+
+def _certificate(subject: Examination, tls: TlsSettings) -> None:
+    """Loads the pair like the listener will, so that a wrong one is found before the start."""
+    try:
+        # Without a password of ours the library would ask the terminal for that of an encrypted key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        subject.say(("server", "tls"), f"the certificate and the key cannot be used together: {reason}")
 
 
 def _stores(subject: Examination) -> None:
@@ -193,8 +201,12 @@ def _credentials(subject: Examination, name: str, provider: ProviderSettings) ->
 def _is_written(node: object, *names: str) -> bool:
     """Whether one of these settings was given a value, be it one that could not be read."""
     return isinstance(node, Mapping) and any(
-        name in node.entries and not getattr(node.entries[name], "is_null", False) for name in names
+        name in node.entries and not _is_null(node.entries[name]) for name in names
     )
+
+
+def _is_null(node: object) -> bool:
+    return isinstance(node, Scalar) and node.is_null
 
 
 def _address(subject: Examination, path: Path, base_url: str | None) -> None:
@@ -224,8 +236,11 @@ def _secret(subject: Examination, path: Path, secret: Secret) -> bool:
     return False
 
 
-def _readable_file(subject: Examination, path: Path, file: str) -> None:
+def _readable_file(subject: Examination, path: Path, file: str) -> bool:
     if not os.path.isfile(file):  # noqa: PTH113 - a path from a person; pathlib raises where this says no
         subject.say(path, f"there is no file {file}")
     elif not os.access(file, os.R_OK):
         subject.say(path, f"{file} may not be read by this user")
+    else:
+        return True
+    return False

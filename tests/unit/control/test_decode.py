@@ -138,7 +138,8 @@ def test_unknown_settings_get_the_nearest_names() -> None:
 
 def test_every_mistake_is_found_in_one_pass() -> None:
     """A mistake leaves out its own value; a record without what it requires is left out whole."""
-    text = "key:\n  count: x\n  part: {names: [a, [b], c]}\n  parts:\n    good: {size: 1}\n    bad: {size: 10}\n    ugly: 3\n"
+    text = "key:\n  count: x\n  part: {names: [a, [b], c]}\n  parts:\n    good: {size: 1}\n    bad: {size: 10}\n"
+    text += "    ugly: 3\n"
     value, findings = read(text, Whole)
     assert value == Whole(parts={"good": Part(1)})
     assert [(line, path) for line, path, _ in findings] == [

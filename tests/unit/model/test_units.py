@@ -27,7 +27,14 @@ def test_other_text_is_no_duration(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("32MiB", 33554432), ("10MB", 10_000_000), ("1.5KiB", 1536), ("512", 512), ("7b", 7), ("999999999999999", 10**15 - 1)],
+    [
+        ("32MiB", 33554432),
+        ("10MB", 10_000_000),
+        ("1.5KiB", 1536),
+        ("512", 512),
+        ("7b", 7),
+        ("999999999999999", 10**15 - 1),
+    ],
 )
 def test_sizes_are_read_in_bytes(text: str, size: int) -> None:
     """MiB counts in powers of 1024, MB in powers of 1000, and a whole number is exact."""

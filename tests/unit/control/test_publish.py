@@ -1,0 +1,195 @@
+"""Settings to snapshots."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tokenway.control.config import load
+from tokenway.control.publish import DEMONSTRATION, LocalModel, LocalOffer, build_snapshot, fixed_principals, key_digest
+from tokenway.model.catalog import Endpoint, EndpointLimits, Grade, Operation, Price
+from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.secret import Secret
+from tokenway.model.settings import ProviderSettings, Settings
+from tokenway.model.snapshot import Principal, Snapshot
+
+OFFER = LocalOffer("http://127.0.0.1:1/v1/", Secret("engine-key"), (*DEMONSTRATION, LocalModel("tiny", weights="q8_0")))
+
+
+def settings_of(text: str, directory: Path) -> Settings:
+    """The settings of a configuration text that has no errors."""
+    file = directory / "f.yaml"
+    file.write_text(text)
+    return load(file, {}).demand()
+
+
+def build(settings: Settings, environment: dict[str, str] | None = None, local: LocalOffer | None = None) -> Snapshot:
+    """A snapshot without keys of the store."""
+    return build_snapshot(settings, keys={}, environment=environment or {}, local=local, version=3)
+
+
+def test_nothing_configured_serves_the_engine_and_what_the_environment_enables() -> None:
+    """The defaults: local models, providers with a key, and hints about all the others."""
+    snapshot = build(Settings(), {"OPENAI_API_KEY": "sk-1"}, OFFER)
+    assert list(snapshot.providers) == ["openai", "local"]
+    assert list(snapshot.models) == ["local", "local-embed", "tiny"]
+    assert snapshot.version == 3
+    assert ("gpt-", "openai") in snapshot.families
+    hinted = {hint.name: hint.variable for hint in snapshot.hints}
+    assert hinted["anthropic"] == "ANTHROPIC_API_KEY"
+    assert "openai" not in hinted
+    assert "ollama" not in hinted
+
+
+def test_the_engine_is_an_endpoint_like_any_other() -> None:
+    """Free, reached with its own key, and open about being a demonstration of 135M parameters."""
+    snapshot = build(Settings(), local=OFFER)
+    provider = snapshot.providers["local"]
+    assert (provider.base_url, provider.api_keys) == ("http://127.0.0.1:1/v1", (Secret("engine-key"),))
+    assert not provider.serves_any_model
+    chat, embedding = snapshot.models["local"], snapshot.models["local-embed"]
+    assert "135M" in chat.description
+    assert "135M" in embedding.description
+    assert chat.endpoints[0].price == Price(input=Rate(0), output=Rate(0))
+    assert chat.endpoints[0].operations == (Operation.CHAT, Operation.COMPLETION)
+    assert embedding.endpoints[0].operations == (Operation.EMBEDDING,)
+    assert snapshot.models["tiny"].endpoints[0].grade == Grade(weights="q8_0")
+
+
+def test_an_endpoint_is_built_as_written(tmp_path: Path) -> None:
+    """Every figure arrives, money as exact integers."""
+    settings = settings_of(
+        """
+providers: {lab: {base_url: 'http://127.0.0.1:9/v1/', api_keys: [a, b], headers: {x-team: blue}}}
+models:
+  mock:
+    endpoints:
+      - provider: lab
+        model: m
+        grade: {weights: fp8, kv_cache: fp8}
+        price: {input: 0.0375, cache_read: 0.05, output: 1.50, request: 0.01}
+        limits: {rpm: 500}
+        weight: 2
+    routing: {min_tps: 30}
+""",
+        tmp_path,
+    )
+    snapshot = build(settings)
+    assert snapshot.models["mock"].endpoints == (
+        Endpoint(
+            "lab",
+            "m",
+            price=Price(Rate(37_500_000), Rate(1_500_000_000), Rate(50_000_000), request=NanoUsd(10_000_000)),
+            grade=Grade(weights="fp8", kv_cache="fp8"),
+            limits=EndpointLimits(rpm=500),
+            weight=2.0,
+        ),
+    )
+    assert snapshot.models["mock"].min_tps == 30
+    provider = snapshot.providers["lab"]
+    assert provider.base_url == "http://127.0.0.1:9/v1"
+    assert provider.api_keys == (Secret("a"), Secret("b"))
+    assert provider.headers == (("x-team", "blue"),)
+
+
+def test_a_known_provider_is_filled_up_from_its_row(tmp_path: Path) -> None:
+    """What is written wins; the key, the address and the header come from the row where nothing is."""
+    settings = settings_of(
+        "providers: {anthropic: {api_key: k}, gemini: {base_url: 'http://127.0.0.1:9/v1'}, ollama: }", tmp_path
+    )
+    environment = {
+        "GEMINI_API_KEY": "g",
+        "ANTHROPIC_API_KEY": "other",
+        "AZURE_OPENAI_API_KEY": "z",
+        "AZURE_OPENAI_ENDPOINT": "https://it.example",
+    }
+    providers = build(settings, environment).providers
+    assert providers["anthropic"].api_keys == (Secret("k"),)
+    assert providers["anthropic"].base_url == "https://api.anthropic.com/v1"
+    assert (providers["gemini"].base_url, providers["gemini"].api_keys) == ("http://127.0.0.1:9/v1", (Secret("g"),))
+    assert providers["ollama"].api_keys == ()
+    assert (providers["azure"].base_url, providers["azure"].credential_header) == (
+        "https://it.example/openai/v1",
+        "api-key",
+    )
+
+
+def test_without_the_engine_its_endpoints_and_fallbacks_are_left_out(tmp_path: Path) -> None:
+    """A spare that is not there must not break the calls that do not need it."""
+    text = """
+providers: {lab: {base_url: http://127.0.0.1:9/v1}}
+models:
+  a: {endpoints: [{provider: local, model: local}, {provider: lab, model: m}], fallbacks: [local, gpt-4o, lab/x]}
+"""
+    settings = settings_of(text, tmp_path)
+    without = build(settings).models["a"]
+    assert [endpoint.id for endpoint in without.endpoints] == ["lab/m"]
+    assert without.fallbacks == ("lab/x",)
+    with_engine = build(settings, {"OPENAI_API_KEY": "sk"}, OFFER).models["a"]
+    assert [endpoint.id for endpoint in with_engine.endpoints] == ["local/local", "lab/m"]
+    assert with_engine.endpoints[0].price == Price(input=Rate(0), output=Rate(0))
+    assert with_engine.fallbacks == ("local", "gpt-4o", "lab/x")
+
+
+def test_aliases_lead_straight_to_their_end(tmp_path: Path) -> None:
+    """A chain is walked once, when the snapshot is built."""
+    settings = settings_of("aliases: {a: b, b: local}", tmp_path)
+    assert build(settings, local=OFFER).aliases == {"a": "local", "b": "local"}
+
+
+def test_a_configured_model_stands_before_the_engines(tmp_path: Path) -> None:
+    """Who writes a model called `local` gets that one."""
+    text = "providers: {lab: {base_url: http://x/v1}}\nmodels: {local: {endpoints: [{provider: lab, model: m}]}}"
+    assert build(settings_of(text, tmp_path), local=OFFER).models["local"].endpoints[0].id == "lab/m"
+
+
+def test_keys_are_known_by_their_digest_only(tmp_path: Path) -> None:
+    """A fixed key is hashed, its budget is nano-dollars, and the store's entry for it wins."""
+    text = "auth: {required: false, keys: [{name: ci, key: sk-fixed-0123456789, project: web, budget: 5.00}]}"
+    settings = settings_of(text, tmp_path)
+    digest = hashlib.sha256(b"sk-fixed-0123456789").hexdigest()
+    assert key_digest("sk-fixed-0123456789") == digest
+    fixed = Principal("config:ci", "ci", "web", NanoUsd(5_000_000_000))
+    assert fixed_principals(settings) == {digest: fixed}
+    spent = Principal("k1", "ci", "web", NanoUsd(1))
+    other = Principal("k2", "laptop", "default")
+    snapshot = build_snapshot(
+        settings, keys={digest: spent, "ff": other}, environment={}, local=None, version=1, not_ready="loading"
+    )
+    assert snapshot.keys == {digest: spent, "ff": other}
+    assert not snapshot.auth_required
+    assert snapshot.not_ready == "loading"
+    assert "sk-fixed" not in repr(snapshot)
+
+
+def test_limits_and_deadlines_are_carried_over(tmp_path: Path) -> None:
+    """What workers need of `server`, `timeouts` and `retries`."""
+    text = "server: {max_body: 1MiB}\ntimeouts: {total: 60}\nretries: {max: 5}"
+    snapshot = build(settings_of(text, tmp_path))
+    assert (snapshot.max_body, snapshot.timeouts.total, snapshot.max_retries) == (2**20, 60.0, 5)
+
+
+def test_the_longest_prefix_comes_first() -> None:
+    """So that the first match in the list is the right one."""
+    environment = {"OPENAI_API_KEY": "a", "MISTRAL_API_KEY": "b", "COHERE_API_KEY": "c"}
+    lengths = [len(prefix) for prefix, _ in build(Settings(), environment).families]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_settings_that_were_not_checked_are_refused() -> None:
+    """A provider without an address cannot be built."""
+    with pytest.raises(ValueError, match="no address"):
+        build(Settings(providers={"x": ProviderSettings()}))
+
+
+def test_a_snapshot_can_be_sent(tmp_path: Path) -> None:
+    """What is built fits the types that a worker decodes, keys revealed on the way."""
+    text = (
+        "providers: {lab: {base_url: http://x/v1, api_key: k}}\nmodels: {a: {endpoints: [{provider: lab, model: m}]}}"
+    )
+    snapshot = build(settings_of(text, tmp_path), {"OPENAI_API_KEY": "sk-1"}, OFFER)
+    data = msgspec.msgpack.encode(snapshot, enc_hook=lambda secret: secret.reveal())
+    assert msgspec.msgpack.decode(data, type=Snapshot, dec_hook=lambda kind, text: kind(text)) == snapshot

@@ -1,0 +1,165 @@
+"""Rules about the server, keys and providers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tokenway.control.config import load
+from tokenway.control.findings import Finding
+
+GOOD_KEY = "sk-0123456789abcdef"
+
+
+def found(text: str, directory: Path, environment: dict[str, str] | None = None) -> list[Finding]:
+    """The findings about a configuration text, with a file `there` beside it."""
+    (directory / "there").write_text("x")
+    file = directory / "f.yaml"
+    file.write_text(text)
+    return list(load(file, environment or {}).findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path", "severity", "reason"),
+    [
+        ("server: {port: 9, control_port: 9}", 1, "server.control_port", "error", "is 9 like the public port"),
+        ('server:\n  host: ""', 2, "server.host", "error", "is empty"),
+        ("server: {host: 0.0.0.0}\nauth: {required: false}", 2, "auth.required", "warning", "anybody may spend"),
+        ("store: postgresql://a@b/c", 1, "store", "error", "keeps its data in SQLite"),
+        ("store: tokenway.db", 1, "store", "error", "expected sqlite:///"),
+        ("store: 'sqlite:///'", 1, "store", "error", "expected sqlite:///"),
+        ("shared: http://x", 1, "shared", "error", "expected valkey://"),
+        ("shared: valkey://host:6379/0", 1, "shared", "note", "one machine"),
+        ("timeouts: {total: 40s}", 1, "timeouts.first_token", "warning", "never passes"),
+        ('auth: {keys: [{name: a, key: ""}]}', 1, "auth.keys[0].key", "error", "is empty"),
+        ("auth: {keys: [{name: a, key: a b}]}", 1, "auth.keys[0].key", "error", "holds a space"),
+        ("auth: {keys: [{name: a, key: short}]}", 1, "auth.keys[0].key", "warning", "could be guessed"),
+        (f'auth: {{keys: [{{name: "", key: {GOOD_KEY}}}]}}', 1, "auth.keys[0].name", "error", "is empty"),
+        (
+            f"auth:\n  keys:\n  - {{name: a, key: {GOOD_KEY}}}\n  - {{name: b, key: {GOOD_KEY}}}",
+            4,
+            "auth.keys[1].key",
+            "error",
+            "is the same key as 'a' at line 3",
+        ),
+        (
+            f"auth:\n  keys:\n  - {{name: a, key: {GOOD_KEY}}}\n  - {{name: a, key: {GOOD_KEY}2}}",
+            4,
+            "auth.keys[1].name",
+            "error",
+            "'a' stands twice, first at line 3",
+        ),
+        ("providers:\n  opnai: {api_key: k}", 2, "providers.opnai", "error", "needs a base_url"),
+        ("providers:\n  openai: {}", 2, "providers.openai", "error", "set OPENAI_API_KEY"),
+        ("providers:\n  azure: {api_key: k}", 2, "providers.azure", "error", "set AZURE_OPENAI_ENDPOINT"),
+        ("providers: {openai: {api_key: ''}}", 1, "providers.openai.api_key", "error", "is empty"),
+        ("providers: {openai: {api_key: a, api_keys: [b]}}", 1, "providers.openai.api_keys", "error", "beside api_key"),
+        ("providers: {openai: {api_keys: [a, a]}}", 1, "providers.openai.api_keys[1]", "warning", "stands twice"),
+        ("providers: {openai: {api_key: k, dialect: gemini}}", 1, "providers.openai.dialect", "error", "openai_chat"),
+        ("providers: {a b: {base_url: http://x/v1}}", 1, "providers.a b", "error", "a provider's name"),
+        ("providers: {x: {base_url: nope}}", 1, "providers.x.base_url", "error", "expected an address"),
+        ("providers: {x: {base_url: 'http://localhost:8080/v1'}}", 1, "providers.x.base_url", "error", "own address"),
+        (
+            "providers: {x: {base_url: http://y/v1, headers: {Host: z}}}",
+            1,
+            "providers.x.headers.Host",
+            "error",
+            "cannot",
+        ),
+        (
+            'providers: {x: {base_url: http://y, headers: {a: "1\\n2"}}}',
+            1,
+            "providers.x.headers.a",
+            "error",
+            "one line",
+        ),
+        (
+            "providers: {x: {base_url: http://y, models: {a: there}}}",
+            1,
+            "providers.x.models",
+            "error",
+            "only the provider",
+        ),
+        ("providers: {local: {api_key: k}}", 1, "providers.local", "error", "takes `models` only"),
+        ("providers: {local: {models: {a: nowhere}}}", 1, "providers.local.models.a", "error", "there is no file"),
+    ],
+)
+def test_each_rule_finds_its_mistake(
+    text: str, line: int, path: str, severity: str, reason: str, tmp_path: Path
+) -> None:
+    """A mistake is one finding, at the line and setting where it was made."""
+    (finding,) = found(text, tmp_path)
+    assert (finding.line, finding.path, finding.severity) == (line, path, severity)
+    assert reason in finding.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server: {port: 0, control_port: 0}",
+        "server: {host: 0.0.0.0}",
+        "auth: {required: false}",
+        "store: sqlite:////tmp/x.db",
+        f"auth: {{keys: [{{name: a, key: {GOOD_KEY}, budget: 5.00}}]}}",
+        "providers: {openai: {api_key: k}}",
+        "providers: {openai: {base_url: http://127.0.0.1:9/v1}}",
+        "providers: {ollama: }",
+        "providers: {x: {base_url: 'http://localhost:9000/v1', headers: {x-team: blue}}}",
+        "providers: {local: {models: {a: there}}}",
+        "server: {tls: null}\nshared: null",
+    ],
+)
+def test_what_is_right_is_left_alone(text: str, tmp_path: Path) -> None:
+    """A rule that fires on a good configuration would be a rule that people learn to ignore."""
+    assert found(text, tmp_path) == []
+
+
+def test_credentials_may_come_from_the_environment(tmp_path: Path) -> None:
+    """A known provider that is named without a key takes the usual variable."""
+    assert found("providers: {openai: {}}", tmp_path, {"OPENAI_API_KEY": "sk-1"}) == []
+
+
+def test_a_key_that_could_not_be_read_is_reported_once(tmp_path: Path) -> None:
+    """A variable that is missing is one mistake, not two."""
+    (finding,) = found("providers: {openai: {api_key: '${NOPE}'}}", tmp_path)
+    assert "NOPE" in finding.reason
+
+
+def test_no_finding_shows_a_key(tmp_path: Path) -> None:
+    """Keys that are wrong, doubled or weak are named by their place."""
+    text = "auth: {keys: [{name: a, key: zq one}, {name: b, key: zq one}, {name: c, key: zqzq}]}\n"
+    text += "providers: {openai: {api_keys: [zq 1, zqzq, zqzq]}, groq: {api_key: [zq]}}"
+    findings = found(text, tmp_path)
+    assert len(findings) >= 5
+    assert all("zq" not in str(finding) for finding in findings)
+
+
+def test_settings_without_effect_are_noted_once(tmp_path: Path) -> None:
+    """However often it is written, a setting of a later version is one note that counts its places."""
+    endpoint = "{provider: local, model: local, weight: 2}"
+    text = f"models: {{a: {{endpoints: [{endpoint}]}}, b: {{endpoints: [{endpoint}]}}}}"
+    (note,) = found(text, tmp_path)
+    assert note.severity == "note"
+    assert note.path == "models.a.endpoints[0].weight"
+    assert "2 places" in note.reason
+
+
+def test_files_are_looked_up_beside_the_configuration(tmp_path: Path) -> None:
+    """A relative path starts at the directory of the file, and one that leads nowhere is found."""
+    (finding,) = found("server: {tls: {cert: there, key: nowhere}}", tmp_path)
+    assert (finding.path, finding.severity) == ("server.tls.key", "error")
+
+
+def test_a_certificate_is_tried_with_its_key(tmp_path: Path) -> None:
+    """A pair that belongs together is fine; another's key and a file that is no certificate are not."""
+    authority = trustme.CA()
+    for name in ("a", "b"):
+        issued = authority.issue_cert("localhost")
+        issued.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.pem"))
+        issued.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+    assert found("server: {tls: {cert: a.pem, key: a.key}}", tmp_path) == []
+    for cert, key in (("a.pem", "b.key"), ("there", "a.key")):
+        (finding,) = found(f"server: {{tls: {{cert: {cert}, key: {key}}}}}", tmp_path)
+        assert (finding.path, finding.severity) == ("server.tls", "error")
