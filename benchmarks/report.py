@@ -120,6 +120,8 @@ def _cell(result: Result, subject: str, column: Column) -> str:
 
 def table(result: Result, columns: tuple[Column, ...], subjects: list[str]) -> str:
     """A Markdown table; ratios are against nginx in the same run."""
+    if not any(result.values(subject, column.figure) for subject in subjects for column in columns):
+        return "(not measured)"
     rows = [["subject", *(column.title for column in columns)]]
     rows += [[subject, *(_cell(result, subject, column) for column in columns)] for subject in subjects]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -165,8 +167,8 @@ Start and memory:
 
 {size}
 
-{imported}Others used at most {foreign:.0%} of the subject's core during a phase, the hypervisor took at most {steal:.0%};
-{failed:.0f} answers failed.
+{imported}Others used at most {foreign:.0%} of the subject's core during a phase, the hypervisor took at most
+{steal:.0%}; {failed:.0f} answers failed.
 """
 
 

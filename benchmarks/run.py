@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.machine import LOAD_CORE, SUBJECT_CORE, Unavailable, describe, install_tools
-from benchmarks.runner import Figures, Plan, import_ms, upstream, visit, visit_direct
+from benchmarks.runner import PHASES, Figures, Plan, import_ms, upstream, visit, visit_direct
 from benchmarks.subjects import ALL, Subject, Tokenway
 
 HERE = Path(__file__).parent
@@ -20,10 +20,15 @@ HERE = Path(__file__).parent
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     names = ", ".join(subject.name for subject in ALL)
-    parser.add_argument("--only", metavar="A,B", help=f"subjects to measure, of: {names}")
+    parser.add_argument("--only", metavar="A,B", help=f"subjects to measure, of: {names}; prints, writes nothing")
+    parser.add_argument(
+        "--phases", metavar="A,B", help=f"phases to measure, of: {', '.join(PHASES)}; prints, writes nothing"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="visits to each subject, in turn (default 3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one phase (default 4)")
-    parser.add_argument("--quick", action="store_true", help="one round of one-second phases: an impression, no result")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of one-second phases: an impression, writes nothing"
+    )
     parser.add_argument(
         "--nice", type=int, default=0, help="run all at this niceness; below 0 (root) on a shared machine"
     )
@@ -70,7 +75,10 @@ def _measure(arguments: argparse.Namespace) -> report.Result:
     install_tools()
     rounds, seconds = (1, 1.0) if arguments.quick else (arguments.rounds, arguments.seconds)
     machine = describe()
-    plan = Plan(seconds, arguments.realtime, note)
+    phases = frozenset(arguments.phases.split(",") if arguments.phases else PHASES)
+    if unknown := phases - set(PHASES):
+        raise Unavailable(f"no phase {', '.join(sorted(unknown))}; there are {', '.join(PHASES)}")
+    plan = Plan(seconds, arguments.realtime, phases, note)
     subjects, versions = _available(arguments.only, note)
     os.sched_setaffinity(0, {LOAD_CORE})
     os.nice(arguments.nice)
@@ -119,7 +127,7 @@ def main() -> int:
     except Unavailable as why:
         print(why, file=sys.stderr)
         return 1
-    if not arguments.quick:
+    if not (arguments.quick or arguments.only or arguments.phases):
         results.mkdir(exist_ok=True)
         stem = results / dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
         stem.with_suffix(".json").write_text(json.dumps(result.as_json(), indent=1) + "\n")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.load.clients import KEY, PATH, Closed, IdleStreams, Open, body, closed_loop, open_loop
@@ -33,10 +34,10 @@ from benchmarks.machine import (
 )
 from benchmarks.subjects import BURST, IDLE, PACED, PLAIN, STREAM, Subject
 
-PACED_RATE = 100.0
-"""Streams per second of the paced phase: 6,700 events a second, about 64 streams open at a time."""
 CLOSED_LIMIT_S = 20.0
 """A closed loop on a slow subject is stretched up to this, so that it counts enough answers."""
+
+PHASES = ("plain", "stream", "burst", "half", "common", "paced", "idle")
 
 Figures = dict[str, float]
 
@@ -224,17 +225,43 @@ class Plan:
 
     seconds: float
     is_realtime: bool
+    phases: frozenset[str]
     note: Callable[[str], None]
+
+
+PLAIN_BODY = body(PLAIN, is_stream=False)
+STREAM_BODY, BURST_BODY, PACED_BODY = (body(model, is_stream=True) for model in (STREAM, BURST, PACED))
 
 
 def visit_direct(up: Upstream, plan: Plan) -> Figures:
     """The upstream alone: what the load generators can do on this machine."""
-    visit = Visit(None, up.port, up, plan.seconds, plan.is_realtime)
-    visit.saturate("plain", body(PLAIN, is_stream=False), 32)
-    visit.saturate("stream", body(STREAM, is_stream=True), 32)
-    visit.saturate("burst", body(BURST, is_stream=True), 32)
-    visit.at_rate("paced", body(PACED, is_stream=True), PACED_RATE)
-    return visit.figures
+    this = Visit(None, up.port, up, plan.seconds, plan.is_realtime)
+    for phase, content in (("plain", PLAIN_BODY), ("stream", STREAM_BODY), ("burst", BURST_BODY)):
+        if phase in plan.phases:
+            this.saturate(phase, content, Subject.connections)
+    if "paced" in plan.phases:
+        this.at_rate("paced", PACED_BODY, Subject.paced_rate)
+    return this.figures
+
+
+def _phases(
+    this: Visit, target: Running, plan: Plan, common_rate: float | None
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each phase and how to do it; later ones use what earlier ones found."""
+    subject = target.subject
+    for phase, content in (("plain", PLAIN_BODY), ("stream", STREAM_BODY), ("burst", BURST_BODY)):
+        yield phase, partial(this.saturate, phase, content, subject.connections)
+    if rps := this.figures.get("plain.rps", 0.0):
+        yield "half", partial(this.added, "half", PLAIN_BODY, rps / 2)
+        rate = common_rate or rps / 2
+        if rate < 0.9 * rps:
+            yield "common", partial(this.added, "common", PLAIN_BODY, rate)
+        elif "common" in plan.phases:
+            plan.note(
+                f"{subject.name}: {rate:,.0f} calls/s, the rate at which all are compared, is more than it can do"
+            )
+    yield "paced", partial(this.added, "paced", PACED_BODY, subject.paced_rate)
+    yield "idle", partial(this.idle_streams, target)
 
 
 def visit(subject: Subject, up: Upstream, plan: Plan, common_rate: float | None) -> Figures:
@@ -246,26 +273,9 @@ def visit(subject: Subject, up: Upstream, plan: Plan, common_rate: float | None)
         this.figures["rss.idle_worker"] = target.worker().resident
         this.figures["rss.idle_total"] = target.total()
         this.figures["rss.processes"] = len(memory(target.process.pid))
-        plain = body(PLAIN, is_stream=False)
-        stream, burst, paced = (body(model, is_stream=True) for model in (STREAM, BURST, PACED))
-
-        def phases() -> Iterator[tuple[str, Callable[[], object]]]:
-            yield "plain", lambda: this.saturate("plain", plain, subject.connections)
-            yield "stream", lambda: this.saturate("stream", stream, subject.connections)
-            yield "burst", lambda: this.saturate("burst", burst, subject.connections)
-            rps = this.figures.get("plain.rps", 0.0)
-            if rps:
-                yield "half", lambda: this.added("half", plain, rps / 2)
-            if rps > (common := common_rate or rps / 2) / 0.9:
-                yield "common", lambda: this.added("common", plain, common)
-            elif rps:
-                plan.note(f"{subject.name}: common: {common:.0f}/s is more than it can do")
-            per_stream = this.figures.get("stream.cpu_us", 0.0) / 1e6
-            if per_stream:
-                yield "paced", lambda: this.added("paced", paced, min(PACED_RATE, 0.4 / per_stream))
-            yield "idle", lambda: this.idle_streams(target)
-
-        for phase, run in phases():
+        for phase, run in _phases(this, target, plan, common_rate):
+            if phase not in plan.phases:
+                continue
             try:
                 run()
             except (Unavailable, OSError) as why:
