@@ -130,7 +130,8 @@ def _explain(origin: Origin, error: Exception, timeout: float) -> DialFailure:
             reason = error.verify_message or "verification failed"
             return DialFailure(Fault.TLS, f"The certificate of {origin} is not trusted: {reason}.")
         case ssl.SSLError():
-            reason = (error.reason or "protocol error").replace("_", " ").lower()
+            # OpenSSL's own errors carry a reason, those that the loops raise do not.
+            reason = (getattr(error, "reason", None) or "protocol error").replace("_", " ").lower()
             return DialFailure(Fault.TLS, f"The TLS handshake with {origin} failed: {reason}.")
         case TimeoutError():
             return DialFailure(Fault.CONNECT, f"No connection to {origin} within {timeout:g} s.")

@@ -1,0 +1,29 @@
+"""The header fields of an answer."""
+
+from __future__ import annotations
+
+from tokenway.upstream.base import Headers
+
+
+def test_the_first_of_repeated_fields_counts() -> None:
+    """`get` gives the value that came first, and iteration gives all."""
+    headers = Headers({b"retry-after": b"1"}, [(b"retry-after", b"9")])
+    assert headers.get(b"retry-after") == b"1"
+    assert list(headers) == [(b"retry-after", b"1"), (b"retry-after", b"9")]
+    assert len(headers) == 2
+
+
+def test_a_field_that_did_not_come_is_none() -> None:
+    """`get` of an absent name gives None."""
+    assert Headers({}).get(b"retry-after") is None
+    assert len(Headers({})) == 0
+
+
+def test_spaces_around_a_value_do_not_belong_to_it() -> None:
+    """The parser strips the spaces before a value, `get` those after it."""
+    assert Headers({b"content-type": b"text/html \t"}).get(b"content-type") == b"text/html"
+
+
+def test_the_text_form_shows_names_only() -> None:
+    """A value can be a cookie: `repr` leaves it out."""
+    assert "hunter2" not in repr(Headers({b"set-cookie": b"hunter2"}))

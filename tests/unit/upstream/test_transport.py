@@ -1,0 +1,217 @@
+"""Base URLs, and dials that succeed or fail in a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.contract.upstreams import REQUEST, Heard
+from tests.fake_provider import FakeProvider, Script
+from tokenway.aio.tasks import Tasks
+from tokenway.model.errors import ConfigError
+from tokenway.model.faults import Fault
+from tokenway.upstream import transport
+from tokenway.upstream.pool import Pool
+from tokenway.upstream.transport import Origin, dial, parse_base_url, system_trust
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "prefix", "authority"),
+    [
+        ("http://127.0.0.1:9000/v1", Origin("http", "127.0.0.1", 9000), "/v1", "127.0.0.1:9000"),
+        ("https://api.example.com/v1/", Origin("https", "api.example.com", 443), "/v1", "api.example.com"),
+        ("https://API.example.com", Origin("https", "api.example.com", 443), "", "api.example.com"),
+        ("http://h:443/a/b", Origin("http", "h", 443), "/a/b", "h:443"),
+        ("http://[::1]:80/v1", Origin("http", "::1", 80), "/v1", "[::1]"),
+        ("http://[::1]:8080", Origin("http", "::1", 8080), "", "[::1]:8080"),
+        ("unix:/run/x.sock", Origin("unix", path="/run/x.sock"), "", "localhost"),
+        ("unix:/run/x.sock:/v1", Origin("unix", path="/run/x.sock"), "/v1", "localhost"),
+    ],
+)
+def test_a_base_url_is_an_origin_and_a_prefix(url: str, origin: Origin, prefix: str, authority: str) -> None:
+    """Every form of a base URL gives its origin, its prefix without a slash at the end, and a Host header."""
+    assert parse_base_url(url) == (origin, prefix)
+    assert origin.authority == authority
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://h/",
+        "api.example.com/v1",
+        "http://",
+        "http://h:99999/",
+        "http://h:port/",
+        "unix:x.sock",
+        "http://[::1",
+        "https://user:hunter2@h/v1",
+        "https://h/v1?key=hunter2",
+        "https://h/#hunter2",
+    ],
+)
+def test_what_names_no_origin_is_refused(url: str) -> None:
+    """A URL that cannot be a base URL is a ConfigError whose text shows nothing secret."""
+    with pytest.raises(ConfigError) as caught:
+        parse_base_url(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_texts_of_origins_are_urls() -> None:
+    """An origin reads as what was configured, without the prefix."""
+    assert str(Origin("https", "h", 443)) == "https://h"
+    assert str(Origin("unix", path="/x")) == "unix:/x"
+
+
+def test_system_trust_verifies() -> None:
+    """The default context checks names and certificates and speaks nothing below TLS 1.2."""
+    context = system_trust()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+async def fetch(url: str, tasks: Tasks, trust: trustme.CA | None = None, seconds: float = 5.0) -> Heard:
+    """One call to `url`; its pool is closed afterwards."""
+
+    def context() -> ssl.SSLContext:
+        made = system_trust()
+        if trust is not None:
+            trust.configure_trust(made)
+        return made
+
+    origin, _ = parse_base_url(url)
+    loop = asyncio.get_running_loop()
+    pool = Pool(origin, loop, tasks, connect_timeout=seconds, ssl_context_factory=context)
+    heard = Heard()
+    pool.open(REQUEST, heard)
+    await heard.over()
+    await pool.close()
+    return heard
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority of the test's own."""
+    return trustme.CA()
+
+
+def served_by(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    """A server's context with a certificate for `names`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+async def test_a_trusted_certificate_is_accepted(tasks: Tasks, authority: trustme.CA) -> None:
+    """Over TLS the answer arrives, and the protocol agreed on is HTTP/1.1."""
+    async with FakeProvider(tls=served_by(authority, "127.0.0.1")) as provider:
+        heard = await fetch(provider.base_url, tasks, authority)
+        [link] = provider.links
+        assert link.transport is not None
+        assert link.transport.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+    assert (heard.status, heard.calls[-1]) == (200, "end")
+
+
+@pytest.mark.parametrize("case", ["unknown authority", "another name"])
+async def test_a_certificate_that_proves_nothing_is_a_tls_fault(tasks: Tasks, authority: trustme.CA, case: str) -> None:
+    """An unknown authority or a certificate for another name: a sentence, no request."""
+    name = "127.0.0.1" if case == "unknown authority" else "elsewhere.example"
+    trust = None if case == "unknown authority" else authority
+    async with FakeProvider(tls=served_by(authority, name)) as provider:
+        heard = await fetch(provider.base_url, tasks, trust)
+        assert provider.requests == []
+        assert provider.errors == []
+    assert heard.calls == ["failed"]
+    assert heard.fault is Fault.TLS
+    assert "is not trusted" in heard.detail
+
+
+async def test_plain_http_on_a_tls_port_is_a_tls_fault(tasks: Tasks) -> None:
+    """A server that answers the handshake with text does not speak TLS."""
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    heard = await fetch(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", tasks)
+    server.close()
+    await server.wait_closed()
+    assert heard.fault is Fault.TLS
+
+
+async def test_a_refused_connection_is_a_sentence(tasks: Tasks) -> None:
+    """Nobody listens: CONNECT, with the reason in words."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    heard = await fetch(f"http://127.0.0.1:{port}", tasks)
+    assert heard.fault is Fault.CONNECT
+    assert heard.detail == f"No connection to http://127.0.0.1:{port}: connection refused."
+
+
+async def test_a_missing_socket_is_a_sentence(tasks: Tasks, tmp_path: Path) -> None:
+    """A Unix socket that is not there: CONNECT."""
+    heard = await fetch(f"unix:{tmp_path}/none.sock", tasks)
+    assert heard.fault is Fault.CONNECT
+    assert heard.detail.endswith("no such file or directory.")
+
+
+async def test_a_handshake_without_end_is_cut_off(tasks: Tasks) -> None:
+    """A server that accepts and stays silent costs no more than the connect time-out."""
+    async with FakeProvider() as provider:
+        heard = await fetch(provider.base_url.replace("http:", "https:"), tasks, seconds=0.05)
+    assert heard.fault is Fault.CONNECT
+    assert heard.detail.endswith("within 0.05 s.")
+
+
+async def test_a_unix_socket_carries_calls(tasks: Tasks, tmp_path: Path) -> None:
+    """`unix:/path:/v1` reaches a server on that socket."""
+    async with FakeProvider(Script(body=b"{}"), unix=tmp_path / "p.sock") as provider:
+        heard = await fetch(provider.base_url, tasks)
+    assert heard.body == b"{}"
+
+
+async def test_a_connection_has_no_delay_and_is_kept_alive() -> None:
+    """TCP_NODELAY and SO_KEEPALIVE are set on what `dial` makes."""
+    made: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
+
+    class Client(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.set_result(transport)
+
+    async with FakeProvider() as provider:
+        await dial(parse_base_url(provider.base_url)[0], Client, timeout=5, context=None)
+        transport_made = await made
+        peer = transport_made.get_extra_info("socket")
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        transport_made.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "words"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), Fault.CONNECT, "does not resolve"),
+        (ssl.SSLError(1, "[SSL] x"), Fault.TLS, "handshake"),
+        (ConnectionResetError(errno.ECONNRESET, "secret 10.0.0.1"), Fault.TLS, "during the TLS handshake"),
+        (OSError(errno.EHOSTUNREACH, "secret 10.0.0.1"), Fault.CONNECT, "no route to host"),
+        (OSError("Multiple exceptions: secret"), Fault.CONNECT, "No connection to https://h."),
+        (TimeoutError(), Fault.CONNECT, "within 5 s"),
+    ],
+)
+def test_each_foreign_error_becomes_a_sentence(error: Exception, fault: Fault, words: str) -> None:
+    """Loops and OpenSSL raise what they like; a caller sees one of two faults and our own words."""
+    failure = transport._explain(Origin("https", "h", 443), error, 5.0)
+    assert failure.fault is fault
+    assert words in failure.detail
+    assert failure.detail.endswith(".")
+    assert "secret" not in failure.detail
