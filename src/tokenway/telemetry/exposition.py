@@ -86,9 +86,7 @@ class _Collector(Collector):
         labels = ("model", "endpoint")
         first = HistogramMetricFamily(names.TTFT, "Seconds from the request to the first text", labels=labels)
         speed = HistogramMetricFamily(names.OUTPUT_SPEED, "Output tokens per second while generating", labels=labels)
-        gap = HistogramMetricFamily(
-            names.GAP, "Mean seconds between the output tokens of a stream, one value per stream", labels=labels
-        )
+        gap = HistogramMetricFamily(names.GAP, "Seconds between two pieces of text in a stream", labels=labels)
         for key, one in series:
             _add(first, key, one.ttft)
             _add(speed, key, one.speed)

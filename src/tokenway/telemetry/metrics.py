@@ -27,7 +27,8 @@ OTHER: Final = "other"
 LEARNED_MAX: Final = 200
 Key = TypeVar("Key")
 
-_GAP_BUCKETS: Final = tuple(sorted(1 / speed for speed in SPEED_BUCKETS))
+GAP_BOUNDS: Final = tuple(2**power / 1000 for power in range(15))
+"""Seconds: the powers of two milliseconds by which `Settled.gaps` counts, up to 16 s."""
 
 
 class Histogram:
@@ -44,6 +45,14 @@ class Histogram:
         """Counts one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def add(self, counts: Iterable[int], total: float) -> None:
+        """Adds values that were counted elsewhere by the same bounds; counts beyond the last fall into it."""
+        last = len(self.bounds)
+        for place, count in enumerate(counts):
+            if count:
+                self.counts[min(last, place)] += count
+        self.total += total
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Prometheus' form: (upper bound, how many were not above it)."""
@@ -62,7 +71,7 @@ class ModelSeries:
     def __init__(self) -> None:
         self.ttft = Histogram(SECONDS_BUCKETS)
         self.speed = Histogram(SPEED_BUCKETS)
-        self.gap = Histogram(_GAP_BUCKETS)
+        self.gap = Histogram(GAP_BOUNDS)
         self.slow = 0
 
 
@@ -146,7 +155,8 @@ class Metrics:
             speed = output_speed(record.stamps, tokens)
             if speed is not None:
                 series.speed.observe(speed)
-                series.gap.observe(1 / speed)
+            if record.gaps:
+                series.gap.add(record.gaps, record.stamps.last_delta - record.stamps.first_delta)
         if record.slow:
             series.slow += 1
 
