@@ -30,10 +30,11 @@ def ask(
 ) -> int:
     """Ask a model one question and stream the answer.
 
-    Talks to a running gateway. On a terminal a meter shows the time to the first token, tokens per
-    second (marked slow under 20), tokens and cost. Ctrl-C stops the answer.
+    Talks to a running gateway. On a terminal a meter shows the time to the
+    first token, tokens per second (marked slow under 20), tokens and cost.
+    Ctrl-C stops the answer.
 
-    Example:
+    For example:
       tokenway ask local "Name three rivers" --max-tokens 60
       cat notes.txt | tokenway ask local - --system "Summarise in one sentence"
     """

@@ -21,7 +21,7 @@ def models(*, as_json: AsJson = False, connection: Connection | None = None) -> 
 
     Prices are dollars per million tokens, of the first endpoint.
 
-    Example:
+    For example:
       tokenway models
       tokenway models --json
     """
@@ -60,10 +60,11 @@ def endpoints(
 ) -> int:
     """List the endpoints behind a model, or behind all of them.
 
-    Prices are dollars per million tokens; time to the first token and tokens per second are the medians
-    of the last half hour, as this gateway measured them.
+    Prices are dollars per million tokens; time to the first token and tokens
+    per second are the medians of the last half hour, as this gateway measured
+    them.
 
-    Example:
+    For example:
       tokenway endpoints local
       tokenway endpoints --json
     """

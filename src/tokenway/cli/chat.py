@@ -38,11 +38,12 @@ def chat(
 ) -> int:
     """Talk with a model in the terminal.
 
-    Talks to a running gateway and keeps the conversation until you leave. A meter shows the time to the
-    first token, tokens per second (marked slow under 20), tokens and cost. Ctrl-C stops an answer,
-    Ctrl-D leaves; /model, /clear and /help are commands.
+    Talks to a running gateway and keeps the conversation until you leave. A
+    meter shows the time to the first token, tokens per second (marked slow
+    under 20), tokens and cost. Ctrl-C stops an answer, Ctrl-D leaves; /model,
+    /clear and /help are commands.
 
-    Example:
+    For example:
       tokenway chat
       tokenway chat local --system "Answer in French"
     """

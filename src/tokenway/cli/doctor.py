@@ -21,7 +21,7 @@ def doctor(*, config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJs
 
     Changes nothing and calls no provider. Exit status 1 when anything fails.
 
-    Example:
+    For example:
       tokenway doctor
       tokenway doctor --json
     """

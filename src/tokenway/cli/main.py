@@ -24,18 +24,18 @@ INTERRUPTED: Final = 130
 
 _HELP = """One endpoint and one key for every language model.
 
-Example:
+For example:
   tokenway serve
   tokenway ask local "Say hello"
 """
 _KEYS_HELP = """Keys of callers: create, list, revoke, rotate.
 
-Example:
+For example:
   tokenway keys create laptop --budget 5.00
 """
 _LOCAL_HELP = """The small model that runs on this machine: install, status.
 
-Example:
+For example:
   tokenway local install
 """
 
@@ -86,6 +86,13 @@ def build_app() -> App:
     return app
 
 
+def load_all(app: App) -> None:
+    """Imports every command, so that a list of them can say what each does."""
+    for name in app:
+        if not name.startswith("-"):
+            load_all(app[name])
+
+
 def command_paths() -> list[tuple[str, ...]]:
     """Every command as its words, groups before their commands, in the order of the help."""
     paths: list[tuple[str, ...]] = [(name,) for name in _COMMANDS]
@@ -97,8 +104,11 @@ def command_paths() -> list[tuple[str, ...]]:
 
 def run(arguments: list[str]) -> int:
     """Runs one command line; returns the exit status."""
+    app = build_app()
+    if not arguments or arguments[-1] in _GROUPS or not {"--help", "-h"}.isdisjoint(arguments):
+        load_all(app)
     try:
-        result = build_app()(arguments, exit_on_error=False, print_error=False)
+        result = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _bad_usage(error)
     except CommandError as error:

@@ -86,13 +86,11 @@ class Meter:
         speed = f"{about}{number(self.tokens_per_second)} tokens/s"
         if self.is_slow:
             speed = f"{_YELLOW}{speed} slow{_PLAIN}" if colour else f"{speed} slow"
-        parts = [
-            str(self.report.get("endpoint") or self.model),
-            f"TTFT {number(self.ttft_seconds, 2)} s",
-            speed,
-            f"{about}{self.pieces if self.tokens is None else self.tokens} tokens",
-        ]
-        if self.stamps.end:
+        parts = [str(self.report.get("endpoint") or self.model), f"TTFT {number(self.ttft_seconds, 2)} s"]
+        if self.tokens_per_second is not None:
+            parts.append(speed)
+        parts.append(f"{about}{self.pieces if self.tokens is None else self.tokens} tokens")
+        if self.usage is not None:
             parts.append("no price" if self.cost is None else money(self.cost))
         return " · ".join(parts)
 

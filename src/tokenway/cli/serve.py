@@ -26,10 +26,11 @@ def serve(
 ) -> int:
     """Run the gateway until SIGTERM or Ctrl-C.
 
-    Without a configuration the local model serves, and every provider whose usual variable is set. The
-    first start prints a key once. A changed file or SIGHUP reloads; SIGTERM lets open streams finish.
+    Without a configuration the local model serves, and every provider whose
+    usual variable is set. The first start prints a key once. A changed file or
+    SIGHUP reloads; SIGTERM lets open streams finish.
 
-    Example:
+    For example:
       tokenway serve
       tokenway serve --config tokenway.yaml --port 9000 --workers 2
     """

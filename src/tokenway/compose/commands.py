@@ -6,16 +6,30 @@ command pays only for itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tokenway.compose.stores import database_path, open_store
+from tokenway.control.check import describe, render_json, render_text
 from tokenway.control.config import find_config, find_data, load
 from tokenway.model.errors import ConfigError
-from tokenway.model.settings import ServerSettings
+from tokenway.model.settings import ServerSettings, Settings
+
+if TYPE_CHECKING:
+    from tokenway.store.sqlite import SqliteStore
 
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
 """Where a listener on every address is reached from this machine."""
+
+
+class Checked(NamedTuple):
+    """A checked configuration: whether it can be used, and the findings for people and for programs."""
+
+    ok: bool
+    text: str
+    json: str
 
 
 def data_directory(flag: Path | None, environment: Mapping[str, str]) -> Path:
@@ -23,12 +37,12 @@ def data_directory(flag: Path | None, environment: Mapping[str, str]) -> Path:
     return find_data(flag, environment)
 
 
-def server_settings(config: Path | None, environment: Mapping[str, str]) -> ServerSettings:
-    """The listeners that the configuration asks for; raises ConfigError when it cannot be used."""
+def effective_settings(config: Path | None, environment: Mapping[str, str]) -> Settings:
+    """The settings that a gateway would use here; raises ConfigError when it could not start with them."""
     loaded = load(find_config(config, environment), environment)
     if loaded.settings is None:
-        raise ConfigError("The configuration has errors (`tokenway check` lists them); mend it or give --base-url.")
-    return loaded.settings.server
+        raise ConfigError(f"The configuration {loaded.path or ''} has errors; `tokenway check` lists them.")
+    return loaded.settings
 
 
 def public_url(server: ServerSettings) -> str:
@@ -44,7 +58,38 @@ def control_url(server: ServerSettings) -> str:
 
 def configured_base_url(environment: Mapping[str, str]) -> str:
     """The public listener's address by configuration or default; raises ConfigError."""
-    return public_url(server_settings(None, environment))
+    return public_url(effective_settings(None, environment).server)
+
+
+def check_configuration(config: Path | None, environment: Mapping[str, str]) -> Checked:
+    """Everything there is to say about the configuration that a gateway would use here."""
+    loaded = load(find_config(config, environment), environment)
+    text = render_text(loaded.findings)
+    if loaded.settings is not None:
+        text = f"{text}\n{describe(loaded, environment)}."
+    return Checked(loaded.settings is not None, text, render_json(loaded.findings))
+
+
+@contextmanager
+def stored(
+    data_dir: Path, config: Path | None, environment: Mapping[str, str], *, make: bool = False
+) -> Iterator[SqliteStore]:
+    """The store of the gateway that keeps its data in `data_dir`, whether it runs or not.
+
+    Without `make` a store that is not there is an error rather than a new empty file. Raises ConfigError or
+    StoreError.
+    """
+    settings = effective_settings(config, environment)
+    path = database_path(settings, data_dir)
+    if not make and not path.exists():
+        raise ConfigError(
+            f"There is no database {path}; start the gateway once, or name its directory with --data-dir."
+        )
+    store = open_store(settings, data_dir)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _reachable(host: str) -> str:

@@ -15,9 +15,10 @@ import re
 import resource
 import shutil
 import socket
+import ssl
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 import tokenway
+from tokenway.compose.commands import control_url, public_url
+from tokenway.compose.local_status import local_status
 from tokenway.compose.paths import JOURNALS
+from tokenway.compose.stores import database_path, open_store
+from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.findings import Severity
+from tokenway.dialects.registry import KNOWN
+from tokenway.model.errors import TokenwayError
+from tokenway.model.settings import Settings
+from tokenway.store.journal import JournalFault, JournalReader, journal_files
 
 PYTHON_MIN: Final = (3, 11)
 DISK_FAIL: Final = 100 * 1024 * 1024
@@ -131,9 +141,11 @@ def data_probes(data_dir: Path) -> Iterator[Probe]:
 def listener_probe(listener: Listener) -> Probe:
     """Whether a gateway answers at the address, or the port is free for one."""
     parts = urlsplit(listener.base_url)
-    host, port = parts.hostname or "127.0.0.1", parts.port or 80
+    host, port = parts.hostname or "127.0.0.1", parts.port or 0
     name = f"{listener.name} {host}:{port}"
-    connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
+    if port == 0:
+        return Probe(name, Level.OK, "the system chooses a port at the start")
+    connection = _connection(parts.scheme, host, port)
     try:
         connection.request("GET", listener.health_path)
         status = connection.getresponse().status
@@ -148,6 +160,16 @@ def listener_probe(listener: Listener) -> Probe:
         return Probe(name, Level.OK, "a gateway answers")
     detail = f"something answers {status} at {listener.health_path}"
     return Probe(name, Level.FAIL, detail, f"stop it, or choose another port with {listener.option}")
+
+
+def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection:
+    if scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
+    # The question is whether a gateway answers, not whether its certificate is for this address; no key is sent.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=PROBE_SECONDS, context=context)
 
 
 def _free_port(name: str, host: str, port: int, option: str) -> Probe:
@@ -181,25 +203,53 @@ def files_probe(limits: tuple[int, int] | None = None) -> Probe:
     return Probe("open files", Level.WARN, detail, f"raise the hard limit ({hard:,}) in the service's LimitNOFILE")
 
 
-def journal_probe(data_dir: Path, ingested: Mapping[str, int] | None) -> Probe:
-    """How many bytes of journal wait for the ledger; `ingested` is bytes read by file name, None if unknown."""
-    read = ingested or {}
+def journal_probe(data_dir: Path, ingested: Callable[[str], int] = lambda _: 0) -> Probe:
+    """How many bytes of journal wait for the ledger; `ingested` says how many of a journal it has."""
     waiting = 0
-    for path in (data_dir / JOURNALS).glob("*.journal"):
+    for path in journal_files(data_dir / JOURNALS):
         try:
-            waiting += max(0, path.stat().st_size - read.get(path.name, 0))
+            reader = JournalReader(path)
         except FileNotFoundError:
             continue  # deleted by the gateway between the listing and the look: it waits for nobody
+        except (OSError, JournalFault) as error:
+            return Probe(
+                "journal", Level.FAIL, f"{path} cannot be read ({error})", "run as its owner, or upgrade tokenway"
+            )
+        reader.offset = max(reader.offset, ingested(reader.identity))
+        waiting += reader.backlog
+        reader.close()
     detail = f"{waiting:,} bytes wait for the ledger"
     if waiting > JOURNAL_WARN:
         return Probe("journal", Level.WARN, detail, "start the gateway, which reads them, or see its log for why not")
     return Probe("journal", Level.OK, detail)
 
 
-def providers_probe(variables: list[str], *, local_works: bool) -> Probe:
-    """Which providers' variables are set; names only, never a value."""
+def configuration_probe(loaded: Loaded) -> Probe:
+    """Whether the configuration can be used, with the first thing that is wrong with it."""
+    source = str(loaded.path) if loaded.path else "no file; defaults and environment"
+    serious = [finding for finding in loaded.findings if finding.severity is not Severity.NOTE]
+    if not serious:
+        return Probe("configuration", Level.OK, source)
+    level = Level.FAIL if loaded.settings is None else Level.WARN
+    return Probe("configuration", level, str(serious[0]), "`tokenway check` lists everything")
+
+
+def local_probe(problems: Sequence[str]) -> Probe:
+    """Whether the local model can run; it is optional, so what it lacks is a warning."""
+    if problems:
+        return Probe("local engine", Level.WARN, problems[0], "`tokenway local status` lists everything it lacks")
+    return Probe("local engine", Level.OK, "can run on this machine")
+
+
+def providers_probe(variables: Sequence[str], configured: Sequence[str], *, local_works: bool) -> Probe:
+    """Which providers' variables are set and which providers are configured; names only, never a value."""
+    found = []
     if variables:
-        return Probe("providers", Level.OK, f"variables set: {', '.join(variables)}")
+        found.append(f"variables set: {', '.join(variables)}")
+    if configured:
+        found.append(f"configured: {', '.join(configured)}")
+    if found:
+        return Probe("providers", Level.OK, "; ".join(found))
     if local_works:
         return Probe("providers", Level.OK, "no provider's variable is set; the local model serves")
     return Probe(
@@ -208,3 +258,38 @@ def providers_probe(variables: list[str], *, local_works: bool) -> Probe:
         "no provider's variable is set and the local model is not there",
         "set e.g. OPENAI_API_KEY, or run `tokenway local install`",
     )
+
+
+def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]) -> list[Probe]:
+    """Every probe of this installation, in the order in which one would mend them."""
+    loaded = load(find_config(config, environment), environment)
+    settings = loaded.settings or Settings()
+    local = local_status(settings)
+    variables = [name for row in KNOWN.values() for name in row.key_variables if environment.get(name)]
+    return [
+        python_probe(),
+        packages_probe(),
+        speed_probe(),
+        *data_probes(data_dir),
+        files_probe(),
+        clock_probe(),
+        configuration_probe(loaded),
+        listener_probe(Listener("public port", public_url(settings.server), "/health/live", "--port")),
+        listener_probe(Listener("control port", control_url(settings.server), "/metrics", "--control-port")),
+        local_probe(local.problems),
+        providers_probe(variables, sorted(settings.providers), local_works=local.works),
+        _ledger_probe(settings, data_dir),
+    ]
+
+
+def _ledger_probe(settings: Settings, data_dir: Path) -> Probe:
+    if not database_path(settings, data_dir).exists():
+        return journal_probe(data_dir)
+    try:
+        store = open_store(settings, data_dir)
+    except TokenwayError as error:
+        return Probe("database", Level.FAIL, str(error), "run as its owner, or name another with --data-dir")
+    try:
+        return journal_probe(data_dir, store.ledger.offset)
+    finally:
+        store.close()

@@ -176,10 +176,19 @@ class Terminal:
         r"""Sends keys; `\x03` is Ctrl-C, `\x04` Ctrl-D, `\r` Enter."""
         os.write(self._master, text.encode())
 
-    def sees(self, text: str) -> None:
-        """Waits until `text` appears after what was seen before."""
+    def sees(self, text: str, *, pressing: str = "") -> None:
+        """Waits until `text` appears after what was seen before.
+
+        `pressing` is typed again each second: a Ctrl-C that comes between the prompt and readline's wait
+        for a key is only noticed with the next key, and a person would press it again.
+        """
+        self.types(pressing)
         while (at := self.seen.find(text, self._searched)) < 0:
-            assert self._more(), f"{text!r} never came; seen: {self.seen!r}"
+            readable, _, _ = select.select([self._master], [], [], 1.0 if pressing else 30.0)
+            if pressing and not readable:
+                self.types(pressing)
+            else:
+                assert self._more(), f"{text!r} never came; seen: {self.seen!r}"
         self._searched = at + len(text)
 
     def ends(self) -> int:

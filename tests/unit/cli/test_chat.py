@@ -121,8 +121,8 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_conversation(
     screen.types("two\r")
     screen.sees("Hello")
     screen.sees("> ")
-    screen.types("\x03")
-    screen.sees("Ctrl-D leaves.")
+    screen.sees("Ctrl-D leaves.", pressing="\x03")
+    screen.sees("> ")
     screen.types("\x04")
     assert screen.ends() == 0
     assert bodies(talker)[1]["messages"] == [

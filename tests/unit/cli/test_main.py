@@ -24,7 +24,20 @@ def test_every_command_has_help_with_an_example(
     assert run([*path, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"Usage: {' '.join(('tokenway', *path))}" in text
-    assert f"  {' '.join(('tokenway', *path))}" in text.partition("Example:")[2]
+    assert f"  {' '.join(('tokenway', *path))}" in text.partition("For example:")[2]
+
+
+def test_lists_of_commands_say_what_each_does(home: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help of the whole and of a group has a sentence beside every command."""
+    for words, commands in (
+        ([], {path[0] for path in command_paths()}),
+        (["keys"], {"create", "list", "revoke", "rotate"}),
+        (["local", "--help"], {"install", "status"}),
+    ):
+        run(words)
+        lines = [line.strip("│ \n") for line in capsys.readouterr().out.splitlines()]
+        for command in commands:
+            assert any(line.startswith(f"{command} ") for line in lines), command
 
 
 def test_every_printing_command_takes_json(home: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +89,7 @@ def test_failures_leave_with_their_status(
         raise error
 
     monkeypatch.setattr("tokenway.cli.main.build_app", lambda: fail)
-    assert run([]) == status
+    assert run(["anything"]) == status
     assert capsys.readouterr().err == ("" if status == 130 else "tokenway: No.\n")
 
 
@@ -111,7 +124,8 @@ def test_starting_imports_nothing_heavy(home: pathlib.Path) -> None:
     """Building the parser and reading `serve`'s options needs neither tables, the database nor a server."""
     code = (
         "import sys; from tokenway.cli.main import build_app; build_app()['serve']; "
-        "print([m for m in ('rich', 'sqlalchemy', 'openai', 'starlette', 'alembic', 'ssl') if m in sys.modules])"
+        "print([m for m in "
+        "('rich', 'sqlalchemy', 'openai', 'starlette', 'alembic', 'http.client') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"

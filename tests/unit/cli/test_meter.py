@@ -76,6 +76,14 @@ def test_an_answer_without_a_cost_has_no_price() -> None:
     assert meter.figures()["cost_usd"] is None
 
 
+def test_a_stopped_answer_is_not_said_to_be_without_price() -> None:
+    """Without usage nothing is known of the cost, and one piece has no speed: both are left out."""
+    meter = Meter("local", 0.0)
+    meter.piece(0.25)
+    meter.finish(0.5)
+    assert meter.line() == "local · TTFT 0.25 s · ≈1 tokens"
+
+
 def test_a_free_answer_costs_zero() -> None:
     """A price of zero is a price."""
     assert counted(101, 1.0, cost=0).line().endswith(" · $0")

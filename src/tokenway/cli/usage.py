@@ -1,0 +1,130 @@
+"""`tokenway usage`: metered tokens, money and speed, straight from the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from tokenway.cli.errors import BadUsage
+from tokenway.cli.options import AsJson, ConfigFile, DataDir
+from tokenway.cli.output import Column, money, number, print_json, print_table
+from tokenway.compose.commands import data_directory, stored
+from tokenway.model.money import format_usd
+from tokenway.model.units import parse_duration
+from tokenway.model.usage import BUCKETS
+
+if TYPE_CHECKING:
+    from tokenway.store.usage import UsageRow
+
+_FIGURES: Final = (
+    Column("requests", right=True),
+    Column("input", right=True),
+    Column("cached", right=True),
+    Column("output", right=True),
+    Column("charged", right=True),
+    Column("cost", right=True),
+    Column("TTFT s", right=True),
+    Column("tokens/s", right=True),
+    Column("slow", right=True),
+    Column("unmetered", right=True),
+)
+
+
+def usage(
+    *,
+    by: Annotated[str, Parameter(help="What to group by: model, key, project, run, endpoint, day.")] = "model",
+    since: Annotated[str, Parameter(help="How far back: 30m, 12h, 7d, a date such as 2026-01-31, or all.")] = "7d",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show metered tokens, money and speed.
+
+    Input counts cached tokens too. Charged is what keys pay, cost what
+    providers bill. Time to the first token and tokens per second are medians;
+    slow counts the streams under their floor, unmetered the attempts whose
+    provider gave no usage.
+
+    For example:
+      tokenway usage
+      tokenway usage --by project,day --since 30d
+      tokenway usage --by key --since all --json
+    """
+    from tokenway.store.usage import DIMENSIONS  # noqa: PLC0415 - the help needs no store
+
+    dimensions = [name.strip() for name in by.split(",") if name.strip()]
+    for name in dimensions:
+        if name not in DIMENSIONS:
+            raise BadUsage(f"Usage cannot be grouped by {name!r}; choose from {', '.join(DIMENSIONS)}.")
+    start = _start(since, time.time())
+    with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
+        rows = store.usage.report(dimensions, since=start)
+        known = store.keys.keys() if "key" in dimensions else []
+    names = {row.id: row.name for row in known}
+    if as_json:
+        print_json([_data(dimensions, row, names) for row in rows])
+        return 0
+    columns = (*(Column(name) for name in dimensions), *_FIGURES)
+    cells = [[*(_named(n, text, names) for n, text in zip(dimensions, r.group, strict=True)), *_cells(r)] for r in rows]
+    print_table(columns, cells, empty="Nothing was used in that time; --since all looks at everything.")
+    return 0
+
+
+def _start(since: str, now: float) -> float | None:
+    """The Unix time that `since` means at `now`; None for all. Raises BadUsage."""
+    if since == "all":
+        return None
+    with contextlib.suppress(ValueError):  # not a duration; it may still be a date
+        return now - parse_duration(since)
+    try:
+        return _utc(datetime.fromisoformat(since)).timestamp()
+    except ValueError:
+        raise BadUsage(f"--since {since} is neither a duration (30m, 12h, 7d) nor a date (2026-01-31).") from None
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _named(dimension: str, text: str, names: dict[str, str]) -> str:
+    """A key is shown by its name; a call that belongs to no run, as a dash."""
+    return (names.get(text, text) if dimension == "key" else text) or "–"
+
+
+def _cells(row: UsageRow) -> list[str]:
+    return [
+        f"{row.requests}",
+        f"{row.usage.input_tokens}",
+        f"{row.usage.cache_read}",
+        f"{row.usage.output_tokens}",
+        money(row.charged),
+        money(row.cost),
+        number(row.ttft, 2),
+        number(row.output_speed),
+        f"{row.slow}",
+        f"{row.unmetered}",
+    ]
+
+
+def _data(dimensions: list[str], row: UsageRow, names: dict[str, str]) -> dict[str, Any]:
+    group: dict[str, Any] = dict(zip(dimensions, row.group, strict=True))
+    if "key" in group:
+        group["key_name"] = names.get(group["key"])
+    return {
+        **group,
+        "requests": row.requests,
+        "attempts": row.attempts,
+        "expired": row.expired,
+        "slow": row.slow,
+        "unmetered": row.unmetered,
+        "usage": {name: getattr(row.usage, name) for name in BUCKETS},
+        "charged_usd": format_usd(row.charged),
+        "cost_usd": format_usd(row.cost),
+        "ttft_seconds": row.ttft,
+        "output_tps": row.output_speed,
+    }

@@ -1,0 +1,27 @@
+"""Opens the store that the settings ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tokenway.control.config import store_url
+from tokenway.model.settings import Settings
+
+if TYPE_CHECKING:
+    from tokenway.store.sqlite import SqliteStore
+
+_SQLITE: Final = "sqlite:///"
+
+
+def database_path(settings: Settings, data_dir: Path) -> Path:
+    """The database file; that the setting names one is a rule of the configuration."""
+    return Path(store_url(settings, data_dir).removeprefix(_SQLITE))
+
+
+def open_store(settings: Settings, data_dir: Path) -> SqliteStore:
+    """Opens the store, made or brought up to date when needed; raises StoreError."""
+    # SQLAlchemy is the slowest import there is here; only those who open a store pay for it.
+    from tokenway.store.sqlite import open_sqlite  # noqa: PLC0415
+
+    return open_sqlite(database_path(settings, data_dir))

@@ -1,0 +1,85 @@
+"""`tokenway models` and `tokenway endpoints`: the gateway's catalogue as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.cli.conftest import Run, StubGateway
+
+MODELS = [
+    {"id": "local", "owned_by": "local", "description": "A demonstration."},
+    {
+        "id": "a/b",
+        "owned_by": "lab",
+        "context_length": 8192,
+        "pricing": {"prompt": "0.00000005", "completion": "0.0000015"},
+    },
+]
+ENDPOINTS = {
+    "id": "a/b",
+    "endpoints": [
+        {
+            "tag": "lab/b",
+            "quantization": "fp8",
+            "pricing": {"prompt": "0.00000005", "completion": "0.0000015"},
+            "context_length": 8192,
+            "latency_last_30m": {"p50": 250},
+            "throughput_last_30m": {"p50": 74.26},
+        },
+        {"name": "other/b", "latency_last_30m": None, "throughput_last_30m": None},
+    ],
+}
+
+
+@pytest.fixture
+def catalogue(stub: StubGateway) -> StubGateway:
+    """A gateway with two models, one of which has two endpoints."""
+    stub.serves("/v1/models", {"data": MODELS})
+    stub.serves("/v1/models/local/endpoints", {"data": {"id": "local", "endpoints": []}})
+    stub.serves("/v1/models/a/b/endpoints", {"data": ENDPOINTS})
+    return stub
+
+
+def test_models_are_listed_with_dollars_per_million(catalogue: StubGateway, tokenway: Run) -> None:
+    """Prices are exact and per million tokens; what is not known is a dash."""
+    done = tokenway("models", "--base-url", catalogue.base_url)
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert lines[1] == ["local", "local", "–", "–", "–", "A demonstration."]
+    assert lines[2] == ["a/b", "lab", "0.05", "1.5", "8192", "–"]
+
+
+def test_models_as_json_are_what_the_gateway_said(catalogue: StubGateway, tokenway: Run) -> None:
+    """The JSON form leaves nothing out."""
+    assert json.loads(tokenway("models", "--json", "--base-url", catalogue.base_url).stdout) == MODELS
+
+
+def test_no_models_are_a_sentence(stub: StubGateway, tokenway: Run) -> None:
+    """An empty catalogue prints nothing to standard output."""
+    stub.serves("/v1/models", {"data": []})
+    done = tokenway("models", "--base-url", stub.base_url)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no model" in done.stderr
+
+
+def test_endpoints_of_one_model_show_what_was_measured(catalogue: StubGateway, tokenway: Run) -> None:
+    """Time to the first token is in seconds, speed in tokens per second, both dashes until measured."""
+    done = tokenway("endpoints", "a/b", "--base-url", catalogue.base_url)
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert lines[1:] == [
+        ["a/b", "lab/b", "fp8", "0.05", "1.5", "8192", "0.25", "74.3"],
+        ["a/b", "other/b", "–", "–", "–", "–", "–", "–"],
+    ]
+
+
+def test_endpoints_of_all_models_are_one_list(catalogue: StubGateway, tokenway: Run) -> None:
+    """Without a name every model is asked for."""
+    found = json.loads(tokenway("endpoints", "--json", "--base-url", catalogue.base_url).stdout)
+    assert [one["id"] for one in found] == ["local", "a/b"]
+
+
+def test_an_unknown_model_is_the_gateways_sentence(catalogue: StubGateway, tokenway: Run) -> None:
+    """Exit status 1 and what the gateway said."""
+    done = tokenway("endpoints", "nope", "--base-url", catalogue.base_url)
+    assert (done.returncode, done.stderr) == (1, "tokenway: There is no such path.\n")

@@ -1,0 +1,41 @@
+"""`tokenway.compose.paths`: the file with the first key."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tokenway.compose.paths import CREDENTIALS, Credentials, read_credentials, write_credentials
+from tokenway.model.errors import ConfigError
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    """Credentials survive, and the file is plain JSON with `api_key` and `base_url`."""
+    credentials = Credentials("tw-x", "http://127.0.0.1:8080")
+    path = write_credentials(tmp_path, credentials)
+    assert read_credentials(tmp_path) == credentials
+    assert json.loads(path.read_text())["api_key"] == "tw-x"
+
+
+def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+    """The file has mode 0600 and nothing else is left in the directory."""
+    path = write_credentials(tmp_path, Credentials("tw-x"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == [CREDENTIALS]
+
+
+def test_no_file_is_no_credentials(tmp_path: Path) -> None:
+    """Before the first start there is nothing, and a missing directory is the same."""
+    assert read_credentials(tmp_path) is None
+    assert read_credentials(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"api_key": 5}', "{}"])
+def test_a_damaged_file_says_what_to_do(tmp_path: Path, content: str) -> None:
+    """A file that is not ours is an error with the way out, never an empty key."""
+    (tmp_path / CREDENTIALS).write_text(content)
+    with pytest.raises(ConfigError, match=r"damaged .*`tokenway keys create`"):
+        read_credentials(tmp_path)
