@@ -31,7 +31,7 @@ class Tasks:
 
     def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Like `start`, for work that only `close` will ever end early."""
-        self._keep(name, work)
+        _ = self._keep(name, work)
 
     def __len__(self) -> int:
         return len(self._running)

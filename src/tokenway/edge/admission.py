@@ -7,20 +7,19 @@ by more than an answer that outgrows its own bound.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.money import format_usd
 from tokenway.model.snapshot import Principal, Snapshot
 
 
 class Lease:
-    """What is left for one key, in nano-dollars, and the grant it was counted from."""
+    """What is left for one key in one period, in nano-dollars, and the grant it was counted from."""
 
-    __slots__ = ("granted", "left")
+    __slots__ = ("epoch", "granted", "left")
 
-    def __init__(self, granted: int) -> None:
+    def __init__(self, granted: int, epoch: int) -> None:
         self.granted = granted
+        self.epoch = epoch
         self.left = granted
 
 
@@ -31,37 +30,34 @@ class Admission:
         self._leases: dict[str, Lease] = {}
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Takes in the grants of a new snapshot; what was spent and what is reserved stays counted."""
-        granted = {p.key_id: int(p.budget) for p in snapshot.keys.values() if p.budget is not None}
-        for key_id, amount in granted.items():
-            lease = self._leases.get(key_id)
-            if lease is None:
-                self._leases[key_id] = Lease(amount)
-            elif lease.granted != amount:
-                lease.left += amount - lease.granted
-                lease.granted = amount
-        for key_id in self._leases.keys() - granted.keys():
-            del self._leases[key_id]
+        """Takes in the grants of a new snapshot; within a period, what was spent and reserved stays counted."""
+        leases: dict[str, Lease] = {}
+        for principal in snapshot.keys.values():
+            if principal.budget is None:
+                continue
+            lease = self._leases.get(principal.key_id)
+            if lease is None or lease.epoch != principal.budget_epoch:
+                lease = Lease(principal.budget, principal.budget_epoch)
+            else:
+                lease.left += principal.budget - lease.granted
+                lease.granted = principal.budget
+            leases[principal.key_id] = lease
+        self._leases = leases
 
-    def reserve(self, principal: Principal, amount: int) -> None:
-        """Sets `amount` aside; raises Refusal (402) when the lease does not hold it."""
-        if principal.budget is None:
-            return
-        lease = self._leases.get(principal.key_id)
-        if lease is None:
-            return
-        if amount > lease.left or lease.left <= 0:
-            raise Refusal(_spent(lease.left, amount))
-        lease.left -= amount
+    def reserve(self, principal: Principal, amount: int) -> Lease | None:
+        """Sets `amount` aside and gives the lease it came from; None for a key without a budget.
 
-    def settle(self, principal: Principal, reserved: int, charged: int) -> None:
-        """Gives back what a reservation did not use."""
-        lease = self._leases.get(principal.key_id)
-        if lease is not None and principal.budget is not None:
-            lease.left += reserved - charged
+        Raises Refusal (402) when the lease does not hold it.
+        """
+        lease = self._leases.get(principal.key_id) if principal.budget is not None else None
+        if lease is not None:
+            if amount > lease.left or lease.left <= 0:
+                raise Refusal(_spent(lease.left, amount))
+            lease.left -= amount
+        return lease
 
     @property
-    def remaining(self) -> Mapping[str, int]:
+    def remaining(self) -> dict[str, int]:
         """Nano-dollars left by key id."""
         return {key_id: lease.left for key_id, lease in self._leases.items()}
 

@@ -7,6 +7,7 @@ what it cost.
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -21,7 +22,7 @@ from tokenway.wire.limits import ANSWER, ERROR_BODY
 
 if TYPE_CHECKING:
     from tokenway.edge.relay import Relay
-    from tokenway.upstream.http1 import Call
+    from tokenway.upstream.call import Call
 
 OK: Final = 200
 _decode_any: Final = msgspec.json.Decoder().decode
@@ -64,14 +65,14 @@ class AttemptReader:
     def upstream_opened(self) -> None:
         """The request was handed to a connection."""
         relay = self._relay
-        now = relay.loop.time()
+        now = monotonic()
         relay.times.sent = now
         relay.tell(UpstreamOpen(now, self.number))
 
     def upstream_head(self, status: int, headers: Headers) -> None:
         """Sorts heads: a success of the right type, or something whose body says what went wrong."""
         relay = self._relay
-        now = relay.loop.time()
+        now = monotonic()
         times = relay.times
         times.head = now
         times.first_byte = 0.0
@@ -101,7 +102,7 @@ class AttemptReader:
             return
         times = self._relay.times
         if not times.first_byte:
-            times.first_byte = self._relay.loop.time()
+            times.first_byte = monotonic()
         self._parts.append(data)
 
     def upstream_end(self) -> None:
@@ -125,7 +126,7 @@ class AttemptReader:
 
     def _stream_piece(self, stream: StreamReader, data: bytes) -> None:
         relay = self._relay
-        now = relay.loop.time()
+        now = monotonic()
         if not relay.times.first_byte:
             relay.times.first_byte = now
         try:
@@ -152,7 +153,7 @@ class AttemptReader:
             self.call.finish_early()
         metered = stream.metered
         relay = self._relay
-        relay.tell(UpstreamEnd(relay.loop.time(), self.number, out, metered.usage, metered.is_absurd))
+        relay.tell(UpstreamEnd(monotonic(), self.number, out, metered.usage, metered.is_absurd))
 
     def _stream_ended(self, stream: StreamReader) -> None:
         """The body ended without the end mark: whole if every choice had finished."""
@@ -166,7 +167,7 @@ class AttemptReader:
         elif stream.is_whole:
             metered = stream.metered
             relay = self._relay
-            relay.tell(UpstreamEnd(relay.loop.time(), self.number, out, metered.usage, metered.is_absurd))
+            relay.tell(UpstreamEnd(monotonic(), self.number, out, metered.usage, metered.is_absurd))
         else:
             self._fail(Fault.CUT, "")
 
@@ -184,7 +185,7 @@ class AttemptReader:
         self.answer = answer
         self.body = body
         metered = answer.metered
-        relay.tell(UpstreamEnd(relay.loop.time(), self.number, b"", metered.usage, metered.is_absurd))
+        relay.tell(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
 
     # -- failures ----------------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class AttemptReader:
     def _fail(self, fault: Fault, detail: str, body: bytes = b"") -> None:
         relay = self._relay
         usage = self._metered().usage
-        now = relay.loop.time()
+        now = monotonic()
         relay.tell(UpstreamFailed(now, self.number, fault, detail, body=body, usage=usage, dice=relay.dice()))
 
     def _metered(self) -> Metered:
@@ -219,7 +220,7 @@ class AttemptReader:
         relay = self._relay
         relay.tell(
             UpstreamFailed(
-                relay.loop.time(),
+                monotonic(),
                 self.number,
                 Fault.STATUS,
                 text,

@@ -40,7 +40,8 @@ class ControlLink:
         try:
             self.send(Question(number, what, key_id, subject))
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await answer
+                body: bytes | None = await answer
+                return body
         except TimeoutError:
             raise Refusal(_no_control()) from None
         finally:

@@ -13,6 +13,7 @@ wait in turn in `pipeline`, whether they are relays or ASGI cycles. What this cl
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import httptools
@@ -65,7 +66,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._is_deaf = False
         self._is_closing = False
         self._busy_since = 0.0
-        self._idle_since = self.loop.time()
+        self._idle_since = monotonic()
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
 
@@ -104,7 +105,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """Bytes of requests. What a relay does with them happens after the parser has returned."""
         if self._is_deaf:
             return
-        self._busy_since = self.loop.time()
+        self._busy_since = monotonic()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -163,7 +164,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.headers = []
         self._in_head = True
         self._head_bytes = 0
-        self._idle_since = self.loop.time()
+        self._idle_since = monotonic()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field; llhttp reports trailers too, which nobody reads."""
@@ -240,7 +241,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """The answer to the active request is out, whoever gave it."""
         self.server_state.total_requests += 1
         self._active = None
-        self._idle_since = self.loop.time()
+        self._idle_since = monotonic()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()

@@ -12,11 +12,13 @@ import logging
 import time
 from collections.abc import Callable
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenway.dialects.openai_chat.error import error_body, error_event
 from tokenway.dialects.openai_chat.stream import StreamReader, with_usage_members
 from tokenway.edge import reply
+from tokenway.edge.admission import Lease
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.auth import authenticate
 from tokenway.edge.inflate import too_large
@@ -54,6 +56,7 @@ class Relay:
         "_id",
         "_inbox",
         "_intake",
+        "_lease",
         "_machine",
         "_model",
         "_overhead",
@@ -70,7 +73,6 @@ class Relay:
         "disconnected",
         "keep_alive",
         "last_activity",
-        "loop",
         "operation",
         "problem",
         "response_complete",
@@ -95,12 +97,12 @@ class Relay:
         """`chunked` is whether the client understands chunked transfer coding (HTTP/1.1)."""
         self._state = state
         self._client = client
-        self.loop = state.loop
         self.operation = operation
         self._headers = headers
         self._query = query
         self._chunked = chunked
         self._id = state.new_id()
+        self._lease: Lease | None = None
         self._machine = Exchange()
         self._attempts: list[AttemptReader] = []
         self._winner: AttemptReader | None = None
@@ -113,7 +115,7 @@ class Relay:
         self._receipt: Receipt | None = None
         self._streaming = False
         self._model = ""
-        self.times = Stamps(received=self.loop.time())
+        self.times = Stamps(received=monotonic())
         self.last_activity = 0.0
         self.wake_at = inf
         self.problem: Problem | None = None
@@ -163,7 +165,7 @@ class Relay:
             self.refuse(refusal.problem)
             return
         self._state.open.add(self)
-        self.tell(e.ClientRequest(self.loop.time(), intake.order))
+        self.tell(e.ClientRequest(monotonic(), intake.order))
 
     def refuse(self, problem: Problem, body: bytes = b"") -> None:
         """Answers with an error; `body` is an upstream's own, passed on as it came."""
@@ -209,7 +211,7 @@ class Relay:
         self.disconnected = True
         if not self.response_complete:
             if self._machine.phase is not Phase.FRESH:
-                self.tell(e.ClientGone(self.loop.time()))
+                self.tell(e.ClientGone(monotonic()))
             self._finish()
 
     def client_paused(self, *, paused: bool) -> None:
@@ -219,7 +221,7 @@ class Relay:
             if paused:
                 winner.call.pause()
             else:
-                self.last_activity = self.loop.time()
+                self.last_activity = monotonic()
                 winner.call.resume()
 
     # -- commands ----------------------------------------------------------------------------------------
@@ -228,19 +230,20 @@ class Relay:
         state = self._state
         principal = self._principal
         try:
-            state.admission.reserve(principal, command.amount)
+            lease = self._lease = state.admission.reserve(principal, command.amount)
             try:
                 state.journal.append(
                     Reserved(self._id, time.time(), principal.key_id, principal.project, command.amount)
                 )
             except TokenwayError:
-                state.admission.settle(principal, command.amount, 0)
+                if lease is not None:
+                    lease.left += command.amount
                 log.exception("the journal cannot be written")
                 raise Refusal(no_journal()) from None
         except Refusal as refusal:
-            self.tell(e.Refused(self.loop.time(), refusal.problem))
+            self.tell(e.Refused(monotonic(), refusal.problem))
             return
-        self.tell(e.Admitted(self.loop.time()))
+        self.tell(e.Admitted(monotonic()))
 
     def _open(self, command: c.Open) -> None:
         request = self._intake.request
@@ -254,14 +257,14 @@ class Relay:
             self._fail_locally(command, refusal.problem)
             return
         if not self._overhead:
-            self._overhead = self.loop.time() - self.times.received
+            self._overhead = monotonic() - self.times.received
         reader.call = target.pool.open(payload, reader)
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
         body = error_body(problem)
         failed = e.UpstreamFailed(
-            self.loop.time(), command.attempt, Fault.STATUS, problem.message, problem.status, body=body
+            monotonic(), command.attempt, Fault.STATUS, problem.message, problem.status, body=body
         )
         self.tell(failed)
 
@@ -312,7 +315,7 @@ class Relay:
                 gaps = stream.gap_counts
             elif winner.answer is not None:
                 finish_reason = winner.answer.finish_reason
-        times.end = self.loop.time()
+        times.end = monotonic()
         intake = self._intake
         story = Story(
             self._id,
@@ -329,7 +332,8 @@ class Relay:
             gaps,
         )
         receipt = self._receipt = make_receipt(command, story)
-        state.admission.settle(self._principal, self._intake.order.amount, receipt.record.charged)
+        if self._lease is not None:
+            self._lease.left += intake.order.amount - receipt.record.charged
         try:
             state.journal.append(receipt.record)
         except TokenwayError:

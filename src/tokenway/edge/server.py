@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,9 @@ class _EdgeServer(Server):
     on_exit: Callable[[], None]
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM or SIGINT."""
+        """SIGTERM stops; Ctrl-C reaches the whole process group, and is for the control process to pass on."""
+        if sig == signal.SIGINT:
+            return
         self.on_exit()
         super().handle_exit(sig, frame)
 
@@ -118,5 +121,5 @@ def _server_config(options: WorkerOptions, state: EdgeState) -> Config:
 
 async def _send_gauges(state: EdgeState, link: ControlLink) -> None:
     while True:
-        link.send(Gauges(state.streams, state.loop_lag, dict(state.admission.remaining)))
+        link.send(Gauges(state.streams, state.loop_lag, state.admission.remaining))
         await asyncio.sleep(GAUGES_SECONDS)

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
+from time import monotonic
 from typing import Final, Protocol
 
 from tokenway.edge.admission import Admission
@@ -92,12 +93,12 @@ class EdgeState:
     def start_sweeping(self) -> None:
         """Begins to look at deadlines; call it once in the loop."""
         self._tick()
-        self._sweep_due = self.loop.time() + SWEEP_SECONDS
-        self.loop.call_at(self._sweep_due, self._sweep)
+        self._sweep_due = monotonic() + SWEEP_SECONDS
+        self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _tick(self) -> None:
         """Once a second: the date, and connections that have been idle or slow for too long."""
-        now = self.loop.time()
+        now = monotonic()
         self.date = b"date: %b\r\nserver: tokenway\r\n" % formatdate(usegmt=True).encode()
         for connection in list(self.connections):
             connection.check(now)
@@ -105,10 +106,10 @@ class EdgeState:
         self.loop.call_later(1.0, self._tick)
 
     def _sweep(self) -> None:
-        now = self.loop.time()
+        now = monotonic()
         self.loop_lag = max(0.0, now - self._sweep_due)
         due = [exchange for exchange in self.open if exchange.wake_at <= now]
         for exchange in due:
             exchange.wake(now)
         self._sweep_due = now + SWEEP_SECONDS
-        self.loop.call_at(self._sweep_due, self._sweep)
+        self.loop.call_later(SWEEP_SECONDS, self._sweep)

@@ -28,7 +28,7 @@ class Fault(StrEnum):
     """A stream that ended cleanly before its answer was complete."""
     CONNECT_DEADLINE = "connect_deadline"
     FIRST_TOKEN_DEADLINE = "first_token_deadline"  # noqa: S105 - a token of text
-    BETWEEN_TOKENS_DEADLINE = "between_tokens_deadline"  # noqa: S105 - a token of text
+    BETWEEN_TOKENS_DEADLINE = "between_tokens_deadline"
     TOTAL_DEADLINE = "total_deadline"
 
 

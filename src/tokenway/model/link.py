@@ -66,8 +66,8 @@ def _decode(kind: type, value: Any) -> Any:
 
 
 _encoder: Final = msgspec.msgpack.Encoder(enc_hook=_encode)
-_to_worker: Final = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode)
-_to_control: Final = msgspec.msgpack.Decoder(ToControl, dec_hook=_decode)
+_to_worker: Final[msgspec.msgpack.Decoder[ToWorker]] = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode)
+_to_control: Final[msgspec.msgpack.Decoder[ToControl]] = msgspec.msgpack.Decoder(ToControl, dec_hook=_decode)
 
 
 def pack(message: ToWorker | ToControl) -> bytes:

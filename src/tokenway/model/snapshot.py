@@ -21,6 +21,8 @@ class Principal(msgspec.Struct, frozen=True):
     name: str
     project: str
     budget: NanoUsd | None = None
+    budget_epoch: int = 0
+    """Which period the budget is for; with a new one the lease starts anew."""
     expires_at: float | None = None
     """Unix time in seconds."""
 

@@ -11,13 +11,14 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import GATEWAY_FIELDS, RequestFields
+from tokenway.dialects.openai_chat.schema import ABSENT, GATEWAY_FIELDS, RequestFields
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError, invalid_request
 from tokenway.wire.splice import append_member, find_value, layout, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
+_NULL: Final = msgspec.Raw(b"null")
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`")
 
 PATHS: Final[dict[Operation, str]] = {
@@ -125,7 +126,7 @@ def parse(operation: Operation, body: bytes) -> ChatRequest:
     except (msgspec.DecodeError, RecursionError) as error:
         raise invalid_request(f"The body is not valid JSON: {error}.") from None
     required = _REQUIRED[operation]
-    if getattr(fields, required) is None:
+    if getattr(fields, required) in (ABSENT, _NULL):
         raise invalid_request(f"The field '{required}' is missing.", param=required, code="missing_required_parameter")
     if not fields.model:
         raise invalid_request("The field 'model' is empty.", param="model")

@@ -16,6 +16,10 @@ TOKENS_BELIEVABLE: Final = 16_000_000
 """No model reads or writes more in one call; a larger count is a fault of the provider's meter."""
 
 
+ABSENT: Final = msgspec.Raw()
+"""What a field holds that the text does not have: no JSON value is empty."""
+
+
 class StreamOptions(msgspec.Struct):
     """`stream_options` of a request."""
 
@@ -43,13 +47,13 @@ class RequestFields(msgspec.Struct):
     max_completion_tokens: int | None = None
     n: int | None = None
     best_of: int | None = None
-    messages: msgspec.Raw | None = None
-    prompt: msgspec.Raw | None = None
-    input: msgspec.Raw | None = None
+    messages: msgspec.Raw = ABSENT
+    prompt: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
     models: list[str] | None = None
     provider: Preferences | None = None
-    route: msgspec.Raw | None = None
-    session_id: str | None = None
+    route: Any = None
+    session_id: Any = None
 
 
 GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
@@ -115,7 +119,7 @@ class Chunk(msgspec.Struct):
     created: Any = None
     model: Any = None
     choices: list[ChunkChoice] | None = None
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = ABSENT
     error: Any = None
 
 
@@ -130,7 +134,7 @@ class Answer(msgspec.Struct):
 
     choices: list[AnswerChoice] | None = None
     data: list[msgspec.Raw] | None = None
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = ABSENT
     error: Any = None
 
 
@@ -150,9 +154,9 @@ UNMETERED: Final = Metered(given=False, usage=None)
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
 
 
-def meter(raw: msgspec.Raw | None) -> Metered:
+def meter(raw: msgspec.Raw) -> Metered:
     """Reads a `usage` value."""
-    if raw is None:
+    if raw == ABSENT:
         return UNMETERED
     try:
         fields = _decode_usage(raw)

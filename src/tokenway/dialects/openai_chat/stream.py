@@ -89,7 +89,7 @@ class StreamReader:
         self.first_answer = 0.0
         self.last_delta = 0.0
         self.gaps = [0] * GAP_BUCKETS
-        self.head: Chunk | None = None
+        self.head = Chunk()
 
     @property
     def is_whole(self) -> bool:
@@ -151,10 +151,10 @@ class StreamReader:
         """A last chunk for a provider that sent none of its own kind: same id, no choices."""
         head = self.head
         shape: dict[str, object] = {
-            "id": (head and head.id) or "",
-            "object": (head and head.object) or "chat.completion.chunk",
-            "created": (head and head.created) or 0,
-            "model": (head and head.model) or "",
+            "id": head.id or "",
+            "object": head.object or "chat.completion.chunk",
+            "created": head.created or 0,
+            "model": head.model or "",
             "choices": [],
             "usage": _usage_object(self.metered.usage),
         }

@@ -1,0 +1,341 @@
+"""The control process: owns the store, supervises workers and the local engine, publishes snapshots.
+
+    settings + keys + engine ──▶ snapshot ──▶ workers
+    workers' journals ──▶ ledger ──▶ metrics, a line per exchange, answers about the past
+
+Everything that touches the database runs in one thread, in order; nothing here is on the way of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tokenway.aio.tasks import Tasks
+from tokenway.compose.paths import JOURNALS
+from tokenway.compose.stores import open_store
+from tokenway.control.budgets import Grants, Term
+from tokenway.control.config import Loaded, load
+from tokenway.control.keyring import principals
+from tokenway.control.publish import LocalModel, LocalOffer, build_snapshot
+from tokenway.control.reload import Reloader
+from tokenway.control.workers import WorkerHooks, Workers, worker_command
+from tokenway.edge.server import WorkerOptions
+from tokenway.local.supervise import EngineState, LocalEngine, Phase
+from tokenway.metering.ledger import Settled
+from tokenway.model.link import Question
+from tokenway.model.money import NANO_PER_USD
+from tokenway.model.settings import LOCAL_PROVIDER, Settings
+from tokenway.model.snapshot import Snapshot
+from tokenway.telemetry import names
+from tokenway.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from tokenway.control.ingest import Ingest
+    from tokenway.store.base import FirstStart, KeyRow
+    from tokenway.store.sqlite import SqliteStore
+
+log = logging.getLogger("tokenway.control")
+
+INGEST_SECONDS: Final = 0.2
+"""How often journals are read when nothing asks for it; a question about an exchange reads them at once."""
+KEYS_SECONDS: Final = 0.5
+"""How often the store is asked whether keys have changed."""
+_WARMING: Final = (Phase.PROBING, Phase.LOADING)
+
+
+class Gateway:
+    """One gateway on this machine. `start`, then `stop`; `first_start` holds the key that was made, if any."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        data_dir: Path,
+        listener: socket.socket,
+        environment: Mapping[str, str],
+        overrides: Mapping[str, str],
+        on_exchange: Callable[[Settled], None] | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings = loaded.demand()
+        self.metrics = Metrics()
+        self.first_start: FirstStart | None = None
+        self._loaded = loaded
+        self._data_dir = data_dir
+        self._environment = environment
+        self._overrides = overrides
+        self._on_exchange = on_exchange
+        self._say = say
+        self._tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
+        self._thread = ThreadPoolExecutor(1, "store")
+        self._store: SqliteStore
+        self._ingest: Ingest
+        self._grants: Grants
+        self._keys: list[KeyRow] = []
+        self._version = 0
+        self._opened = asyncio.Event()
+        self._tell_engine: Callable[[EngineState], None] | None = None
+        server = self.settings.server
+        hooks = WorkerHooks(self._worker_command, self._snapshot_for, self._answer, self._worker_ended)
+        self._workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
+        self._engine = self._make_engine()
+        self._reloader = Reloader(
+            current=loaded,
+            find=lambda: loaded.path,
+            read=lambda path: load(path, environment, overrides),
+            build=self._build,
+            swap=self._swap,
+            say=say,
+        )
+
+    # -- life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Starts everything; returns when the workers accept requests. Raises StoreError."""
+        self._workers.start()
+        if self._engine is not None:
+            self._engine.start()
+        await self._in_thread(self._open_store)
+        self._opened.set()
+        await self._workers.wait_serving()
+        self._tasks.spawn("ingest", self._ingest_forever())
+        self._tasks.spawn("keys", self._watch_keys())
+        self._tasks.spawn("reload", self._reloader.run())
+
+    async def stop(self) -> None:
+        """Drains the workers, takes in what they wrote, and closes everything."""
+        await self._workers.stop()
+        if self._engine is not None:
+            await self._engine.stop()
+        await self._tasks.close()
+        await self._in_thread(self._close_store)
+        self._thread.shutdown()
+
+    def reload(self) -> None:
+        """Reads the configuration again, as on SIGHUP."""
+        self._reloader.trigger()
+
+    def on_engine_settled(self, tell: Callable[[EngineState], None]) -> None:
+        """Calls `tell` once, when the local engine is ready or known to be unavailable."""
+        self._tell_engine = tell
+        self._tell_of_engine()
+
+    def start_control(self, listener: socket.socket) -> None:
+        """Serves the control listener from now on."""
+        from tokenway.control.app import make_app, serve_control  # noqa: PLC0415 - after requests can be served
+
+        self._tasks.spawn("control listener", serve_control(make_app(self.metrics_text), listener))
+
+    # -- the store ---------------------------------------------------------------------------------------
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _open_store(self) -> None:
+        from tokenway.control.ingest import Ingest  # noqa: PLC0415 - imported while the workers start
+
+        store = self._store = open_store(self.settings, self._data_dir)
+        self.first_start = store.keys.bootstrap()
+        self._keys = store.keys.keys()
+        self._grants = Grants(self.settings.server.workers, self._spent)
+        ingest = self._ingest = Ingest(
+            store.ledger,
+            self._data_dir / JOURNALS,
+            self._settled,
+            on_fault=lambda fault: self._say(f"the journal is damaged: {fault}"),
+        )
+        ingest.run_once()
+
+    def _close_store(self) -> None:
+        if self._opened.is_set():
+            self._ingest.drain()
+            self._ingest.close()
+            self._store.close()
+
+    def _spent(self, key_id: str, term: Term) -> int:
+        usage = self._store.usage.key_usage(key_id)
+        return int(getattr(usage, term.value))
+
+    def _settled(self, record: Settled) -> None:
+        self.metrics.observe(record)
+        if self._on_exchange is not None:
+            self._on_exchange(record)
+
+    async def _ingest_forever(self) -> None:
+        while True:
+            count = await self._in_thread(self._ingest.run_once)
+            if not count:
+                await asyncio.sleep(INGEST_SECONDS)
+
+    async def _watch_keys(self) -> None:
+        seen = await self._in_thread(self._store.keys.revision)
+        day = int(time.time() // 86400)
+        while True:
+            await asyncio.sleep(KEYS_SECONDS)
+            revision = await self._in_thread(self._store.keys.revision)
+            today = int(time.time() // 86400)
+            if (revision, today) != (seen, day):
+                seen, day = revision, today
+                self._keys = await self._in_thread(self._store.keys.keys)
+                await self._publish()
+
+    # -- snapshots ---------------------------------------------------------------------------------------
+
+    def _build(self, settings: Settings) -> Snapshot:
+        """A snapshot without keys: they differ by worker. Raises ValueError for settings that mean nothing."""
+        self._version += 1
+        return build_snapshot(
+            settings,
+            keys={},
+            environment=self._environment,
+            local=self._offer(),
+            version=self._version,
+            not_ready=self._why_not_ready(),
+        )
+
+    def _swap(self, snapshot: Snapshot) -> None:
+        self.metrics.use(snapshot)
+        self._tasks.spawn("publish", self._publish())
+
+    async def _publish(self) -> None:
+        await self._opened.wait()
+        await self._workers.publish()
+
+    async def _snapshot_for(self, worker: int) -> Snapshot:
+        await self._opened.wait()
+        settings = self._reloader.settings
+        snapshot = self._build(settings)
+        self.metrics.use(snapshot)
+        keys = await self._in_thread(principals, settings, self._keys, self._grants, worker, time.time())
+        return msgspec.structs.replace(snapshot, keys=keys)
+
+    # -- workers -----------------------------------------------------------------------------------------
+
+    def _worker_command(self, number: int, listener_fd: int, link_fd: int) -> list[str]:
+        server = self.settings.server
+        options = WorkerOptions(
+            name=f"edge-{number}",
+            journal_dir=str(self._data_dir / JOURNALS),
+            listener_fd=listener_fd,
+            link_fd=link_fd,
+            drain=server.drain,
+            tls_cert=str(server.tls.cert) if server.tls is not None else None,
+            tls_key=str(server.tls.key) if server.tls is not None else None,
+        )
+        return worker_command("tokenway.compose.worker", msgspec.json.encode(options))
+
+    async def _worker_ended(self, number: int) -> None:
+        """Takes in what the worker left, so that its successor's grants count it."""
+        await self._opened.wait()
+        await self._in_thread(self._ingest.drain)
+        self._grants.forget(number)
+        self.metrics.drop_gauges(worker=str(number))
+
+    async def _answer(self, question: Question) -> bytes | None:
+        """A worker asks for what only the store knows."""
+        await self._in_thread(self._ingest.run_once)
+        if question.what == "generation":
+            found = await self._in_thread(self._store.usage.generation, question.subject, question.key_id)
+            return msgspec.json.encode(found) if found is not None else None
+        if question.what == "key":
+            return msgspec.json.encode(await self._in_thread(self._key_figures, question.key_id))
+        return None
+
+    def _key_figures(self, key_id: str) -> dict[str, object]:
+        """OpenRouter's `GET /key` fields; money in USD."""
+        usage = self._store.usage.key_usage(key_id)
+        limit = self._limit_of(key_id)
+        spent = None if limit is None else int(getattr(usage, limit[1].value))
+        return {
+            "label": self._label_of(key_id),
+            "usage": usage.total / NANO_PER_USD,
+            "usage_daily": usage.day / NANO_PER_USD,
+            "usage_weekly": usage.week / NANO_PER_USD,
+            "usage_monthly": usage.month / NANO_PER_USD,
+            "limit": None if limit is None else limit[0] / NANO_PER_USD,
+            "limit_remaining": None if limit is None or spent is None else max(0, limit[0] - spent) / NANO_PER_USD,
+            "limit_reset": None if limit is None or limit[1] is Term.TOTAL else limit[1].value,
+        }
+
+    def _limit_of(self, key_id: str) -> tuple[int, Term] | None:
+        for fixed in self._reloader.settings.auth.keys:
+            if f"config:{fixed.name}" == key_id and fixed.budget is not None:
+                return fixed.budget.usd, Term(fixed.budget.period.value)
+        for row in self._keys:
+            if row.id == key_id and row.budget is not None:
+                return row.budget, Term(row.period.value)
+        return None
+
+    def _label_of(self, key_id: str) -> str:
+        return next((row.name for row in self._keys if row.id == key_id), key_id.removeprefix("config:"))
+
+    # -- the local engine --------------------------------------------------------------------------------
+
+    def _make_engine(self) -> LocalEngine | None:
+        if self._environment.get("TOKENWAY_LOCAL") == "off":
+            return None
+        local = self.settings.providers.get(LOCAL_PROVIDER)
+        extra = {name: Path(path) for name, path in local.models.items()} if local is not None else {}
+        return LocalEngine(self._data_dir / "run", self._data_dir, extra, self._engine_changed, self._tasks)
+
+    def _engine_changed(self, state: EngineState) -> None:
+        if state.reason and state.phase is not Phase.READY:
+            log.info("local engine: %s: %s", state.phase.value, state.reason)
+        self._tasks.spawn("publish", self._publish())
+        self._tell_of_engine()
+
+    def _tell_of_engine(self) -> None:
+        engine = self._engine
+        if engine is None or self._tell_engine is None or engine.state.phase in _WARMING:
+            return
+        tell, self._tell_engine = self._tell_engine, None
+        tell(engine.state)
+
+    def _offer(self) -> LocalOffer | None:
+        state = self._engine.state if self._engine is not None else None
+        if state is None or state.phase is Phase.UNAVAILABLE:
+            return None
+        if not state.models:
+            return LocalOffer(state.base_url, state.api_key)
+        models = tuple(
+            LocalModel(model.name, model.operations, model.description, context=model.context) for model in state.models
+        )
+        return LocalOffer(state.base_url, state.api_key, models)
+
+    def _why_not_ready(self) -> str:
+        state = self._engine.state if self._engine is not None else None
+        if state is not None and state.phase in {*_WARMING, Phase.RESTARTING}:
+            return "the local engine is starting"
+        return ""
+
+    # -- figures -----------------------------------------------------------------------------------------
+
+    def metrics_text(self) -> bytes:
+        """The page for Prometheus."""
+        from tokenway.telemetry.exposition import expose  # noqa: PLC0415 - only who is asked for it pays for it
+
+        for worker in self._workers.alive:
+            gauges = worker.gauges
+            if gauges is not None:
+                number = str(worker.number)
+                self.metrics.set_gauge(names.OPEN_STREAMS, gauges.open_streams, worker=number)
+                self.metrics.set_gauge(names.LOOP_LAG, gauges.loop_lag, worker=number)
+                for key_id, left in gauges.leases.items():
+                    self.metrics.set_gauge(names.LEASE_REMAINING, left / NANO_PER_USD, key=key_id, worker=number)
+        self.metrics.set_gauge(names.JOURNAL_BYTES, self._ingest.backlog_bytes)
+        return expose(self.metrics)
+
+
+def is_terminal() -> bool:
+    """Whether standard output is read by a person."""
+    return os.isatty(1)

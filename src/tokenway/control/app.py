@@ -1,0 +1,55 @@
+"""The control listener: metrics and health for now; it is not for callers of models."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from uvicorn.config import Config
+from uvicorn.server import Server
+
+if TYPE_CHECKING:
+    import socket
+
+_INDEX = """\
+Tokenway, control listener
+
+/metrics       figures for Prometheus
+/health/live   whether this process answers
+"""
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def make_app(metrics: Callable[[], bytes]) -> Starlette:
+    """The application; `metrics` gives the text for Prometheus."""
+
+    async def index(_request: Request) -> Response:
+        return PlainTextResponse(_INDEX)
+
+    async def live(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def show_metrics(_request: Request) -> Response:
+        return Response(metrics(), media_type=_METRICS_TYPE)
+
+    return Starlette(routes=[Route("/", index), Route("/metrics", show_metrics), Route("/health/live", live)])
+
+
+class ControlServer(Server):
+    """uvicorn's server without its own signal handling: the gateway decides when it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals alone."""
+        yield
+
+
+async def serve_control(app: Starlette, listener: socket.socket) -> None:
+    """Serves until it is cancelled."""
+    config = Config(app=app, loop="none", lifespan="off", ws="none", log_config=None, access_log=False)
+    await ControlServer(config).serve(sockets=[listener])

@@ -1,0 +1,196 @@
+"""The edge workers: started, told the snapshot, listened to, and started again when they die.
+
+Each worker is a child process with one end of a socket pair. It inherits the public listener, so the port is
+bound once and a dead worker's successor takes over its connections to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from tokenway.aio.tasks import Tasks
+from tokenway.model.errors import WireError
+from tokenway.model.link import (
+    Answer,
+    Gauges,
+    Publish,
+    Question,
+    Serving,
+    ToControl,
+    ToWorker,
+    pack,
+    unpack_for_control,
+)
+from tokenway.model.snapshot import Snapshot
+from tokenway.wire.frames import FrameSplitter, frame
+from tokenway.wire.limits import MIB
+
+log = logging.getLogger("tokenway.control")
+
+RESTART_FIRST: Final = 0.2
+RESTART_MAX: Final = 10.0
+HEALTHY_SECONDS: Final = 30.0
+"""A worker that lived this long resets the pause before its next start."""
+STOP_MARGIN: Final = 3.0
+"""Seconds beyond the drain time after which a worker that did not stop is killed."""
+
+
+class WorkerHooks(msgspec.Struct, frozen=True):
+    """What the pool asks of its owner.
+
+    `command(number, listener fd, link fd)` gives the child's command line, `snapshot_for(number)` its
+    snapshot, `answer(question)` the JSON text for a question, `ended(number)` is awaited before a successor starts.
+    """
+
+    command: Callable[[int, int, int], list[str]]
+    snapshot_for: Callable[[int], Awaitable[Snapshot]]
+    answer: Callable[[Question], Awaitable[bytes | None]]
+    ended: Callable[[int], Awaitable[None]]
+
+
+class Worker:
+    """One worker's process and link, for as long as it lives."""
+
+    def __init__(self, number: int, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
+        self.number = number
+        self.process = process
+        self.gauges: Gauges | None = None
+        self.is_serving = False
+        self._writer = writer
+
+    def send(self, message: ToWorker) -> None:
+        """Sends one message; to a worker that is gone it goes nowhere."""
+        if not self._writer.is_closing():
+            self._writer.write(frame(pack(message)))
+
+    def close(self) -> None:
+        """Closes the link."""
+        self._writer.close()
+
+
+class Workers:
+    """All workers of a gateway. `wait_serving` returns when the first snapshot is in force in each."""
+
+    def __init__(self, count: int, listener: socket.socket, hooks: WorkerHooks, tasks: Tasks, drain: float) -> None:
+        self._count = count
+        self._listener = listener
+        self._hooks = hooks
+        self._tasks = tasks
+        self._drain = drain
+        self._workers: dict[int, Worker] = {}
+        self._serving = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    @property
+    def alive(self) -> list[Worker]:
+        """The workers with a running process."""
+        return list(self._workers.values())
+
+    def start(self) -> None:
+        """Begins to supervise; call it once, in the running loop."""
+        for number in range(1, self._count + 1):
+            self._tasks.spawn(f"worker {number}", self._supervise(number))
+
+    async def wait_serving(self) -> None:
+        """Until every worker accepts requests."""
+        await self._serving.wait()
+
+    async def publish(self) -> None:
+        """Sends every worker its snapshot."""
+        for worker in self.alive:
+            worker.send(Publish(await self._hooks.snapshot_for(worker.number)))
+
+    async def stop(self) -> None:
+        """Asks all to drain and waits for them; kills what outlives the drain time."""
+        self._stopping.set()
+        alive = self.alive
+        for worker in alive:
+            _signal(worker, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(self._drain + STOP_MARGIN):
+                for worker in alive:
+                    await worker.process.wait()
+        except TimeoutError:
+            for worker in alive:
+                _signal(worker, signal.SIGKILL)
+
+    async def _supervise(self, number: int) -> None:
+        pause = RESTART_FIRST
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            status = await self._live(number)
+            await self._hooks.ended(number)
+            if self._stopping.is_set():
+                return
+            lived = time.monotonic() - began
+            pause = RESTART_FIRST if lived > HEALTHY_SECONDS else min(RESTART_MAX, pause * 2)
+            log.error("worker %d ended with status %d after %.1f s; starting it again", number, status, lived)
+            await asyncio.sleep(pause)
+
+    async def _live(self, number: int) -> int:
+        """One life of a worker; returns its exit status."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            fds = (self._listener.fileno(), theirs.fileno())
+            process = await asyncio.create_subprocess_exec(
+                *self._hooks.command(number, *fds), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MIB)
+        worker = self._workers[number] = Worker(number, process, writer)
+        try:
+            worker.send(Publish(await self._hooks.snapshot_for(number)))
+            await self._listen(worker, reader)
+            return await process.wait()
+        finally:
+            del self._workers[number]
+            worker.close()
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def _listen(self, worker: Worker, reader: asyncio.StreamReader) -> None:
+        splitter = FrameSplitter()
+        while True:
+            try:
+                data = await reader.read(MIB)
+                messages = [unpack_for_control(payload) for payload in splitter.feed(data)]
+            except (ConnectionError, WireError, msgspec.DecodeError) as error:
+                log.warning("worker %d: its link broke: %s", worker.number, error)
+                return
+            if not data:
+                return
+            for message in messages:
+                self._take(worker, message)
+
+    def _take(self, worker: Worker, message: ToControl) -> None:
+        if isinstance(message, Gauges):
+            worker.gauges = message
+        elif isinstance(message, Serving):
+            worker.is_serving = True
+            if sum(each.is_serving for each in self.alive) == self._count:
+                self._serving.set()
+        else:
+            self._tasks.spawn("question", self._answer(worker, message))
+
+    async def _answer(self, worker: Worker, question: Question) -> None:
+        worker.send(Answer(question.number, await self._hooks.answer(question)))
+
+
+def _signal(worker: Worker, number: signal.Signals) -> None:
+    if worker.process.returncode is None:
+        worker.process.send_signal(number)
+
+
+def worker_command(module: str, options: bytes) -> list[str]:
+    """The command line of a worker: this interpreter, the module that runs it, its options as JSON."""
+    return [sys.executable, "-m", module, os.fsdecode(options)]
