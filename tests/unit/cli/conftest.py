@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tokenway.cli.main import run
 
 
 class QuietServer(ThreadingHTTPServer):
@@ -132,10 +135,25 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def tokenway(home: Path) -> Run:
-    """Runs `python -m tokenway` with these words as a process, in an empty home."""
+def tokenway(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line with these words in this process, in an empty home."""
 
-    def run(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def call(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", io.StringIO(stdin))
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            status = run(list(words))
+        return subprocess.CompletedProcess(words, status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def process(home: Path) -> Run:
+    """Runs `python -m tokenway` with these words as a process of its own, in an empty home."""
+
+    def start(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tokenway", *words],
             input=stdin,
@@ -147,7 +165,7 @@ def tokenway(home: Path) -> Run:
             check=False,
         )
 
-    return run
+    return start
 
 
 _IN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from tokenway.cli.main import main; main()"

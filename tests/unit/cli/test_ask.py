@@ -11,18 +11,18 @@ from tests.unit.cli.conftest import Run, StubGateway, Terminal, delta, event
 USAGE = {"choices": [], "usage": {"completion_tokens": 3, "prompt_tokens": 2, "total_tokens": 5, "cost": 0.0000125}}
 
 
-def test_in_a_pipe_only_the_answer_is_printed(stub: StubGateway, tokenway: Run) -> None:
+def test_in_a_pipe_only_the_answer_is_printed(stub: StubGateway, process: Run) -> None:
     """Standard output is the text and a line end, standard error is empty."""
     stub.streams(delta("Hel"), delta("lo"), USAGE)
-    done = tokenway("ask", "local", "Say hello", "--base-url", stub.base_url, "--key", "tw-x")
+    done = process("ask", "local", "Say hello", "--base-url", stub.base_url, "--key", "tw-x")
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")
     assert stub.requests[0][2]["authorization"] == "Bearer tw-x"
 
 
-def test_the_environment_gives_address_and_key(stub: StubGateway, tokenway: Run) -> None:
+def test_the_environment_gives_address_and_key(stub: StubGateway, process: Run) -> None:
     """TOKENWAY_BASE_URL and TOKENWAY_API_KEY stand in for the options."""
     stub.streams(delta("x"))
-    done = tokenway("ask", "local", "hi", TOKENWAY_BASE_URL=f"{stub.base_url}/v1", TOKENWAY_API_KEY="tw-env")
+    done = process("ask", "local", "hi", TOKENWAY_BASE_URL=f"{stub.base_url}/v1", TOKENWAY_API_KEY="tw-env")
     assert done.returncode == 0
     assert stub.requests[0][2]["authorization"] == "Bearer tw-env"
 

@@ -24,9 +24,9 @@ def bodies(stub: StubGateway) -> list[dict[str, object]]:
     return [json.loads(body) for method, _, _, body in stub.requests if method == "POST"]
 
 
-def test_the_conversation_is_sent_along(talker: StubGateway, tokenway: Run) -> None:
+def test_the_conversation_is_sent_along(talker: StubGateway, process: Run) -> None:
     """The second question carries the first and its answer; the model `local` is chosen when it is there."""
-    done = tokenway("chat", "--base-url", talker.base_url, "--system", "Brief", stdin="one\n\ntwo\n")
+    done = process("chat", "--base-url", talker.base_url, "--system", "Brief", stdin="one\n\ntwo\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\nHello\n", "")
     assert [body["model"] for body in bodies(talker)] == ["local", "local"]
     assert bodies(talker)[1]["messages"] == [

@@ -16,10 +16,10 @@ def test_without_a_file_the_defaults_can_be_used(tokenway: Run) -> None:
     assert "no configuration file" in done.stdout
 
 
-def test_a_wrong_name_is_found_with_its_line_and_the_nearest(tokenway: Run, home: Path) -> None:
+def test_a_wrong_name_is_found_with_its_line_and_the_nearest(process: Run, home: Path) -> None:
     """A misspelled setting in ./tokenway.yaml is named with file, line and what was probably meant; status 1."""
     (home / "tokenway.yaml").write_text("server:\n  prot: 8080\n")
-    done = tokenway("check")
+    done = process("check")
     assert done.returncode == 1
     assert "tokenway.yaml:2: error: server.prot" in done.stdout
     assert "did you mean 'port'?" in done.stdout

@@ -48,9 +48,9 @@ def test_every_printing_command_takes_json(home: pathlib.Path, capsys: pytest.Ca
         assert ("--json" in capsys.readouterr().out) is (path not in silent), path
 
 
-def test_the_process_reports_the_version(tokenway: Run) -> None:
+def test_the_process_reports_the_version(process: Run) -> None:
     """`python -m tokenway --version` is the package's version."""
-    done = tokenway("--version")
+    done = process("--version")
     assert (done.returncode, done.stdout) == (0, f"tokenway {__version__}\n")
 
 
