@@ -23,7 +23,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import UNMETERED, Answer, Chunk, Metered, meter
+from tokenway.dialects.openai_chat.schema import ABSENT, UNMETERED, Answer, Chunk, Metered, meter
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
@@ -187,7 +187,7 @@ class StreamReader:
             self.fault_event = event
             return False
         if self.phase is Phase.WAITING:
-            if chunk.choices is None and chunk.usage is None and chunk.object is None:
+            if chunk.choices is None and chunk.usage == ABSENT and chunk.object is None:
                 raise WireError("the first event is not a chunk of this dialect")
             self.phase = Phase.FLOWING
             self.head = chunk
