@@ -43,10 +43,10 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def cpu_seconds(root: int) -> float:
-    """User and system time of the process tree so far, reaped children included."""
+def cpu_seconds(root: int, *, is_alone: bool = False) -> float:
+    """User and system time of the process tree (or of the one process) so far, reaped children included."""
     ticks = 0
-    for pid in tree(root):
+    for pid in [root] if is_alone else tree(root):
         with contextlib.suppress(OSError):
             ticks += sum(int(field) for field in _stat(pid)[11:15])
     return ticks / TICKS
@@ -81,7 +81,7 @@ def memory(root: int) -> list[Memory]:
             sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             private = sizes["Private_Clean"] + sizes["Private_Dirty"]
-            found.append(Memory(pid, command.strip()[-80:], sizes["Rss"], private))
+            found.append(Memory(pid, command.strip()[:200], sizes["Rss"], private))
     return found
 
 

@@ -13,6 +13,7 @@ from benchmarks.runner import Figures
 Note = Callable[[str], None]
 FLOOR = "nginx"
 UPSTREAM = "direct"
+IMPORTS = ("tokenway.edge.server", "tokenway.compose.worker")
 MARK_BEGIN = "<!-- results: written by `python -m benchmarks.run --write-readme` -->"
 MARK_END = "<!-- end of results -->"
 
@@ -59,6 +60,7 @@ class Column:
 
 PLAIN = (
     Column("CPU/request µs", "plain.cpu_us", has_ratio=True, has_spread=True),
+    Column("of it the worker", "plain.worker_cpu_us"),
     Column("requests/s", "plain.rps"),
     Column("core busy", "plain.busy", digits=2),
     Column("CPU/request at half load µs", "half.cpu_us", has_ratio=True),
@@ -66,6 +68,7 @@ PLAIN = (
 )
 STREAMS = (
     Column("interleaved: CPU µs", "stream.cpu_us", has_ratio=True, has_spread=True),
+    Column("of it the worker", "stream.worker_cpu_us"),
     Column("streams/s", "stream.rps"),
     Column("core busy", "stream.busy", digits=2),
     Column("burst: CPU µs", "burst.cpu_us", has_ratio=True, has_spread=True),
@@ -167,15 +170,16 @@ Start and memory:
 
 {size}
 
-{imported}Others used at most {foreign:.0%} of the subject's core during a phase, the hypervisor took at most
-{steal:.0%}; {failed:.0f} answers failed.
+{imported}
+Others used at most {foreign:.0%} of the subject's core during a phase, the hypervisor took at most {steal:.0%};
+{failed:.0f} answers failed.
 """
 
 
 def markdown(result: Result) -> str:
     """The whole report."""
     subjects = [name for name in result.samples if name != UPSTREAM]
-    imported = result.median("tokenway", "start.import_ms")
+    imported = {name: result.median("tokenway", f"start.import.{name}") for name in IMPORTS}
     text = TEMPLATE.format(
         **result.machine,
         **result.method,
@@ -185,7 +189,7 @@ def markdown(result: Result) -> str:
         latency=table(result, LATENCY, subjects),
         paced=table(result, PACED, subjects),
         size=table(result, SIZE, subjects),
-        imported=f"`import tokenway.edge` takes {imported:.0f} ms. " if imported is not None else "",
+        imported="".join(f"`import {name}` takes {ms:.0f} ms. " for name, ms in imported.items() if ms is not None),
         foreign=max(_all(result, ".foreign"), default=0.0),
         steal=max(_all(result, ".steal"), default=0.0),
         failed=sum(_all(result, ".failed")),
@@ -197,6 +201,7 @@ def one_line(figures: Figures) -> str:
     """What a person who waits wants to see after a visit."""
     wanted = (
         ("plain µs", "plain.cpu_us"),
+        ("worker µs", "plain.worker_cpu_us"),
         ("req/s", "plain.rps"),
         ("stream µs", "stream.cpu_us"),
         ("burst µs", "burst.cpu_us"),

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from statistics import median
 
 from benchmarks import report
 from benchmarks.machine import LOAD_CORE, SUBJECT_CORE, Unavailable, describe, install_tools
@@ -99,10 +100,10 @@ def _measure(arguments: argparse.Namespace) -> report.Result:
                 common = common or figures.get("plain.rps", 0.0) / 2 or None
                 samples.setdefault(subject.name, []).append(figures)
                 say(f"  {report.one_line(figures)}")
-    if "tokenway" in samples:
+    for module in report.IMPORTS if "tokenway" in samples else ():
         try:
-            times = [import_ms(Tokenway().python, "tokenway.edge") for _ in range(5)]
-            samples["tokenway"][0]["start.import_ms"] = sorted(times)[len(times) // 2]
+            times = [import_ms(Tokenway().python, module) for _ in range(5)]
+            samples["tokenway"][0][f"start.import.{module}"] = median(times)
         except Unavailable as why:
             note(str(why))
     return report.Result(machine, versions, {"rounds": rounds, "seconds": seconds}, samples, notes)

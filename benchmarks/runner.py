@@ -37,7 +37,10 @@ from benchmarks.subjects import BURST, IDLE, PACED, PLAIN, STREAM, Subject
 CLOSED_LIMIT_S = 20.0
 """A closed loop on a slow subject is stretched up to this, so that it counts enough answers."""
 
-PHASES = ("plain", "stream", "burst", "half", "common", "paced", "idle")
+PHASES = ("idle", "plain", "stream", "burst", "half", "common", "paced")
+
+PLAIN_BODY = body(PLAIN, is_stream=False)
+STREAM_BODY, BURST_BODY, PACED_BODY = (body(model, is_stream=True) for model in (STREAM, BURST, PACED))
 
 Figures = dict[str, float]
 
@@ -146,12 +149,16 @@ class Visit:
         """Measures CPU time; call what it yields with the number of answers when they are in."""
         own, model, clock = self._cpu(), cpu_seconds(self.upstream.process.pid), time.perf_counter()
         core, steal = core_seconds(SUBJECT_CORE)
+        worker = self.target.worker().pid if self.target else self.upstream.process.pid
+        worker_own = cpu_seconds(worker, is_alone=True)
 
         def finish(answers: int) -> None:
             seconds = time.perf_counter() - clock
             used = self._cpu() - own
             core_after, steal_after = core_seconds(SUBJECT_CORE)
             self.figures[f"{phase}.cpu_us"] = used / max(1, answers) * 1e6
+            alone = cpu_seconds(worker, is_alone=True) - worker_own
+            self.figures[f"{phase}.worker_cpu_us"] = alone / max(1, answers) * 1e6
             self.figures[f"{phase}.busy"] = used / seconds
             self.figures[f"{phase}.upstream_busy"] = (cpu_seconds(self.upstream.process.pid) - model) / seconds
             self.figures[f"{phase}.steal"] = (steal_after - steal) / seconds
@@ -211,6 +218,8 @@ class Visit:
     def idle_streams(self, target: Running) -> None:
         """What the relaying process grows by for each stream that is open and silent."""
         count = target.subject.idle_streams
+        for content in (PLAIN_BODY, STREAM_BODY):  # what grows once is not a stream's
+            closed_loop(self.port, content, connections=target.subject.connections, seconds=1)
         before, before_total = target.worker().resident, target.total()
         with IdleStreams(self.port, body(IDLE, is_stream=True), count):
             time.sleep(0.5)
@@ -229,10 +238,6 @@ class Plan:
     note: Callable[[str], None]
 
 
-PLAIN_BODY = body(PLAIN, is_stream=False)
-STREAM_BODY, BURST_BODY, PACED_BODY = (body(model, is_stream=True) for model in (STREAM, BURST, PACED))
-
-
 def visit_direct(up: Upstream, plan: Plan) -> Figures:
     """The upstream alone: what the load generators can do on this machine."""
     this = Visit(None, up.port, up, plan.seconds, plan.is_realtime)
@@ -249,6 +254,7 @@ def _phases(
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Each phase and how to do it; later ones use what earlier ones found."""
     subject = target.subject
+    yield "idle", partial(this.idle_streams, target)  # first: memory that load left free would hide the growth
     for phase, content in (("plain", PLAIN_BODY), ("stream", STREAM_BODY), ("burst", BURST_BODY)):
         yield phase, partial(this.saturate, phase, content, subject.connections)
     if rps := this.figures.get("plain.rps", 0.0):
@@ -261,7 +267,6 @@ def _phases(
                 f"{subject.name}: {rate:,.0f} calls/s, the rate at which all are compared, is more than it can do"
             )
     yield "paced", partial(this.added, "paced", PACED_BODY, subject.paced_rate)
-    yield "idle", partial(this.idle_streams, target)
 
 
 def visit(subject: Subject, up: Upstream, plan: Plan, common_rate: float | None) -> Figures:

@@ -106,7 +106,7 @@ class Tokenway(Subject):
     """The gateway as `tokenway serve` starts it: one worker, keys required, prices set, journal and ledger on."""
 
     name = "tokenway"
-    worker_mark = "compose worker"
+    worker_mark = "tokenway.compose.worker"
 
     def __init__(self) -> None:
         own = ROOT / ".venv" / "bin" / "python"
