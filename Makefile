@@ -25,14 +25,28 @@ install: ## installs what `make run` needs, and starts nothing
 dev: ## installs what the checks and tests need as well
 	@$(BOOTSTRAP) dev
 
-check: dev ## formatting, lint, types, import contracts, sizes, test mirror, lock, stray text
+# Each part runs, whatever the ones before it said, so that one round shows everything.
+CHECKS = check-format check-lint check-types check-imports check-sizes check-mirror check-text check-lock
+.PHONY: $(CHECKS)
+
+check: dev ## formatting, lint, types, import contracts, sizes, test mirror, stray text, lock
+	@$(MAKE) --no-print-directory --keep-going $(CHECKS)
+
+check-format:
 	$(VENV)/ruff format --check
+check-lint:
 	$(VENV)/ruff check
+check-types:
 	$(VENV)/mypy
+check-imports:
 	$(VENV)/lint-imports --no-logo
+check-sizes:
 	$(RUN) -m tools.sizes
+check-mirror:
 	$(RUN) -m tools.mirror
+check-text:
 	$(RUN) -m tools.tidy
+check-lock:
 	$(RUN) -m tools.lock --check
 
 format: dev ## formats and fixes what can be fixed mechanically
