@@ -58,9 +58,11 @@ def upstream() -> Iterator[Upstream]:
     """Builds and runs benchmarks/upstream on the load core."""
     program = build(Path(__file__).parent / "upstream" / "upstream.c")
     process = subprocess.Popen(pinned(LOAD_CORE, [str(program)]), stdout=subprocess.PIPE)
+    assert process.stdout
     try:
-        assert process.stdout
-        yield Upstream(process, int(process.stdout.readline().split()[1]))
+        with process.stdout:
+            port = int(process.stdout.readline().split()[1])
+        yield Upstream(process, port)
     finally:
         stop(process)
 
