@@ -69,7 +69,7 @@ def endpoints(
       tokenway endpoints --json
     """
     gateway = connect(connection)
-    names = [model] if model is not None else [str(one.get("id")) for one in _listed(gateway)]
+    names = [model] if model is not None else _models_without_aliases(_listed(gateway))
     found = [gateway.get(f"/v1/models/{quote(name, safe='/')}/endpoints").get("data", {}) for name in names]
     if as_json:
         print_json(found[0] if model is not None else found)
@@ -91,6 +91,13 @@ def endpoints(
 
 def _listed(gateway: Gateway) -> list[Json]:
     return list(gateway.get("/v1/models").get("data", ()))
+
+
+def _models_without_aliases(listed: list[Json]) -> list[str]:
+    """Names in the gateway's order; an alias would only repeat the endpoints of its model."""
+    names = [str(one.get("id")) for one in listed]
+    aliases = {str(one.get("id")) for one in listed if one.get("canonical_slug", one.get("id")) != one.get("id")}
+    return [name for name in names if name not in aliases]
 
 
 def _endpoint_row(model: str, endpoint: Json) -> list[str]:

@@ -1,0 +1,100 @@
+"""`tokenway.compose.commands`: what the command line asks of the layers below."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tokenway.compose.commands import (
+    check_configuration,
+    configured_base_url,
+    control_url,
+    data_directory,
+    effective_settings,
+    public_url,
+    stored,
+)
+from tokenway.model.errors import ConfigError
+from tokenway.model.settings import ServerSettings, TlsSettings
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An empty home in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    return {"HOME": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("::", "http://[::1]:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("gateway.lan", "http://gateway.lan:8080"),
+    ],
+)
+def test_a_listener_is_reached_at_an_address_that_can_be_called(host: str, url: str) -> None:
+    """An address that means every address is reached through loopback, and IPv6 stands in brackets."""
+    assert public_url(ServerSettings(host=host)) == url
+    assert control_url(ServerSettings(host=host)) == url.replace("8080", "8081")
+
+
+def test_a_certificate_means_https_for_the_public_listener_only() -> None:
+    """The control listener has no TLS of its own."""
+    server = ServerSettings(tls=TlsSettings("cert.pem", "key.pem"))
+    assert public_url(server) == "https://127.0.0.1:8080"
+    assert control_url(server) == "http://127.0.0.1:8081"
+
+
+def test_the_address_follows_environment_and_file(environment: dict[str, str], tmp_path: Path) -> None:
+    """Default, then the file in the working directory, then the environment over it."""
+    assert configured_base_url(environment) == "http://127.0.0.1:8080"
+    (tmp_path / "tokenway.yaml").write_text("server: {port: 9000}\n")
+    assert configured_base_url(environment) == "http://127.0.0.1:9000"
+    assert configured_base_url({**environment, "TOKENWAY_PORT": "9001"}) == "http://127.0.0.1:9001"
+
+
+def test_settings_with_errors_are_not_used(environment: dict[str, str], tmp_path: Path) -> None:
+    """The sentence names the file and the command that lists what is wrong."""
+    path = tmp_path / "bad.yaml"
+    path.write_text("server: {port: high}\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml has errors; `tokenway check`"):
+        effective_settings(path, environment)
+
+
+def test_a_check_says_it_in_words_and_in_json(environment: dict[str, str], tmp_path: Path) -> None:
+    """Both forms carry the same verdict; a usable configuration is summed up as well."""
+    good = check_configuration(None, environment)
+    assert good.ok
+    assert "no configuration file" in good.text
+    path = tmp_path / "bad.yaml"
+    path.write_text("server: {port: high}\n")
+    bad = check_configuration(path, environment)
+    assert not bad.ok
+    assert "bad.yaml:1" in bad.text
+    assert json.loads(bad.json)["ok"] is False
+
+
+def test_the_data_directory_is_the_flag_then_the_variable_then_the_users(environment: dict[str, str]) -> None:
+    """The same order as for every other setting."""
+    home = Path(environment["HOME"])
+    assert data_directory(None, environment) == home / ".local" / "share" / "tokenway"
+    named = {**environment, "TOKENWAY_DATA_DIR": "/srv/tokenway"}
+    assert data_directory(None, named) == Path("/srv/tokenway")
+    assert data_directory(Path("flag"), named) == Path("flag")
+
+
+def test_a_store_is_made_only_when_asked_for(environment: dict[str, str], tmp_path: Path) -> None:
+    """Reading makes no file; making does, and what was made is there the next time."""
+    data = tmp_path / "data"
+    with pytest.raises(ConfigError, match="There is no database"), stored(data, None, environment):
+        pass
+    assert not data.exists()
+    with stored(data, None, environment, make=True) as store:
+        store.keys.add_project("team")
+    with stored(data, None, environment) as store:
+        assert store.keys.projects() == ["team"]
