@@ -1,0 +1,327 @@
+"""The ingest: every acknowledged record once, through crashes of either side, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from tests.records import NOON, reserved, settled
+from tokenway.control import ingest as module
+from tokenway.control.ingest import Ingest, IngestCounts
+from tokenway.metering.ledger import Record, Reserved, Settled
+from tokenway.store.base import Committed, Progress
+from tokenway.store.journal import Corruption, JournalFault, JournalWriter, journal_files
+from tokenway.store.ledger import SqlLedger
+from tokenway.store.sqlite import SqliteStore, open_sqlite
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """A fresh store."""
+    opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON + 1_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def journals(tmp_path: Path) -> Path:
+    """The directory of the journals; it need not exist yet."""
+    return tmp_path / "journal"
+
+
+def requests(store: SqliteStore) -> int:
+    """How many exchanges the ledger has."""
+    return sum(row.requests for row in store.usage.report())
+
+
+class Crash(BaseException):
+    """The end of the process, as far as the code under test can tell."""
+
+
+class CrashingLedger(SqlLedger):
+    """Dies instead of, or right after, one commit."""
+
+    def __init__(self, store: SqliteStore, at: int, *, after: bool) -> None:
+        super().__init__(store.database, lambda: NOON)
+        self.left = at
+        self.after = after
+
+    def commit(self, progress: Progress, records: Sequence[Record]) -> Committed:
+        """Counts down to the crash."""
+        self.left -= 1
+        if self.left or self.after:
+            committed = super().commit(progress, records)
+        if not self.left:
+            raise Crash
+        return committed
+
+
+def test_records_reach_the_ledger_and_the_callback_once(store: SqliteStore, journals: Path) -> None:
+    """A round takes what is there, the next one what was added, and an idle one nothing."""
+    seen: list[Settled] = []
+    writer = JournalWriter(journals, "w0")
+    ingest = Ingest(store.ledger, journals, seen.append)
+
+    assert ingest.run_once() == 0
+    writer.append(reserved(1))
+    writer.append(settled(1))
+    assert ingest.backlog_bytes > 0
+    assert ingest.run_once() == 2
+    writer.append(settled(2))
+    assert ingest.run_once() == 1
+    assert ingest.run_once() == 0
+    assert ingest.backlog_bytes == 0
+    assert seen == [settled(1), settled(2)]
+    assert ingest.counts == IngestCounts(settled=2, unreserved=1)
+    ingest.close()
+
+
+def test_a_missing_directory_is_an_empty_one(store: SqliteStore, journals: Path) -> None:
+    """Before the first worker started there is nothing to do."""
+    assert Ingest(store.ledger, journals).run_once() == 0
+
+
+def test_a_restart_goes_on_where_the_ledger_is(store: SqliteStore, journals: Path) -> None:
+    """A new ingest repeats nothing, though the file still holds it all."""
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(1))
+    first = Ingest(store.ledger, journals)
+    first.run_once()
+    first.close()
+    writer.append(settled(2))
+    seen: list[Settled] = []
+    second = Ingest(SqlLedger(store.database, lambda: NOON), journals, seen.append)
+
+    assert second.run_once() == 1
+    assert seen == [settled(2)]
+    assert second.counts.replayed == 0
+    second.close()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("crash_at", [1, 2, 3])
+def test_a_crash_at_a_commit_repeats_and_loses_nothing(
+    store: SqliteStore, journals: Path, crash_at: int, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the process dies before or after a batch is in the ledger, each exchange ends up there once."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 7)
+    writer = JournalWriter(journals, "w0")
+    for number in range(15):
+        writer.append(reserved(number))
+        writer.append(settled(number, charged=1))
+    first = Ingest(CrashingLedger(store, crash_at, after=after), journals)
+    with pytest.raises(Crash):
+        first.drain()
+    first.close()
+    second = Ingest(SqlLedger(store.database, lambda: NOON), journals)
+    second.drain()
+    second.close()
+
+    assert (requests(store), store.usage.key_usage("key_a").total) == (15, 15)
+    assert second.counts.replayed == 0
+    assert second.counts.unreserved == 0
+    assert store.ledger.owners() == set()
+
+
+def test_a_commit_that_fails_is_tried_again(store: SqliteStore, journals: Path) -> None:
+    """The same ingest reads the batch again after an error of the database."""
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(1))
+    ingest = Ingest(CrashingLedger(store, 1, after=False), journals)
+    with pytest.raises(Crash):
+        ingest.run_once()
+
+    assert ingest.run_once() == 1
+    assert requests(store) == 1
+    ingest.close()
+
+
+def test_a_rotated_file_is_deleted_while_its_writer_lives_on(store: SqliteStore, journals: Path) -> None:
+    """Disk space comes back, and what is open in the deleted file is settled from the next one."""
+    writer = JournalWriter(journals, "w0", rotate_bytes=2_000)
+    ingest = Ingest(store.ledger, journals)
+    writer.append(reserved(0))
+    number = 0
+    while writer.path.name == "w0-00000001.journal":
+        number += 1
+        writer.append(settled(number))
+    ingest.drain()
+    assert journal_files(journals) == [writer.path]
+    writer.append(settled(0))
+    ingest.drain()
+
+    assert ingest.counts == IngestCounts(settled=number + 1, unreserved=number)
+    assert len(store.ledger.positions()) == 1
+    ingest.close()
+
+
+def test_a_gone_worker_expires_and_its_files_go(store: SqliteStore, journals: Path) -> None:
+    """What it settled is kept, what it left open is closed once, visibly, and a living worker is left alone."""
+    gone, alive = JournalWriter(journals, "w0"), JournalWriter(journals, "w1")
+    lost: list[Reserved] = []
+    ingest = Ingest(store.ledger, journals, on_expired=lost.append)
+    for record in (reserved(1), settled(1), reserved(2)):
+        gone.append(record)
+    alive.append(reserved(3))
+    ingest.drain()
+    assert lost == []
+    gone.close()
+    ingest.drain()
+
+    assert lost == [reserved(2)]
+    assert journal_files(journals) == [alive.path]
+    assert ingest.counts.expired == 1
+    assert store.ledger.owners() == {alive.owner}
+    found = store.usage.generation("gen-000002", "key_a")
+    assert found is not None
+    assert found["settlement"] == "expired"
+    ingest.close()
+
+
+def test_a_writer_that_rotates_during_a_round_is_not_taken_for_dead(
+    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next file is looked for before anything of its owner expires."""
+    writer = JournalWriter(journals, "w0", rotate_bytes=300)
+    ingest = Ingest(store.ledger, journals)
+    find = ingest._find_journals
+
+    def find_then_rotate() -> None:
+        find()
+        first = writer.path
+        while writer.path == first:
+            writer.append(reserved(1))
+        monkeypatch.setattr(ingest, "_find_journals", find)
+
+    monkeypatch.setattr(ingest, "_find_journals", find_then_rotate)
+    ingest.run_once()
+
+    assert ingest.counts.expired == 0
+    assert store.ledger.owners() == {writer.owner}
+    ingest.close()
+
+
+def test_reservations_whose_journal_was_lost_expire_at_the_start(store: SqliteStore, journals: Path) -> None:
+    """A deleted file cannot settle anything; its position is dropped too."""
+    writer = JournalWriter(journals, "w0")
+    writer.append(reserved(1))
+    first = Ingest(store.ledger, journals)
+    first.run_once()
+    first.close()
+    writer.close()
+    writer.path.unlink()
+    second = Ingest(store.ledger, journals)
+    second.run_once()
+
+    assert second.counts.expired == 1
+    assert store.ledger.owners() == set()
+    assert store.ledger.positions() == []
+
+
+def test_damage_is_reported_once_and_the_rest_ingested(store: SqliteStore, journals: Path) -> None:
+    """Corruption is told with its place and counted, and does not stop the journal."""
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(1))
+    start = writer.size
+    writer.append(settled(2))
+    end = writer.size
+    writer.append(settled(3))
+    with writer.path.open("r+b") as file:
+        file.seek(start + 30)
+        file.write(b"\xff\xff")
+    faults: list[Corruption | JournalFault] = []
+    ingest = Ingest(store.ledger, journals, on_fault=faults.append)
+    ingest.drain()
+    ingest.drain()
+
+    assert faults == [Corruption(str(writer.path), start, end - start)]
+    assert (ingest.counts.corruptions, ingest.counts.corrupt_bytes) == (1, end - start)
+    assert requests(store) == 2
+    ingest.close()
+
+
+def test_a_torn_end_of_a_dead_worker_is_counted(store: SqliteStore, journals: Path) -> None:
+    """Half a record was never acknowledged; its bytes are told apart from damage."""
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(1))
+    writer.append(settled(2))
+    os.truncate(writer.path, writer.size - 4)
+    writer.close()
+    ingest = Ingest(store.ledger, journals)
+    ingest.drain()
+
+    assert ingest.counts.torn_bytes > 0
+    assert ingest.counts.corruptions == 0
+    assert requests(store) == 1
+    assert journal_files(journals) == []
+
+
+def test_a_journal_of_a_newer_version_is_reported_once_and_kept(store: SqliteStore, journals: Path) -> None:
+    """It is not read, not deleted, and not complained about in every round."""
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(1))
+    newer = journals / "w9-00000001.journal"
+    header = bytearray(writer.path.read_bytes()[:32])
+    header[8] = 2
+    newer.write_bytes(bytes(header) + crc32(header).to_bytes(4, "little"))
+    faults: list[Corruption | JournalFault] = []
+    ingest = Ingest(store.ledger, journals, on_fault=faults.append)
+
+    assert ingest.drain() == 1
+    ingest.drain()
+    assert [type(fault) for fault in faults] == [JournalFault]
+    assert newer.exists()
+    ingest.close()
+
+
+WORKER = textwrap.dedent("""
+    import os, sys
+    from pathlib import Path
+    from tests.records import reserved, settled
+    from tokenway.store.journal import JournalWriter
+
+    writer = JournalWriter(Path(sys.argv[1]), "w0", rotate_bytes=30_000)
+    start = int(sys.argv[2])
+    for number in range(start, start + 1_000_000):
+        writer.append(reserved(number))
+        writer.append(settled(number, charged=1))
+        os.write(1, b"%d\\n" % number)
+""")
+
+
+def test_killed_workers_lose_no_acknowledged_exchange(store: SqliteStore, journals: Path) -> None:
+    """After kill -9 at random moments, with the ingest running beside, the ledger has all that was acknowledged."""
+    chance = random.Random(7)
+    seen: list[Settled] = []
+    lost: list[Reserved] = []
+    ingest = Ingest(store.ledger, journals, seen.append, on_expired=lost.append)
+    acknowledged: set[int] = set()
+    for life in range(5):
+        command = [sys.executable, "-c", WORKER, str(journals), str(life * 1_000_000)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for _ in range(chance.randrange(1, 400)):
+                acknowledged.add(int(process.stdout.readline()))
+                if chance.random() < 0.02:
+                    ingest.run_once()
+            process.send_signal(signal.SIGKILL)
+            acknowledged.update(int(number) for number in process.stdout.read().split(b"\n")[:-1])
+    ingest.drain()
+    numbers = [int(record.id.removeprefix("gen-")) for record in seen]
+
+    assert acknowledged <= set(numbers)
+    assert len(numbers) == len(set(numbers)) == requests(store) - len(lost)
+    assert store.usage.key_usage("key_a").total == len(numbers)
+    assert len(lost) <= 5
+    assert ingest.counts == IngestCounts(settled=len(numbers), expired=len(lost), torn_bytes=ingest.counts.torn_bytes)
+    assert journal_files(journals) == []
+    assert store.ledger.owners() == set()

@@ -1,0 +1,130 @@
+"""Opening the SQLite store: fresh, again, by two at once, and from another version."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.records import reserved, settled
+from tokenway.store.base import Progress, StoreError
+from tokenway.store.schema import HEAD
+from tokenway.store.sqlite import open_sqlite
+
+
+def set_version(path: Path, version: str) -> None:
+    """Stamps a database with another schema revision."""
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+    connection.commit()
+    connection.close()
+
+
+def test_a_fresh_file_is_stamped_and_opens_again(tmp_path: Path) -> None:
+    """The tables and the revision are there after the first opening, and the data after the second."""
+    path = tmp_path / "new" / "t.db"
+    store = open_sqlite(path)
+    store.keys.bootstrap()
+    store.close()
+    again = open_sqlite(path)
+    names = [row.name for row in again.keys.keys(project=None)]
+    with again.database.read() as connection:
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    again.close()
+
+    assert names == ["default"]
+    assert version == HEAD
+
+
+def test_a_fresh_file_needs_no_migration_tool(tmp_path: Path) -> None:
+    """The first start does not pay for importing Alembic."""
+    code = (
+        "import sys; from pathlib import Path; from tokenway.store.sqlite import open_sqlite; "
+        "open_sqlite(Path(sys.argv[1])).close(); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "t.db")], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "False\n"
+
+
+def test_processes_that_start_at_once_make_the_tables_once(tmp_path: Path) -> None:
+    """Neither of two processes that open a missing file at the same time fails."""
+    code = (
+        "import sys; from pathlib import Path; from tokenway.store.sqlite import open_sqlite; "
+        "sys.stdin.readline(); open_sqlite(Path(sys.argv[1])).close()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "t.db")]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1].decode() for process in processes]
+
+    assert errors == ["", "", ""]
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    """The message says which schema it has and what to do, and the file is left alone."""
+    path = tmp_path / "t.db"
+    open_sqlite(path).close()
+    set_version(path, "9999")
+
+    with pytest.raises(StoreError, match=r"schema 9999, which is newer .* \(0001\); install"):
+        open_sqlite(path)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+    connection.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    """A sentence, not a driver's exception."""
+    path = tmp_path / "t.db"
+    path.write_bytes(b"not a database" * 100)
+
+    with pytest.raises(StoreError, match="cannot open the database"):
+        open_sqlite(path)
+
+
+def test_a_directory_in_the_files_place_is_refused(tmp_path: Path) -> None:
+    """A path that cannot be opened at all is the same kind of error."""
+    (tmp_path / "t.db").mkdir()
+
+    with pytest.raises(StoreError, match="cannot open the database"):
+        open_sqlite(tmp_path / "t.db")
+
+
+def test_the_file_is_in_write_ahead_mode_and_checks_references(tmp_path: Path) -> None:
+    """Readers do not wait for the ingest, and a key cannot belong to a project that is not there."""
+    store = open_sqlite(tmp_path / "t.db")
+    with store.database.read() as connection:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    with pytest.raises(sa.exc.IntegrityError), store.database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO keys (id, name, project, digest, prefix, created, budget_period) "
+            "VALUES ('k', 'k', 'nowhere', 'd', 'p', 0, 'total')"
+        )
+    store.close()
+
+    assert (mode, synchronous) == ("wal", 1)
+
+
+def test_another_process_reads_while_a_batch_is_written(tmp_path: Path) -> None:
+    """A reader sees the state before a transaction that is still open, at once."""
+    store = open_sqlite(tmp_path / "t.db")
+    store.ledger.commit(Progress("j", "w", "o", 1), [reserved(1), settled(1)])
+    other = open_sqlite(tmp_path / "t.db")
+    with store.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM exchanges")
+        seen = [row.requests for row in other.usage.report()]
+    other.close()
+    store.close()
+
+    assert seen == [1]
