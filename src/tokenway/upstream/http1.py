@@ -167,6 +167,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def discard(self) -> None:
+        """Ends a connection whose dial was cancelled: uvloop then closes the socket without `connection_lost`."""
+        self.abort()
+        self._parser = None
+        self._owner.closed(self)
+
     def stop(self, detail: str) -> None:
         """Closes at once; a call under way fails with `detail`."""
         self._fail(Fault.RESET, detail)

@@ -163,7 +163,7 @@ class Pool:
             call.fail(failure.fault, failure.detail)
             return
         except BaseException:
-            connection.abort()
+            connection.discard()
             call.fail(Fault.CONNECT, f"No connection to {self.origin}.")
             raise
         finally:
