@@ -27,13 +27,19 @@ STREAMED = Stamps(
 
 def reserved(number: int = 1, **changes: Any) -> Reserved:
     """The reservation of exchange `number`."""
-    values = {"id": f"gen-{number:06d}", "at": NOON + number, "key": "key_a", "project": "default", "amount": 5_000}
+    values: dict[str, Any] = {
+        "id": f"gen-{number:06d}",
+        "at": NOON + number,
+        "key": "key_a",
+        "project": "default",
+        "amount": 5_000,
+    }
     return Reserved(**(values | changes))
 
 
 def line(**changes: Any) -> Line:
     """A delivered attempt at `lab/mock`."""
-    values = {
+    values: dict[str, Any] = {
         "attempt": 1,
         "endpoint": "lab/mock",
         "settlement": Settlement.DELIVERED,
@@ -46,7 +52,7 @@ def line(**changes: Any) -> Line:
 
 def settled(number: int = 1, **changes: Any) -> Settled:
     """The settlement of exchange `number`: a streamed answer from the first attempt."""
-    values = {
+    values: dict[str, Any] = {
         "id": f"gen-{number:06d}",
         "at": NOON + number,
         "key": "key_a",

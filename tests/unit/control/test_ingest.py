@@ -58,9 +58,10 @@ class CrashingLedger(SqlLedger):
     def commit(self, progress: Progress, records: Sequence[Record]) -> Committed:
         """Counts down to the crash."""
         self.left -= 1
-        if self.left or self.after:
-            committed = super().commit(progress, records)
-        if not self.left:
+        if self.left == 0 and not self.after:
+            raise Crash
+        committed = super().commit(progress, records)
+        if self.left == 0:
             raise Crash
         return committed
 

@@ -123,7 +123,7 @@ def test_open_reservations_are_known_after_a_restart(store: SqliteStore) -> None
 
 def test_a_batch_that_comes_twice_counts_once(store: SqliteStore) -> None:
     """The same records again, as after a lost position, change no table but the position."""
-    batch = [reserved(1), settled(1), reserved(2), settled(2, lines=(line(fault="cut"),)), reserved(3)]
+    batch: list[Record] = [reserved(1), settled(1), reserved(2), settled(2, lines=(line(fault="cut"),)), reserved(3)]
     commit(store.ledger, batch)
     before = [rows(store, table) for table in (exchanges, attempts, reservations, spend, kinds)]
     again = SqlLedger(store.database, lambda: NOON)

@@ -1,0 +1,139 @@
+"""Metrics: every exchange counted once, by labels that a caller cannot multiply."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.records import USAGE, line, settled
+from tokenway.metering.ledger import Settlement
+from tokenway.model.catalog import Endpoint, Model
+from tokenway.model.snapshot import Snapshot
+from tokenway.model.usage import BUCKETS, Usage
+from tokenway.telemetry.metrics import LEARNED_MAX, OTHER, Histogram, Metrics, bucket_counts
+
+
+def test_a_histogram_counts_up_to_and_including_each_bound() -> None:
+    """A value on a bound is not above it, and what is above all bounds is in the last bucket."""
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 9.0):
+        histogram.observe(value)
+
+    assert histogram.cumulative() == [("1.0", 2.0), ("2.0", 4.0), ("+Inf", 5.0)]
+    assert histogram.total == 14.0
+
+
+def test_counts_made_elsewhere_are_added_by_bucket() -> None:
+    """Counts beyond the last bound go to the last bucket."""
+    histogram = Histogram((1.0, 2.0))
+    histogram.add((1, 0, 2, 3), 7.0)
+
+    assert histogram.counts == [1, 0, 5]
+    assert histogram.total == 7.0
+
+
+def test_an_exchange_is_counted_in_every_figure() -> None:
+    """Requests, tokens by bucket, money, attempts, first token, speed, gaps and overhead."""
+    metrics = Metrics()
+    for _ in range(3):
+        metrics.observe(settled(gaps=(0, 0, 4)))
+
+    assert metrics.requests() == {("mock", "lab/mock", "openai_chat", 200, "delivered"): 3}
+    assert dict(bucket_counts(metrics.tokens["mock", "lab/mock"])) == {
+        "input_uncached": 300,
+        "cache_read": 60,
+        "output_text": 153,
+        "reasoning": 30,
+        "requests": 3,
+    }
+    assert metrics.cost() == {("mock", "lab/mock", "delivered"): 3 * 1_234}
+    assert metrics.attempts() == {("lab/mock", "delivered"): 3}
+    assert metrics.unmetered() == {}
+    series = metrics.series["mock", "lab/mock"]
+    assert sum(series.ttft.counts) == 3
+    assert series.ttft.total == pytest.approx(0.75)
+    assert sum(series.speed.counts) == 3
+    assert series.speed.total == pytest.approx(180.0)
+    assert sum(series.gap.counts) == 12
+    assert series.gap.total == pytest.approx(3.0)
+    assert series.gap.counts[2] == 12
+    assert sum(metrics.overhead.counts) == 3
+    assert series.slow == 0
+
+
+def test_a_failed_attempt_is_its_own_endpoints() -> None:
+    """The tokens and the cost of an attempt that did not answer stand with its endpoint."""
+    metrics = Metrics()
+    metrics.observe(settled())
+    failed = line(attempt=1, endpoint="lab/mock", settlement=Settlement.ABSORBED, cost=70, usage=Usage(5))
+    metrics.observe(settled(lines=(failed, line(attempt=2, cost=30)), slow=True))
+
+    assert metrics.attempts() == {("lab/mock", "delivered"): 2, ("lab/mock", "absorbed"): 1}
+    assert metrics.cost() == {("mock", "lab/mock", "delivered"): 1_264, ("mock", "lab/mock", "absorbed"): 70}
+    assert metrics.tokens["mock", "lab/mock"][0] == 2 * USAGE.input_uncached + 5
+    assert sum(metrics.series["mock", "lab/mock"].speed.counts) == 2
+    assert metrics.series["mock", "lab/mock"].slow == 1
+
+
+def test_missing_and_absurd_usage_is_not_counted_as_tokens() -> None:
+    """A delivered answer without usage is unmetered; usage that was not believed is in no sum."""
+    metrics = Metrics()
+    metrics.observe(settled(lines=(line(usage=None, cost=None),)))
+    metrics.observe(settled(lines=(line(absurd=True, usage=Usage(10**12), cost=None),)))
+    metrics.observe(settled(lines=(line(usage=None, cost=None, settlement=Settlement.ABSORBED),)))
+
+    assert metrics.unmetered() == {"lab/mock": 1}
+    assert metrics.tokens["mock", "lab/mock"] == [0] * len(BUCKETS)
+    assert metrics.cost() == {}
+
+
+def test_names_that_nobody_answered_are_other() -> None:
+    """A caller who invents models makes one series, not one for each."""
+    metrics = Metrics()
+    for number in range(50):
+        metrics.observe(
+            settled(model=f"x{number}", endpoint="", status=404, settlement=Settlement.RELEASED, lines=(), charged=0)
+        )
+
+    assert metrics.requests() == {(OTHER, "", "openai_chat", 404, "released"): 50}
+    assert len(metrics._cache) == 0
+
+
+def test_names_that_were_answered_are_learned_up_to_a_bound() -> None:
+    """Behind a provider that takes any name the number of series stays bounded."""
+    metrics = Metrics()
+    for number in range(3 * LEARNED_MAX):
+        metrics.observe(
+            settled(model=f"m{number}", endpoint=f"lab/m{number}", lines=(line(endpoint=f"lab/m{number}"),))
+        )
+
+    assert len(metrics.requests()) <= LEARNED_MAX + 1
+    assert sum(metrics.requests().values()) == 3 * LEARNED_MAX
+    assert metrics.requests()[OTHER, OTHER, "openai_chat", 200, "delivered"] > LEARNED_MAX
+
+
+def test_names_in_the_snapshot_are_always_shown() -> None:
+    """Configured models, aliases and endpoints keep their names when nothing more is learned, failed or not."""
+    metrics = Metrics()
+    metrics._learned = LEARNED_MAX
+    model = Model("mine", (Endpoint("lab", "mock"),))
+    metrics.use(Snapshot(1, {}, {"mine": model}, {"alias": "mine"}, {}))
+    for name in ("mine", "alias", "stranger"):
+        metrics.observe(settled(model=name, settlement=Settlement.ABSORBED, status=502))
+
+    assert [labels[:2] for labels in metrics.requests()] == [
+        ("mine", "lab/mock"),
+        ("alias", "lab/mock"),
+        (OTHER, "lab/mock"),
+    ]
+
+
+def test_gauges_are_set_and_dropped_by_label() -> None:
+    """The gauges of a worker that is gone go with it, and no others."""
+    metrics = Metrics()
+    metrics.set_gauge("a", 1.0, worker="0")
+    metrics.set_gauge("a", 2.0, worker="1")
+    metrics.set_gauge("a", 3.0, worker="0")
+    metrics.set_gauge("b", 4.0)
+    metrics.drop_gauges(worker="0")
+
+    assert metrics.gauges == {("a", (("worker", "1"),)): 2.0, ("b", ()): 4.0}
