@@ -20,7 +20,7 @@ from tokenway.model.settings import LOCAL_PROVIDER, DialectName, ProviderSetting
 
 _IN_ORDER: Final = "this version tries endpoints in the order in which they are written"
 
-_NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
+NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
     (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
     (("models", "*", "routing", "sort"), Severity.NOTE, _IN_ORDER),
     (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
@@ -61,7 +61,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
 
 def _not_yet(subject: Examination) -> None:
     """One finding for each setting that has no effect yet, at the first place where it was written."""
-    for pattern, severity, reason in _NOT_YET:
+    for pattern, severity, reason in NOT_YET:
         paths = [path for path in subject.matching(pattern) if not _is_null(subject.node(path))]
         if paths and not any(finding.path == shown(paths[0]) for finding in subject.findings):
             more = f" (written at {len(paths)} places)" if len(paths) > 1 else ""
@@ -156,7 +156,7 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
     if provider.dialect not in {None, DialectName.OPENAI_CHAT}:
         subject.say((*path, "dialect"), "this version speaks openai_chat to providers; most offer an address for it")
     _credentials(subject, name, provider)
-    _address(subject, path, provider.base_url)
+    _address(subject, name, provider.base_url)
     for header, value in provider.headers.items():
         if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
             subject.say((*path, "headers", header), "this header cannot be set")
@@ -209,13 +209,17 @@ def _is_null(node: object) -> bool:
     return isinstance(node, Scalar) and node.is_null
 
 
-def _address(subject: Examination, path: Path, base_url: str | None) -> None:
-    if base_url is None:
+def _address(subject: Examination, name: str, base_url: str | None) -> None:
+    path: Path = ("providers", name)
+    row = KNOWN.get(name)
+    effective = base_url if base_url is not None or row is None else row.address(subject.environment)
+    if effective is None:
         return
-    reason = address_fault(base_url)
-    if reason is None and _is_ourselves(subject, urlsplit(base_url)):
-        reason = "is this gateway's own address; a request would go round in circles"
+    reason = address_fault(effective)
     if reason is not None:
+        subject.say((*path, "base_url"), f"{effective!r} {reason}" if base_url is None else reason)
+    elif _is_ourselves(subject, urlsplit(effective)):
+        reason = f"{effective} is this gateway's own address; a request would go round in circles"
         subject.say((*path, "base_url"), reason)
 
 

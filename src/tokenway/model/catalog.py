@@ -31,7 +31,7 @@ class Operation(StrEnum):
     EMBEDDING = "embedding"
 
 
-_Count = Annotated[int, Meta(ge=1, le=2**53)]
+_Count = Annotated[int, Meta(ge=1, le=10**12)]
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

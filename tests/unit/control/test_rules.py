@@ -61,6 +61,7 @@ def found(text: str, directory: Path, environment: dict[str, str] | None = None)
         ("providers: {a b: {base_url: http://x/v1}}", 1, "providers.a b", "error", "a provider's name"),
         ("providers: {x: {base_url: nope}}", 1, "providers.x.base_url", "error", "expected an address"),
         ("providers: {x: {base_url: 'http://localhost:8080/v1'}}", 1, "providers.x.base_url", "error", "own address"),
+        ("providers: {llamacpp: }", 1, "providers.llamacpp.base_url", "error", "own address"),
         (
             "providers: {x: {base_url: http://y/v1, headers: {Host: z}}}",
             1,
