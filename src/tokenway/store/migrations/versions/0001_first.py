@@ -30,59 +30,56 @@ FROM attempts a JOIN exchanges x ON x.id = a.exchange JOIN kinds k ON k.id = x.k
 
 def upgrade() -> None:
     """Makes every table but Alembic's own, and the view of the entries."""
+    _accounts()
+    _exchanges()
+    _balances()
+    op.execute(_VIEW)
+
+
+def _accounts() -> None:
+    """Projects, users, keys, and what the store remembers about itself."""
     op.create_table(
-        "attempts",
-        sa.Column("exchange", sa.Text, nullable=False),
-        sa.Column("attempt", sa.Integer, nullable=False),
-        sa.Column("endpoint", sa.Text, nullable=False),
-        sa.Column("settlement", sa.Text, nullable=False),
-        sa.Column("charged", sa.BigInteger, nullable=False),
-        sa.Column("cost", sa.BigInteger, nullable=True),
-        sa.Column("status", sa.Integer, nullable=False),
-        sa.Column("fault", sa.Text, nullable=False),
-        sa.Column("absurd", sa.Integer, nullable=False),
-        sa.Column("input_uncached", sa.BigInteger, nullable=True),
-        sa.Column("cache_read", sa.BigInteger, nullable=True),
-        sa.Column("cache_write_5m", sa.BigInteger, nullable=True),
-        sa.Column("cache_write_1h", sa.BigInteger, nullable=True),
-        sa.Column("output_text", sa.BigInteger, nullable=True),
-        sa.Column("reasoning", sa.BigInteger, nullable=True),
-        sa.Column("audio_in", sa.BigInteger, nullable=True),
-        sa.Column("audio_out", sa.BigInteger, nullable=True),
-        sa.Column("image_in", sa.BigInteger, nullable=True),
-        sa.Column("image_out", sa.BigInteger, nullable=True),
-        sa.Column("requests", sa.BigInteger, nullable=True),
-        sa.Column("searches", sa.BigInteger, nullable=True),
-        sa.PrimaryKeyConstraint("exchange", "attempt", name="pk_attempts"),
-        sqlite_with_rowid=False,
+        "settings",
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_settings"),
     )
     op.create_table(
-        "exchanges",
+        "projects",
         sa.Column("id", sa.Text, nullable=False),
-        sa.Column("at", sa.Double, nullable=False),
-        sa.Column("kind", sa.Integer, nullable=False),
-        sa.Column("run", sa.Text, nullable=True),
-        sa.Column("charged", sa.BigInteger, nullable=False),
-        sa.Column("cost", sa.BigInteger, nullable=True),
-        sa.Column("ttft", sa.Double, nullable=True),
-        sa.Column("duration", sa.Double, nullable=True),
-        sa.Column("output_speed", sa.Double, nullable=True),
-        sa.Column("overhead", sa.Double, nullable=False),
-        sa.Column("input_uncached", sa.BigInteger, nullable=True),
-        sa.Column("cache_read", sa.BigInteger, nullable=True),
-        sa.Column("output_text", sa.BigInteger, nullable=True),
-        sa.Column("reasoning", sa.BigInteger, nullable=True),
-        sa.Column("requests", sa.BigInteger, nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_exchanges"),
-        sqlite_with_rowid=False,
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("created", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_projects"),
     )
     op.create_table(
-        "journal_positions",
-        sa.Column("journal", sa.Text, nullable=False),
+        "users",
+        sa.Column("id", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
-        sa.Column("read_bytes", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("journal", name="pk_journal_positions"),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("created", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("name", name="uq_users_name"),
     )
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("project", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("prefix", sa.Text, nullable=False),
+        sa.Column("created", sa.Double, nullable=False),
+        sa.Column("revoked", sa.Double, nullable=True),
+        sa.Column("expires", sa.Double, nullable=True),
+        sa.Column("budget", sa.BigInteger, nullable=True),
+        sa.Column("budget_period", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_keys"),
+        sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_keys_project"),
+        sa.UniqueConstraint("digest", name="uq_keys_digest"),
+    )
+
+
+def _exchanges() -> None:
+    """Every exchange, what exchanges have in common, and attempts that need a row of their own."""
     op.create_table(
         "kinds",
         sa.Column("id", sa.Integer, nullable=False),
@@ -123,12 +120,55 @@ def upgrade() -> None:
         ],
     )
     op.create_table(
-        "projects",
+        "exchanges",
         sa.Column("id", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("created", sa.Double, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_projects"),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.Column("kind", sa.Integer, nullable=False),
+        sa.Column("run", sa.Text, nullable=True),
+        sa.Column("charged", sa.BigInteger, nullable=False),
+        sa.Column("cost", sa.BigInteger, nullable=True),
+        sa.Column("ttft", sa.Double, nullable=True),
+        sa.Column("duration", sa.Double, nullable=True),
+        sa.Column("output_speed", sa.Double, nullable=True),
+        sa.Column("overhead", sa.Double, nullable=False),
+        sa.Column("input_uncached", sa.BigInteger, nullable=True),
+        sa.Column("cache_read", sa.BigInteger, nullable=True),
+        sa.Column("output_text", sa.BigInteger, nullable=True),
+        sa.Column("reasoning", sa.BigInteger, nullable=True),
+        sa.Column("requests", sa.BigInteger, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_exchanges"),
+        sqlite_with_rowid=False,
     )
+    op.create_table(
+        "attempts",
+        sa.Column("exchange", sa.Text, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("endpoint", sa.Text, nullable=False),
+        sa.Column("settlement", sa.Text, nullable=False),
+        sa.Column("charged", sa.BigInteger, nullable=False),
+        sa.Column("cost", sa.BigInteger, nullable=True),
+        sa.Column("status", sa.Integer, nullable=False),
+        sa.Column("fault", sa.Text, nullable=False),
+        sa.Column("absurd", sa.Integer, nullable=False),
+        sa.Column("input_uncached", sa.BigInteger, nullable=True),
+        sa.Column("cache_read", sa.BigInteger, nullable=True),
+        sa.Column("cache_write_5m", sa.BigInteger, nullable=True),
+        sa.Column("cache_write_1h", sa.BigInteger, nullable=True),
+        sa.Column("output_text", sa.BigInteger, nullable=True),
+        sa.Column("reasoning", sa.BigInteger, nullable=True),
+        sa.Column("audio_in", sa.BigInteger, nullable=True),
+        sa.Column("audio_out", sa.BigInteger, nullable=True),
+        sa.Column("image_in", sa.BigInteger, nullable=True),
+        sa.Column("image_out", sa.BigInteger, nullable=True),
+        sa.Column("requests", sa.BigInteger, nullable=True),
+        sa.Column("searches", sa.BigInteger, nullable=True),
+        sa.PrimaryKeyConstraint("exchange", "attempt", name="pk_attempts"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _balances() -> None:
+    """Open reservations, sums by key and day, and how far the journals were read."""
     op.create_table(
         "reservations",
         sa.Column("id", sa.Text, nullable=False),
@@ -142,12 +182,6 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "settings",
-        sa.Column("key", sa.Text, nullable=False),
-        sa.Column("value", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("key", name="pk_settings"),
-    )
-    op.create_table(
         "spend",
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("day", sa.Integer, nullable=False),
@@ -158,28 +192,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "users",
-        sa.Column("id", sa.Text, nullable=False),
+        "journal_positions",
+        sa.Column("journal", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
-        sa.Column("role", sa.Text, nullable=False),
-        sa.Column("created", sa.Double, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_users"),
-        sa.UniqueConstraint("name", name="uq_users_name"),
+        sa.Column("read_bytes", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("journal", name="pk_journal_positions"),
     )
-    op.create_table(
-        "keys",
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("project", sa.Text, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("prefix", sa.Text, nullable=False),
-        sa.Column("created", sa.Double, nullable=False),
-        sa.Column("revoked", sa.Double, nullable=True),
-        sa.Column("expires", sa.Double, nullable=True),
-        sa.Column("budget", sa.BigInteger, nullable=True),
-        sa.Column("budget_period", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_keys"),
-        sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_keys_project"),
-        sa.UniqueConstraint("digest", name="uq_keys_digest"),
-    )
-    op.execute(_VIEW)
