@@ -69,6 +69,8 @@ class Ingest:
         on_fault: Callable[[Corruption | JournalFault], None] = _ignore,
     ) -> None:
         self.counts = IngestCounts()
+        self.backlog_bytes = 0
+        """Bytes in the journals that were not in the ledger when the last round began; may be read by any thread."""
         self._store = store
         self._directory = directory
         self._on_settled = on_settled
@@ -84,6 +86,7 @@ class Ingest:
         A round takes at most BATCH_SECONDS per journal and leaves the rest to the next.
         """
         self._find_journals()
+        self.backlog_bytes = sum(tail.reader.backlog for tail in self._tails.values())
         total = sum(self._tail(tail) for tail in list(self._tails.values()))
         self._bury_the_dead()
         if self._is_first:
@@ -97,11 +100,6 @@ class Ingest:
         while count := self.run_once():
             total += count
         return total
-
-    @property
-    def backlog_bytes(self) -> int:
-        """Bytes in the journals that are not in the ledger yet."""
-        return sum(tail.reader.backlog for tail in self._tails.values())
 
     def close(self) -> None:
         """Closes the files; what was not read is read after the next start."""

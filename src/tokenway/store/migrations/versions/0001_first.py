@@ -32,6 +32,7 @@ def upgrade() -> None:
     """Makes every table but Alembic's own, and the view of the entries."""
     _accounts()
     _exchanges()
+    _attempts()
     _balances()
     op.execute(_VIEW)
 
@@ -79,7 +80,7 @@ def _accounts() -> None:
 
 
 def _exchanges() -> None:
-    """Every exchange, what exchanges have in common, and attempts that need a row of their own."""
+    """Every exchange, and what exchanges have in common."""
     op.create_table(
         "kinds",
         sa.Column("id", sa.Integer, nullable=False),
@@ -139,6 +140,10 @@ def _exchanges() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_exchanges"),
         sqlite_with_rowid=False,
     )
+
+
+def _attempts() -> None:
+    """Attempts that do not fit into their exchange's row."""
     op.create_table(
         "attempts",
         sa.Column("exchange", sa.Text, nullable=False),
