@@ -18,6 +18,8 @@ class Heard:
     def __init__(self) -> None:
         self.calls: list[str] = []
         """The names of the calls, in order, without their `upstream_`."""
+        self.is_over = False
+        """Whether the end or the failure was heard."""
         self.status = 0
         self.headers = Headers({})
         self.pieces: list[bytes] = []
@@ -34,11 +36,6 @@ class Heard:
     def body(self) -> bytes:
         """All payload so far."""
         return b"".join(self.pieces)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the end or the failure was heard."""
-        return "end" in self.calls or "failed" in self.calls
 
     def upstream_opened(self) -> None:
         """Keeps it."""
@@ -79,6 +76,7 @@ class Heard:
 
     def _heard(self, name: str) -> None:
         self.calls.append(name)
+        self.is_over = self.is_over or name in {"end", "failed"}
         self._news.set()
         if name == self.cancel_in and self.call is not None:
             self.call.cancel()
