@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from tokenway.cli.answer import print_meter, stream_answer
 from tokenway.cli.connection import Connection, connect
 from tokenway.cli.errors import CommandError
+from tokenway.model.errors import TokenwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,7 @@ class Conversation:
         """A failure is told and the conversation goes on, unless nobody is there to read it."""
         try:
             action()
-        except CommandError as error:
+        except TokenwayError as error:
             if not self._interactive:
                 raise
             print(f"tokenway: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ Enough for the commands here: JSON answers and one stream of server-sent events.
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import ssl
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ READ_BYTES: Final = 64 * 1024
 ERROR_TEXT_MAX: Final = 300
 """Characters of an answer that is not our JSON which a sentence repeats."""
 
+_NO_ADDRESS: Final = "{!r} is not an address such as http://127.0.0.1:8080."
+
 Json = dict[str, Any]
 
 
@@ -48,19 +51,27 @@ class Gateway:
     """
 
     def __init__(self, base_url: str, key: Secret | None) -> None:
-        parts = urlsplit(base_url.rstrip("/"))
         try:
+            parts = urlsplit(base_url.rstrip("/"))
             port = parts.port
         except ValueError:
-            port = -1
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-            raise BadUsage(f"{base_url!r} is not an address such as http://127.0.0.1:8080.")
+            raise BadUsage(_NO_ADDRESS.format(base_url)) from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise BadUsage(_NO_ADDRESS.format(base_url))
         self._secure = parts.scheme == "https"
         self._host = parts.hostname
         self._port = port
         self._prefix = parts.path.removesuffix("/v1")
         self._key = key
         self.base_url = f"{parts.scheme}://{parts.netloc}{self._prefix}"
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the address is a loopback one."""
+        try:
+            return ipaddress.ip_address(self._host).is_loopback
+        except ValueError:
+            return self._host == "localhost"
 
     def get(self, path: str) -> Json:
         """The JSON object at `path` (which begins with `/v1` or `/health`); raises CommandError."""

@@ -28,7 +28,9 @@ class Connection:
     ] = None
     key: Annotated[
         str | None,
-        Parameter(help="Key to call with [otherwise TOKENWAY_API_KEY, credentials.json in the data directory]."),
+        Parameter(
+            help="Key to call with [otherwise TOKENWAY_API_KEY; on this machine the data directory's credentials.json]."
+        ),
     ] = None
     data_dir: DataDir = None
 
@@ -42,9 +44,11 @@ class Connection:
         if not address:
             address = (credentials.base_url if credentials else "") or configured_base_url(os.environ)
         secret = self.key or os.environ.get("TOKENWAY_API_KEY")
-        if not secret and credentials:
-            secret = credentials.api_key
-        return Gateway(address, Secret(secret) if secret else None)
+        gateway = Gateway(address, Secret(secret) if secret else None)
+        # The first key is an administrator's: it is not shown to a host that only --base-url knows.
+        if not secret and credentials and (address == credentials.base_url or gateway.is_on_this_machine):
+            gateway = Gateway(address, Secret(credentials.api_key))
+        return gateway
 
 
 def connect(connection: Connection | None) -> Gateway:

@@ -38,7 +38,9 @@ def test_the_address_may_end_with_the_version(stub: StubGateway, ending: str) ->
     assert stub.requests[0][1] == "/v1/models"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8080", "ftp://x", "http://", "http://h:port", "http://h:99999"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:8080", "ftp://x", "http://", "http://h:port", "http://h:99999", "http://[::1"]
+)
 def test_an_address_that_is_none_is_bad_usage(address: str) -> None:
     """A wrong --base-url is told as such before anything is sent."""
     with pytest.raises(BadUsage, match=r"http://127\.0\.0\.1:8080"):

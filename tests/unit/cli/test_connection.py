@@ -8,8 +8,10 @@ import pytest
 
 from tests.unit.cli.conftest import StubGateway
 from tokenway.cli.connection import Connection, connect
+from tokenway.cli.errors import BadUsage
 from tokenway.compose.paths import Credentials, write_credentials
 from tokenway.model.errors import ConfigError
+from tokenway.model.secret import Secret
 
 
 def sent_key(stub: StubGateway, connection: Connection | None) -> str | None:
@@ -65,3 +67,20 @@ def test_another_data_directory_has_other_credentials(stub: StubGateway, home: P
     other.mkdir()
     write_credentials(other, Credentials("tw-other", stub.base_url))
     assert sent_key(stub, Connection(data_dir=other)) == "Bearer tw-other"
+
+
+def test_the_first_key_stays_on_this_machine(home: Path) -> None:
+    """credentials.json is for its own gateway; another host gets a key only when one is given for it."""
+    data_directory(home, Credentials("tw-file", "http://10.0.0.5:8080"))
+    assert connect(None)._key == Secret("tw-file")
+    assert connect(Connection(base_url="http://localhost:9000/v1"))._key == Secret("tw-file")
+    assert connect(Connection(base_url="https://gateway.example"))._key is None
+    assert connect(Connection(base_url="https://gateway.example", key="tw-given"))._key == Secret("tw-given")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://[::1", "http://h:port"])
+def test_a_wrong_address_is_bad_usage_whatever_is_wrong(home: Path, address: str) -> None:
+    """No address that a person can type ends in a traceback."""
+    data_directory(home, Credentials("tw-file"))
+    with pytest.raises(BadUsage):
+        connect(Connection(base_url=address))
