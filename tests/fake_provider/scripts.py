@@ -75,7 +75,7 @@ class Script:
     error: str = ""
     """The message of an error object: with status 200 the error comes in an answer that looks well."""
     error_after: int = -1
-    """A stream sends an error event after this many tokens, and ends."""
+    """A stream sends the error as an event after this many tokens, and ends."""
     body: bytes | None = None
     """These bytes instead of an answer."""
     content_type: str = ""
@@ -121,6 +121,11 @@ class Script:
     """No framing: the body ends with the connection."""
     interim: int = 0
     """So many `103 Early Hints` come first."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether a request for a stream gets one: an error or a body of the test's own comes whole."""
+        return self.status == 200 and self.body is None and (not self.error or self.error_after >= 0)
 
     @property
     def eol(self) -> bytes:

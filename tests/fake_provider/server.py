@@ -218,7 +218,7 @@ class Play:
         if script.raw is not None or script.pieces:
             for piece in (script.raw or b"", *script.pieces):
                 await self._send(piece)
-        elif script.status == 200 and script.body is None and not script.error and self._asked.get("stream") is True:
+        elif self._asked.get("stream") is True and script.streams:
             await self._stream()
         else:
             await self._whole()
