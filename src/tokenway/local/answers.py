@@ -74,7 +74,8 @@ class Answer:
     def steps(self, chunk: Chunk) -> Iterator[Step]:
         """What a chunk of the runtime adds. Raises `Refused` when it is an error, and counts its usage."""
         if "error" in chunk:
-            raise Refused(str(chunk["error"].get("message", "the runtime failed")))
+            problem = chunk["error"]
+            raise Refused(str(problem.get("message", "the runtime failed")), int(problem.get("code", 500)))
         if chunk.get("usage"):
             self.tokens.add(chunk["usage"])
         if "prompt_progress" in chunk:

@@ -170,7 +170,7 @@ class LocalApp:
             else:
                 await _send_json(send, 200, answer.whole([step async for step in steps if step is not None]))
         except Refused as error:
-            raise BadRequest(str(error), code=_refusal_code(str(error))) from error
+            raise BadRequest(str(error), code=_refusal_code(error), status=error.status) from error
         finally:
             generation.cancel()
             await steps.aclose()
@@ -230,8 +230,10 @@ def _new_id(prefix: str) -> str:
     return f"{prefix}{secrets.token_hex(12)}"
 
 
-def _refusal_code(reason: str) -> str:
-    return "context_length_exceeded" if "context size" in reason else "invalid_value"
+def _refusal_code(refusal: Refused) -> str:
+    if refusal.status >= 500:
+        return "engine_failed"
+    return "context_length_exceeded" if "context size" in str(refusal) else "invalid_value"
 
 
 def _encoded(vector: Sequence[float], encoding: str | None) -> Sequence[float] | str:
@@ -243,8 +245,9 @@ def _encoded(vector: Sequence[float], encoding: str | None) -> Sequence[float] |
 async def _steps(generation: Generation, answer: Answer) -> AsyncGenerator[Step | None, None]:
     """The steps of the answer; None for a chunk without any, which shows that the request was accepted."""
     async for chunk in generation:
+        steps = list(answer.steps(chunk))  # an error must come before the sign of acceptance
         yield None
-        for step in answer.steps(chunk):
+        for step in steps:
             yield step
 
 

@@ -19,7 +19,11 @@ Run = Callable[[OnChunk], None]
 
 
 class Refused(Exception):
-    """The runtime did not take the request; the text is its reason."""
+    """The runtime did not take the request, or failed over it; the text is its reason, `status` HTTP's."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class Generation:

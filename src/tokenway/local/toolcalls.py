@@ -43,13 +43,15 @@ class ToolPlan:
             {"name": f.name, "description": f.description or "", "parameters": f.parameters or {}}
             for f in self.functions
         ]
-        text = (
-            f"You can call these functions: {_compact(listed)}\n"
-            'To call one, reply with JSON: {"name": the function, "arguments": its arguments}.'
+        call = '{"name": the function, "arguments": its arguments}'
+        functions = f"Functions: {_compact(listed)}"
+        if self.answer is None:
+            return f"Call one of these functions: reply with JSON {call}. {functions}"
+        # the shape that stands first is the one a small model prefers, and calls need no encouragement
+        return (
+            'Reply with JSON. Usually reply {"answer": your reply}. '
+            f"Only when one of these functions is needed, reply {call} instead. {functions}"
         )
-        if self.answer is not None:
-            text += ' To reply without calling one, reply with JSON: {"answer": your reply}.'
-        return text
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the forced answer."""
@@ -63,7 +65,7 @@ class ToolPlan:
         }
         if self.answer is not None:
             definitions["answer"] = _moved(self.answer, "#/$defs/answer")
-            shapes.append(_object({"answer": {"$ref": "#/$defs/answer"}}))
+            shapes.insert(0, _object({"answer": {"$ref": "#/$defs/answer"}}))
         return {"anyOf": shapes, "$defs": definitions}
 
 
