@@ -1,12 +1,12 @@
 # The commands of this repository; `make help` lists them. The continuous build runs the same ones.
 # Everything a command needs is installed into .venv from the locks, the first time it is asked for.
 
-PYTHON ?= $(shell sh tools/find_python.sh)
+PYTHON ?=
 SEEDS ?= 20000
 WORKERS ?= 2
 ARGS ?=
 
-BOOTSTRAP = $(if $(PYTHON),$(PYTHON) tools/bootstrap.py,false)
+BOOTSTRAP = python="$(or $(PYTHON),$$(sh tools/find_python.sh))" && exec "$$python" tools/bootstrap.py
 VENV = .venv/bin
 RUN = $(VENV)/python
 
@@ -72,8 +72,7 @@ docs: dev ## writes the generated pages anew
 	$(RUN) -m tools.cli_docs
 	$(RUN) -m tools.settings_docs
 
-lock: ## resolves the dependencies anew and writes locks/ (needs uv on the PATH and a package index)
-	@$(BOOTSTRAP) dev
+lock: dev ## resolves the dependencies anew and writes locks/ (needs uv on the PATH and a package index)
 	$(RUN) -m tools.lock $(ARGS)
 
 clean: ## removes .venv and what the tools leave behind
