@@ -43,11 +43,13 @@ class Answer:
         if isinstance(report := chunk.get("tokenway"), dict):
             self.meter.report = report
         reasoning = text = ""
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            reasoning += delta.get("reasoning_content") or delta.get("reasoning") or ""
-            text += delta.get("content") or delta.get("refusal") or ""
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            delta = choice.get("delta") if isinstance(choice, dict) else None
+            if isinstance(delta, dict):
+                reasoning += _first_text(delta, "reasoning_content", "reasoning")
+                text += _first_text(delta, "content", "refusal")
+                self.finish_reason = _first_text(choice, "finish_reason") or self.finish_reason
         if reasoning or text:
             self.meter.piece(now)
         if reasoning:
@@ -55,6 +57,11 @@ class Answer:
         if text:
             self.text.append(text)
         return reasoning, text
+
+
+def _first_text(fields: Mapping[str, object], *names: str) -> str:
+    """The first of these fields that holds text; what a provider puts there instead of text is passed over."""
+    return next((value for name in names if isinstance(value := fields.get(name), str) and value), "")
 
 
 def stream_answer(

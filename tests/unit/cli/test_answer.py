@@ -63,7 +63,17 @@ def test_reasoning_is_kept_apart_from_the_text(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "chunk", [{}, {"choices": None}, {"choices": [{}]}, {"choices": [{"delta": {"content": None}}]}]
+    "chunk",
+    [
+        {},
+        {"choices": None},
+        {"choices": [{}]},
+        {"choices": [{"delta": {"content": None}}]},
+        {"choices": "x"},
+        {"choices": ["x"]},
+        {"choices": [{"delta": "x"}]},
+        {"choices": [{"delta": {"content": ["x"]}}]},
+    ],
 )
 def test_chunks_without_text_are_not_pieces(chunk: dict[str, object]) -> None:
     """A role, an empty delta or an odd chunk does not start the clock of the first token."""
