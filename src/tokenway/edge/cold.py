@@ -21,7 +21,7 @@ from tokenway.dialects.openai_chat.error import error_body
 from tokenway.edge.auth import authenticate
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
-from tokenway.model.catalog import Model
+from tokenway.model.catalog import Endpoint, Model, Price
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
 from tokenway.model.snapshot import Principal
@@ -38,6 +38,7 @@ def make_app(state: EdgeState) -> Starlette:
     for prefix in ("/v1", "/api/v1"):
         routes += [
             Route(f"{prefix}/models", pages.with_key(pages.models)),
+            Route(f"{prefix}/models/{{name:path}}/endpoints", pages.with_key(pages.endpoints)),
             Route(f"{prefix}/models/{{name:path}}", pages.with_key(pages.model)),
             Route(f"{prefix}/generation", pages.with_key(pages.generation)),
             Route(f"{prefix}/key", pages.with_key(pages.key)),
@@ -82,6 +83,15 @@ class Pages:
         if model is None:
             raise Refusal(unknown_model(self._state.snapshot, name))
         return describe(model) | {"id": name}
+
+    async def endpoints(self, request: Request, _principal: Principal) -> object:
+        """`GET /v1/models/{id}/endpoints`: who offers a model, at what price and grade."""
+        name = request.path_params["name"]
+        model = resolve(self._state.snapshot, name)
+        if model is None:
+            raise Refusal(unknown_model(self._state.snapshot, name))
+        offers = [describe_endpoint(model, endpoint) for endpoint in model.endpoints]
+        return {"data": {"id": name, "name": model.name, "created": model.created, "endpoints": offers}}
 
     async def generation(self, request: Request, principal: Principal) -> object:
         """`GET /v1/generation?id=`: the record of one of the caller's own exchanges."""
@@ -156,12 +166,39 @@ def describe(model: Model) -> dict[str, object]:
         "endpoints": [endpoint.id for endpoint in model.endpoints],
     }
     if first.price is not None:
-        shape["pricing"] = {
-            "prompt": per_token(first.price.input),
-            "completion": per_token(first.price.output),
-            "request": format_usd(first.price.request),
-        }
+        shape["pricing"] = pricing(first.price)
     return shape
+
+
+def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
+    """An endpoint in OpenRouter's shape; what is not known, such as measured speed before there is any, is null."""
+    return {
+        "name": f"{endpoint.provider} | {model.name}",
+        "tag": endpoint.id,
+        "model_id": model.name,
+        "model_name": endpoint.upstream_model,
+        "provider_name": endpoint.provider,
+        "quantization": endpoint.grade.weights,
+        "context_length": endpoint.capabilities.context,
+        "max_completion_tokens": endpoint.capabilities.max_output,
+        "pricing": None if endpoint.price is None else pricing(endpoint.price),
+        "latency_last_30m": None,
+        "throughput_last_30m": None,
+    }
+
+
+def pricing(price: Price) -> dict[str, str]:
+    """USD per token or per request, as exact decimal strings; only the rates that the endpoint has."""
+    rates = {
+        "prompt": price.input,
+        "completion": price.output,
+        "input_cache_read": price.cache_read,
+        "input_cache_write": price.cache_write,
+        "input_cache_write_1h": price.cache_write_1h,
+        "internal_reasoning": price.reasoning,
+    }
+    known = {name: per_token(rate) for name, rate in rates.items() if rate is not None}
+    return {**known, "request": format_usd(price.request)}
 
 
 def per_token(rate: int) -> str:
