@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
+from tokenway.control import document as module
 from tokenway.control.document import DEPTH_MAX, TEXT_MAX, Document, Mapping, Scalar, Sequence, is_text, read_document
 
 ENVIRONMENT = {"NAME": "value", "EMPTY": "", "TRICKY": "a: [b"}
+
+
+@pytest.fixture(params=["SafeLoader", "CSafeLoader"], autouse=True)
+def _parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both parsers: where the C one is not built, Python's own does the same."""
+    monkeypatch.setattr(module, "_PARSER", getattr(yaml, request.param))
 
 
 def read(text: str) -> Document:
@@ -97,7 +105,7 @@ def test_a_literal_dollar_brace_is_possible() -> None:
         ("a: 1\nb: 2\na: 3\n", 3, "stands twice, first at line 1"),
         ("a: {b: 1, b: 2}\n", 1, "stands twice"),
         ("a:\n\t- b\n", 2, "a tab"),
-        ("a: [1, 2\n", 2, "not readable as YAML"),
+        ("a:\n- [1, 2", 2, "not readable as YAML"),
         ("a: b: c\n", 1, "not readable as YAML"),
         ("- a\n- b\n", 1, "expected settings"),
         ("just text\n", 1, "expected settings"),
@@ -108,7 +116,6 @@ def test_a_literal_dollar_brace_is_possible() -> None:
         ("a: &a [*a]\n", 1, "names no anchor"),
         ("? [a, b]\n: c\n", 1, "a name is expected"),
         ('"": 1\n', 1, "cannot be empty"),
-        ('a: "\\uD800"\n', 1, "half of a character"),
         ('a: "\\0"\n', 1, "control character"),
         ('a: "\\UFFFFFFFF"\n', 1, "not readable as YAML"),
         ("a: \x00\n", 1, "not readable as YAML"),
@@ -171,3 +178,15 @@ def test_a_file_that_is_too_long_is_not_parsed() -> None:
 def test_text_is_what_can_be_shown(text: str, good: bool) -> None:
     """Line breaks and tabs are text; control characters and half characters are not."""
     assert is_text(text) is good
+
+
+def test_half_of_a_character_is_refused() -> None:
+    """It could not be encoded wherever the value goes."""
+    (finding,) = read('a: "\\uD800"\n').findings
+    assert finding.line == 1
+
+
+def test_half_of_a_character_in_a_variable_is_refused() -> None:
+    """The environment can hold bytes that are no text."""
+    (finding,) = read_document("a: ${ODD}\n", "f", {"ODD": "\udc80"}).findings
+    assert "half of a character" in finding.reason
