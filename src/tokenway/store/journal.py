@@ -185,7 +185,6 @@ class JournalReader:
         self.corruptions: list[Corruption] = []
         self.torn_bytes = 0
         self._decode = msgspec.msgpack.Decoder(Record).decode
-        self._buffer = bytearray(_CHUNK_BYTES)
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._stuck_size = -1
         try:
@@ -223,13 +222,13 @@ class JournalReader:
         """
         records: list[Record] = []
         while len(records) < max_records:
-            filled = os.preadv(self._fd, [self._buffer], self.offset)
+            data = os.pread(self._fd, _CHUNK_BYTES, self.offset)
             before = len(records)
-            is_bad = self._take(filled, records, max_records)
+            is_bad = self._take(data, records, max_records)
             if len(records) > before:
                 # Read again from here: a frame that looked wrong may have been changing under our eyes.
                 continue
-            if not filled or not (is_bad or final) or not self._pass_over(is_bad=is_bad, final=final):
+            if not data or not (is_bad or final) or not self._pass_over(is_bad=is_bad, final=final):
                 break
         return records
 
@@ -249,27 +248,32 @@ class JournalReader:
         # Not a header: the records behind it may still be good, and nobody else can own them.
         return f"unknown:{self.path.name}", 0, 0
 
-    def _take(self, filled: int, records: list[Record], max_records: int) -> bool:
-        """Adds the whole frames at the front of the buffer; True when it met one that is wrong."""
-        at = 0
-        with memoryview(self._buffer) as view:
-            while len(records) < max_records and at + 8 <= filled:
-                length, checksum = _FRAME.unpack_from(view, at)
-                end = at + 8 + length
-                if not 0 < length <= RECORD_BYTES_MAX:
-                    return True
-                if end > filled:
-                    return False
-                payload = view[at + 8 : end]
-                if crc32(payload, length) != checksum:
-                    return True
-                try:
-                    records.append(self._decode(payload))
-                except msgspec.MsgspecError:
-                    return True
-                self.offset += end - at
-                at = end
-        return False
+    def _take(self, data: bytes, records: list[Record], max_records: int) -> bool:
+        """Adds the whole frames at the front of `data`; True when it met one that is wrong."""
+        decode = self._decode
+        size = len(data)
+        start = 0
+        is_bad = False
+        while len(records) < max_records and (payload_at := start + 8) <= size:
+            length, checksum = _FRAME.unpack_from(data, start)
+            if not 0 < length <= RECORD_BYTES_MAX:
+                is_bad = True
+                break
+            end = payload_at + length
+            if end > size:
+                break
+            payload = data[payload_at:end]
+            if crc32(payload, length) != checksum:
+                is_bad = True
+                break
+            try:
+                records.append(decode(payload))
+            except msgspec.MsgspecError:
+                is_bad = True
+                break
+            start = end
+        self.offset += start
+        return is_bad
 
     def _pass_over(self, *, is_bad: bool, final: bool) -> bool:
         """Moves to the next good frame behind damage; False when there is nothing to go on with."""

@@ -76,6 +76,7 @@ _KIND_FIELDS: Final = tuple(name for name in KIND_FIELDS if name not in {"attemp
 _kind_fields = itemgetter(*(Settled.__struct_fields__.index(name) for name in _KIND_FIELDS))
 _inline_buckets = itemgetter(*(BUCKETS.index(name) for name in INLINE_BUCKETS))
 _apart_buckets = itemgetter(*(BUCKETS.index(name) for name in BUCKETS if name not in INLINE_BUCKETS))
+_NOTHING_APART: Final = (0,) * (len(BUCKETS) - len(INLINE_BUCKETS))
 
 
 class _Batch:
@@ -332,7 +333,7 @@ def _inline_figures(line: Line, record: Settled) -> Row | None:
     ):
         return None
     counts = astuple(usage)
-    return None if any(_apart_buckets(counts)) else _inline_buckets(counts)
+    return _inline_buckets(counts) if _apart_buckets(counts) == _NOTHING_APART else None
 
 
 def _answer(record: Settled) -> Line | None:
