@@ -19,8 +19,8 @@ Rules that the code keeps:
    an answer that it could not complete itself (to HEAD, a body until close) is the connection's last.
 
 llhttp rejects duplicate or malformed lengths, a length beside a transfer coding, folded lines, bare LF,
-bad chunk sizes and spaces in names. What it does not reject is checked here: other transfer codings,
-CR and LF after the end, a switch of protocols, heads and chunk extensions without end.
+bad chunk sizes and spaces in names. What it does not reject is checked here and in `framing.py`: other
+transfer codings, CR and LF after the end, a switch of protocols, heads and chunk extensions without end.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
+from tokenway.upstream import framing
 from tokenway.upstream.base import Headers, Reader
 from tokenway.upstream.call import Call, Owner
 from tokenway.wire import limits
@@ -44,18 +45,9 @@ _HEAD: Final = 2
 _BODY: Final = 3
 _CLOSED: Final = 4
 
-_BY_LENGTH: Final = 0
-_BY_CHUNKS: Final = 1
-_UNTIL_CLOSE: Final = 2
-_NO_BODY: Final = 3
-
 _CAPITAL_H: Final = 0x48
-_LINE_END: Final = b"\r\n"
-_HEAD_END: Final = b"\r\n\r\n"
 _FINISH_SECONDS: Final = 1.0
 """How long a finished stream may take to send the end of its framing before its connection is closed."""
-
-_SURPLUS: Final = "The upstream sent bytes beyond the end of its answer."
 
 
 class Connection(asyncio.Protocol):
@@ -100,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._repeated: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
         self._status = 0
-        self._framing = _BY_LENGTH
+        self._framing = framing.BY_LENGTH
         self._complete = False
         self._keep = False
         self._head_only = False
@@ -217,39 +209,22 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         if (self._state != _BODY and not self._expects(data)) or parser is None:
             return
-        broken = ""
         try:
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            broken = _explain(error)
-        if self._headers is not None and not self._tell_head(self._headers):
+            self._tell(data, framing.explain(error))
             return
-        parts = self._parts
-        body = b""
-        if parts:
-            body = parts[0] if len(parts) == 1 else b"".join(parts)
-            parts.clear()
-            if self._overhead:
-                self._overhead = 0
-            reader = self._reader
-            if reader is None:
-                self.abort()  # finished early, and yet there is more
-                return
-            reader.upstream_body(body)
-            if self._state == _CLOSED:
-                return
-        if broken:
-            self._fail(Fault.FRAMING, broken)
-        elif self._complete:
-            self._finish(data, body)
-        elif not body:
-            self._count_overhead(len(data))
+        parts, reader = self._parts, self._reader
+        if len(parts) == 1 and reader is not None and self._headers is None and not (self._complete or self._overhead):
+            reader.upstream_body(parts.pop())  # one more piece of a stream: nothing else can have happened
+        else:
+            self._tell(data, "")
 
     def eof_received(self) -> bool:
         """The upstream sends no more; the transport closes itself, and `connection_lost` sorts it out."""
         if self._state == _IDLE:
             self._owner.forget(self)
-        elif self._state == _BODY and self._framing == _UNTIL_CLOSE:
+        elif self._state == _BODY and self._framing == framing.UNTIL_CLOSE:
             self._until_close_ended = True
         return False
 
@@ -281,7 +256,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """The first byte of a head; a second head after a complete answer is surplus."""
         if self._complete:
-            raise WireError(_SURPLUS)
+            raise WireError(framing.SURPLUS)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field of the head, or of the trailers, which nobody reads."""
@@ -297,9 +272,7 @@ class Connection(asyncio.Protocol):
         status = parser.get_status_code()
         fields, repeated = self._fields, self._repeated
         if self._overhead > limits.RESPONSE_HEAD:
-            size = sum(len(name) + len(value) for name, value in (*fields.items(), *repeated))
-            if size > limits.RESPONSE_HEAD:
-                raise WireError(_head_too_large())
+            framing.check_size(fields, repeated)
         self._fields = {}
         if repeated:
             self._repeated = []
@@ -310,17 +283,9 @@ class Connection(asyncio.Protocol):
         self._keep = parser.should_keep_alive()
         if not self._keep and parser.get_http_version() not in {"1.1", "1.0"}:
             raise WireError("The upstream does not speak HTTP/1.1.")
-        coding = fields.get(b"transfer-encoding")
-        if coding is not None:
-            if coding.rstrip().lower() != b"chunked" or any(name == b"transfer-encoding" for name, _ in repeated):
-                raise WireError("The upstream uses a transfer coding other than chunked.")
-            self._framing = _BY_CHUNKS
-        elif b"content-length" in fields:
-            self._framing = _BY_LENGTH
-        else:
-            self._framing = _UNTIL_CLOSE
+        self._framing = framing.framing_of(fields, repeated)
         if self._head_only or status in {204, 304}:
-            self._framing = _NO_BODY
+            self._framing = framing.NO_BODY
             self._complete = True
             # llhttp agrees about 204 and 304; an answer to HEAD leaves it waiting for a body.
             self._keep = self._keep and not self._head_only
@@ -351,14 +316,38 @@ class Connection(asyncio.Protocol):
         self._overhead += len(data)
         return True
 
+    def _tell(self, data: bytes, broken: str) -> None:
+        """Tells the reader what one read brought: head, payload, and the end, or why there is none."""
+        if self._headers is not None and not self._tell_head(self._headers):
+            return
+        parts = self._parts
+        body = b""
+        if parts:
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            self._overhead = 0
+            reader = self._reader
+            if reader is None:
+                self.abort()  # finished early, and yet there is more
+                return
+            reader.upstream_body(body)
+            if self._state == _CLOSED:
+                return
+        if broken:
+            self._fail(Fault.FRAMING, broken)
+        elif self._complete:
+            self._finish(data, body)
+        elif not body:
+            self._count_overhead(len(data))
+
     def _tell_head(self, headers: Headers) -> bool:
         """Hands the head to the reader, once; False if the reader closed the connection in return."""
         self._headers = None
         if self._reader is not None:
             self._reader.upstream_head(self._status, headers)
-        if self._framing == _NO_BODY and self._parts:
+        if self._framing == framing.NO_BODY and self._parts:
             self._parts.clear()
-            self._fail(Fault.FRAMING, _SURPLUS)
+            self._fail(Fault.FRAMING, framing.SURPLUS)
         return self._state != _CLOSED
 
     def _count_overhead(self, size: int) -> None:
@@ -366,20 +355,15 @@ class Connection(asyncio.Protocol):
         if self._state == _BODY:
             self._overhead += size
         if self._overhead > limits.RESPONSE_HEAD:
-            self._fail(Fault.FRAMING, _head_too_large())
+            self._fail(Fault.FRAMING, framing.HEAD_TOO_LARGE)
 
     def _finish(self, data: bytes, body: bytes) -> None:
         """The answer is complete: checks that `data`, the last read, ends with it, and frees the connection."""
-        keep = self._keep
-        if self._framing == _BY_LENGTH and body:
-            clean = data.endswith(body)
-        elif len(data) > len(_HEAD_END):
-            clean = data.endswith(_HEAD_END) and data[-5] not in _LINE_END
-        else:
-            clean, keep = True, False  # too short to tell CR LF of the framing from surplus
-        if not clean:
-            self._fail(Fault.FRAMING, _SURPLUS)
+        ends = framing.ends_read(self._framing, data, body)
+        if ends is False:
+            self._fail(Fault.FRAMING, framing.SURPLUS)
             return
+        keep = self._keep and ends is not None
         transport, call, reader = self._transport, self._call, self._reader
         self._reader = None
         self._drop_call()
@@ -416,16 +400,3 @@ class Connection(asyncio.Protocol):
         if self._finish_timer is not None:
             self._finish_timer.cancel()
             self._finish_timer = None
-
-
-def _head_too_large() -> str:
-    return f"The upstream's head is larger than {limits.RESPONSE_HEAD // limits.KIB} KiB."
-
-
-def _explain(error: HttpParserError | HttpParserUpgrade) -> str:
-    """A sentence for a client. llhttp's reasons are fixed texts without any byte of the answer."""
-    if isinstance(error.__context__, WireError):
-        return str(error.__context__)
-    if isinstance(error, HttpParserUpgrade):
-        return "The upstream tried to switch protocols."
-    return f"The upstream's answer is not valid HTTP/1.1: {str(error).rstrip('.')}."

@@ -218,6 +218,17 @@ class Pools:
             found = self._by_url[base_url] = pool, prefix
         return found
 
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds that a dial may take; setting it applies to all pools and to later dials."""
+        return self._connect_timeout
+
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        self._connect_timeout = seconds
+        for pool in self._by_origin.values():
+            pool.connect_timeout = seconds
+
     def sweep(self, now: float) -> None:
         """Closes connections that have been idle for too long; call it every few seconds with the loop's time."""
         for pool in self._by_origin.values():

@@ -334,6 +334,15 @@ async def test_one_pool_serves_all_base_urls_of_an_origin(provider: FakeProvider
     assert pool.open_connections == 0
 
 
+async def test_a_new_connect_timeout_reaches_every_pool(tasks: Tasks) -> None:
+    """A reload may change the time-out: pools made before and after it dial with the new one."""
+    pools = Pools(asyncio.get_running_loop(), tasks, connect_timeout=5.0)
+    before, _ = pools.get("http://127.0.0.1:1")
+    pools.connect_timeout = 0.5
+    after, _ = pools.get("http://127.0.0.1:2")
+    assert (before.connect_timeout, after.connect_timeout, pools.connect_timeout) == (0.5, 0.5, 0.5)
+
+
 async def test_pools_refuse_what_is_no_base_url(tasks: Tasks) -> None:
     """A URL without an origin is a ConfigError, again and again."""
     pools = Pools(asyncio.get_running_loop(), tasks)
