@@ -126,8 +126,8 @@ class Tokenway(Subject):
         return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def environment(self) -> dict[str, str]:
-        """Compiled modules are kept, as in any installation."""
-        return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONUNBUFFERED": "1"}
+        """Without the local engine, which is a program of its own; compiled modules are kept, as when installed."""
+        return {"TOKENWAY_LOCAL": "off", "PYTHONDONTWRITEBYTECODE": "", "PYTHONUNBUFFERED": "1"}
 
     def command(self, scratch: Path, upstream: int, port: int) -> list[str]:
         """A file as a user writes it: one provider, the models with a price."""
