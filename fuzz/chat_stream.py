@@ -49,10 +49,5 @@ def harness(data: bytes, chance: Random) -> None:
         assert one.fault == other.fault
         return  # what comes after a fault is nobody's answer
     assert events(cut) == events(whole)
-    assert (one.phase, one.is_whole, one.fault, one.finish_reason, one.metered) == (
-        other.phase,
-        other.is_whole,
-        other.fault,
-        other.finish_reason,
-        other.metered,
-    )
+    assert (one.phase, one.is_whole, one.finish_reason) == (other.phase, other.is_whole, other.finish_reason)
+    assert one.metered.usage == other.metered.usage
