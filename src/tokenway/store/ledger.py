@@ -17,9 +17,10 @@ from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from tokenway.metering.ledger import (
+    Expired,
     LedgerFault,
     Line,
     Record,
@@ -30,7 +31,7 @@ from tokenway.metering.ledger import (
     follow,
 )
 from tokenway.metering.stamps import output_speed, ttft
-from tokenway.model.usage import BUCKETS
+from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import Committed, Progress
 from tokenway.store.database import Database
 from tokenway.store.schema import (
@@ -49,6 +50,7 @@ _KINDS_MAX: Final = 20_000
 """Kinds that are kept in memory; the cache starts again when a caller makes more."""
 _PAYABLE: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 _IDS_PER_QUERY: Final = 500
+_INTEGER_MAX: Final = 2**63 - 1
 _NO_BUCKETS: Final = (None,) * len(BUCKETS)
 _NO_FIGURES: Final = (None,) * len(INLINE_BUCKETS)
 
@@ -131,6 +133,9 @@ class SqlLedger:
             with self._transaction() as connection:
                 batch = self._write(connection, progress, records, self._known(connection))
             replayed = 0
+        except OverflowError:
+            # A provider counted beyond 64 bits; one such record must not hold up the journal for ever.
+            return self.commit(progress, [_bounded(record) for record in records])
         except self._database.integrity_error:
             with self._transaction() as connection:
                 known = self._known(connection)
@@ -334,6 +339,25 @@ def _inline_figures(line: Line, record: Settled) -> Row | None:
         return None
     counts = astuple(usage)
     return _inline_buckets(counts) if _apart_buckets(counts) == _NOTHING_APART else None
+
+
+def _bounded(record: Record) -> Record:
+    """The record with every number cut to what a column holds; what had to be cut is absurd and costs nothing."""
+    if isinstance(record, Reserved):
+        return replace(record, amount=_cut(record.amount))
+    if isinstance(record, Expired):
+        return record
+    lines = []
+    for line in record.lines:
+        usage = line.usage and Usage(*map(_cut, astuple(line.usage)))
+        cost = line.cost if line.cost is None or line.cost == _cut(line.cost) else None
+        is_cut = usage != line.usage or cost != line.cost
+        lines.append(replace(line, usage=usage, cost=None, absurd=True) if is_cut else line)
+    return replace(record, charged=_cut(record.charged), lines=tuple(lines))
+
+
+def _cut(number: int) -> int:
+    return max(-_INTEGER_MAX, min(_INTEGER_MAX, number))
 
 
 def _answer(record: Settled) -> Line | None:

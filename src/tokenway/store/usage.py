@@ -206,8 +206,9 @@ def _inline_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
 
 
 def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
-    """The same of attempts with a row of their own, whose endpoint is the attempt's."""
+    """The same of attempts with a row of their own, whose endpoint is the attempt's; without absurd usage."""
     is_attempt = attempts.c.attempt != EXPIRED_ATTEMPT
+    is_believed = attempts.c.absurd == 0
     day = sa.cast(exchanges.c.at, sa.BigInteger) // SECONDS_PER_DAY
     own = {"run": exchanges.c.run, "day": day, "endpoint": attempts.c.endpoint}
     groups = [own[name] if name in own else kinds.c[name] for name in by]
@@ -218,7 +219,7 @@ def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
             sa.func.sum(sa.case((is_attempt & attempts.c.input_uncached.is_(None), 1), else_=0)),
             sa.func.sum(attempts.c.charged),
             sa.func.sum(attempts.c.cost),
-            *(sa.func.sum(attempts.c[name]) for name in BUCKETS),
+            *(sa.func.sum(sa.case((is_believed, attempts.c[name]))) for name in BUCKETS),
         )
         .join_from(attempts, exchanges, exchanges.c.id == attempts.c.exchange)
         .join(kinds, kinds.c.id == exchanges.c.kind)

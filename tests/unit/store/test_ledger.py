@@ -212,6 +212,24 @@ def test_a_failed_batch_leaves_nothing_behind(store: SqliteStore) -> None:
     assert len(rows(store, kinds)) == 1
 
 
+def test_a_count_beyond_the_database_does_not_stop_the_ledger(store: SqliteStore) -> None:
+    """Usage of more than 64 bits is kept as far as a column goes, marked absurd, and in no sum."""
+    huge = line(usage=Usage(2**64 - 1, output_text=-(2**63)), cost=2**64 - 1)
+    committed = commit(store.ledger, [reserved(1, amount=2**64 - 1), settled(1, lines=(huge,), charged=0), settled(2)])
+    entry = next(row for row in rows(store, entries) if row["exchange"] == "gen-000001")
+
+    assert [record.id for record in committed.settled] == ["gen-000001", "gen-000002"]
+    assert (entry["input_uncached"], entry["cost"], entry["absurd"]) == (2**63 - 1, None, 1)
+    assert [row.usage for row in store.usage.report()] == [USAGE]
+
+
+def test_an_open_reservation_beyond_the_database_is_cut(store: SqliteStore) -> None:
+    """The largest amount that can be stored stands for one that cannot."""
+    commit(store.ledger, [reserved(1, amount=2**64 - 1), Expired("gen-000009", NOON)])
+
+    assert [row["amount"] for row in rows(store, reservations)] == [2**63 - 1]
+
+
 def test_what_repeats_is_stored_once(store: SqliteStore) -> None:
     """Exchanges of the same kind share a row, and a second process finds the first one's."""
     commit(store.ledger, [settled(1), settled(2), settled(3, model="big"), settled(4, slow=True)])

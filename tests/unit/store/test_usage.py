@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.records import NOON, STREAMED, line, reserved, settled
+from tests.records import NOON, STREAMED, USAGE, line, reserved, settled
 from tokenway.metering.ledger import Record, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.usage import Usage
@@ -101,6 +101,15 @@ def test_what_gave_no_usage_and_what_expired_is_shown(store: SqliteStore) -> Non
 
     assert (row.requests, row.expired, row.attempts, row.unmetered) == (2, 1, 1, 1)
     assert (row.charged, row.cost, row.usage) == (0, 0, Usage())
+
+
+def test_absurd_usage_is_in_no_sum(store: SqliteStore) -> None:
+    """However large it is, it neither counts nor overflows."""
+    absurd = line(usage=Usage(2**63 - 1), cost=None, absurd=True)
+    ingest(store, settled(1), *(settled(number, charged=0, lines=(absurd,)) for number in range(2, 5)))
+    (row,) = store.usage.report()
+
+    assert (row.requests, row.attempts, row.usage) == (4, 4, USAGE)
 
 
 def test_an_unknown_dimension_is_refused(store: SqliteStore) -> None:
