@@ -102,8 +102,8 @@ def pinned(core: int, command: list[str]) -> list[str]:
 def realtime(roots: Iterable[int]) -> Iterator[None]:
     """Lets these process trees run ahead of everything ordinary, each thread of them. Root only.
 
-    For the open loop on a machine that others use too: without it a woken server waits for milliseconds behind
-    whatever runs on its core, and the latency measured is theirs.
+    For a machine that others use too: without it a woken server waits for milliseconds behind whatever runs on its
+    core, finds its caches cold, and what is measured is theirs. They stand still meanwhile, so phases should be short.
     """
 
     def set_all(policy: int, priority: int) -> None:

@@ -34,7 +34,9 @@ def _arguments() -> argparse.Namespace:
         "--nice", type=int, default=0, help="run all at this niceness; below 0 (root) on a shared machine"
     )
     parser.add_argument(
-        "--realtime", action="store_true", help="real-time priority in the open loop (root); for a shared machine"
+        "--realtime",
+        action="store_true",
+        help="real-time priority while measuring (root); for a shared machine, which stands still meanwhile",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON and no table")
     parser.add_argument(

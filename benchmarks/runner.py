@@ -5,14 +5,13 @@ Figures are kept flat, `phase.figure`, one value per visit; `report.py` takes th
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -169,12 +168,18 @@ class Visit:
 
         yield finish
 
+    def _priority(self) -> AbstractContextManager[None]:
+        """Ahead of everything ordinary, if that was asked for: the upstream, the subject and what we start."""
+        if not self.is_realtime:
+            return nullcontext()
+        return realtime([self.upstream.process.pid, os.getpid(), *([self.target.process.pid] if self.target else [])])
+
     def saturate(self, phase: str, content: bytes, connections: int) -> Closed:
         """Closed loop: as many as the subject can do."""
         closed_loop(self.port, content, connections=connections, seconds=1)  # warm-up: pools, caches, specialised code
         seconds = self.seconds
         while True:
-            with self._window(phase) as finish:
+            with self._priority(), self._window(phase) as finish:
                 result = closed_loop(self.port, content, connections=connections, seconds=seconds)
                 finish(result.requests)
             if result.requests >= 20 * connections or seconds >= CLOSED_LIMIT_S:
@@ -189,11 +194,7 @@ class Visit:
     def at_rate(self, phase: str, content: bytes, rate: float) -> Open:
         """Open loop at a constant rate."""
         connections = 4096 if phase == "paced" else 256
-        roots = [self.upstream.process.pid, *([self.target.process.pid] if self.target else [])]
-        with (
-            realtime([*roots, os.getpid()]) if self.is_realtime else contextlib.nullcontext(),
-            self._window(phase) as finish,
-        ):
+        with self._priority(), self._window(phase) as finish:
             result = open_loop(self.port, content, rate=rate, seconds=self.seconds, connections=connections)
             finish(result.ok)
         self.figures[f"{phase}.rate"] = rate
@@ -301,6 +302,6 @@ def import_ms(python: str, module: str) -> float:
     )
     if result.returncode:
         raise Unavailable(f"import {module}: {result.stderr.strip()[-200:]}")
-    with contextlib.suppress(ValueError):
+    with suppress(ValueError):
         return float(result.stdout)
     raise Unavailable(f"import {module} printed {result.stdout[:100]!r}")
