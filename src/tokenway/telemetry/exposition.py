@@ -23,7 +23,7 @@ _GAUGE_HELP: Final = {
     names.OPEN_STREAMS: "Answers that are being relayed now",
     names.LOOP_LAG: "How late the event loop of a worker runs, in seconds",
     names.JOURNAL_BYTES: "Bytes in the journals that are not in the ledger yet",
-    names.LEASE_REMAINING: "What is left of a lease",
+    names.LEASE_REMAINING: "US dollars that a worker may still spend for a key",
 }
 
 
@@ -71,7 +71,7 @@ class _Collector(Collector):
         )
         yield _counter(
             names.UNMETERED,
-            "Delivered attempts whose provider gave no usage",
+            "Delivered attempts whose provider gave no usage, or none to be believed",
             ("endpoint",),
             (((endpoint,), count) for endpoint, count in metrics.unmetered().items()),
         )

@@ -173,7 +173,7 @@ class Metrics:
         return self._sum(lambda labels: labels, "cost")
 
     def unmetered(self) -> dict[str, int]:
-        """Delivered attempts without usage, by endpoint."""
+        """Delivered attempts without usage, or with usage that is not to be believed, by endpoint."""
         return self._sum(lambda labels: labels[1], "unmetered")
 
     def _sum(self, label: Callable[[tuple[str, str, str]], Key], field: str) -> dict[Key, int]:
@@ -232,7 +232,7 @@ def _add_line(group: _Group, line: Line) -> int:
     group.attempts += 1
     usage = line.usage
     if usage is None or line.absurd:
-        if usage is None and line.settlement is Settlement.DELIVERED:
+        if line.settlement is Settlement.DELIVERED:
             group.unmetered += 1
         return 0
     tokens = group.tokens

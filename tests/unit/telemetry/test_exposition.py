@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,6 +14,9 @@ from tests.records import line, settled
 from tokenway.telemetry import names
 from tokenway.telemetry.exposition import CONTENT_TYPE, expose
 from tokenway.telemetry.metrics import Metrics
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def samples(metrics: Metrics) -> list[Sample]:
@@ -34,7 +39,7 @@ def filled() -> Metrics:
     metrics.set_gauge(names.OPEN_STREAMS, 7, worker="0")
     metrics.set_gauge(names.LOOP_LAG, 0.002, worker="0")
     metrics.set_gauge(names.JOURNAL_BYTES, 4096)
-    metrics.set_gauge(names.LEASE_REMAINING, 1.5, project="default")
+    metrics.set_gauge(names.LEASE_REMAINING, 1.5, key="key_a", worker="0")
     return metrics
 
 
@@ -105,3 +110,15 @@ def test_hostile_names_are_escaped() -> None:
     metrics.observe(settled(model='a"b\nc\\d'))
 
     assert [dict(labels)["model"] for labels in values(samples(metrics), "tokenway_requests_total")] == ['a"b\nc\\d']
+
+
+def test_every_metric_is_documented_with_its_labels(filled: Metrics) -> None:
+    """The table in the documentation names what the page has, and nothing else."""
+    rows = re.findall(r"^\| `(tokenway_\w+)` \| ([^|]*)\|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    documented = {name: {label.split()[0] for label in labels.split(", ") if label.strip()} for name, labels in rows}
+    shown: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(expose(filled).decode()):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        shown[name] = {label for sample in family.samples for label in sample.labels} - {"le"}
+
+    assert documented == shown
