@@ -3,7 +3,8 @@
     2026-03-01T09:30:00.120Z INFO tokenway.control worker started worker=0 pid=4711
     {"time":"2026-03-01T09:30:00.120Z","level":"INFO","logger":"tokenway.control","event":"worker started","worker":0}
 
-Values are passed with `extra=fields(worker=0)`, never formatted into the message. No prompt and no key belongs
+Values are passed with `extra={"worker": 0}`, never formatted into the message; `extra=fields(name="x")` takes names
+that log records use themselves. No prompt and no key belongs
 into a log; what looks like a key is masked all the same, because an exception's text comes from elsewhere.
 """
 
@@ -19,6 +20,8 @@ import msgspec
 
 ROOT: Final = "tokenway"
 _FIELDS: Final = "tokenway_fields"
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""Attributes that every log record has."""
 _MASK: Final = "••••"
 _KEY: Final = re.compile(
     r"\b(?:tw|sk|pk|rk|gsk|xai|csk|fw|AIza|AKIA)[-_A-Za-z0-9]{16,}|(?i:bearer)\s+[-._~+/A-Za-z0-9]{8,}=*",
@@ -82,8 +85,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def _values(record: logging.LogRecord) -> dict[str, object]:
-    values = getattr(record, _FIELDS, None)
-    return values if isinstance(values, dict) else {}
+    """What was passed as `extra`, whether through `fields` or as attributes of the record."""
+    own = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    values = own.pop(_FIELDS, None)
+    return own | values if isinstance(values, dict) else own
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -15,7 +15,6 @@ from tokenway.telemetry import names
 from tokenway.telemetry.exposition import CONTENT_TYPE, expose
 from tokenway.telemetry.metrics import Metrics
 
-
 ROOT = Path(__file__).parents[3]
 
 

@@ -33,6 +33,15 @@ def test_an_event_is_one_line_with_its_values() -> None:
     assert rest == 'INFO tokenway.control worker started worker=0 why="it was asked to"\n'
 
 
+def test_values_may_be_passed_as_attributes_too() -> None:
+    """A plain `extra` is shown like `fields`, and nothing that every record has is."""
+    stream = io.StringIO()
+    set_up(stream=stream)
+    logging.getLogger("tokenway.edge").info("attempt %s failed", 2, extra={"exchange": "gen-1", "fault": "cut"})
+
+    assert stream.getvalue().endswith("INFO tokenway.edge attempt 2 failed exchange=gen-1 fault=cut\n")
+
+
 def test_json_lines_keep_the_types_of_values() -> None:
     """Numbers stay numbers, and a value named like a field of ours does not replace it."""
     stream = io.StringIO()
