@@ -70,11 +70,11 @@ def private_output() -> BinaryIO:
     return output
 
 
-def die_with_parent(pipe: BinaryIO) -> None:
-    """Ends the process at once when the pipe ends; nothing here needs an orderly farewell."""
+def die_with_parent(pipe: int) -> None:
+    """Ends the process at once when the pipe with this descriptor ends; nothing here needs an orderly farewell."""
 
     def wait() -> None:
-        while pipe.read(4096):
+        while os.read(pipe, 4096):  # not through a file object: its lock would be held when the process ends
             pass
         os._exit(0)
 
@@ -109,7 +109,7 @@ def main(socket_path: Path) -> int:
         os.nice(NICENESS)
     output = private_output()
     settings = msgspec.json.decode(sys.stdin.buffer.readline(LINE_MAX), type=Settings)
-    die_with_parent(sys.stdin.buffer)
+    die_with_parent(sys.stdin.fileno())
     served, problems = load(settings, socket_path.parent)
     report = Report(tuple(one.model for one in served), tuple(problems))
     line = msgspec.json.encode(report) + b"\n"
@@ -133,4 +133,4 @@ def main(socket_path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    os._exit(main(Path(sys.argv[1])))  # without waiting for native threads that may still compute
