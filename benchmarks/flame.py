@@ -7,6 +7,7 @@ time of their own; or writes a flame graph or a speedscope file.
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,10 +23,11 @@ from benchmarks.subjects import Tokenway
 
 BODIES = {"plain": PLAIN_BODY, "stream": STREAM_BODY, "burst": BURST_BODY}
 SHOWN = 40
+_LINE = re.compile(r":\d+(?=\)$)")
 
 
-def top(raw: str) -> str:
-    """Functions by their own share of all samples, with the share of all below them.
+def top(raw: str, *, is_by_line: bool = False) -> str:
+    """Functions (or lines) by their own share of all samples, with the share of all below them.
 
     `raw` is py-spy's raw format: one stack a line, frames from the root joined by ";", then a blank and a count.
     """
@@ -33,7 +35,7 @@ def top(raw: str) -> str:
     below: Counter[str] = Counter()
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
-        frames = stack.split(";")
+        frames = [frame if is_by_line else _LINE.sub("", frame) for frame in stack.split(";")]
         own[frames[-1]] += int(count)
         for frame in set(frames):
             below[frame] += int(count)
@@ -50,7 +52,7 @@ def _record(pid: int, output: Path, arguments: argparse.Namespace) -> None:
     if not program:
         raise Unavailable("py-spy is not installed: pip install py-spy")
     command = [program, "record", "--pid", str(pid), "--duration", str(arguments.seconds), "--rate", str(arguments.hz)]
-    command += ["--format", arguments.format, "--output", str(output), "--nonblocking"]
+    command += ["--format", arguments.format, "--output", str(output)]
     command += ["--native"] if arguments.native else []
     result = subprocess.run(pinned(LOAD_CORE, command), capture_output=True, text=True, check=False)
     if result.returncode or not output.exists():
@@ -83,6 +85,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--hz", type=int, default=400, help="samples a second (default 400)")
     parser.add_argument("--native", action="store_true", help="C functions too")
+    parser.add_argument("--lines", action="store_true", help="lines instead of functions")
     parser.add_argument("--format", choices=("raw", "flamegraph", "speedscope"), default="raw")
     parser.add_argument("--output", type=Path, help="keep the profile here (raw: printed as a table anyway)")
     arguments = parser.parse_args()
@@ -95,7 +98,9 @@ def main() -> int:
         except Unavailable as why:
             print(why, file=sys.stderr)
             return 1
-        print(top(output.read_text()) if arguments.format == "raw" else f"written to {output}")
+        print(
+            top(output.read_text(), is_by_line=arguments.lines) if arguments.format == "raw" else f"written to {output}"
+        )
     return 0
 
 
