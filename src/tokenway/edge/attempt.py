@@ -31,34 +31,22 @@ _decode_any: Final = msgspec.json.Decoder().decode
 class AttemptReader:
     """Reads one attempt for a relay; `call` is set by the relay when the connection's call exists."""
 
-    __slots__ = (
-        "_headers",
-        "_parts",
-        "_relay",
-        "_size",
-        "_status",
-        "answer",
-        "body",
-        "call",
-        "content_type",
-        "number",
-        "spliced",
-        "stream",
-    )
+    call: Call | None = None
+    answer: WholeAnswer | None = None
+    body = b""
+    content_type = b""
+    label = b""
+    """The header line that names the endpoint."""
+    spliced = False
+    _status = 0
+    _size = 0
+    _headers: Headers | None = None
 
     def __init__(self, relay: Relay, number: int, stream: StreamReader | None) -> None:
-        self._relay = relay
-        self._status = 0
-        self._headers: Headers | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
         self.number = number
         self.stream = stream
-        self.spliced = False
-        self.call: Call | None = None
-        self.answer: WholeAnswer | None = None
-        self.body = b""
-        self.content_type = b""
+        self._relay = relay
+        self._parts: list[bytes] = []
 
     # -- what the connection reports ---------------------------------------------------------------------
 

@@ -14,13 +14,14 @@ import msgspec
 from tokenway.dialects.openai_chat.request import ChatRequest, parse
 from tokenway.dialects.openai_chat.schema import Preferences
 from tokenway.edge.inflate import inflate
+from tokenway.edge.routes import Route
+from tokenway.edge.state import EdgeState
 from tokenway.exchange.events import Order
 from tokenway.metering.estimate import worst_case
-from tokenway.model.catalog import Model, Operation, Timeouts
+from tokenway.model.catalog import Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.money import format_usd, parse_usd
-from tokenway.model.snapshot import Snapshot
-from tokenway.routing.plan import NO_WISHES, Wishes, plan
+from tokenway.routing.plan import NO_WISHES, Wishes
 
 RUN_MAX: Final = 256
 """Characters of a run id that are kept."""
@@ -30,13 +31,14 @@ class Intake(msgspec.Struct):
     """A request that was understood, and what is to be done about it."""
 
     request: ChatRequest
-    model: Model
+    route: Route
     order: Order
     run: str
 
 
-def take_in(snapshot: Snapshot, operation: Operation, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
+def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
     """Reads a request and plans it; raises Refusal."""
+    snapshot = state.snapshot
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
         body = inflate(body, encoding, snapshot.max_body)
@@ -45,17 +47,18 @@ def take_in(snapshot: Snapshot, operation: Operation, headers: Mapping[bytes, by
     wishes, max_cost = NO_WISHES, None
     if fields.provider is not None:
         wishes, max_cost = _read_wishes(fields.provider)
-    planned = plan(snapshot, fields.model, operation, fields.models or (), wishes)
-    amount = worst_case(planned.endpoints, len(body), request.max_tokens, request.answers)
+    more = tuple(fields.models) if fields.models else ()
+    route = state.routes.find(fields.model, operation, more, wishes)
+    amount = worst_case(route.bounds, len(body), request.max_tokens, request.answers)
     if max_cost is not None and amount > max_cost:
         raise Refusal(_too_dear(amount, max_cost))
     timeouts = snapshot.timeouts
     own_total = headers.get(b"x-tokenway-timeout")
     if own_total is not None:
         timeouts = _with_total(timeouts, own_total)
-    run = headers.get(b"x-tokenway-run", b"")
-    order = Order(planned.endpoints, request.stream, amount, timeouts, snapshot.max_retries)
-    return Intake(request, planned.model, order, run[:RUN_MAX].decode("latin-1"))
+    run = headers.get(b"x-tokenway-run")
+    order = Order(route.endpoints, request.stream, amount, timeouts, snapshot.max_retries)
+    return Intake(request, route, order, "" if run is None else run[:RUN_MAX].decode("latin-1"))
 
 
 def _read_wishes(fields: Preferences) -> tuple[Wishes, int | None]:

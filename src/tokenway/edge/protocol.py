@@ -298,8 +298,8 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if self._active is None or self._active is self._incoming:
             problem = Problem(status, ErrorType.INVALID_REQUEST, message, code=code, should_retry=status == 408)
-            facts = reply.Facts(self.state.new_id(), keep_alive=False)
-            self.transport.write(reply.problem_answer(problem, facts, self.state.date))
+            lines = reply.identity(self.state.new_id(), keep_alive=False) + self.state.date
+            self.transport.write(reply.problem_answer(problem, lines))
             if self._incoming is not None:
                 self._incoming.disconnected = True
             self._linger()

@@ -23,7 +23,7 @@ from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.auth import authenticate
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining, no_journal, take_in
-from tokenway.edge.receipt import Receipt, Story, make_receipt, tokenway_member, usage_members
+from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange, Phase
@@ -46,42 +46,32 @@ JSON: Final = b"application/json"
 class Relay:
     """One exchange on a client connection."""
 
-    __slots__ = (
-        "_attempts",
-        "_busy",
-        "_chunked",
-        "_client",
-        "_head",
-        "_headers",
-        "_id",
-        "_inbox",
-        "_intake",
-        "_lease",
-        "_machine",
-        "_model",
-        "_overhead",
-        "_parts",
-        "_principal",
-        "_query",
-        "_receipt",
-        "_size",
-        "_state",
-        "_streaming",
-        "_winner",
-        "begun",
-        "body_complete",
-        "disconnected",
-        "keep_alive",
-        "last_activity",
-        "operation",
-        "problem",
-        "response_complete",
-        "times",
-        "wake_at",
-    )
-
-    _principal: Principal
+    # What most exchanges never change stands here once instead of being set on each.
+    principal: Principal
+    times: Stamps
+    run = ""
+    model = ""
+    min_tps = 0.0
+    is_stream = False
+    overhead = 0.0
+    finish_reason = ""
+    gaps: tuple[int, ...] = ()
+    last_activity = 0.0
+    wake_at = inf
+    problem: Problem | None = None
+    begun = False
+    body_complete = False
+    disconnected = False
+    response_complete = False
     _intake: Intake
+    _labels = b""
+    _lease: Lease | None = None
+    _winner: AttemptReader | None = None
+    _receipt: Receipt | None = None
+    _head = b""
+    _size = 0
+    _busy = False
+    _streaming = False
 
     def __init__(
         self,
@@ -95,35 +85,19 @@ class Relay:
         chunked: bool,
     ) -> None:
         """`chunked` is whether the client understands chunked transfer coding (HTTP/1.1)."""
+        self.operation = operation
+        self.keep_alive = keep_alive
+        self.id = state.new_id()
+        self.times = Stamps(monotonic())
         self._state = state
         self._client = client
-        self.operation = operation
         self._headers = headers
         self._query = query
         self._chunked = chunked
-        self._id = state.new_id()
-        self._lease: Lease | None = None
         self._machine = Exchange()
         self._attempts: list[AttemptReader] = []
-        self._winner: AttemptReader | None = None
         self._inbox: list[e.Event] = []
-        self._busy = False
         self._parts: list[bytes] = []
-        self._size = 0
-        self._head = b""
-        self._overhead = 0.0
-        self._receipt: Receipt | None = None
-        self._streaming = False
-        self._model = ""
-        self.times = Stamps(received=monotonic())
-        self.last_activity = 0.0
-        self.wake_at = inf
-        self.problem: Problem | None = None
-        self.begun = False
-        self.body_complete = False
-        self.keep_alive = keep_alive
-        self.disconnected = False
-        self.response_complete = False
 
     # -- the request arrives -----------------------------------------------------------------------------
 
@@ -133,7 +107,7 @@ class Relay:
         try:
             if state.draining:
                 raise Refusal(draining())
-            self._principal = authenticate(self._headers, self._query, state.snapshot, time.time())
+            self.principal = authenticate(self._headers, self._query, state.snapshot, time.time())
             length = self._headers.get(b"content-length")
             if length is not None and int(length) > state.snapshot.max_body:
                 raise too_large(state.snapshot.max_body)
@@ -159,11 +133,16 @@ class Relay:
                 raise Refusal(self.problem)
             body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
             self._parts.clear()
-            intake = self._intake = take_in(self._state.snapshot, self.operation, self._headers, body)
-            self._model = intake.request.fields.model
+            intake = take_in(self._state, self.operation, self._headers, body)
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
+        self._intake = intake
+        self.model = intake.request.fields.model
+        self.min_tps = intake.route.model.min_tps
+        self.is_stream = intake.request.stream
+        self.run = intake.run
+        self._labels = intake.route.label
         self._state.open.add(self)
         self.tell(e.ClientRequest(monotonic(), intake.order))
 
@@ -171,7 +150,7 @@ class Relay:
         """Answers with an error; `body` is an upstream's own, passed on as it came."""
         if not self.disconnected:
             self.keep_alive = self.keep_alive and self.body_complete
-            self._client.transport.write(reply.problem_answer(problem, self._facts(), self._state.date, body))
+            self._client.transport.write(reply.problem_answer(problem, self._header_lines(), body))
         self._finish()
 
     # -- the machine -------------------------------------------------------------------------------------
@@ -228,12 +207,12 @@ class Relay:
 
     def _reserve(self, command: c.Reserve) -> None:
         state = self._state
-        principal = self._principal
+        principal = self.principal
         try:
             lease = self._lease = state.admission.reserve(principal, command.amount)
             try:
                 state.journal.append(
-                    Reserved(self._id, time.time(), principal.key_id, principal.project, command.amount)
+                    Reserved(self.id, time.time(), principal.key_id, principal.project, command.amount)
                 )
             except TokenwayError:
                 if lease is not None:
@@ -251,13 +230,14 @@ class Relay:
         reader = AttemptReader(self, command.attempt, stream)
         self._attempts.append(reader)
         try:
-            target = self._state.targets.get(command.endpoint, self.operation)
+            target = self._state.routes.target(command.endpoint, self.operation)
             payload = target.request(request.upstream_body(command.endpoint.upstream_model))
+            reader.label = target.label
         except Refusal as refusal:
             self._fail_locally(command, refusal.problem)
             return
-        if not self._overhead:
-            self._overhead = monotonic() - self.times.received
+        if not self.overhead:
+            self.overhead = monotonic() - self.times.received
         reader.call = target.pool.open(payload, reader)
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
@@ -277,7 +257,7 @@ class Relay:
         winner = self._winner = self._attempts[command.attempt - 1]
         if winner.stream is None:
             return
-        self._head = reply.stream_head(self._facts(), self._state.date, chunked=self._chunked)
+        self._head = reply.stream_head(self._header_lines(), chunked=self._chunked)
         self._streaming = True
         self._state.streams += 1
 
@@ -302,43 +282,26 @@ class Relay:
     def _settle(self, command: c.Settle) -> None:
         state = self._state
         times = self.times
-        winner = self._attempts[command.winner - 1] if command.winner else None
-        finish_reason = ""
-        gaps: tuple[int, ...] = ()
-        if winner is not None:
+        if command.winner:
+            winner = self._attempts[command.winner - 1]
             stream = winner.stream
             if stream is not None:
                 times.first_delta = stream.first_delta
                 times.first_answer = stream.first_answer
                 times.last_delta = stream.last_delta
-                finish_reason = stream.finish_reason
-                gaps = stream.gap_counts
+                self.finish_reason = stream.finish_reason
+                self.gaps = stream.gap_counts
             elif winner.answer is not None:
-                finish_reason = winner.answer.finish_reason
+                self.finish_reason = winner.answer.finish_reason
         times.end = monotonic()
-        intake = self._intake
-        story = Story(
-            self._id,
-            time.time(),
-            self._principal,
-            intake.model,
-            self._model,
-            self.operation,
-            intake.request.stream,
-            intake.run,
-            times,
-            self._overhead,
-            finish_reason,
-            gaps,
-        )
-        receipt = self._receipt = make_receipt(command, story)
+        receipt = self._receipt = make_receipt(command, self, time.time())
         if self._lease is not None:
-            self._lease.left += intake.order.amount - receipt.record.charged
+            self._lease.left += self._intake.order.amount - receipt.record.charged
         try:
             state.journal.append(receipt.record)
         except TokenwayError:
             # The caller must not see the end of an answer that the ledger does not know.
-            log.exception("an exchange could not be settled", extra={"exchange": self._id})
+            log.exception("an exchange could not be settled", extra={"exchange": self.id})
             self._client.transport.abort()
 
     def _send_end(self, _command: c.SendEnd) -> None:
@@ -349,7 +312,7 @@ class Relay:
         transport = self._client.transport
         if winner.stream is None:
             body = with_usage_members(winner.body, members) if members else winner.body
-            lines = reply.answer_head(self._facts(), self._state.date, receipt, winner.content_type or JSON, len(body))
+            lines = reply.answer_head(self._header_lines(), receipt, winner.content_type or JSON, len(body))
             if len(body) > WRITE_HIGH:
                 transport.writelines([lines, body])
             else:
@@ -363,7 +326,7 @@ class Relay:
         problem = command.problem
         if command.in_band:
             created = int(time.time())
-            self._end_stream(command.body or error_event(problem, self._id, self._model, created))
+            self._end_stream(command.body or error_event(problem, self.id, self.model, created))
             self._finish()
         else:
             self.refuse(problem, command.body)
@@ -383,7 +346,7 @@ class Relay:
         log.info(
             "attempt failed",
             extra={
-                "exchange": self._id,
+                "exchange": self.id,
                 "endpoint": command.endpoint.id,
                 "attempt": command.attempt,
                 "fault": command.fault.value,
@@ -394,11 +357,13 @@ class Relay:
 
     # -- shared ------------------------------------------------------------------------------------------
 
-    def _facts(self) -> reply.Facts:
-        machine = self._machine
-        return reply.Facts(
-            self._id, self._model, machine.endpoint_id, machine.attempts, self._overhead, self.keep_alive
-        )
+    def _header_lines(self) -> bytes:
+        """The header lines that every answer has."""
+        lines = reply.identity(self.id, keep_alive=self.keep_alive)
+        if self._attempts:
+            answered = self._winner or self._attempts[-1]
+            lines += reply.attempted(len(self._attempts), self.overhead) + answered.label
+        return lines + self._labels + self._state.date
 
     def _finish(self) -> None:
         """The answer is out, or nobody waits for it: the connection goes on to its next request."""

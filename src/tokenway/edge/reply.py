@@ -5,8 +5,6 @@ from __future__ import annotations
 import http
 from typing import Final
 
-import msgspec
-
 from tokenway.dialects.openai_chat.error import error_body
 from tokenway.edge.receipt import Receipt
 from tokenway.model.errors import Problem
@@ -14,6 +12,7 @@ from tokenway.model.money import format_usd
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
+CLOSE: Final = b"connection: close\r\n"
 
 
 def _line(status: int) -> bytes:
@@ -27,17 +26,6 @@ def _line(status: int) -> bytes:
 STATUS_LINES: Final[dict[int, bytes]] = {status: _line(status) for status in range(200, 600)}
 
 
-class Facts(msgspec.Struct, frozen=True, gc=False):
-    """What the headers of every answer tell; empty or zero where it is not known yet. `overhead` in seconds."""
-
-    exchange: str
-    model: str = ""
-    endpoint: str = ""
-    attempts: int = 0
-    overhead: float = 0.0
-    keep_alive: bool = True
-
-
 def header_value(text: str) -> bytes:
     """Text as it may stand in a header: what is not printable ASCII is replaced."""
     if text.isascii() and text.isprintable():
@@ -45,52 +33,44 @@ def header_value(text: str) -> bytes:
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in text).encode()
 
 
-def common_headers(facts: Facts) -> bytes:
-    """The header lines that every answer has."""
-    identity = facts.exchange.encode()
-    known = b""
-    if facts.attempts:
-        known = b"x-tokenway-attempts: %d\r\nx-tokenway-overhead-ms: %.3f\r\n" % (
-            facts.attempts,
-            facts.overhead * 1000.0,
-        )
-    if facts.endpoint:
-        known += b"x-tokenway-endpoint: %b\r\n" % header_value(facts.endpoint)
-    if facts.model:
-        known += b"x-tokenway-model: %b\r\n" % header_value(facts.model)
-    if not facts.keep_alive:
-        known += b"connection: close\r\n"
-    return b"x-request-id: %b\r\nx-generation-id: %b\r\n%b" % (identity, identity, known)
+def identity(exchange: str, *, keep_alive: bool) -> bytes:
+    """The header lines that every answer has: its id, and whether the connection ends with it."""
+    line = exchange.encode()
+    return b"x-request-id: %b\r\nx-generation-id: %b\r\n%b" % (line, line, b"" if keep_alive else CLOSE)
 
 
-def stream_head(facts: Facts, date: bytes, *, chunked: bool) -> bytes:
+def attempted(attempts: int, overhead: float) -> bytes:
+    """The header lines of an answer for which an endpoint was asked; `overhead` in seconds."""
+    return b"x-tokenway-attempts: %d\r\nx-tokenway-overhead-ms: %.3f\r\n" % (attempts, overhead * 1000.0)
+
+
+def stream_head(lines: bytes, *, chunked: bool) -> bytes:
     """The head of a stream. Without chunked coding (HTTP/1.0) the body ends with the connection."""
-    return b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n%b%b%b\r\n" % (
-        STATUS_LINES[200],
-        b"transfer-encoding: chunked\r\n" if chunked else b"",
-        common_headers(facts),
-        date,
+    return (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n%b%b\r\n"
+        % (
+            b"transfer-encoding: chunked\r\n" if chunked else b"",
+            lines,
+        )
     )
 
 
-def answer_head(facts: Facts, date: bytes, receipt: Receipt, content_type: bytes, length: int) -> bytes:
+def answer_head(lines: bytes, receipt: Receipt, content_type: bytes, length: int) -> bytes:
     """The head of a whole answer, with what it cost and how fast it was."""
     measured = b""
     if receipt.cost is not None:
         measured = b"x-tokenway-cost: %b\r\n" % format_usd(receipt.cost).encode()
     if receipt.delivered_tps is not None:
         measured += b"x-tokenway-tps: %.1f\r\n" % receipt.delivered_tps
-    return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b\r\n" % (
-        STATUS_LINES[200],
+    return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
         content_type,
         length,
         measured,
-        common_headers(facts),
-        date,
+        lines,
     )
 
 
-def problem_answer(problem: Problem, facts: Facts, date: bytes, body: bytes = b"") -> bytes:
+def problem_answer(problem: Problem, lines: bytes, body: bytes = b"") -> bytes:
     """A whole error answer; `body` is an upstream's own error, passed on as it came."""
     content = body or error_body(problem)
     advice = b""
@@ -101,11 +81,10 @@ def problem_answer(problem: Problem, facts: Facts, date: bytes, body: bytes = b"
         )
     if problem.should_retry is not None:
         advice += b"x-should-retry: %b\r\n" % (b"true" if problem.should_retry else b"false")
-    return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b\r\n%b" % (
+    return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
         STATUS_LINES.get(problem.status) or STATUS_LINES[502],
         len(content),
         advice,
-        common_headers(facts),
-        date,
+        lines,
         content,
     )

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from tokenway.edge.admission import Admission
-from tokenway.edge.targets import Targets
+from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
 from tokenway.model.snapshot import Snapshot
 from tokenway.upstream.pool import Pools
@@ -63,7 +63,7 @@ class EdgeState:
         self.draining = False
         self.loop_lag = 0.0
         self.snapshot: Snapshot
-        self.targets: Targets
+        self.routes: Routes
         self.date = b""
         self._id_prefix = f"gen-{int(time.time()):x}-{secrets.token_hex(8)}"
         self._id_count = 0
@@ -77,7 +77,7 @@ class EdgeState:
     def adopt(self, snapshot: Snapshot) -> None:
         """Puts a snapshot in force; exchanges under way keep theirs."""
         self.admission.adopt(snapshot)
-        self.targets = Targets(snapshot, self.pools)
+        self.routes = Routes(snapshot, self.pools)
         self.snapshot = snapshot
 
     @staticmethod

@@ -10,25 +10,46 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from tokenway.model.catalog import Endpoint
-from tokenway.model.money import ZERO, NanoUsd, cost_ceiling
+from tokenway.model.money import NanoUsd, cost_ceiling
 
 OUTPUT_ASSUMED: Final = 16_384
 """Output tokens assumed where neither the caller nor the endpoint names a limit."""
+UNBOUNDED: Final = 2**62
 
 
-def worst_case(endpoints: Iterable[Endpoint], body_bytes: int, max_tokens: int | None, answers: int) -> NanoUsd:
-    """Nano-dollars for `answers` answers at the dearest of `endpoints`; zero when none has a price."""
-    most = ZERO
+class Bound(msgspec.Struct, frozen=True, gc=False):
+    """What one endpoint can charge at most: its dearest rates, and its bounds in tokens."""
+
+    rate_in: int
+    rate_out: int
+    context: int
+    max_output: int
+    request: int
+
+
+def bounds_of(endpoints: Iterable[Endpoint]) -> tuple[Bound, ...]:
+    """The bounds of the endpoints that have a price; worked out once for a route."""
+    bounds = []
     for endpoint in endpoints:
-        price = endpoint.price
-        if price is None:
-            continue
-        able = endpoint.capabilities
-        prompt = body_bytes if able.context is None else min(body_bytes, able.context)
-        output = max_tokens if max_tokens is not None else (able.max_output or OUTPUT_ASSUMED)
-        rate_in = max(price.input, price.cache_write or 0, price.cache_write_1h or 0)
-        rate_out = max(price.output, price.reasoning or 0)
-        amount = cost_ceiling(prompt * rate_in + output * answers * rate_out) + price.request
-        most = NanoUsd(max(most, amount))
-    return most
+        price, able = endpoint.price, endpoint.capabilities
+        if price is not None:
+            rate_in = max(price.input, price.cache_read or 0, price.cache_write or 0, price.cache_write_1h or 0)
+            rate_out = max(price.output, price.reasoning or 0)
+            context = able.context if able.context is not None else UNBOUNDED
+            bounds.append(Bound(rate_in, rate_out, context, able.max_output or OUTPUT_ASSUMED, price.request))
+    return tuple(bounds)
+
+
+def worst_case(bounds: Iterable[Bound], body_bytes: int, max_tokens: int | None, answers: int) -> NanoUsd:
+    """Nano-dollars for `answers` answers at the dearest endpoint, rounded up; zero when none has a price."""
+    most = 0
+    for bound in bounds:
+        prompt = min(bound.context, body_bytes)
+        output = bound.max_output if max_tokens is None else max_tokens
+        weighted = prompt * bound.rate_in + output * answers * bound.rate_out
+        amount = cost_ceiling(weighted) + bound.request
+        most = max(most, amount)
+    return NanoUsd(most)

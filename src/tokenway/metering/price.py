@@ -13,32 +13,34 @@ from tokenway.model.usage import Usage
 
 def cost(usage: Usage, price: Price) -> NanoUsd:
     """What `usage` costs at `price`, in nano-dollars."""
-    rate_in = price.input
-    rate_out = price.output
-    read = price.cache_read if price.cache_read is not None else rate_in
-    write = price.cache_write if price.cache_write is not None else rate_in
-    write_1h = price.cache_write_1h if price.cache_write_1h is not None else write
-    reasoning = price.reasoning if price.reasoning is not None else rate_out
-    weighted = (
-        (usage.input_uncached + usage.audio_in + usage.image_in) * rate_in
-        + usage.cache_read * read
-        + usage.cache_write_5m * write
-        + usage.cache_write_1h * write_1h
-        + (usage.output_text + usage.audio_out + usage.image_out) * rate_out
-        + usage.reasoning * reasoning
-    )
-    return NanoUsd(cost_of(weighted) + price.request)
+    return NanoUsd(cost_of(weigh_input(usage, price) + weigh_output(usage, price)) + price.request)
 
 
 def split(usage: Usage, price: Price) -> tuple[NanoUsd, NanoUsd]:
-    """The cost as (input, output): two amounts whose sum is `cost` exactly."""
-    came_in = Usage(
-        input_uncached=usage.input_uncached,
-        cache_read=usage.cache_read,
-        cache_write_5m=usage.cache_write_5m,
-        cache_write_1h=usage.cache_write_1h,
-        audio_in=usage.audio_in,
-        image_in=usage.image_in,
-    )
-    spent_in = cost(came_in, price)
-    return spent_in, NanoUsd(cost(usage, price) - spent_in)
+    """The cost as (input and the call itself, output): two amounts whose sum is `cost` exactly."""
+    came_in = weigh_input(usage, price)
+    spent_in = cost_of(came_in)
+    spent_out = cost_of(came_in + weigh_output(usage, price)) - spent_in
+    return NanoUsd(spent_in + price.request), NanoUsd(spent_out)
+
+
+def weigh_input(usage: Usage, price: Price) -> int:
+    """The sum of units times rate over what went in."""
+    rate = price.input
+    weighted = usage.input_uncached * rate
+    if usage.cache_read:
+        weighted += usage.cache_read * (rate if price.cache_read is None else price.cache_read)
+    if usage.cache_write_5m or usage.cache_write_1h:
+        write = rate if price.cache_write is None else price.cache_write
+        write_1h = write if price.cache_write_1h is None else price.cache_write_1h
+        weighted += usage.cache_write_5m * write + usage.cache_write_1h * write_1h
+    return weighted + (usage.audio_in + usage.image_in) * rate
+
+
+def weigh_output(usage: Usage, price: Price) -> int:
+    """The sum of units times rate over what came out."""
+    rate = price.output
+    weighted = (usage.output_text + usage.audio_out + usage.image_out) * rate
+    if usage.reasoning:
+        weighted += usage.reasoning * (rate if price.reasoning is None else price.reasoning)
+    return weighted

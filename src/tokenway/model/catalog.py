@@ -107,7 +107,7 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One offer of a model; `id` is `provider/upstream-model`."""
+    """One offer of a model."""
 
     provider: str
     upstream_model: str
@@ -117,11 +117,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     capabilities: Capabilities = Capabilities()
     weight: float = 1.0
     operations: tuple[Operation, ...] = (Operation.CHAT, Operation.COMPLETION, Operation.EMBEDDING)
+    id: str = ""
+    """`provider/upstream-model`, as headers and the ledger name it; made from the two when it is not given."""
 
-    @property
-    def id(self) -> str:
-        """`provider/upstream-model`, as headers and the ledger name it."""
-        return f"{self.provider}/{self.upstream_model}"
+    def __post_init__(self) -> None:
+        if not self.id:
+            msgspec.structs.force_setattr(self, "id", f"{self.provider}/{self.upstream_model}")
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -52,6 +52,8 @@ def cost_ceiling(weighted_units: int) -> NanoUsd:
 
 def format_usd(amount: int) -> str:
     """Nano-dollars as an exact decimal string without needless zeros: `12_500` gives `0.0000125`."""
+    if 0 < amount < NANO_PER_USD:
+        return f"0.{amount:09d}".rstrip("0")
     sign = "-" if amount < 0 else ""
     whole, nano = divmod(abs(amount), NANO_PER_USD)
     if not nano:
