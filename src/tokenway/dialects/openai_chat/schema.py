@@ -106,6 +106,7 @@ class Delta(msgspec.Struct):
 class ChunkChoice(msgspec.Struct):
     """One choice of a chunk; `text` is the legacy completions' delta."""
 
+    index: Any = 0
     delta: Delta | None = None
     text: Any = None
     finish_reason: Any = None

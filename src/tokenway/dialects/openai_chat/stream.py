@@ -8,8 +8,11 @@ caller must not see the end before the ledger has it.
 
     state        event                          what happens
     WAITING      error                          `fault` is set, nothing is forwarded
+    WAITING      [DONE]                         WireError: an end without an answer
     WAITING      anything else with data        FLOWING, forwarded
     FLOWING      chunk                          forwarded, stamped
+    FLOWING      not a chunk                    before the first text WireError, then forwarded as it came: most
+                                                events are not decoded any more, and how a stream is cut must not matter
     FLOWING      usage without choices          kept as the usage, not forwarded
     FLOWING      error                          `fault` is set, not forwarded
     FLOWING      [DONE]                         DONE
@@ -18,6 +21,7 @@ caller must not see the end before the ledger has it.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Final
 
@@ -34,11 +38,16 @@ _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
+_NOTHING: Final = (ABSENT, msgspec.Raw(b"null"))
+
 END: Final = make_event(b"[DONE]")
 FAULT_TEXT: Final = 400
 """Characters of an upstream's own message that are passed on."""
 GAP_BUCKETS: Final = 20
 """Gaps are counted by powers of two milliseconds: bucket i holds gaps below 2^i ms; the last one all others."""
+
+_ODD_SPACING: Final = re.compile(rb'" +:|":(?:  |[\t\r\n])')
+"""Spacing between a key and its value that the searches of the quick way in `feed` do not know."""
 
 
 class Phase(IntEnum):
@@ -59,7 +68,8 @@ class StreamReader:
 
     __slots__ = (
         "_choices",
-        "_finishes",
+        "_finished",
+        "_is_odd",
         "_splitter",
         "_usage_event",
         "fault",
@@ -78,7 +88,8 @@ class StreamReader:
         """`choices` is how many answers the stream carries: it is whole when so many have finished."""
         self._splitter = EventSplitter()
         self._choices = choices
-        self._finishes = 0
+        self._finished: set[int] = set()
+        self._is_odd = False
         self._usage_event: bytes | None = None
         self.phase = Phase.WAITING
         self.fault = ""
@@ -94,7 +105,7 @@ class StreamReader:
     @property
     def is_whole(self) -> bool:
         """Whether the answer is complete: the end mark came, or every choice gave its finish reason."""
-        return self.phase is Phase.DONE or self._finishes >= self._choices
+        return self.phase is Phase.DONE or len(self._finished) >= self._choices
 
     @property
     def is_done(self) -> bool:
@@ -112,6 +123,7 @@ class StreamReader:
         whole = self._splitter.feed(data)
         if (
             self.first_answer
+            and not self._is_odd
             and self.phase is Phase.FLOWING
             and b'"usage":{' not in whole
             and b'"usage": {' not in whole
@@ -126,9 +138,13 @@ class StreamReader:
         return self._look(whole, now)
 
     def finish(self) -> bytes:
-        """What a last event without its blank line still gives; call it when the body has ended."""
+        """What a last event without its blank line still gives; call it when the body has ended.
+
+        Half an event gives nothing, and is no fault of its own: `is_whole` says whether anything is missing.
+        """
         rest = self._splitter.take_rest()
-        if not rest.strip():
+        data = event_data(rest)
+        if data is None or not _is_entire(data):
             return b""
         return self._look(rest.rstrip(b"\r\n") + b"\n\n", self.last_delta)
 
@@ -176,18 +192,22 @@ class StreamReader:
         if data is None or not data.strip():
             return self.phase is Phase.FLOWING
         if data.startswith(b"[DONE]"):
+            if self.phase is Phase.WAITING:
+                raise WireError("the stream ended before its first chunk")
             self.phase = Phase.DONE
             return False
         try:
             chunk = _decode_chunk(data)
         except msgspec.DecodeError as error:
+            if self.first_answer:
+                return True
             raise WireError(f"an event is not a chunk of this dialect: {error}") from None
         if chunk.error:
             self.fault = fault_text(chunk.error)
             self.fault_event = event
             return False
         if self.phase is Phase.WAITING:
-            if chunk.choices is None and chunk.usage == ABSENT and chunk.object is None:
+            if chunk.choices is None and chunk.object is None and chunk.usage in _NOTHING:
                 raise WireError("the first event is not a chunk of this dialect")
             self.phase = Phase.FLOWING
             self.head = chunk
@@ -198,13 +218,14 @@ class StreamReader:
         if metered.given:
             self.metered = metered
         choices = chunk.choices
+        self._is_odd = _ODD_SPACING.search(event) is not None
         if not choices:
             if metered.given:
                 self._usage_event = event
             return not metered.given
         for choice in choices:
             if choice.finish_reason:
-                self._finishes += 1
+                self._finished.add(choice.index if isinstance(choice.index, int) else 0)
                 self.finish_reason = str(choice.finish_reason)
         visible, answer = _adds_text(chunk)
         if visible:
@@ -245,6 +266,17 @@ def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
         raise WireError("the answer is not one of this dialect")
     finish = answer.choices[0].finish_reason if answer.choices else None
     return WholeAnswer(meter(answer.usage), str(finish or ""))
+
+
+def _is_entire(data: bytes) -> bool:
+    """Whether an event that lacks its blank line is there up to its last brace."""
+    if data.startswith(b"[DONE]"):
+        return True
+    try:
+        _decode_chunk(data)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def fault_text(error: object) -> str:
