@@ -35,9 +35,14 @@ class ClientRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClientGone(msgspec.Struct, frozen=True, gc=False):
-    """The caller closed its connection before the answer was complete."""
+    """The caller closed its connection before the answer was complete.
+
+    `usage` is what the live attempt's provider has counted so far, None when it has not; `absurd` as below.
+    """
 
     at: float
+    usage: Usage | None = None
+    absurd: bool = False
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -79,6 +84,8 @@ class UpstreamBytes(msgspec.Struct, frozen=True, gc=False):
 class UpstreamEnd(msgspec.Struct, frozen=True, gc=False):
     """An attempt's answer is complete and well-formed. `usage` is None when the provider gave none.
 
+    `absurd` is whether it gave a count that cannot be believed.
+
     For an answer that does not stream `data` is all of it; for a stream, what was not yet forwarded.
     """
 
@@ -107,6 +114,7 @@ class UpstreamFailed(msgspec.Struct, frozen=True, gc=False):
     body: bytes = b""
     usage: Usage | None = None
     dice: float = 0.0
+    absurd: bool = False
 
 
 class DeadlinePassed(msgspec.Struct, frozen=True, gc=False):
@@ -114,12 +122,15 @@ class DeadlinePassed(msgspec.Struct, frozen=True, gc=False):
 
     `last_activity` is when the caller's stream last moved, `has_text` whether any text has come yet. A
     relay that waits for a slow reader reports its waiting as activity: that silence is not the upstream's.
+    `usage` is what the live attempt's provider has counted so far.
     """
 
     at: float
     last_activity: float = 0.0
     has_text: bool = False
     dice: float = 0.0
+    usage: Usage | None = None
+    absurd: bool = False
 
 
 Event = (

@@ -124,7 +124,10 @@ class Exchange:
         self._deadlines.set(Deadline.TOTAL, event.at + order.timeouts.total)
         out.append(c.Reserve(order.amount))
 
-    def _gone(self, _event: e.ClientGone, out: list[c.Command]) -> None:
+    def _gone(self, event: e.ClientGone, out: list[c.Command]) -> None:
+        for attempt in self._attempts:
+            if attempt.is_live:
+                attempt.usage, attempt.absurd = event.usage, event.absurd
         self._close(out, Settlement.UPSTREAM_BILLED, CLIENT_GONE)
 
     # -- admission ---------------------------------------------------------------------------------------
@@ -212,7 +215,7 @@ class Exchange:
         """An attempt is over without an answer: another one, or the caller is told."""
         attempt.fault = event.fault
         attempt.status = event.status
-        attempt.usage = event.usage
+        attempt.usage, attempt.absurd = event.usage, event.absurd
         if self.phase is Phase.FLOWING:
             self._give_up(attempt, event, out)
             return
@@ -262,7 +265,9 @@ class Exchange:
     def _total_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
         if self._attempts:
             last = self._attempts[-1]
-            last.fault = last.fault or Fault.TOTAL_DEADLINE
+            if last.is_live:
+                last.fault = Fault.TOTAL_DEADLINE
+                last.usage, last.absurd = event.usage, event.absurd
             self._give_up(last, self._deadline_failure(last, Fault.TOTAL_DEADLINE, event), out)
         else:
             problem = Problem(504, ErrorType.TIMEOUT, "The request was not admitted in time.", code="total_deadline")
@@ -306,7 +311,9 @@ class Exchange:
 
     @staticmethod
     def _deadline_failure(attempt: Attempt, fault: Fault, event: e.DeadlinePassed) -> e.UpstreamFailed:
-        return e.UpstreamFailed(event.at, attempt.number, fault, dice=event.dice)
+        return e.UpstreamFailed(
+            event.at, attempt.number, fault, usage=event.usage, dice=event.dice, absurd=event.absurd
+        )
 
     # -- the end -----------------------------------------------------------------------------------------
 
