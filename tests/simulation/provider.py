@@ -1,0 +1,201 @@
+"""Simulated providers: they play scripts to whoever reads them, and keep their own books."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from tests.simulation.clock import Clock
+from tests.simulation.oracle import Reading, read
+from tests.simulation.scripts import Script
+from tokenway.model.catalog import Endpoint, Price
+from tokenway.model.faults import Fault
+from tokenway.model.usage import Usage
+from tokenway.upstream.base import Headers, Reader
+
+NEVER: Final = -1.0
+
+
+class Call:
+    """One attempt as the provider lives it; also the handle that the gateway holds (`upstream.call.Call`)."""
+
+    __slots__ = (
+        "_clock",
+        "_held",
+        "_next",
+        "_reader",
+        "_reading",
+        "arrivals",
+        "choices",
+        "endpoint",
+        "first_text_at",
+        "how",
+        "opened_at",
+        "over_at",
+        "paused",
+        "request",
+        "script",
+        "size",
+        "started_at",
+        "status_at",
+    )
+
+    def __init__(
+        self, clock: Clock, endpoint: Endpoint, script: Script, request: bytes, reader: Reader, choices: int
+    ) -> None:
+        self._clock = clock
+        self._reader = reader
+        self._reading: Reading | None = None
+        self._next = 0
+        self._held = False
+        self.endpoint = endpoint
+        self.script = script
+        self.request = request
+        self.choices = choices
+        self.started_at = clock.now
+        self.opened_at = NEVER
+        self.status_at = NEVER
+        self.first_text_at = NEVER
+        self.over_at = NEVER
+        self.how = ""
+        """How it ended: `end`, `fail`, `cancelled`, `finished early`; empty while it lives."""
+        self.size = 0
+        """Bytes of the body that were handed over."""
+        self.arrivals: list[float] = []
+        self.paused = False
+
+    # -- the gateway's side ------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """The gateway closes the connection."""
+        self._over("cancelled")
+
+    def finish_early(self) -> None:
+        """The gateway has read the logical end."""
+        self._over("finished early")
+
+    def pause(self) -> None:
+        """The gateway stops reading."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """The gateway reads on."""
+        self.paused = False
+        if self._held:
+            self._held = False
+            self._clock.after(0.0, self._play)
+
+    # -- the provider's side -----------------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be heard of it."""
+        return self.over_at != NEVER
+
+    def start(self) -> None:
+        """Begins to play; with a pooled connection the request is handed over at once."""
+        steps = self.script.steps
+        if steps and steps[0][1] == "open" and steps[0][2]:
+            self._play()
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._next < len(self.script.steps):
+            self._clock.after(self.script.steps[self._next][0], self._play)
+
+    def _play(self) -> None:
+        """One step, and the next one is put on the queue."""
+        if self.is_over:
+            return
+        if self.paused:
+            self._held = True
+            return
+        _, kind, what = self.script.steps[self._next]
+        self._next += 1
+        reader = self._reader
+        if kind == "body":
+            self.size += len(what)
+            self.arrivals.append(self._clock.now)
+            self._note_text()
+            reader.upstream_body(what)
+        elif kind == "open":
+            self.opened_at = self._clock.now
+            reader.upstream_opened()
+        elif kind == "head":
+            self.status_at = self._clock.now
+            reader.upstream_head(what[0], Headers(what[1]))
+        elif kind == "end":
+            self._over("end")
+            reader.upstream_end()
+        else:
+            self._over("fail")
+            reader.upstream_failed(*what)
+        if not self.is_over:
+            self._wait()
+
+    def _note_text(self) -> None:
+        if self.first_text_at == NEVER and self.script.items and self.reading.has_text:
+            self.first_text_at = self._clock.now
+
+    def _over(self, how: str) -> None:
+        if not self.is_over:
+            self.over_at = self._clock.now
+            self.how = how
+
+    # -- the books ---------------------------------------------------------------------------------------
+
+    @property
+    def reading(self) -> Reading:
+        """What the bytes handed over say; a body that ended may lack its last blank line."""
+        if self._reading is not None:
+            return self._reading
+        reading = self._read()
+        if self.is_over:
+            self._reading = reading
+        return reading
+
+    def _read(self) -> Reading:
+        script = self.script
+        whole_before = read(script.items, self.size, self.choices, ended=False)
+        steps = script.steps
+        failed_whole = self.how == "fail" and whole_before.is_whole and steps[-1][2][0] in {Fault.RESET, Fault.FRAMING}
+        if self.how == "end" or failed_whole:
+            return read(script.items, self.size, self.choices, ended=True)
+        return whole_before
+
+    @property
+    def told(self) -> tuple[bool, Usage | None]:
+        """Whether it told a count of this attempt that reached the gateway, and the count if it can be believed."""
+        if self.script.items:
+            reading = self.reading
+            return reading.told, reading.usage
+        if self.script.answer and self.how == "end":
+            return self.script.told, self.script.usage
+        return False, None
+
+    @property
+    def bill(self) -> int | None:
+        """What it charges by what it told, in nano-dollars; None when it told nothing believable or has no price."""
+        usage = self.told[1]
+        if usage is None or self.endpoint.price is None:
+            return None
+        return charge(usage, self.endpoint.price)
+
+    @property
+    def did_work(self) -> bool:
+        """Whether the request reached it and it did not turn it away with an error status."""
+        return self.opened_at != NEVER and not (self.status_at != NEVER and self.script.status >= 400)
+
+
+def charge(usage: Usage, price: Price) -> int:
+    """The price list by hand: exact fractions, rounded half up once."""
+    read_rate = price.input if price.cache_read is None else price.cache_read
+    reasoning_rate = price.output if price.reasoning is None else price.reasoning
+    exact = (
+        Fraction(usage.input_uncached * price.input, 10**6)
+        + Fraction(usage.cache_read * read_rate, 10**6)
+        + Fraction(usage.output_text * price.output, 10**6)
+        + Fraction(usage.reasoning * reasoning_rate, 10**6)
+    )
+    return int(exact + Fraction(1, 2)) + price.request

@@ -1,0 +1,96 @@
+"""Plays histories and checks each: `python -m tests.simulation.run --seeds 100000`.
+
+A failing seed is printed with what is wrong and with its trace, and `--seed N --trace` plays it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tests.simulation.checks import violations
+from tests.simulation.clock import START
+from tests.simulation.world import History, play
+from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.exchange.machine import Exchange
+
+
+def first_failure(
+    seeds: Iterable[int], machine: type[Exchange] = Exchange, reader: type[StreamReader] = StreamReader
+) -> tuple[History, list[str]] | None:
+    """The first history that breaks an invariant, with what is wrong; None when all hold."""
+    for seed in seeds:
+        history = play(seed, machine, reader)
+        found = violations(history)
+        if found:
+            return history, found
+    return None
+
+
+def trace(history: History) -> str:
+    """A history as text: what was drawn, what the machine was told and what it ordered."""
+    plan = history.plan
+    lines = [
+        f"seed {plan.seed}: {plan.operation} n={plan.choices}, retries {plan.max_retries}, {plan.timeouts}",
+        f"  request {plan.body.decode()}",
+        f"  caller {plan.habits}",
+    ]
+    lines += [f"  endpoint {endpoint.id} {endpoint.price}" for endpoint in plan.endpoints]
+    for at, event, commands in history.steps:
+        lines.append(f"{at - START:10.3f}  {_short(event)}")
+        lines += [f"{'':12}→ {_short(command)}" for command in commands]
+    for number, call in enumerate(history.calls, start=1):
+        if call is None:
+            lines.append(f"attempt {number}: not made")
+            continue
+        lines.append(f"attempt {number} at {call.endpoint.id}: {call.script.name}, {call.how}, told {call.told}")
+        lines += [f"{'':4}{item.kind} {item.data!r}" for item in call.script.items]
+    lines += [f"record {record}" for record in history.records]
+    lines.append(f"caller has {b''.join(history.client.writes)!r}")
+    if history.crash is not None:
+        lines.append(f"raised {history.crash!r}")
+    return "\n".join(lines)
+
+
+def _short(value: msgspec.Struct) -> str:
+    fields = {name: getattr(value, name) for name in value.__struct_fields__}
+    shown = {name: getattr(each, "id", each) for name, each in fields.items() if name not in {"at", "order"} and each}
+    return f"{type(value).__name__} " + ", ".join(f"{name}={each!r}" for name, each in shown.items())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs; 0 when every history holds, 1 when one does not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.run", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20_000, help="how many histories")
+    parser.add_argument("--start", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--trace", action="store_true", help="with --seed: print what happened")
+    options = parser.parse_args(arguments)
+    if options.seed is not None:
+        history = play(options.seed)
+        found = violations(history)
+        if options.trace or found:
+            print(trace(history))
+        print("\n".join(found) or f"seed {options.seed}: every invariant holds")
+        return 1 if found else 0
+    begun = time.perf_counter()
+    failure = first_failure(range(options.start, options.start + options.seeds))
+    if failure is not None:
+        history, found = failure
+        print(trace(history))
+        print(f"seed {history.plan.seed} breaks what must hold:")
+        print("\n".join(f"  {sentence}" for sentence in found))
+        print(f"again: python -m tests.simulation.run --seed {history.plan.seed} --trace")
+        return 1
+    took = time.perf_counter() - begun
+    speed = options.seeds / took
+    print(f"{options.seeds} histories from seed {options.start} hold: {took:.1f} s, {speed:.0f} seeds a second")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""What a simulated provider does with one attempt: its bytes, its faults, and what it charges.
+
+A script is drawn from a seed before the attempt begins. It is a list of steps (connect, head, pieces of the
+body, an end or a failure, each after a pause) and, for a stream, the list of items that its bytes are made of, from
+which `tests.simulation.oracle` works out what a reader must have made of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import msgspec
+
+from tests.simulation.bodies import Shape, draw_usage, items_of, whole_body
+from tests.simulation.clock import pick
+from tokenway.model.catalog import Operation
+from tokenway.model.faults import Fault
+from tokenway.model.usage import Usage
+
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+JSON = b"application/json"
+
+Step = tuple[float, str, Any]
+"""A pause in seconds, then `open`, `head` (status, headers), `body` (bytes), `end` or `fail` (fault, detail)."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One event of a stream, as the provider means it."""
+
+    kind: str
+    """`comment`, `chunk`, `usage` (no choices), `done`, `error`, `garbage`, or `junk` (after the end mark)."""
+    data: bytes
+    index: int = 0
+    text: str = ""
+    """What it adds for a reader to see."""
+    finishes: bool = False
+    told: bool = False
+    """Whether it carries a count."""
+    usage: Usage | None = None
+    """The count; None when there is none that can be believed."""
+
+
+@dataclass(slots=True)
+class Script:
+    """One attempt's treatment."""
+
+    name: str
+    steps: list[Step] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    status: int = 200
+    """200 only when head and type are those of an answer."""
+    told: bool = False
+    usage: Usage | None = None
+    """The count in an answer that does not stream, like an item's."""
+    answer: bytes = b""
+    """The whole body of an answer that does not stream and is well-formed; empty otherwise."""
+    retry_after: float | None = None
+    should_retry: bool | None = None
+    code: str = ""
+    error_body: bytes = b""
+    """An error in the caller's dialect that came with an error status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What of the request decides about the answer."""
+
+    operation: Operation
+    stream: bool
+    choices: int
+
+
+STATUSES = (400, 401, 402, 403, 404, 408, 409, 422, 429, 429, 500, 500, 501, 502, 503, 503, 504, 529, 204, 301)
+_ERROR_CODES = ("", "", "rate_limit_exceeded", "insufficient_quota", "context_length_exceeded")
+
+
+def draw_script(rng: Random, ask: Ask, health: float) -> Script:
+    """A treatment: a good answer with the probability `health`, else one of many bad ones."""
+    chance = rng.random
+    pace = pick(rng, (0.001, 0.02, 0.3))
+    steps: list[Step] = []
+    name = "well" if chance() < health else pick(rng, STREAM_FAULTS if ask.stream else ANSWER_FAULTS)
+    script = Script(name, steps)
+    if name == "refuse":
+        steps.append((chance() * 3, "fail", (Fault.CONNECT, "connection refused")))
+        return script
+    if name == "tls":
+        steps.append((chance() * 3, "fail", (Fault.TLS, "certificate verify failed")))
+        return script
+    if name == "unreachable":
+        return script
+    pooled = chance() < 0.5
+    steps.append((0.0 if pooled else chance() * pace * 10, "open", pooled))
+    if name == "stall before head":
+        return script
+    if name == "reset before head":
+        steps.append((chance() * pace, "fail", (Fault.RESET, "the connection was closed")))
+        return script
+    if name == "status":
+        _status(rng, script, pace)
+        return script
+    if name == "page":
+        _page(rng, script, pace)
+        return script
+    steps.append((chance() * pace * 10, "head", (200, {b"content-type": EVENT_STREAM if ask.stream else JSON})))
+    if ask.stream:
+        _stream(rng, script, ask, pace)
+    else:
+        _answer(rng, script, ask, pace)
+    return script
+
+
+STREAM_FAULTS = (
+    *("refuse", "tls", "unreachable", "stall before head", "reset before head", "status", "status", "page"),
+    *(
+        "garbage",
+        "empty",
+        "not a chunk",
+        "reset after head",
+        "stall before text",
+        "stall",
+        "drip",
+        "cut",
+        "cut by reset",
+    ),
+    *("no finish", "no done", "no done, reset", "error first", "error later", "twice done", "only done", "talks on"),
+)
+ANSWER_FAULTS = (
+    *("refuse", "tls", "unreachable", "stall before head", "reset before head", "status", "status", "page"),
+    *("garbage", "empty", "reset after head", "stall", "cut", "cut by reset", "error with 200"),
+)
+
+
+def _status(rng: Random, script: Script, pace: float) -> None:
+    """An error status (or one that is no answer), with or without advice and a body."""
+    chance = rng.random
+    status = script.status = pick(rng, STATUSES)
+    headers: dict[bytes, bytes] = {b"content-type": JSON}
+    _advise(rng, script, headers)
+    kind = chance()
+    if kind < 0.5:
+        error: dict[str, object] = {"message": "no", "type": "server_error"}
+        code = pick(rng, _ERROR_CODES)
+        if code:
+            error["code"] = code
+        body = msgspec.json.encode({"error": error})
+        if status >= 400:
+            script.code, script.error_body = code, body
+    else:
+        body = pick(rng, (b"", b"<html>no</html>", b'{"error": "text"}', b"[1]", b"x" * 70_000))
+        if body == b"x" * 70_000:
+            script.name = "status, large"
+    script.steps.append((chance() * pace, "head", (status, headers)))
+    if body:
+        script.steps += [(chance() * pace, "body", piece) for piece in _pieces(rng, body)]
+    how = chance()
+    if how < 0.1:
+        script.steps.append((chance() * pace, "fail", (Fault.RESET, "the connection was closed")))
+        script.name = "status, reset"
+    elif how < 0.15:
+        script.name = "status, stall"
+    else:
+        script.steps.append((chance() * pace, "end", None))
+
+
+def _advise(rng: Random, script: Script, headers: dict[bytes, bytes]) -> None:
+    """`retry-after` in one of its forms, and `x-should-retry`."""
+    advice = rng.random()
+    if advice < 0.25:
+        seconds = pick(rng, (0, 1, 3, 29, 31, 100))
+        headers[b"retry-after"] = b"%d" % seconds
+        script.retry_after = float(seconds)
+    elif advice < 0.35:
+        headers[b"retry-after-ms"] = b"1500"
+        headers[b"retry-after"] = b"2"
+        script.retry_after = 1.5
+    elif advice < 0.45:
+        headers[b"retry-after"] = pick(rng, (b"soon", b"-1", b"nan", b"Wed, 21 Oct 2015 07:28:00 GMT"))
+    advice = rng.random()
+    if advice < 0.2:
+        script.should_retry = advice < 0.1
+        headers[b"x-should-retry"] = b"true" if script.should_retry else b"false"
+
+
+def _page(rng: Random, script: Script, pace: float) -> None:
+    """A success of another type."""
+    script.status = 0
+    script.steps.append((rng.random() * pace, "head", (200, {b"content-type": pick(rng, (b"text/html", b""))})))
+    script.steps.append((rng.random() * pace, "body", b"<html>welcome</html>"))
+    script.steps.append((rng.random() * pace, "end", None))
+
+
+def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
+    """A stream, whole or broken somewhere."""
+    name = script.name
+    chance = rng.random
+    shape = Shape(rng, ask.choices, legacy=ask.operation is Operation.COMPLETION)
+    script.items = [Item(*fields) for fields in items_of(rng, shape, name)]
+    body = b"".join([item.data for item in script.items])
+    last: Step | None = (chance() * pace, "end", None)
+    if name in {"cut", "cut by reset"}:
+        body = body[: int(len(body) * chance())]
+    elif name == "reset after head":
+        body = b""
+    elif name in {"stall before text", "stall"}:
+        first = next((n for n, item in enumerate(script.items) if item.text), 0)
+        count = rng.randint(0, first) if name == "stall before text" else rng.randint(first + 1, len(script.items) - 1)
+        body = b"".join([item.data for item in script.items[:count]])
+        last = None
+    if name in {"cut by reset", "reset after head", "no done, reset"}:
+        last = (chance() * pace, "fail", (pick(rng, (Fault.RESET, Fault.FRAMING)), "the connection was closed"))
+    elif name == "well" and chance() < 0.2:
+        last = None  # keep-alive: after the end mark nothing has to come
+    slow = pick(rng, (2.0, 8.0, 40.0)) if name == "drip" else 0.0
+    for piece in _pieces(rng, body):
+        script.steps.append((chance() * (slow or pace), "body", piece))
+    if last is not None:
+        script.steps.append(last)
+
+
+def _answer(rng: Random, script: Script, ask: Ask, pace: float) -> None:
+    """An answer in one object, whole or broken somewhere."""
+    name = script.name
+    chance = rng.random
+    count = draw_usage(rng)
+    body = whole_body(rng, ask.operation, count.text)
+    last: Step | None = (chance() * pace, "end", None)
+    if name == "garbage":
+        body = pick(rng, (b"<html>", b"[]", b"{}", b"1", b'{"object":"list"}', b"\xff\xfe", b'{"choices":5}'))
+    elif name in {"empty", "reset after head"}:
+        body = b""
+    elif name == "error with 200":
+        body = pick(rng, (b'{"error":{"message":"no"}}', b'{"error":"no","choices":[]}'))
+    elif name in {"cut", "cut by reset", "stall"}:
+        body = body[: int((len(body) - 1) * chance())]
+    else:
+        script.answer, script.told, script.usage = body, count.told, count.usage
+    if name in {"cut by reset", "reset after head"}:
+        last = (chance() * pace, "fail", (Fault.RESET, "the connection was closed"))
+    elif name == "stall":
+        last = None
+    for piece in _pieces(rng, body):
+        script.steps.append((chance() * pace, "body", piece))
+    if last is not None:
+        script.steps.append(last)
+
+
+def _pieces(rng: Random, body: bytes) -> list[bytes]:
+    """The body as reads bring it: whole, in a few large pieces, in small ones, or (when short) byte by byte."""
+    how = rng.random()
+    size = len(body)
+    if how < 0.25 or size < 2:
+        return [body] if body else []
+    if how < 0.3 and size < 400:
+        return [body[at : at + 1] for at in range(size)]
+    cuts = sorted({int(rng.random() * size) for _ in range(pick(rng, (1, 3, 8, 20)))} | {0, size})
+    return [body[cuts[n] : cuts[n + 1]] for n in range(len(cuts) - 1)]

@@ -1,0 +1,82 @@
+"""Twenty thousand histories, each as its seed draws it; every invariant must hold in all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.checks import violations
+from tests.simulation.run import first_failure, main, trace
+from tests.simulation.world import History, play
+from tokenway.metering.ledger import Settled, Settlement
+from tokenway.model.faults import Fault
+
+SEEDS = 20_000
+CHUNK = 1_000
+
+
+def failure_text(failure: tuple[History, list[str]] | None) -> str:
+    """What a person needs to find the mistake: what is wrong, how to see it again, what happened."""
+    if failure is None:
+        return ""
+    history, found = failure
+    again = f"python -m tests.simulation.run --seed {history.plan.seed} --trace"
+    return "\n".join([*found, again, trace(history)])
+
+
+@pytest.mark.parametrize("start", range(0, SEEDS, CHUNK))
+def test_every_history_holds(start: int) -> None:
+    """Whatever providers, callers and the clock do, no invariant of an exchange breaks."""
+    assert failure_text(first_failure(range(start, start + CHUNK))) == ""
+
+
+def test_a_seed_tells_one_history() -> None:
+    """The same seed gives the same events, commands and bytes, so that a failure can be seen again."""
+    for seed in range(30):
+        one, other = play(seed), play(seed)
+        assert [step[1:] for step in one.steps] == [step[1:] for step in other.steps]
+        assert [step[0] for step in one.steps] == [step[0] for step in other.steps]
+        assert [call and call.request for call in one.calls] == [call and call.request for call in other.calls]
+
+
+def test_the_histories_are_varied() -> None:
+    """The seeds reach every fault, every settlement, retries, slow callers and callers that leave."""
+    faults: set[str] = set()
+    settlements: set[Settlement] = set()
+    most = left = paused = 0
+    for seed in range(1_500):
+        history = play(seed)
+        most = max(most, len(history.calls))
+        left += history.client.left_at is not None
+        paused += bool(history.client.pauses)
+        for record in history.records:
+            if isinstance(record, Settled):
+                faults |= {line.fault for line in record.lines}
+                settlements |= {line.settlement for line in record.lines}
+    assert faults == {"", *(fault.value for fault in Fault)} - {Fault.TOO_LARGE.value}
+    assert settlements == set(Settlement) - {Settlement.EXPIRED}
+    assert most == 5
+    assert left > 50
+    assert paused > 20
+
+
+def test_a_history_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--seed N --trace` prints what was drawn, each event with its commands, and the verdict."""
+    assert main(["--seed", "3", "--trace"]) == 0
+    text = capsys.readouterr().out
+    assert "seed 3:" in text
+    assert "ClientRequest" in text
+    assert "→ Reserve" in text
+    assert "every invariant holds" in text
+
+
+def test_the_speed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that finds nothing says how many histories it played, and how fast."""
+    assert main(["--seeds", "5", "--start", "100"]) == 0
+    assert "5 histories from seed 100 hold" in capsys.readouterr().out
+
+
+def test_a_raising_relay_is_a_finding() -> None:
+    """What the relay raises breaks the history, and is told with its type."""
+    history = play(0)
+    history.crash = KeyError("x")
+    assert violations(history) == ["it raised KeyError: 'x'"]

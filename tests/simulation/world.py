@@ -1,0 +1,393 @@
+"""One history: a seed draws a fleet, its faults and a caller, and the real relay lives through it on a virtual clock.
+
+What is real: the exchange machine, the dialect, planning, metering, and the shell around them (`edge.relay`,
+`edge.attempt`, `edge.intake`, `edge.receipt`). What is simulated: time, chance, connections on both sides, the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import floor, inf
+from random import Random
+from typing import Any, Final, cast
+
+import msgspec
+
+from tests.simulation.client import Client, Habits
+from tests.simulation.clock import START, Clock, pick
+from tests.simulation.provider import Call
+from tests.simulation.scripts import Ask, draw_script
+from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.edge import attempt as attempt_module
+from tokenway.edge import relay as relay_module
+from tokenway.edge.relay import Relay
+from tokenway.edge.state import SWEEP_SECONDS
+from tokenway.exchange.commands import Command
+from tokenway.exchange.events import ClientGone, DeadlinePassed, Event
+from tokenway.exchange.machine import Exchange
+from tokenway.metering.ledger import Record
+from tokenway.model.catalog import Endpoint, Model, Operation, Price, Timeouts
+from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
+from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.usage import Usage
+from tokenway.upstream.base import Reader
+
+STEPS_MAX: Final = 20_000
+"""A history that takes more steps does not end."""
+MODEL: Final = "asked"
+
+
+class EndlessError(AssertionError):
+    """A history that goes on without end."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a seed draws before the first event."""
+
+    seed: int
+    rng: Random
+    operation: Operation
+    body: bytes
+    request: dict[str, Any]
+    asks_usage: bool
+    choices: int
+    endpoints: tuple[Endpoint, ...]
+    health: dict[str, float]
+    absent: str
+    """The provider that is not enabled; mostly empty."""
+    timeouts: Timeouts
+    max_retries: int
+    habits: Habits
+    refuses: bool
+    journal_breaks_at: int
+    """Which write to the journal fails, from 1; 0 is none."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer streams."""
+        return self.request.get("stream") is True
+
+
+@dataclass(slots=True)
+class History:
+    """What happened, for the checks."""
+
+    plan: Plan
+    clock: Clock
+    client: Client
+    calls: list[Call | None] = field(default_factory=list)
+    """By attempt; None for one that could not be made because its provider is not enabled."""
+    opened_at: list[float] = field(default_factory=list)
+    """When each attempt was ordered."""
+    attempt_endpoints: list[Endpoint] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    steps: list[tuple[float, Event, list[Command]]] = field(default_factory=list)
+    crash: BaseException | None = None
+    _commands: list[Command] | None = None
+
+    @property
+    def commands(self) -> list[Command]:
+        """All commands in order; to be asked for when everything is over."""
+        if self._commands is None:
+            self._commands = [command for _, _, commands in self.steps for command in commands]
+        return self._commands
+
+
+def draw(seed: int) -> Plan:
+    """The plan of one seed."""
+    rng = Random(seed)
+    chance = rng.random
+    operation = Operation.CHAT if chance() < 0.8 else pick(rng, (Operation.COMPLETION, Operation.EMBEDDING))
+    request, body = _draw_request(rng, operation)
+    options = request.get("stream_options") or {}
+    prices = [_draw_price(rng) for _ in range(pick(rng, (1, 1, 2, 3, 5)))]
+    endpoints = tuple(
+        Endpoint(f"p{n}", pick(rng, ("up", MODEL, 'm"é', "org/x")), price) for n, price in enumerate(prices)
+    )
+    hurried = chance() < 0.3
+    timeouts = Timeouts(
+        pick(rng, (0.5, 2.0, 5.0)),
+        pick(rng, (0.5, 3.0, 60.0)),
+        pick(rng, (0.3, 3.0, 30.0)),
+        pick(rng, (0.4, 2.0, 10.0)) if hurried else 900.0,
+    )
+    leaves = chance()
+    habits = Habits(
+        speed=0.0 if chance() < 0.6 else pick(rng, (20.0, 500.0, 20_000.0)),
+        leaves_after_bytes=int(chance() * 4000) if leaves < 0.15 else None,
+        leaves_at=chance() * pick(rng, (0.01, 0.3, 5.0, 60.0)) if 0.15 <= leaves < 0.3 else None,
+        chunked=chance() < 0.9,
+    )
+    return Plan(
+        seed,
+        rng,
+        operation,
+        body,
+        request,
+        asks_usage=options.get("include_usage") is True,
+        choices=request.get("n") or 1,
+        endpoints=endpoints,
+        health={endpoint.provider: pick(rng, (0.0, 0.2, 0.5, 0.9)) for endpoint in endpoints},
+        absent="p0" if chance() < 0.02 else "",
+        timeouts=timeouts,
+        max_retries=pick(rng, (0, 1, 2, 2, 4)),
+        habits=habits,
+        refuses=chance() < 0.02,
+        journal_breaks_at=pick(rng, (1, 2)) if chance() < 0.02 else 0,
+    )
+
+
+def _draw_price(rng: Random) -> Price | None:
+    chance = rng.random
+    if chance() < 0.2:
+        return None
+    rate = int(chance() * 3_000_000_000)
+    return Price(
+        Rate(rate),
+        Rate(rate * 3 + 1),
+        cache_read=Rate(rate // 10) if chance() < 0.5 else None,
+        reasoning=Rate(rate * 4) if chance() < 0.2 else None,
+        request=NanoUsd(int(chance() * 1e6)) if chance() < 0.2 else NanoUsd(0),
+    )
+
+
+_OPTIONS: Final[tuple[dict[str, bool] | None, ...]] = (
+    None,
+    None,
+    {},
+    {"include_usage": False},
+    {"include_usage": True},
+    {"include_usage": True},
+)
+
+
+def _draw_request(rng: Random, operation: Operation) -> tuple[dict[str, Any], bytes]:
+    chance = rng.random
+    request: dict[str, Any] = {"model": MODEL}
+    if operation is Operation.CHAT:
+        request["messages"] = [{"role": "user", "content": pick(rng, ("hi", 'say "model"', '"stream_options"', "é\n"))}]
+    else:
+        request["prompt" if operation is Operation.COMPLETION else "input"] = "hi"
+    if chance() < 0.8:
+        request["stream"] = chance() < 0.9 and operation is not Operation.EMBEDDING
+        if chance() < 0.8:
+            request["stream_options"] = pick(rng, _OPTIONS)
+    if chance() < 0.15 and operation is not Operation.EMBEDDING:
+        request["n"] = 2
+    if chance() < 0.3:
+        request["max_tokens"] = 100
+    if chance() < 0.2:
+        request["metadata"] = {"model": "inner", "x": [1e3, None]}
+    if chance() < 0.1:
+        request["session_id"] = "s"
+    members = list(request.items())
+    rng.shuffle(members)
+    gaps = (", ", ": ") if chance() < 0.5 else (",", ":")
+    return request, json.dumps(dict(members), separators=gaps, ensure_ascii=chance() < 0.5).encode()
+
+
+class _Admission:
+    """Leases: none here, and now and then a refusal."""
+
+    def __init__(self, *, refuses: bool) -> None:
+        self._refuses = refuses
+
+    def reserve(self, _principal: Principal, _amount: int) -> None:
+        if self._refuses:
+            raise Refusal(Problem(402, ErrorType.PAYMENT_REQUIRED, "Nothing is left.", should_retry=False))
+
+
+class _State:
+    """What the relay needs of its worker (`edge.state.EdgeState`), its pools and its journal; it holds no socket."""
+
+    loop = None
+    draining = False
+    date = b"date: Thu, 01 Jan 2026 12:00:00 GMT\r\n"
+
+    def __init__(self, history: History) -> None:
+        plan = history.plan
+        self._history = history
+        self._writes = 0
+        self.open: set[Relay] = set()
+        self.streams = 0
+        self.admission = _Admission(refuses=plan.refuses)
+        self.dice = plan.rng.random
+        self.snapshot = Snapshot(
+            1,
+            {},
+            {MODEL: Model(MODEL, plan.endpoints)},
+            {},
+            {},
+            auth_required=False,
+            timeouts=plan.timeouts,
+            max_retries=plan.max_retries,
+        )
+
+    @staticmethod
+    def new_id() -> str:
+        """The exchange's id."""
+        return "gen-1"
+
+    @property
+    def journal(self) -> _State:
+        """Where records are written."""
+        return self
+
+    @property
+    def targets(self) -> _State:
+        """Where endpoints are looked up."""
+        return self
+
+    def append(self, record: Record) -> None:
+        """Writes a record."""
+        self._writes += 1
+        if self._writes == self._history.plan.journal_breaks_at:
+            raise TokenwayError("the disk is full")
+        self._history.records.append(record)
+
+    def get(self, endpoint: Endpoint, _operation: Operation) -> _Target:
+        """The target of an endpoint."""
+        history = self._history
+        history.opened_at.append(history.clock.now)
+        history.attempt_endpoints.append(endpoint)
+        if endpoint.provider == history.plan.absent:
+            history.calls.append(None)
+            raise Refusal(Problem(503, ErrorType.PROVIDER_UNAVAILABLE, "It is not enabled."))
+        return _Target(history, endpoint)
+
+
+class _Target:
+    """One endpoint and its pool (`edge.targets.Target`, `upstream.pool.Pool`)."""
+
+    def __init__(self, history: History, endpoint: Endpoint) -> None:
+        self._history = history
+        self._endpoint = endpoint
+
+    @property
+    def pool(self) -> _Target:
+        """The connections."""
+        return self
+
+    @staticmethod
+    def request(body: bytes) -> list[bytes]:
+        """The request to send; its head is not this simulation's matter."""
+        return [b"", body]
+
+    def open(self, payload: list[bytes], reader: Reader) -> Call:
+        """A call, treated by a fresh script."""
+        history, plan = self._history, self._history.plan
+        ask = Ask(plan.operation, plan.stream, plan.choices)
+        script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
+        call = Call(history.clock, self._endpoint, script, payload[1], reader, plan.choices)
+        history.calls.append(call)
+        call.start()
+        return call
+
+
+class _Relay(Relay):
+    """The relay, and with the caller's leaving and with deadlines it tells what was counted until then."""
+
+    __slots__ = ()
+
+    def _counted(self) -> tuple[Usage | None, bool]:
+        stream = self._attempts[-1].stream if self._attempts else None
+        return (stream.metered.usage, stream.metered.is_absurd) if stream is not None else (None, False)
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, ClientGone | DeadlinePassed):
+            usage, absurd = self._counted()
+            event = msgspec.structs.replace(event, usage=usage, absurd=absurd)
+        super().tell(event)
+
+
+_RECORDING: Final[dict[type[Exchange], type[Exchange]]] = {}
+
+
+def _recording(machine: type[Exchange]) -> type[Exchange]:
+    """The machine with a log of what it was told and what it ordered; each is made once."""
+    if machine in _RECORDING:
+        return _RECORDING[machine]
+
+    class Recording(machine):  # type: ignore[misc, valid-type]
+        __slots__ = ("log",)
+        log: Callable[[Event, list[Command]], None]
+
+        def feed(self, event: Event) -> list[Command]:
+            commands = super().feed(event)
+            self.log(event, commands)
+            return cast("list[Command]", commands)
+
+    _RECORDING[machine] = Recording
+    return Recording
+
+
+@contextmanager
+def _in_place(clock: Clock, machine: type[Exchange], reader: type[StreamReader]) -> Iterator[None]:
+    """The relay's modules with a virtual clock, and perhaps with a broken machine or reader."""
+
+    def now() -> float:
+        return clock.now
+
+    relay, attempt = vars(relay_module), vars(attempt_module)
+    changed = {"monotonic": now, "Exchange": _recording(machine), "StreamReader": reader}
+    before = {name: relay[name] for name in changed}
+    relay.update(changed)
+    attempt["monotonic"] = now
+    relay_module.log.disabled = True
+    try:
+        yield
+    finally:
+        relay.update(before)
+        attempt["monotonic"] = before["monotonic"]
+        relay_module.log.disabled = False
+
+
+def play(seed: int, machine: type[Exchange] = Exchange, reader: type[StreamReader] = StreamReader) -> History:
+    """Lives through one history; what the relay raises is kept in `crash`."""
+    plan = draw(seed)
+    clock = Clock()
+    client = Client(clock, plan.habits)
+    history = History(plan, clock, client)
+    with _in_place(clock, machine, reader):
+        try:
+            _live(history)
+        except Exception as error:  # noqa: BLE001 - a crash is a finding, reported with its seed
+            history.crash = error
+    return history
+
+
+def _live(history: History) -> None:
+    plan, clock, client = history.plan, history.clock, history.client
+    state = _State(history)
+    relay = _Relay(
+        cast("Any", state), cast("Any", client), plan.operation, {}, b"", keep_alive=True, chunked=plan.habits.chunked
+    )
+    client.on_pause = lambda paused: relay.client_paused(paused=paused)
+    client.on_leave = relay.client_gone
+    machine = cast("Any", relay)._machine
+    machine.log = lambda event, commands: history.steps.append((clock.now, event, commands))
+    relay.check_head()
+    relay.add_body(plan.body)
+    relay.body_complete = True
+    if plan.habits.leaves_at is not None:
+        clock.after(plan.habits.leaves_at, client.leave)
+    relay.start()
+    steps = 0
+    while True:
+        steps += 1
+        if steps > STEPS_MAX:
+            raise EndlessError(f"{steps} steps, the time is {clock.now - START:.3f}")
+        due = (floor(relay.wake_at / SWEEP_SECONDS) + 1) * SWEEP_SECONDS if relay.wake_at < inf else inf
+        coming = clock.next_time
+        if coming is not None and coming <= due:
+            clock.step()
+        elif due < inf:
+            clock.now = due
+            relay.wake(due)
+        else:
+            return
