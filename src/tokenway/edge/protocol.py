@@ -100,6 +100,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if exc is None:
             self.transport.close()
         self.parser = None  # type: ignore[assignment]  # it refers back to us
+        self.cycle = None  # type: ignore[assignment]  # so does a relay
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests. What a relay does with them happens after the parser has returned."""

@@ -374,6 +374,9 @@ class Relay:
         if self._streaming:
             self._state.streams -= 1
         self._state.open.discard(self)
+        # The attempts refer back to their relay: without this every exchange would wait for the collector.
+        self._attempts.clear()
+        self._winner = None
         self._client.relay_finished(self)
 
 
