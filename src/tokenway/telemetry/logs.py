@@ -4,8 +4,8 @@
     {"time":"2026-03-01T09:30:00.120Z","level":"INFO","logger":"tokenway.control","event":"worker started","worker":0}
 
 Values are passed with `extra={"worker": 0}`, never formatted into the message; `extra=fields(name="x")` takes names
-that log records use themselves. No prompt and no key belongs
-into a log; what looks like a key is masked all the same, because an exception's text comes from elsewhere.
+that log records use themselves. No prompt and no key belongs into a log; what looks like a key is masked all the
+same, because an exception's text comes from elsewhere.
 """
 
 from __future__ import annotations
