@@ -96,6 +96,7 @@ def test_a_secret_stays_hidden() -> None:
         ("-1", Rate, "expected USD per million, zero or more, got '-1'"),
         ("1e99", Rate, "expected USD per million, zero or more, got '1e99'"),
         ("9999999999", NanoUsd, "expected an amount of USD"),
+        ("-5", NanoUsd, "expected an amount of USD"),
         ("5 parsecs", Duration, "expected a duration such as"),
         ("fastest", SortOrder, "expected one of finish, price, throughput, latency, got 'fastest'"),
         ("[a]", str, "expected text, got a list"),
