@@ -18,24 +18,35 @@ WRITES: Final = "tokenway_writes"
 
 
 class Database:
-    """Holds one connection; used by one thread at a time."""
+    """Holds one connection; used by one thread at a time, for one transaction at a time.
+
+    The connection is kept from one transaction to the next: taking it from the pool and giving it back costs more
+    than a small batch.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.integrity_error: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
         """What the driver raises when a row is there already."""
+        self._reader: sa.Connection | None = None
+        self._writer: sa.Connection | None = None
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with self.engine.connect() as connection:
-            yield connection
+        if self._reader is None:
+            self._reader = self.engine.connect()
+        with self._reader.begin() as transaction:
+            yield self._reader
+            transaction.rollback()
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that holds the write lock from its start; commits at the end, rolls back on an error."""
-        with self.engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-            yield connection
+        if self._writer is None:
+            self._writer = self.engine.connect().execution_options(**{WRITES: True})
+        with self._writer.begin():
+            yield self._writer
 
     def statement(self, statement: sa.Executable) -> str:
         """The driver's own text of a statement, for rows that go to the driver as tuples."""
@@ -43,4 +54,7 @@ class Database:
 
     def close(self) -> None:
         """Closes the connection."""
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
         self.engine.dispose()

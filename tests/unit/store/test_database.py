@@ -52,13 +52,25 @@ def test_an_error_undoes_the_whole_transaction(database: Database) -> None:
 
 
 def test_a_writer_holds_the_lock_from_its_start(database: Database, tmp_path: Path) -> None:
-    """A second writer waits before it has read anything, so it cannot act on what is about to change."""
+    """A second writer fails before it has read anything while the first is at work, and succeeds after it."""
     other = open_sqlite(tmp_path / "t.db").database
     with other.read() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 1")
     with database.write(), pytest.raises(sa.exc.OperationalError, match="locked"), other.write():
         pass
+    with other.write() as connection:
+        connection.execute(settings.insert().values(key="a", value="1"))
     other.close()
+
+    assert values(database) == ["1"]
+
+
+def test_reading_changes_nothing(database: Database) -> None:
+    """What is written in a reading transaction is gone at its end."""
+    with database.read() as connection:
+        connection.execute(settings.insert().values(key="a", value="1"))
+
+    assert values(database) == []
 
 
 def test_a_statement_is_the_drivers_own_text(database: Database) -> None:
