@@ -4,8 +4,9 @@ A gateway that decodes and re-encodes changes spacing, number formats and key or
 prompt caches and signatures. These functions find where a top-level value stands and cut there.
 
 The quick way rests on one fact: inside a JSON string every quote is escaped, so the bytes `"model"`
-appear only where a string is exactly `model`. When they occur once in a text whose top level is known
-to have that key, this is the place. Otherwise the top level is walked value by value.
+appear only where a string is exactly `model`, as a key or as a value. When they occur once in a text whose top
+level is known to have that key, and no letter of a key can be hiding behind an escape, this is the place.
+Otherwise the top level is walked value by value.
 """
 
 from __future__ import annotations
@@ -18,20 +19,26 @@ import msgspec
 from tokenway.model.errors import WireError
 
 _SPACE: Final = b" \t\r\n"
+_LETTERS_ESCAPED: Final = (b"\\u006", b"\\u007")
+"""How every escape of a lower-case letter begins: nobody writes them, but they mean the same key."""
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_key: Final = msgspec.json.Decoder(str).decode
 
 Span = tuple[int, int]
 
 
 def find_value(text: bytes, key: str, raw: bytes) -> Span:
-    """Where the top-level value of `key` stands, given its own text `raw` as a decoder saw it.
+    """Where the top-level value of `key` (lower-case letters) stands in an object that has it.
 
-    Raises WireError when the object has the key twice: two readers could disagree on which one counts.
+    `raw` is how the value is most likely written. Raises WireError when the object has the key twice: two readers
+    could disagree on which one counts.
     """
     quoted = b'"%s"' % key.encode()
-    if text.count(quoted) == 1:
-        start = text.index(raw, text.index(quoted) + len(quoted))
-        return start, start + len(raw)
+    if text.count(quoted) == 1 and not any(escape in text for escape in _LETTERS_ESCAPED):
+        after = text.index(quoted) + len(quoted)
+        start = text.find(raw, after)
+        if start > 0 and text[after:start].strip(_SPACE) == b":":
+            return start, start + len(raw)
     return layout(text)[key][1]
 
 
@@ -42,38 +49,35 @@ def layout(text: bytes) -> dict[str, tuple[Span, Span]]:
     """
     try:
         members = _decode_members(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not a JSON object: {error}") from None
     places: dict[str, tuple[Span, Span]] = {}
     at = text.index(b"{") + 1
     for index, (key, value) in enumerate(members.items()):
         raw = bytes(value)
-        between = b"," if index else b""
-        key_text = _key_text(text, at, key)
-        key_start = text.find(key_text, at)
-        if key_start < 0 or text[at:key_start].strip(_SPACE) != between:
-            raise WireError("the object has a key twice")
-        colon = text.index(b":", key_start + len(key_text))
-        start = text.index(raw, colon + 1)
-        if text[colon + 1 : start].strip(_SPACE):
+        key_start = text.index(b'"', at)
+        key_end = _string_end(text, key_start)
+        start = text.find(raw, key_end)
+        # A key that comes twice has the place of the first and the value of the last, which does not follow there.
+        if (
+            text[at:key_start].strip(_SPACE) != (b"," if index else b"")
+            or _decode_key(text[key_start:key_end]) != key
+            or text[key_end:start].strip(_SPACE) != b":"
+        ):
             raise WireError("the object has a key twice")
         at = start + len(raw)
-        places[key] = ((key_start, key_start + len(key_text)), (start, at))
+        places[key] = ((key_start, key_end), (start, at))
     if text[at:].strip(_SPACE) != b"}":
         raise WireError("the object has a key twice")
     return places
 
 
-def _key_text(text: bytes, at: int, key: str) -> bytes:
-    """The key as it is written at or after `at`: plainly, or with escapes."""
-    plain = msgspec.json.encode(key)
-    if text.find(plain, at) >= 0:
-        return plain
-    start = text.index(b'"', at)
+def _string_end(text: bytes, start: int) -> int:
+    """Where the string that begins at `start` ends, in text that a decoder has accepted."""
     end = start + 1
     while text[end] != 0x22:
         end += 2 if text[end] == 0x5C else 1
-    return text[start : end + 1]
+    return end + 1
 
 
 def replace(text: bytes, span: Span, value: bytes) -> bytes:

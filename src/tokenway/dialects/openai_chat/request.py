@@ -77,17 +77,9 @@ class ChatRequest:
                 base = self._usage_flagged = self._prepared()
             if model == self.fields.model:
                 return base
-            span = find_value(base, "model", _encode(self.fields.model))
-            return replace(base, span, _encode(model))
+            return replace(base, find_value(base, "model", _encode(self.fields.model)), _encode(model))
         except WireError as error:
             raise invalid_request(str(error)) from None
-        except ValueError:
-            return self._with_escaped_model(model)
-
-    def _with_escaped_model(self, model: str) -> bytes:
-        """The body with another model where the caller wrote the name with escapes."""
-        base = self._usage_flagged if self._usage_flagged is not None else self._prepared()
-        return replace(base, layout(base)["model"][1], _encode(model))
 
     def _prepared(self) -> bytes:
         """The body with the usage flag set for streams and without the gateway's own members."""
