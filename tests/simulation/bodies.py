@@ -113,8 +113,8 @@ def items_of(rng: Random, shape: Shape, name: str) -> list[Fields]:
     if name == "empty":
         return []
     if name == "garbage":
-        text = pick(rng, ("<html>", "{", '{"choices":5}', "[]", "\ufffd", '{"id":1'))
-        return [("garbage", shape.event(text))]
+        text = pick(rng, ("<html>", "{", '{"choices":5}', "[]", "\ufffd", '{"id":1', '{"id":"\ufffd"}'))
+        return [("garbage", shape.event(text).replace("\ufffd".encode(), b"\xff"))]
     if name == "not a chunk":
         return [("garbage", shape.event(pick(rng, ("{}", '{"status":"ok"}', '{"usage":null}'))))]
     if name == "only done":

@@ -229,7 +229,20 @@ def _answer(rng: Random, script: Script, ask: Ask, pace: float) -> None:
     body = whole_body(rng, ask.operation, count.text)
     last: Step | None = (chance() * pace, "end", None)
     if name == "garbage":
-        body = pick(rng, (b"<html>", b"[]", b"{}", b"1", b'{"object":"list"}', b"\xff\xfe", b'{"choices":5}'))
+        body = pick(
+            rng,
+            (
+                b"<html>",
+                b"[]",
+                b"{}",
+                b"1",
+                b'{"object":"list"}',
+                b"\xff\xfe",
+                b'{"choices":5}',
+                b'{"choices":[],"usage":{"\xff":1}}'[:-1],
+                b'{"choices":["\xff"]}',
+            ),
+        )
     elif name in {"empty", "reset after head"}:
         body = b""
     elif name == "error with 200":

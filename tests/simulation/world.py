@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import floor, inf
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import msgspec
@@ -23,18 +24,19 @@ from tests.simulation.scripts import Ask, draw_script
 from tokenway.dialects.openai_chat.stream import StreamReader
 from tokenway.edge import attempt as attempt_module
 from tokenway.edge import relay as relay_module
+from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
+from tokenway.edge.routes import Routes
 from tokenway.edge.state import SWEEP_SECONDS
-from tokenway.exchange.commands import Command
+from tokenway.exchange.commands import Command, Open
 from tokenway.exchange.events import ClientGone, DeadlinePassed, Event
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Record
-from tokenway.model.catalog import Endpoint, Model, Operation, Price, Timeouts
+from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.usage import Usage
-from tokenway.upstream.base import Reader
 
 STEPS_MAX: Final = 20_000
 """A history that takes more steps does not end."""
@@ -80,6 +82,8 @@ class History:
     plan: Plan
     clock: Clock
     client: Client
+    made: dict[int, Call] = field(default_factory=dict)
+    """The calls by the number of their attempt."""
     calls: list[Call | None] = field(default_factory=list)
     """By attempt; None for one that could not be made because its provider is not enabled."""
     opened_at: list[float] = field(default_factory=list)
@@ -217,9 +221,10 @@ class _State:
         self.streams = 0
         self.admission = _Admission(refuses=plan.refuses)
         self.dice = plan.rng.random
+        enabled = [each for each in plan.endpoints if each.provider != plan.absent]
         self.snapshot = Snapshot(
             1,
-            {},
+            {each.provider: Provider(each.provider, f"http://{each.provider}") for each in enabled},
             {MODEL: Model(MODEL, plan.endpoints)},
             {},
             {},
@@ -227,6 +232,7 @@ class _State:
             timeouts=plan.timeouts,
             max_retries=plan.max_retries,
         )
+        self.routes = Routes(self.snapshot, cast("Any", _Pools(history)))
 
     @staticmethod
     def new_id() -> str:
@@ -238,11 +244,6 @@ class _State:
         """Where records are written."""
         return self
 
-    @property
-    def targets(self) -> _State:
-        """Where endpoints are looked up."""
-        return self
-
     def append(self, record: Record) -> None:
         """Writes a record."""
         self._writes += 1
@@ -250,41 +251,35 @@ class _State:
             raise TokenwayError("the disk is full")
         self._history.records.append(record)
 
-    def get(self, endpoint: Endpoint, _operation: Operation) -> _Target:
-        """The target of an endpoint."""
-        history = self._history
-        history.opened_at.append(history.clock.now)
-        history.attempt_endpoints.append(endpoint)
-        if endpoint.provider == history.plan.absent:
-            history.calls.append(None)
-            raise Refusal(Problem(503, ErrorType.PROVIDER_UNAVAILABLE, "It is not enabled."))
-        return _Target(history, endpoint)
+
+class _Pools:
+    """Connections to every provider (`upstream.pool.Pools`)."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def get(self, base_url: str) -> tuple[_Pool, str]:
+        """The pool of one provider, and the path that its calls begin with."""
+        (endpoint,) = (each for each in self._history.plan.endpoints if base_url.endswith(f"//{each.provider}"))
+        return _Pool(self._history, endpoint), ""
 
 
-class _Target:
-    """One endpoint and its pool (`edge.targets.Target`, `upstream.pool.Pool`)."""
+class _Pool:
+    """Connections to one provider (`upstream.pool.Pool`)."""
+
+    origin = SimpleNamespace(authority="simulated")
 
     def __init__(self, history: History, endpoint: Endpoint) -> None:
         self._history = history
         self._endpoint = endpoint
 
-    @property
-    def pool(self) -> _Target:
-        """The connections."""
-        return self
-
-    @staticmethod
-    def request(body: bytes) -> list[bytes]:
-        """The request to send; its head is not this simulation's matter."""
-        return [b"", body]
-
-    def open(self, payload: list[bytes], reader: Reader) -> Call:
+    def open(self, payload: list[bytes], reader: AttemptReader) -> Call:
         """A call, treated by a fresh script."""
         history, plan = self._history, self._history.plan
         ask = Ask(plan.operation, plan.stream, plan.choices)
         script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
         call = Call(history.clock, self._endpoint, script, payload[1], reader, plan.choices)
-        history.calls.append(call)
+        history.made[reader.number] = call
         call.start()
         return call
 
@@ -358,6 +353,12 @@ def play(seed: int, machine: type[Exchange] = Exchange, reader: type[StreamReade
             _live(history)
         except Exception as error:  # noqa: BLE001 - a crash is a finding, reported with its seed
             history.crash = error
+    for at, _, commands in history.steps:
+        for command in commands:
+            if isinstance(command, Open):
+                history.opened_at.append(at)
+                history.attempt_endpoints.append(command.endpoint)
+                history.calls.append(history.made.get(command.attempt))
     return history
 
 

@@ -16,6 +16,9 @@ TOKENS_BELIEVABLE: Final = 16_000_000
 """No model reads or writes more in one call; a larger count is a fault of the provider's meter."""
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for text that is not the JSON it wants: it leaves the last two as Python has them."""
+
 ABSENT: Final = msgspec.Raw()
 """What a field holds that the text does not have: no JSON value is empty."""
 
@@ -161,7 +164,7 @@ def meter(raw: msgspec.Raw) -> Metered:
         return UNMETERED
     try:
         fields = _decode_usage(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Metered(given=True, usage=None)
     return UNMETERED if fields is None else Metered(given=True, usage=buckets(fields))
 

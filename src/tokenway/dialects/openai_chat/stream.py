@@ -27,7 +27,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import ABSENT, UNMETERED, Answer, Chunk, Metered, meter
+from tokenway.dialects.openai_chat.schema import ABSENT, UNMETERED, UNREADABLE, Answer, Chunk, Metered, meter
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
@@ -198,7 +198,7 @@ class StreamReader:
             return False
         try:
             chunk = _decode_chunk(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             if self.first_answer:
                 return True
             raise WireError(f"an event is not a chunk of this dialect: {error}") from None
@@ -257,7 +257,7 @@ def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
     """
     try:
         answer = _decode_answer(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireError(f"the answer is not one of this dialect: {error}") from None
     items = answer.data if operation is Operation.EMBEDDING else answer.choices
     if answer.error:
@@ -274,7 +274,7 @@ def _is_entire(data: bytes) -> bool:
         return True
     try:
         _decode_chunk(data)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
     return True
 
@@ -286,12 +286,18 @@ def fault_text(error: object) -> str:
 
 
 def with_usage_members(text: bytes, members: bytes) -> bytes:
-    """An answer's or a chunk's object with `members` added to its usage; unchanged where it has none."""
-    raw = _decode_members(text).get("usage")
-    if raw is None or not bytes(raw).startswith(b"{"):
+    """An answer's or a chunk's object with `members` added to its usage.
+
+    It is unchanged where it has no usage, and where it is too broken to be sure of the place.
+    """
+    try:
+        raw = _decode_members(text).get("usage")
+        if raw is None or not bytes(raw).startswith(b"{"):
+            return text
+        usage = bytes(raw)
+        return replace(text, find_value(text, "usage", usage), append_member(usage, members))
+    except (*UNREADABLE, WireError):
         return text
-    usage = bytes(raw)
-    return replace(text, find_value(text, "usage", usage), append_member(usage, members))
 
 
 def _adds_text(chunk: Chunk) -> tuple[bool, bool]:

@@ -97,7 +97,17 @@ def test_comments_before_the_first_chunk_commit_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [b"data: {}\n\n", b'data: {"usage":null}\n\n', b"data: [DONE]\n\n", b"data: <html>\n\n", b"data: []\n\n"]
+    "event",
+    [
+        b"data: {}\n\n",
+        b'data: {"usage":null}\n\n',
+        b"data: [DONE]\n\n",
+        b"data: <html>\n\n",
+        b"data: []\n\n",
+        b'data: {"id":"\xff"}\n\n',
+        b'data: {"error":%b}\n\n' % (b"[" * 100_000),
+    ],
+    ids=range(7),
 )
 def test_a_stream_must_begin_with_a_chunk(event: bytes) -> None:
     """What is no chunk, and an end mark before any, is no answer of this dialect."""
@@ -288,9 +298,13 @@ def test_an_upstreams_words_are_kept_short(error: object, says: str) -> None:
     assert fault_text(error) == says
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"usage":null}', b'{"usage":3}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"usage":null}', b'{"usage":3}', b'{"\xff":1,"usage":{}}', b'{"usage":{},"usage":{"a":1}}', b"<html>"],
+    ids=range(6),
+)
 def test_cost_needs_a_usage(body: bytes) -> None:
-    """An answer without a usage object stays as it is."""
+    """An answer without a usage object, or one that leaves its place in doubt, stays as it is."""
     assert with_usage_members(body, b'"cost":1') == body
 
 
