@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from math import inf
+from typing import Final
 
 
 class Deadline(IntEnum):
@@ -24,16 +25,25 @@ class Deadline(IntEnum):
 
 
 class Deadlines:
-    """Times in monotonic seconds; `inf` is not set."""
+    """Times in monotonic seconds; `inf` is not set.
 
-    __slots__ = ("_times",)
+    `armed` is when the shell will report next. It is never later than the earliest deadline, and only moves forward
+    by being reached: waking once too early is cheaper than arming anew with every step.
+    """
+
+    __slots__ = ("_times", "armed", "is_moved")
 
     def __init__(self) -> None:
         self._times = [inf, inf, inf, inf, inf]
+        self.armed = inf
+        self.is_moved = False
 
     def set(self, which: Deadline, at: float) -> None:
-        """Sets one deadline."""
+        """Sets one deadline; `is_moved` tells whether the shell must report earlier than it was told."""
         self._times[which] = at
+        if at < self.armed:
+            self.armed = at
+            self.is_moved = True
 
     def clear(self, which: Deadline) -> None:
         """Unsets one deadline."""
@@ -48,12 +58,20 @@ class Deadlines:
         """When a deadline passes; `inf` when it is not set."""
         return self._times[which]
 
-    @property
-    def earliest(self) -> float:
-        """The time of the next one."""
-        return min(self._times)
+    def rearm(self) -> None:
+        """The time that was armed has come: the next one is the earliest of those that are set."""
+        self.armed = min(self._times)
+        self.is_moved = self.armed < inf
 
     def passed(self, at: float) -> list[Deadline]:
         """Those that have passed at a time, the total first: it ends the exchange whatever else has passed."""
-        order = (Deadline.TOTAL, Deadline.CONNECT, Deadline.FIRST_TOKEN, Deadline.BETWEEN_TOKENS, Deadline.RETRY)
-        return [which for which in order if self._times[which] <= at]
+        return [which for which in _BY_WEIGHT if self._times[which] <= at]
+
+
+_BY_WEIGHT: Final = (
+    Deadline.TOTAL,
+    Deadline.CONNECT,
+    Deadline.FIRST_TOKEN,
+    Deadline.BETWEEN_TOKENS,
+    Deadline.RETRY,
+)

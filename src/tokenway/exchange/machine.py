@@ -19,7 +19,7 @@ Rules, which the simulation checks after every run:
    caller left. After `SendHead` an error is in-band: the status is spent.
 3. `Settle` comes before the command that shows the caller the end.
 4. When the exchange closes, every live attempt but the winner has been cancelled.
-5. While an exchange is open, the earliest deadline is armed.
+5. While an exchange is open, the shell is told to report no later than the earliest deadline.
 
 A step that is not in the table below is a bug of the shell, and raises.
 """
@@ -32,7 +32,7 @@ from typing import Any, Final
 
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
-from tokenway.exchange.attempts import Attempt, AttemptPhase, Field
+from tokenway.exchange.attempts import ANSWERING, DELIVERED, OPENING, OVER, RELEASED, SENT, Attempt, AttemptPhase, Field
 from tokenway.exchange.deadlines import Deadline, Deadlines
 from tokenway.exchange.problems import CLIENT_GONE, no_endpoint, passes_unchanged, problem_of
 from tokenway.metering.ledger import Settlement
@@ -53,6 +53,17 @@ class Phase(IntEnum):
     CLOSED = 4
 
 
+# Names of their own, for the reason that `attempts` gives.
+FRESH: Final = Phase.FRESH
+ADMITTING: Final = Phase.ADMITTING
+TRYING: Final = Phase.TRYING
+FLOWING: Final = Phase.FLOWING
+CLOSED: Final = Phase.CLOSED
+ABSORBED: Final = Settlement.ABSORBED
+UPSTREAM_BILLED: Final = Settlement.UPSTREAM_BILLED
+CONNECT, FIRST_TOKEN, BETWEEN_TOKENS, TOTAL, RETRY = Deadline
+
+
 class ImpossibleStepError(RuntimeError):
     """The shell reported something that cannot happen in this phase."""
 
@@ -61,7 +72,6 @@ class Exchange:
     """One exchange. `feed` takes an event and gives the commands that follow from it, in order."""
 
     __slots__ = (
-        "_armed",
         "_attempts",
         "_deadlines",
         "_field",
@@ -73,16 +83,15 @@ class Exchange:
     )
 
     _order: e.Order
+    _field: Field
+    _retry_slot: int
+    _retries_left: int
 
     def __init__(self) -> None:
-        self.phase = Phase.FRESH
+        self.phase = FRESH
         self._attempts: list[Attempt] = []
         self._deadlines = Deadlines()
-        self._armed = 0.0
         self._winner: Attempt | None = None
-        self._retry_slot = -1
-        self._retries_left = 0
-        self._field = Field(())
 
     @property
     def attempts(self) -> int:
@@ -97,16 +106,15 @@ class Exchange:
 
     def feed(self, event: e.Event) -> list[c.Command]:
         """The commands that follow from `event`; raises ImpossibleStepError for one that cannot come now."""
-        handler = TABLE.get((self.phase, type(event)))
+        handler = _ROWS[self.phase].get(type(event))
         if handler is None:
             raise ImpossibleStepError(f"{type(event).__name__} in phase {self.phase.name}")
         out: list[c.Command] = []
         handler(self, event, out)
-        if self.phase is not Phase.CLOSED:
-            earliest = self._deadlines.earliest
-            if earliest != self._armed:
-                self._armed = earliest
-                out.append(c.SetDeadline(earliest))
+        deadlines = self._deadlines
+        if deadlines.is_moved and self.phase is not CLOSED:
+            deadlines.is_moved = False
+            out.append(c.SetDeadline(deadlines.armed))
         return out
 
     # -- from the caller ---------------------------------------------------------------------------------
@@ -117,31 +125,31 @@ class Exchange:
         self._field = Field(order.endpoints)
         self._retries_left = order.max_retries
         if not order.endpoints:
-            self.phase = Phase.CLOSED
+            self.phase = CLOSED
             out.append(c.SendError(no_endpoint(), in_band=False))
             return
-        self.phase = Phase.ADMITTING
-        self._deadlines.set(Deadline.TOTAL, event.at + order.timeouts.total)
+        self.phase = ADMITTING
+        self._deadlines.set(TOTAL, event.at + order.timeouts.total)
         out.append(c.Reserve(order.amount))
 
     def _gone(self, event: e.ClientGone, out: list[c.Command]) -> None:
         for attempt in self._attempts:
             if attempt.is_live:
                 attempt.usage, attempt.absurd = event.usage, event.absurd
-        self._close(out, Settlement.UPSTREAM_BILLED, CLIENT_GONE)
+        self._close(out, UPSTREAM_BILLED, CLIENT_GONE)
 
     # -- admission ---------------------------------------------------------------------------------------
 
     def _admitted(self, event: e.Admitted, out: list[c.Command]) -> None:
-        self.phase = Phase.TRYING
+        self.phase = TRYING
         self._open(0, event.at, out)
 
     def _admitted_late(self, _event: e.Admitted, out: list[c.Command]) -> None:
         """The reservation came after the caller had gone: it is given back."""
-        out.append(c.Settle(Settlement.RELEASED, (), 0, CLIENT_GONE))
+        out.append(c.Settle(RELEASED, (), 0, CLIENT_GONE))
 
     def _refused(self, event: e.Refused, out: list[c.Command]) -> None:
-        self.phase = Phase.CLOSED
+        self.phase = CLOSED
         out.append(c.SendError(event.problem, in_band=False))
 
     # -- attempts ----------------------------------------------------------------------------------------
@@ -150,40 +158,40 @@ class Exchange:
         endpoint = self._field.begin(slot)
         attempt = Attempt(len(self._attempts) + 1, endpoint, slot)
         self._attempts.append(attempt)
-        self._deadlines.set(Deadline.CONNECT, at + self._order.timeouts.connect)
+        self._deadlines.set(CONNECT, at + self._order.timeouts.connect)
         out.append(c.Open(attempt.number, endpoint))
 
     def _live(self, number: int) -> Attempt | None:
         attempt = self._attempts[number - 1]
-        return attempt if attempt.is_live else None
+        return attempt if attempt.phase is not OVER else None
 
     def _opened(self, event: e.UpstreamOpen, _out: list[c.Command]) -> None:
         attempt = self._live(event.attempt)
         if attempt is None:
             return
-        attempt.phase = AttemptPhase.SENT
+        attempt.phase = SENT
         attempt.was_sent = True
-        self._deadlines.clear(Deadline.CONNECT)
+        self._deadlines.clear(CONNECT)
         if self._order.stream:
-            self._deadlines.set(Deadline.FIRST_TOKEN, event.at + self._order.timeouts.first_token)
+            self._deadlines.set(FIRST_TOKEN, event.at + self._order.timeouts.first_token)
 
     def _head(self, event: e.UpstreamHead, _out: list[c.Command]) -> None:
         attempt = self._live(event.attempt)
         if attempt is not None:
-            attempt.phase = AttemptPhase.ANSWERING
+            attempt.phase = ANSWERING
             attempt.status = event.status
 
     def _first_bytes(self, event: e.UpstreamBytes, out: list[c.Command]) -> None:
         attempt = self._live(event.attempt)
         if attempt is None:
             return
-        self.phase = Phase.FLOWING
+        self.phase = FLOWING
         self._winner = attempt
         for other in self._attempts:
             if other.is_live and other is not attempt:
                 self._cancel(other, out)
-        self._deadlines.clear(Deadline.RETRY)
-        self._deadlines.set(Deadline.BETWEEN_TOKENS, event.at + self._order.timeouts.between_tokens)
+        self._deadlines.clear(RETRY)
+        self._deadlines.set(BETWEEN_TOKENS, event.at + self._order.timeouts.between_tokens)
         out += (c.SendHead(attempt.number), c.SendBytes(event.data), c.Splice(attempt.number))
 
     def _end(self, event: e.UpstreamEnd, out: list[c.Command]) -> None:
@@ -192,11 +200,12 @@ class Exchange:
             return
         attempt.usage = event.usage
         attempt.absurd = event.absurd
-        attempt.phase = AttemptPhase.OVER
-        headed = self.phase is Phase.FLOWING
+        attempt.phase = OVER
+        attempt.status = OK
+        is_headed = self.phase is FLOWING
         self._winner = attempt
-        self._close(out, Settlement.DELIVERED, OK)
-        if not headed:
+        self._close(out, DELIVERED, OK)
+        if not is_headed:
             out.append(c.SendHead(attempt.number))
         if event.data:
             out.append(c.SendBytes(event.data))
@@ -208,7 +217,7 @@ class Exchange:
         attempt = self._live(event.attempt)
         if attempt is None:
             return
-        attempt.phase = AttemptPhase.OVER
+        attempt.phase = OVER
         self._fail(attempt, event, out)
 
     def _fail(self, attempt: Attempt, event: e.UpstreamFailed, out: list[c.Command]) -> None:
@@ -216,7 +225,7 @@ class Exchange:
         attempt.fault = event.fault
         attempt.status = event.status
         attempt.usage, attempt.absurd = event.usage, event.absurd
-        if self.phase is Phase.FLOWING:
+        if self.phase is FLOWING:
             self._give_up(attempt, event, out)
             return
         verdict = retry.verdict(event.fault, event.status, event.code, should_retry=event.should_retry)
@@ -238,29 +247,29 @@ class Exchange:
             self._open(choice.slot, event.at, out)
         else:
             self._retry_slot = choice.slot
-            self._deadlines.set(Deadline.RETRY, choice.at)
+            self._deadlines.set(RETRY, choice.at)
 
     def _can_wait(self, until: float, now: float) -> bool:
         """Whether a pause is worth it: not beyond our bound, nor beyond the exchange's end."""
-        return until - now <= retry.RETRY_AFTER_MAX and until < self._deadlines.time_of(Deadline.TOTAL)
+        return until - now <= retry.RETRY_AFTER_MAX and until < self._deadlines.time_of(TOTAL)
 
     def _give_up(self, attempt: Attempt, event: e.UpstreamFailed, out: list[c.Command]) -> None:
         """No attempt is left to answer with; `event` is why the last one failed."""
         problem = problem_of(event, attempt.endpoint, len(self._attempts))
-        in_band = self.phase is Phase.FLOWING
+        in_band = self.phase is FLOWING
         out.append(c.Note(attempt.number, attempt.endpoint, event.fault, event.detail, None))
-        self._close(out, Settlement.ABSORBED, OK if in_band else problem.status, problem.type)
+        self._close(out, ABSORBED, OK if in_band else problem.status, problem.type)
         keeps_body = passes_unchanged(event) and in_band is (event.fault is Fault.IN_BAND)
         out.append(c.SendError(problem, in_band, event.body if keeps_body else b""))
 
     # -- time --------------------------------------------------------------------------------------------
 
     def _tick(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
-        self._armed = 0.0
         for which in self._deadlines.passed(event.at):
-            if self.phase is Phase.CLOSED:
+            if self.phase is CLOSED:
                 return
             DEADLINE_STEPS[which](self, event, out)
+        self._deadlines.rearm()
 
     def _total_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
         if self._attempts:
@@ -271,41 +280,37 @@ class Exchange:
             self._give_up(last, self._deadline_failure(last, Fault.TOTAL_DEADLINE, event), out)
         else:
             problem = Problem(504, ErrorType.TIMEOUT, "The request was not admitted in time.", code="total_deadline")
-            self._close(out, Settlement.RELEASED, problem.status, problem.type)
+            self._close(out, RELEASED, problem.status, problem.type)
             out.append(c.SendError(problem, in_band=False))
 
     def _connect_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
-        self._deadlines.clear(Deadline.CONNECT)
-        self._time_out(AttemptPhase.OPENING, Fault.CONNECT_DEADLINE, event, out)
+        self._deadlines.clear(CONNECT)
+        self._time_out(OPENING, Fault.CONNECT_DEADLINE, event, out)
 
     def _first_token_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
-        self._deadlines.clear(Deadline.FIRST_TOKEN)
+        self._deadlines.clear(FIRST_TOKEN)
         if not event.has_text:
-            self._time_out(AttemptPhase.SENT, Fault.FIRST_TOKEN_DEADLINE, event, out)
+            self._time_out(SENT, Fault.FIRST_TOKEN_DEADLINE, event, out)
 
     def _between_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
         """Moves with the stream: the shell says when it last moved, so no chunk has to touch a timer."""
         limit = self._order.timeouts.between_tokens
-        waits_for_text = not event.has_text and self._deadlines.time_of(Deadline.FIRST_TOKEN) > event.at
+        waits_for_text = not event.has_text and self._deadlines.time_of(FIRST_TOKEN) > event.at
         moved_at = event.at if waits_for_text else event.last_activity
         if moved_at + limit > event.at:
-            self._deadlines.set(Deadline.BETWEEN_TOKENS, moved_at + limit)
+            self._deadlines.set(BETWEEN_TOKENS, moved_at + limit)
         else:
-            self._time_out(AttemptPhase.SENT, Fault.BETWEEN_TOKENS_DEADLINE, event, out)
+            self._time_out(SENT, Fault.BETWEEN_TOKENS_DEADLINE, event, out)
 
     def _retry_passed(self, event: e.DeadlinePassed, out: list[c.Command]) -> None:
-        self._deadlines.clear(Deadline.RETRY)
+        self._deadlines.clear(RETRY)
         self._open(self._retry_slot, event.at, out)
 
     def _time_out(self, least: AttemptPhase, fault: Fault, event: e.DeadlinePassed, out: list[c.Command]) -> None:
         """Gives up the live attempts that a deadline is about: those still opening, or those already sent."""
-        opening = least is AttemptPhase.OPENING
+        opening = least is OPENING
         for attempt in list(self._attempts):
-            if (
-                attempt.is_live
-                and (attempt.phase is AttemptPhase.OPENING) is opening
-                and self.phase is not Phase.CLOSED
-            ):
+            if attempt.is_live and (attempt.phase is OPENING) is opening and self.phase is not CLOSED:
                 self._cancel(attempt, out)
                 self._fail(attempt, self._deadline_failure(attempt, fault, event), out)
 
@@ -319,34 +324,34 @@ class Exchange:
 
     @staticmethod
     def _cancel(attempt: Attempt, out: list[c.Command]) -> None:
-        attempt.phase = AttemptPhase.OVER
+        attempt.phase = OVER
         out.append(c.Cancel(attempt.number))
 
     def _close(self, out: list[c.Command], ending: Settlement, status: int, error_type: str = "") -> None:
         """Cancels what is live and settles. `ending` is what becomes of the attempts that were not lost before."""
-        was_admitted = self.phase is not Phase.ADMITTING
-        self.phase = Phase.CLOSED
+        was_admitted = self.phase is not ADMITTING
+        self.phase = CLOSED
         winner = self._winner
         shares = []
         for attempt in self._attempts:
-            lost_before = not attempt.is_live and attempt is not winner
-            if attempt.is_live:
+            is_live = attempt.phase is not OVER
+            lost_before = not is_live and attempt is not winner
+            if is_live:
                 self._cancel(attempt, out)
-            shares.append(attempt.share(Settlement.ABSORBED if lost_before else ending))
-        if not was_admitted:
-            return
-        settlement = _summary(ending, shares)
-        number = winner.number if winner is not None else 0
-        out.append(c.Settle(settlement, tuple(shares), number, status, error_type))
+            shares.append(attempt.share(ABSORBED if lost_before else ending))
+        if was_admitted:
+            number = winner.number if winner is not None else 0
+            out.append(c.Settle(_summary(ending, shares), tuple(shares), number, status, error_type))
 
 
 def _summary(ending: Settlement, shares: list[c.Share]) -> Settlement:
     """The exchange's own settlement: released when nobody did any work, else how it ended."""
-    if all(share.settlement is Settlement.RELEASED for share in shares):
-        return Settlement.RELEASED
-    if ending is Settlement.UPSTREAM_BILLED and not any(share.settlement is ending for share in shares):
-        return Settlement.ABSORBED
-    return ending
+    if ending is DELIVERED:
+        return ending
+    found = {share.settlement for share in shares} - {RELEASED}
+    if not found:
+        return RELEASED
+    return ABSORBED if ending is UPSTREAM_BILLED and ending not in found else ending
 
 
 Handler = Callable[[Exchange, Any, list[c.Command]], None]
@@ -381,10 +386,15 @@ TABLE: Final[dict[tuple[Phase, type[e.Event]], Handler]] = {
     (Phase.CLOSED, e.Refused): lambda *_: None,
 }
 
+_ROWS: Final[list[dict[type[e.Event], Handler]]] = [
+    {event: step for (row, event), step in TABLE.items() if row is phase} for phase in Phase
+]
+"""The table by phase: one look-up on the way of every event."""
+
 DEADLINE_STEPS: Final[dict[Deadline, Handler]] = {
-    Deadline.TOTAL: Exchange._total_passed,
-    Deadline.CONNECT: Exchange._connect_passed,
-    Deadline.FIRST_TOKEN: Exchange._first_token_passed,
-    Deadline.BETWEEN_TOKENS: Exchange._between_passed,
-    Deadline.RETRY: Exchange._retry_passed,
+    TOTAL: Exchange._total_passed,
+    CONNECT: Exchange._connect_passed,
+    FIRST_TOKEN: Exchange._first_token_passed,
+    BETWEEN_TOKENS: Exchange._between_passed,
+    RETRY: Exchange._retry_passed,
 }
