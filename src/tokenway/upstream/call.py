@@ -73,6 +73,7 @@ class Call:
             self.cancel()
             return
         self.reader = None
+        self.connection = None
 
     def pause(self) -> None:
         """Stops reading from the socket, so that the upstream is slowed down; at most one read is delivered after."""

@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
             self._tell(data, "")
 
     def eof_received(self) -> bool:
-        """The upstream sends no more; the transport closes itself, and `connection_lost` sorts it out."""
+        """The upstream sends no more: the transport closes itself, `connection_lost` sorts it out."""
         if self._state == _IDLE:
             self._owner.forget(self)
         elif self._state == _BODY and self._framing == framing.UNTIL_CLOSE:

@@ -79,10 +79,10 @@ async def test_a_head_may_be_as_large_as_its_bound(tasks: Tasks, extra: int, cut
 
 async def test_many_small_chunks_whose_heads_come_alone_are_no_abuse(tasks: Tasks) -> None:
     """Reads without payload are bounded between payloads, not over a whole stream."""
-    pieces = [piece for _ in range(12_000) for piece in (b"1\r\n", b"a\r\n")]
+    pieces = [piece for _ in range(25_000) for piece in (b"1\r\n", b"a\r\n")]
     heard, pool = await hear(tasks, CHUNKED, *pieces, b"0\r\n\r\n")
     assert heard.fault is None
-    assert len(heard.body) == 12_000
+    assert len(heard.body) == 25_000
     await pool.close()
 
 
@@ -115,6 +115,41 @@ async def test_a_finished_stream_that_never_ends_is_closed_after_its_second(
     assert pool.open_connections == 1
     await until(lambda: pool.open_connections == 0)
     assert heard.calls == ["opened", "head", "body"]
+
+
+async def test_a_finished_stream_whose_end_came_in_time_is_left_alone(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timer of a stream that ended well does not close the connection under a later call."""
+    monkeypatch.setattr(http1, "_FINISH_SECONDS", 0.01)
+    network = MockNetwork([[CHUNKED, b"6\r\n[DONE]\r\n", b"0\r\n\r\n"]])
+    pool = network.pool(asyncio.get_running_loop(), tasks)
+    heard = Heard()
+    heard.finish_after = b"[DONE]"
+    heard.call = pool.open(REQUEST, heard)
+    await until(lambda: pool.idle == 1)
+    await asyncio.sleep(0.02)  # past the timer
+    assert pool.idle == 1
+    await pool.close()
+
+
+async def test_finishing_a_paused_stream_reads_on(tasks: Tasks) -> None:
+    """The end of the framing has to be read, so finishing lifts the reader's pause."""
+    network = MockNetwork([[CHUNKED, b"6\r\n[DONE]\r\n", b"0\r\n\r\n"]])
+    pool = network.pool(asyncio.get_running_loop(), tasks)
+
+    class Pausing(Heard):
+        def upstream_body(self, data: bytes) -> None:
+            assert self.call is not None
+            self.call.pause()
+            super().upstream_body(data)
+
+    heard = Pausing()
+    heard.finish_after = b"[DONE]"
+    heard.call = pool.open(REQUEST, heard)
+    await until(lambda: pool.idle == 1)
+    assert heard.calls == ["opened", "head", "body"]
+    await pool.close()
 
 
 @pytest.mark.parametrize("surplus", [b"", b"x"])

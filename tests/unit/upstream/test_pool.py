@@ -196,7 +196,7 @@ async def test_an_answer_that_comes_before_the_request_is_sent_ends_the_connecti
 
 async def test_a_paused_call_stops_the_provider(pool: Pool, provider: FakeProvider) -> None:
     """While a call is paused, a long answer stays with the provider; resumed, it arrives whole."""
-    size = 64 * limits.MIB
+    size = 16 * limits.MIB
     provider.queue(Script(body=b"x" * size))
     heard = Heard()
     call = pool.open(REQUEST, heard)
@@ -218,13 +218,15 @@ async def test_a_paused_call_stops_the_provider(pool: Pool, provider: FakeProvid
 
 async def test_a_connection_whose_call_ended_paused_reads_again(pool: Pool, provider: FakeProvider) -> None:
     """A call that is paused in its last read leaves a connection that works for the next call."""
-    await fetch(pool)
-    heard = Heard()
-    call = pool.open(REQUEST, heard)
-    call.pause()
-    call.resume()
-    call.pause()
-    call.resume()
+
+    class Pausing(Heard):
+        def upstream_body(self, data: bytes) -> None:
+            super().upstream_body(data)
+            assert self.call is not None
+            self.call.pause()
+
+    heard = Pausing()
+    heard.call = pool.open(REQUEST, heard)
     await heard.over()
     assert (await fetch(pool)).body == b"{}"
     assert len(provider.links) == 1

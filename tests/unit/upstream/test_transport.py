@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.contract.upstreams import REQUEST, Heard
+from tests.contract.upstreams import REQUEST, Heard, until
 from tests.fake_provider import FakeProvider, Script
 from tokenway.aio.tasks import Tasks
 from tokenway.model.errors import ConfigError
@@ -118,6 +118,31 @@ async def test_a_trusted_certificate_is_accepted(tasks: Tasks, authority: trustm
         assert link.transport is not None
         assert link.transport.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
     assert (heard.status, heard.calls[-1]) == (200, "end")
+
+
+async def test_calls_over_tls_share_a_connection_and_can_be_cancelled(tasks: Tasks, authority: trustme.CA) -> None:
+    """Session tickets and records do not look like stray bytes; a cancel closes, a stray byte as well."""
+    context = system_trust()
+    authority.configure_trust(context)
+    async with FakeProvider(tls=served_by(authority, "127.0.0.1")) as provider:
+        origin, _ = parse_base_url(provider.base_url)
+        pool = Pool(origin, asyncio.get_running_loop(), tasks, ssl_context_factory=lambda: context)
+        for _ in range(20):
+            heard = Heard()
+            pool.open(REQUEST, heard)
+            await heard.over()
+            assert heard.calls[-1] == "end"
+        assert len(provider.links) == 1
+        await provider.send_stray(b"x")
+        await until(lambda: pool.open_connections == 0)
+        provider.queue(Script(delay=60))
+        heard = Heard()
+        call = pool.open(REQUEST, heard)
+        await provider.received(21)
+        call.cancel()
+        await until(lambda: pool.open_connections == 0 and provider.open_links == 0)
+        assert heard.calls == ["opened"]
+        await pool.close()
 
 
 @pytest.mark.parametrize("case", ["unknown authority", "another name"])
