@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tokenway.dialects.openai_chat.schema import UNMETERED, Metered
-from tokenway.dialects.openai_chat.stream import StreamReader, WholeAnswer, fault_text, read_answer
+from tokenway.dialects.openai_chat.stream import Phase, StreamReader, WholeAnswer, fault_text, read_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokenway.upstream.call import Call
 
 OK: Final = 200
+_DONE: Final = Phase.DONE
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
@@ -59,26 +60,29 @@ class AttemptReader:
 
     def upstream_head(self, status: int, headers: Headers) -> None:
         """Sorts heads: a success of the right type, or something whose body says what went wrong."""
-        relay = self._relay
-        now = monotonic()
-        times = relay.times
-        times.head = now
+        times = self._relay.times
+        now = times.head = monotonic()
         times.first_byte = 0.0
-        self._status = status
-        self._headers = headers
-        if status == OK:
-            self.content_type = headers.get(b"content-type") or b""
-            wanted = b"text/event-stream" if self.stream is not None else b"json"
-            if wanted in self.content_type.lower():
-                relay.tell(UpstreamHead(now, self.number, status))
-                return
-            self._status = 0
+        if status != OK:
+            self._status = status
+            self._headers = headers
+            return
+        self.content_type = headers.get(b"content-type") or b""
+        if self.stream is None:
+            # The head of a whole answer decides nothing: the machine hears of it with its end.
+            self._status = OK if b"json" in self.content_type.lower() else 0
+        elif b"text/event-stream" in self.content_type.lower():
+            self._status = OK
+            self._relay.tell(UpstreamHead(now, self.number, status))
 
     def upstream_body(self, data: bytes) -> None:
         """A piece of the answer."""
         if self._status == OK and self.stream is not None:
             self._stream_piece(self.stream, data)
             return
+        times = self._relay.times
+        if not times.first_byte:
+            times.first_byte = monotonic()
         self._size += len(data)
         if self._status == OK:
             if self._size > ANSWER:
@@ -88,9 +92,6 @@ class AttemptReader:
             if self._size - len(data) <= ERROR_BODY:
                 self._fail_by_status()
             return
-        times = self._relay.times
-        if not times.first_byte:
-            times.first_byte = monotonic()
         self._parts.append(data)
 
     def upstream_end(self) -> None:
@@ -114,20 +115,20 @@ class AttemptReader:
 
     def _stream_piece(self, stream: StreamReader, data: bytes) -> None:
         relay = self._relay
-        now = monotonic()
-        if not relay.times.first_byte:
+        now = relay.last_activity = monotonic()
+        if not self._size:
+            self._size = 1
             relay.times.first_byte = now
         try:
             out = stream.feed(data, now)
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
             return
-        relay.last_activity = now
         if stream.fault:
             if out and self.spliced:
                 relay.forward(out)
             self._break(Fault.IN_BAND, stream.fault, stream.fault_event)
-        elif stream.is_done:
+        elif stream.phase is _DONE:
             self._done(stream, out)
         elif out:
             if self.spliced:

@@ -17,7 +17,34 @@ from tokenway.model.snapshot import Principal, Snapshot
 ANONYMOUS: Final = Principal("anonymous", "anonymous", "default")
 """Whom a call without a key stands for where the configuration asks for none."""
 
+REMEMBERED_MAX: Final = 10_000
+"""Keys that are remembered at a time."""
+
 CREDENTIAL_HEADERS: Final = (b"x-api-key", b"api-key", b"x-goog-api-key")
+
+
+class Gate:
+    """Lets callers in by one snapshot.
+
+    Keys that were let in once are remembered as they were sent, so that a busy caller is not hashed with every
+    call. They stay in memory no longer than the snapshot, and were there anyway in the buffers of the connection.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._known: dict[bytes, Principal] = {}
+
+    def admit(self, headers: Mapping[bytes, bytes], query: bytes, now: float) -> Principal:
+        """Whose call this is; `now` is Unix time. Raises Refusal (401) without a valid key."""
+        sent = headers.get(b"authorization", b"")
+        principal = self._known.get(sent)
+        if principal is None:
+            principal = authenticate(headers, query, self._snapshot, now)
+            if sent and len(self._known) < REMEMBERED_MAX:
+                self._known[sent] = principal
+        elif principal.expires_at is not None and principal.expires_at <= now:
+            raise Refusal(_problem("This API key has expired."))
+        return principal
 
 
 def authenticate(headers: Mapping[bytes, bytes], query: bytes, snapshot: Snapshot, now: float) -> Principal:

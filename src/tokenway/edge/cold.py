@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tokenway.dialects.openai_chat.error import error_body
-from tokenway.edge.auth import authenticate
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Endpoint, Model, Price
@@ -61,7 +60,7 @@ class Pages:
 
         async def answer(request: Request) -> Response:
             query = request.scope["query_string"]
-            principal = authenticate(dict(request.scope["headers"]), query, self._state.snapshot, time.time())
+            principal = self._state.gate.admit(dict(request.scope["headers"]), query, time.time())
             return self._respond(200, _encode(await handler(request, principal)))
 
         return answer
@@ -150,7 +149,8 @@ class Pages:
 
 def describe(model: Model) -> dict[str, object]:
     """A model in OpenAI's shape, with OpenRouter's fields where they are known; prices in USD per token."""
-    first = model.endpoints[0]
+    # None of its providers may be there: the local engine does not run, or they are switched off.
+    first = model.endpoints[0] if model.endpoints else Endpoint("", "")
     shape: dict[str, object] = {
         "id": model.name,
         "object": "model",

@@ -11,7 +11,7 @@ from tokenway.metering import price, stamps
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.catalog import Operation
-from tokenway.model.money import format_usd
+from tokenway.model.money import NANO_PER_USD
 from tokenway.model.snapshot import Principal
 
 DIALECT: Final = "openai_chat"
@@ -106,12 +106,12 @@ def usage_members(receipt: Receipt) -> bytes:
     """`"cost":…,"cost_details":{…}` for a usage object; empty when the cost is not known."""
     if receipt.cost is None or receipt.cost_in is None or receipt.cost_out is None:
         return b""
-    cost = format_usd(receipt.cost)
+    whole, nano = divmod(receipt.cost, NANO_PER_USD)
     return (
-        f'"cost":{cost},"cost_details":{{"upstream_inference_cost":{cost},'
-        f'"upstream_inference_prompt_cost":{format_usd(receipt.cost_in)},'
-        f'"upstream_inference_completions_cost":{format_usd(receipt.cost_out)}}}'
-    ).encode()
+        b'"cost":%d.%09d,"cost_details":{"upstream_inference_cost":%d.%09d,'
+        b'"upstream_inference_prompt_cost":%d.%09d,"upstream_inference_completions_cost":%d.%09d}'
+        % (whole, nano, whole, nano, *divmod(receipt.cost_in, NANO_PER_USD), *divmod(receipt.cost_out, NANO_PER_USD))
+    )
 
 
 def tokenway_member(receipt: Receipt) -> bytes:

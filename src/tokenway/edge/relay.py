@@ -20,7 +20,6 @@ from tokenway.dialects.openai_chat.stream import StreamReader, with_usage_member
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
 from tokenway.edge.attempt import AttemptReader
-from tokenway.edge.auth import authenticate
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining, no_journal, take_in
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
@@ -107,7 +106,7 @@ class Relay:
         try:
             if state.draining:
                 raise Refusal(draining())
-            self.principal = authenticate(self._headers, self._query, state.snapshot, time.time())
+            self.principal = state.gate.admit(self._headers, self._query, time.time())
             length = self._headers.get(b"content-length")
             if length is not None and int(length) > state.snapshot.max_body:
                 raise too_large(state.snapshot.max_body)
@@ -311,7 +310,9 @@ class Relay:
         members = usage_members(receipt)
         transport = self._client.transport
         if winner.stream is None:
-            body = with_usage_members(winner.body, members) if members else winner.body
+            body = winner.body
+            if members and winner.answer is not None:
+                body = with_usage_members(body, members, winner.answer.usage)
             lines = reply.answer_head(self._header_lines(), receipt, winner.content_type or JSON, len(body))
             if len(body) > WRITE_HIGH:
                 transport.writelines([lines, body])

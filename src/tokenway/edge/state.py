@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from tokenway.edge.admission import Admission
+from tokenway.edge.auth import Gate
 from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
 from tokenway.model.snapshot import Snapshot
@@ -64,6 +65,7 @@ class EdgeState:
         self.loop_lag = 0.0
         self.snapshot: Snapshot
         self.routes: Routes
+        self.gate: Gate
         self.date = b""
         self._id_prefix = f"gen-{int(time.time()):x}-{secrets.token_hex(8)}"
         self._id_count = 0
@@ -77,7 +79,9 @@ class EdgeState:
     def adopt(self, snapshot: Snapshot) -> None:
         """Puts a snapshot in force; exchanges under way keep theirs."""
         self.admission.adopt(snapshot)
+        self.pools.connect_timeout = snapshot.timeouts.connect
         self.routes = Routes(snapshot, self.pools)
+        self.gate = Gate(snapshot)
         self.snapshot = snapshot
 
     @staticmethod
@@ -86,9 +90,12 @@ class EdgeState:
         return random.random()  # noqa: S311
 
     def new_id(self) -> str:
-        """An exchange's id: the worker's random start and a count, so that none can be guessed or repeated."""
+        """An exchange's id: the worker's random start and a count, so that none can be guessed or repeated.
+
+        They sort in the order of time, which is what a table of millions of them wants.
+        """
         self._id_count += 1
-        return f"{self._id_prefix}{self._id_count:x}"
+        return f"{self._id_prefix}{self._id_count:010x}"
 
     def start_sweeping(self) -> None:
         """Begins to look at deadlines; call it once in the loop."""

@@ -50,8 +50,8 @@ EVENT: Final = 8 * MIB
 HELD_EVENTS: Final = 64 * KIB
 """The end of a stream (usage, end mark) that is held back until the ledger has it."""
 
-JSON_DEPTH: Final = 200
-"""Nesting of a request's JSON. Deeper input is an attack on a recursive parser."""
+MODEL_NAME: Final = 256
+"""Characters of a model's name: the longest in use have below 100, and every name is kept in the ledger."""
 
 WRITE_HIGH: Final = 64 * KIB
 WRITE_LOW: Final = 16 * KIB

@@ -24,23 +24,24 @@ class EventSplitter:
     Work is linear in the bytes fed, also when an event of megabytes arrives one byte at a time.
     """
 
-    __slots__ = ("_limit", "_rest")
+    __slots__ = ("_limit", "rest")
 
     def __init__(self, limit: int = EVENT) -> None:
-        self._rest = bytearray()
+        self.rest = bytearray()
+        """Bytes of an event that has not ended; empty between events."""
         self._limit = limit
 
     @property
     def pending(self) -> int:
         """Bytes of an event that has not ended."""
-        return len(self._rest)
+        return len(self.rest)
 
     def feed(self, data: bytes) -> bytes:
         """The whole events that `data` completes, exactly as they came; empty when there is none.
 
         Raises WireError when one event grows beyond the limit.
         """
-        rest = self._rest
+        rest = self.rest
         if not rest and data.endswith(b"\n\n"):
             return data
         searched = max(0, len(rest) - 3)
@@ -56,8 +57,8 @@ class EventSplitter:
 
     def take_rest(self) -> bytes:
         """What is left of an event that was never ended, and forgets it."""
-        rest = bytes(self._rest)
-        self._rest.clear()
+        rest = bytes(self.rest)
+        self.rest.clear()
         return rest
 
 

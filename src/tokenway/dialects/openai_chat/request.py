@@ -14,11 +14,13 @@ import msgspec
 from tokenway.dialects.openai_chat.schema import ABSENT, GATEWAY_FIELDS, RequestFields
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError, invalid_request
+from tokenway.wire.limits import MODEL_NAME
 from tokenway.wire.splice import append_member, find_value, layout, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
-_NULL: Final = msgspec.Raw(b"null")
+_EMBEDDING: Final = Operation.EMBEDDING
+_NOTHING: Final = (ABSENT, msgspec.Raw(b"null"))
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`")
 
 PATHS: Final[dict[Operation, str]] = {
@@ -44,7 +46,7 @@ class ChatRequest:
         self.operation = operation
         self.body = body
         self.fields = fields
-        self.stream = fields.stream is True and operation is not Operation.EMBEDDING
+        self.stream = fields.stream is True and operation is not _EMBEDDING
         self._usage_flagged: bytes | None = None
 
     @property
@@ -56,15 +58,15 @@ class ChatRequest:
     @property
     def max_tokens(self) -> int | None:
         """The caller's limit on the answer's tokens; 0 for embeddings, which have none."""
-        if self.operation is Operation.EMBEDDING:
+        if self.operation is _EMBEDDING:
             return 0
-        limits = [n for n in (self.fields.max_completion_tokens, self.fields.max_tokens) if n is not None]
-        return max(limits) if limits else None
+        older, newer = self.fields.max_tokens, self.fields.max_completion_tokens
+        return max(older or 0, newer or 0) or None
 
     @property
     def answers(self) -> int:
         """How many answers the caller asks for (`n`, or `best_of` where it is larger)."""
-        return max(self.fields.n or 1, self.fields.best_of or 1, 1)
+        return max(self.fields.n or 1, self.fields.best_of or 1)
 
     def upstream_body(self, model: str) -> bytes:
         """The body to send to an endpoint that calls the model `model`; the request itself is not changed.
@@ -118,15 +120,20 @@ def parse(operation: Operation, body: bytes) -> ChatRequest:
     except (msgspec.DecodeError, RecursionError) as error:
         raise invalid_request(f"The body is not valid JSON: {error}.") from None
     required = _REQUIRED[operation]
-    if getattr(fields, required) in (ABSENT, _NULL):
+    if getattr(fields, required) in _NOTHING:
         raise invalid_request(f"The field '{required}' is missing.", param=required, code="missing_required_parameter")
-    if not fields.model:
-        raise invalid_request("The field 'model' is empty.", param="model")
-    for name in ("max_tokens", "max_completion_tokens", "n", "best_of"):
-        number = getattr(fields, name)
-        if number is not None and number < 1:
-            raise invalid_request(f"'{name}' must be at least 1.", param=name, code="invalid_value")
+    if not 0 < len(fields.model) <= MODEL_NAME:
+        raise invalid_request(f"A model's name has 1 to {MODEL_NAME} characters.", param="model", code="invalid_value")
+    _check_number(fields.max_tokens, "max_tokens")
+    _check_number(fields.max_completion_tokens, "max_completion_tokens")
+    _check_number(fields.n, "n")
+    _check_number(fields.best_of, "best_of")
     return ChatRequest(operation, body, fields)
+
+
+def _check_number(number: int | None, name: str) -> None:
+    if number is not None and number < 1:
+        raise invalid_request(f"'{name}' must be at least 1.", param=name, code="invalid_value")
 
 
 def _wrong_type(message: str) -> Exception:
