@@ -72,6 +72,56 @@ def test_how_a_stream_is_cut_does_not_matter(cuts: list[int], line_end: bytes) -
     assert (reader.metered, reader.finish_reason, reader.phase) == (other.metered, other.finish_reason, Phase.DONE)
 
 
+class Careful(StreamReader):
+    """A reader that decodes every event."""
+
+    def _is_plain(self, whole: bytes) -> bool:
+        return False
+
+
+PARTS = st.sampled_from(
+    [
+        *(
+            text("a"),
+            text("b"),
+            text(""),
+            text('"'),
+            text("\\"),
+            text("x\\"),
+            text("\n\n"),
+            text('"usage":{'),
+            text("a", 1),
+        ),
+        *(finish(), finish(1), USAGE, ERROR, END, ROLE, b": ping\n\n", b"data: {broken\n\n"),
+        text("c").replace(b'"delta"', b'"usage":{"prompt_tokens":1},"delta"'),
+        text("d").replace(b'"id":"c"', b'"id":"other"'),
+        text("e").replace(b'":', b'" : '),
+        b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"f\\"},"finish_reason":null}]}\n\n',
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=25), st.integers(1, 3))
+def test_the_quick_way_sees_what_the_careful_one_sees(parts: list[bytes], at_once: int) -> None:
+    """Chunks that are not decoded hold nothing that matters: bytes, usage, finish, faults and stamps are the same."""
+    parts = [text("first"), *parts]
+    pieces = [b"".join(parts[at : at + at_once]) for at in range(0, len(parts), at_once)]
+    out, quick = read(pieces)
+    expected, careful = read(pieces, Careful())
+    assert out == expected
+    for name in (
+        "metered",
+        "finish_reason",
+        "phase",
+        "fault",
+        "fault_event",
+        "is_whole",
+        "first_delta",
+        "first_answer",
+    ):
+        assert getattr(quick, name) == getattr(careful, name)
+
+
 def test_byte_by_byte() -> None:
     """A stream that comes in single bytes is forwarded event by event."""
     out, reader = read(WHOLE[at : at + 1] for at in range(len(WHOLE)))
@@ -174,6 +224,12 @@ def test_stamps_say_when_text_came() -> None:
     reasoning = b'data: {"id":"c","choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}\n\n'
     _, reader = read([ROLE, reasoning, text("a"), text("b")])
     assert (reader.first_delta, reader.first_answer, reader.last_delta) == (2.0, 3.0, 4.0)
+
+
+def test_a_comment_is_no_delta() -> None:
+    """A keep-alive in the middle of a stream passes and does not make the stream look faster or slower."""
+    _, reader = read([ROLE, *[text("a")] * 20, b": ping\n\n"])
+    assert reader.last_delta == 21.0
 
 
 def test_gaps_are_counted_by_powers_of_two() -> None:
