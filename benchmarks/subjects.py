@@ -126,22 +126,23 @@ class Tokenway(Subject):
         return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def environment(self) -> dict[str, str]:
-        """Without the local engine, which is a program of its own; compiled modules are kept, as when installed."""
-        return {"TOKENWAY_LOCAL": "off", "PYTHONDONTWRITEBYTECODE": "", "PYTHONUNBUFFERED": "1"}
+        """Compiled modules are kept, as when installed."""
+        return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONUNBUFFERED": "1"}
 
     def command(self, scratch: Path, upstream: int, port: int) -> list[str]:
-        """A file as a user writes it: one provider, the models with a price."""
+        """A file as a user writes it: one provider, the models with a price; the local engine is another program."""
         price = {"input": 0.50, "cache_read": 0.05, "output": 1.50}
         config = _write(
             scratch / "tokenway.yaml",
             {
                 "auth": {"required": True, "keys": [{"name": "bench", "key": KEY, "project": "default"}]},
                 "providers": {
+                    "local": {"enabled": False},
                     "lab": {
                         "dialect": "openai_chat",
                         "base_url": f"http://127.0.0.1:{upstream}/v1",
                         "api_key": "sk-upstream",
-                    }
+                    },
                 },
                 "timeouts": {"between_tokens": "300s"},
                 "models": {

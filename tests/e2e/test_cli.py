@@ -35,7 +35,7 @@ class Installation:
     def __init__(self, home: Path) -> None:
         unwanted = ("TOKENWAY_", "OPENAI_", "ANTHROPIC_", "XDG_")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        self.environment |= {"HOME": str(home), "TOKENWAY_DATA_DIR": str(home / "data"), "TOKENWAY_LOCAL": "off"}
+        self.environment |= {"HOME": str(home), "TOKENWAY_DATA_DIR": str(home / "data")}
         self.home = home
         self.gateway: asyncio.subprocess.Process | None = None
 
@@ -88,7 +88,7 @@ async def provider() -> AsyncIterator[FakeProvider]:
 async def installation(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     """A gateway with one priced model, `mock`, at the fake provider."""
     configuration = {
-        "providers": {"lab": {"base_url": provider.base_url, "api_key": "sk-lab"}},
+        "providers": {"local": {"enabled": False}, "lab": {"base_url": provider.base_url, "api_key": "sk-lab"}},
         "models": {
             "mock": {"endpoints": [{"provider": "lab", "model": "fake", "price": {"input": 1.0, "output": 2.0}}]}
         },

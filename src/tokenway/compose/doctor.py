@@ -35,7 +35,7 @@ from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.findings import Severity
 from tokenway.dialects.registry import KNOWN
 from tokenway.model.errors import TokenwayError
-from tokenway.model.settings import Settings
+from tokenway.model.settings import LOCAL_PROVIDER, Settings
 from tokenway.store.journal import JournalFault, JournalReader, journal_files
 
 PYTHON_MIN: Final = (3, 11)
@@ -234,8 +234,10 @@ def configuration_probe(loaded: Loaded) -> Probe:
     return Probe("configuration", level, str(serious[0]), "`tokenway check` lists everything")
 
 
-def local_probe(problems: Sequence[str]) -> Probe:
+def local_probe(problems: Sequence[str], *, is_off: bool = False) -> Probe:
     """Whether the local model can run; it is optional, so what it lacks is a warning."""
+    if is_off:
+        return Probe("local engine", Level.OK, "switched off in the configuration")
     if problems:
         return Probe("local engine", Level.WARN, problems[0], "`tokenway local status` lists everything it lacks")
     return Probe("local engine", Level.OK, "can run on this machine")
@@ -265,6 +267,8 @@ def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]
     loaded = load(find_config(config, environment), environment)
     settings = loaded.settings or Settings()
     local = local_status(settings)
+    is_off = settings.is_off(LOCAL_PROVIDER)
+    configured = sorted(name for name in settings.providers if not settings.is_off(name))
     variables = [name for row in KNOWN.values() for name in row.key_variables if environment.get(name)]
     return [
         python_probe(),
@@ -276,8 +280,8 @@ def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]
         configuration_probe(loaded),
         listener_probe(Listener("public port", public_url(settings.server), "/health/live", "--port")),
         listener_probe(Listener("control port", control_url(settings.server), "/metrics", "--control-port")),
-        local_probe(local.problems),
-        providers_probe(variables, sorted(settings.providers), local_works=local.works),
+        local_probe(local.problems, is_off=is_off),
+        providers_probe(variables, configured, local_works=local.works and not is_off),
         _ledger_probe(settings, data_dir),
     ]
 

@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,21 +21,22 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tokenway.aio.tasks import Tasks
+from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
 from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, load
-from tokenway.control.keyring import principals
-from tokenway.control.publish import LocalModel, LocalOffer, build_snapshot
+from tokenway.control.keyring import key_figures, principals
+from tokenway.control.publish import build_snapshot
 from tokenway.control.reload import Reloader
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.edge.server import WorkerOptions
-from tokenway.local.supervise import EngineState, LocalEngine, Phase
+from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
 from tokenway.model.link import Question
 from tokenway.model.money import NANO_PER_USD
-from tokenway.model.settings import LOCAL_PROVIDER, Settings
-from tokenway.model.snapshot import Snapshot
+from tokenway.model.settings import Settings
+from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.telemetry import names
 from tokenway.telemetry.metrics import Metrics
 
@@ -48,9 +49,11 @@ log = logging.getLogger("tokenway.control")
 
 INGEST_SECONDS: Final = 0.2
 """How often journals are read when nothing asks for it; a question about an exchange reads them at once."""
+INGEST_RETRY_SECONDS: Final = 2.0
 KEYS_SECONDS: Final = 0.5
 """How often the store is asked whether keys have changed."""
-_WARMING: Final = (Phase.PROBING, Phase.LOADING)
+AGAIN_SECONDS: Final = 1.0
+"""How long after a failure the next try comes."""
 
 
 class Gateway:
@@ -82,13 +85,14 @@ class Gateway:
         self._ingest: Ingest
         self._grants: Grants
         self._keys: list[KeyRow] = []
+        self._keys_seen: tuple[int, int] | None = None
+        """Their revision and the day when they were last published."""
         self._version = 0
         self._opened = asyncio.Event()
-        self._tell_engine: Callable[[EngineState], None] | None = None
         server = self.settings.server
         hooks = WorkerHooks(self._worker_command, self._snapshot_for, self._answer, self._worker_ended)
         self._workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
-        self._engine = self._make_engine()
+        self._engine = EngineKeeper(data_dir, self._tasks, lambda: self._tasks.spawn("publish", self._publish()))
         self._reloader = Reloader(
             current=loaded,
             find=lambda: loaded.path,
@@ -101,22 +105,20 @@ class Gateway:
     # -- life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Starts everything; returns when the workers accept requests. Raises StoreError."""
+        """Starts everything; returns when the workers accept requests. Raises StoreError, or TokenwayError."""
         self._workers.start()
-        if self._engine is not None:
-            self._engine.start()
+        await self._engine.use(self.settings)
         await self._in_thread(self._open_store)
         self._opened.set()
         await self._workers.wait_serving()
-        self._tasks.spawn("ingest", self._ingest_forever())
-        self._tasks.spawn("keys", self._watch_keys())
+        self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
+        self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("reload", self._reloader.run())
 
     async def stop(self) -> None:
         """Drains the workers, takes in what they wrote, and closes everything."""
         await self._workers.stop()
-        if self._engine is not None:
-            await self._engine.stop()
+        await self._engine.stop()
         await self._tasks.close()
         await self._in_thread(self._close_store)
         self._thread.shutdown()
@@ -127,8 +129,7 @@ class Gateway:
 
     def on_engine_settled(self, tell: Callable[[EngineState], None]) -> None:
         """Calls `tell` once, when the local engine is ready or known to be unavailable."""
-        self._tell_engine = tell
-        self._tell_of_engine()
+        self._engine.on_settled(tell)
 
     def start_control(self, listener: socket.socket) -> None:
         """Serves the control listener from now on."""
@@ -146,12 +147,14 @@ class Gateway:
 
         store = self._store = open_store(self.settings, self._data_dir)
         self.first_start = store.keys.bootstrap()
+        self._keys_seen = (store.keys.revision(), int(time.time() // 86400))
         self._keys = store.keys.keys()
         self._grants = Grants(self.settings.server.workers, self._spent)
         ingest = self._ingest = Ingest(
             store.ledger,
             self._data_dir / JOURNALS,
             self._settled,
+            on_expired=lambda lost: self._say(f"the reservation of {lost.id} was open when its worker ended: expired"),
             on_fault=lambda fault: self._say(f"the journal is damaged: {fault}"),
         )
         ingest.run_once()
@@ -171,23 +174,31 @@ class Gateway:
         if self._on_exchange is not None:
             self._on_exchange(record)
 
-    async def _ingest_forever(self) -> None:
+    async def _forever(self, what: str, step: Callable[[], Awaitable[float]]) -> None:
+        """Repeats a step, which says how long to pause after it; one that fails is reported and tried again."""
+        said = ""
         while True:
-            count = await self._in_thread(self._ingest.run_once)
-            if not count:
-                await asyncio.sleep(INGEST_SECONDS)
+            try:
+                pause = await step()
+                said = ""
+            except Exception as error:  # a full disk or a locked database must not end the bookkeeping
+                pause = AGAIN_SECONDS
+                if str(error) != said:
+                    said = str(error)
+                    log.exception("%s failed and is tried again", what)
+            await asyncio.sleep(pause)
 
-    async def _watch_keys(self) -> None:
-        seen = await self._in_thread(self._store.keys.revision)
-        day = int(time.time() // 86400)
-        while True:
-            await asyncio.sleep(KEYS_SECONDS)
-            revision = await self._in_thread(self._store.keys.revision)
-            today = int(time.time() // 86400)
-            if (revision, today) != (seen, day):
-                seen, day = revision, today
-                self._keys = await self._in_thread(self._store.keys.keys)
-                await self._publish()
+    async def _ingest_round(self) -> float:
+        return 0.0 if await self._in_thread(self._ingest.run_once) else INGEST_SECONDS
+
+    async def _look_at_keys(self) -> float:
+        """Publishes when a key has changed, and when a day has begun: budgets start anew with it."""
+        seen = (await self._in_thread(self._store.keys.revision), int(time.time() // 86400))
+        if seen != self._keys_seen:
+            self._keys = await self._in_thread(self._store.keys.keys)
+            await self._publish()
+            self._keys_seen = seen
+        return KEYS_SECONDS
 
     # -- snapshots ---------------------------------------------------------------------------------------
 
@@ -198,14 +209,19 @@ class Gateway:
             settings,
             keys={},
             environment=self._environment,
-            local=self._offer(),
+            local=self._engine.offer(),
             version=self._version,
-            not_ready=self._why_not_ready(),
+            not_ready=self._engine.why_not_ready(),
         )
 
     def _swap(self, snapshot: Snapshot) -> None:
         self.metrics.use(snapshot)
-        self._tasks.spawn("publish", self._publish())
+        self._tasks.spawn("publish", self._follow())
+
+    async def _follow(self) -> None:
+        """After a reload: the workers at once, the local engine where its settings have changed."""
+        await self._publish()
+        await self._engine.use(self._reloader.settings)
 
     async def _publish(self) -> None:
         await self._opened.wait()
@@ -216,8 +232,13 @@ class Gateway:
         settings = self._reloader.settings
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
-        keys = await self._in_thread(principals, settings, self._keys, self._grants, worker, time.time())
+        keys = await self._in_thread(self._principals, settings, worker)
         return msgspec.structs.replace(snapshot, keys=keys)
+
+    def _principals(self, settings: Settings, worker: int) -> dict[str, Principal]:
+        # First what the workers have written, so that a grant is counted from all that was spent.
+        self._ingest.drain()
+        return principals(settings, self._keys, self._grants, worker, time.time())
 
     # -- workers -----------------------------------------------------------------------------------------
 
@@ -252,71 +273,7 @@ class Gateway:
         return None
 
     def _key_figures(self, key_id: str) -> dict[str, object]:
-        """OpenRouter's `GET /key` fields; money in USD."""
-        usage = self._store.usage.key_usage(key_id)
-        limit = self._limit_of(key_id)
-        spent = None if limit is None else int(getattr(usage, limit[1].value))
-        return {
-            "label": self._label_of(key_id),
-            "usage": usage.total / NANO_PER_USD,
-            "usage_daily": usage.day / NANO_PER_USD,
-            "usage_weekly": usage.week / NANO_PER_USD,
-            "usage_monthly": usage.month / NANO_PER_USD,
-            "limit": None if limit is None else limit[0] / NANO_PER_USD,
-            "limit_remaining": None if limit is None or spent is None else max(0, limit[0] - spent) / NANO_PER_USD,
-            "limit_reset": None if limit is None or limit[1] is Term.TOTAL else limit[1].value,
-        }
-
-    def _limit_of(self, key_id: str) -> tuple[int, Term] | None:
-        for fixed in self._reloader.settings.auth.keys:
-            if f"config:{fixed.name}" == key_id and fixed.budget is not None:
-                return fixed.budget.usd, Term(fixed.budget.period.value)
-        for row in self._keys:
-            if row.id == key_id and row.budget is not None:
-                return row.budget, Term(row.period.value)
-        return None
-
-    def _label_of(self, key_id: str) -> str:
-        return next((row.name for row in self._keys if row.id == key_id), key_id.removeprefix("config:"))
-
-    # -- the local engine --------------------------------------------------------------------------------
-
-    def _make_engine(self) -> LocalEngine | None:
-        if self._environment.get("TOKENWAY_LOCAL") == "off":
-            return None
-        local = self.settings.providers.get(LOCAL_PROVIDER)
-        extra = {name: Path(path) for name, path in local.models.items()} if local is not None else {}
-        return LocalEngine(self._data_dir / "run", self._data_dir, extra, self._engine_changed, self._tasks)
-
-    def _engine_changed(self, state: EngineState) -> None:
-        if state.reason and state.phase is not Phase.READY:
-            log.info("local engine: %s: %s", state.phase.value, state.reason)
-        self._tasks.spawn("publish", self._publish())
-        self._tell_of_engine()
-
-    def _tell_of_engine(self) -> None:
-        engine = self._engine
-        if engine is None or self._tell_engine is None or engine.state.phase in _WARMING:
-            return
-        tell, self._tell_engine = self._tell_engine, None
-        tell(engine.state)
-
-    def _offer(self) -> LocalOffer | None:
-        state = self._engine.state if self._engine is not None else None
-        if state is None or state.phase is Phase.UNAVAILABLE:
-            return None
-        if not state.models:
-            return LocalOffer(state.base_url, state.api_key)
-        models = tuple(
-            LocalModel(model.name, model.operations, model.description, context=model.context) for model in state.models
-        )
-        return LocalOffer(state.base_url, state.api_key, models)
-
-    def _why_not_ready(self) -> str:
-        state = self._engine.state if self._engine is not None else None
-        if state is not None and state.phase in {*_WARMING, Phase.RESTARTING}:
-            return "the local engine is starting"
-        return ""
+        return key_figures(self._reloader.settings, self._keys, key_id, self._store.usage.key_usage(key_id))
 
     # -- figures -----------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -16,75 +17,99 @@ from typing import Final
 
 import uvloop
 
+from tokenway.aio.tasks import Tasks
 from tokenway.compose.commands import control_url, public_url
 from tokenway.compose.gateway import Gateway, is_terminal
+from tokenway.compose.lock import data_directory_held
 from tokenway.compose.paths import CREDENTIALS, Credentials, read_credentials, write_credentials
-from tokenway.control.config import find_config, load
+from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.findings import Severity
 from tokenway.local.supervise import EngineState, Phase
 from tokenway.metering.ledger import Settled
 from tokenway.model.errors import ConfigError, TokenwayError
-from tokenway.model.settings import ServerSettings
+from tokenway.model.settings import LOCAL_CHAT, LOCAL_PROVIDER, ServerSettings, Settings
+
+log = logging.getLogger("tokenway.control")
 
 BIND_SECONDS: Final = 3.0
 """How long a port that is still taken is waited for: a killed predecessor's workers need a moment to go."""
 BACKLOG: Final = 2048
-_EXAMPLE: Final = '{"model": "local", "stream": true, "messages": [{"role": "user", "content": "Say hello."}]}'
+_EXAMPLE: Final = '{"model": "%s", "stream": true, "messages": [{"role": "user", "content": "Say hello."}]}'
 
 
 def serve(*, config: Path | None, overrides: Mapping[str, str], data_dir: Path) -> int:
     """Runs the gateway until it is told to stop; returns the exit status."""
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(config, overrides, data_dir))
-    except (TokenwayError, OSError) as error:
-        _complain(str(error))
-        return 1
-
-
-async def _serve(config: Path | None, overrides: Mapping[str, str], data_dir: Path) -> int:
     environment = dict(os.environ)
     loaded = load(find_config(config, environment), environment, overrides)
-    server = loaded.demand().server
+    for finding in loaded.findings:
+        if finding.severity is not Severity.NOTE:
+            _complain(str(finding))
+    if loaded.settings is None:
+        _complain("the configuration cannot be used, so nothing was started")
+        return 1
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    make_private(data_dir)
-    public = await bind(server.host, server.port, "--port")
-    control = await bind(server.host, server.control_port, "--control-port")
-    gateway = Gateway(
-        loaded,
-        data_dir=data_dir,
-        listener=public,
-        environment=environment,
-        overrides=overrides,
-        on_exchange=_exchange_printer() if is_terminal() else None,
-        say=_complain,
-    )
+    try:
+        with data_directory_held(data_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(loaded, environment, overrides, data_dir))
+    except TokenwayError as error:
+        _complain(str(error))
+        return 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _complain(f"the gateway cannot run ({error.strerror or error}{where})")
+        return 1
+    return 0
+
+
+async def _serve(loaded: Loaded, environment: Mapping[str, str], overrides: Mapping[str, str], data_dir: Path) -> None:
+    server = loaded.demand().server
+    with (
+        await bind(server.host, server.port, "--port") as public,
+        await bind(server.host, server.control_port, "--control-port") as control,
+    ):
+        gateway = Gateway(
+            loaded,
+            data_dir=data_dir,
+            listener=public,
+            environment=environment,
+            overrides=overrides,
+            on_exchange=_exchange_printer() if is_terminal() else None,
+            say=_complain,
+        )
+        await _run(gateway, server, data_dir, public, control)
+
+
+async def _run(
+    gateway: Gateway, server: ServerSettings, data_dir: Path, public: socket.socket, control: socket.socket
+) -> None:
+    """Starts the gateway, says how to use it, and stops it on a signal, also on one that comes while it starts."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    tasks = Tasks(lambda name, error: log.debug("%s failed: %s", name, error))  # it is raised below
+    started = tasks.start("start", gateway.start())
+    stopped = tasks.start("stop", stop.wait())
     try:
-        await gateway.start()
-        at = _with_ports(server, public, control)
-        first = gateway.first_start
-        base = public_url(at)
-        _remember_key(
-            data_dir, base, None if first is None else Credentials(first.key.secret.reveal(), base, first.project)
-        )
-        _print_ready(at, data_dir, None if first is None else first.key.secret.reveal())
-        gateway.start_control(control)
-        gateway.on_engine_settled(lambda state: _say(_engine_line(state)))
-        await stop.wait()
+        await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            await started
+            at = _with_ports(server, public, control)
+            first = gateway.first_start
+            key = None if first is None else first.key.secret.reveal()
+            base = public_url(at)
+            _remember_key(
+                data_dir, base, None if first is None or key is None else Credentials(key, base, first.project)
+            )
+            _print_ready(at, data_dir, key, example_model(gateway.settings))
+            gateway.start_control(control)
+            gateway.on_engine_settled(lambda state: _say(_engine_line(state)))
+            await stopped
     finally:
+        await tasks.close()
         public.close()
         await gateway.stop()
-        control.close()
-    return 0
-
-
-def make_private(directory: Path) -> None:
-    """Makes the data directory, which nobody else may read."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _engine_line(state: EngineState) -> str:
@@ -95,7 +120,7 @@ def _engine_line(state: EngineState) -> str:
 
 
 async def bind(host: str, port: int, flag: str) -> socket.socket:
-    """A listening socket; raises ConfigError with what to do when the port is taken."""
+    """A listening socket; raises ConfigError with what to do when the port cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     deadline = time.monotonic() + BIND_SECONDS
     while True:
@@ -106,7 +131,7 @@ async def bind(host: str, port: int, flag: str) -> socket.socket:
             listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
-            if time.monotonic() > deadline:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 raise ConfigError(
                     f"cannot listen on {host}:{port} ({error.strerror}); choose another port with {flag}"
                 ) from None
@@ -133,7 +158,12 @@ def _remember_key(data_dir: Path, base_url: str, made: Credentials | None) -> No
         write_credentials(data_dir, Credentials(known.api_key, base_url, known.project))
 
 
-def _print_ready(server: ServerSettings, data_dir: Path, first_key: str | None) -> None:
+def example_model(settings: Settings) -> str:
+    """A model that the printed command can ask for."""
+    return next(iter(settings.models), "MODEL") if settings.is_off(LOCAL_PROVIDER) else LOCAL_CHAT
+
+
+def _print_ready(server: ServerSettings, data_dir: Path, first_key: str | None, model: str) -> None:
     """How to use it: addresses, the key once, a command that streams."""
     base = f"{public_url(server)}/v1"
     _say(f"Tokenway listens at   {base}")
@@ -144,7 +174,7 @@ def _print_ready(server: ServerSettings, data_dir: Path, first_key: str | None) 
     _say("Try it:")
     _say(f"  curl -N {base}/chat/completions -H 'content-type: application/json' \\")
     _say(f'    -H "authorization: Bearer {first_key or "$TOKENWAY_API_KEY"}" \\')
-    _say(f"    -d '{_EXAMPLE}'")
+    _say(f"    -d '{_EXAMPLE % model}'")
 
 
 def _say(line: str) -> None:
@@ -160,4 +190,8 @@ def _complain(line: str) -> None:
 def _exchange_printer() -> Callable[[Settled], None]:
     from tokenway.telemetry.lines import exchange_line  # noqa: PLC0415 - only for a terminal
 
-    return lambda record: _say(exchange_line(record, color=True))
+    def show(record: Settled) -> None:
+        with contextlib.suppress(OSError):  # the terminal was closed: nobody reads, and the gateway goes on
+            _say(exchange_line(record, color=True))
+
+    return show

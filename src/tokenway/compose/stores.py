@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokenway.control.config import store_url
 from tokenway.model.settings import Settings
+from tokenway.store.base import StoreError
 
 if TYPE_CHECKING:
     from tokenway.store.sqlite import SqliteStore
@@ -24,4 +25,8 @@ def open_store(settings: Settings, data_dir: Path) -> SqliteStore:
     # SQLAlchemy is the slowest import there is here; only those who open a store pay for it.
     from tokenway.store.sqlite import open_sqlite  # noqa: PLC0415
 
-    return open_sqlite(database_path(settings, data_dir))
+    path = database_path(settings, data_dir)
+    try:
+        return open_sqlite(path)
+    except OSError as error:
+        raise StoreError(f"cannot open the database {path}: {error.strerror}") from None

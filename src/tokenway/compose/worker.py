@@ -14,6 +14,7 @@ import msgspec
 import uvloop
 
 from tokenway.edge.server import WorkerOptions, run_worker
+from tokenway.model.errors import TokenwayError
 from tokenway.store.journal import JournalWriter
 
 
@@ -29,6 +30,8 @@ def main() -> None:
             runner.run(run_worker(options, JournalWriter))
         except asyncio.CancelledError:
             sys.exit(1)
+        except (TokenwayError, OSError) as error:
+            sys.exit(f"tokenway: {options.name} cannot run: {error}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def render_json(findings: Iterable[Finding]) -> str:
 def describe(loaded: Loaded, environment: Mapping[str, str]) -> str:
     """One sentence about what a usable configuration brings: where it came from, providers, models, keys."""
     settings = loaded.demand()
-    providers = sorted({*settings.providers, *enabled_by(environment)[0]})
+    named = {*settings.providers, *enabled_by(environment)[0]}
+    providers = sorted(name for name in named if not settings.is_off(name))
     source = "no configuration file" if loaded.path is None else str(loaded.path)
     return (
         f"{source}: providers {', '.join(providers) or 'none'}; {_counted(len(settings.models), 'model')}, "

@@ -64,13 +64,24 @@ class Examination:
 
     def resolves(self, name: str) -> bool:
         """Whether a caller who asks for `name` reaches a model: the order is that of the contract."""
-        if name in self.model_names or name in self.alias_names or name in self.local_names:
-            return True
+        return name in self.model_names or name in self.alias_names or self._server_of(name) is not None
+
+    def switched_off(self, name: str) -> str | None:
+        """The provider that would serve `name` itself, were it not switched off; None when it is not so."""
+        if name in self.model_names or name in self.alias_names:
+            return None
+        server = self._server_of(name)
+        return server if server is not None and self.settings.is_off(server) else None
+
+    def _server_of(self, name: str) -> str | None:
+        """The provider that serves a name which is no model's and no alias; None when none does."""
+        if name in self.local_names:
+            return LOCAL_PROVIDER
         provider, _, model = name.partition("/")
         if model and provider in self.provider_names:
-            return provider != LOCAL_PROVIDER  # the engine's models have names of their own
+            return provider if provider != LOCAL_PROVIDER else None  # the engine's models have names of their own
         family = family_of(name)
-        return family is not None and family.name in self.provider_names
+        return family.name if family is not None and family.name in self.provider_names else None
 
     def targets(self) -> set[str]:
         """Every name that is certain to resolve, for suggestions."""

@@ -95,11 +95,17 @@ class Ingest:
         return total
 
     def drain(self) -> int:
-        """Rounds until nothing is left, as before the program ends; returns how many records there were."""
+        """Rounds until everything is read that was there at the start; returns how many records there were.
+
+        It does not wait for a moment in which nobody writes: under load there is none.
+        """
         total = 0
-        while count := self.run_once():
+        while True:
+            count = self.run_once()
             total += count
-        return total
+            # A round with fewer than a batch of records has come to the end of each journal.
+            if count < BATCH_RECORDS:
+                return total
 
     def close(self) -> None:
         """Closes the files; what was not read is read after the next start."""

@@ -70,6 +70,9 @@ def _endpoint(subject: Examination, path: Path, endpoint: EndpointSettings) -> N
             subject.say(
                 (*path, "provider"), f"{provider!r} is not enabled: set {variables}, or add it under `providers`"
             )
+    elif subject.settings.is_off(provider):
+        reason = f"{provider!r} is switched off (providers.{provider}.enabled), so this endpoint is not used"
+        subject.say((*path, "provider"), reason, severity=Severity.WARNING)
     elif provider == LOCAL_PROVIDER and endpoint.model not in subject.local_names:
         reason = f"the embedded engine has no model {endpoint.model!r}"
         subject.say((*path, "model"), reason, nearest(endpoint.model, subject.local_names))
@@ -139,6 +142,10 @@ def alias_chain(name: str, aliases: Mapping[str, str], models: Container[str]) -
 def _target(subject: Examination, path: Path, name: str) -> None:
     """A finding unless a call for `name` reaches a model."""
     if subject.resolves(name):
+        off = subject.switched_off(name)
+        if off is not None:
+            reason = f"{name!r} is served by {off!r}, which is switched off (providers.{off}.enabled)"
+            subject.say(path, reason, severity=Severity.WARNING)
         return
     row = KNOWN.get(name.partition("/")[0]) if "/" in name else family_of(name)
     if row is not None and not row.is_keyless:

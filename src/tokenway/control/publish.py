@@ -61,6 +61,11 @@ class LocalOffer(msgspec.Struct, frozen=True):
     models: tuple[LocalModel, ...] = DEMONSTRATION
 
 
+def fixed_key_id(name: str) -> str:
+    """The id of a key that the configuration brings."""
+    return f"config:{name}"
+
+
 def key_digest(key: str) -> str:
     """The SHA-256 of a key, in hexadecimal: how snapshots and the store know it."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -85,13 +90,16 @@ def build_snapshot(
     `keys` are the store's by digest; where one is also a fixed key, the store's entry wins, because it knows
     what was spent. `environment` enables known providers that the settings do not name.
     """
+    if settings.is_off(LOCAL_PROVIDER):
+        local = None
     providers = _providers(settings, environment)
     offered = {model.name: model for model in local.models} if local is not None else {}
     if local is not None:
         providers[LOCAL_PROVIDER] = _local_provider(local)
     models = {name: _local_model(model) for name, model in offered.items()}
     for name, model in settings.models.items():
-        # Without the engine its endpoints are nowhere; what is left of the model still has its fallbacks.
+        # Without the engine its endpoints are nowhere, nor are those of a provider that is switched off; what is
+        # left of the model still has its fallbacks.
         endpoints = [_endpoint(endpoint, offered) for endpoint in model.endpoints if endpoint.provider in providers]
         models[name] = Model(
             name=name,
@@ -106,7 +114,7 @@ def build_snapshot(
         aliases={name: alias_chain(name, settings.aliases, models)[-1] for name in settings.aliases},
         keys={**fixed_principals(settings), **keys},
         families=_families(providers),
-        hints=_hints(providers, environment),
+        hints=_hints(settings, providers, environment),
         auth_required=settings.auth.required,
         timeouts=settings.timeouts,
         max_retries=settings.retries.max,
@@ -127,7 +135,7 @@ def _with_reachable_fallbacks(snapshot: Snapshot) -> Snapshot:
 
 def _principal(fixed: FixedKey) -> Principal:
     return Principal(
-        key_id=f"config:{fixed.name}",
+        key_id=fixed_key_id(fixed.name),
         name=fixed.name,
         project=fixed.project,
         budget=None if fixed.budget is None else fixed.budget.usd,
@@ -138,10 +146,10 @@ def _providers(settings: Settings, environment: Mapping[str, str]) -> dict[str, 
     found = {
         name: _provider(name, provider, environment)
         for name, provider in settings.providers.items()
-        if name != LOCAL_PROVIDER
+        if name != LOCAL_PROVIDER and provider.enabled
     }
     for name, row in enabled_by(environment)[0].items():
-        if name not in found:
+        if name not in settings.providers:
             found[name] = _provider(name, ProviderSettings(), environment, row)
     return found
 
@@ -208,7 +216,10 @@ def _families(providers: Mapping[str, Provider]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs, key=lambda pair: (-len(pair[0]), pair)))
 
 
-def _hints(providers: Mapping[str, Provider], environment: Mapping[str, str]) -> tuple[ProviderHint, ...]:
+def _hints(
+    settings: Settings, providers: Mapping[str, Provider], environment: Mapping[str, str]
+) -> tuple[ProviderHint, ...]:
+    """How to enable what is missing; no key helps a provider that was switched off."""
     return tuple(
         ProviderHint(
             name=name,
@@ -217,5 +228,5 @@ def _hints(providers: Mapping[str, Provider], environment: Mapping[str, str]) ->
             variable=next(iter(row.missing(environment)), row.key_variables[0]),
         )
         for name, row in KNOWN.items()
-        if name not in providers and not row.is_keyless
+        if name not in providers and not row.is_keyless and not settings.is_off(name)
     )

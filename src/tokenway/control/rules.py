@@ -155,8 +155,9 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
         subject.say((*path, "models"), "only the provider 'local' has models here; list others under `models`")
     if provider.dialect not in {None, DialectName.OPENAI_CHAT}:
         subject.say((*path, "dialect"), "this version speaks openai_chat to providers; most offer an address for it")
-    _credentials(subject, name, provider)
-    _address(subject, name, provider.base_url)
+    if provider.enabled:
+        _credentials(subject, name, provider)
+        _address(subject, name, provider.base_url)
     for header, value in provider.headers.items():
         if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
             subject.say((*path, "headers", header), "this header cannot be set")
@@ -166,8 +167,8 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
 
 def _local(subject: Examination, provider: ProviderSettings) -> None:
     path: Path = ("providers", LOCAL_PROVIDER)
-    if provider != ProviderSettings(models=provider.models):
-        subject.say(path, "is the embedded engine and takes `models` only; give your own server another name")
+    if provider != ProviderSettings(enabled=provider.enabled, models=provider.models):
+        subject.say(path, "is the embedded engine and takes `enabled` and `models` only; give your own another name")
     for name, file in provider.models.items():
         _readable_file(subject, (*path, "models", name), file)
 

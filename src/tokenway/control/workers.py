@@ -7,6 +7,7 @@ bound once and a dead worker's successor takes over its connections to come.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ from typing import Final
 import msgspec
 
 from tokenway.aio.tasks import Tasks
-from tokenway.model.errors import WireError
+from tokenway.model.errors import TokenwayError, WireError
 from tokenway.model.link import (
     Answer,
     Gauges,
@@ -43,6 +44,8 @@ HEALTHY_SECONDS: Final = 30.0
 """A worker that lived this long resets the pause before its next start."""
 STOP_MARGIN: Final = 3.0
 """Seconds beyond the drain time after which a worker that did not stop is killed."""
+LIVES_BEFORE_SERVING: Final = 3
+"""How often a worker may end before it has served at all; more often and it never will."""
 
 
 class WorkerHooks(msgspec.Struct, frozen=True):
@@ -79,7 +82,7 @@ class Worker:
 
 
 class Workers:
-    """All workers of a gateway. `wait_serving` returns when the first snapshot is in force in each."""
+    """All workers of a gateway."""
 
     def __init__(self, count: int, listener: socket.socket, hooks: WorkerHooks, tasks: Tasks, drain: float) -> None:
         self._count = count
@@ -89,6 +92,7 @@ class Workers:
         self._drain = drain
         self._workers: dict[int, Worker] = {}
         self._serving = asyncio.Event()
+        self._hopeless = ""
         self._stopping = asyncio.Event()
 
     @property
@@ -102,8 +106,10 @@ class Workers:
             self._tasks.spawn(f"worker {number}", self._supervise(number))
 
     async def wait_serving(self) -> None:
-        """Until every worker accepts requests."""
+        """Until every worker accepts requests; raises TokenwayError when one cannot be brought to it."""
         await self._serving.wait()
+        if self._hopeless:
+            raise TokenwayError(self._hopeless)
 
     async def publish(self) -> None:
         """Sends every worker its snapshot."""
@@ -126,34 +132,61 @@ class Workers:
 
     async def _supervise(self, number: int) -> None:
         pause = RESTART_FIRST
+        lives = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            status = await self._live(number)
-            await self._hooks.ended(number)
+            lives += 1
+            how = await self._live_and_end(number)
             if self._stopping.is_set():
                 return
             lived = time.monotonic() - began
+            log.error("worker %d %s after %.1f s; it is started again", number, how, lived)
+            if lives == LIVES_BEFORE_SERVING and not self._serving.is_set():
+                self._hopeless = f"worker {number} {how} {lives} times before it served; its reason stands above"
+                self._serving.set()
             pause = RESTART_FIRST if lived > HEALTHY_SECONDS else min(RESTART_MAX, pause * 2)
-            log.error("worker %d ended with status %d after %.1f s; starting it again", number, status, lived)
             await asyncio.sleep(pause)
+
+    async def _live_and_end(self, number: int) -> str:
+        """One life of a worker and what follows from its end; says how it ended. Whatever fails, it returns."""
+        try:
+            how = f"ended with status {await self._live(number)}"
+        except Exception as error:
+            log.exception("worker %d could not be looked after", number)
+            how = f"could not be started ({error})"
+        try:
+            await self._hooks.ended(number)
+        except Exception:
+            log.exception("what worker %d left could not be taken in", number)
+        return how
 
     async def _live(self, number: int) -> int:
         """One life of a worker; returns its exit status."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as if_it_fails:
+            if_it_fails.callback(ours.close)
             fds = (self._listener.fileno(), theirs.fileno())
             process = await asyncio.create_subprocess_exec(
                 *self._hooks.command(number, *fds), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL
             )
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MIB)
-        worker = self._workers[number] = Worker(number, process, writer)
+            if_it_fails.pop_all()
         try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MIB)
+            worker = self._workers[number] = Worker(number, process, writer)
             worker.send(Publish(await self._hooks.snapshot_for(number)))
             await self._listen(worker, reader)
+            # Without a link a worker drains and ends; it may have been this end that gave the link up.
+            worker.close()
+            async with asyncio.timeout(self._drain + STOP_MARGIN):
+                return await process.wait()
+        except TimeoutError:
+            log.warning("worker %d does not end, and is killed", number)
+            process.kill()
             return await process.wait()
         finally:
-            del self._workers[number]
-            worker.close()
+            gone = self._workers.pop(number, None)
+            if gone is not None:
+                gone.close()
             if process.returncode is None:
                 process.kill()
                 await process.wait()

@@ -117,6 +117,9 @@ class RetrySettings(msgspec.Struct, frozen=True):
 class ProviderSettings(msgspec.Struct, frozen=True):
     """Who is called. A known provider needs only its credentials."""
 
+    enabled: Annotated[bool, Meta(description="Whether it is used; `false` also where its usual variable is set.")] = (
+        True
+    )
     dialect: Annotated[DialectName | None, Meta(description="Its wire format; `openai_chat` when left out.")] = None
     base_url: Annotated[
         str | None, Meta(description="What the dialect's path is added to; `http`, `https` or `unix:/path:/v1`.")
@@ -183,6 +186,10 @@ class Settings(msgspec.Struct, frozen=True):
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
     aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}
+
+    def is_off(self, provider: str) -> bool:
+        """Whether a provider was switched off; one that is not written here is not."""
+        return provider in self.providers and not self.providers[provider].enabled
 
 
 FLAG_VARIABLES: Final = {

@@ -74,7 +74,7 @@ def plan(
     """The plan for a request that names `name` and the fallbacks `more`.
 
     Raises Refusal: 404 for a name that nothing serves, 400 when its endpoints do something else, 503 when
-    the caller's wishes exclude every endpoint.
+    none of its providers is there or the caller's wishes exclude every endpoint.
     """
     model = resolve(snapshot, name)
     if model is None:
@@ -82,6 +82,8 @@ def plan(
     endpoints = model.endpoints
     if wishes.allow_fallbacks and (model.fallbacks or more):
         endpoints = _with_fallbacks(snapshot, model, (*model.fallbacks, *more[:MODELS_MAX]))
+    if not endpoints:
+        raise Refusal(_nobody(name))
     able = tuple(endpoint for endpoint in endpoints if operation in endpoint.operations)
     if not able:
         raise Refusal(_wrong_operation(name, operation))
@@ -171,6 +173,17 @@ def unknown_model(snapshot: Snapshot, name: str) -> Problem:
         code="model_not_found",
         should_retry=False,
         details={"availability": {"code": "model_not_found", "nearest": names}},
+    )
+
+
+def _nobody(name: str) -> Problem:
+    return Problem(
+        503,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        f"No provider of the model '{name[:120]}' is there: it is switched off, or the local engine does not run.",
+        param="model",
+        code="no_endpoints",
+        should_retry=False,
     )
 
 

@@ -228,3 +228,15 @@ def test_a_database_of_a_newer_version_fails(tmp_path: Path) -> None:
     (tmp_path / "tokenway.db").write_bytes(b"this is no database, and long enough to be sure of it" * 30)
     probes = doctor.diagnose(None, tmp_path, {"TOKENWAY_PORT": "0", "HOME": str(tmp_path)})
     assert [probe.level for probe in probes if probe.name == "database"] == [Level.FAIL]
+
+
+def test_a_local_engine_that_is_switched_off_lacks_nothing(tmp_path: Path) -> None:
+    """What was switched off on purpose is no warning, and is not said to serve."""
+    file = tmp_path / "tokenway.yaml"
+    file.write_text("providers: {local: {enabled: false}, lab: {base_url: 'http://127.0.0.1:9/v1', enabled: false}}\n")
+    probes = {probe.name: probe for probe in doctor.diagnose(file, tmp_path / "data", {})}
+    assert (probes["local engine"].level, probes["local engine"].detail) == (
+        Level.OK,
+        "switched off in the configuration",
+    )
+    assert probes["providers"].level is Level.WARN

@@ -60,3 +60,5 @@ def test_a_description_counts_what_is_configured(tmp_path: Path) -> None:
         f"{file}: providers groq, lab; 0 models, 2 aliases, 0 fixed keys"
     )
     assert describe(load(None, {}), {}).startswith("no configuration file: providers none;")
+    file.write_text("providers: {lab: {base_url: http://127.0.0.1:9/v1, enabled: false}}\n")
+    assert describe(load(file, {}), {}).startswith(f"{file}: providers none;")

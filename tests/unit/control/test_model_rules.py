@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenway.control.config import load
-from tokenway.control.findings import Finding
+from tokenway.control.findings import Finding, Severity
 from tokenway.control.model_rules import alias_chain, is_model_name
 
 LAB = "providers: {lab: {base_url: http://127.0.0.1:9/v1}}\n"
@@ -147,3 +147,20 @@ def test_a_chain_of_aliases_ends_at_a_model(models: set[str], chain: list[str]) 
 def test_a_models_name_fits_a_header(name: str, good: bool) -> None:
     """Printable, without spaces, of bounded length."""
     assert is_model_name(name) is good
+
+
+def test_a_provider_that_is_switched_off_is_no_error(tmp_path: Path) -> None:
+    """Endpoints, fallbacks and aliases that lead to it are warned about, so one line is enough to switch it off."""
+    text = (
+        "providers: {local: {enabled: false}, lab: {base_url: 'http://127.0.0.1:9/v1', enabled: false}}\n"
+        "models: {a: {endpoints: [{provider: lab, model: m}], fallbacks: [local]}}\n"
+        "aliases: {b: lab/other, c: a}\n"
+    )
+    findings = found(text, tmp_path)
+    assert {finding.path for finding in findings} == {
+        "models.a.endpoints[0].provider",
+        "models.a.fallbacks[0]",
+        "aliases.b",
+    }
+    assert {finding.severity for finding in findings} == {Severity.WARNING}
+    assert all("switched off" in finding.reason for finding in findings)

@@ -19,11 +19,11 @@ from tokenway.model.snapshot import Principal, Snapshot
 OFFER = LocalOffer("http://127.0.0.1:1/v1/", Secret("engine-key"), (*DEMONSTRATION, LocalModel("tiny", weights="q8_0")))
 
 
-def settings_of(text: str, directory: Path) -> Settings:
+def settings_of(text: str, directory: Path, environment: dict[str, str] | None = None) -> Settings:
     """The settings of a configuration text that has no errors."""
     file = directory / "f.yaml"
     file.write_text(text)
-    return load(file, {}).demand()
+    return load(file, environment or {}).demand()
 
 
 def build(settings: Settings, environment: dict[str, str] | None = None, local: LocalOffer | None = None) -> Snapshot:
@@ -193,3 +193,20 @@ def test_a_snapshot_can_be_sent(tmp_path: Path) -> None:
     snapshot = build(settings_of(text, tmp_path), {"OPENAI_API_KEY": "sk-1"}, OFFER)
     data = msgspec.msgpack.encode(snapshot, enc_hook=lambda secret: secret.reveal())
     assert msgspec.msgpack.decode(data, type=Snapshot, dec_hook=lambda kind, text: kind(text)) == snapshot
+
+
+def test_a_provider_that_is_switched_off_is_not_there(tmp_path: Path) -> None:
+    """Neither its variable nor its line enables it, and no hint asks for a key that would not help."""
+    settings = settings_of(
+        """
+providers: {openai: {enabled: false}, lab: {enabled: false, base_url: 'http://127.0.0.1:9/v1'}, groq: {}}
+models: {mock: {endpoints: [{provider: lab, model: m}, {provider: groq, model: n}], fallbacks: [gpt-4o]}}
+""",
+        tmp_path,
+        {"GROQ_API_KEY": "gsk-1"},
+    )
+    snapshot = build(settings, {"OPENAI_API_KEY": "sk-1", "GROQ_API_KEY": "gsk-1"})
+    assert set(snapshot.providers) == {"groq"}
+    assert [endpoint.id for endpoint in snapshot.models["mock"].endpoints] == ["groq/n"]
+    assert snapshot.models["mock"].fallbacks == ()
+    assert "openai" not in {hint.name for hint in snapshot.hints}

@@ -83,7 +83,7 @@ def found(text: str, directory: Path, environment: dict[str, str] | None = None)
             "error",
             "only the provider",
         ),
-        ("providers: {local: {api_key: k}}", 1, "providers.local", "error", "takes `models` only"),
+        ("providers: {local: {api_key: k}}", 1, "providers.local", "error", "takes `enabled` and `models` only"),
         ("providers: {local: {models: {a: nowhere}}}", 1, "providers.local.models.a", "error", "there is no file"),
     ],
 )
@@ -109,6 +109,8 @@ def test_each_rule_finds_its_mistake(
         "providers: {ollama: }",
         "providers: {x: {base_url: 'http://localhost:9000/v1', headers: {x-team: blue}}}",
         "providers: {local: {models: {a: there}}}",
+        "providers: {local: {enabled: false}}",
+        "providers: {openai: {enabled: false}, x: {enabled: false}}",
         "server: {tls: null}\nshared: null",
     ],
 )
