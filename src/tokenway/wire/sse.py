@@ -86,7 +86,7 @@ def split_events(whole: bytes) -> list[bytes]:
 
 def event_data(event: bytes) -> bytes | None:
     """The data of one event, its `data` lines joined by LF; None when it has none (a comment, a bare id)."""
-    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2:
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
         return event[6:-2]
     parts: list[bytes] = []
     for line in _LINE_END.split(event.removeprefix(_BOM)):
