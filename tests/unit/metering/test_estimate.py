@@ -1,0 +1,60 @@
+"""The amount to reserve: never less than what an answer within its bounds costs."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.metering.test_price import PRICES
+from tokenway.metering.estimate import OUTPUT_ASSUMED, bounds_of, worst_case
+from tokenway.metering.price import cost
+from tokenway.model.catalog import Capabilities, Endpoint, Price
+from tokenway.model.money import NanoUsd, parse_rate, parse_usd
+from tokenway.model.usage import Usage
+
+PRICE = Price(parse_rate(1), parse_rate(2))
+
+
+def test_by_hand() -> None:
+    """100 bytes at 1 USD and two answers of 50 tokens at 2 USD a million are 0.0003 USD."""
+    assert worst_case(bounds_of([Endpoint("a", "m", PRICE)]), 100, 50, 2) == parse_usd("0.0003")
+
+
+def test_endpoints_without_price_cost_nothing() -> None:
+    """What has no price has no worst case."""
+    assert bounds_of([Endpoint("a", "m")]) == ()
+    assert worst_case((), 100, 50, 1) == 0
+
+
+def test_the_dearest_endpoint_decides() -> None:
+    """A retry may land on any of them."""
+    dear = Price(parse_rate(1), parse_rate(50), request=NanoUsd(5))
+    bounds = bounds_of([Endpoint("a", "m", PRICE), Endpoint("b", "m", dear), Endpoint("c", "m")])
+    assert worst_case(bounds, 0, 10**6, 1) == parse_usd(50) + 5
+
+
+def test_the_endpoints_own_limits_bound_it() -> None:
+    """Its context bounds the prompt; its longest answer bounds an answer to which the caller set no bound."""
+    able = Capabilities(context=10, max_output=20)
+    assert worst_case(bounds_of([Endpoint("a", "m", PRICE, capabilities=able)]), 10**9, None, 1) == 10_000 + 40_000
+
+
+def test_something_is_assumed_where_nothing_is_known() -> None:
+    """Without any bound on the answer a large one is assumed."""
+    assert worst_case(bounds_of([Endpoint("a", "m", PRICE)]), 0, None, 1) == OUTPUT_ASSUMED * 2000
+
+
+def test_embeddings_have_no_output() -> None:
+    """No tokens to write, nothing to reserve for them."""
+    assert worst_case(bounds_of([Endpoint("a", "m", PRICE)]), 1, 0, 1) == 1000
+
+
+@given(st.lists(PRICES, min_size=1, max_size=3), st.lists(st.integers(0, 5000), min_size=10, max_size=10), st.data())
+def test_no_answer_within_its_bounds_costs_more(prices: list[Price], counts: list[int], data: st.DataObject) -> None:
+    """Whatever buckets the tokens fall into, and whichever endpoint answers, the reservation holds it."""
+    usage = Usage(*counts)
+    answers = data.draw(st.integers(1, 3))
+    longest = -(-usage.output_tokens // answers)
+    bounds = bounds_of([Endpoint(f"p{n}", "m", price) for n, price in enumerate(prices)])
+    amount = worst_case(bounds, usage.input_tokens, longest, answers)
+    assert all(cost(usage, price) <= amount for price in prices)
