@@ -80,6 +80,22 @@ def check_ledger(history: History) -> Iterator[str]:
         yield f"{len(history.records)} records"
 
 
+def check_budget(history: History) -> Iterator[str]:
+    """What was reserved and not charged comes back, to the nano-dollar; a key's budget is not overdrawn by that."""
+    granted = history.plan.budget
+    if granted is None:
+        return
+    settled = settled_of(history)
+    reserved = next((record.amount for record in history.records if isinstance(record, Reserved)), 0)
+    charged = settled.charged if settled is not None else 0
+    if history.plan.journal_breaks_at == 2 and history.left != granted:
+        return  # settled in memory, and the journal does not say for how much
+    if history.left != granted - charged:
+        yield f"{history.left} is left of {granted}, and {charged} was charged"
+    if reserved > granted or (granted == 0 and history.records):
+        yield f"{reserved} was reserved of {granted}"
+
+
 def check_money(history: History) -> Iterator[str]:
     """The entries say what the providers billed and told, and who pays."""
     settled = settled_of(history)
@@ -369,6 +385,7 @@ def client_waits(history: History, now: float) -> bool:
 
 CHECKS: Final[tuple[Callable[[History], Iterator[str]], ...]] = (
     check_ledger,
+    check_budget,
     check_money,
     check_attempts,
     check_commands,

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from math import floor, inf
 from random import Random
 from types import SimpleNamespace
@@ -26,14 +27,13 @@ from tokenway.edge import attempt as attempt_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
-from tokenway.edge.routes import Routes
-from tokenway.edge.state import SWEEP_SECONDS
+from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.exchange.commands import Command, Open
 from tokenway.exchange.events import ClientGone, DeadlinePassed, Event
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Record
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider, Timeouts
-from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
+from tokenway.model.errors import TokenwayError
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.usage import Usage
@@ -41,6 +41,10 @@ from tokenway.model.usage import Usage
 STEPS_MAX: Final = 20_000
 """A history that takes more steps does not end."""
 MODEL: Final = "asked"
+KEY: Final = b"sk-simulated"
+KEY_ID: Final = "caller"
+_DIGEST: Final = sha256(KEY).hexdigest()
+_BUDGETS: Final = (*[None] * 20, *[NanoUsd(10**15)] * 20, NanoUsd(0), NanoUsd(10**6))
 
 
 class EndlessError(AssertionError):
@@ -65,7 +69,8 @@ class Plan:
     timeouts: Timeouts
     max_retries: int
     habits: Habits
-    refuses: bool
+    budget: NanoUsd | None
+    """What the caller's key may spend; None for a key without a budget."""
     journal_breaks_at: int
     """Which write to the journal fails, from 1; 0 is none."""
 
@@ -91,6 +96,8 @@ class History:
     attempt_endpoints: list[Endpoint] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     steps: list[tuple[float, Event, list[Command]]] = field(default_factory=list)
+    left: int | None = None
+    """What is left of the caller's budget, in nano-dollars."""
     crash: BaseException | None = None
     _commands: list[Command] | None = None
 
@@ -141,7 +148,7 @@ def draw(seed: int) -> Plan:
         timeouts=timeouts,
         max_retries=pick(rng, (0, 1, 2, 2, 4)),
         habits=habits,
-        refuses=chance() < 0.02,
+        budget=pick(rng, _BUDGETS),
         journal_breaks_at=pick(rng, (1, 2)) if chance() < 0.02 else 0,
     )
 
@@ -195,54 +202,35 @@ def _draw_request(rng: Random, operation: Operation) -> tuple[dict[str, Any], by
     return request, json.dumps(dict(members), separators=gaps, ensure_ascii=chance() < 0.5).encode()
 
 
-class _Admission:
-    """Leases: none here, and now and then a refusal."""
-
-    def __init__(self, *, refuses: bool) -> None:
-        self._refuses = refuses
-
-    def reserve(self, _principal: Principal, _amount: int) -> None:
-        if self._refuses:
-            raise Refusal(Problem(402, ErrorType.PAYMENT_REQUIRED, "Nothing is left.", should_retry=False))
-
-
-class _State:
-    """What the relay needs of its worker (`edge.state.EdgeState`), its pools and its journal; it holds no socket."""
-
-    loop = None
-    draining = False
-    date = b"date: Thu, 01 Jan 2026 12:00:00 GMT\r\n"
+class _State(EdgeState):
+    """A worker's state with simulated connections and chance, and itself as the journal; it has no event loop."""
 
     def __init__(self, history: History) -> None:
         plan = history.plan
+        super().__init__(cast("Any", None), cast("Any", _Pools(history)), self, cast("Any", None))
         self._history = history
         self._writes = 0
-        self.open: set[Relay] = set()
-        self.streams = 0
-        self.admission = _Admission(refuses=plan.refuses)
-        self.dice = plan.rng.random
         enabled = [each for each in plan.endpoints if each.provider != plan.absent]
-        self.snapshot = Snapshot(
-            1,
-            {each.provider: Provider(each.provider, f"http://{each.provider}") for each in enabled},
-            {MODEL: Model(MODEL, plan.endpoints)},
-            {},
-            {},
-            auth_required=False,
-            timeouts=plan.timeouts,
-            max_retries=plan.max_retries,
+        caller = Principal(KEY_ID, "caller", "default", plan.budget)
+        self.adopt(
+            Snapshot(
+                1,
+                {each.provider: Provider(each.provider, f"http://{each.provider}") for each in enabled},
+                {MODEL: Model(MODEL, plan.endpoints)},
+                {},
+                {_DIGEST: caller},
+                timeouts=plan.timeouts,
+                max_retries=plan.max_retries,
+            )
         )
-        self.routes = Routes(self.snapshot, cast("Any", _Pools(history)))
 
-    @staticmethod
-    def new_id() -> str:
+    def dice(self) -> float:  # type: ignore[override]
+        """The seed's chance."""
+        return self._history.plan.rng.random()
+
+    def new_id(self) -> str:
         """The exchange's id."""
         return "gen-1"
-
-    @property
-    def journal(self) -> _State:
-        """Where records are written."""
-        return self
 
     def append(self, record: Record) -> None:
         """Writes a record."""
@@ -254,6 +242,8 @@ class _State:
 
 class _Pools:
     """Connections to every provider (`upstream.pool.Pools`)."""
+
+    connect_timeout = 0.0
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -365,9 +355,9 @@ def play(seed: int, machine: type[Exchange] = Exchange, reader: type[StreamReade
 def _live(history: History) -> None:
     plan, clock, client = history.plan, history.clock, history.client
     state = _State(history)
-    relay = _Relay(
-        cast("Any", state), cast("Any", client), plan.operation, {}, b"", keep_alive=True, chunked=plan.habits.chunked
-    )
+    headers = {b"authorization": b"Bearer " + KEY}
+    chunked = plan.habits.chunked
+    relay = _Relay(state, cast("Any", client), plan.operation, headers, b"", keep_alive=True, chunked=chunked)
     client.on_pause = lambda paused: relay.client_paused(paused=paused)
     client.on_leave = relay.client_gone
     machine = cast("Any", relay)._machine
@@ -391,4 +381,5 @@ def _live(history: History) -> None:
             clock.now = due
             relay.wake(due)
         else:
+            history.left = state.admission.remaining.get(KEY_ID)
             return
