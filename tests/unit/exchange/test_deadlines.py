@@ -1,0 +1,64 @@
+"""Deadlines, of which the earliest is armed."""
+
+from __future__ import annotations
+
+from math import inf
+
+from tokenway.exchange.deadlines import Deadline, Deadlines
+
+
+def test_without_deadlines_nothing_is_armed() -> None:
+    """What is not set never passes."""
+    deadlines = Deadlines()
+    assert deadlines.armed == inf
+    assert not deadlines.is_moved
+    assert deadlines.passed(1e12) == []
+
+
+def test_an_earlier_deadline_moves_the_alarm() -> None:
+    """The shell is told only where it has to report earlier than it knows."""
+    deadlines = Deadlines()
+    deadlines.set(Deadline.TOTAL, 100.0)
+    deadlines.set(Deadline.CONNECT, 5.0)
+    assert (deadlines.armed, deadlines.is_moved) == (5.0, True)
+    deadlines.is_moved = False
+    deadlines.set(Deadline.CONNECT, 8.0)
+    deadlines.clear(Deadline.CONNECT)
+    assert (deadlines.armed, deadlines.is_moved) == (5.0, False)
+
+
+def test_an_alarm_is_set_anew_when_it_has_rung() -> None:
+    """Then it is the earliest of those that are set, or none."""
+    deadlines = Deadlines()
+    deadlines.set(Deadline.CONNECT, 5.0)
+    deadlines.set(Deadline.TOTAL, 100.0)
+    deadlines.clear(Deadline.CONNECT)
+    deadlines.rearm()
+    assert (deadlines.armed, deadlines.is_moved, deadlines.time_of(Deadline.TOTAL)) == (100.0, True, 100.0)
+    deadlines.clear(Deadline.TOTAL)
+    deadlines.rearm()
+    assert (deadlines.armed, deadlines.is_moved) == (inf, False)
+
+
+def test_the_total_passes_first() -> None:
+    """Of several that have passed, the one that ends everything comes first, and the retry last."""
+    deadlines = Deadlines()
+    for which in Deadline:
+        deadlines.set(which, 5.0)
+    assert deadlines.passed(4.999) == []
+    assert deadlines.passed(5.0) == [
+        Deadline.TOTAL,
+        Deadline.CONNECT,
+        Deadline.FIRST_TOKEN,
+        Deadline.BETWEEN_TOKENS,
+        Deadline.RETRY,
+    ]
+
+
+def test_an_attempts_deadlines_end_with_it() -> None:
+    """Only the total outlives an attempt."""
+    deadlines = Deadlines()
+    for which in Deadline:
+        deadlines.set(which, 5.0)
+    deadlines.clear_attempt()
+    assert deadlines.passed(5.0) == [Deadline.TOTAL]

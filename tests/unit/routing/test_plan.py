@@ -1,0 +1,154 @@
+"""From a name to endpoints in order."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenway.model.catalog import Endpoint, Model, Operation, Provider
+from tokenway.model.errors import Problem, Refusal
+from tokenway.model.snapshot import ProviderHint, Snapshot
+from tokenway.routing.plan import ALIASES_MAX, MODELS_MAX, Wishes, nearest, plan, resolve
+
+A, B, C = Endpoint("a", "m"), Endpoint("b", "m"), Endpoint("c", "m")
+EMBED = Endpoint("a", "embed", operations=(Operation.EMBEDDING,))
+SNAPSHOT = Snapshot(
+    1,
+    {"a": Provider("a", "http://a"), "b": Provider("b", "http://b", serves_any_model=False)},
+    {
+        "big": Model("big", (A, B), fallbacks=("small",)),
+        "small": Model("small", (C, A)),
+        "embed": Model("embed", (EMBED,)),
+    },
+    {"alias": "big", "twice": "alias", "direct": "a/other", "round": "circle", "circle": "round", "lost": "nowhere"},
+    {},
+    families=(("gpt-", "a"),),
+    hints=(ProviderHint("openai", "OpenAI", ("o3",), "OPENAI_API_KEY"),),
+)
+
+
+def refusal(name: str, operation: Operation = Operation.CHAT, more: tuple[str, ...] = (), **wishes: object) -> Problem:
+    """The problem that planning this ends in."""
+    with pytest.raises(Refusal) as raised:
+        plan(SNAPSHOT, name, operation, more, Wishes(**wishes))  # type: ignore[arg-type]
+    return raised.value.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoints"),
+    [
+        ("small", (C, A)),
+        ("alias", (A, B)),
+        ("twice", (A, B)),
+        ("direct", (Endpoint("a", "other"),)),
+        ("a/any/thing", (Endpoint("a", "any/thing"),)),
+        ("gpt-4o", (Endpoint("a", "gpt-4o"),)),
+    ],
+)
+def test_names_resolve(name: str, endpoints: tuple[Endpoint, ...]) -> None:
+    """Models, aliases of aliases, `provider/model`, and the families that a provider is known for."""
+    model = resolve(SNAPSHOT, name)
+    assert model is not None
+    assert model.endpoints == endpoints
+
+
+@pytest.mark.parametrize("name", ["", "unknown", "b/any", "c/any", "a/", "/m", "round", "lost"])
+def test_other_names_do_not(name: str) -> None:
+    """Neither circles of aliases, nor providers that are not there or serve only what is configured."""
+    assert resolve(SNAPSHOT, name) is None
+
+
+def test_a_long_chain_of_aliases_ends() -> None:
+    """As many aliases as allowed lead on, one more does not."""
+    chain = {f"n{n}": f"n{n + 1}" for n in range(ALIASES_MAX)}
+    snapshot = Snapshot(1, {}, {f"n{ALIASES_MAX}": Model("end", (A,))}, chain, {})
+    assert resolve(snapshot, "n1") is not None
+    assert resolve(snapshot, "n0") is None
+
+
+def test_fallbacks_come_behind() -> None:
+    """The model's own endpoints, its fallbacks', then those the caller names, each once."""
+    assert plan(SNAPSHOT, "big", Operation.CHAT).endpoints == (A, B, C)
+    more = plan(SNAPSHOT, "big", Operation.CHAT, ("a/x", "small"))
+    assert more.endpoints == (A, B, C, Endpoint("a", "x"))
+    assert more.model.name == "big"
+
+
+def test_a_callers_list_is_bounded() -> None:
+    """Only so many fallbacks of one request are looked at."""
+    names = tuple(f"a/{n}" for n in range(MODELS_MAX + 5))
+    assert len(plan(SNAPSHOT, "small", Operation.CHAT, names).endpoints) == 2 + MODELS_MAX
+
+
+def test_an_unknown_fallback_is_told() -> None:
+    """A caller's slip in its list is not passed over."""
+    assert refusal("small", Operation.CHAT, ("smal",)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("wishes", "endpoints"),
+    [
+        ({"order": ("c", "b")}, (C, B, A)),
+        ({"order": ("b/m",)}, (B, A, C)),
+        ({"only": ("c", "a/m")}, (A, C)),
+        ({"ignore": ("a",)}, (B, C)),
+        ({"order": ("b",), "allow_fallbacks": False}, (B,)),
+        ({"allow_fallbacks": False}, (A,)),
+    ],
+)
+def test_wishes(wishes: dict[str, object], endpoints: tuple[Endpoint, ...]) -> None:
+    """Order, selection and exclusion by provider or by endpoint; without fallbacks one endpoint is left."""
+    assert plan(SNAPSHOT, "big", Operation.CHAT, (), Wishes(**wishes)).endpoints == endpoints  # type: ignore[arg-type]
+
+
+def test_wishes_that_exclude_all_are_told_endpoint_by_endpoint() -> None:
+    """503, and for each endpoint which wish excluded it."""
+    problem = refusal("big", only=("b",), ignore=("b",))
+    assert (problem.status, problem.code) == (503, "no_endpoints")
+    availability = problem.details["availability"]
+    assert isinstance(availability, dict)
+    assert availability["excluded_by"] == {
+        "a/m": "allowed_providers",
+        "b/m": "ignored_providers",
+        "c/m": "allowed_providers",
+    }
+
+
+def test_an_endpoint_must_be_able_to() -> None:
+    """A model of embeddings does not chat: 400, and the operation is named."""
+    problem = refusal("embed")
+    assert (problem.status, problem.code) == (400, "wrong_endpoint")
+    assert "chat" in problem.message
+    assert plan(SNAPSHOT, "embed", Operation.EMBEDDING).endpoints == (EMBED,)
+
+
+def test_a_model_whose_providers_are_gone_is_not_unknown() -> None:
+    """It is configured and nobody is there to serve it: 503, not 404."""
+    snapshot = Snapshot(1, {}, {"empty": Model("empty", ())}, {}, {})
+    with pytest.raises(Refusal) as raised:
+        plan(snapshot, "empty", Operation.CHAT)
+    assert raised.value.problem.status == 503
+
+
+def test_an_unknown_name_is_met_with_the_nearest() -> None:
+    """404 with names that exist and look alike, whatever their case."""
+    problem = refusal("BIGG")
+    assert (problem.status, problem.code, problem.param) == (404, "model_not_found", "model")
+    assert "big" in problem.message
+    assert nearest(SNAPSHOT, "SMALLL")[0] == "small"
+
+
+def test_a_strange_name_is_met_with_what_there_is() -> None:
+    """Where nothing looks alike, some names are given, and where to find all."""
+    message = refusal("qqqqqqqqqqqq").message
+    assert "GET /v1/models" in message
+
+
+@pytest.mark.parametrize("name", ["o3-mini", "openai/whatever"])
+def test_a_known_providers_model_says_what_to_set(name: str) -> None:
+    """A name of a provider that is not enabled names the variable."""
+    assert "OPENAI_API_KEY" in refusal(name).message
+
+
+def test_a_long_name_is_not_repeated_whole() -> None:
+    """What a caller sends does not come back without bound."""
+    assert len(refusal("x" * 10_000).message) < 500
