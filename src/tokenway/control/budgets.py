@@ -1,10 +1,15 @@
 """From budgets and what was spent to the grants that workers spend from.
 
 A grant is a worker's share of a budget. The sum of what all workers hold never exceeds what is left of the
-budget, so they cannot overspend it together, without asking anyone while they serve. A grant is counted
-once, when a worker first hears of a key in a period, and stays the same as long as each of its snapshots
-has that key and that period: what the worker has spent since is its own affair. A worker that is new, or
-that hears of the key again, begins with a grant from which everything that was spent in the period is taken.
+budget, so they cannot overspend it together, without asking anyone while they serve.
+
+An *issue* is one dealing-out of a key's budget: what was left at that moment, in equal shares. With a new period,
+or another amount, there is a new issue. A grant is counted once, when a worker first hears of an issue, and stays
+the same as long as each of its snapshots has it: what the worker has spent since is its own affair. A worker that
+is new, or hears of an issue again, begins with a share from which all that was spent since the issue is taken.
+
+Calls that are under way when an issue changes are borne by the new share of the worker that runs them; one that
+costs more than that share goes beyond the budget by the difference.
 """
 
 from __future__ import annotations
@@ -17,8 +22,6 @@ from typing import Final
 import msgspec
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-KEPT_DAYS: Final = 40
-"""How long a period's figures are kept after it began; a month is the longest."""
 
 
 class Term(StrEnum):
@@ -39,10 +42,19 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A worker's share in nano-dollars, negative when more was spent, and the period it is for."""
+    """A worker's share in nano-dollars, negative when more was spent, and the number of its issue."""
 
     amount: int
+    issue: int
+
+
+class _Issue(msgspec.Struct, frozen=True):
+    """One dealing-out; `base` is what had been spent in the period by then."""
+
+    number: int
+    amount: int
     epoch: int
+    base: int
 
 
 def epoch_of(term: Term, now: float) -> int:
@@ -63,33 +75,31 @@ class Grants:
     def __init__(self, workers: int, spent: Callable[[str, Term], int]) -> None:
         self._workers = workers
         self._spent = spent
-        self._base: dict[tuple[str, int], int] = {}
-        """What had been spent when the period's grants were made, by key and epoch."""
-        self._taken: dict[int, dict[tuple[str, int], int]] = {}
-        """By worker: what is taken off its share, by key and epoch, for the keys of its last snapshot."""
-        self._day = 0
+        self._issues: dict[str, _Issue] = {}
+        """The last one by key."""
+        self._count = 0
+        self._taken: dict[int, dict[int, int]] = {}
+        """By worker and issue: what is taken off its share, for the keys of its last snapshot."""
 
     def grant(self, worker: int, allowances: Iterable[Allowance], now: float) -> dict[str, Grant]:
         """The worker's shares by key id, for a snapshot that it will be sent with exactly these keys.
 
         A worker forgets what it knew of a key that is not in its snapshot, so the same is forgotten here.
         """
-        self._drop_old(int(now // 86400))
         known = self._taken.get(worker, {})
-        taken: dict[tuple[str, int], int] = {}
+        taken: dict[int, int] = {}
         grants = {}
         for allowance in allowances:
-            epoch = epoch_of(allowance.term, now)
-            key = (allowance.key_id, epoch)
-            if key not in known:
-                spent = self._spent(allowance.key_id, allowance.term)
-                base = self._base.setdefault(key, spent)
-                # What was spent since the period's first grant: nobody can tell how much of it came out of this
-                # worker's share, so all of it does. With one worker that is exact.
-                known[key] = max(0, spent - base)
-            taken[key] = known[key]
-            share = max(0, allowance.amount - self._base[key]) // self._workers
-            grants[allowance.key_id] = Grant(share - taken[key], epoch)
+            issue = self._issue(allowance, now)
+            number = issue.number
+            if number in known:
+                taken[number] = known[number]
+            else:
+                # Nobody can tell how much of what was spent since came out of this worker's share, so all of it
+                # does. With one worker that is exact.
+                taken[number] = max(0, self._spent(allowance.key_id, allowance.term) - issue.base)
+            share = max(0, issue.amount - issue.base) // self._workers
+            grants[allowance.key_id] = Grant(share - taken[number], number)
         self._taken[worker] = taken
         return grants
 
@@ -97,8 +107,12 @@ class Grants:
         """A worker is gone; its successor is granted what is left."""
         self._taken.pop(worker, None)
 
-    def _drop_old(self, day: int) -> None:
-        """Once a day: the figures of periods that are over."""
-        if day != self._day:
-            self._day = day
-            self._base = {key: base for key, base in self._base.items() if key[1] == 0 or key[1] > day - KEPT_DAYS}
+    def _issue(self, allowance: Allowance, now: float) -> _Issue:
+        """The key's issue in force; a new one when its period or amount is another."""
+        epoch = epoch_of(allowance.term, now)
+        issue = self._issues.get(allowance.key_id)
+        if issue is None or (issue.amount, issue.epoch) != (allowance.amount, epoch):
+            self._count += 1
+            base = self._spent(allowance.key_id, allowance.term)
+            issue = self._issues[allowance.key_id] = _Issue(self._count, allowance.amount, epoch, base)
+        return issue

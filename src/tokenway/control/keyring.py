@@ -33,7 +33,7 @@ def principals(
     for digest, principal in found.items():
         grant = granted.get(principal.key_id)
         if grant is not None:
-            found[digest] = msgspec.structs.replace(principal, budget=NanoUsd(grant.amount), budget_epoch=grant.epoch)
+            found[digest] = msgspec.structs.replace(principal, budget=NanoUsd(grant.amount), budget_epoch=grant.issue)
     return found
 
 

@@ -7,20 +7,40 @@ by more than an answer that outgrows its own bound.
 
 from __future__ import annotations
 
+from typing import Final
+
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.money import format_usd
 from tokenway.model.snapshot import Principal, Snapshot
 
+GONE: Final = -1
+"""The epoch of a lease whose key is not in the snapshot; no grant has it."""
+
 
 class Lease:
-    """What is left for one key in one period, in nano-dollars, and the grant it was counted from."""
+    """What is left for one key, in nano-dollars, the grant it was counted from, and what is reserved out of it."""
 
-    __slots__ = ("epoch", "granted", "left")
+    __slots__ = ("epoch", "granted", "held", "left")
 
     def __init__(self, granted: int, epoch: int) -> None:
         self.granted = granted
         self.epoch = epoch
+        self.held = 0
         self.left = granted
+
+    def renew(self, granted: int, epoch: int) -> None:
+        """Takes in a grant. One of the same epoch was changed; another one is new, and bears what is reserved now."""
+        if epoch == self.epoch:
+            self.left += granted - self.granted
+        else:
+            self.left = granted - self.held
+            self.epoch = epoch
+        self.granted = granted
+
+    def close(self, reserved: int, charged: int) -> None:
+        """Ends a reservation, of which `charged` was spent."""
+        self.held -= reserved
+        self.left += reserved - charged
 
 
 class Admission:
@@ -30,18 +50,22 @@ class Admission:
         self._leases: dict[str, Lease] = {}
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Takes in the grants of a new snapshot; within a period, what was spent and reserved stays counted."""
+        """Takes in the grants of a new snapshot; with the same epoch, what was spent and reserved stays counted."""
         leases: dict[str, Lease] = {}
         for principal in snapshot.keys.values():
             if principal.budget is None:
                 continue
             lease = self._leases.get(principal.key_id)
-            if lease is None or lease.epoch != principal.budget_epoch:
+            if lease is None:
                 lease = Lease(principal.budget, principal.budget_epoch)
             else:
-                lease.left += principal.budget - lease.granted
-                lease.granted = principal.budget
+                lease.renew(principal.budget, principal.budget_epoch)
             leases[principal.key_id] = lease
+        for key_id, lease in self._leases.items():
+            # A key that is not there any more may come back before its last exchange has ended.
+            if key_id not in leases and lease.held:
+                lease.epoch = GONE
+                leases[key_id] = lease
         self._leases = leases
 
     def reserve(self, principal: Principal, amount: int) -> Lease | None:
@@ -54,6 +78,7 @@ class Admission:
             if amount > lease.left or lease.left <= 0:
                 raise Refusal(_spent(lease.left, amount))
             lease.left -= amount
+            lease.held += amount
         return lease
 
     @property

@@ -160,14 +160,12 @@ class Relay:
             self._inbox.append(event)
             return
         self._busy = True
-        inbox = self._inbox
         try:
-            while True:
-                for command in self._machine.feed(event):
+            for command in self._machine.feed(event):
+                STEPS[type(command)](self, command)
+            while self._inbox:
+                for command in self._machine.feed(self._inbox.pop(0)):
                     STEPS[type(command)](self, command)
-                if not inbox:
-                    return
-                event = inbox.pop(0)
         finally:
             self._busy = False
 
@@ -215,7 +213,7 @@ class Relay:
                 )
             except TokenwayError:
                 if lease is not None:
-                    lease.left += command.amount
+                    lease.close(command.amount, 0)
                 log.exception("the journal cannot be written")
                 raise Refusal(no_journal()) from None
         except Refusal as refusal:
@@ -274,7 +272,7 @@ class Relay:
 
     def _splice(self, command: c.Splice) -> None:
         reader = self._attempts[command.attempt - 1]
-        reader.spliced = True
+        reader.splice()
         if self._client.is_write_paused and reader.call is not None:
             reader.call.pause()
 
@@ -295,7 +293,7 @@ class Relay:
         times.end = monotonic()
         receipt = self._receipt = make_receipt(command, self, time.time())
         if self._lease is not None:
-            self._lease.left += self._intake.order.amount - receipt.record.charged
+            self._lease.close(self._intake.order.amount, receipt.record.charged)
         try:
             state.journal.append(receipt.record)
         except TokenwayError:

@@ -22,7 +22,7 @@ class Principal(msgspec.Struct, frozen=True):
     project: str
     budget: NanoUsd | None = None
     budget_epoch: int = 0
-    """Which period the budget is for; with a new one the lease starts anew."""
+    """Which issue of the budget this is: with a new period or amount comes a new one, and the lease starts anew."""
     expires_at: float | None = None
     """Unix time in seconds."""
 
