@@ -6,7 +6,7 @@ These answers come from the snapshot, or from the control process over the link.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tokenway.dialects.openai_chat.error import error_body
+from tokenway.edge.protocol import HOT
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Endpoint, Model, Price
@@ -43,6 +44,8 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/key", pages.with_key(pages.key)),
         ]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
+    # What is relayed never comes here, but for other methods, which are told so.
+    routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in HOT]
     return Starlette(
         routes=routes,
         exception_handlers={HTTPException: pages.http_problem, Refusal: pages.refusal},  # type: ignore[dict-item]
@@ -122,11 +125,21 @@ class Pages:
             return self._respond(503, _encode({"status": "unavailable", "reasons": reasons}))
         return self._respond(200, b'{"status":"ok"}')
 
+    async def relayed(self, _request: Request) -> Response:
+        """A relayed path spelled so that it is not one, as with `%63` for `c`."""
+        raise HTTPException(404)
+
     async def http_problem(self, request: Request, error: HTTPException) -> Response:
         """A path or a method that is not there."""
         path = request.url.path[:100]
         if error.status_code == 405:
-            problem = Problem(405, ErrorType.INVALID_REQUEST, f"{request.method} is not allowed on {path}.")
+            problem = Problem(
+                405,
+                ErrorType.INVALID_REQUEST,
+                f"{request.method} is not allowed on {path}.",
+                code="method_not_allowed",
+                should_retry=False,
+            )
         else:
             problem = Problem(
                 error.status_code,
@@ -135,15 +148,15 @@ class Pages:
                 code="unknown_url",
                 should_retry=False,
             )
-        return self._respond(problem.status, error_body(problem))
+        return self._respond(problem.status, error_body(problem), error.headers)
 
     async def refusal(self, _request: Request, refusal: Refusal) -> Response:
         """What a handler refused."""
         return self._respond(refusal.problem.status, error_body(refusal.problem))
 
-    def _respond(self, status: int, body: bytes) -> Response:
+    def _respond(self, status: int, body: bytes, more: Mapping[str, str] | None = None) -> Response:
         identity = header_value(self._state.new_id()).decode()
-        headers = {"x-request-id": identity, "x-generation-id": identity}
+        headers = {"x-request-id": identity, "x-generation-id": identity, **(more or {})}
         return Response(body, status, headers, media_type="application/json")
 
 

@@ -23,6 +23,9 @@ from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.money import format_usd, parse_usd
 from tokenway.routing.plan import NO_WISHES, Wishes
 
+AMOUNT_MAX: Final = 2**63 - 1
+"""The largest amount that the books can hold, in nano-dollars: a caller can name any number of tokens."""
+
 RUN_MAX: Final = 256
 """Characters of a run id that are kept."""
 
@@ -49,7 +52,7 @@ def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, byte
         wishes, max_cost = _read_wishes(fields.provider)
     more = tuple(fields.models) if fields.models else ()
     route = state.routes.find(fields.model, operation, more, wishes)
-    amount = worst_case(route.bounds, len(body), request.max_tokens, request.answers)
+    amount = min(worst_case(route.bounds, len(body), request.max_tokens, request.answers), AMOUNT_MAX)
     if max_cost is not None and amount > max_cost:
         raise Refusal(_too_dear(amount, max_cost))
     timeouts = snapshot.timeouts

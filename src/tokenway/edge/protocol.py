@@ -39,6 +39,9 @@ _HOT: Final[dict[bytes, Operation]] = {
 HOT: Final[dict[bytes, Operation]] = _HOT | {b"/api" + path: operation for path, operation in _HOT.items()}
 """The paths that are relayed; `/api/v1` is the same as `/v1`."""
 
+VERSIONS: Final = ("1.1", "1.0")
+_OFFERS: Final = (b"upgrade", b"http2-settings")
+
 LINGER_SECONDS: Final = 5.0
 """How long the rest of a refused request is read and dropped before its connection is closed."""
 
@@ -63,8 +66,10 @@ class EdgeProtocol(HttpToolsProtocol):
         self._incoming: Relay | None = None
         self._in_head = False
         self._head_bytes = 0
+        self._read_bytes = 0
         self._is_deaf = False
         self._is_closing = False
+        self._awaits_continue = False
         self._busy_since = 0.0
         self._idle_since = monotonic()
         self.url = b""
@@ -107,17 +112,17 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._is_deaf:
             return
         self._busy_since = monotonic()
+        self._read_bytes = len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._decline_upgrade()
+            self._feed(data)
         except httptools.HttpParserCallbackError:
             self.logger.exception("a request could not be taken in")
             self._refuse(500, "The gateway could not read this request.", code="internal_error")
         except httptools.HttpParserError as error:
             self._refuse(400, f"The request is not valid HTTP/1.1: {_reason(error)}.")
         if self._in_head:
-            self._head_bytes += len(data)
+            # A read in which a head begins may hold much else before it; its part of the head is counted at the end.
+            self._head_bytes += self._read_bytes
             if self._head_bytes > limits.REQUEST_HEAD:
                 self._refuse(431, "The request's head is too large.", code="headers_too_large")
         relay = self._active
@@ -129,6 +134,34 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._is_closing = True
                 relay.start()
                 self._linger()
+
+    def _feed(self, data: bytes) -> None:
+        """Parses; raises HttpParserError. A request that offers another protocol is read again without the offer."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offered:
+                if self._is_deaf:
+                    return
+                data = self._without_offer() + data[offered.args[0] :]
+            else:
+                return
+
+    def _without_offer(self) -> bytes:
+        """The head that was just read, as if it had not offered h2c or WebSocket, and a parser for it.
+
+        The old parser takes what follows for the other protocol, while Java's client, which offers h2c with
+        every request, goes on in HTTP/1.1 unless the server switches.
+        """
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = [token.strip().lower() for token in value.split(b",")]
+                lines.append(b"connection: " + b", ".join(token for token in tokens if token not in _OFFERS))
+            elif name not in _OFFERS:
+                lines.append(b"%b: %b" % (name, value))
+        self.parser = httptools.HttpRequestParser(self)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def pause_writing(self) -> None:
         """The client reads slowly."""
@@ -148,6 +181,9 @@ class EdgeProtocol(HttpToolsProtocol):
             if now - self._busy_since > LINGER_SECONDS:
                 self.transport.abort()
             return
+        if self.flow.read_paused:
+            # What is missing of the next request waits in the socket until the answer before it is out.
+            return
         if self._in_head:
             if now - self._idle_since > limits.HEAD_SECONDS:
                 self._refuse(408, "The request's head did not arrive in time.", code="request_timeout")
@@ -164,7 +200,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = -self._read_bytes
         self._idle_since = monotonic()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -175,22 +211,29 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The request's head: relayed, or handed to ASGI."""
         self._in_head = False
-        if self._is_closing:
-            return
         parser = self.parser
-        if len(self.headers) > limits.HEADERS_MAX or len(self.url) > limits.REQUEST_URL:
+        if self._is_deaf:
+            return
+        if parser.should_upgrade():
+            if parser.get_method() == b"CONNECT":
+                self._refuse(400, "The gateway is not a forward proxy.")
+            return
+        version = parser.get_http_version()
+        if version not in VERSIONS:
+            self._refuse(400, f"The request is not valid HTTP/1.1: its version is {version}.")
+            return
+        if len(self.headers) > limits.HEADERS_MAX or len(self.url) > limits.REQUEST_URL or self._is_head_too_large():
             self._refuse(431, "The request's head is too large.", code="headers_too_large")
             return
         if len(self.pipeline) >= limits.PIPELINED_MAX:
             self._refuse(429, "Too many requests wait on this connection.", code="pipeline_full")
             return
         path, _, query = self.url.partition(b"?")
-        operation = HOT.get(path)
+        operation = HOT.get(path) or HOT.get(_without_origin(path))
         if operation is None or parser.get_method() != b"POST":
             self._incoming = None
             self._start_cold()
             return
-        version = parser.get_http_version()
         headers = dict(self.headers)
         relay = Relay(
             self.state,
@@ -204,9 +247,10 @@ class EdgeProtocol(HttpToolsProtocol):
         relay.check_head()
         self._incoming = relay
         self.cycle = relay  # type: ignore[assignment]
+        self._awaits_continue = headers.get(b"expect", b"").lower() == b"100-continue"
         if self._active is None:
             self._active = relay
-            if relay.problem is None and headers.get(b"expect", b"").lower() == b"100-continue":
+            if self._awaits_continue and relay.problem is None:
                 self.transport.write(reply.CONTINUE)
         else:
             self.flow.pause_reading()
@@ -216,14 +260,14 @@ class EdgeProtocol(HttpToolsProtocol):
         """A piece of the request's body."""
         if self._incoming is not None:
             self._incoming.add_body(body)
-        elif not self._is_closing:
+        elif not self._is_deaf:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
         relay = self._incoming
         if relay is None:
-            if not self._is_closing:
+            if not (self._is_deaf or self.parser.should_upgrade()):
                 super().on_message_complete()
             return
         self._incoming = None
@@ -242,7 +286,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """The answer to the active request is out, whoever gave it."""
         self.server_state.total_requests += 1
         self._active = None
-        self._idle_since = monotonic()
+        self._idle_since = self._busy_since = monotonic()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -258,6 +302,8 @@ class EdgeProtocol(HttpToolsProtocol):
         elif cycle.body_complete or cycle.problem is not None:
             # In the next turn of the loop: a pipeline of refused requests must not become a deep recursion.
             self.loop.call_soon(self._start_relay, cycle)
+        elif self._awaits_continue and cycle is self._incoming:
+            self.transport.write(reply.CONTINUE)
 
     def _start_relay(self, relay: Relay) -> None:
         if relay is self._active and not relay.begun:
@@ -272,7 +318,16 @@ class EdgeProtocol(HttpToolsProtocol):
         self.expect_100_continue = any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in headers
         )
-        super().on_headers_complete()
+        try:
+            super().on_headers_complete()
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            self._refuse(400, "The request is not valid HTTP/1.1: its target is no path.")
+
+    def _is_head_too_large(self) -> bool:
+        """Counts a head that is complete; what came in one small read needs no counting."""
+        if self._head_bytes < 0 and self._read_bytes <= limits.REQUEST_HEAD:
+            return False
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > limits.REQUEST_HEAD
 
     def shutdown(self) -> None:
         """The server drains: idle connections close, the others after their answer."""
@@ -285,17 +340,9 @@ class EdgeProtocol(HttpToolsProtocol):
 
     # -- refusals ----------------------------------------------------------------------------------------
 
-    def _decline_upgrade(self) -> None:
-        """A request that offers another protocol (h2c, WebSocket) is answered in this one, and is the last."""
-        if self._active is None:
-            self._refuse(400, "Protocol upgrades are not supported on this path.")
-        else:
-            self._active.keep_alive = False
-            self._is_deaf = True
-
     def _refuse(self, status: int, message: str, code: str = "bad_request") -> None:
         """Answers what is not a request, behind whatever is being answered, and closes."""
-        if self._is_closing:
+        if self._is_deaf:
             return
         if self._active is None or self._active is self._incoming:
             problem = Problem(status, ErrorType.INVALID_REQUEST, message, code=code, should_retry=status == 408)
@@ -305,8 +352,12 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._incoming.disconnected = True
             self._linger()
         else:
-            # An answer is on its way: it is not mixed with another, the connection just ends after it.
-            self._active.keep_alive = False
+            # Answers are on their way: the connection ends after that to the last whole request.
+            if self._incoming is not None:
+                self.pipeline.popleft()
+                self._incoming = None
+            last = self.pipeline[0][0] if self.pipeline else self._active
+            last.keep_alive = False
             self._is_deaf = True
 
     def _linger(self) -> None:
@@ -317,6 +368,13 @@ class EdgeProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+
+def _without_origin(target: bytes) -> bytes:
+    """The path of a target that proxies may send whole, as in `http://host/path`."""
+    if not target.startswith((b"http://", b"https://")):
+        return target
+    return b"/" + target.partition(b"://")[2].partition(b"/")[2]
 
 
 def _reason(error: httptools.HttpParserError) -> str:

@@ -1,0 +1,48 @@
+"""A gateway and a fake provider for each file of tests, and as many more gateways as a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.gateway import Gateway, configuration
+from tests.fake_provider import FakeProvider
+
+Launch = Callable[..., Awaitable[Gateway]]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def provider() -> AsyncIterator[FakeProvider]:
+    """A provider that behaves unless a test says otherwise."""
+    async with FakeProvider() as fake:
+        yield fake
+        assert fake.errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def gateway(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """A gateway in front of it, which ends well and has no exception to tell of."""
+    running = Gateway(tmp_path_factory.mktemp("gateway"), configuration(provider.base_url))
+    await running.start()
+    yield running
+    assert await running.stop() == 0
+    assert "Traceback" not in running.complaints, running.complaints
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def launch(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Launch]:
+    """Starts a gateway with a configuration and an environment of the test's own."""
+    started: list[Gateway] = []
+
+    async def start(config: dict[str, Any], **environment: str) -> Gateway:
+        running = Gateway(tmp_path_factory.mktemp("gateway"), config, environment)
+        started.append(running)
+        return await running.start()
+
+    yield start
+    for running in started:
+        await running.stop()
+        assert "Traceback" not in running.complaints, running.complaints
