@@ -64,9 +64,23 @@ class ChatRequest:
         return max(older or 0, newer or 0) or None
 
     @property
+    def prompts(self) -> int:
+        """How many prompts are answered: legacy completions take a list of them; a list of numbers is one."""
+        text = self.fields.prompt
+        if self.operation is not Operation.COMPLETION or not bytes(text).startswith(b"["):
+            return 1
+        items = msgspec.json.decode(text, type=list[msgspec.Raw])
+        return len(items) if items and bytes(items[0])[:1] in {b'"', b"["} else 1
+
+    @property
+    def choices(self) -> int:
+        """How many choices the answer has: `n` for each prompt."""
+        return (self.fields.n or 1) * self.prompts
+
+    @property
     def answers(self) -> int:
-        """How many answers the caller asks for (`n`, or `best_of` where it is larger)."""
-        return max(self.fields.n or 1, self.fields.best_of or 1)
+        """How many answers are made: `n`, or `best_of` where it is larger, for each prompt."""
+        return max(self.fields.n or 1, self.fields.best_of or 1) * self.prompts
 
     def upstream_body(self, model: str) -> bytes:
         """The body to send to an endpoint that calls the model `model`; the request itself is not changed.
