@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tokenway.exchange.commands import Settle, Share
+from tokenway.exchange.commands import Settle
 from tokenway.metering import price, stamps
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import Stamps
@@ -50,23 +50,35 @@ class Receipt(msgspec.Struct, gc=False):
 
 def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
     """The record to write and the figures to tell; `at` is Unix time."""
-    lines = tuple([_line(share) for share in settle.shares])
-    charged = 0
-    for line in lines:
-        if line.cost and line.settlement in _PAYING:
-            charged += line.cost
     times, principal = story.times, story.principal
-    endpoint, tokens = "", 0
+    endpoint, tokens, charged = "", 0, 0
     cost = cost_in = cost_out = None
-    if settle.winner:
-        winner = settle.shares[settle.winner - 1]
-        rates, usage = winner.endpoint.price, winner.usage
-        endpoint = winner.endpoint.id
-        if usage is not None:
-            tokens = usage.output_tokens
-            if rates is not None:
-                cost_in, cost_out = price.split(usage, rates)
-                cost = cost_in + cost_out
+    lines = []
+    for share in settle.shares:
+        usage, rates = share.usage, share.endpoint.price
+        spent = spent_in = spent_out = None
+        if usage is not None and rates is not None:
+            spent_in, spent_out = price.split(usage, rates)
+            spent = spent_in + spent_out
+            if share.settlement in _PAYING:
+                charged += spent
+        if share.attempt == settle.winner:
+            endpoint = share.endpoint.id
+            if usage is not None:
+                tokens = usage.output_tokens
+            cost, cost_in, cost_out = spent, spent_in, spent_out
+        lines.append(
+            Line(
+                share.attempt,
+                share.endpoint.id,
+                share.settlement,
+                usage,
+                spent,
+                share.status,
+                share.fault,
+                share.absurd,
+            )
+        )
     speed = stamps.output_speed(times, tokens)
     record = Settled(
         story.id,
@@ -81,7 +93,7 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         settle.settlement,
         charged,
         settle.status,
-        lines,
+        tuple(lines),
         times,
         story.overhead,
         speed is not None and speed < story.min_tps,
@@ -91,15 +103,6 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         story.gaps,
     )
     return Receipt(record, cost, cost_in, cost_out, speed, stamps.delivered_speed(times, tokens))
-
-
-def _line(share: Share) -> Line:
-    """One attempt's share as the ledger keeps it."""
-    rates, usage = share.endpoint.price, share.usage
-    cost = price.cost(usage, rates) if rates is not None and usage is not None else None
-    return Line(
-        share.attempt, share.endpoint.id, share.settlement, usage, cost, share.status, share.fault, share.absurd
-    )
 
 
 def usage_members(receipt: Receipt) -> bytes:

@@ -106,15 +106,11 @@ class Exchange:
 
     def feed(self, event: e.Event) -> list[c.Command]:
         """The commands that follow from `event`; raises ImpossibleStepError for one that cannot come now."""
-        handler = _ROWS[self.phase].get(type(event))
-        if handler is None:
-            raise ImpossibleStepError(f"{type(event).__name__} in phase {self.phase.name}")
         out: list[c.Command] = []
-        handler(self, event, out)
-        deadlines = self._deadlines
-        if deadlines.is_moved and self.phase is not CLOSED:
-            deadlines.is_moved = False
-            out.append(c.SetDeadline(deadlines.armed))
+        _ROWS[self.phase].get(type(event), _impossible)(self, event, out)
+        if self._deadlines.is_moved and self.phase is not CLOSED:
+            self._deadlines.is_moved = False
+            out.append(c.SetDeadline(self._deadlines.armed))
         return out
 
     # -- from the caller ---------------------------------------------------------------------------------
@@ -342,6 +338,10 @@ class Exchange:
         if was_admitted:
             number = winner.number if winner is not None else 0
             out.append(c.Settle(_summary(ending, shares), tuple(shares), number, status, error_type))
+
+
+def _impossible(exchange: Exchange, event: e.Event, _out: list[c.Command]) -> None:
+    raise ImpossibleStepError(f"{type(event).__name__} in phase {exchange.phase.name}")
 
 
 def _summary(ending: Settlement, shares: list[c.Share]) -> Settlement:

@@ -20,8 +20,8 @@ def split(usage: Usage, price: Price) -> tuple[NanoUsd, NanoUsd]:
     """The cost as (input and the call itself, output): two amounts whose sum is `cost` exactly."""
     came_in = weigh_input(usage, price)
     spent_in = cost_of(came_in)
-    spent_out = cost_of(came_in + weigh_output(usage, price)) - spent_in
-    return NanoUsd(spent_in + price.request), NanoUsd(spent_out)
+    whole = cost_of(came_in + weigh_output(usage, price))
+    return NanoUsd(spent_in + price.request), NanoUsd(whole - spent_in)
 
 
 def weigh_input(usage: Usage, price: Price) -> int:

@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         request = call.request
         if type(request) is list:
             self._head_only = request[0].startswith(b"HEAD ")
-            if sum(map(len, request)) <= limits.WRITE_HIGH:
+            if len(request[-1]) <= limits.WRITE_HIGH:
                 transport.write(b"".join(request))
             else:
                 # uvloop hands the parts to the kernel as they are: a large body is not copied.
