@@ -1,0 +1,101 @@
+"""Usage as providers spell it, to disjoint buckets."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenway.dialects.openai_chat.schema import (
+    ABSENT,
+    TOKENS_BELIEVABLE,
+    UNMETERED,
+    CompletionDetails,
+    Metered,
+    PromptDetails,
+    UsageFields,
+    buckets,
+    meter,
+)
+from tokenway.model.usage import Usage
+
+COUNT = st.none() | st.integers(-3, 50)
+DETAILS = st.none() | st.builds(PromptDetails, COUNT, COUNT, COUNT, COUNT)
+MORE = st.none() | st.builds(CompletionDetails, COUNT, COUNT)
+
+
+def metered(text: bytes) -> Metered:
+    """What a `usage` value says."""
+    return meter(msgspec.Raw(text))
+
+
+def test_by_hand() -> None:
+    """OpenAI counts cached and audio tokens inside the prompt, reasoning and audio inside the completion."""
+    text = (
+        b'{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150,'
+        b'"prompt_tokens_details":{"cached_tokens":30,"audio_tokens":10,"image_tokens":5,"cache_write_tokens":15},'
+        b'"completion_tokens_details":{"reasoning_tokens":20,"audio_tokens":4,"accepted_prediction_tokens":1}}'
+    )
+    assert metered(text).usage == Usage(
+        input_uncached=40,
+        cache_read=30,
+        cache_write_5m=15,
+        output_text=26,
+        reasoning=20,
+        audio_in=10,
+        audio_out=4,
+        image_in=5,
+    )
+
+
+def test_deepseeks_cache_is_found() -> None:
+    """Its hits stand beside the totals."""
+    usage = metered(b'{"prompt_tokens":10,"completion_tokens":1,"prompt_cache_hit_tokens":4}').usage
+    assert usage == Usage(input_uncached=6, cache_read=4, output_text=1)
+
+
+@pytest.mark.parametrize("raw", [ABSENT, msgspec.Raw(b"null")])
+def test_no_usage_is_unmetered(raw: msgspec.Raw) -> None:
+    """Neither an absent member nor null is a count of zero."""
+    assert meter(raw) == UNMETERED
+    assert not meter(raw).is_absurd
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"5",
+        b'"many"',
+        b"[]",
+        b'{"prompt_tokens":"5"}',
+        b'{"prompt_tokens":1.5}',
+        b'{"prompt_tokens":-1}',
+        b'{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}',
+        b'{"completion_tokens":1,"completion_tokens_details":{"reasoning_tokens":2}}',
+        b'{"prompt_tokens":%d}' % (TOKENS_BELIEVABLE + 1),
+        b'{"completion_tokens":%d}' % 10**30,
+        b'{"prompt_tokens_details":"\xff"}',
+    ],
+    ids=range(11),
+)
+def test_what_cannot_be_is_absurd(text: bytes) -> None:
+    """A count of another type, below zero, beyond reason or against itself was given and is not believed."""
+    assert metered(text).is_absurd
+    assert metered(text).usage is None
+
+
+def test_zeros_and_nulls_are_counts() -> None:
+    """An answer may have cost nothing, and a provider may spell nothing as null."""
+    assert metered(b'{"prompt_tokens":0,"completion_tokens":null}').usage == Usage()
+    assert metered(b'{"prompt_tokens":3,"prompt_tokens_details":null}').usage == Usage(input_uncached=3)
+
+
+@given(st.builds(UsageFields, COUNT, COUNT, COUNT, DETAILS, MORE, COUNT))
+def test_buckets_are_disjoint_and_add_up(fields: UsageFields) -> None:
+    """Each token is in one bucket: the buckets of each side sum to its total, and none is below zero."""
+    usage = buckets(fields)
+    if usage is not None:
+        assert usage.input_tokens == (fields.prompt_tokens or 0)
+        assert usage.output_tokens == (fields.completion_tokens or 0)
+        assert min(msgspec.structs.astuple(usage)) >= 0

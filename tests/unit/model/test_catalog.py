@@ -1,0 +1,42 @@
+"""Providers, endpoints and models."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tokenway.model.catalog import Capabilities, Endpoint, Model, Operation, Price, Timeouts
+from tokenway.model.money import Rate
+
+
+def test_an_endpoint_is_named_after_its_provider_and_its_model_there() -> None:
+    """`provider/upstream-model`, slashes of the model's own name included."""
+    assert Endpoint("lab", "org/model").id == "lab/org/model"
+
+
+def test_an_endpoint_does_everything_unless_it_says_otherwise() -> None:
+    """Every operation is a default."""
+    assert set(Endpoint("lab", "m").operations) == set(Operation)
+
+
+def test_records_cannot_be_changed() -> None:
+    """A snapshot is shared by exchanges under way."""
+    for record in (Endpoint("lab", "m"), Model("m", ()), Price(Rate(1), Rate(2)), Timeouts()):
+        with pytest.raises(AttributeError):
+            setattr(record, record.__struct_fields__[0], None)
+
+
+@pytest.mark.parametrize("field", ["connect", "first_token", "between_tokens", "total"])
+def test_a_deadline_is_a_positive_time_of_a_day_at_most(field: str) -> None:
+    """Zero would never let anything happen, and more than a day is a slip."""
+    for seconds in (0, -1, 86_401):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({field: seconds}, Timeouts, strict=False)
+    assert getattr(msgspec.convert({field: 86_400}, Timeouts, strict=False), field) == 86_400
+
+
+def test_capabilities_have_sizes_or_none() -> None:
+    """A context of zero tokens is no context."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"context": 0}, Capabilities)
+    assert msgspec.convert({"context": 1}, Capabilities).max_output is None

@@ -1,0 +1,71 @@
+"""Money: integers, and one place that rounds."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenway.model.money import cost_ceiling, cost_of, format_usd, parse_rate, parse_usd
+
+
+@pytest.mark.parametrize(
+    ("text", "nano"),
+    [
+        ("0", 0),
+        ("1", 10**9),
+        ("0.0375", 37_500_000),
+        ("1e-9", 1),
+        ("0.0000000005", 1),
+        ("0.00000000049", 0),
+        (5, 5 * 10**9),
+        (0.1, 10**8),
+        (Decimal("2.5"), 2_500_000_000),
+        ("-0.0000000005", -1),
+        ("1e3", 10**12),
+    ],
+)
+def test_dollars_are_read_exactly(text: str | float | Decimal, nano: int) -> None:
+    """What a person writes is what is meant: a float as it prints, and half a nano-dollar goes up."""
+    assert parse_usd(text) == nano
+
+
+@pytest.mark.parametrize("text", ["", "free", "1,5", "nan", "inf", "-inf", "$1", "1e"])
+def test_other_text_is_no_amount(text: str) -> None:
+    """Neither words nor what is not finite."""
+    with pytest.raises(ValueError, match="not an amount of dollars"):
+        parse_usd(text)
+
+
+def test_a_rate_is_not_negative() -> None:
+    """Dollars per million units are nano-dollars per million units; nobody pays callers."""
+    assert parse_rate("0.50") == 500_000_000
+    with pytest.raises(ValueError, match="cannot be negative"):
+        parse_rate("-0.01")
+
+
+@given(st.integers(-(10**18), 10**18))
+def test_an_amount_survives_being_shown(nano: int) -> None:
+    """What `format_usd` writes, `parse_usd` reads as the same amount, without exponent or needless zeros."""
+    text = format_usd(nano)
+    assert parse_usd(text) == nano
+    assert "e" not in text
+    assert "." not in text or not text.endswith(("0", "."))
+
+
+@pytest.mark.parametrize(("nano", "text"), [(12_500, "0.0000125"), (0, "0"), (10**9, "1"), (-1, "-0.000000001")])
+def test_amounts_are_shown_plainly(nano: int, text: str) -> None:
+    """A few that were written by hand."""
+    assert format_usd(nano) == text
+
+
+@given(st.integers(0, 10**20))
+def test_costs_round_half_up_and_reservations_up(weighted: int) -> None:
+    """A cost is the nearest integer, a reservation is never below it."""
+    exact = Fraction(weighted, 10**6)
+    assert cost_of(weighted) == (exact + Fraction(1, 2)).__floor__()
+    assert cost_ceiling(weighted) == exact.__ceil__()
+    assert cost_ceiling(weighted) >= cost_of(weighted)
