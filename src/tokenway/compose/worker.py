@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import sys
+from typing import Final
 
 import msgspec
 import uvloop
@@ -18,6 +19,10 @@ from tokenway.model.errors import TokenwayError
 from tokenway.store.journal import JournalWriter
 
 
+COLLECT_AFTER: Final = 50_000
+"""Objects between two collections: an exchange leaves no cycles behind, so there is hardly anything to find."""
+
+
 def main() -> None:
     """Runs the worker until it is stopped."""
     options = msgspec.json.decode(sys.argv[1], type=WorkerOptions)
@@ -25,6 +30,7 @@ def main() -> None:
     # What is alive now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(run_worker(options, JournalWriter))
