@@ -10,7 +10,7 @@ from typing import Final
 
 from tokenway.aio.tasks import Tasks
 from tokenway.control.publish import LocalModel, LocalOffer
-from tokenway.local.supervise import EngineState, LocalEngine, Phase
+from tokenway.local.supervise import EngineState, LocalEngine, Parts, Phase
 from tokenway.model.settings import LOCAL_PROVIDER, Settings
 
 log = logging.getLogger("tokenway.control")
@@ -21,8 +21,10 @@ _WARMING: Final = (Phase.PROBING, Phase.LOADING)
 class EngineKeeper:
     """Holds at most one engine. `changed` is called whenever what it offers may be different."""
 
-    def __init__(self, data_dir: Path, tasks: Tasks, changed: Callable[[], None]) -> None:
+    def __init__(self, data_dir: Path, tasks: Tasks, changed: Callable[[], None], parts: Parts | None = None) -> None:
+        """`parts` is what an engine is built from; tests bring their own."""
         self._data_dir = data_dir
+        self._parts = parts
         self._tasks = tasks
         self._changed = changed
         self._engine: LocalEngine | None = None
@@ -41,8 +43,7 @@ class EngineKeeper:
                 await self._engine.stop()
             self._engine, self._models = None, models
             if models is not None:
-                extra = {name: Path(path) for name, path in models.items()}
-                self._engine = LocalEngine(self._data_dir / "run", self._data_dir, extra, self._on_state, self._tasks)
+                self._engine = self._make(models)
                 self._engine.start()
             self._changed()
 
@@ -75,6 +76,11 @@ class EngineKeeper:
         if state is not None and state.phase in {*_WARMING, Phase.RESTARTING}:
             return "the local engine is starting"
         return ""
+
+    def _make(self, models: Mapping[str, str]) -> LocalEngine:
+        extra = {name: Path(path) for name, path in models.items()}
+        data = self._data_dir
+        return LocalEngine(data / "run", data, extra, self._on_state, self._tasks, self._parts)
 
     def _on_state(self, state: EngineState) -> None:
         if state.reason and state.phase is not Phase.READY:

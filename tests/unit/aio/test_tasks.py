@@ -82,7 +82,7 @@ async def test_close_cancels_and_waits() -> None:
         tasks.spawn(f"work {number}", work(number))
     await running.wait()
     await tasks.close()
-    assert ended == [1, 2]
+    assert sorted(ended) == [1, 2]
     assert (len(tasks), reports.seen) == (0, [])
 
 
