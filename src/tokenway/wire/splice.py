@@ -92,6 +92,16 @@ def append_member(text: bytes, member: bytes) -> bytes:
     return b"%b%b%b%b" % (text[:end], comma, member, text[end:])
 
 
+def set_members(text: bytes, members: bytes, names: Iterable[str]) -> bytes:
+    """The object's text with `members` (`"key":value,…`, whose keys are `names`) in place of any it has by these names.
+
+    Raises WireError like `layout`.
+    """
+    if any(b'"%b"' % name.encode() in text for name in names):
+        text = without_members(text, names)
+    return append_member(text, members)
+
+
 def without_members(text: bytes, keys: Iterable[str]) -> bytes:
     """The object's text without these top-level members; what stays keeps its own bytes.
 

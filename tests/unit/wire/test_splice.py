@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.model.errors import WireError
-from tokenway.wire.splice import append_member, find_value, layout, replace, without_members
+from tokenway.wire.splice import append_member, find_value, layout, replace, set_members, without_members
 
 SPACE = st.text(" \t\r\n", max_size=2)
 KEYS = st.sampled_from(
@@ -91,6 +91,16 @@ def test_a_member_is_appended(spelled: tuple[dict[str, Any], bytes], value: Any)
     changed = append_member(text, member)
     assert json.loads(changed) == {**members, "added here": value}
     assert changed.startswith(text[: text.rindex(b"}")])
+
+
+@given(objects() | objects(with_key="model"), VALUES)
+def test_a_member_is_set(spelled: tuple[dict[str, Any], bytes], value: Any) -> None:
+    """The member is there once, with the new value, and the others keep theirs."""
+    members, text = spelled
+    changed = set_members(text, b'"model":' + json.dumps(value).encode(), ("model",))
+    if b'"model"' in text:  # a key in escapes is not looked for: nobody writes one
+        assert layout(changed)
+        assert json.loads(changed) == {**members, "model": value}
 
 
 @given(objects(), st.lists(KEYS, max_size=4))

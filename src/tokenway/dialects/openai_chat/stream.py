@@ -32,7 +32,7 @@ from tokenway.dialects.openai_chat.schema import ABSENT, UNMETERED, UNREADABLE, 
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
-from tokenway.wire.splice import append_member, find_value, replace
+from tokenway.wire.splice import append_member, find_value, replace, set_members
 from tokenway.wire.sse import EventSplitter, event_data, make_event, split_events
 
 _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
@@ -47,6 +47,10 @@ FAULT_TEXT: Final = 400
 GAP_BUCKETS: Final = 20
 """Gaps are counted by powers of two milliseconds: bucket i holds gaps below 2^i ms; the last one all others."""
 
+COST_MEMBERS: Final = ("cost", "cost_details")
+"""What is added to a usage; an upstream that is a gateway itself has told its own."""
+EXTRA_MEMBERS: Final = ("tokenway",)
+"""What is added to the last chunk of a stream."""
 COLON: Final = 0x3A
 """What a comment begins with: it keeps a connection alive and is no delta."""
 LESSONS: Final = 8
@@ -191,7 +195,11 @@ class StreamReader:
             data = self._made_usage_event()
         if usage_members:
             data = with_usage_members(data, usage_members)
-        return make_event(append_member(data, extra).replace(b"\n", b" ").replace(b"\r", b" ")) + END
+        try:
+            data = set_members(data, extra, EXTRA_MEMBERS)
+        except WireError:
+            data = append_member(self._made_usage_event(), extra)
+        return make_event(data.replace(b"\n", b" ").replace(b"\r", b" ")) + END
 
     def _made_usage_event(self) -> bytes:
         """A last chunk for a provider that sent none of its own kind: same id, no choices."""
@@ -337,7 +345,7 @@ def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes
         usage = usage or bytes(_decode_members(text).get("usage", b""))
         if not usage.startswith(b"{"):
             return text
-        return replace(text, find_value(text, "usage", usage), append_member(usage, members))
+        return replace(text, find_value(text, "usage", usage), set_members(usage, members, COST_MEMBERS))
     except (*UNREADABLE, WireError):
         return text
 

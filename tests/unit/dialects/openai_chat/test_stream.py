@@ -284,6 +284,36 @@ def test_tail_is_made_where_the_provider_sent_none() -> None:
     assert tail_of(read([text("a"), finish(), END])[1])["usage"] is None
 
 
+def test_a_gateway_behind_a_gateway_tells_each_thing_once() -> None:
+    """What an upstream has told of its own cost and of itself gives way to ours: no key comes twice."""
+    theirs = (
+        b'data: {"id":"c","choices":[],"tokenway":{"attempts":9},'
+        b'"usage":{"prompt_tokens":7,"cost":9,"completion_tokens":3,"cost_details":{"cost":9}}}\n\n'
+    )
+    _, reader = read([text("a"), finish(), theirs, END])
+    tail = reader.tail(b'"tokenway":{"attempts":1}', b'"cost":0.5,"cost_details":{}')
+    assert (tail.count(b'"tokenway"'), tail.count(b'"cost"'), tail.count(b'"cost_details"')) == (1, 1, 1)
+    assert json.loads(tail.removeprefix(b"data: ").removesuffix(END)) == {
+        "id": "c",
+        "choices": [],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "cost": 0.5, "cost_details": {}},
+        "tokenway": {"attempts": 1},
+    }
+    body = b'{"choices":[],"usage":{"cost":9,"prompt_tokens":7}}'
+    assert with_usage_members(body, b'"cost":1') == b'{"choices":[],"usage":{"prompt_tokens":7,"cost":1}}'
+
+
+def test_a_last_chunk_too_broken_to_add_to_is_made_anew() -> None:
+    """A provider's own chunk with a key twice is told as one of ours, with its count."""
+    broken = (
+        b'data: {"id":"c","choices":[],"tokenway":1,"tokenway":2,"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+    )
+    decoded = tail_of(read([text("a"), finish(), broken, END])[1])
+    assert decoded["tokenway"] == {"attempts": 1}
+    assert isinstance(decoded["usage"], dict)
+    assert decoded["usage"]["total_tokens"] == 10
+
+
 def test_absurd_usage_is_passed_on_and_not_counted() -> None:
     """A count below zero reaches the caller as it came, and no ledger."""
     absurd = USAGE.replace(b"7", b"-7")

@@ -1,0 +1,171 @@
+"""Real traffic through the readers: recorded exchanges with providers, where a file of them is at hand.
+
+The file has one exchange a line, as JSON with `dialect`, `stream`, `request` and `response`. It is found by the
+variable TOKENWAY_RECORDINGS, or in a folder `recordings` of a directory beside the repository.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.simulation.client import load, parse_events
+from tokenway.dialects.openai_chat.request import parse
+from tokenway.dialects.openai_chat.schema import GATEWAY_FIELDS
+from tokenway.dialects.openai_chat.stream import StreamReader, read_answer, with_usage_members
+from tokenway.model.catalog import Operation
+from tokenway.model.errors import WireError
+from tokenway.model.usage import Usage
+
+NAME = "recordings.jsonl.gz"
+OPERATIONS = {
+    "openai_chat": Operation.CHAT,
+    "openai_completions": Operation.COMPLETION,
+    "openai_embeddings": Operation.EMBEDDING,
+}
+
+
+def find() -> Path | None:
+    """The file of recordings; None when there is none."""
+    named = os.environ.get("TOKENWAY_RECORDINGS")
+    if named:
+        return Path(named)
+    root = Path(__file__).resolve().parents[2]
+    return next(iter(sorted(root.parent.glob(f"*/recordings/{NAME}"))), None)
+
+
+@cache
+def recordings() -> list[dict[str, Any]]:
+    """The exchanges of this dialect that were answered."""
+    path = find()
+    if path is None or not path.is_file():
+        pytest.skip("no file of recorded exchanges is at hand; TOKENWAY_RECORDINGS names one")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        exchanges = [json.loads(line) for line in lines]
+    return [each for each in exchanges if each["dialect"] in OPERATIONS and each["response"]]
+
+
+def is_answer(body: str, *, stream: bool) -> bool:
+    """Whether a success is an answer of this dialect at all; a few come from servers that only tell what they got."""
+    first = body.partition("data:")[2].partition("\n")[0] if stream else body
+    try:
+        decoded = json.loads(first)
+    except ValueError:
+        return False
+    return isinstance(decoded, dict) and ("choices" in decoded or "data" in decoded)
+
+
+def answers(*, stream: bool) -> Iterator[tuple[str, Operation, bytes]]:
+    """Id, operation and body of every success."""
+    for each in recordings():
+        response = each["response"]
+        if each["stream"] is stream and response["status"] == 200 and is_answer(response["body"], stream=stream):
+            yield each["id"], OPERATIONS[each["dialect"]], response["body"].encode()
+
+
+def test_what_is_no_answer_is_refused() -> None:
+    """A success with a page, with another object or with events of another kind is a fault of the upstream."""
+    for each in recordings():
+        response = each["response"]
+        if response["status"] == 200 and not is_answer(response["body"], stream=each["stream"]):
+            with pytest.raises(WireError):
+                run(response["body"].encode(), []) if each["stream"] else read_answer(
+                    OPERATIONS[each["dialect"]], response["body"].encode()
+                )
+
+
+def totals(usage: Usage | None) -> tuple[int, int] | None:
+    """Input and output tokens."""
+    return None if usage is None else (usage.input_tokens, usage.output_tokens)
+
+
+def told(objects: list[Any]) -> tuple[int, int] | None:
+    """The totals of the last usage in these objects, read by hand."""
+    found = [each["usage"] for each in objects if each.get("usage")]
+    return (found[-1].get("prompt_tokens") or 0, found[-1].get("completion_tokens") or 0) if found else None
+
+
+def run(body: bytes, cuts: list[int]) -> tuple[bytes, StreamReader]:
+    """What is forwarded of a stream in these pieces, and its reader."""
+    reader = StreamReader()
+    edges = sorted({0, len(body), *cuts})
+    out = b"".join([reader.feed(body[a:b], 1.0 + number) for number, (a, b) in enumerate(pairwise(edges))])
+    return out + reader.finish(), reader
+
+
+def test_streams_are_read_however_they_are_cut() -> None:
+    """Whole, byte by byte and in random pieces: the same bytes, usage and finish, and those that were recorded."""
+    seen = 0
+    for name, _, body in answers(stream=True):
+        chance = Random(name)
+        whole, reader = run(body, [])
+        assert reader.is_whole, name
+        assert not reader.fault, name
+        for cuts in (list(range(len(body))), *([chance.randrange(len(body)) for _ in range(9)] for _ in range(5))):
+            out, other = run(body, cuts)
+            assert out == whole, name
+            assert (other.metered, other.finish_reason, other.phase) == (
+                reader.metered,
+                reader.finish_reason,
+                reader.phase,
+            )
+        chunks = [
+            json.loads(event)
+            for event in parse_events(body if body.endswith(b"\n\n") else body + b"\n\n")
+            if event != "[DONE]"
+        ]
+        assert totals(reader.metered.usage) == told(chunks), name
+        forwarded = [json.loads(event) for event in parse_events(whole)]
+        assert forwarded == [chunk for chunk in chunks if chunk.get("choices") or not chunk.get("usage")], name
+        reasons = [
+            choice["finish_reason"] for chunk in chunks for choice in chunk["choices"] if choice.get("finish_reason")
+        ]
+        assert reader.finish_reason == (reasons[-1] if reasons else ""), name
+        seen += 1
+    assert seen > 10
+
+
+def test_whole_answers_are_read() -> None:
+    """Usage and finish reason are those of the body; a cost is added to its usage and nowhere else."""
+    seen = 0
+    for name, operation, body in answers(stream=False):
+        answer = read_answer(operation, body)
+        decoded = json.loads(body)
+        assert totals(answer.metered.usage) == told([decoded]), name
+        if operation is not Operation.EMBEDDING:
+            assert answer.finish_reason == (decoded["choices"][0]["finish_reason"] or ""), name
+        priced = load(with_usage_members(body, b'"cost":0.5,"cost_details":{}'))
+        if decoded.get("usage"):
+            assert (priced["usage"].pop("cost"), priced["usage"].pop("cost_details")) == (0.5, {}), name
+            decoded["usage"].pop("cost", None)
+            decoded["usage"].pop("cost_details", None)
+        assert priced == decoded, name
+        seen += 1
+    assert seen > 50
+
+
+def test_requests_are_understood_and_passed_on() -> None:
+    """What real clients send is taken, and goes upstream with another model and otherwise as it was."""
+    seen = 0
+    for each in recordings():
+        if each["response"]["status"] != 200 or not (each["request"] or {}).get("body"):
+            continue
+        body = each["request"]["body"].encode()
+        request = parse(OPERATIONS[each["dialect"]], body)
+        expected = {**json.loads(body), "model": "another"}
+        expected = {key: value for key, value in expected.items() if key not in GATEWAY_FIELDS}
+        assert request.stream is (expected.get("stream") is True), each["id"]
+        if request.stream:
+            expected["stream_options"] = {**(expected.get("stream_options") or {}), "include_usage": True}
+        assert json.loads(request.upstream_body("another")) == expected, each["id"]
+        seen += 1
+    assert seen > 50
