@@ -39,10 +39,14 @@ _ABSURD = (
 )
 
 
-def count_of(prompt: int, cached: int, output: int, reasoning: int) -> Count:
+THEIR_COST = '"cost":9,"cost_details":{"upstream_inference_cost":9},'
+"""What a provider that is a gateway itself adds to its usage."""
+
+
+def count_of(prompt: int, cached: int, output: int, reasoning: int, more: str = "") -> Count:
     """An honest spelling of these numbers; `cached` is part of `prompt`, `reasoning` of `output`."""
     text = (
-        f'{{"prompt_tokens":{prompt},"completion_tokens":{output},"total_tokens":{prompt + output},'
+        f'{{{more}"prompt_tokens":{prompt},"completion_tokens":{output},"total_tokens":{prompt + output},'
         f'"prompt_tokens_details":{{"cached_tokens":{cached}}},'
         f'"completion_tokens_details":{{"reasoning_tokens":{reasoning}}}}}'
     )
@@ -63,7 +67,9 @@ def draw_usage(rng: Random) -> Count:
         return Count(pick(rng, _ABSURD), told=True, usage=None)
     prompt = int(rng.random() * 5000)
     output = int(rng.random() * 900)
-    return count_of(prompt, int(prompt * rng.random()), output, int(output * rng.random()))
+    return count_of(
+        prompt, int(prompt * rng.random()), output, int(output * rng.random()), THEIR_COST if kind > 0.9 else ""
+    )
 
 
 class Shape:
