@@ -70,9 +70,10 @@ class Gateway:
     def __init__(self, home: Path, config: dict[str, Any], environment: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.file = home / "tokenway.yaml"
+        self.has_local = (environment or {}).get("TOKENWAY_LOCAL") == "on"
         self.write(config)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-        self.environment |= {"HOME": str(home), "TOKENWAY_DATA_DIR": str(home / "data"), "TOKENWAY_LOCAL": "off"}
+        self.environment |= {"HOME": str(home), "TOKENWAY_DATA_DIR": str(home / "data")}
         self.environment |= environment or {}
         self.process: asyncio.subprocess.Process | None = None
         self.lines: list[str] = []
@@ -89,7 +90,10 @@ class Gateway:
         return (self.home / "stderr.log").read_text()
 
     def write(self, config: dict[str, Any] | str) -> None:
-        """Replaces the configuration file as editors do: at once."""
+        """Replaces the configuration file as editors do: at once. The local engine is off unless it is asked for."""
+        if isinstance(config, dict):
+            local = {"local": {"enabled": self.has_local}}
+            config = config | {"providers": local | config.get("providers", {})}
         fresh = self.home / "tokenway.yaml.new"
         fresh.write_text(config if isinstance(config, str) else json.dumps(config))
         fresh.replace(self.file)
