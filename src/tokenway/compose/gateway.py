@@ -196,7 +196,7 @@ class Gateway:
             await asyncio.sleep(pause)
 
     async def _ingest_round(self) -> float:
-        """A round has a price of its own: many small ones would cost more than few, so only a full one goes on at once."""
+        """A round has a price of its own, and few large ones cost less: only a full one goes on at once."""
         from tokenway.control.ingest import BATCH_RECORDS  # noqa: PLC0415 - see `_open_store`
 
         count = await self._in_thread(self._ingest.run_once)

@@ -18,7 +18,6 @@ from tokenway.edge.server import WorkerOptions, run_worker
 from tokenway.model.errors import TokenwayError
 from tokenway.store.journal import JournalWriter
 
-
 COLLECT_AFTER: Final = 50_000
 """Objects between two collections: an exchange leaves no cycles behind, so there is hardly anything to find."""
 
