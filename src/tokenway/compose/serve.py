@@ -28,6 +28,7 @@ from tokenway.local.supervise import EngineState, Phase
 from tokenway.metering.ledger import Settled
 from tokenway.model.errors import ConfigError, TokenwayError
 from tokenway.model.settings import LOCAL_CHAT, LOCAL_PROVIDER, ServerSettings, Settings
+from tokenway.telemetry import logs
 
 log = logging.getLogger("tokenway.control")
 
@@ -47,7 +48,7 @@ def serve(*, config: Path | None, overrides: Mapping[str, str], data_dir: Path) 
     if loaded.settings is None:
         _complain("the configuration cannot be used, so nothing was started")
         return 1
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logs.set_up(level=logging.WARNING, name="")
     try:
         with data_directory_held(data_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(loaded, environment, overrides, data_dir))

@@ -17,6 +17,7 @@ import uvloop
 from tokenway.edge.server import WorkerOptions, run_worker
 from tokenway.model.errors import TokenwayError
 from tokenway.store.journal import JournalWriter
+from tokenway.telemetry import logs
 
 COLLECT_AFTER: Final = 50_000
 """Objects between two collections: an exchange leaves no cycles behind, so there is hardly anything to find."""
@@ -25,7 +26,7 @@ COLLECT_AFTER: Final = 50_000
 def main() -> None:
     """Runs the worker until it is stopped."""
     options = msgspec.json.decode(sys.argv[1], type=WorkerOptions)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logs.set_up(level=logging.WARNING, name="")
     # What is alive now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -34,9 +34,14 @@ def fields(**values: object) -> dict[str, Any]:
     return {_FIELDS: values}
 
 
-def set_up(*, level: int | str = logging.INFO, json: bool = False, stream: TextIO | None = None) -> logging.Logger:
-    """Sends the package's log to `stream` (stderr), replacing an earlier set-up; returns its logger."""
-    logger = logging.getLogger(ROOT)
+def set_up(
+    *, level: int | str = logging.INFO, json: bool = False, stream: TextIO | None = None, name: str = ROOT
+) -> logging.Logger:
+    """Sends the log below `name` to `stream` (stderr), replacing an earlier set-up; returns its logger.
+
+    The name "" takes in what other packages log as well.
+    """
+    logger = logging.getLogger(name)
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if json else LineFormatter())
     for old in logger.handlers[:]:

@@ -112,3 +112,13 @@ def test_setting_up_again_replaces_the_first() -> None:
 
     assert first.getvalue() == ""
     assert second.getvalue().count("\n") == 1
+
+
+def test_another_packages_log_can_be_taken_in() -> None:
+    """Keys are masked there too; the empty name takes in every package."""
+    stream = io.StringIO()
+    logger = set_up(stream=stream, name="some.library", level=logging.WARNING)
+    logging.getLogger("some.library.part").warning("sent %s", "sk-0123456789abcdef0123456789")
+    logger.handlers.clear()
+
+    assert stream.getvalue().endswith(" WARNING some.library.part sent ••••\n")
