@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, Self
 
 from tests.e2e.gateway import KEY, WAIT_SECONDS
@@ -72,7 +75,7 @@ class Raw:
             if "content-length" in headers:
                 body = await self.reader.readexactly(int(headers["content-length"]))
             elif headers.get("transfer-encoding") == "chunked":
-                body = b"".join([chunk async for chunk in self._chunks()])
+                body = b"".join([chunk async for chunk in self.chunks()])
             else:
                 body = await self.reader.read()
         return Answer(status, headers, body)
@@ -85,9 +88,16 @@ class Raw:
             assert await self.reader.readexactly(2) == b"\r\n"
         return data
 
-    async def _chunks(self) -> Any:
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All chunks that are still to come."""
         while data := await self.chunk():
             yield data
+
+    def reset(self) -> None:
+        """Leaves with a TCP reset."""
+        peer = self.writer.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def is_closed(self) -> bool:
         """Whether the gateway ends the connection without another byte; waits for one or the other."""

@@ -32,6 +32,11 @@ class Link(asyncio.Protocol):
         self.idle = False
         """Whether all requests are answered and another is awaited."""
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client reads as fast as it is written to."""
+        return self._writable.is_set()
+
     # ── the event loop ──
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

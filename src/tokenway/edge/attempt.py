@@ -207,11 +207,23 @@ class AttemptReader:
 
     def _fail(self, fault: Fault, detail: str, body: bytes = b"") -> None:
         relay = self._relay
-        usage = self._metered().usage
-        now = monotonic()
-        relay.tell(UpstreamFailed(now, self.number, fault, detail, body=body, usage=usage, dice=relay.dice()))
+        metered = self.metered
+        relay.tell(
+            UpstreamFailed(
+                monotonic(),
+                self.number,
+                fault,
+                detail,
+                body=body,
+                usage=metered.usage,
+                dice=relay.dice(),
+                absurd=metered.is_absurd,
+            )
+        )
 
-    def _metered(self) -> Metered:
+    @property
+    def metered(self) -> Metered:
+        """What the provider has counted so far."""
         return self.stream.metered if self.stream is not None else UNMETERED
 
     def _fail_by_status(self) -> None:

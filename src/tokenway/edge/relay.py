@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenway.dialects.openai_chat.error import error_body, error_event
+from tokenway.dialects.openai_chat.schema import UNMETERED, Metered
 from tokenway.dialects.openai_chat.stream import StreamReader, with_usage_members
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
@@ -180,15 +181,21 @@ class Relay:
         waits_for_reader = self._client.is_write_paused
         activity = now if waits_for_reader else self.last_activity
         has_text = stream is not None and stream.first_delta > 0.0
-        self.tell(e.DeadlinePassed(now, activity, has_text, self.dice()))
+        counted = self._counted()
+        self.tell(e.DeadlinePassed(now, activity, has_text, self.dice(), counted.usage, counted.is_absurd))
 
     def client_gone(self) -> None:
         """The caller closed its connection."""
         self.disconnected = True
         if not self.response_complete:
             if self._machine.phase is not Phase.FRESH:
-                self.tell(e.ClientGone(monotonic()))
+                counted = self._counted()
+                self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd))
             self._finish()
+
+    def _counted(self) -> Metered:
+        """What the provider of the latest attempt has counted so far."""
+        return self._attempts[-1].metered if self._attempts else UNMETERED
 
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
