@@ -94,7 +94,7 @@ class Gateway:
         self._opened = asyncio.Event()
         server = self.settings.server
         hooks = WorkerHooks(self._worker_command, self._snapshot_for, self._answer, self._worker_ended)
-        self._workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
+        self.workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
         self._engine = EngineKeeper(data_dir, self._tasks, lambda: self._tasks.spawn("publish", self._publish()))
         self._reloader = Reloader(
             current=loaded,
@@ -109,11 +109,11 @@ class Gateway:
 
     async def start(self) -> None:
         """Starts everything; returns when the workers accept requests. Raises StoreError, or TokenwayError."""
-        self._workers.start()
+        self.workers.start()
         await self._engine.use(self.settings)
         await self._in_thread(self._open_store)
         self._opened.set()
-        await self._workers.wait_serving()
+        await self.workers.wait_serving()
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("reload", self._reloader.run())
@@ -124,7 +124,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Drains the workers, takes in what they wrote, and closes everything."""
-        await self._workers.stop()
+        await self.workers.stop()
         await self._engine.stop()
         await self._tasks.close()
         await self._in_thread(self._close_store)
@@ -236,7 +236,7 @@ class Gateway:
 
     async def _publish(self) -> None:
         await self._opened.wait()
-        await self._workers.publish()
+        await self.workers.publish()
 
     async def _snapshot_for(self, worker: int) -> Snapshot:
         await self._opened.wait()
@@ -292,7 +292,7 @@ class Gateway:
         """The page for Prometheus."""
         from tokenway.telemetry.exposition import expose  # noqa: PLC0415 - only who is asked for it pays for it
 
-        for worker in self._workers.alive:
+        for worker in self.workers.alive:
             gauges = worker.gauges
             if gauges is not None:
                 number = str(worker.number)

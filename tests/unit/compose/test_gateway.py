@@ -1,0 +1,255 @@
+"""The control process in this process: real workers, a real store, a fake provider."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.fake_provider import FakeProvider, Script
+from tokenway.compose.gateway import Gateway
+from tokenway.control.config import load
+from tokenway.control.ingest import Ingest
+from tokenway.control.workers import Worker
+from tokenway.metering.ledger import Settled
+from tokenway.store.base import StoreError
+from tokenway.store.sqlite import open_sqlite
+
+KEY = "tk-0123456789abcdef"
+PRICE = {"input": 0, "output": 1.0}
+"""A token of the answer costs a millionth of a dollar; the fake answer has four."""
+
+
+class Reply(NamedTuple):
+    """An answer of the public listener."""
+
+    status: int
+    json: Any
+
+
+class Running:
+    """A gateway with one worker, its listener's port and what it told."""
+
+    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+        self.file = directory / "tokenway.yaml"
+        self.write(config)
+        self.data = directory / "data"
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.exchanges: list[Settled] = []
+        self.said: list[str] = []
+        self.gateway = Gateway(
+            load(self.file, {}),
+            data_dir=self.data,
+            listener=self.listener,
+            environment={},
+            overrides={},
+            on_exchange=self.exchanges.append,
+            say=self.said.append,
+        )
+
+    def write(self, config: Mapping[str, Any]) -> None:
+        """Replaces the configuration file; the local engine is another test's matter."""
+        providers = {"local": {"enabled": False}} | config.get("providers", {})
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(json.dumps({**config, "providers": providers}))
+        fresh.replace(self.file)
+
+    async def has_successor_of(self, gone: Worker) -> None:
+        """Until another worker serves in its place."""
+        await becomes(lambda: any(each is not gone and each.is_serving for each in self.gateway.workers.alive))
+
+    async def call(self, path: str, body: Mapping[str, Any] | None = None, key: str = KEY) -> Reply:
+        """Calls the public listener from a thread."""
+        return await asyncio.to_thread(self._call, path, body, key)
+
+    async def ask(self, model: str = "mock", key: str = KEY, **more: Any) -> Reply:
+        """One chat request."""
+        return await self.call(
+            "/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": "hi"}], **more}, key
+        )
+
+    def _call(self, path: str, body: Mapping[str, Any] | None, key: str) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.listener.getsockname()[1], timeout=30)
+        try:
+            headers = {"authorization": f"Bearer {key}"}
+            connection.request(
+                "GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers
+            )
+            answer = connection.getresponse()
+            return Reply(answer.status, json.loads(answer.read()))
+        finally:
+            connection.close()
+
+
+async def becomes(condition: Callable[[], bool]) -> None:
+    """Gives way to the loop until it is so."""
+    while not condition():  # noqa: ASYNC110 - what threads and other processes do sets no event here
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    """Answers with four tokens."""
+    async with FakeProvider(Script(chunks=4)) as fake:
+        yield fake
+
+
+def config(provider: FakeProvider, budget: float | None = None, **more: Any) -> dict[str, Any]:
+    """One priced model, `mock`, and one key, with a budget if one is given."""
+    key: dict[str, Any] = {"name": "ci", "key": KEY}
+    return {
+        "auth": {"keys": [key if budget is None else key | {"budget": budget}]},
+        "providers": {"lab": {"base_url": provider.base_url, "api_key": "sk-lab"}},
+        "models": {"mock": {"endpoints": [{"provider": "lab", "model": "fake", "price": PRICE}]}},
+        **more,
+    }
+
+
+Launch = Callable[[Mapping[str, Any]], Any]
+
+
+@pytest.fixture
+async def launch(tmp_path: Path) -> AsyncIterator[Launch]:
+    """Starts a gateway, which is stopped after the test."""
+    started: list[Running] = []
+
+    async def begin(settings: Mapping[str, Any]) -> Running:
+        running = Running(tmp_path, settings)
+        started.append(running)
+        await running.gateway.start()
+        return running
+
+    yield begin
+    for running in started:
+        running.listener.close()
+        await running.gateway.stop()
+
+
+async def test_a_call_is_answered_and_accounted_for(launch: Launch, provider: FakeProvider) -> None:
+    """The record reaches the ledger, the metrics and whoever watches; the first start made a key that works too."""
+    running: Running = await launch(config(provider))
+    first = running.gateway.first_start
+    assert first is not None
+    assert (await running.ask()).status == 200
+    assert (await running.ask(key=first.key.secret.reveal())).status == 200
+    await becomes(lambda: len(running.exchanges) == 2)
+    assert [(record.key, record.charged) for record in running.exchanges] == [
+        ("config:ci", 4_000),
+        (first.key.row.id, 4_000),
+    ]
+    lines = running.gateway.metrics_text().decode().splitlines()
+    (line,) = (line for line in lines if line.startswith("tokenway_requests_total{"))
+    assert line.endswith(" 2.0")
+    assert {'model="mock"', 'endpoint="lab/fake"', 'status="200"', 'outcome="delivered"'} <= set(
+        line.partition("{")[2].partition("}")[0].split(",")
+    )
+
+
+async def test_workers_questions_are_answered_from_the_ledger(launch: Launch, provider: FakeProvider) -> None:
+    """At once after the answer, without waiting for the next round of the ingest."""
+    running: Running = await launch(config(provider, budget=1.0))
+    answer = await running.ask()
+    key = (await running.call("/v1/key")).json["data"]
+    assert (key["label"], key["usage"], key["limit"], key["limit_remaining"]) == ("ci", 0.000004, 1.0, 0.999996)
+    await becomes(lambda: bool(running.exchanges))
+    generation = await running.call(f"/v1/generation?id={running.exchanges[0].id}")
+    assert generation.json["data"]["total_cost"] == answer.json["usage"]["cost"] == 0.000004
+    assert (await running.call("/v1/generation?id=gen-0")).status == 404
+
+
+async def test_a_key_that_another_process_made_is_let_in(launch: Launch, provider: FakeProvider) -> None:
+    """The command line writes to the store, and the workers hear of it."""
+    running: Running = await launch(config(provider))
+    store = open_sqlite(running.data / "tokenway.db")
+    made = store.keys.create("laptop").secret.reveal()
+    while (await running.ask(key=made)).status == 401:
+        pass  # a call takes long enough
+    store.keys.revoke("laptop")
+    store.close()
+    while (await running.ask(key=made)).status == 200:
+        pass
+    assert (await running.ask(key=made)).status == 401
+
+
+async def test_a_reload_takes_effect_in_the_workers(launch: Launch, provider: FakeProvider) -> None:
+    """A new alias works, a mistake changes nothing and is said."""
+    running: Running = await launch(config(provider))
+    assert (await running.ask("other")).status == 404
+    running.write(config(provider, aliases={"other": "mock"}))
+    running.gateway.reload()
+    while (await running.ask("other")).status == 404:
+        pass
+    running.file.write_text("aliases: {other: nobody}")
+    running.gateway.reload()
+    await becomes(lambda: "the configuration was not changed: correct the errors above" in running.said)
+    assert (await running.ask("other")).status == 200
+
+
+async def test_a_killed_worker_takes_no_budget_with_it(launch: Launch, provider: FakeProvider) -> None:
+    """Ten tokens' worth of budget pay for two answers of four, however often the worker dies in between."""
+    running: Running = await launch(config(provider, budget=0.000010))
+    statuses = []
+    for _ in range(3):
+        statuses.append((await running.ask(max_tokens=4)).status)
+        (worker,) = running.gateway.workers.alive
+        os.kill(worker.process.pid, signal.SIGKILL)
+        await running.has_successor_of(worker)
+    assert statuses == [200, 200, 402]
+    assert sum(record.charged for record in running.exchanges) == 8_000
+
+
+async def test_a_failing_round_does_not_end_the_bookkeeping(
+    launch: Launch, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that is full for a while is told once, and everything is in the ledger afterwards."""
+    running: Running = await launch(config(provider))
+    monkeypatch.setattr("tokenway.compose.gateway.AGAIN_SECONDS", 0.01)
+    round_of_ingest = Ingest.run_once
+    failures = iter(range(3))
+
+    def run_once(self: Ingest) -> int:
+        if next(failures, None) is not None:
+            raise sqlite3.OperationalError("database or disk is full")
+        return round_of_ingest(self)
+
+    monkeypatch.setattr(Ingest, "run_once", run_once)
+    assert (await running.ask()).status == 200
+    await becomes(lambda: len(running.exchanges) == 1)
+    told = [record for record in caplog.records if "is tried again" in record.message]
+    assert next(failures, None) is None
+    assert [record.message for record in told] == ["reading the journals failed and is tried again"]
+
+
+async def test_a_model_without_a_provider_is_listed_and_says_so(launch: Launch, provider: FakeProvider) -> None:
+    """503, because nothing is wrong with the request."""
+    settings = config(provider)
+    settings["providers"]["lab"]["enabled"] = False
+    running: Running = await launch(settings)
+    listed = await running.call("/v1/models")
+    assert [model["id"] for model in listed.json["data"]] == ["mock"]
+    assert listed.json["data"][0]["endpoints"] == []
+    refused = await running.ask()
+    assert (refused.status, refused.json["error"]["code"]) == (503, "no_endpoints")
+
+
+async def test_a_newer_database_ends_the_start(tmp_path: Path, provider: FakeProvider) -> None:
+    """Nothing of it is changed, and nothing keeps running."""
+    running = Running(tmp_path, config(provider))
+    open_sqlite(running.data / "tokenway.db").close()
+    with sqlite3.connect(running.data / "tokenway.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    with pytest.raises(StoreError, match="newer"):
+        await running.gateway.start()
+    running.listener.close()
+    await running.gateway.stop()
+    assert running.gateway.workers.alive == []
