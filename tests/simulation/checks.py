@@ -127,7 +127,7 @@ def _check_line(history: History, line: Line, call: Call) -> Iterator[str]:
         yield f"{name}: entered {line.usage}, told {usage}"
     if line.cost != call.bill:
         yield f"{name}: entered {line.cost}, billed {call.bill}"
-    if line.settlement is Settlement.DELIVERED and line.absurd is not (told and usage is None):
+    if line.absurd is not (told and usage is None):
         yield f"{name}: absurd is {line.absurd}"
     left_at = history.client.left_at
     has_end = any(isinstance(command, c.SendEnd) for command in history.commands)

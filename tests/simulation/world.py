@@ -16,8 +16,6 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
-import msgspec
-
 from tests.simulation.client import Client, Habits
 from tests.simulation.clock import START, Clock, pick
 from tests.simulation.provider import Call
@@ -29,14 +27,13 @@ from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.exchange.commands import Command, Open
-from tokenway.exchange.events import ClientGone, DeadlinePassed, Event
+from tokenway.exchange.events import Event
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Record
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider, Timeouts
 from tokenway.model.errors import TokenwayError
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal, Snapshot
-from tokenway.model.usage import Usage
 
 STEPS_MAX: Final = 20_000
 """A history that takes more steps does not end."""
@@ -274,22 +271,6 @@ class _Pool:
         return call
 
 
-class _Relay(Relay):
-    """The relay, and with the caller's leaving and with deadlines it tells what was counted until then."""
-
-    __slots__ = ()
-
-    def _counted(self) -> tuple[Usage | None, bool]:
-        stream = self._attempts[-1].stream if self._attempts else None
-        return (stream.metered.usage, stream.metered.is_absurd) if stream is not None else (None, False)
-
-    def tell(self, event: Event) -> None:
-        if isinstance(event, ClientGone | DeadlinePassed):
-            usage, absurd = self._counted()
-            event = msgspec.structs.replace(event, usage=usage, absurd=absurd)
-        super().tell(event)
-
-
 _RECORDING: Final[dict[type[Exchange], type[Exchange]]] = {}
 
 
@@ -357,7 +338,7 @@ def _live(history: History) -> None:
     state = _State(history)
     headers = {b"authorization": b"Bearer " + KEY}
     chunked = plan.habits.chunked
-    relay = _Relay(state, cast("Any", client), plan.operation, headers, b"", keep_alive=True, chunked=chunked)
+    relay = Relay(state, cast("Any", client), plan.operation, headers, b"", keep_alive=True, chunked=chunked)
     client.on_pause = lambda paused: relay.client_paused(paused=paused)
     client.on_leave = relay.client_gone
     machine = cast("Any", relay)._machine
