@@ -31,10 +31,9 @@ from tokenway.control.keyring import key_figures, principals
 from tokenway.control.publish import build_snapshot
 from tokenway.control.reload import Reloader
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
-from tokenway.edge.server import WorkerOptions
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
-from tokenway.model.link import Question
+from tokenway.model.link import Question, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot

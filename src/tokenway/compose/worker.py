@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 import uvloop
 
-from tokenway.edge.server import WorkerOptions, run_worker
+from tokenway.edge.server import run_worker
 from tokenway.model.errors import TokenwayError
+from tokenway.model.link import WorkerOptions
 from tokenway.store.journal import JournalWriter
 from tokenway.telemetry import logs
 

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
-import msgspec
 from uvicorn.config import Config
 from uvicorn.server import Server
 
@@ -25,25 +24,13 @@ from tokenway.edge.cold import make_app
 from tokenway.edge.link import ControlLink
 from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState, Journal
-from tokenway.model.link import Gauges, Serving
+from tokenway.model.link import Gauges, Serving, WorkerOptions
 from tokenway.model.snapshot import Snapshot
 from tokenway.upstream.pool import Pools
 
 log = logging.getLogger("tokenway.edge")
 BACKLOG: Final = 2048
 GAUGES_SECONDS: Final = 1.0
-
-
-class WorkerOptions(msgspec.Struct, frozen=True):
-    """How a worker is started; the sockets are inherited. `drain` in seconds."""
-
-    name: str
-    journal_dir: str
-    listener_fd: int
-    link_fd: int
-    drain: float = 30.0
-    tls_cert: str | None = None
-    tls_key: str | None = None
 
 
 class _EdgeServer(Server):

@@ -56,6 +56,9 @@ def problem_of(failure: UpstreamFailed, endpoint: Endpoint, attempts: int) -> Pr
     status, kind = _classify(failure)
     what = f"answered with status {failure.status}" if fault is Fault.STATUS else _SENTENCES[fault]
     detail = f": {failure.detail}" if failure.detail else ""
+    if failure.status == 401:
+        # What a provider says about a key can repeat the key, and the key is not the caller's.
+        detail = " and so refused the gateway's own key"
     tried = f" ({attempts} attempts)" if attempts > 1 else ""
     return Problem(
         status,

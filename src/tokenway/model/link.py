@@ -49,6 +49,18 @@ class Gauges(msgspec.Struct, frozen=True, tag="gauges"):
     leases: dict[str, int]
 
 
+class WorkerOptions(msgspec.Struct, frozen=True):
+    """How a worker is started; the sockets are inherited. `drain` in seconds."""
+
+    name: str
+    journal_dir: str
+    listener_fd: int
+    link_fd: int
+    drain: float = 30.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+
 ToWorker = Publish | Answer
 ToControl = Question | Serving | Gauges
 
