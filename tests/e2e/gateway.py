@@ -190,6 +190,17 @@ class Gateway:
         """Every reservation that was not settled."""
         return [Reservation(row[0], row[1], row[2] is not None) for row in self._query(_RESERVATIONS)]
 
+    async def entry(self, exchange: str) -> Entry:
+        """The settled exchange of that id, as soon as it is in the ledger."""
+        found: list[Entry] = []
+
+        def look() -> bool:
+            found[:] = [entry for entry in self.ledger() if entry.id == exchange]
+            return bool(found)
+
+        await until(look)
+        return found[0]
+
     async def entries(self, count: int) -> list[Entry]:
         """The ledger when it holds at least `count` exchanges."""
         await until(lambda: len(self.ledger()) >= count)
