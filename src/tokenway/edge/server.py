@@ -38,12 +38,13 @@ class _EdgeServer(Server):
 
     on_exit: Callable[[], None]
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - uvicorn's signature
         """SIGTERM stops; Ctrl-C reaches the whole process group, and is for the control process to pass on."""
         if sig == signal.SIGINT:
             return
         self.on_exit()
-        super().handle_exit(sig, frame)
+        # Not uvicorn's own: it raises the signal again at the end, which would kill the worker in its last steps.
+        self.should_exit = True
 
 
 async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str], Journal]) -> None:
