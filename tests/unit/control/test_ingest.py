@@ -326,3 +326,13 @@ def test_killed_workers_lose_no_acknowledged_exchange(store: SqliteStore, journa
     assert ingest.counts == IngestCounts(settled=len(numbers), expired=len(lost), torn_bytes=ingest.counts.torn_bytes)
     assert journal_files(journals) == []
     assert store.ledger.owners() == set()
+
+
+def test_draining_ends_while_somebody_writes(store: SqliteStore, journals: Path) -> None:
+    """It takes in what was there when it began, and does not wait for a moment in which nobody writes."""
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(0))
+    written = iter(range(1, 1_000))
+    ingest = Ingest(store.ledger, journals, lambda _: writer.append(settled(next(written))))
+    assert 1 <= ingest.drain() < 100
+    ingest.close()
