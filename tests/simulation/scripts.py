@@ -18,6 +18,7 @@ from tests.simulation.clock import pick
 from tokenway.model.catalog import Operation
 from tokenway.model.faults import Fault
 from tokenway.model.usage import Usage
+from tokenway.wire.limits import ERROR_BODY
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 JSON = b"application/json"
@@ -74,6 +75,10 @@ class Ask:
 
 
 STATUSES = (400, 401, 402, 403, 404, 408, 409, 422, 429, 429, 500, 500, 501, 502, 503, 503, 504, 529, 204, 301)
+_OTHER_BODIES = (
+    *(b"", b"<html>no</html>", b'{"error": "text"}', b"[1]", b'{"error":{"message":"\xff"}}', b"[" * 5_000),
+    b"x" * (ERROR_BODY + 1),
+)
 _ERROR_CODES = ("", "", "rate_limit_exceeded", "insufficient_quota", "context_length_exceeded")
 
 
@@ -150,8 +155,8 @@ def _status(rng: Random, script: Script, pace: float) -> None:
         if status >= 400:
             script.code, script.error_body = code, body
     else:
-        body = pick(rng, (b"", b"<html>no</html>", b'{"error": "text"}', b"[1]", b"x" * 70_000))
-        if body == b"x" * 70_000:
+        body = pick(rng, _OTHER_BODIES)
+        if len(body) > ERROR_BODY:
             script.name = "status, large"
     script.steps.append((chance() * pace, "head", (status, headers)))
     if body:

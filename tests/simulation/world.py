@@ -138,7 +138,7 @@ def draw(seed: int) -> Plan:
         body,
         request,
         asks_usage=options.get("include_usage") is True,
-        choices=request.get("n") or 1,
+        choices=(request.get("n") or 1) * (2 if request.get("prompt") == ["one", "two"] else 1),
         endpoints=endpoints,
         health={endpoint.provider: pick(rng, (0.0, 0.2, 0.5, 0.9)) for endpoint in endpoints},
         absent="p0" if chance() < 0.02 else "",
@@ -180,7 +180,9 @@ def _draw_request(rng: Random, operation: Operation) -> tuple[dict[str, Any], by
     if operation is Operation.CHAT:
         request["messages"] = [{"role": "user", "content": pick(rng, ("hi", 'say "model"', '"stream_options"', "é\n"))}]
     else:
-        request["prompt" if operation is Operation.COMPLETION else "input"] = "hi"
+        request["prompt" if operation is Operation.COMPLETION else "input"] = pick(rng, ("hi", ["hi"], [1, 2]))
+        if operation is Operation.COMPLETION and chance() < 0.2:
+            request["prompt"] = ["one", "two"]
     if chance() < 0.8:
         request["stream"] = chance() < 0.9 and operation is not Operation.EMBEDDING
         if chance() < 0.8:

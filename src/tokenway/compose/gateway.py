@@ -39,6 +39,7 @@ from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.telemetry import names
 from tokenway.telemetry.metrics import Metrics
+from tokenway.telemetry.recent import Recent
 
 if TYPE_CHECKING:
     from tokenway.control.ingest import Ingest
@@ -74,6 +75,7 @@ class Gateway:
     ) -> None:
         self.settings = loaded.demand()
         self.metrics = Metrics()
+        self.recent = Recent()
         self.first_start: FirstStart | None = None
         self._loaded = loaded
         self._data_dir = data_dir
@@ -177,6 +179,7 @@ class Gateway:
 
     def _settled(self, record: Settled) -> None:
         self.metrics.observe(record)
+        self.recent.observe(record)
         if self._on_exchange is not None:
             self._on_exchange(record)
 
@@ -278,6 +281,8 @@ class Gateway:
         if question.what == "generation":
             found = await self._in_thread(self._store.usage.generation, question.subject, question.key_id)
             return msgspec.json.encode(found) if found is not None else None
+        if question.what == "velocity":
+            return msgspec.json.encode(self.recent.figures(question.subject, time.time()))
         if question.what == "key":
             return msgspec.json.encode(await self._in_thread(self._key_figures, question.key_id))
         return None

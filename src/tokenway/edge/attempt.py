@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import UNMETERED, Metered
+from tokenway.dialects.openai_chat.schema import UNMETERED, UNREADABLE, Metered
 from tokenway.dialects.openai_chat.stream import Phase, StreamReader, WholeAnswer, fault_text, read_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.errors import WireError
@@ -260,7 +260,7 @@ def _read_error(body: bytes) -> tuple[str, str, bool]:
     """An error's message, its code, and whether the body is an error of this dialect."""
     try:
         decoded: Any = _decode_any(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return "", "", False
     error = decoded.get("error") if isinstance(decoded, dict) else None
     if not error:

@@ -28,6 +28,7 @@ class Gate:
 
     Keys that were let in once are remembered as they were sent, so that a busy caller is not hashed with every
     call. They stay in memory no longer than the snapshot, and were there anyway in the buffers of the connection.
+    Only keys are remembered, never a header that might mean something else: what admits must be what was checked.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -36,31 +37,26 @@ class Gate:
 
     def admit(self, headers: Mapping[bytes, bytes], query: bytes, now: float) -> Principal:
         """Whose call this is; `now` is Unix time. Raises Refusal (401) without a valid key."""
-        sent = headers.get(b"authorization", b"")
-        principal = self._known.get(sent)
+        key = credential(headers, query)
+        principal = self._known.get(key)
         if principal is None:
-            principal = authenticate(headers, query, self._snapshot, now)
-            if sent and len(self._known) < REMEMBERED_MAX:
-                self._known[sent] = principal
-        elif principal.expires_at is not None and principal.expires_at <= now:
+            principal = self._look_up(key)
+        if principal.expires_at is not None and principal.expires_at <= now:
             raise Refusal(_problem("This API key has expired."))
         return principal
 
-
-def authenticate(headers: Mapping[bytes, bytes], query: bytes, snapshot: Snapshot, now: float) -> Principal:
-    """Whose call this is; `now` is Unix time. Raises Refusal (401) without a valid key."""
-    key = credential(headers, query)
-    if key:
-        principal = snapshot.keys.get(sha256(key).hexdigest())
-        if principal is not None:
-            if principal.expires_at is not None and principal.expires_at <= now:
-                raise Refusal(_problem("This API key has expired."))
-            return principal
-    if not snapshot.auth_required:
-        return ANONYMOUS
-    if key:
-        raise Refusal(_problem("This API key is not valid here."))
-    raise Refusal(_problem("No API key was sent: use the header 'Authorization: Bearer <key>'."))
+    def _look_up(self, key: bytes) -> Principal:
+        if key:
+            principal = self._snapshot.keys.get(sha256(key).hexdigest())
+            if principal is not None:
+                if len(self._known) < REMEMBERED_MAX:
+                    self._known[key] = principal
+                return principal
+        if not self._snapshot.auth_required:
+            return ANONYMOUS
+        if key:
+            raise Refusal(_problem("This API key is not valid here."))
+        raise Refusal(_problem("No API key was sent: use the header 'Authorization: Bearer <key>'."))
 
 
 def credential(headers: Mapping[bytes, bytes], query: bytes) -> bytes:

@@ -86,13 +86,17 @@ class Pages:
             raise Refusal(unknown_model(self._state.snapshot, name))
         return describe(model) | {"id": name}
 
-    async def endpoints(self, request: Request, _principal: Principal) -> object:
-        """`GET /v1/models/{id}/endpoints`: who offers a model, at what price and grade."""
+    async def endpoints(self, request: Request, principal: Principal) -> object:
+        """`GET /v1/models/{id}/endpoints`: who offers a model, at what price and grade, and how fast it was lately."""
         name = request.path_params["name"]
         model = resolve(self._state.snapshot, name)
         if model is None:
             raise Refusal(unknown_model(self._state.snapshot, name))
-        offers = [describe_endpoint(model, endpoint) for endpoint in model.endpoints]
+        offers = []
+        for endpoint in model.endpoints:
+            body = await self._state.ask("velocity", principal.key_id, endpoint.id)
+            lately = msgspec.json.decode(body) if body is not None else {}
+            offers.append(describe_endpoint(model, endpoint) | lately)
         return {"data": {"id": name, "name": model.name, "created": model.created, "endpoints": offers}}
 
     async def generation(self, request: Request, principal: Principal) -> object:

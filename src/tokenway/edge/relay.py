@@ -230,7 +230,7 @@ class Relay:
 
     def _open(self, command: c.Open) -> None:
         request = self._intake.request
-        stream = StreamReader(request.fields.n or 1) if request.stream else None
+        stream = StreamReader(request.choices) if request.stream else None
         reader = AttemptReader(self, command.attempt, stream)
         self._attempts.append(reader)
         try:

@@ -27,7 +27,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 
 
 class Question(msgspec.Struct, frozen=True, tag="question"):
-    """Worker to control: something that only the store knows. `what` is `generation` or `key`."""
+    """Worker to control: something that only control knows. `what` is `generation`, `key` or `velocity`."""
 
     number: int
     what: str
