@@ -66,7 +66,10 @@ class Attempt(msgspec.Struct):
 
     def _was_turned_away(self) -> bool:
         """Whether the provider did no work: no connection, or an error status and no count."""
-        return self.fault in {Fault.STATUS, Fault.CONNECT, Fault.TLS} and self.usage is None
+        return self.fault in _NO_WORK and self.usage is None
+
+
+_NO_WORK: Final = frozenset({Fault.STATUS, Fault.CONNECT, Fault.CONNECT_DEADLINE, Fault.TLS})
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -134,7 +134,7 @@ def _explain(origin: Origin, error: Exception, timeout: float) -> DialFailure:
             reason = (getattr(error, "reason", None) or "protocol error").replace("_", " ").lower()
             return DialFailure(Fault.TLS, f"The TLS handshake with {origin} failed: {reason}.")
         case TimeoutError():
-            return DialFailure(Fault.CONNECT, f"No connection to {origin} within {timeout:g} s.")
+            return DialFailure(Fault.CONNECT_DEADLINE, f"No connection to {origin} within {timeout:g} s.")
         case socket.gaierror():
             return DialFailure(Fault.CONNECT, f"The name of {origin} does not resolve.")
         case ConnectionResetError() | ConnectionAbortedError() if origin.scheme == "https":

@@ -194,7 +194,7 @@ async def test_a_handshake_without_end_is_cut_off(tasks: Tasks) -> None:
     """A server that accepts and stays silent costs no more than the connect time-out."""
     async with FakeProvider() as provider:
         heard = await fetch(provider.base_url.replace("http:", "https:"), tasks, seconds=0.05)
-    assert heard.fault is Fault.CONNECT
+    assert heard.fault is Fault.CONNECT_DEADLINE
     assert heard.detail.endswith("within 0.05 s.")
 
 
@@ -230,11 +230,11 @@ async def test_a_connection_has_no_delay_and_is_kept_alive() -> None:
         (ConnectionResetError(errno.ECONNRESET, "secret 10.0.0.1"), Fault.TLS, "during the TLS handshake"),
         (OSError(errno.EHOSTUNREACH, "secret 10.0.0.1"), Fault.CONNECT, "no route to host"),
         (OSError("Multiple exceptions: secret"), Fault.CONNECT, "No connection to https://h."),
-        (TimeoutError(), Fault.CONNECT, "within 5 s"),
+        (TimeoutError(), Fault.CONNECT_DEADLINE, "within 5 s"),
     ],
 )
 def test_each_foreign_error_becomes_a_sentence(error: Exception, fault: Fault, words: str) -> None:
-    """Loops and OpenSSL raise what they like; a caller sees one of two faults and our own words."""
+    """Loops and OpenSSL raise what they like; a caller sees one of three faults and our own words."""
     failure = transport._explain(Origin("https", "h", 443), error, 5.0)
     assert failure.fault is fault
     assert words in failure.detail
