@@ -91,6 +91,7 @@ class Relay:
         self.times = Stamps(monotonic())
         self._state = state
         self._client = client
+        self._write = client.transport.write
         self._headers = headers
         self._query = query
         self._chunked = chunked
@@ -139,7 +140,9 @@ class Relay:
             return
         self._intake = intake
         self.model = intake.request.fields.model
-        self.min_tps = intake.route.model.min_tps
+        wishes = intake.request.fields.provider
+        own_floor = None if wishes is None else wishes.min_tps
+        self.min_tps = intake.route.model.min_tps if own_floor is None else own_floor
         self.is_stream = intake.request.stream
         self.run = intake.run
         self._labels = intake.route.label
@@ -277,9 +280,12 @@ class Relay:
             self._head = b""
         self._client.transport.write(data)
 
+    def _write_chunk(self, data: bytes) -> None:
+        self._write(b"%x\r\n%b\r\n" % (len(data), data))
+
     def _splice(self, command: c.Splice) -> None:
         reader = self._attempts[command.attempt - 1]
-        reader.splice()
+        reader.splice(self._write_chunk if self._chunked else self._client.transport.write)
         if self._client.is_write_paused and reader.call is not None:
             reader.call.pause()
 

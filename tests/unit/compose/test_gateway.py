@@ -30,7 +30,7 @@ PRICE = {"input": 0, "output": 1.0}
 
 
 class Reply(NamedTuple):
-    """An answer of the public listener."""
+    """An answer of the public listener; `json` is the text of a stream where it is one."""
 
     status: int
     json: Any
@@ -85,7 +85,9 @@ class Running:
                 "GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers
             )
             answer = connection.getresponse()
-            return Reply(answer.status, json.loads(answer.read()))
+            text = answer.read()
+            is_json = "json" in answer.headers["content-type"]
+            return Reply(answer.status, json.loads(text) if is_json else text)
         finally:
             connection.close()
 
@@ -239,6 +241,16 @@ async def test_a_model_without_a_provider_is_listed_and_says_so(launch: Launch, 
     assert listed.json["data"][0]["endpoints"] == []
     refused = await running.ask()
     assert (refused.status, refused.json["error"]["code"]) == (503, "no_endpoints")
+
+
+async def test_a_caller_may_say_what_is_slow(launch: Launch, provider: FakeProvider) -> None:
+    """`provider.min_tps` goes before the model's own floor, and is not sent on."""
+    running: Running = await launch(config(provider))
+    for floor in (0.001, 1e12):
+        assert (await running.ask(stream=True, provider={"min_tps": floor})).status == 200
+    await becomes(lambda: len(running.exchanges) == 2)
+    assert [record.slow for record in running.exchanges] == [False, True]
+    assert "provider" not in provider.requests[-1].json
 
 
 async def test_a_newer_database_ends_the_start(tmp_path: Path, provider: FakeProvider) -> None:
