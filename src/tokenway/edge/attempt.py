@@ -7,13 +7,14 @@ what it cost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tokenway.dialects.openai_chat.schema import UNMETERED, UNREADABLE, Metered
-from tokenway.dialects.openai_chat.stream import Phase, StreamReader, WholeAnswer, fault_text, read_answer
+from tokenway.dialects.openai_chat.stream import StreamReader, WholeAnswer, fault_text, read_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tokenway.upstream.call import Call
 
 OK: Final = 200
-_DONE: Final = Phase.DONE
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
@@ -39,6 +39,7 @@ class AttemptReader:
     label = b""
     """The header line that names the endpoint."""
     _reading: StreamReader
+    _write: Callable[[bytes], None]
     _status = 0
     _size = 0
     _headers: Headers | None = None
@@ -115,28 +116,30 @@ class AttemptReader:
 
     # -- a stream ----------------------------------------------------------------------------------------
 
-    def splice(self) -> None:
-        """From here on whole events go straight to the caller; the machine hears of the end, or of a fault."""
-        self.upstream_body = self._pass_on  # type: ignore[method-assign]  # one frame less for each chunk
+    def splice(self, write: Callable[[bytes], None]) -> None:
+        """From here on whole events go to `write`, already cut into chunks of the caller's body where it has them."""
+        self._write = write
+        # What the connection calls for each piece, without a frame or a question in between.
+        self.upstream_body = self._pass_on  # type: ignore[method-assign]
 
     def _pass_on(self, data: bytes) -> None:
         """A piece of a spliced stream: the hot path of the whole gateway."""
         stream = self._reading
-        relay = self._relay
-        now = relay.last_activity = monotonic()
+        now = self._relay.last_activity = monotonic()
         try:
             out = stream.feed(data, now)
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
             return
-        if stream.fault:
+        if stream.is_calm:
             if out:
-                relay.forward(out)
+                self._write(out)
+        elif stream.fault:
+            if out:
+                self._write(out)
             self._break(Fault.IN_BAND, stream.fault, stream.fault_event)
-        elif stream.phase is _DONE:
+        else:
             self._done(stream, out)
-        elif out:
-            relay.forward(out)
 
     def _first_pieces(self, stream: StreamReader, data: bytes) -> None:
         """A piece of a stream that the machine has not let through yet."""
@@ -150,12 +153,13 @@ class AttemptReader:
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
             return
-        if stream.fault:
+        if stream.is_calm:
+            if out:
+                relay.tell(UpstreamBytes(now, self.number, out))
+        elif stream.fault:
             self._break(Fault.IN_BAND, stream.fault, stream.fault_event)
-        elif stream.phase is _DONE:
+        else:
             self._done(stream, out)
-        elif out:
-            relay.tell(UpstreamBytes(now, self.number, out))
 
     def _done(self, stream: StreamReader, out: bytes) -> None:
         """The end mark came: the rest of the framing is the connection's own affair."""

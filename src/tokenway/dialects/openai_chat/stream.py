@@ -1,11 +1,10 @@
 """Answers of the OpenAI chat dialect as they pass: forwarded as bytes, looked at only where it matters.
 
 A reader of a stream forwards whole events unchanged. It decodes an event only to find the first
-text, the finish reason, the usage, an error or the end mark. In the middle of a stream a chunk mostly differs from
-the one before in its text alone: then two comparisons and the search for a quote tell that it holds nothing else.
-Where it differs in more, a few searches for fixed bytes do. The events that carry only usage, and the end mark
-`[DONE]`, are held back until the exchange has been settled, because the last event a caller sees tells what it cost,
-and a caller must not see the end before the ledger has it.
+text, the finish reason, the usage, an error or the end mark; a plain chunk in the middle of a stream costs a few
+searches for fixed bytes. The events that carry only usage, and the end mark `[DONE]`, are held back until the
+exchange has been settled, because the last event a caller sees tells what it cost, and a caller must not see the
+end before the ledger has it.
 
     state        event                          what happens
     WAITING      error                          `fault` is set, nothing is forwarded
@@ -51,10 +50,10 @@ COST_MEMBERS: Final = ("cost", "cost_details")
 """What is added to a usage; an upstream that is a gateway itself has told its own."""
 EXTRA_MEMBERS: Final = ("tokenway",)
 """What is added to the last chunk of a stream."""
-COLON: Final = 0x3A
-"""What a comment begins with: it keeps a connection alive and is no delta."""
-LESSONS: Final = 8
-"""How often a stream may change what stands around its texts before that is not looked for any more."""
+_NO_CHUNK: Final = (b"", b":")
+"""How what is no chunk begins: nothing at all, or a comment, which keeps a connection alive and is no delta."""
+_GAPS: Final = 64
+"""Room for the gap between the first and the last second that a clock can tell."""
 _ODD_SPACING: Final = re.compile(rb'" +:|":(?:  |[\t\r\n])')
 """Spacing between a key and its value that the searches of the quick way in `feed` do not know."""
 
@@ -77,18 +76,15 @@ _EMBEDDING: Final = Operation.EMBEDDING
 class StreamReader:
     """Reads one streamed answer. Times are monotonic seconds given by the caller.
 
-    Attributes: `fault` (text of an in-band error) and `fault_event` (its bytes), `metered`, `finish_reason`,
-    the stamps `first_delta`, `first_answer`, `last_delta` (0.0 until it happened) and `gaps`, the counts of
-    pauses between deltas.
+    Attributes: `is_calm` (neither the end mark nor an error has come), `fault` (text of an in-band error) and
+    `fault_event` (its bytes), `metered`, `finish_reason`, the stamps `first_delta`, `first_answer`, `last_delta`
+    (0.0 until it happened) and `gaps`, the counts of pauses between deltas.
     """
 
     __slots__ = (
-        "_after",
-        "_before",
         "_choices",
         "_finished",
         "_is_quick",
-        "_lessons",
         "_splitter",
         "_usage_event",
         "fault",
@@ -98,6 +94,7 @@ class StreamReader:
         "first_delta",
         "gaps",
         "head",
+        "is_calm",
         "last_delta",
         "metered",
         "phase",
@@ -109,11 +106,9 @@ class StreamReader:
         self._choices = choices
         self._finished: set[int] = set()
         self._is_quick = False
-        self._before = b""
-        self._after = b""
-        self._lessons = LESSONS
         self._usage_event: bytes | None = None
         self.phase: Phase = _WAITING
+        self.is_calm = True
         self.fault = ""
         self.fault_event = b""
         self.finish_reason = ""
@@ -121,7 +116,7 @@ class StreamReader:
         self.first_delta = 0.0
         self.first_answer = 0.0
         self.last_delta = 0.0
-        self.gaps = [0] * GAP_BUCKETS
+        self.gaps = [0] * _GAPS
         self.head = Chunk()
 
     @property
@@ -130,46 +125,29 @@ class StreamReader:
         return self.phase is _DONE or len(self._finished) >= self._choices
 
     @property
-    def is_done(self) -> bool:
-        """Whether the end mark came; nothing after it is forwarded."""
-        return self.phase is _DONE
-
-    @property
     def gap_counts(self) -> tuple[int, ...]:
-        """`gaps` without the empty buckets at its end."""
-        last = max((index for index, count in enumerate(self.gaps) if count), default=-1)
-        return tuple(self.gaps[: last + 1])
+        """`gaps` as they are kept: at most GAP_BUCKETS counts, without the empty ones at the end."""
+        counts = [*self.gaps[: GAP_BUCKETS - 1], sum(self.gaps[GAP_BUCKETS - 1 :])]
+        while counts and not counts[-1]:
+            counts.pop()
+        return tuple(counts)
 
     def feed(self, data: bytes, now: float) -> bytes:
         """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
-        splitter = self._splitter
-        whole = data if not splitter.rest and data[-2:] == b"\n\n" else splitter.feed(data)
-        if self._is_quick and whole and self._is_plain(whole):
-            bucket = int((now - self.last_delta) * 1000.0).bit_length()
-            self.gaps[bucket if bucket < GAP_BUCKETS else -1] += 1
-            self.last_delta = now
-            return whole
-        return self._look(whole, now)
-
-    def _is_plain(self, whole: bytes) -> bool:
-        """Whether whole events hold nothing that has to be looked into, as far as that can be told quickly."""
-        before = self._before
-        if before and whole.startswith(before) and whole.endswith(self._after):
-            text = whole[len(before) : -len(self._after)]
-            if text and b'"' not in text:
-                return True
-        if self._lessons:
-            self._lessons -= 1
-            return False
-        return (
-            whole[0] != COLON
-            and b'"usage":{' not in whole
-            and b'"usage": {' not in whole
-            and b"[DONE]" not in whole
-            and b'"error"' not in whole
+        whole = data if data[-2:] == b"\n\n" and not self._splitter.rest else self._splitter.feed(data)
+        if (
+            self._is_quick
+            and b'_tokens"' not in whole
             and b'"finish_reason":"' not in whole
             and b'"finish_reason": "' not in whole
-        )
+            and b"[DONE]" not in whole
+            and b'"error"' not in whole
+            and whole[:1] not in _NO_CHUNK
+        ):
+            self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
+            self.last_delta = now
+            return whole
+        return self._look(whole, now) if whole else b""
 
     def finish(self) -> bytes:
         """What a last event without its blank line still gives; call it when the body has ended.
@@ -215,14 +193,13 @@ class StreamReader:
         return msgspec.json.encode(shape)
 
     def _look(self, whole: bytes, now: float) -> bytes:
-        """Goes through events one by one and drops those that are not for the caller as they are."""
+        """Goes through whole events one by one and drops those that are not for the caller as they are."""
         events = split_events(whole)
         forwarded = [event for event in events if self._admit(event, now)]
         return whole if len(forwarded) == len(events) else b"".join(forwarded)
 
     def _admit(self, event: bytes, now: float) -> bool:
         """Takes in one event; whether it is forwarded as it came."""
-        self._before = b""
         if self.phase is _DONE or self.fault:
             return False
         data = event_data(event)
@@ -232,7 +209,7 @@ class StreamReader:
             if self.phase is _WAITING:
                 raise WireError("the stream ended before its first chunk")
             self.phase = _DONE
-            self._is_quick = False
+            self._is_quick = self.is_calm = False
             return False
         try:
             chunk = _decode_chunk(data)
@@ -243,7 +220,7 @@ class StreamReader:
         if chunk.error:
             self.fault = fault_text(chunk.error)
             self.fault_event = event
-            self._is_quick = False
+            self._is_quick = self.is_calm = False
             return False
         if self.phase is _WAITING:
             if chunk.choices is None and chunk.object is None and chunk.usage in _NOTHING:
@@ -271,24 +248,12 @@ class StreamReader:
             self.first_delta = self.first_delta or now
             if answer:
                 self.first_answer = self.first_answer or now
-                if len(choices) == 1 and not choices[0].finish_reason and not metered.given:
-                    self._learn(event)
         self._is_quick = self.first_answer > 0.0 and not _ODD_SPACING.search(event)
         return True
 
-    def _learn(self, event: bytes) -> None:
-        """Keeps what stands around the text of a chunk: another text there changes nothing else that it says."""
-        before, mark, rest = event.partition(b'"content":')
-        text = rest.lstrip(b" ")
-        end = text.find(b'"', 1)
-        if mark and text.startswith(b'"') and end > 0 and b"\\" not in text[:end]:
-            self._after = text[end:]
-            self._before = event[: len(before) + len(mark) + len(rest) - len(text) + 1]
-
     def _stamp(self, now: float) -> None:
         if self.last_delta:
-            bucket = int((now - self.last_delta) * 1000.0).bit_length()
-            self.gaps[bucket if bucket < GAP_BUCKETS else -1] += 1
+            self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
         self.last_delta = now
 
 

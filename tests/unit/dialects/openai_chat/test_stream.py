@@ -52,7 +52,7 @@ def test_chunks_pass_as_they_came() -> None:
     chunks = [ROLE, text("a"), b": ping\n\n", text("b"), finish()]
     out, reader = read([*chunks, USAGE, END])
     assert out == b"".join(chunks)
-    assert reader.is_done
+    assert not reader.is_calm
     assert reader.is_whole
     assert reader.metered.usage == COUNTED
     assert reader.finish_reason == "stop"
@@ -191,7 +191,7 @@ def test_nothing_follows_the_end_mark() -> None:
     """A provider that repeats its end mark, or talks on behind it, is not heard."""
     out, reader = read([text("a"), finish(), END + END + text("b"), text("c")])
     assert out == text("a") + finish()
-    assert reader.is_done
+    assert not reader.is_calm
 
 
 def test_a_stream_without_mark_is_whole_when_every_choice_finished() -> None:
