@@ -26,7 +26,7 @@ from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
 from tokenway.control.budgets import Grants, Term
-from tokenway.control.config import Loaded, load
+from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.keyring import key_figures, principals
 from tokenway.control.publish import build_snapshot
 from tokenway.control.reload import Reloader
@@ -77,15 +77,14 @@ class Gateway:
         self.metrics = Metrics()
         self.recent = Recent()
         self.first_start: FirstStart | None = None
-        self._loaded = loaded
         self._data_dir = data_dir
         self._environment = environment
-        self._overrides = overrides
         self._on_exchange = on_exchange
         self._say = say
         self._tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
         self._thread = ThreadPoolExecutor(1, "store")
         self._store: SqliteStore
+        self._is_open = False
         self._ingest: Ingest
         self._grants: Grants
         self._keys: list[KeyRow] = []
@@ -99,7 +98,7 @@ class Gateway:
         self._engine = EngineKeeper(data_dir, self._tasks, lambda: self._tasks.spawn("publish", self._publish()))
         self._reloader = Reloader(
             current=loaded,
-            find=lambda: loaded.path,
+            find=lambda: find_config(loaded.path, environment),
             read=lambda path: load(path, environment, overrides),
             build=self._build,
             swap=self._swap,
@@ -151,9 +150,19 @@ class Gateway:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _open_store(self) -> None:
+        store = open_store(self.settings, self._data_dir)
+        try:
+            self._take_store(store)
+        except BaseException:
+            store.close()
+            raise
+        self._is_open = True
+
+    def _take_store(self, store: SqliteStore) -> None:
+        """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
         from tokenway.control.ingest import Ingest  # noqa: PLC0415 - imported while the workers start
 
-        store = self._store = open_store(self.settings, self._data_dir)
+        self._store = store
         self.first_start = store.keys.bootstrap()
         self._keys_seen = (store.keys.revision(), int(time.time() // 86400))
         self._keys = store.keys.keys()
@@ -168,7 +177,7 @@ class Gateway:
         ingest.run_once()
 
     def _close_store(self) -> None:
-        if self._opened.is_set():
+        if self._is_open:
             self._ingest.drain()
             self._ingest.close()
             self._store.close()
@@ -300,6 +309,7 @@ class Gateway:
             gauges = worker.gauges
             if gauges is not None:
                 number = str(worker.number)
+                self.metrics.drop_gauges(worker=number)  # a key that is gone has no lease to show
                 self.metrics.set_gauge(names.OPEN_STREAMS, gauges.open_streams, worker=number)
                 self.metrics.set_gauge(names.LOOP_LAG, gauges.loop_lag, worker=number)
                 for key_id, left in gauges.leases.items():

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import uvloop
 
@@ -29,6 +29,9 @@ from tokenway.metering.ledger import Settled
 from tokenway.model.errors import ConfigError, TokenwayError
 from tokenway.model.settings import LOCAL_CHAT, LOCAL_PROVIDER, ServerSettings, Settings
 from tokenway.telemetry import logs
+
+if TYPE_CHECKING:
+    from tokenway.store.base import FirstStart
 
 log = logging.getLogger("tokenway.control")
 
@@ -89,6 +92,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    at = _with_ports(server, public, control)
     tasks = Tasks(lambda name, error: log.debug("%s failed: %s", name, error))  # it is raised below
     started = tasks.start("start", gateway.start())
     stopped = tasks.start("stop", stop.wait())
@@ -96,14 +100,8 @@ async def _run(
         await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             await started
-            at = _with_ports(server, public, control)
-            first = gateway.first_start
-            key = None if first is None else first.key.secret.reveal()
-            base = public_url(at)
-            _remember_key(
-                data_dir, base, None if first is None or key is None else Credentials(key, base, first.project)
-            )
-            _print_ready(at, data_dir, key, example_model(gateway.settings))
+            made = _remember_key(data_dir, public_url(at), gateway.first_start)
+            _print_ready(at, data_dir, made, example_model(gateway.settings))
             gateway.start_control(control)
             gateway.on_engine_settled(lambda state: _say(_engine_line(state)))
             await stopped
@@ -111,6 +109,9 @@ async def _run(
         await tasks.close()
         public.close()
         await gateway.stop()
+        if not (data_dir / CREDENTIALS).exists():
+            # It was stopped, or failed, after the key had been made: nobody has seen it yet.
+            _remember_key(data_dir, public_url(at), gateway.first_start)
 
 
 def _engine_line(state: EngineState) -> str:
@@ -149,14 +150,17 @@ def _with_ports(server: ServerSettings, public: socket.socket, control: socket.s
     )
 
 
-def _remember_key(data_dir: Path, base_url: str, made: Credentials | None) -> None:
-    """Writes the first key down, or the new address beside the key that is there."""
-    known = made
-    if made is None:
-        with contextlib.suppress(ConfigError):  # a damaged file is its owner's to repair; `ask` says how
-            known = read_credentials(data_dir)
-    if known is not None and (made is not None or known.base_url != base_url):
-        write_credentials(data_dir, Credentials(known.api_key, base_url, known.project))
+def _remember_key(data_dir: Path, base_url: str, first: FirstStart | None) -> str | None:
+    """Writes the first key down and returns it, or the new address beside the key that is there."""
+    if first is not None:
+        key = first.key.secret.reveal()
+        write_credentials(data_dir, Credentials(key, base_url, first.project))
+        return key
+    with contextlib.suppress(ConfigError):  # a damaged file is its owner's to repair; `ask` says how
+        known = read_credentials(data_dir)
+        if known is not None and known.base_url != base_url:
+            write_credentials(data_dir, Credentials(known.api_key, base_url, known.project))
+    return None
 
 
 def example_model(settings: Settings) -> str:
@@ -179,20 +183,24 @@ def _print_ready(server: ServerSettings, data_dir: Path, first_key: str | None, 
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, line)
 
 
 def _complain(line: str) -> None:
-    sys.stderr.write(f"tokenway: {line}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, f"tokenway: {line}")
+
+
+def _write(stream: TextIO, line: str) -> None:
+    """One line for a person. A pipe or a terminal that was closed does not stop the gateway."""
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except OSError:
+        # What is left in the stream must not fail again when Python flushes it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _exchange_printer() -> Callable[[Settled], None]:
     from tokenway.telemetry.lines import exchange_line  # noqa: PLC0415 - only for a terminal
 
-    def show(record: Settled) -> None:
-        with contextlib.suppress(OSError):  # the terminal was closed: nobody reads, and the gateway goes on
-            _say(exchange_line(record, color=True))
-
-    return show
+    return lambda record: _say(exchange_line(record, color=True))

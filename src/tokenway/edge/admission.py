@@ -83,8 +83,8 @@ class Admission:
 
     @property
     def remaining(self) -> dict[str, int]:
-        """Nano-dollars left by key id."""
-        return {key_id: lease.left for key_id, lease in self._leases.items()}
+        """Nano-dollars left by key id, for the keys of the snapshot."""
+        return {key_id: lease.left for key_id, lease in self._leases.items() if lease.epoch != GONE}
 
 
 def _spent(left: int, amount: int) -> Problem:

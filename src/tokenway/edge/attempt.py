@@ -122,6 +122,11 @@ class AttemptReader:
         # What the connection calls for each piece, without a frame or a question in between.
         self.upstream_body = self._pass_on  # type: ignore[method-assign]
 
+    def release(self) -> None:
+        """The exchange is over: lets go of what refers back here, so that nobody has to collect it."""
+        if "upstream_body" in self.__dict__:
+            del self.upstream_body, self._write
+
     def _pass_on(self, data: bytes) -> None:
         """A piece of a spliced stream: the hot path of the whole gateway."""
         stream = self._reading

@@ -387,6 +387,8 @@ class Relay:
             self._state.streams -= 1
         self._state.open.discard(self)
         # The attempts refer back to their relay: without this every exchange would wait for the collector.
+        for attempt in self._attempts:
+            attempt.release()
         self._attempts.clear()
         self._winner = None
         self._client.relay_finished(self)

@@ -13,7 +13,8 @@ from typing import Final
 from tokenway.model.errors import WireError
 from tokenway.wire.limits import EVENT
 
-_BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
+_BLANK_LINES: Final = (b"\n\n", b"\n\r\n", b"\r\r")
+"""How a blank line ends, after the line before it; `CRLF CRLF` holds the second."""
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -46,7 +47,7 @@ class EventSplitter:
             return data
         searched = max(0, len(rest) - 3)
         rest += data
-        end = _last_boundary(rest, searched)
+        end = last_event_end(rest, searched, len(rest))
         if end == 0:
             if len(rest) > self._limit:
                 raise WireError(f"one event is larger than {self._limit} bytes")
@@ -62,25 +63,26 @@ class EventSplitter:
         return rest
 
 
-def _last_boundary(data: bytearray, start: int) -> int:
-    """The end of the last blank line at or after `start`; 0 when there is none."""
-    end = 0
-    for mark in (b"\n\n", b"\n\r\n", b"\r\r"):
-        at = data.rfind(mark, start)
-        if at >= 0:
-            end = max(end, at + len(mark))
-    return end
+def event_end(whole: bytes, start: int) -> int:
+    """Where the event that begins at `start` ends, behind its blank line; the end of `whole` when it has none."""
+    ends = [at + len(mark) for mark in _BLANK_LINES if (at := whole.find(mark, start)) >= 0]
+    return min(ends, default=len(whole))
+
+
+def last_event_end(whole: bytes | bytearray, start: int, stop: int) -> int:
+    """Where the last blank line between `start` and `stop` ends; 0 when there is none."""
+    ends = [at + len(mark) for mark in _BLANK_LINES if (at := whole.rfind(mark, start, stop)) >= 0]
+    return max(ends, default=0)
 
 
 def split_events(whole: bytes) -> list[bytes]:
     """Whole events, one by one, each with the blank line that ends it; their concatenation is `whole`."""
     events = []
     start = 0
-    for blank in _BLANK_LINE.finditer(whole):
-        events.append(whole[start : blank.end()])
-        start = blank.end()
-    if start < len(whole):
-        events.append(whole[start:])
+    while start < len(whole):
+        end = event_end(whole, start)
+        events.append(whole[start:end])
+        start = end
     return events
 
 

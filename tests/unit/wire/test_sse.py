@@ -90,10 +90,10 @@ class Counted(bytearray):
 
     searched = 0
 
-    def rfind(self, mark: bytes, start: int = 0) -> int:  # type: ignore[override]
+    def rfind(self, mark: bytes, start: int, stop: int) -> int:  # type: ignore[override]
         """Searches, and counts."""
-        self.searched += len(self) - start
-        return super().rfind(mark, start)
+        self.searched += stop - start
+        return super().rfind(mark, start, stop)
 
 
 def test_a_large_event_costs_linear_time() -> None:

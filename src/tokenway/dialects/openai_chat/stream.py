@@ -32,7 +32,7 @@ from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
 from tokenway.wire.splice import append_member, find_value, replace, set_members
-from tokenway.wire.sse import EventSplitter, event_data, make_event, split_events
+from tokenway.wire.sse import EventSplitter, event_data, event_end, last_event_end, make_event
 
 _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
@@ -50,6 +50,8 @@ COST_MEMBERS: Final = ("cost", "cost_details")
 """What is added to a usage; an upstream that is a gateway itself has told its own."""
 EXTRA_MEMBERS: Final = ("tokenway",)
 """What is added to the last chunk of a stream."""
+_MARKS: Final = (b'_tokens"', b'"finish_reason":"', b'"finish_reason": "', b"[DONE]", b'"error"', b"\n:", b"\r:")
+"""What an event has that must be looked into: usage, a finish, the end, an error; or a comment."""
 _NO_CHUNK: Final = (b"", b":")
 """How what is no chunk begins: nothing at all, or a comment, which keeps a connection alive and is no delta."""
 _GAPS: Final = 64
@@ -193,10 +195,25 @@ class StreamReader:
         return msgspec.json.encode(shape)
 
     def _look(self, whole: bytes, now: float) -> bytes:
-        """Goes through whole events one by one and drops those that are not for the caller as they are."""
-        events = split_events(whole)
-        forwarded = [event for event in events if self._admit(event, now)]
-        return whole if len(forwarded) == len(events) else b"".join(forwarded)
+        """Goes through whole events and drops those that are not for the caller as they are.
+
+        A slow gateway finds many events in one read, of which the last few are special: a run of plain ones is
+        passed in one piece, the others are looked at one by one.
+        """
+        forwarded = []
+        at, size = 0, len(whole)
+        while at < size:
+            end = _plain_until(whole, at) if self._is_quick else at
+            if end > at:
+                self._stamp(now)
+                forwarded.append(whole[at:end])
+            else:
+                end = event_end(whole, at)
+                event = whole[at:end]
+                if self._admit(event, now):
+                    forwarded.append(event)
+            at = end
+        return forwarded[0] if len(forwarded) == 1 else b"".join(forwarded)
 
     def _admit(self, event: bytes, now: float) -> bool:
         """Takes in one event; whether it is forwarded as it came."""
@@ -282,6 +299,18 @@ def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
         raise WireError("the answer is not one of this dialect")
     finish = answer.choices[0].finish_reason if answer.choices else None
     return WholeAnswer(meter(answer.usage), str(finish or ""), bytes(answer.usage))
+
+
+def _plain_until(whole: bytes, start: int) -> int:
+    """Where the plain chunks from `start` on end: before the first event with something to look into."""
+    first = len(whole)
+    for mark in _MARKS:
+        at = whole.find(mark, start, first)
+        if at >= 0:
+            first = at
+    if whole.startswith(b":", start):
+        return start
+    return first if first == len(whole) else last_event_end(whole, start, first) or start
 
 
 def _is_entire(data: bytes) -> bool:
