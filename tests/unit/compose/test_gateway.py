@@ -39,18 +39,21 @@ class Reply(NamedTuple):
 class Running:
     """A gateway with one worker, its listener's port and what it told."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, config: Mapping[str, Any] | None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.file = directory / "tokenway.yaml"
-        self.write(config)
+        if config is not None:
+            self.write(config)
         self.data = directory / "data"
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.exchanges: list[Settled] = []
         self.said: list[str] = []
         self.gateway = Gateway(
-            load(self.file, {}),
+            load(None if config is None else self.file, environment or {}),
             data_dir=self.data,
             listener=self.listener,
-            environment={},
+            environment=environment or {},
             overrides={},
             on_exchange=self.exchanges.append,
             say=self.said.append,
@@ -196,6 +199,37 @@ async def test_a_reload_takes_effect_in_the_workers(launch: Launch, provider: Fa
     assert (await running.ask("other")).status == 200
 
 
+async def test_a_budget_that_is_gone_is_shown_no_more(launch: Launch, provider: FakeProvider) -> None:
+    """The gauge of what a worker may spend for a key ends with the key's budget."""
+
+    def is_shown() -> bool:
+        return b"tokenway_lease_remaining{" in running.gateway.metrics_text()
+
+    running: Running = await launch(config(provider, budget=1.0))
+    await becomes(is_shown)
+    running.write(config(provider))
+    running.gateway.reload()
+    await becomes(lambda: not is_shown())
+
+
+async def test_a_file_that_is_made_later_is_found(
+    tmp_path: Path, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that was started without one reads the user's own as soon as it is there."""
+    monkeypatch.setattr("tokenway.compose.engine.wanted_models", lambda _settings: None)
+    (tmp_path / "tokenway").mkdir()
+    running = Running(tmp_path / "tokenway", None, {"XDG_CONFIG_HOME": str(tmp_path)})
+    await running.gateway.start()
+    try:
+        assert (await running.ask()).status == 401
+        running.write(config(provider))
+        while (await running.ask()).status != 200:
+            pass  # a call takes long enough
+    finally:
+        running.listener.close()
+        await running.gateway.stop()
+
+
 async def test_a_killed_worker_takes_no_budget_with_it(launch: Launch, provider: FakeProvider) -> None:
     """Ten tokens' worth of budget pay for two answers of four, however often the worker dies in between."""
     running: Running = await launch(config(provider, budget=0.000010))
@@ -247,7 +281,8 @@ async def test_a_caller_may_say_what_is_slow(launch: Launch, provider: FakeProvi
     """`provider.min_tps` goes before the model's own floor, and is not sent on."""
     running: Running = await launch(config(provider))
     for floor in (0.001, 1e12):
-        assert (await running.ask(stream=True, provider={"min_tps": floor})).status == 200
+        # A pause between its events, because a speed needs two moments.
+        assert (await running.ask("lab/fake?gap=0.01", stream=True, provider={"min_tps": floor})).status == 200
     await becomes(lambda: len(running.exchanges) == 2)
     assert [record.slow for record in running.exchanges] == [False, True]
     assert "provider" not in provider.requests[-1].json

@@ -185,6 +185,34 @@ def test_a_worker_that_cannot_write_its_journal_ends_the_start(place: Place) -> 
     lines = place.fails()
     assert lines[0].startswith("tokenway: edge-1 cannot run: ")
     assert lines[-1] == "tokenway: worker 1 ended with status 1 3 times before it served; its reason stands above"
+    # The key that was made meanwhile is not lost.
+    assert json.loads((place.data / "credentials.json").read_text())["api_key"].startswith("tw-")
+
+
+def test_it_can_be_stopped_while_it_starts(place: Place) -> None:
+    """SIGTERM then ends it well, without a word about what did not come to be."""
+    with place.start() as process:
+        while not (place.data / "tokenway.db").exists():
+            assert process.poll() is None
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_it_goes_on_when_nobody_reads_what_it_says(place: Place) -> None:
+    """As behind `| head -1`; SIGTERM still ends it well."""
+    with place.start() as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        while not (place.data / "credentials.json").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert "was read again" in process.stderr.readline()
+        process.terminate()
+        process.wait(timeout=60)
+    assert process.returncode == 0
 
 
 async def test_bind_waits_only_for_a_port_that_may_become_free(monkeypatch: pytest.MonkeyPatch) -> None:
