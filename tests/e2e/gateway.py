@@ -77,7 +77,7 @@ class Gateway:
         self.environment |= environment or {}
         self.process: asyncio.subprocess.Process | None = None
         self.lines: list[str] = []
-        """What it printed until it was ready."""
+        """What it printed when it was ready."""
 
     @property
     def data_dir(self) -> Path:
@@ -100,21 +100,17 @@ class Gateway:
 
     async def start(self, port: int = 0) -> Gateway:
         """Starts it; returns when it has said how to use it."""
-        with (self.home / "stderr.log").open("ab") as stderr:
+        # Files and not pipes: workers that outlive their gateway inherit its output and would hold up its end.
+        with (self.home / "stdout.log").open("wb") as stdout, (self.home / "stderr.log").open("ab") as stderr:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command("serve", "--port", str(port), "--control-port", "0"),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=stdout,
                 stderr=stderr,
                 env=self.environment,
                 cwd=self.home,
             )
-        assert self.process.stdout is not None
-        self.lines.clear()
-        async with asyncio.timeout(WAIT_SECONDS):
-            while not self.lines or not self.lines[-1].lstrip().startswith("curl"):
-                assert not self.process.stdout.at_eof(), f"the gateway ended before it was ready:\n{self.complaints}"
-                self.lines.append((await self.process.stdout.readline()).decode())
+        await until(self._is_ready)
         self.base_url = self._said("Tokenway listens at")
         self.control_url = self._said("Console and metrics")
         self.port = int(self.base_url.removesuffix("/v1").rpartition(":")[2])
@@ -145,14 +141,20 @@ class Gateway:
         """Waits for its end; the exit status."""
         assert self.process is not None
         async with asyncio.timeout(WAIT_SECONDS):
-            await self.process.communicate()
-        assert self.process.returncode is not None
-        return self.process.returncode
+            return await self.process.wait()
 
     @staticmethod
     def command(*words: str) -> list[str]:
         """The command line of `tokenway` with these words."""
         return [sys.executable, "-m", "tokenway", *words]
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        ended = self.process.returncode is not None
+        self.lines = (self.home / "stdout.log").read_text().splitlines()
+        is_ready = any(line.lstrip().startswith("-d ") for line in self.lines)
+        assert is_ready or not ended, f"the gateway ended before it was ready:\n{self.complaints}"
+        return is_ready
 
     def _said(self, label: str) -> str:
         return next(line.removeprefix(label).strip() for line in self.lines if line.startswith(label))

@@ -38,6 +38,7 @@ class AttemptReader:
     content_type = b""
     label = b""
     """The header line that names the endpoint."""
+    _is_spliced = False
     _reading: StreamReader
     _write: Callable[[bytes], None]
     _status = 0
@@ -119,12 +120,13 @@ class AttemptReader:
     def splice(self, write: Callable[[bytes], None]) -> None:
         """From here on whole events go to `write`, already cut into chunks of the caller's body where it has them."""
         self._write = write
+        self._is_spliced = True
         # What the connection calls for each piece, without a frame or a question in between.
         self.upstream_body = self._pass_on  # type: ignore[method-assign]
 
     def release(self) -> None:
         """The exchange is over: lets go of what refers back here, so that nobody has to collect it."""
-        if "upstream_body" in self.__dict__:
+        if self._is_spliced:
             del self.upstream_body, self._write
 
     def _pass_on(self, data: bytes) -> None:
