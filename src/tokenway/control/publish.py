@@ -19,7 +19,6 @@ from tokenway.model.settings import (
     LOCAL_EMBEDDING,
     LOCAL_PROVIDER,
     EndpointSettings,
-    FixedKey,
     ProviderSettings,
     Settings,
 )
@@ -71,11 +70,6 @@ def key_digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def fixed_principals(settings: Settings) -> dict[str, Principal]:
-    """The keys of `auth.keys` by digest. The budget is the whole one; what was spent is for the caller to take off."""
-    return {key_digest(fixed.key.reveal()): _principal(fixed) for fixed in settings.auth.keys}
-
-
 def build_snapshot(
     settings: Settings,
     *,
@@ -87,8 +81,8 @@ def build_snapshot(
 ) -> Snapshot:
     """The snapshot that these settings mean. Nothing is read, called or contacted.
 
-    `keys` are the store's by digest; where one is also a fixed key, the store's entry wins, because it knows
-    what was spent. `environment` enables known providers that the settings do not name.
+    `keys` are whom each key stands for, by digest (`control.keyring`).
+    `environment` enables known providers that the settings do not name.
     """
     if settings.is_off(LOCAL_PROVIDER):
         local = None
@@ -112,7 +106,7 @@ def build_snapshot(
         providers=providers,
         models=models,
         aliases={name: alias_chain(name, settings.aliases, models)[-1] for name in settings.aliases},
-        keys={**fixed_principals(settings), **keys},
+        keys=dict(keys),
         families=_families(providers),
         hints=_hints(settings, providers, environment),
         auth_required=settings.auth.required,
@@ -131,15 +125,6 @@ def _with_reachable_fallbacks(snapshot: Snapshot) -> Snapshot:
         reachable = tuple(fallback for fallback in model.fallbacks if resolve(snapshot, fallback) is not None)
         models[name] = msgspec.structs.replace(model, fallbacks=reachable)
     return msgspec.structs.replace(snapshot, models=models)
-
-
-def _principal(fixed: FixedKey) -> Principal:
-    return Principal(
-        key_id=fixed_key_id(fixed.name),
-        name=fixed.name,
-        project=fixed.project,
-        budget=None if fixed.budget is None else fixed.budget.usd,
-    )
 
 
 def _providers(settings: Settings, environment: Mapping[str, str]) -> dict[str, Provider]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tokenway.control.config import load
-from tokenway.control.publish import DEMONSTRATION, LocalModel, LocalOffer, build_snapshot, fixed_principals, key_digest
+from tokenway.control.publish import DEMONSTRATION, LocalModel, LocalOffer, build_snapshot, key_digest
 from tokenway.model.catalog import Endpoint, EndpointLimits, Grade, Operation, Price
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
@@ -146,22 +146,21 @@ def test_a_configured_model_stands_before_the_engines(tmp_path: Path) -> None:
     assert build(settings_of(text, tmp_path), local=OFFER).models["local"].endpoints[0].id == "lab/m"
 
 
-def test_keys_are_known_by_their_digest_only(tmp_path: Path) -> None:
-    """A fixed key is hashed, its budget is nano-dollars, and the store's entry for it wins."""
-    text = "auth: {required: false, keys: [{name: ci, key: sk-fixed-0123456789, project: web, budget: 5.00}]}"
-    settings = settings_of(text, tmp_path)
+def test_keys_are_known_by_their_digest_only() -> None:
+    """What is published is what was given; the digest is SHA-256 in hexadecimal."""
     digest = hashlib.sha256(b"sk-fixed-0123456789").hexdigest()
     assert key_digest("sk-fixed-0123456789") == digest
-    fixed = Principal("config:ci", "ci", "web", NanoUsd(5_000_000_000))
-    assert fixed_principals(settings) == {digest: fixed}
-    spent = Principal("k1", "ci", "web", NanoUsd(1))
-    other = Principal("k2", "laptop", "default")
-    snapshot = build_snapshot(
-        settings, keys={digest: spent, "ff": other}, environment={}, local=None, version=1, not_ready="loading"
-    )
-    assert snapshot.keys == {digest: spent, "ff": other}
-    assert not snapshot.auth_required
+    keys = {digest: Principal("k1", "ci", "web", NanoUsd(1)), "ff": Principal("k2", "laptop", "default")}
+    snapshot = build_snapshot(Settings(), keys=keys, environment={}, local=None, version=1, not_ready="loading")
+    assert snapshot.keys == keys
     assert snapshot.not_ready == "loading"
+
+
+def test_a_fixed_key_is_nowhere_in_a_snapshot(tmp_path: Path) -> None:
+    """Not even in one that lets everybody in."""
+    text = "auth: {required: false, keys: [{name: ci, key: sk-fixed-0123456789, project: web, budget: 5.00}]}"
+    snapshot = build(settings_of(text, tmp_path))
+    assert not snapshot.auth_required
     assert "sk-fixed" not in repr(snapshot)
 
 
