@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, Self
@@ -39,13 +40,15 @@ class Answer(NamedTuple):
 class Raw:
     """One connection to a gateway, as a context manager."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._port = port
+        self._tls = tls
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> Self:
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 22)
+        opening = asyncio.open_connection("127.0.0.1", self._port, limit=1 << 22, ssl=self._tls)
+        self.reader, self.writer = await opening
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -83,7 +83,8 @@ async def books_agree(gateway: Gateway, provider: FakeProvider, load: Load) -> N
     assert {by_id[each].settlement for each in load.acknowledged} == {"delivered"}
     assert {by_id[each].charged for each in load.acknowledged} == {bill}
     expired = {each.id for each in gateway.reservations()}
-    assert expired.isdisjoint(by_id)
+    assert expired.isdisjoint(load.acknowledged)
+    assert {(by_id[each].settlement, by_id[each].charged) for each in expired} <= {("expired", 0)}
     assert len(expired) <= CLIENTS * 3
 
 

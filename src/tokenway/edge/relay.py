@@ -46,32 +46,49 @@ JSON: Final = b"application/json"
 class Relay:
     """One exchange on a client connection."""
 
-    # What most exchanges never change stands here once instead of being set on each.
+    __slots__ = (
+        "_attempts",
+        "_busy",
+        "_chunked",
+        "_client",
+        "_head",
+        "_headers",
+        "_inbox",
+        "_intake",
+        "_labels",
+        "_lease",
+        "_machine",
+        "_parts",
+        "_query",
+        "_receipt",
+        "_size",
+        "_state",
+        "_streaming",
+        "_winner",
+        "_write",
+        "begun",
+        "body_complete",
+        "disconnected",
+        "finish_reason",
+        "gaps",
+        "id",
+        "is_stream",
+        "keep_alive",
+        "last_activity",
+        "min_tps",
+        "model",
+        "operation",
+        "overhead",
+        "principal",
+        "problem",
+        "response_complete",
+        "run",
+        "times",
+        "wake_at",
+    )
+
     principal: Principal
-    times: Stamps
-    run = ""
-    model = ""
-    min_tps = 0.0
-    is_stream = False
-    overhead = 0.0
-    finish_reason = ""
-    gaps: tuple[int, ...] = ()
-    last_activity = 0.0
-    wake_at = inf
-    problem: Problem | None = None
-    begun = False
-    body_complete = False
-    disconnected = False
-    response_complete = False
     _intake: Intake
-    _labels = b""
-    _lease: Lease | None = None
-    _winner: AttemptReader | None = None
-    _receipt: Receipt | None = None
-    _head = b""
-    _size = 0
-    _busy = False
-    _streaming = False
 
     def __init__(
         self,
@@ -99,6 +116,18 @@ class Relay:
         self._attempts: list[AttemptReader] = []
         self._inbox: list[e.Event] = []
         self._parts: list[bytes] = []
+        self._size = 0
+        self._busy = self._streaming = False
+        self._labels = self._head = b""
+        self._lease: Lease | None = None
+        self._winner: AttemptReader | None = None
+        self._receipt: Receipt | None = None
+        self.begun = self.body_complete = self.disconnected = self.response_complete = self.is_stream = False
+        self.problem: Problem | None = None
+        self.wake_at = inf
+        self.last_activity = self.overhead = self.min_tps = 0.0
+        self.run = self.model = self.finish_reason = ""
+        self.gaps: tuple[int, ...] = ()
 
     # -- the request arrives -----------------------------------------------------------------------------
 
