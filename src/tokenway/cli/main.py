@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "models": "tokenway.cli.catalogue:models",
     "endpoints": "tokenway.cli.catalogue:endpoints",
     "usage": "tokenway.cli.usage:usage",
+    "tokens": "tokenway.cli.tokens:tokens",
     "doctor": "tokenway.cli.doctor:doctor",
 }
 _GROUPS: Final = {

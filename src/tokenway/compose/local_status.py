@@ -19,6 +19,8 @@ from tokenway.local.models import (
     missing,
 )
 from tokenway.local.probe import Machine, probe
+from tokenway.local.tokens import token_counter
+from tokenway.model.errors import ConfigError
 from tokenway.model.settings import Settings
 
 
@@ -45,3 +47,20 @@ def local_status(settings: Settings) -> LocalStatus:
 def install_local(say: Callable[[str], None]) -> int:
     """Installs the local model's weights, telling each step; returns the exit status."""
     return install(say)
+
+
+class Count(NamedTuple):
+    """How many tokens a text has, who counted, and whether the count is the encoding's own."""
+
+    tokens: int
+    source: str
+    is_exact: bool
+
+
+def count_tokens(text: str, encoding: str) -> Count:
+    """Counts with the best tokenizer that is installed; raises ConfigError for an unknown encoding."""
+    try:
+        counter = token_counter(encoding)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from None
+    return Count(counter.count(text), counter.source, counter.is_exact)
