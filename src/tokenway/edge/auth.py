@@ -26,32 +26,32 @@ CREDENTIAL_HEADERS: Final = (b"x-api-key", b"api-key", b"x-goog-api-key")
 class Gate:
     """Lets callers in by one snapshot.
 
-    Keys that were let in once are remembered as they were sent, so that a busy caller is not hashed with every
-    call. They stay in memory no longer than the snapshot, and were there anyway in the buffers of the connection.
-    Only keys are remembered, never a header that might mean something else: what admits must be what was checked.
+    A bearer header that let a caller in is remembered as it was sent, so that a busy caller is not hashed with
+    every call. It stays in memory no longer than the snapshot, and was there anyway in the connection's buffers. No
+    other header is remembered: what admits must be what was checked.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._known: dict[bytes, Principal] = {}
+        self._known: dict[bytes | None, Principal] = {}
 
     def admit(self, headers: Mapping[bytes, bytes], query: bytes, now: float) -> Principal:
         """Whose call this is; `now` is Unix time. Raises Refusal (401) without a valid key."""
-        key = credential(headers, query)
-        principal = self._known.get(key)
+        sent = headers.get(b"authorization")
+        principal = self._known.get(sent)
         if principal is None:
+            key = credential(headers, query)
             principal = self._look_up(key)
+            if key and sent is not None and key == bearer_token(sent) and len(self._known) < REMEMBERED_MAX:
+                self._known[sent] = principal
         if principal.expires_at is not None and principal.expires_at <= now:
             raise Refusal(_problem("This API key has expired."))
         return principal
 
     def _look_up(self, key: bytes) -> Principal:
-        if key:
-            principal = self._snapshot.keys.get(sha256(key).hexdigest())
-            if principal is not None:
-                if len(self._known) < REMEMBERED_MAX:
-                    self._known[key] = principal
-                return principal
+        principal = self._snapshot.keys.get(sha256(key).hexdigest()) if key else None
+        if principal is not None:
+            return principal
         if not self._snapshot.auth_required:
             return ANONYMOUS
         if key:
@@ -61,11 +61,11 @@ class Gate:
 
 def credential(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
     """The key that a request carries, from a header or from `?key=`; empty when it carries none."""
-    bearer = headers.get(b"authorization")
-    if bearer is not None:
-        scheme, _, token = bearer.partition(b" ")
-        if scheme.lower() == b"bearer":
-            return token.strip()
+    sent = headers.get(b"authorization")
+    if sent is not None:
+        token = bearer_token(sent)
+        if token is not None:
+            return token
     for name in CREDENTIAL_HEADERS:
         value = headers.get(name)
         if value is not None:
@@ -75,6 +75,12 @@ def credential(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
         if values:
             return values[0]
     return b""
+
+
+def bearer_token(sent: bytes) -> bytes | None:
+    """The token of an `Authorization` header; None when it is of another scheme."""
+    scheme, _, token = sent.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
 
 
 def _problem(message: str) -> Problem:

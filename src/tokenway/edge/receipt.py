@@ -15,6 +15,7 @@ from tokenway.model.money import NANO_PER_USD
 from tokenway.model.snapshot import Principal
 
 DIALECT: Final = "openai_chat"
+_NAMES: Final = {operation: operation.value for operation in Operation}
 _PAYING: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 
 
@@ -87,7 +88,7 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         principal.project,
         story.model,
         endpoint,
-        story.operation.value,
+        _NAMES[story.operation],
         DIALECT,
         story.is_stream,
         settle.settlement,

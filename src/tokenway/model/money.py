@@ -16,18 +16,20 @@ Rate = NewType("Rate", int)
 NANO_PER_USD = 1_000_000_000
 UNITS_PER_RATE = 1_000_000
 ZERO = NanoUsd(0)
+_EXPONENT_MAX = 18
+"""Amounts of a quintillion dollars and more are none: as integers their digits would take memory and time to match."""
 
 
 def parse_usd(text: str | int | float | Decimal) -> NanoUsd:
     """Dollars as written by a person or a provider, to nano-dollars, rounded half up.
 
-    Raises ValueError when the text is not a finite decimal number.
+    Raises ValueError when the text is not a finite decimal number, or one beyond reason.
     """
     try:
         amount = Decimal(str(text))
     except InvalidOperation:
         raise ValueError(f"not an amount of dollars: {text!r}") from None
-    if not amount.is_finite():
+    if not amount.is_finite() or amount.adjusted() >= _EXPONENT_MAX:
         raise ValueError(f"not an amount of dollars: {text!r}")
     return NanoUsd(int((amount * NANO_PER_USD).to_integral_value(ROUND_HALF_UP)))
 

@@ -21,6 +21,7 @@ from tokenway.model.errors import WireError
 _SPACE: Final = b" \t\r\n"
 _LETTERS_ESCAPED: Final = (b"\\u006", b"\\u007")
 """How every escape of a lower-case letter begins: nobody writes them, but they mean the same key."""
+_COLONS: Final = (b":", b": ")
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_key: Final = msgspec.json.Decoder(str).decode
 
@@ -33,13 +34,18 @@ def find_value(text: bytes, key: str, raw: bytes) -> Span:
     `raw` is how the value is most likely written. Raises WireError when the object has the key twice: two readers
     could disagree on which one counts.
     """
-    quoted = b'"%s"' % key.encode()
-    if text.count(quoted) == 1 and not any(escape in text for escape in _LETTERS_ESCAPED):
-        after = text.index(quoted) + len(quoted)
+    quoted = b'"%b"' % key.encode()
+    at = text.find(quoted)
+    if at >= 0 and text.find(quoted, at + 1) < 0 and not (b"\\u00" in text and _has_escaped_letter(text)):
+        after = at + len(quoted)
         start = text.find(raw, after)
-        if start > 0 and text[after:start].strip(_SPACE) == b":":
+        if start > 0 and (text[after:start] in _COLONS or text[after:start].strip(_SPACE) == b":"):
             return start, start + len(raw)
     return layout(text)[key][1]
+
+
+def _has_escaped_letter(text: bytes) -> bool:
+    return any(escape in text for escape in _LETTERS_ESCAPED)
 
 
 def layout(text: bytes) -> dict[str, tuple[Span, Span]]:

@@ -14,11 +14,11 @@ import msgspec
 from tokenway.dialects.openai_chat.schema import ABSENT, GATEWAY_FIELDS, RequestFields
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError, invalid_request
-from tokenway.wire.limits import MODEL_NAME
 from tokenway.wire.splice import append_member, find_value, layout, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
+_COMPLETION: Final = Operation.COMPLETION
 _EMBEDDING: Final = Operation.EMBEDDING
 _NOTHING: Final = (ABSENT, msgspec.Raw(b"null"))
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`")
@@ -66,8 +66,10 @@ class ChatRequest:
     @property
     def prompts(self) -> int:
         """How many prompts are answered: legacy completions take a list of them; a list of numbers is one."""
+        if self.operation is not _COMPLETION:
+            return 1
         text = self.fields.prompt
-        if self.operation is not Operation.COMPLETION or not bytes(text).startswith(b"["):
+        if not bytes(text).startswith(b"["):
             return 1
         items = msgspec.json.decode(text, type=list[msgspec.Raw])
         return len(items) if items and bytes(items[0])[:1] in {b'"', b"["} else 1
@@ -136,18 +138,7 @@ def parse(operation: Operation, body: bytes) -> ChatRequest:
     required = _REQUIRED[operation]
     if getattr(fields, required) in _NOTHING:
         raise invalid_request(f"The field '{required}' is missing.", param=required, code="missing_required_parameter")
-    if not 0 < len(fields.model) <= MODEL_NAME:
-        raise invalid_request(f"A model's name has 1 to {MODEL_NAME} characters.", param="model", code="invalid_value")
-    _check_number(fields.max_tokens, "max_tokens")
-    _check_number(fields.max_completion_tokens, "max_completion_tokens")
-    _check_number(fields.n, "n")
-    _check_number(fields.best_of, "best_of")
     return ChatRequest(operation, body, fields)
-
-
-def _check_number(number: int | None, name: str) -> None:
-    if number is not None and number < 1:
-        raise invalid_request(f"'{name}' must be at least 1.", param=name, code="invalid_value")
 
 
 def _wrong_type(message: str) -> Exception:

@@ -6,11 +6,12 @@ and embeddings. Unknown fields are ignored here and kept in the bytes that pass.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from tokenway.model.usage import Usage
+from tokenway.wire.limits import MODEL_NAME
 
 TOKENS_BELIEVABLE: Final = 16_000_000
 """No model reads or writes more in one call; a larger count is a fault of the provider's meter."""
@@ -40,16 +41,19 @@ class Preferences(msgspec.Struct):
     min_tps: float | None = None
 
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
 class RequestFields(msgspec.Struct):
     """What the gateway reads of a request for any of the three operations."""
 
-    model: str
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=MODEL_NAME)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    n: int | None = None
-    best_of: int | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    n: Count | None = None
+    best_of: Count | None = None
     messages: msgspec.Raw = ABSENT
     prompt: msgspec.Raw = ABSENT
     input: msgspec.Raw = ABSENT
@@ -176,32 +180,22 @@ def buckets(fields: UsageFields) -> Usage | None:
     """
     prompt = fields.prompt_tokens or 0
     completion = fields.completion_tokens or 0
-    details = fields.prompt_tokens_details
-    cached = written = audio_in = image_in = 0
+    cached = fields.prompt_cache_hit_tokens or 0
+    written = audio_in = image_in = reasoning = audio_out = 0
+    details, more = fields.prompt_tokens_details, fields.completion_tokens_details
     if details is not None:
-        cached = details.cached_tokens or 0
-        written = details.cache_write_tokens or 0
-        audio_in = details.audio_tokens or 0
-        image_in = details.image_tokens or 0
-    cached = cached or fields.prompt_cache_hit_tokens or 0
-    more = fields.completion_tokens_details
-    reasoning = audio_out = 0
+        cached = details.cached_tokens or cached
+        written, audio_in, image_in = (
+            details.cache_write_tokens or 0,
+            details.audio_tokens or 0,
+            details.image_tokens or 0,
+        )
     if more is not None:
-        reasoning = more.reasoning_tokens or 0
-        audio_out = more.audio_tokens or 0
+        reasoning, audio_out = more.reasoning_tokens or 0, more.audio_tokens or 0
     uncached = prompt - cached - written - audio_in - image_in
     text = completion - reasoning - audio_out
     if min(uncached, text, cached, written, audio_in, image_in, reasoning, audio_out) < 0:
         return None
     if prompt > TOKENS_BELIEVABLE or completion > TOKENS_BELIEVABLE:
         return None
-    return Usage(
-        input_uncached=uncached,
-        cache_read=cached,
-        cache_write_5m=written,
-        output_text=text,
-        reasoning=reasoning,
-        audio_in=audio_in,
-        audio_out=audio_out,
-        image_in=image_in,
-    )
+    return Usage(uncached, cached, written, 0, text, reasoning, audio_in, audio_out, image_in)

@@ -339,7 +339,13 @@ def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes
         usage = usage or bytes(_decode_members(text).get("usage", b""))
         if not usage.startswith(b"{"):
             return text
-        return replace(text, find_value(text, "usage", usage), set_members(usage, members, COST_MEMBERS))
+        if b'"cost' in usage or len(usage) <= len(b"{}"):
+            priced = set_members(usage, members, COST_MEMBERS)
+        else:
+            priced = b"%b,%b}" % (usage[:-1], members)
+        if text.count(usage) == 1 and text.count(b'"usage"') == 1:
+            return text.replace(usage, priced)
+        return replace(text, find_value(text, "usage", usage), priced)
     except (*UNREADABLE, WireError):
         return text
 
