@@ -33,9 +33,11 @@ def test_dollars_are_read_exactly(text: str | float | Decimal, nano: int) -> Non
     assert parse_usd(text) == nano
 
 
-@pytest.mark.parametrize("text", ["", "free", "1,5", "nan", "inf", "-inf", "$1", "1e"])
+@pytest.mark.parametrize(
+    "text", ["", "free", "1,5", "nan", "inf", "-inf", "$1", "1e", "1e18", "-1e5000", "1e999000", "1e9999999"]
+)
 def test_other_text_is_no_amount(text: str) -> None:
-    """Neither words nor what is not finite."""
+    """Neither words nor what is not finite, nor what would take minutes to write down as an integer."""
     with pytest.raises(ValueError, match="not an amount of dollars"):
         parse_usd(text)
 
