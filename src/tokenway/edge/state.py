@@ -105,18 +105,19 @@ class EdgeState:
 
     def _tick(self) -> None:
         """Once a second: the date, and connections that have been idle or slow for too long."""
+        # First the next one: whatever a connection raises, the others still need it.
+        self.loop.call_later(1.0, self._tick)
         now = monotonic()
         self.date = b"date: %b\r\nserver: tokenway\r\n" % formatdate(usegmt=True).encode()
         for connection in list(self.connections):
             connection.check(now)
         self.pools.sweep(now)
-        self.loop.call_later(1.0, self._tick)
 
     def _sweep(self) -> None:
+        self.loop.call_later(SWEEP_SECONDS, self._sweep)
         now = monotonic()
         self.loop_lag = max(0.0, now - self._sweep_due)
+        self._sweep_due = now + SWEEP_SECONDS
         due = [exchange for exchange in self.open if exchange.wake_at <= now]
         for exchange in due:
             exchange.wake(now)
-        self._sweep_due = now + SWEEP_SECONDS
-        self.loop.call_later(SWEEP_SECONDS, self._sweep)
