@@ -1,0 +1,161 @@
+"""From headers and a body to an order: what a caller may say, and what it is refused for."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.edge.worker import Books, snapshot
+from tokenway.aio.tasks import Tasks
+from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, take_in
+from tokenway.edge.state import EdgeState
+from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider, Timeouts
+from tokenway.model.errors import Problem, Refusal
+from tokenway.model.money import Rate
+from tokenway.upstream.pool import Pools
+
+PRICE = Price(Rate(1_000_000_000), Rate(3_000_000_000))
+"""1000 nano-dollars a token in, 3000 a token out."""
+ENDPOINTS = (Endpoint("a", "x", PRICE), Endpoint("b", "y"), Endpoint("c", "z"))
+
+
+async def no_answer(_what: str, _key_id: str, _subject: str) -> bytes | None:
+    """Nobody asks here."""
+    raise AssertionError("intake asks nobody")
+
+
+def state(**more: Any) -> EdgeState:
+    """A worker that knows a model of three endpoints and another of one."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    made = EdgeState(loop, Pools(loop, Tasks(lambda *_: None)), Books(), no_answer)
+    providers = {name: Provider(name, f"http://{name}") for name in "abc"}
+    models = {"m": Model("m", ENDPOINTS), "other": Model("other", (Endpoint("c", "spare"),))}
+    made.adopt(snapshot(providers=providers, models=models, **more))
+    return made
+
+
+def taken(headers: dict[bytes, bytes] | None = None, **fields: Any) -> Intake:
+    """What becomes of a chat request with these headers and fields."""
+    body = json.dumps({"model": "m", "messages": [], **fields}).encode()
+    return take_in(state(), Operation.CHAT, headers or {}, body)
+
+
+def refused(headers: dict[bytes, bytes] | None = None, **fields: Any) -> Problem:
+    """Why it is refused."""
+    with pytest.raises(Refusal) as refusal:
+        taken(headers, **fields)
+    return refusal.value.problem
+
+
+def names(intake: Intake) -> list[str]:
+    """The providers in the order in which they will be tried."""
+    return [endpoint.id for endpoint in intake.order.endpoints]
+
+
+def test_an_order_holds_what_the_snapshot_says() -> None:
+    """Endpoints in their order, the snapshot's deadlines and retries, and the worst case in money."""
+    body = b'{"model":"m","messages":[],"max_tokens":7}'
+    intake = take_in(state(max_retries=4), Operation.CHAT, {}, body)
+    assert names(intake) == ["a/x", "b/y", "c/z"]
+    assert (intake.order.max_retries, intake.order.timeouts, intake.order.stream) == (4, Timeouts(), False)
+    assert intake.order.amount == len(body) * 1000 + 7 * 3000
+    assert intake.run == ""
+
+
+def test_an_amount_that_the_books_cannot_hold_is_cut() -> None:
+    """A caller can name any number of tokens; the reservation stays within 64 bits."""
+    assert taken(max_tokens=10**16, n=1000).order.amount == AMOUNT_MAX
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected"),
+    [
+        ({"order": ["c", "b/y"]}, ["c/z", "b/y", "a/x"]),
+        ({"only": ["b"]}, ["b/y"]),
+        ({"ignore": ["a/x"]}, ["b/y", "c/z"]),
+        ({"order": ["b"], "allow_fallbacks": False}, ["b/y"]),
+        ({"allow_fallbacks": None}, ["a/x", "b/y", "c/z"]),
+        ({}, ["a/x", "b/y", "c/z"]),
+    ],
+)
+def test_wishes_choose_among_the_endpoints(wishes: dict[str, Any], expected: list[str]) -> None:
+    """By provider or by endpoint; null is no wish."""
+    assert names(taken(provider=wishes)) == expected
+
+
+def test_models_are_fallbacks_behind_the_models_own() -> None:
+    """In the order in which the caller names them, and none of them unless fallbacks are allowed."""
+    assert names(taken(models=["other"])) == ["a/x", "b/y", "c/z", "c/spare"]
+    assert names(taken(models=["other"], provider={"allow_fallbacks": False})) == ["a/x"]
+
+
+def test_max_cost_bounds_the_worst_case() -> None:
+    """Exactly the worst case passes, a nano-dollar less does not; a number is an amount too."""
+    amount = taken(max_tokens=7, provider={"max_cost": "0.123456789"}).order.amount
+    limit = f"0.{amount:09d}"
+    assert len(limit) == len("0.123456789")
+    assert taken(max_tokens=7, provider={"max_cost": limit}).order.amount == amount
+    problem = refused(max_tokens=7, provider={"max_cost": f"0.{amount - 1:09d}"})
+    assert (problem.status, problem.code, problem.param) == (402, "max_cost_exceeded", "provider.max_cost")
+    assert refused(max_tokens=7, provider={"max_cost": 1e-9}).message.endswith("of 0.000000001 USD.")
+
+
+@pytest.mark.parametrize("amount", ["", "a lot", "nan", "Infinity", "1e9999999", "1e999000", "-1e5000"])
+def test_a_max_cost_that_is_no_amount_is_refused(amount: str) -> None:
+    """400 that names the field, also for numbers that nobody has the memory for."""
+    problem = refused(provider={"max_cost": amount})
+    assert (problem.status, problem.param) == (400, "provider.max_cost")
+
+
+def test_a_negative_max_cost_admits_nothing() -> None:
+    """Nothing costs less than nothing."""
+    assert refused(provider={"max_cost": -1}).status == 402
+
+
+@pytest.mark.parametrize(("value", "total"), [(b"2.5", 2.5), (b" 1e1 ", 10.0), (b"900", 900.0), (b"901", 900.0)])
+def test_a_caller_can_shorten_the_total_and_nothing_else(value: bytes, total: float) -> None:
+    """A longer time than the configured one is cut to it; the other deadlines stay."""
+    assert taken({b"x-tokenway-timeout": value}).order.timeouts == Timeouts(total=total)
+
+
+@pytest.mark.parametrize("value", [b"", b"0", b"-1", b"nan", b"inf", b"1e999", b"soon", b"\xff"])
+def test_a_timeout_that_is_no_time_is_refused(value: bytes) -> None:
+    """400 that names the header."""
+    problem = refused({b"x-tokenway-timeout": value})
+    assert (problem.status, problem.param) == (400, "x-tokenway-timeout")
+
+
+def test_a_run_id_is_kept_up_to_its_bound() -> None:
+    """Any bytes are taken, and never more characters than the books have room for."""
+    assert taken({b"x-tokenway-run": b"nightly-7"}).run == "nightly-7"
+    assert taken({b"x-tokenway-run": b"r" * RUN_MAX + b"more"}).run == "r" * RUN_MAX
+    assert taken({b"x-tokenway-run": b"\xe9\xff"}).run == "éÿ"
+
+
+def test_a_compressed_body_is_read_within_the_bound_of_the_snapshot() -> None:
+    """The bound is on what comes out, and the worst case counts those bytes too."""
+    body = b'{"model":"m","messages":[],"max_tokens":7}' + b" " * 1000
+    headers = {b"content-encoding": b"gzip"}
+    intake = take_in(state(), Operation.CHAT, headers, gzip.compress(body))
+    assert intake.order.amount == len(body) * 1000 + 7 * 3000
+    with pytest.raises(Refusal) as refusal:
+        take_in(state(max_body=1000), Operation.CHAT, headers, gzip.compress(body))
+    assert refusal.value.problem.status == 413
+
+
+def test_an_unknown_model_is_refused_and_so_is_an_unknown_fallback() -> None:
+    """404 for either: a fallback that is not there must not be found out when it is needed."""
+    assert refused(model="nobody").status == 404
+    assert refused(models=["nobody"]).status == 404
+
+
+def test_what_ends_soon_can_be_tried_again() -> None:
+    """A worker that stops or cannot keep books says so, and when to come back."""
+    for problem, code in ((draining(), "draining"), (no_journal(), "journal_unavailable")):
+        assert (problem.status, problem.code, problem.should_retry) == (503, code, True)
+        assert problem.retry_after is not None

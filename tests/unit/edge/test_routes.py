@@ -1,0 +1,135 @@
+"""Routes and targets: made once, and the bytes that go to a provider."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.edge.worker import ENDPOINT, snapshot
+from tokenway import __version__
+from tokenway.aio.tasks import Tasks
+from tokenway.edge import routes as module
+from tokenway.edge.routes import Routes
+from tokenway.metering.estimate import bounds_of
+from tokenway.model.catalog import Endpoint, Operation, Provider
+from tokenway.model.errors import Refusal
+from tokenway.model.secret import Secret
+from tokenway.model.snapshot import Snapshot
+from tokenway.routing.plan import NO_WISHES, Wishes
+from tokenway.upstream.pool import Pools
+
+CHAT, COMPLETION, EMBEDDING = Operation
+USER_AGENT = b"user-agent: tokenway/" + __version__.encode()
+
+
+def routes(what: Snapshot) -> Routes:
+    """The routes of a snapshot."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return Routes(what, Pools(loop, Tasks(lambda *_: None)))
+
+
+def sent_to(provider: Provider, *bodies: bytes, operation: Operation = CHAT) -> list[bytes]:
+    """What goes to a provider for these bodies."""
+    target = routes(snapshot(providers={provider.name: provider})).target(Endpoint(provider.name, "up"), operation)
+    return [b"".join(target.request(body)) for body in bodies]
+
+
+def test_a_request_has_exactly_these_bytes() -> None:
+    """The line, the gateway's own headers, the credential, and the length right before the body."""
+    provider = Provider("p", "http://host:8000/v1/", api_keys=(Secret("sk-up"),), headers=(("x-team", "maps"),))
+    assert sent_to(provider, b"{}") == [
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: host:8000\r\n" + USER_AGENT + b"\r\n"
+        b"accept-encoding: identity\r\ncontent-type: application/json\r\nx-team: maps\r\n"
+        b"authorization: Bearer sk-up\r\ncontent-length: 2\r\n\r\n{}"
+    ]
+
+
+def test_each_operation_has_its_path() -> None:
+    """Behind the prefix of the base URL, which may be none."""
+    lines = [sent_to(Provider("p", "http://host"), b"", operation=each)[0].split(b" HTTP")[0] for each in Operation]
+    assert lines == [b"POST /chat/completions", b"POST /completions", b"POST /embeddings"]
+
+
+def test_keys_take_turns_across_requests_and_models() -> None:
+    """Three requests with two keys: first, second, first; the bodies stay their own."""
+    provider = Provider("p", "http://host", api_keys=(Secret("one"), Secret("two")))
+    requests = sent_to(provider, b"a", b"bb", b"")
+    assert [request.split(b"Bearer ")[1] for request in requests] == [
+        b"one\r\ncontent-length: 1\r\n\r\na",
+        b"two\r\ncontent-length: 2\r\n\r\nbb",
+        b"one\r\ncontent-length: 0\r\n\r\n",
+    ]
+
+
+def test_another_header_carries_the_key_as_it_is() -> None:
+    """Only `authorization` has a scheme; without a key there is no such header at all."""
+    [azure] = sent_to(Provider("p", "http://host", api_keys=(Secret("k"),), credential_header="api-key"), b"")
+    assert b"\r\napi-key: k\r\n" in azure
+    assert b"Bearer" not in azure
+    [open_to_all] = sent_to(Provider("p", "http://host"), b"")
+    assert b"authorization" not in open_to_all
+
+
+def test_nothing_configured_can_add_a_line() -> None:
+    """Line ends in a key, a header or an endpoint's name become question marks."""
+    evil = "x\r\ny: z"
+    provider = Provider("p", "http://host", api_keys=(Secret(evil),), headers=((evil, evil),))
+    [request] = sent_to(provider, b"")
+    assert request.count(b"\r\n") == 9
+    assert b"\r\ny:" not in request
+    target = routes(snapshot()).target(Endpoint("p", "é\r\n"), CHAT)
+    assert target.label == b"x-tokenway-endpoint: p/???\r\n"
+
+
+def test_a_unix_socket_is_reached_by_its_path() -> None:
+    """The host is `localhost`, and the prefix stands behind the socket's path."""
+    table = routes(snapshot(providers={"p": Provider("p", "unix:/run/model.sock:/v1")}))
+    target = table.target(ENDPOINT, EMBEDDING)
+    assert (target.pool.origin.scheme, target.pool.origin.path) == ("unix", "/run/model.sock")
+    assert target.request(b"")[0].startswith(b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n")
+
+
+def test_a_route_is_made_once_unless_the_caller_wishes() -> None:
+    """By name and operation; fallbacks and wishes make one of their own and leave the other as it was."""
+    table = routes(snapshot())
+    route = table.find("m", CHAT, (), NO_WISHES)
+    assert table.find("m", CHAT, (), NO_WISHES) is route
+    assert table.find("m", COMPLETION, (), NO_WISHES) is not route
+    assert table.find("m", CHAT, (), Wishes(only=("p",))) is not route
+    assert table.find("m", CHAT, ("p/other",), NO_WISHES).endpoints == (ENDPOINT, Endpoint("p", "other"))
+    assert table.find("m", CHAT, (), NO_WISHES) is route
+    assert (route.label, route.endpoints, route.bounds) == (
+        b"x-tokenway-model: m\r\n",
+        (ENDPOINT,),
+        bounds_of([ENDPOINT]),
+    )
+
+
+def test_an_unknown_name_is_not_remembered() -> None:
+    """404 each time, and no room is taken by it."""
+    table = routes(snapshot())
+    for _ in range(2):
+        with pytest.raises(Refusal) as refused:
+            table.find("nobody", CHAT, (), NO_WISHES)
+        assert refused.value.problem.status == 404
+    assert table._routes == {}
+
+
+def test_invented_names_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound the caches begin anew, and everything is still found."""
+    monkeypatch.setattr(module, "ROUTES_MAX", 3)
+    table = routes(snapshot())
+    for number in range(10):
+        route = table.find(f"p/{number}", CHAT, (), NO_WISHES)
+        assert table.target(route.endpoints[0], CHAT).label == b"x-tokenway-endpoint: p/%d\r\n" % number
+        assert len(table._routes) <= 3
+        assert len(table._targets) <= 3
+
+
+def test_a_provider_that_is_gone_is_unavailable() -> None:
+    """503: an exchange that began with an older snapshot can still name it."""
+    with pytest.raises(Refusal) as refused:
+        routes(snapshot()).target(Endpoint("gone", "up"), CHAT)
+    assert refused.value.problem.status == 503
