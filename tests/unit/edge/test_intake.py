@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.edge.worker import Books, snapshot
+from tests.unit.edge.bench import Books, snapshot
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, take_in
 from tokenway.edge.state import EdgeState

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.edge.worker import ENDPOINT, snapshot
+from tests.unit.edge.bench import ENDPOINT, snapshot
 from tokenway import __version__
 from tokenway.aio.tasks import Tasks
 from tokenway.edge import routes as module

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.edge.worker import Books, snapshot
+from tests.unit.edge.bench import Books, snapshot
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.model.catalog import Timeouts
