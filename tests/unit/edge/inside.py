@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
+from hashlib import sha256
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,11 +21,11 @@ from tokenway.edge.server import _server_config
 from tokenway.edge.state import EdgeState
 from tokenway.metering.ledger import Record, Reserved, Settled
 from tokenway.model.catalog import Endpoint, Model, Price, Provider
-from tokenway.model.errors import StoreError
 from tokenway.model.link import WorkerOptions
 from tokenway.model.money import Rate
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.store.base import StoreError
 from tokenway.upstream.pool import Pools
 
 PRICE = Price(Rate(1_000_000_000), Rate(2_000_000_000))
@@ -33,8 +34,6 @@ PRICE = Price(Rate(1_000_000_000), Rate(2_000_000_000))
 
 def snapshot(base_url: str, **changes: Any) -> Snapshot:
     """One key and one model, `mock`, at one provider; `changes` replace fields."""
-    from hashlib import sha256  # noqa: PLC0415 - used once
-
     whole = Snapshot(
         1,
         {"lab": Provider("lab", base_url, api_keys=(Secret("sk-lab"),))},
@@ -131,5 +130,5 @@ class Inside:
 async def turns(condition: Callable[[], bool]) -> None:
     """Lets the loop turn until it is so."""
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it looks at many kinds of state
             await asyncio.sleep(0.001)
