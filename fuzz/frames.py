@@ -23,13 +23,13 @@ def harness(data: bytes, chance: Random) -> None:
     """Feeds one splitter whole and another in pieces, and then well-formed frames by the data."""
     whole: list[bytes] = []
     with contextlib.suppress(WireError):
-        whole = FrameSplitter().feed(data)
+        whole.extend(FrameSplitter().feed(data))
     splitter = FrameSplitter()
     cut: list[bytes] = []
     refused = False
     try:
         for piece in pieces(data, chance):
-            cut += splitter.feed(piece)
+            cut.extend(splitter.feed(piece))
     except WireError:
         refused = True
     assert refused or cut == whole

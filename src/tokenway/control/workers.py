@@ -196,14 +196,13 @@ class Workers:
         while True:
             try:
                 data = await reader.read(MIB)
-                messages = [unpack_for_control(payload) for payload in splitter.feed(data)]
+                for payload in splitter.feed(data):
+                    self._take(worker, unpack_for_control(payload))
             except (ConnectionError, WireError, msgspec.DecodeError) as error:
                 log.warning("worker %d: its link broke: %s", worker.number, error)
                 return
             if not data:
                 return
-            for message in messages:
-                self._take(worker, message)
 
     def _take(self, worker: Worker, message: ToControl) -> None:
         if isinstance(message, Gauges):

@@ -26,14 +26,17 @@ class ControlLink:
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: dict[int, asyncio.Future[bytes | None]] = {}
         self._asked = 0
+        self._is_lost = False
 
     async def open(self, end: socket.socket, tasks: Tasks) -> None:
         """Begins to listen on one end of a socket pair."""
         reader, self._writer = await asyncio.open_unix_connection(sock=end, limit=MIB)
-        tasks.spawn("control link", self._listen(reader))
+        tasks.spawn("control link", self._listen(reader, self._writer))
 
     async def ask(self, what: str, key_id: str, subject: str) -> bytes | None:
         """A question to control and its answer; raises Refusal (503) when control does not answer."""
+        if self._is_lost:
+            raise Refusal(_no_control())
         self._asked += 1
         number = self._asked
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
@@ -52,15 +55,20 @@ class ControlLink:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(frame(pack(message)))
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         splitter = FrameSplitter()
         try:
             while data := await reader.read(MIB):
                 for payload in splitter.feed(data):
                     self._take(unpack_for_worker(payload))
-        except ConnectionResetError:
-            pass
+        except ConnectionError:
+            pass  # its process died, perhaps while we wrote: the same as an end
         finally:
+            self._is_lost = True
+            writer.close()
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_exception(Refusal(_no_control()))
             self._on_lost()
 
     def _take(self, message: Publish | Answer) -> None:

@@ -5,6 +5,7 @@ Four bytes, big-endian, give the length of the payload that follows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from tokenway.model.errors import WireError
@@ -28,19 +29,20 @@ class FrameSplitter:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The payloads that `data` completes; raises WireError for a length beyond the bound."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The payloads that `data` completes, one by one.
+
+        Raises WireError for a length beyond the bound, after the payloads that came before it.
+        """
         buffer = self._buffer
         buffer += data
-        payloads = []
-        start = 0
-        while len(buffer) - start >= _PREFIX:
-            length = int.from_bytes(buffer[start : start + _PREFIX], "big")
+        while len(buffer) >= _PREFIX:
+            length = int.from_bytes(buffer[:_PREFIX], "big")
             if length > FRAME:
                 raise WireError(f"a frame of {length} bytes")
-            if len(buffer) - start - _PREFIX < length:
-                break
-            payloads.append(bytes(buffer[start + _PREFIX : start + _PREFIX + length]))
-            start += _PREFIX + length
-        del buffer[:start]
-        return payloads
+            end = _PREFIX + length
+            if len(buffer) < end:
+                return
+            payload = bytes(buffer[_PREFIX:end])
+            del buffer[:end]
+            yield payload

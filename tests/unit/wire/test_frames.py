@@ -24,15 +24,16 @@ def test_payloads_survive_any_cut(payloads: list[bytes], at: list[int]) -> None:
 def test_half_a_frame_waits() -> None:
     """Bytes of the next frame stay until it is complete."""
     splitter = FrameSplitter()
-    assert splitter.feed(frame(b"one") + frame(b"two")[:5]) == [b"one"]
-    assert splitter.feed(frame(b"two")[5:]) == [b"two"]
+    assert list(splitter.feed(frame(b"one") + frame(b"two")[:5])) == [b"one"]
+    assert list(splitter.feed(frame(b"two")[5:])) == [b"two"]
 
 
 def test_byte_by_byte() -> None:
     """A frame comes out with its last byte."""
     splitter = FrameSplitter()
     data = frame(b"abc")
-    assert [splitter.feed(data[at : at + 1]) for at in range(len(data))] == [[]] * (len(data) - 1) + [[b"abc"]]
+    heard = [list(splitter.feed(data[at : at + 1])) for at in range(len(data))]
+    assert heard == [[]] * (len(data) - 1) + [[b"abc"]]
 
 
 def test_the_length_is_big_endian() -> None:
@@ -43,4 +44,12 @@ def test_the_length_is_big_endian() -> None:
 def test_an_absurd_length_is_refused_at_once() -> None:
     """A length beyond the bound is a broken stream, before any of it is kept."""
     with pytest.raises(WireError, match=str(FRAME + 1)):
-        FrameSplitter().feed((FRAME + 1).to_bytes(4, "big"))
+        next(FrameSplitter().feed((FRAME + 1).to_bytes(4, "big")))
+
+
+def test_what_came_before_an_absurd_length_is_not_lost() -> None:
+    """Whole frames of the same read come out first."""
+    heard = FrameSplitter().feed(frame(b"one") + b"\xff" * 8)
+    assert next(heard) == b"one"
+    with pytest.raises(WireError):
+        next(heard)
