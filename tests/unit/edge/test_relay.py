@@ -1,0 +1,189 @@
+"""One exchange between a client and a provider: what is written when, and what happens when it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from tests.e2e.gateway import KEY
+from tests.e2e.raw import chat, post
+from tests.fake_provider import FakeProvider, Script, UsageMode
+from tests.unit.edge.inside import Inside, turns
+from tokenway.metering.ledger import Reserved, Settled
+from tokenway.model.catalog import Endpoint, Model, Timeouts
+from tokenway.model.money import NanoUsd
+from tokenway.model.snapshot import Principal
+
+BUDGET = 100_000_000
+
+
+def with_budget(amount: int = BUDGET) -> dict[str, Any]:
+    """A snapshot's keys, with a budget in nano-dollars."""
+    return {"keys": {sha256(KEY.encode()).hexdigest(): Principal("k1", "ci", "default", NanoUsd(amount))}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_exchange_is_reserved_then_settled(inside: Inside, provider: FakeProvider, stream: bool) -> None:
+    """Two records with one id, which the answer names; the moments in between are in order."""
+    async with inside.client() as raw:
+        await raw.send(post(chat(stream=stream), b"x-tokenway-run: nightly"))
+        answer = await raw.answer()
+    reserved, settled = inside.journal.records
+    assert isinstance(reserved, Reserved)
+    assert isinstance(settled, Settled)
+    assert reserved.id == settled.id == answer.headers["x-request-id"]
+    assert (settled.key, settled.project, settled.run, settled.stream) == ("k1", "default", "nightly", stream)
+    assert (settled.model, settled.endpoint, settled.finish_reason) == ("mock", "lab/fake", "stop")
+    bill = provider.requests[0].bill
+    assert settled.charged == bill.prompt * 1000 + bill.completion * 2000 <= reserved.amount
+    times = settled.stamps
+    assert times.received <= times.sent <= times.head <= times.first_byte <= times.end
+    if stream:
+        assert times.first_byte <= times.first_delta <= times.last_delta <= times.end
+
+
+async def test_a_settlement_is_written_before_the_end_is_shown(inside: Inside, provider: FakeProvider) -> None:
+    """When the client reads the end mark, the record is there."""
+    gate = asyncio.Semaphore(1)
+    provider.queue(Script(chunks=2, gate=gate))
+    async with inside.client() as raw:
+        await raw.send(post(chat(stream=True)))
+        await raw.head()
+        assert inside.journal.settled == []
+        gate.release()
+        data = b""
+        while b"[DONE]" not in data:
+            data += await raw.chunk()
+        assert len(inside.journal.settled) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_without_a_journal_no_call_is_made(
+    provider: FakeProvider, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503 that says when to come back; the money that was set aside is given back."""
+    async with Inside(provider, **with_budget()) as inside, inside.client() as raw:
+        inside.journal.fails = lambda _record: True
+        await raw.send(post(chat(stream=stream)))
+        answer = await raw.answer()
+        assert (answer.status, answer.error["code"]) == (503, "journal_unavailable")
+        assert answer.headers["retry-after"] == "5"
+        assert inside.state.admission.remaining == {"k1": BUDGET}
+        inside.journal.fails = lambda _record: False
+        assert await raw.is_usable()
+    assert provider.requests == []
+    assert "the journal cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_unsettled_answer_has_no_end(inside: Inside, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """If the settlement cannot be written the connection breaks: the caller never takes it for whole."""
+    inside.journal.fails = lambda record: isinstance(record, Settled)
+    async with inside.client() as raw:
+        await raw.send(post(chat(stream=stream)))
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            received = await raw.reader.read()
+        assert b"[DONE]" not in received
+        assert not received.endswith((b"0\r\n\r\n", b"}"))
+    assert "could not be settled" in caplog.text
+
+
+async def test_nothing_new_is_begun_while_draining(inside: Inside, provider: FakeProvider) -> None:
+    """503 that says that a retry helps."""
+    inside.state.draining = True
+    async with inside.client() as raw:
+        await raw.send(post(chat()))
+        answer = await raw.answer()
+    assert (answer.status, answer.error["code"]) == (503, "draining")
+    assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("1", "true")
+    assert provider.requests == []
+    assert inside.journal.records == []
+
+
+@pytest.mark.parametrize("script", [Script(), Script(status=400), Script(usage=UsageMode.NONE)])
+async def test_a_lease_loses_what_was_charged_and_no_more(provider: FakeProvider, script: Script) -> None:
+    """What was set aside for the worst case comes back, whatever the end."""
+    async with Inside(provider, **with_budget()) as inside:
+        for stream in (False, True):
+            provider.queue(script)
+            async with inside.client() as raw:
+                await raw.send(post(chat(stream=stream)))
+                await raw.answer()
+        charged = sum(record.charged for record in inside.journal.settled)
+        assert inside.state.admission.remaining == {"k1": BUDGET - charged}
+    assert (charged > 0) is (script == Script())
+
+
+async def test_what_is_set_aside_is_not_there_for_others(provider: FakeProvider) -> None:
+    """While one call is under way the next is refused, and let in when the first has cost less than it could."""
+    body = chat("mock", max_tokens=300)
+    async with Inside(provider, **with_budget(1_000_000)) as inside, inside.client() as one, inside.client() as two:
+        gate = asyncio.Semaphore(0)
+        provider.queue(Script(chunks=1, gate=gate, delay=0))
+        await one.send(post(chat("mock", stream=True, max_tokens=300)))
+        await provider.received(1)
+        await two.send(post(body))
+        assert (await two.answer()).status == 402
+        gate.release()
+        assert (await one.answer()).status == 200
+        await two.send(post(body))
+        assert (await two.answer()).status == 200
+
+
+async def test_usage_that_cannot_be_believed_is_not_charged(inside: Inside, provider: FakeProvider) -> None:
+    """It is passed on as it came, marked in the record, and costs nothing."""
+    for mode in (UsageMode.ABSURD, UsageMode.NEGATIVE):
+        provider.queue(Script(usage=mode))
+        async with inside.client() as raw:
+            await raw.send(post(chat()))
+            answer = await raw.answer()
+        assert "cost" not in answer.json["usage"]
+        assert "x-tokenway-cost" not in answer.headers
+        (line,) = inside.journal.settled[-1].lines
+        assert line.absurd
+        assert inside.journal.settled[-1].charged == 0
+
+
+async def test_a_provider_that_is_gone_is_an_attempt_that_failed(provider: FakeProvider) -> None:
+    """An endpoint whose provider is not enabled leads to the next one."""
+    models = {"mock": Model("mock", (Endpoint("ghost", "x"), Endpoint("lab", "fake")))}
+    async with Inside(provider, models=models) as inside, inside.client() as raw:
+        await raw.send(post(chat()))
+        answer = await raw.answer()
+        assert (answer.status, answer.headers["x-tokenway-attempts"]) == (200, "2")
+
+
+async def test_deadlines_are_kept_by_the_sweep(provider: FakeProvider) -> None:
+    """A call that takes too long ends in time with the status of a deadline."""
+    async with Inside(provider, timeouts=Timeouts(total=0.1)) as inside, inside.client() as raw:
+        inside.state.start_sweeping()
+        provider.queue(Script(delay=60))
+        await raw.send(post(chat()))
+        answer = await raw.answer()
+        assert (answer.status, answer.error["code"]) == (504, "total_deadline")
+        await turns(lambda: provider.open_links == 0)
+
+
+async def test_waiting_for_a_slow_reader_is_not_the_providers_silence(provider: FakeProvider) -> None:
+    """While the caller does not read, the deadline between tokens does not run."""
+    timeouts = Timeouts(between_tokens=0.1)
+    gate = asyncio.Semaphore(1)
+    provider.queue(Script(chunks=3, gate=gate))
+    async with Inside(provider, timeouts=timeouts) as inside, inside.client() as raw:
+        await raw.send(post(chat(stream=True)))
+        await raw.head()
+        connection = await inside.connection()
+        connection.pause_writing()
+        (exchange,) = inside.state.open
+        for _ in range(5):
+            exchange.wake(exchange.wake_at + 0.01)
+        assert inside.journal.settled == []
+        connection.resume_writing()
+        gate.release()
+        gate.release()
+        assert b"".join([chunk async for chunk in raw.chunks()]).endswith(b"data: [DONE]\n\n")
