@@ -46,10 +46,13 @@ def make_app(state: EdgeState) -> Starlette:
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.
     routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in HOT]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: pages.http_problem, Refusal: pages.refusal},  # type: ignore[dict-item]
     )
+    # A path with a slash too many is told that it is wrong: few clients follow a redirect with their body and key.
+    app.router.redirect_slashes = False
+    return app
 
 
 class Pages:

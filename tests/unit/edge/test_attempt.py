@@ -1,0 +1,298 @@
+"""An attempt's answer as it arrives, piece by piece, and what the exchange machine is told of it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.edge import attempt as module
+from tokenway.edge.attempt import AttemptReader
+from tokenway.exchange import events as e
+from tokenway.metering.stamps import Stamps
+from tokenway.model.catalog import Operation
+from tokenway.model.faults import Fault
+from tokenway.upstream.base import Headers
+
+JSON = {b"content-type": b"application/json; charset=utf-8"}
+STREAM = {b"content-type": b"text/event-stream"}
+WHOLE = (
+    b'{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+)
+
+
+class Told:
+    """A relay that keeps what it is told, and a call that keeps what was asked of it."""
+
+    def __init__(self) -> None:
+        self.times = Stamps(0.0)
+        self.operation = Operation.CHAT
+        self.last_activity = 0.0
+        self.events: list[Any] = []
+        self.asked: list[str] = []
+
+    def tell(self, event: e.Event) -> None:
+        """Keeps it."""
+        self.events.append(event)
+
+    @staticmethod
+    def dice() -> float:
+        """Always the same."""
+        return 0.5
+
+    def cancel(self) -> None:
+        """The call is given up."""
+        self.asked.append("cancel")
+
+    def finish_early(self) -> None:
+        """The rest of the framing is the connection's affair."""
+        self.asked.append("finish early")
+
+
+def reading(told: Told, *, stream: bool = False) -> AttemptReader:
+    """An attempt whose request was sent."""
+    made = AttemptReader(cast("Any", told), 1, StreamReader(1) if stream else None)
+    made.call = cast("Any", told)
+    made.upstream_opened()
+    return made
+
+
+def chunk(content: str = "", finish: str | None = None, more: str = "") -> bytes:
+    """One event of a stream."""
+    reason = "null" if finish is None else f'"{finish}"'
+    delta = f'{{"content":"{content}"}}' if content else "{}"
+    return f'data: {{"choices":[{{"index":0,"delta":{delta},"finish_reason":{reason}}}]{more}}}\n\n'.encode()
+
+
+def failure(told: Told) -> e.UpstreamFailed:
+    """The last event, which must be a failure."""
+    event = told.events[-1]
+    assert isinstance(event, e.UpstreamFailed)
+    assert event.dice == 0.5
+    return event
+
+
+def test_a_whole_answer_ends_with_its_usage() -> None:
+    """Body in two pieces; the machine hears of the opening and of the end."""
+    told = Told()
+    attempt = reading(told)
+    attempt.upstream_head(200, Headers(JSON))
+    attempt.upstream_body(WHOLE[:20])
+    attempt.upstream_body(WHOLE[20:])
+    attempt.upstream_end()
+    end = told.events[-1]
+    assert isinstance(end, e.UpstreamEnd)
+    assert end.usage is not None
+    assert (end.usage.input_tokens, end.usage.output_tokens, end.absurd) == (3, 1, False)
+    assert attempt.body == WHOLE
+    assert 0 < told.times.sent <= told.times.head <= told.times.first_byte
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "detail"),
+    [
+        (200, {b"content-type": b"text/html"}, "text/html"),
+        (200, {}, "none"),
+        (200, STREAM, "text/event-stream"),
+        (204, JSON, "status 204"),
+        (302, JSON, "status 302"),
+    ],
+)
+def test_a_head_that_is_no_answer(status: int, headers: dict[bytes, bytes], detail: str) -> None:
+    """Another type, or a success that is none: not the dialect, and the connection is given up."""
+    told = Told()
+    attempt = reading(told)
+    attempt.upstream_head(status, Headers(headers))
+    attempt.upstream_body(WHOLE)
+    attempt.upstream_end()
+    assert failure(told).fault is Fault.NOT_DIALECT
+    assert detail in failure(told).detail
+    assert told.asked == ["cancel"]
+
+
+def test_json_where_a_stream_was_asked_is_no_answer() -> None:
+    """And a stream's type in capitals is one."""
+    told = Told()
+    attempt = reading(told, stream=True)
+    attempt.upstream_head(200, Headers(JSON))
+    attempt.upstream_body(WHOLE)
+    attempt.upstream_end()
+    assert failure(told).fault is Fault.NOT_DIALECT
+    told = Told()
+    reading(told, stream=True).upstream_head(200, Headers({b"content-type": b"Text/Event-Stream;charset=UTF-8"}))
+    assert isinstance(told.events[-1], e.UpstreamHead)
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "code", "is_kept"),
+    [
+        (b'{"error":{"message":"too many","code":"rate"}}', "too many", "rate", True),
+        (b'{"error":{"message":"odd code","code":429}}', "odd code", "", True),
+        (b'{"error":"just text"}', "just text", "", False),
+        (b'{"detail":"elsewhere"}', "", "", False),
+        (b"<html>", "", "", False),
+        (b"", "", "", False),
+        (b"[" * 100_000, "", "", False),
+    ],
+)
+def test_an_error_status_is_read_for_what_it_says(body: bytes, text: str, code: str, is_kept: bool) -> None:
+    """Message and code; the body is kept for the caller only if it is an error of this dialect."""
+    told = Told()
+    attempt = reading(told)
+    attempt.upstream_head(429, Headers(JSON))
+    if body:
+        attempt.upstream_body(body)
+    attempt.upstream_end()
+    failed = failure(told)
+    assert (failed.fault, failed.status, failed.detail, failed.code) == (Fault.STATUS, 429, text, code)
+    assert failed.body == (body if is_kept else b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({b"retry-after": b"3"}, 3.0),
+        ({b"retry-after": b"0.5"}, 0.5),
+        ({b"retry-after-ms": b"250", b"retry-after": b"9"}, 0.25),
+        ({b"retry-after-ms": b"soon", b"retry-after": b"9"}, 9.0),
+        ({b"retry-after": b"Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({b"retry-after": b"-1"}, None),
+        ({b"retry-after": b"nan"}, None),
+        ({b"retry-after": b"inf"}, None),
+        ({}, None),
+    ],
+)
+def test_a_pause_is_believed_if_it_is_one(headers: dict[bytes, bytes], seconds: float | None) -> None:
+    """Milliseconds before seconds; a date or nonsense counts as none given."""
+    told = Told()
+    attempt = reading(told)
+    attempt.upstream_head(503, Headers(headers))
+    attempt.upstream_end()
+    assert failure(told).retry_after == seconds
+
+
+@pytest.mark.parametrize(("value", "advice"), [(b"true", True), (b"False", False), (b"maybe", None), (None, None)])
+def test_the_providers_advice_about_retries(value: bytes | None, advice: bool | None) -> None:
+    """`x-should-retry` is passed on to the machine when it is a yes or a no."""
+    told = Told()
+    attempt = reading(told)
+    attempt.upstream_head(500, Headers({} if value is None else {b"x-should-retry": value}))
+    attempt.upstream_end()
+    assert failure(told).should_retry is advice
+
+
+def test_too_much_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer beyond its bound fails; an error beyond its bound is told by what came first, once."""
+    monkeypatch.setattr(module, "ANSWER", 100)
+    told = Told()
+    attempt = reading(told)
+    attempt.upstream_head(200, Headers(JSON))
+    attempt.upstream_body(b" " * 101)
+    assert failure(told).fault is Fault.TOO_LARGE
+    assert told.asked == ["cancel"]
+    monkeypatch.setattr(module, "ERROR_BODY", 100)
+    told = Told()
+    attempt = reading(told)
+    attempt.upstream_head(500, Headers(JSON))
+    for _ in range(3):
+        attempt.upstream_body(b" " * 60)
+    failures = [event for event in told.events if isinstance(event, e.UpstreamFailed)]
+    assert [(failed.fault, failed.status) for failed in failures] == [(Fault.STATUS, 500)]
+    assert told.asked == ["cancel"]
+
+
+def test_a_stream_goes_to_the_machine_until_it_is_spliced() -> None:
+    """The first events as an event; after that straight to the caller; then the end with its usage."""
+    told, written = Told(), list[bytes]()
+    attempt = reading(told, stream=True)
+    attempt.upstream_head(200, Headers(STREAM))
+    attempt.upstream_body(chunk("a"))
+    first = told.events[-1]
+    assert isinstance(first, e.UpstreamBytes)
+    assert first.data == chunk("a")
+    attempt.splice(written.append)
+    count = len(told.events)
+    attempt.upstream_body(chunk("b"))
+    attempt.upstream_body(chunk("c")[:10])
+    attempt.upstream_body(chunk("c")[10:])
+    assert b"".join(written) == chunk("b") + chunk("c")
+    assert len(told.events) == count
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":3}}\n\n'
+    attempt.upstream_body(chunk(finish="stop") + usage + b"data: [DONE]\n\n")
+    end = told.events[-1]
+    assert isinstance(end, e.UpstreamEnd)
+    assert end.usage is not None
+    assert end.usage.output_tokens == 3
+    assert told.asked == ["finish early"]
+    attempt.release()
+
+
+@pytest.mark.parametrize("is_spliced", [False, True])
+def test_an_error_in_a_stream_keeps_its_words(is_spliced: bool) -> None:
+    """The connection is given up, and the event is kept for the caller."""
+    told, written = Told(), list[bytes]()
+    attempt = reading(told, stream=True)
+    attempt.upstream_head(200, Headers(STREAM))
+    if is_spliced:
+        attempt.upstream_body(chunk("a"))
+        attempt.splice(written.append)
+    attempt.upstream_body(b'data: {"error":{"message":"out of memory"}}\n\n')
+    failed = failure(told)
+    assert (failed.fault, failed.detail) == (Fault.IN_BAND, "out of memory")
+    assert b"out of memory" in failed.body
+    assert told.asked == ["cancel"]
+
+
+def test_a_stream_that_is_no_json_is_given_up_before_its_first_text() -> None:
+    """After that an event that cannot be read is the caller's to judge, as it would be without a gateway."""
+    told, written = Told(), list[bytes]()
+    attempt = reading(told, stream=True)
+    attempt.upstream_head(200, Headers(STREAM))
+    attempt.upstream_body(b"data: <html>\n\n")
+    assert failure(told).fault is Fault.NOT_DIALECT
+    assert told.asked == ["cancel"]
+    attempt = reading(told, stream=True)
+    attempt.upstream_head(200, Headers(STREAM))
+    attempt.upstream_body(chunk("a"))
+    attempt.splice(written.append)
+    attempt.upstream_body(b"data: <html>\n\n")
+    assert written == [b"data: <html>\n\n"]
+
+
+def test_a_stream_without_an_end_mark_is_whole_if_it_had_finished() -> None:
+    """By the connection's end or by its fault; before its finish both are failures."""
+    for ending in ("end", "reset"):
+        told = Told()
+        attempt = reading(told, stream=True)
+        attempt.upstream_head(200, Headers(STREAM))
+        attempt.upstream_body(chunk("a") + chunk(finish="stop"))
+        if ending == "end":
+            attempt.upstream_end()
+        else:
+            attempt.upstream_failed(Fault.RESET, "")
+        assert isinstance(told.events[-1], e.UpstreamEnd)
+        told = Told()
+        attempt = reading(told, stream=True)
+        attempt.upstream_head(200, Headers(STREAM))
+        attempt.upstream_body(chunk("a"))
+        if ending == "end":
+            attempt.upstream_end()
+            assert failure(told).fault is Fault.CUT
+        else:
+            attempt.upstream_failed(Fault.RESET, "gone")
+            assert (failure(told).fault, failure(told).detail) == (Fault.RESET, "gone")
+
+
+def test_what_was_counted_is_told_with_the_failure() -> None:
+    """Running totals up to the cut; a count that cannot be believed is marked."""
+    for tokens, expected in ((2, (2, False)), (-5, (None, True))):
+        told = Told()
+        attempt = reading(told, stream=True)
+        attempt.upstream_head(200, Headers(STREAM))
+        totals = f',"usage":{{"prompt_tokens":1,"completion_tokens":{tokens}}}'
+        attempt.upstream_body(chunk("a", more=totals))
+        attempt.upstream_failed(Fault.RESET, "")
+        failed = failure(told)
+        assert (failed.usage.output_tokens if failed.usage else None, failed.absurd) == expected

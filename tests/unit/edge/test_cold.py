@@ -1,0 +1,119 @@
+"""What is not relayed: lists, health, records and figures, asked for over a real connection."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.raw import Answer, get
+from tests.fake_provider import FakeProvider
+from tests.unit.edge.inside import PRICE, Inside
+from tokenway.edge.cold import describe, describe_endpoint, per_token, pricing
+from tokenway.model.catalog import Capabilities, Endpoint, Grade, Model, Price
+from tokenway.model.money import NanoUsd, Rate
+
+MODEL = Model(
+    "m", (Endpoint("p", "up", PRICE, Grade("fp8"), capabilities=Capabilities(context=1000, max_output=10)),), created=7
+)
+
+
+async def fetch(inside: Inside, request: bytes) -> Answer:
+    """One request on a connection of its own."""
+    async with inside.client() as raw:
+        await raw.send(request)
+        return await raw.answer()
+
+
+@pytest.mark.parametrize(
+    ("rate", "dollars"),
+    [(500_000_000, "0.0000005"), (1_000_000_000, "0.000001"), (0, "0"), (10**15, "1"), (3, "0.000000000000003")],
+)
+def test_a_rate_becomes_dollars_per_token_exactly(rate: int, dollars: str) -> None:
+    """Nano-dollars per million tokens in, a decimal without an exponent out."""
+    assert per_token(rate) == dollars
+
+
+def test_only_known_rates_are_shown() -> None:
+    """A rate that an endpoint does not have is absent, not zero."""
+    assert pricing(Price(Rate(10**9), Rate(2 * 10**9))) == {
+        "prompt": "0.000001",
+        "completion": "0.000002",
+        "request": "0",
+    }
+    full = pricing(Price(Rate(1), Rate(2), Rate(3), Rate(4), Rate(5), Rate(6), NanoUsd(7)))
+    assert len(full) == 7
+    assert full["request"] == "0.000000007"
+
+
+def test_a_model_and_its_endpoint_are_described() -> None:
+    """In OpenAI's and OpenRouter's shapes; a model without any endpoint is described as well."""
+    shape = describe(MODEL)
+    assert (shape["id"], shape["object"], shape["created"], shape["context_length"]) == ("m", "model", 7, 1000)
+    offer = describe_endpoint(MODEL, MODEL.endpoints[0])
+    assert (offer["tag"], offer["quantization"], offer["max_completion_tokens"]) == ("p/up", "fp8", 10)
+    bare = describe(Model("none", ()))
+    assert bare["endpoints"] == []
+    assert "pricing" not in bare
+
+
+async def test_aliases_are_listed_as_what_they_stand_for(provider: FakeProvider) -> None:
+    """With their own name, and the model's as its slug; an alias that leads nowhere is not listed."""
+    async with Inside(provider, aliases={"short": "mock", "lost": "nowhere"}) as inside:
+        listed = {each["id"]: each for each in (await fetch(inside, get(b"/v1/models"))).json["data"]}
+        assert set(listed) == {"mock", "short"}
+        assert listed["short"]["canonical_slug"] == "mock"
+        assert (await fetch(inside, get(b"/api/v1/models/short"))).json["id"] == "short"
+        assert (await fetch(inside, get(b"/v1/models/lost"))).status == 404
+
+
+async def test_a_name_with_slashes_is_one_name(inside: Inside) -> None:
+    """`provider/model` in the path, encoded or not, with or without `endpoints` behind it."""
+    for path in (b"/v1/models/lab/some/thing", b"/v1/models/lab%2Fsome%2Fthing"):
+        assert (await fetch(inside, get(path))).json["id"] == "lab/some/thing"
+    data = (await fetch(inside, get(b"/v1/models/lab/some/thing/endpoints"))).json["data"]
+    assert [each["tag"] for each in data["endpoints"]] == ["lab/some/thing"]
+
+
+async def test_a_record_is_asked_of_control_for_the_callers_key(inside: Inside) -> None:
+    """Its text is passed on as it is; none is a 404, no id a 400, and a long id is cut."""
+    inside.answers["generation"] = b'{"id":"gen-1","total_cost":0.10}'
+    answer = await fetch(inside, get(b"/v1/generation?id=gen-1"))
+    assert answer.body == b'{"data":{"id":"gen-1","total_cost":0.10}}'
+    inside.answers.clear()
+    assert (await fetch(inside, get(b"/v1/generation?id=" + b"x" * 500))).status == 404
+    assert (await fetch(inside, get(b"/v1/generation?id="))).error["param"] == "id"
+    assert inside.asked == [("generation", "k1", "gen-1"), ("generation", "k1", "x" * 100)]
+
+
+async def test_a_keys_figures_come_from_control(inside: Inside) -> None:
+    """Or are null when it has none."""
+    inside.answers["key"] = b'{"usage":1.5}'
+    assert (await fetch(inside, get(b"/v1/key"))).json == {"data": {"usage": 1.5}}
+    inside.answers.clear()
+    assert (await fetch(inside, get(b"/v1/key"))).json == {"data": None}
+
+
+async def test_readiness_tells_its_reasons(provider: FakeProvider) -> None:
+    """503 while something is missing or the end is near; liveness is another question."""
+    async with Inside(provider, not_ready="the local engine is starting") as inside:
+        answer = await fetch(inside, get(b"/health/ready"))
+        assert (answer.status, answer.json["reasons"]) == (503, ["the local engine is starting"])
+        inside.state.draining = True
+        answer = await fetch(inside, get(b"/health/ready"))
+        assert answer.json["reasons"] == ["the gateway is stopping", "the local engine is starting"]
+        assert (await fetch(inside, get(b"/health/live"))).status == 200
+
+
+async def test_a_relayed_path_in_other_letters_is_not_there(inside: Inside) -> None:
+    """What the relay does not know by its bytes is not relayed by another door."""
+    for path in (b"/v1/%63hat/completions", b"/v1/chat%2Fcompletions", b"/v1/chat/completions/"):
+        answer = await fetch(inside, get(path, b"POST"))
+        assert (answer.status, answer.error["code"]) == (404, "unknown_url")
+    answer = await fetch(inside, get(b"/v1/%63hat/completions"))
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_every_answer_has_an_id_of_its_own(inside: Inside) -> None:
+    """Errors included."""
+    answers = [await fetch(inside, get(path)) for path in (b"/v1/models", b"/nothing", b"/v1/models/mokc")]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+    assert all(answer.headers["x-generation-id"] == answer.headers["x-request-id"] for answer in answers)
