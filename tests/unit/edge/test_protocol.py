@@ -7,8 +7,10 @@ from time import monotonic
 
 import pytest
 
+from tests.contract.upstreams import until
 from tests.e2e.raw import AUTH, Raw, chat, get, post
 from tests.fake_provider import FakeProvider, Script
+from tests.unit.edge.bench import WHOLE, answer, bench, chunk, request, snapshot
 from tests.unit.edge.inside import Inside, turns
 from tokenway.edge import protocol
 from tokenway.edge.protocol import HOT, EdgeProtocol
@@ -221,3 +223,46 @@ async def test_a_slow_reader_pauses_its_upstream(inside: Inside, provider: FakeP
         connection.resume_writing()
         assert b"".join([chunk async for chunk in raw.chunks()]).endswith(b"data: [DONE]\n\n")
     assert len(inside.journal.settled) == 1
+
+
+async def test_what_its_head_condemns_is_refused_before_its_body_comes() -> None:
+    """The answer is out while the body is still on its way, the rest is dropped, and nothing is written or asked."""
+    async with bench(what=snapshot(max_body=1000)) as made:
+        client = made.connect()
+        client.send(request(b"{", content_length="1001"))
+        assert client.statuses == [413]
+        assert client.is_half_closed
+        assert b"connection: close\r\n" in client.written
+        client.send(b"x" * 1000, request())
+        assert client.statuses == [413]
+        assert (made.network.requests, made.books.records) == ([], [])
+
+
+async def test_a_chunked_body_is_bounded_while_it_comes() -> None:
+    """It names no length: the byte beyond the bound ends it."""
+    async with bench(what=snapshot(max_body=1000)) as made:
+        client = made.connect()
+        client.send(request(b"", transfer_encoding="chunked"), chunk(b" " * 1000))
+        assert client.statuses == []
+        client.send(chunk(b" "))
+        assert client.statuses == [413]
+
+
+async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time() -> None:
+    """A relay, a refusal, a page and a relay in one read: the second call is opened when the others are answered."""
+    other = WHOLE.replace(b'"hi"', b'"ho"')
+    page = b"GET /health/live HTTP/1.1\r\nhost: gateway\r\n\r\n"
+    async with bench([[answer(WHOLE)[:50]], [answer(other)]]) as made:
+        client = made.connect()
+        client.send(request() + request(b'{"model":"nobody","messages":[]}') + page + request())
+        await until(lambda: len(made.network.requests) == 1)
+        assert client.is_paused
+        assert client.statuses == []
+        [upstream] = made.network.transports
+        upstream.feed([answer(WHOLE)[50:]])
+        upstream._answers.append([answer(other)])
+        await until(lambda: len(client.statuses) == 4)
+        await until(lambda: len(made.books.settled) == 2)
+        assert client.statuses == [200, 404, 200, 200]
+        assert client.written.index(b'"hi"') < client.written.index(b'"status":"ok"') < client.written.index(b'"ho"')
+        assert not client.is_paused

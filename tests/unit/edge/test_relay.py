@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from tests.contract.upstreams import until
 from tests.e2e.gateway import KEY
 from tests.e2e.raw import chat, post
 from tests.fake_provider import FakeProvider, Script, UsageMode
+from tests.unit.edge.bench import HEAD, STREAMED, TAIL, WHOLE, answer, bench, chunk, event, request
 from tests.unit.edge.inside import Inside, turns
+from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.relay import Relay
 from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.catalog import Endpoint, Model, Timeouts
 from tokenway.model.money import NanoUsd
@@ -187,3 +192,80 @@ async def test_waiting_for_a_slow_reader_is_not_the_providers_silence(provider: 
         gate.release()
         gate.release()
         assert b"".join([chunk async for chunk in raw.chunks()]).endswith(b"data: [DONE]\n\n")
+
+
+def exchanges() -> list[object]:
+    """The relays and attempts that are in memory."""
+    return [each for each in gc.get_objects() if isinstance(each, Relay | AttemptReader)]
+
+
+@pytest.mark.parametrize("body", [STREAMED, b'{"model":"m","messages":[]}'], ids=["stream", "whole"])
+@pytest.mark.parametrize("leaves", [False, True], ids=["served", "left"])
+async def test_a_finished_exchange_leaves_nothing_to_collect(body: bytes, leaves: bool) -> None:
+    """Served or abandoned, it is freed by its last reference: a worker must not wait for the cycle collector."""
+    gc.collect()
+    gc.disable()
+    before = exchanges()
+    first = [HEAD + chunk(event("hi")), TAIL] if body == STREAMED else [answer(WHOLE)]
+    try:
+        async with bench([first]) as made:
+            client = made.connect()
+            client.send(request(body))
+            if leaves:
+                await until(lambda: bool(made.network.requests))
+                client.lose()
+            else:
+                await until(lambda: bool(made.books.settled))
+                await until(lambda: made.state.open == set())
+                client.lose()
+            del client
+            made.clients.clear()
+            await asyncio.sleep(0)
+            assert [each for each in exchanges() if each not in before] == []
+    finally:
+        gc.enable()
+
+
+async def test_a_slow_reader_slows_its_upstream() -> None:
+    """Paused, nothing more is read from the provider; resumed, the rest comes, and in order."""
+    async with bench([[HEAD, chunk(event("one"))]]) as made:
+        client = made.connect()
+        client.send(request(STREAMED))
+        await until(lambda: b"one" in client.written)
+        client.protocol.pause_writing()
+        [upstream] = made.network.transports
+        upstream.feed([chunk(event("two")), TAIL])
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert b"two" not in client.written
+        client.protocol.resume_writing()
+        await until(lambda: bool(made.books.settled))
+        assert client.written.index(b"one") < client.written.index(b"two") < client.written.index(b"[DONE]")
+
+
+async def test_a_reader_that_is_slow_before_the_first_bytes_slows_its_upstream_too() -> None:
+    """The pause came before there was anything to pause: it holds from the splice on."""
+    async with bench([[]]) as made:
+        client = made.connect()
+        client.send(request(STREAMED))
+        await until(lambda: bool(made.network.requests))
+        client.protocol.pause_writing()
+        [upstream] = made.network.transports
+        upstream.feed([HEAD, chunk(event("one")), chunk(event("two")), TAIL])
+        await until(lambda: b"one" in client.written)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert b"two" not in client.written
+        client.protocol.resume_writing()
+        await until(lambda: b"[DONE]" in client.written)
+
+
+async def test_a_caller_that_leaves_cancels_its_upstream() -> None:
+    """The provider's connection is cut at once, and the exchange is settled as left."""
+    async with bench([[HEAD + chunk(event("one"))]]) as made:
+        client = made.connect()
+        client.send(request(STREAMED))
+        await until(lambda: b"one" in client.written)
+        client.lose(ConnectionResetError())
+        assert [each.is_closing() for each in made.network.transports] == [True]
+        assert [record.status for record in made.books.settled] == [499]
