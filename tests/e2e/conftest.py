@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 
-from tests.e2e.gateway import Gateway, configuration
+from tests.e2e.gateway import Gateway, configuration, until
 from tests.fake_provider import FakeProvider
 
 Launch = Callable[..., Awaitable[Gateway]]
@@ -30,6 +31,17 @@ async def gateway(provider: FakeProvider, tmp_path_factory: pytest.TempPathFacto
     yield running
     assert await running.stop() == 0
     assert "Traceback" not in running.complaints, running.complaints
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def unharmed(gateway: Gateway) -> AsyncIterator[None]:
+    """Whatever is sent here, no worker ends and no exchange stays open."""
+    (before,) = gateway.workers()
+    yield
+    (after,) = gateway.workers()
+    assert after.pid == before.pid
+    assert after.status() != psutil.STATUS_ZOMBIE
+    await until(lambda: not gateway.reservations())
 
 
 @pytest_asyncio.fixture(loop_scope="module")
