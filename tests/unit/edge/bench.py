@@ -19,9 +19,8 @@ from tokenway.aio.tasks import Tasks
 from tokenway.edge.cold import make_app
 from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState
-from tokenway.metering.ledger import Record, Reserved, Settled
+from tokenway.metering.ledger import Record, Settled
 from tokenway.model.catalog import Endpoint, Model, Price, Provider
-from tokenway.model.errors import TokenwayError
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
@@ -49,27 +48,24 @@ def snapshot(budget: int | None = None, **more: Any) -> Snapshot:
 
 
 class Books:
-    """A journal in memory, which can be broken."""
+    """A journal in memory."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self.is_broken = False
 
     def append(self, record: Record) -> None:
         """Keeps a record."""
-        if self.is_broken:
-            raise TokenwayError("the disk is full")
         self.records.append(record)
-
-    @property
-    def reserved(self) -> list[Reserved]:
-        """The reservations."""
-        return [record for record in self.records if isinstance(record, Reserved)]
 
     @property
     def settled(self) -> list[Settled]:
         """The settlements."""
         return [record for record in self.records if isinstance(record, Settled)]
+
+
+async def no_answer(_what: str, _key_id: str, _subject: str) -> bytes | None:
+    """The control process, which nobody asks here."""
+    raise AssertionError("nobody asks")
 
 
 class ScriptedPools(Pools):
@@ -84,7 +80,7 @@ class ScriptedPools(Pools):
 
 
 class Client(asyncio.Transport):
-    """A client's end: what was written to it, and whether it is read from, half closed, closed or cut."""
+    """A client's end: what was written to it, and whether it is read from, half closed or closed."""
 
     def __init__(self, protocol: EdgeProtocol) -> None:
         super().__init__()
@@ -93,7 +89,6 @@ class Client(asyncio.Transport):
         self.is_paused = False
         self.is_half_closed = False
         self.is_closed = False
-        self.is_aborted = False
 
     def send(self, *requests: bytes) -> None:
         """Each of these arrives as one read."""
@@ -142,7 +137,7 @@ class Client(asyncio.Transport):
 
     def abort(self) -> None:
         """The gateway cuts the connection."""
-        self.is_closed = self.is_aborted = True
+        self.is_closed = True
 
     @property
     def statuses(self) -> list[int]:
@@ -156,16 +151,13 @@ class Bench:
     def __init__(self, tasks: Tasks, network: MockNetwork, what: Snapshot) -> None:
         self.network = network
         self.books = Books()
-        self.questions: list[tuple[str, str, str]] = []
-        self.answer: bytes | None = None
         loop = asyncio.get_running_loop()
-        self.state = EdgeState(loop, ScriptedPools(loop, tasks, network), self.books, self.ask)
+        self.state = EdgeState(loop, ScriptedPools(loop, tasks, network), self.books, no_answer)
         self.state.adopt(what)
-        self.app = make_app(self.state)
         self.clients: list[Client] = []
         self.server_state = ServerState()
         self.config = Config(
-            app=cast("Any", self.app),
+            app=cast("Any", make_app(self.state)),
             ws="none",
             loop="none",
             lifespan="off",
@@ -175,11 +167,6 @@ class Bench:
             server_header=False,
         )
         self.config.load()
-
-    async def ask(self, what: str, key_id: str, subject: str) -> bytes | None:
-        """The control process: gives `answer`."""
-        self.questions.append((what, key_id, subject))
-        return self.answer
 
     def connect(self) -> Client:
         """A new client connection."""

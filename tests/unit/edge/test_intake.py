@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.edge.bench import Books, snapshot
+from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, take_in
 from tokenway.edge.state import EdgeState
@@ -21,11 +21,6 @@ from tokenway.upstream.pool import Pools
 PRICE = Price(Rate(1_000_000_000), Rate(3_000_000_000))
 """1000 nano-dollars a token in, 3000 a token out."""
 ENDPOINTS = (Endpoint("a", "x", PRICE), Endpoint("b", "y"), Endpoint("c", "z"))
-
-
-async def no_answer(_what: str, _key_id: str, _subject: str) -> bytes | None:
-    """Nobody asks here."""
-    raise AssertionError("intake asks nobody")
 
 
 def state(**more: Any) -> EdgeState:

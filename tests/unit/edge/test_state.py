@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.edge.bench import Books, snapshot
+from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.model.catalog import Timeouts
@@ -47,11 +47,6 @@ class Timed:
         self.checked.append(now)
         if self.error is not None:
             raise self.error
-
-
-async def no_answer(_what: str, _key_id: str, _subject: str) -> bytes | None:
-    """Nobody asks here."""
-    raise AssertionError("nobody asks")
 
 
 def state(loop: Later | None = None) -> EdgeState:
