@@ -193,16 +193,14 @@ class Workers:
 
     async def _listen(self, worker: Worker, reader: asyncio.StreamReader) -> None:
         splitter = FrameSplitter()
-        while True:
-            try:
-                data = await reader.read(MIB)
+        try:
+            while data := await reader.read(MIB):
                 for payload in splitter.feed(data):
                     self._take(worker, unpack_for_control(payload))
-            except (ConnectionError, WireError, msgspec.DecodeError) as error:
-                log.warning("worker %d: its link broke: %s", worker.number, error)
-                return
-            if not data:
-                return
+        except ConnectionError:
+            pass  # it died with a message unread: the same as an end, which its exit status explains
+        except (WireError, msgspec.DecodeError) as error:
+            log.warning("worker %d: its link broke: %s", worker.number, error)
 
     def _take(self, worker: Worker, message: ToControl) -> None:
         if isinstance(message, Gauges):

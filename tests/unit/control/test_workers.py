@@ -32,6 +32,9 @@ def send(message):
 
 if what == "die at once":
     sys.exit(3)
+if what == "die with its snapshot unread":
+    link.recv(1, socket.MSG_PEEK)
+    sys.exit(4)
 if what == "ignore SIGTERM":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 splitter = FrameSplitter()
@@ -188,6 +191,18 @@ async def test_a_worker_that_talks_nonsense_is_replaced(start: Start, caplog: py
     owner.what = "serve"
     await becomes(lambda: bool(owner.ended) and any(worker.is_serving for worker in pool.alive))
     assert "its link broke" in caplog.text
+
+
+async def test_a_worker_that_dies_with_a_message_unread_has_ended(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kernel then calls its link reset; what is told is its status, as of any other worker that ended."""
+    owner = Owner("die with its snapshot unread")
+    start(owner)
+    await becomes(lambda: bool(owner.ended))
+    owner.what = "serve"
+    assert "worker 1 ended with status 4" in caplog.text
+    assert "link" not in caplog.text
 
 
 async def test_workers_that_never_serve_end_the_start(start: Start) -> None:
