@@ -7,7 +7,8 @@ wait in turn in `pipeline`, whether they are relays or ASGI cycles. What this cl
 * refusals in the caller's dialect, also for what is not HTTP;
 * a body that nobody will read is drained for a while before the connection closes, so that the refusal
   reaches a client that is still sending;
-* no timer per request: one sweep a second closes idle connections and slow requests.
+* no timer per request: one sweep a second closes idle connections and slow requests;
+* a request whose head is the last one's but for the length is not parsed again (`head.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tokenway.edge import reply
+from tokenway.edge.head import LESSONS_MAX, Head
 from tokenway.edge.relay import Relay
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import ErrorType, Problem
@@ -70,6 +72,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._is_deaf = False
         self._is_closing = False
         self._awaits_continue = False
+        self._known: Head | None = None
+        self._lessons = 0
         self._busy_since = 0.0
         self._idle_since = monotonic()
         self.url = b""
@@ -109,6 +113,13 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests. What a relay does with them happens after the parser has returned."""
+        known = self._known
+        is_between = self._active is None and not (self._in_head or self._is_deaf)
+        if known is not None and is_between:
+            body = known.body_of(data)
+            if body is not None:
+                self._repeat(known, body)
+                return
         if self._is_deaf:
             return
         self._busy_since = monotonic()
@@ -128,12 +139,32 @@ class EdgeProtocol(HttpToolsProtocol):
         relay = self._active
         if isinstance(relay, Relay) and not relay.begun:
             if relay.body_complete:
+                if is_between:
+                    self._learn(data, relay)
                 relay.start()
             elif relay.problem is not None:
                 # Refused before its body is complete: answer now, and read on so that the answer is not lost.
                 self._is_closing = True
                 relay.start()
                 self._linger()
+
+    def _learn(self, data: bytes, relay: Relay) -> None:
+        """A whole request came in one read: the next one may have the same head."""
+        if relay.keep_alive and self._lessons < LESSONS_MAX:
+            self._lessons += 1
+            self._known = self.state.heads.learn(data, relay)
+
+    def _repeat(self, known: Head, body: bytes) -> None:
+        """The last request's head again, with another body: what the parser would make of it."""
+        self._busy_since = self._idle_since = monotonic()
+        relay = Relay(
+            self.state, self, known.operation, known.headers, known.query, keep_alive=True, chunked=True
+        )
+        relay.check_head()
+        relay.add_body(body)
+        relay.body_complete = True
+        self._active = self.cycle = relay  # type: ignore[assignment]
+        relay.start()
 
     def _feed(self, data: bytes) -> None:
         """Parses; raises HttpParserError. A request that offers another protocol is read again without the offer."""

@@ -46,49 +46,29 @@ JSON: Final = b"application/json"
 class Relay:
     """One exchange on a client connection."""
 
-    __slots__ = (
-        "_attempts",
-        "_busy",
-        "_chunked",
-        "_client",
-        "_head",
-        "_headers",
-        "_inbox",
-        "_intake",
-        "_labels",
-        "_lease",
-        "_machine",
-        "_parts",
-        "_query",
-        "_receipt",
-        "_size",
-        "_state",
-        "_streaming",
-        "_winner",
-        "_write",
-        "begun",
-        "body_complete",
-        "disconnected",
-        "finish_reason",
-        "gaps",
-        "id",
-        "is_stream",
-        "keep_alive",
-        "last_activity",
-        "min_tps",
-        "model",
-        "operation",
-        "overhead",
-        "principal",
-        "problem",
-        "response_complete",
-        "run",
-        "times",
-        "wake_at",
-    )
-
     principal: Principal
+    begun = False
+    body_complete = False
+    disconnected = False
+    response_complete = False
+    is_stream = False
+    problem: Problem | None = None
+    last_activity = 0.0
+    overhead = 0.0
+    min_tps = 0.0
+    run = ""
+    model = ""
+    finish_reason = ""
+    gaps: tuple[int, ...] = ()
     _intake: Intake
+    _size = 0
+    _busy = False
+    _streaming = False
+    _labels = b""
+    _head = b""
+    _lease: Lease | None = None
+    _winner: AttemptReader | None = None
+    _receipt: Receipt | None = None
 
     def __init__(
         self,
@@ -108,26 +88,13 @@ class Relay:
         self.times = Stamps(monotonic())
         self._state = state
         self._client = client
-        self._write = client.transport.write
-        self._headers = headers
-        self._query = query
+        self.headers = headers
+        self.query = query
         self._chunked = chunked
         self._machine = Exchange()
         self._attempts: list[AttemptReader] = []
         self._inbox: list[e.Event] = []
         self._parts: list[bytes] = []
-        self._size = 0
-        self._busy = self._streaming = False
-        self._labels = self._head = b""
-        self._lease: Lease | None = None
-        self._winner: AttemptReader | None = None
-        self._receipt: Receipt | None = None
-        self.begun = self.body_complete = self.disconnected = self.response_complete = self.is_stream = False
-        self.problem: Problem | None = None
-        self.wake_at = inf
-        self.last_activity = self.overhead = self.min_tps = 0.0
-        self.run = self.model = self.finish_reason = ""
-        self.gaps: tuple[int, ...] = ()
 
     # -- the request arrives -----------------------------------------------------------------------------
 
@@ -137,8 +104,8 @@ class Relay:
         try:
             if state.draining:
                 raise Refusal(draining())
-            self.principal = state.gate.admit(self._headers, self._query, time.time())
-            length = self._headers.get(b"content-length")
+            self.principal = state.gate.admit(self.headers, self.query, time.time())
+            length = self.headers.get(b"content-length")
             if length is not None and int(length) > state.snapshot.max_body:
                 raise too_large(state.snapshot.max_body)
         except Refusal as refusal:
@@ -163,7 +130,7 @@ class Relay:
                 raise Refusal(self.problem)
             body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
             self._parts.clear()
-            intake = take_in(self._state, self.operation, self._headers, body)
+            intake = take_in(self._state, self.operation, self.headers, body)
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
@@ -189,22 +156,30 @@ class Relay:
 
     def tell(self, event: e.Event) -> None:
         """Feeds the machine and carries out what it orders; an event that arises meanwhile waits its turn."""
+        inbox = self._inbox
         if self._busy:
-            self._inbox.append(event)
+            inbox.append(event)
             return
         self._busy = True
+        feed = self._machine.feed
         try:
-            for command in self._machine.feed(event):
-                STEPS[type(command)](self, command)
-            while self._inbox:
-                for command in self._machine.feed(self._inbox.pop(0)):
+            while True:
+                for command in feed(event):
                     STEPS[type(command)](self, command)
+                if not inbox:
+                    return
+                event = inbox.pop(0)
         finally:
             self._busy = False
 
     def dice(self) -> float:
         """A random number in [0, 1)."""
         return self._state.dice()
+
+    @property
+    def wake_at(self) -> float:
+        """When a deadline may pass, in monotonic seconds."""
+        return inf if self.response_complete else self._machine.wake_at
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
@@ -309,12 +284,10 @@ class Relay:
             self._head = b""
         self._client.transport.write(data)
 
-    def _write_chunk(self, data: bytes) -> None:
-        self._write(b"%x\r\n%b\r\n" % (len(data), data))
-
     def _splice(self, command: c.Splice) -> None:
         reader = self._attempts[command.attempt - 1]
-        reader.splice(self._write_chunk if self._chunked else self._client.transport.write)
+        write = self._client.transport.write
+        reader.splice(_chunk_writer(write) if self._chunked else write)
         if self._client.is_write_paused and reader.call is not None:
             reader.call.pause()
 
@@ -380,9 +353,6 @@ class Relay:
         else:
             self.keep_alive = False
 
-    def _set_deadline(self, command: c.SetDeadline) -> None:
-        self.wake_at = command.at
-
     def _note(self, command: c.Note) -> None:
         log.info(
             "attempt failed",
@@ -411,7 +381,6 @@ class Relay:
         if self.response_complete:
             return
         self.response_complete = True
-        self.wake_at = inf
         if self._streaming:
             self._state.streams -= 1
         self._state.open.discard(self)
@@ -423,6 +392,15 @@ class Relay:
         self._client.relay_finished(self)
 
 
+def _chunk_writer(write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Writes data as one chunk of a chunked body."""
+
+    def write_chunk(data: bytes) -> None:
+        write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    return write_chunk
+
+
 # ruff: noqa: SLF001 - the table is part of the class above, written where it can be read
 STEPS: Final[dict[type[c.Command], Callable[[Relay, Any], None]]] = {
     c.Reserve: Relay._reserve,
@@ -432,7 +410,6 @@ STEPS: Final[dict[type[c.Command], Callable[[Relay, Any], None]]] = {
     c.SendBytes: Relay._send_bytes,
     c.SendEnd: Relay._send_end,
     c.SendError: Relay._send_error,
-    c.SetDeadline: Relay._set_deadline,
     c.Splice: Relay._splice,
     c.Settle: Relay._settle,
     c.Note: Relay._note,

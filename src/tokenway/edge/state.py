@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from tokenway.edge.admission import Admission
 from tokenway.edge.auth import Gate
+from tokenway.edge.head import Heads
 from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
 from tokenway.model.snapshot import Snapshot
@@ -32,7 +33,9 @@ class Journal(Protocol):
 class Timed(Protocol):
     """An exchange as the sweep sees it."""
 
-    wake_at: float
+    @property
+    def wake_at(self) -> float:
+        """When that will be, in monotonic seconds."""
 
     def wake(self, now: float) -> None:
         """Its time has come."""
@@ -58,6 +61,7 @@ class EdgeState:
         self.journal = journal
         self.ask = ask
         self.admission = Admission()
+        self.heads = Heads()
         self.open: set[Timed] = set()
         self.connections: set[Watched] = set()
         self.streams = 0
@@ -82,6 +86,7 @@ class EdgeState:
         self.pools.connect_timeout = snapshot.timeouts.connect
         self.routes = Routes(snapshot, self.pools)
         self.gate = Gate(snapshot)
+        self.heads.clear()
         self.snapshot = snapshot
 
     @staticmethod

@@ -63,16 +63,10 @@ class SendError(msgspec.Struct, frozen=True, gc=False):
     body: bytes = b""
 
 
-class SetDeadline(msgspec.Struct, frozen=True, gc=False):
-    """Report `DeadlinePassed` at this time; replaces the one before."""
-
-    at: float
-
-
 class Splice(msgspec.Struct, frozen=True, gc=False):
     """From here on an attempt's whole events go to the caller without the machine.
 
-    It is called again at the end, at a fault, or when its deadline has passed.
+    It is called again at the end, at a fault, or when a deadline has passed.
     """
 
     attempt: int
@@ -113,4 +107,4 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     retry_in: float | None
 
 
-Command = Reserve | Open | Cancel | SendHead | SendBytes | SendEnd | SendError | SetDeadline | Splice | Settle | Note
+Command = Reserve | Open | Cancel | SendHead | SendBytes | SendEnd | SendError | Splice | Settle | Note

@@ -27,23 +27,21 @@ class Deadline(IntEnum):
 class Deadlines:
     """Times in monotonic seconds; `inf` is not set.
 
-    `armed` is when the shell will report next. It is never later than the earliest deadline, and only moves forward
-    by being reached: waking once too early is cheaper than arming anew with every step.
+    `armed` is when the shell is to report next. It is never later than the earliest deadline, and only moves forward
+    by being reached: waking once too early is cheaper than looking for the earliest with every step.
     """
 
-    __slots__ = ("_times", "armed", "is_moved")
+    __slots__ = ("_times", "armed")
 
     def __init__(self) -> None:
         self._times = [inf, inf, inf, inf, inf]
         self.armed = inf
-        self.is_moved = False
 
     def set(self, which: Deadline, at: float) -> None:
-        """Sets one deadline; `is_moved` tells whether the shell must report earlier than it was told."""
+        """Sets one deadline."""
         self._times[which] = at
         if at < self.armed:
             self.armed = at
-            self.is_moved = True
 
     def clear(self, which: Deadline) -> None:
         """Unsets one deadline."""
@@ -61,7 +59,6 @@ class Deadlines:
     def rearm(self) -> None:
         """The time that was armed has come: the next one is the earliest of those that are set."""
         self.armed = min(self._times)
-        self.is_moved = self.armed < inf
 
     def passed(self, at: float) -> list[Deadline]:
         """Those that have passed at a time, the total first: it ends the exchange whatever else has passed."""

@@ -118,7 +118,7 @@ class UpstreamFailed(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeadlinePassed(msgspec.Struct, frozen=True, gc=False):
-    """The time that the last `SetDeadline` named has come.
+    """The machine's `wake_at` has come.
 
     `last_activity` is when the caller's stream last moved, `has_text` whether any text has come yet. A
     relay that waits for a slow reader reports its waiting as activity: that silence is not the upstream's.

@@ -19,7 +19,7 @@ Rules, which the simulation checks after every run:
    caller left. After `SendHead` an error is in-band: the status is spent.
 3. `Settle` comes before the command that shows the caller the end.
 4. When the exchange closes, every live attempt but the winner has been cancelled.
-5. While an exchange is open, the shell is told to report no later than the earliest deadline.
+5. While an exchange is open, `wake_at` is no later than the earliest deadline, and the shell reports when it has come.
 
 A step that is not in the table below is a bug of the shell, and raises.
 """
@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from math import inf
 from typing import Any, Final
 
 from tokenway.exchange import commands as c
@@ -107,11 +108,13 @@ class Exchange:
     def feed(self, event: e.Event) -> list[c.Command]:
         """The commands that follow from `event`; raises ImpossibleStepError for one that cannot come now."""
         out: list[c.Command] = []
-        _ROWS[self.phase].get(type(event), _impossible)(self, event, out)
-        if self._deadlines.is_moved and self.phase is not CLOSED:
-            self._deadlines.is_moved = False
-            out.append(c.SetDeadline(self._deadlines.armed))
+        _ROWS[self.phase][type(event)](self, event, out)
         return out
+
+    @property
+    def wake_at(self) -> float:
+        """When the shell is to report `DeadlinePassed`, in monotonic seconds; `inf` when nothing can pass."""
+        return inf if self.phase is CLOSED else self._deadlines.armed
 
     # -- from the caller ---------------------------------------------------------------------------------
 
@@ -386,8 +389,8 @@ TABLE: Final[dict[tuple[Phase, type[e.Event]], Handler]] = {
     (Phase.CLOSED, e.Refused): lambda *_: None,
 }
 
-_ROWS: Final[list[dict[type[e.Event], Handler]]] = [
-    {event: step for (row, event), step in TABLE.items() if row is phase} for phase in Phase
+_ROWS: Final = [
+    {event: TABLE.get((phase, event), _impossible) for event in e.Event.__args__} for phase in Phase
 ]
 """The table by phase: one look-up on the way of every event."""
 

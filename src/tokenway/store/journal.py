@@ -22,6 +22,7 @@ import errno
 import fcntl
 import os
 import re
+from os import write
 from pathlib import Path
 from struct import Struct
 from typing import Final
@@ -41,6 +42,8 @@ ROTATE_BYTES: Final = 64 * 1024 * 1024
 _MAGIC: Final = b"tokenway"
 _HEADER: Final = Struct("<8sII16sI")
 _FRAME: Final = Struct("<II")
+_FRAME_BYTES: Final = _FRAME.size
+_pack_frame: Final = _FRAME.pack
 _HEADER_BYTES: Final = _HEADER.size
 _CHUNK_BYTES: Final = 2 * RECORD_BYTES_MAX
 _PAYLOAD_START: Final = re.compile(rb"(?:[\x91-\x9f]|\xdc..)\xa1[RSX]", re.DOTALL)
@@ -81,7 +84,8 @@ class JournalWriter:
         self._encode = msgspec.msgpack.Encoder().encode
         self._fd = -1
         self._size = 0
-        self._torn = False
+        self._size_max = rotate_bytes
+        """0 when the next record must go to a new file."""
         self._path = directory
         self._rotate()
 
@@ -110,17 +114,18 @@ class JournalWriter:
         length = len(payload)
         if length > RECORD_BYTES_MAX:
             raise ValueError(f"a record of {length} bytes is longer than {RECORD_BYTES_MAX}")
-        if self._torn or self._size + length + 8 > self._rotate_bytes:
+        size = length + _FRAME_BYTES
+        if self._size + size > self._size_max:
             self._rotate()
-        frame = _FRAME.pack(length, crc32(payload, length)) + payload
+        frame = _pack_frame(length, crc32(payload, length)) + payload
         try:
-            written = os.write(self._fd, frame)
-            while written < length + 8:
-                written += os.write(self._fd, frame[written:])
+            written = write(self._fd, frame)
+            while written < size:
+                written += write(self._fd, frame[written:])
         except OSError as error:
             self._undo()
             raise JournalFull(f"cannot write {self._path}: {error.strerror}") from error
-        self._size += written
+        self._size += size
 
     def close(self) -> None:
         """Lets go of the file, which tells the reader that nothing will follow."""
@@ -136,7 +141,7 @@ class JournalWriter:
             os.ftruncate(self._fd, self._size)
         except OSError:
             # The rest of a frame stays; the next record goes to a new file instead of behind it.
-            self._torn = True
+            self._size_max = 0
 
     def _rotate(self) -> None:
         """Starts the next file. The old one is let go only when the new one is in place."""
@@ -160,7 +165,7 @@ class JournalWriter:
         except OSError as error:
             raise JournalFull(f"cannot start {path}: {error.strerror}") from error
         self.close()
-        self._fd, self._path, self._size, self._torn = fd, path, _HEADER_BYTES, False
+        self._fd, self._path, self._size, self._size_max = fd, path, _HEADER_BYTES, self._rotate_bytes
 
     def _next_sequence(self) -> int:
         prefix = f"{self._name}-"

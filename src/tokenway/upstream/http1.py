@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         # The list's own method is the callback: one Python frame less for each chunk.
         self.on_body = self._parts.append
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser = HttpResponseParser(self)
 
     # ── What the pool and the call do ────────────────────────────────────────────────────────────
 
@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
     def discard(self) -> None:
         """Ends a connection whose dial was cancelled: uvloop then closes the socket without `connection_lost`."""
         self.abort()
-        self._parser = None
+        self._parser = None  # type: ignore[assignment]  # as in `connection_lost`
         self._owner.closed(self)
 
     def stop(self, detail: str) -> None:
@@ -206,11 +206,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parses one socket read and then tells the reader what it brought."""
-        parser = self._parser
-        if (self._state != _BODY and not self._expects(data)) or parser is None:
+        if self._state != _BODY and not self._expects(data):
             return
         try:
-            parser.feed_data(data)
+            self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._tell(data, framing.explain(error))
             return
@@ -234,7 +233,7 @@ class Connection(asyncio.Protocol):
         if state == _IDLE:
             self._owner.forget(self)
         self._state = _CLOSED
-        self._parser = None  # it refers back to us
+        self._parser = None  # type: ignore[assignment]  # it refers back to us, and nothing more is read
         self._unread = None
         self._reader = None
         self._drop_call()
@@ -267,8 +266,6 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Decides how the answer is framed. Raises WireError for heads that cannot be trusted."""
         parser = self._parser
-        if parser is None:
-            return
         status = parser.get_status_code()
         fields, repeated = self._fields, self._repeated
         if self._overhead > limits.RESPONSE_HEAD:

@@ -11,20 +11,18 @@ def test_without_deadlines_nothing_is_armed() -> None:
     """What is not set never passes."""
     deadlines = Deadlines()
     assert deadlines.armed == inf
-    assert not deadlines.is_moved
     assert deadlines.passed(1e12) == []
 
 
 def test_an_earlier_deadline_moves_the_alarm() -> None:
-    """The shell is told only where it has to report earlier than it knows."""
+    """A later one does not: waking too early is cheap."""
     deadlines = Deadlines()
     deadlines.set(Deadline.TOTAL, 100.0)
     deadlines.set(Deadline.CONNECT, 5.0)
-    assert (deadlines.armed, deadlines.is_moved) == (5.0, True)
-    deadlines.is_moved = False
+    assert deadlines.armed == 5.0
     deadlines.set(Deadline.CONNECT, 8.0)
     deadlines.clear(Deadline.CONNECT)
-    assert (deadlines.armed, deadlines.is_moved) == (5.0, False)
+    assert deadlines.armed == 5.0
 
 
 def test_an_alarm_is_set_anew_when_it_has_rung() -> None:
@@ -34,10 +32,10 @@ def test_an_alarm_is_set_anew_when_it_has_rung() -> None:
     deadlines.set(Deadline.TOTAL, 100.0)
     deadlines.clear(Deadline.CONNECT)
     deadlines.rearm()
-    assert (deadlines.armed, deadlines.is_moved, deadlines.time_of(Deadline.TOTAL)) == (100.0, True, 100.0)
+    assert (deadlines.armed, deadlines.time_of(Deadline.TOTAL)) == (100.0, 100.0)
     deadlines.clear(Deadline.TOTAL)
     deadlines.rearm()
-    assert (deadlines.armed, deadlines.is_moved) == (inf, False)
+    assert deadlines.armed == inf
 
 
 def test_the_total_passes_first() -> None:

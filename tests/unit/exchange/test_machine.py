@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from tokenway.exchange import commands as c
@@ -23,7 +25,7 @@ def begun(*endpoints: Endpoint, stream: bool = True, retries: int = 2) -> tuple[
     """An exchange that was admitted at time 1, and the commands of its first attempt."""
     machine = Exchange()
     out = machine.feed(e.ClientRequest(1.0, e.Order(endpoints or (A, B), stream, 50, TIMEOUTS, retries)))
-    assert out == [c.Reserve(50), c.SetDeadline(101.0)]
+    assert (out, machine.wake_at) == ([c.Reserve(50)], 101.0)
     return machine, machine.feed(e.Admitted(1.0))
 
 
@@ -51,7 +53,7 @@ def error_of(out: list[c.Command]) -> c.SendError:
 def test_an_answer_in_one_piece() -> None:
     """Reserve, open, settle, head and end, in this order."""
     machine, out = begun(stream=False)
-    assert out == [c.Open(1, A), c.SetDeadline(6.0)]
+    assert (out, machine.wake_at) == ([c.Open(1, A)], 6.0)
     assert machine.feed(e.UpstreamOpen(2.0, 1)) == []
     assert machine.feed(e.UpstreamHead(3.0, 1, 200)) == []
     share = c.Share(1, A, Settlement.DELIVERED, USAGE, status=200)
@@ -61,6 +63,7 @@ def test_an_answer_in_one_piece() -> None:
         c.SendEnd(1),
     ]
     assert machine.endpoint_id == "a/m"
+    assert machine.wake_at == inf
     assert machine.attempts == 1
 
 
@@ -115,10 +118,11 @@ def test_a_failure_goes_to_the_next_endpoint_at_once() -> None:
 
 def test_a_deadline_that_moves_away_is_not_armed_anew() -> None:
     """Waking too early is cheap: the machine then arms what is really next."""
-    machine, out = begun(stream=False)
-    assert out[-1] == c.SetDeadline(6.0)
+    machine, _ = begun(stream=False)
     assert machine.feed(e.UpstreamOpen(2.0, 1)) == []
-    assert machine.feed(e.DeadlinePassed(6.0)) == [c.SetDeadline(101.0)]
+    assert machine.wake_at == 6.0
+    assert machine.feed(e.DeadlinePassed(6.0)) == []
+    assert machine.wake_at == 101.0
 
 
 def test_the_same_endpoint_again_after_a_pause() -> None:
@@ -127,8 +131,10 @@ def test_the_same_endpoint_again_after_a_pause() -> None:
     machine.feed(e.UpstreamOpen(2.0, 1))
     out = machine.feed(e.UpstreamFailed(2.0, 1, Fault.STATUS, status=429, retry_after=4.0))
     assert out == [c.Note(1, A, Fault.STATUS, "", 4.0)]
-    assert machine.feed(e.DeadlinePassed(5.0)) == [c.SetDeadline(6.0)]
-    assert machine.feed(e.DeadlinePassed(6.0)) == [c.Open(2, A), c.SetDeadline(11.0)]
+    assert machine.feed(e.DeadlinePassed(5.0)) == []
+    assert machine.wake_at == 6.0
+    assert machine.feed(e.DeadlinePassed(6.0)) == [c.Open(2, A)]
+    assert machine.wake_at == 11.0
 
 
 @pytest.mark.parametrize(("retry_after", "status"), [(31.0, 429), (99.5, 429)])
@@ -220,13 +226,15 @@ def test_deadlines_name_themselves() -> None:
 def test_a_stream_that_moves_is_not_silent() -> None:
     """The deadline moves with the last activity, so no chunk has to touch a timer."""
     machine = flowing()
-    assert machine.feed(e.DeadlinePassed(6.0, last_activity=5.0, has_text=True)) == [c.SetDeadline(8.0)]
+    assert machine.feed(e.DeadlinePassed(6.0, last_activity=5.0, has_text=True)) == []
+    assert machine.wake_at == 8.0
 
 
 def test_silence_before_the_first_text_is_not_yet_silence() -> None:
     """A role chunk commits the answer; until text comes the longer deadline holds."""
     machine = flowing()
-    assert machine.feed(e.DeadlinePassed(6.0, last_activity=3.0)) == [c.SetDeadline(9.0)]
+    assert machine.feed(e.DeadlinePassed(6.0, last_activity=3.0)) == []
+    assert machine.wake_at == 9.0
     machine.feed(e.DeadlinePassed(9.0, last_activity=3.0))
     out = machine.feed(e.DeadlinePassed(12.0, last_activity=3.0))
     assert settle_of(out).shares[0].fault == Fault.FIRST_TOKEN_DEADLINE
@@ -235,7 +243,8 @@ def test_silence_before_the_first_text_is_not_yet_silence() -> None:
 def test_the_first_text_clears_its_deadline() -> None:
     """When it passes and text has come, nothing happens."""
     machine = flowing()
-    assert machine.feed(e.DeadlinePassed(12.0, last_activity=11.0, has_text=True)) == [c.SetDeadline(14.0)]
+    assert machine.feed(e.DeadlinePassed(12.0, last_activity=11.0, has_text=True)) == []
+    assert machine.wake_at == 14.0
 
 
 def test_the_end_of_all_time_in_a_pause_keeps_the_last_count() -> None:

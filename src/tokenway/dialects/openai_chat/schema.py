@@ -67,31 +67,33 @@ GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
 """Members of a request that are meant for the gateway and never sent upstream."""
 
 
-class PromptDetails(msgspec.Struct):
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_BELIEVABLE)]
+
+
+class PromptDetails(msgspec.Struct, gc=False):
     """`prompt_tokens_details`: parts of the prompt tokens."""
 
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    cached_tokens: Tokens | None = 0
+    cache_write_tokens: Tokens | None = 0
+    audio_tokens: Tokens | None = 0
+    image_tokens: Tokens | None = 0
 
 
-class CompletionDetails(msgspec.Struct):
+class CompletionDetails(msgspec.Struct, gc=False):
     """`completion_tokens_details`: parts of the completion tokens."""
 
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
+    reasoning_tokens: Tokens | None = 0
+    audio_tokens: Tokens | None = 0
 
 
-class UsageFields(msgspec.Struct):
-    """`usage`: totals that include their details."""
+class UsageFields(msgspec.Struct, gc=False):
+    """`usage`: totals that include their details. The decoder refuses a count that cannot be."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
+    prompt_tokens: Tokens | None = 0
+    completion_tokens: Tokens | None = 0
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
+    prompt_cache_hit_tokens: Tokens | None = 0
     """DeepSeek's place for cached tokens."""
 
 
@@ -146,7 +148,7 @@ class Answer(msgspec.Struct):
     error: Any = None
 
 
-class Metered(msgspec.Struct, frozen=True):
+class Metered(msgspec.Struct, frozen=True, gc=False):
     """What a `usage` object says: `given` with `usage` None is a count that cannot be believed."""
 
     given: bool
@@ -174,28 +176,25 @@ def meter(raw: msgspec.Raw) -> Metered:
 
 
 def buckets(fields: UsageFields) -> Usage | None:
-    """Totals with details to disjoint buckets; None when the counts contradict each other or reason.
+    """Totals with details to disjoint buckets; None when the counts contradict each other.
 
     OpenAI counts cached and audio tokens inside the prompt, reasoning and audio inside the completion.
     """
-    prompt = fields.prompt_tokens or 0
-    completion = fields.completion_tokens or 0
+    uncached = fields.prompt_tokens or 0
+    text = fields.completion_tokens or 0
     cached = fields.prompt_cache_hit_tokens or 0
     written = audio_in = image_in = reasoning = audio_out = 0
     details, more = fields.prompt_tokens_details, fields.completion_tokens_details
     if details is not None:
         cached = details.cached_tokens or cached
-        written, audio_in, image_in = (
-            details.cache_write_tokens or 0,
-            details.audio_tokens or 0,
-            details.image_tokens or 0,
-        )
+        written = details.cache_write_tokens or 0
+        audio_in = details.audio_tokens or 0
+        image_in = details.image_tokens or 0
     if more is not None:
-        reasoning, audio_out = more.reasoning_tokens or 0, more.audio_tokens or 0
-    uncached = prompt - cached - written - audio_in - image_in
-    text = completion - reasoning - audio_out
-    if min(uncached, text, cached, written, audio_in, image_in, reasoning, audio_out) < 0:
-        return None
-    if prompt > TOKENS_BELIEVABLE or completion > TOKENS_BELIEVABLE:
+        reasoning = more.reasoning_tokens or 0
+        audio_out = more.audio_tokens or 0
+    uncached -= cached + written + audio_in + image_in
+    text -= reasoning + audio_out
+    if uncached < 0 or text < 0:
         return None
     return Usage(uncached, cached, written, 0, text, reasoning, audio_in, audio_out, image_in)

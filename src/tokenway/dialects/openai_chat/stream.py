@@ -52,6 +52,7 @@ EXTRA_MEMBERS: Final = ("tokenway",)
 """What is added to the last chunk of a stream."""
 _MARKS: Final = (b'_tokens"', b'"finish_reason":"', b'"finish_reason": "', b"[DONE]", b'"error"', b"\n:", b"\r:")
 """What an event has that must be looked into: usage, a finish, the end, an error; or a comment."""
+_USAGE_KEYS: Final = (b'"usage":', b'"usage": ')
 _NO_CHUNK: Final = (b"", b":")
 """How what is no chunk begins: nothing at all, or a comment, which keeps a connection alive and is no delta."""
 _GAPS: Final = 64
@@ -343,8 +344,9 @@ def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes
             priced = set_members(usage, members, COST_MEMBERS)
         else:
             priced = b"%b,%b}" % (usage[:-1], members)
-        if text.count(usage) == 1 and text.count(b'"usage"') == 1:
-            return text.replace(usage, priced)
+        at = text.rfind(usage)
+        if text.find(usage) == at and text[at - 9 : at].endswith(_USAGE_KEYS):
+            return replace(text, (at, at + len(usage)), priced)
         return replace(text, find_value(text, "usage", usage), priced)
     except (*UNREADABLE, WireError):
         return text

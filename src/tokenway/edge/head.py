@@ -1,0 +1,90 @@
+"""Heads that a client repeats: what one means is known from the last time, and need not be parsed again.
+
+A client sends the same head with each request of a connection, but for the length of the body. So a read that
+begins with the bytes of a head that the strict parser has accepted, has nothing but digits where the length
+stood, and ends where that length says, is that request again with another body. Whatever is not so to the byte
+goes to the parser.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+from tokenway.model.catalog import Operation
+
+HEADS_MAX: Final = 1000
+"""Heads that a worker keeps at a time; clients of one kind share one."""
+LESSONS_MAX: Final = 4
+"""After so many heads of a connection its client is taken for one that sends another head each time."""
+_DIGITS_MAX: Final = 9
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+class Head:
+    """A head for a hot path of an HTTP/1.1 request that keeps its connection. `headers` lacks the body's length."""
+
+    __slots__ = ("_after", "_before", "_size", "headers", "operation", "query")
+
+    def __init__(
+        self, before: bytes, after: bytes, operation: Operation, query: bytes, headers: dict[bytes, bytes]
+    ) -> None:
+        """`before` and `after` are the head's bytes around the digits of its content-length."""
+        self._before = before
+        self._after = after
+        self._size = len(before)
+        self.operation = operation
+        self.query = query
+        self.headers = headers
+
+    def body_of(self, data: bytes) -> bytes | None:
+        """The body, if one read is exactly this head with some length and so many bytes after it; else None."""
+        size, after = self._size, self._after
+        if not data.startswith(self._before):
+            return None
+        end = data.find(after, size, size + _DIGITS_MAX + len(after))
+        digits = data[size:end]
+        if end < 0 or not digits.isdigit():
+            return None
+        start = end + len(after)
+        return data[start:] if len(data) - start == int(digits) else None
+
+
+class Parsed(Protocol):
+    """A request whose head a parser has read."""
+
+    operation: Operation
+    query: bytes
+    headers: dict[bytes, bytes]
+
+
+class Heads:
+    """The heads that are known to a worker."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes], Head] = {}
+
+    def learn(self, data: bytes, request: Parsed) -> Head | None:
+        """The head of a request that a parser has accepted, if it can be known again.
+
+        `data` is a read that began with the request. None when it is not the request and nothing else, or when
+        the client waits for a 100.
+        """
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        length = _LENGTH.search(data, 0, end)
+        headers = request.headers
+        if length is None or len(data) - end != int(length.group(1)) or b"expect" in headers:
+            return None
+        before, after = data[: length.start(1)], data[length.end(1) : end]
+        head = self._known.get((before, after))
+        if head is None:
+            if len(self._known) >= HEADS_MAX:
+                self._known.clear()
+            kept = {name: value for name, value in headers.items() if name != b"content-length"}
+            head = self._known[before, after] = Head(before, after, request.operation, request.query, kept)
+        return head
+
+    def clear(self) -> None:
+        """Forgets all: they hold keys, which are kept no longer than a snapshot."""
+        self._known.clear()
