@@ -57,6 +57,12 @@ class Heard:
         """Keeps it."""
         self._heard("end")
 
+    def upstream_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Head, piece and end."""
+        self.upstream_head(status, headers)
+        self.upstream_body(body)
+        self.upstream_end()
+
     def upstream_failed(self, fault: Fault, detail: str) -> None:
         """Keeps what went wrong."""
         self.fault, self.detail = fault, detail

@@ -39,6 +39,8 @@ class AttemptReader:
     label = b""
     """The header line that names the endpoint."""
     _is_spliced = False
+    _is_over = False
+    """Whether what follows in the body concerns nobody any more."""
     _reading: StreamReader
     _write: Callable[[bytes], None]
     _status = 0
@@ -105,7 +107,21 @@ class AttemptReader:
         elif self.stream is not None:
             self._stream_ended(self.stream)
         else:
-            self._answer_ended()
+            self._read_whole(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
+
+    def upstream_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """All of it in one call: what is asked of a whole answer is read at once."""
+        content_type = headers.get(b"content-type") or b""
+        if self.stream is None and status == OK and b"json" in content_type.lower():
+            self.content_type = content_type
+            times = self._relay.times
+            times.head = times.first_byte = monotonic()
+            self._read_whole(body)
+        else:
+            self.upstream_head(status, headers)
+            self.upstream_body(body)
+            if not self._is_over:
+                self.upstream_end()
 
     def upstream_failed(self, fault: Fault, detail: str) -> None:
         """The connection broke."""
@@ -170,6 +186,7 @@ class AttemptReader:
 
     def _done(self, stream: StreamReader, out: bytes) -> None:
         """The end mark came: the rest of the framing is the connection's own affair."""
+        self._is_over = True
         if self.call is not None:
             self.call.finish_early()
         metered = stream.metered
@@ -194,16 +211,14 @@ class AttemptReader:
 
     # -- a whole answer ----------------------------------------------------------------------------------
 
-    def _answer_ended(self) -> None:
+    def _read_whole(self, body: bytes) -> None:
         relay = self._relay
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         try:
-            answer = read_answer(relay.operation, body)
+            self.answer = answer = read_answer(relay.operation, body)
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
-        self.answer = answer
         self.body = body
         metered = answer.metered
         relay.tell(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
@@ -212,6 +227,7 @@ class AttemptReader:
 
     def _break(self, fault: Fault, detail: str, body: bytes = b"") -> None:
         """What arrived cannot be used: the connection is given up as well."""
+        self._is_over = True
         if self.call is not None:
             self.call.cancel()
         self._fail(fault, detail, body)
@@ -248,6 +264,7 @@ class AttemptReader:
             self._break(Fault.NOT_DIALECT, f"{what} instead of an answer")
             return
         if self._size > ERROR_BODY and self.call is not None:
+            self._is_over = True
             self.call.cancel()
         text, code, is_ours = _read_error(body)
         relay = self._relay

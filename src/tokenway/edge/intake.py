@@ -30,13 +30,14 @@ RUN_MAX: Final = 256
 """Characters of a run id that are kept."""
 
 
-class Intake(msgspec.Struct):
-    """A request that was understood, and what is to be done about it."""
+class Intake(msgspec.Struct, gc=False):
+    """A request that was understood, and what is to be done about it. `min_tps` is the floor that holds for it."""
 
     request: ChatRequest
     route: Route
     order: Order
     run: str
+    min_tps: float
 
 
 def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
@@ -47,37 +48,45 @@ def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, byte
         body = inflate(body, encoding, snapshot.max_body)
     request = parse(operation, body)
     fields = request.fields
-    wishes, max_cost = NO_WISHES, None
-    if fields.provider is not None:
-        wishes, max_cost = _read_wishes(fields.provider)
-    more = tuple(fields.models) if fields.models else ()
-    route = state.routes.find(fields.model, operation, more, wishes)
-    amount = min(worst_case(route.bounds, len(body), request.max_tokens, request.answers), AMOUNT_MAX)
-    if max_cost is not None and amount > max_cost:
-        raise Refusal(_too_dear(amount, max_cost))
+    own = fields.provider
+    if own is None and not fields.models:
+        route = state.routes.find(fields.model, operation)
+    else:
+        wishes = NO_WISHES if own is None else _read_wishes(own)
+        route = state.routes.plan(fields.model, operation, tuple(fields.models or ()), wishes)
+    amount = worst_case(route.bounds, len(body), request.max_tokens, request.answers)
+    min_tps = route.model.min_tps
+    if own is not None:
+        _check_cost(own, amount)
+        min_tps = min_tps if own.min_tps is None else own.min_tps
     timeouts = snapshot.timeouts
     own_total = headers.get(b"x-tokenway-timeout")
     if own_total is not None:
         timeouts = _with_total(timeouts, own_total)
     run = headers.get(b"x-tokenway-run")
-    order = Order(route.endpoints, request.stream, amount, timeouts, snapshot.max_retries)
-    return Intake(request, route, order, "" if run is None else run[:RUN_MAX].decode("latin-1"))
+    order = Order(route.endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
+    return Intake(request, route, order, "" if run is None else run[:RUN_MAX].decode("latin-1"), min_tps)
 
 
-def _read_wishes(fields: Preferences) -> tuple[Wishes, int | None]:
-    """The caller's `provider` object; raises Refusal for an amount that is none."""
-    wishes = Wishes(
+def _read_wishes(fields: Preferences) -> Wishes:
+    return Wishes(
         tuple(fields.order or ()),
         tuple(fields.only or ()),
         tuple(fields.ignore or ()),
         allow_fallbacks=fields.allow_fallbacks is not False,
     )
+
+
+def _check_cost(fields: Preferences, amount: int) -> None:
+    """Raises Refusal where the call can cost more than its caller wants, or that is no amount."""
     if fields.max_cost is None:
-        return wishes, None
+        return
     try:
-        return wishes, int(parse_usd(fields.max_cost))
+        limit = parse_usd(fields.max_cost)
     except ValueError as error:
         raise invalid_request(f"'provider.max_cost': {error}.", param="provider.max_cost") from None
+    if amount > limit:
+        raise Refusal(_too_dear(amount, limit))
 
 
 def _with_total(timeouts: Timeouts, value: bytes) -> Timeouts:

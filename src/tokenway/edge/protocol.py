@@ -157,9 +157,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def _repeat(self, known: Head, body: bytes) -> None:
         """The last request's head again, with another body: what the parser would make of it."""
         self._busy_since = self._idle_since = monotonic()
-        relay = Relay(
-            self.state, self, known.operation, known.headers, known.query, keep_alive=True, chunked=True
-        )
+        relay = Relay(self.state, self, known.operation, known.headers, known.query, keep_alive=True, chunked=True)
         relay.check_head()
         relay.add_body(body)
         relay.body_complete = True

@@ -56,30 +56,17 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
     cost = cost_in = cost_out = None
     lines = []
     for share in settle.shares:
-        usage, rates = share.usage, share.endpoint.price
+        asked, usage, settlement = share.endpoint, share.usage, share.settlement
         spent = spent_in = spent_out = None
-        if usage is not None and rates is not None:
-            spent_in, spent_out = price.split(usage, rates)
+        if usage is not None and asked.price is not None:
+            spent_in, spent_out = price.split(usage, asked.price)
             spent = spent_in + spent_out
-            if share.settlement in _PAYING:
+            if settlement in _PAYING:
                 charged += spent
         if share.attempt == settle.winner:
-            endpoint = share.endpoint.id
-            if usage is not None:
-                tokens = usage.output_tokens
-            cost, cost_in, cost_out = spent, spent_in, spent_out
-        lines.append(
-            Line(
-                share.attempt,
-                share.endpoint.id,
-                share.settlement,
-                usage,
-                spent,
-                share.status,
-                share.fault,
-                share.absurd,
-            )
-        )
+            endpoint, cost, cost_in, cost_out = asked.id, spent, spent_in, spent_out
+            tokens = 0 if usage is None else usage.output_tokens
+        lines.append(Line(share.attempt, asked.id, settlement, usage, spent, share.status, share.fault, share.absurd))
     speed = stamps.output_speed(times, tokens)
     record = Settled(
         story.id,

@@ -135,11 +135,10 @@ class Relay:
             self.refuse(refusal.problem)
             return
         self._intake = intake
-        self.model = intake.request.fields.model
-        wishes = intake.request.fields.provider
-        own_floor = None if wishes is None else wishes.min_tps
-        self.min_tps = intake.route.model.min_tps if own_floor is None else own_floor
-        self.is_stream = intake.request.stream
+        request = intake.request
+        self.model = request.fields.model
+        self.is_stream = request.stream
+        self.min_tps = intake.min_tps
         self.run = intake.run
         self._labels = intake.route.label
         self._state.open.add(self)
@@ -370,11 +369,13 @@ class Relay:
 
     def _header_lines(self) -> bytes:
         """The header lines that every answer has."""
-        lines = reply.identity(self.id, keep_alive=self.keep_alive)
-        if self._attempts:
-            answered = self._winner or self._attempts[-1]
-            lines += reply.attempted(len(self._attempts), self.overhead) + answered.label
-        return lines + self._labels + self._state.date
+        attempts = self._attempts
+        if not attempts:
+            return reply.identity(self.id, keep_alive=self.keep_alive) + self._labels + self._state.date
+        label = (self._winner or attempts[-1]).label
+        return reply.attempted(self.id, len(attempts), self.overhead, label, keep_alive=self.keep_alive) + (
+            self._labels + self._state.date
+        )
 
     def _finish(self) -> None:
         """The answer is out, or nobody waits for it: the connection goes on to its next request."""

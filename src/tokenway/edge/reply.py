@@ -39,9 +39,13 @@ def identity(exchange: str, *, keep_alive: bool) -> bytes:
     return b"x-request-id: %b\r\nx-generation-id: %b\r\n%b" % (line, line, b"" if keep_alive else CLOSE)
 
 
-def attempted(attempts: int, overhead: float) -> bytes:
-    """The header lines of an answer for which an endpoint was asked; `overhead` in seconds."""
-    return b"x-tokenway-attempts: %d\r\nx-tokenway-overhead-ms: %.3f\r\n" % (attempts, overhead * 1000.0)
+def attempted(exchange: str, attempts: int, overhead: float, label: bytes, *, keep_alive: bool) -> bytes:
+    """The same for an answer for which an endpoint was asked; `overhead` in seconds, `label` the endpoint's line."""
+    line = exchange.encode()
+    return (
+        b"x-request-id: %b\r\nx-generation-id: %b\r\n%bx-tokenway-attempts: %d\r\nx-tokenway-overhead-ms: %.3f\r\n%b"
+        % (line, line, b"" if keep_alive else CLOSE, attempts, overhead * 1000.0, label)
+    )
 
 
 def stream_head(lines: bytes, *, chunked: bool) -> bytes:

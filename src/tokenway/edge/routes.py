@@ -17,7 +17,7 @@ from tokenway.metering.estimate import bounds_of
 from tokenway.model.catalog import Endpoint, Operation, Provider
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.plan import NO_WISHES, Plan, Wishes, plan
+from tokenway.routing.plan import Plan, Wishes, plan
 from tokenway.upstream.pool import Pool, Pools
 
 _USER_AGENT: Final = f"tokenway/{__version__}"
@@ -61,10 +61,12 @@ class Routes:
         self._routes: dict[tuple[str, Operation], Route] = {}
         self._targets: dict[tuple[str, Operation], Target] = {}
 
-    def find(self, name: str, operation: Operation, more: tuple[str, ...], wishes: Wishes) -> Route:
+    def plan(self, name: str, operation: Operation, more: tuple[str, ...], wishes: Wishes) -> Route:
+        """A route with a caller's own fallbacks and preferences; raises Refusal as `routing.plan.plan` does."""
+        return Route(name, plan(self._snapshot, name, operation, more, wishes))
+
+    def find(self, name: str, operation: Operation) -> Route:
         """The route for a model's name; raises Refusal as `routing.plan.plan` does."""
-        if more or wishes is not NO_WISHES:
-            return Route(name, plan(self._snapshot, name, operation, more, wishes))
         key = (name, operation)
         route = self._routes.get(key)
         if route is None:

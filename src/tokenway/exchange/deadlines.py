@@ -40,8 +40,7 @@ class Deadlines:
     def set(self, which: Deadline, at: float) -> None:
         """Sets one deadline."""
         self._times[which] = at
-        if at < self.armed:
-            self.armed = at
+        self.armed = min(self.armed, at)
 
     def clear(self, which: Deadline) -> None:
         """Unsets one deadline."""

@@ -389,9 +389,7 @@ TABLE: Final[dict[tuple[Phase, type[e.Event]], Handler]] = {
     (Phase.CLOSED, e.Refused): lambda *_: None,
 }
 
-_ROWS: Final = [
-    {event: TABLE.get((phase, event), _impossible) for event in e.Event.__args__} for phase in Phase
-]
+_ROWS: Final = [{event: TABLE.get((phase, event), _impossible) for event in e.Event.__args__} for phase in Phase]
 """The table by phase: one look-up on the way of every event."""
 
 DEADLINE_STEPS: Final[dict[Deadline, Handler]] = {

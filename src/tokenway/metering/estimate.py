@@ -49,7 +49,6 @@ def worst_case(bounds: Iterable[Bound], body_bytes: int, max_tokens: int | None,
     for bound in bounds:
         prompt = min(bound.context, body_bytes)
         output = bound.max_output if max_tokens is None else max_tokens
-        weighted = prompt * bound.rate_in + output * answers * bound.rate_out
-        amount = cost_ceiling(weighted) + bound.request
+        amount = cost_ceiling(prompt * bound.rate_in + output * answers * bound.rate_out) + bound.request
         most = max(most, amount)
     return NanoUsd(most)

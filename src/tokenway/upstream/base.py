@@ -47,8 +47,10 @@ class Reader(Protocol):
 
     The calls arrive in this order: `upstream_opened`, `upstream_head`, `upstream_body` any number of
     times, then exactly one of `upstream_end` and `upstream_failed`. A failure can come at any point,
-    also first. After `Call.cancel` or `Call.finish_early` none arrives. Each runs in the event loop,
-    mostly inside a socket's read callback: it must not block, and may call the call's methods.
+    also first. An answer that one socket read brought whole comes in one call, `upstream_answer`, in place
+    of `upstream_head` and all that follows. After `Call.cancel` or `Call.finish_early` none arrives. Each
+    runs in the event loop, mostly inside a socket's read callback: it must not block, and may call the
+    call's methods.
     """
 
     def upstream_opened(self) -> None:
@@ -62,6 +64,9 @@ class Reader(Protocol):
 
     def upstream_end(self) -> None:
         """The answer is complete, and nothing came after it."""
+
+    def upstream_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Head, payload and end in one, from one socket read with nothing after it."""
 
     def upstream_failed(self, fault: Fault, detail: str) -> None:
         """There will be no (more) answer. `detail` is a sentence fit for a client: no secret, no payload."""

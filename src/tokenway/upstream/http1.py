@@ -12,7 +12,7 @@ Rules that the code keeps:
    the answer a failure; on an idle connection a byte closes it, also one that the kernel holds and the
    loop has not read yet. So nothing sent before a request can pass for its answer.
 2. The reader hears of an answer only after the whole socket read has been parsed, and of its end only
-   when nothing followed.
+   when nothing followed. What one read brought whole it hears in one call.
 3. A connection goes back to the pool before its reader hears of the end, so a call that the reader
    opens at once can use it.
 4. The parser is kept over all answers of a connection. llhttp resets itself after a complete message;
@@ -214,10 +214,18 @@ class Connection(asyncio.Protocol):
             self._tell(data, framing.explain(error))
             return
         parts, reader = self._parts, self._reader
-        if len(parts) == 1 and reader is not None and self._headers is None and not (self._complete or self._overhead):
-            reader.upstream_body(parts.pop())  # one more piece of a stream: nothing else can have happened
-        else:
-            self._tell(data, "")
+        if len(parts) == 1 and reader is not None:
+            headers = self._headers
+            if headers is None:
+                if not (self._complete or self._overhead):
+                    reader.upstream_body(parts.pop())  # one more piece of a stream: nothing else can have happened
+                    return
+            elif self._complete and self._framing == framing.BY_LENGTH and data.endswith(parts[0]):
+                self._headers = None
+                self._free(is_clean=True)
+                reader.upstream_answer(self._status, headers, parts.pop())
+                return
+        self._tell(data, "")
 
     def eof_received(self) -> bool:
         """The upstream sends no more: the transport closes itself, `connection_lost` sorts it out."""
@@ -360,15 +368,29 @@ class Connection(asyncio.Protocol):
         if ends is False:
             self._fail(Fault.FRAMING, framing.SURPLUS)
             return
-        keep = self._keep and ends is not None
-        transport, call, reader = self._transport, self._call, self._reader
+        reader = self._reader
+        self._free(is_clean=ends is not None)
+        if reader is not None:
+            reader.upstream_end()
+
+    def _free(self, *, is_clean: bool) -> None:
+        """The call is over: the connection goes back to the pool, or is closed when it cannot be used again."""
+        transport, call = self._transport, self._call
         self._reader = None
-        self._drop_call()
         if call is not None:
-            call.reader = None
+            call.reader = call.connection = self._call = None
             if call.paused:
                 self.resume()
-        if keep and transport is not None and not transport.is_closing() and not transport.get_write_buffer_size():
+        if self._finish_timer is not None:
+            self._finish_timer.cancel()
+            self._finish_timer = None
+        if (
+            is_clean
+            and self._keep
+            and transport is not None
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+        ):
             self._state = _IDLE
             self._complete = False
             self._overhead = 0
@@ -379,8 +401,6 @@ class Connection(asyncio.Protocol):
             self._owner.released(self)
         else:
             self.abort()
-        if reader is not None:
-            reader.upstream_end()
 
     def _fail(self, fault: Fault, detail: str) -> None:
         """Closes the connection and then tells the reader why."""

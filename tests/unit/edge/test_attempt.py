@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from tokenway.dialects.openai_chat.stream import StreamReader
@@ -201,6 +202,48 @@ def test_too_much_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     failures = [event for event in told.events if isinstance(event, e.UpstreamFailed)]
     assert [(failed.fault, failed.status) for failed in failures] == [(Fault.STATUS, 500)]
     assert told.asked == ["cancel"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (200, JSON, WHOLE),
+        (200, JSON, b"[]"),
+        (200, JSON, b""),
+        (200, {}, WHOLE),
+        (200, STREAM, chunk("hi", "stop") + b"data: [DONE]\n\n"),
+        (200, STREAM, chunk("hi", "stop") + b"data: [DONE]\n\n" * 2),
+        (200, STREAM, chunk("hi")),
+        (200, STREAM, b"data: nonsense\n\n" + chunk("hi")),
+        (200, STREAM, b'data: {"error":{"message":"no"}}\n\n' + chunk("hi")),
+        (429, JSON, b'{"error":{"message":"too many"}}'),
+        (500, JSON, b" " * (module.ERROR_BODY + 1)),
+        (302, {}, b""),
+    ],
+    ids=range(12),
+)
+def test_an_answer_in_one_call_says_what_it_says_in_pieces(
+    stream: bool, status: int, headers: dict[bytes, bytes], body: bytes
+) -> None:
+    """Once, whatever it is."""
+    at_once, in_pieces = Told(), Told()
+    reading(at_once, stream=stream).upstream_answer(status, Headers(headers), body)
+    attempt = reading(in_pieces, stream=stream)
+    attempt.upstream_head(status, Headers(headers))
+    if body:
+        attempt.upstream_body(body)
+    if not in_pieces.asked:  # the connection says no more to who has given it up
+        attempt.upstream_end()
+    ends = [
+        [msgspec.structs.replace(event, at=0.0) for event in told.events if not isinstance(event, e.UpstreamHead)]
+        for told in (at_once, in_pieces)
+    ]
+    assert ends[0] == ends[1]
+    assert [type(event) for event in ends[0]].count(e.UpstreamEnd) + [type(event) for event in ends[0]].count(
+        e.UpstreamFailed
+    ) == 1
+    assert at_once.asked == in_pieces.asked
 
 
 def test_a_stream_goes_to_the_machine_until_it_is_spliced() -> None:

@@ -36,8 +36,10 @@ def test_an_answer_names_its_exchange_and_whether_the_connection_ends() -> None:
 
 
 def test_the_overhead_is_told_in_milliseconds() -> None:
-    """Three places, so that microseconds show."""
-    assert reply.attempted(2, 0.0004567) == b"x-tokenway-attempts: 2\r\nx-tokenway-overhead-ms: 0.457\r\n"
+    """Three places, so that microseconds show; the other lines are those of any answer, and the endpoint's."""
+    lines = reply.attempted("gen-1", 2, 0.0004567, b"x: y\r\n", keep_alive=False)
+    own = b"x-tokenway-attempts: 2\r\nx-tokenway-overhead-ms: 0.457\r\nx: y\r\n"
+    assert lines == reply.identity("gen-1", keep_alive=False) + own
 
 
 def test_a_stream_is_chunked_unless_the_client_cannot_read_that() -> None:

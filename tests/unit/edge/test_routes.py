@@ -94,12 +94,12 @@ def test_a_unix_socket_is_reached_by_its_path() -> None:
 def test_a_route_is_made_once_unless_the_caller_wishes() -> None:
     """By name and operation; fallbacks and wishes make one of their own and leave the other as it was."""
     table = routes(snapshot())
-    route = table.find("m", CHAT, (), NO_WISHES)
-    assert table.find("m", CHAT, (), NO_WISHES) is route
-    assert table.find("m", COMPLETION, (), NO_WISHES) is not route
-    assert table.find("m", CHAT, (), Wishes(only=("p",))) is not route
-    assert table.find("m", CHAT, ("p/other",), NO_WISHES).endpoints == (ENDPOINT, Endpoint("p", "other"))
-    assert table.find("m", CHAT, (), NO_WISHES) is route
+    route = table.find("m", CHAT)
+    assert table.find("m", CHAT) is route
+    assert table.find("m", COMPLETION) is not route
+    assert table.plan("m", CHAT, (), Wishes(only=("p",))) is not route
+    assert table.plan("m", CHAT, ("p/other",), NO_WISHES).endpoints == (ENDPOINT, Endpoint("p", "other"))
+    assert table.find("m", CHAT) is route
     assert (route.label, route.endpoints, route.bounds) == (
         b"x-tokenway-model: m\r\n",
         (ENDPOINT,),
@@ -112,7 +112,7 @@ def test_an_unknown_name_is_not_remembered() -> None:
     table = routes(snapshot())
     for _ in range(2):
         with pytest.raises(Refusal) as refused:
-            table.find("nobody", CHAT, (), NO_WISHES)
+            table.find("nobody", CHAT)
         assert refused.value.problem.status == 404
     assert table._routes == {}
 
@@ -122,7 +122,7 @@ def test_invented_names_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "ROUTES_MAX", 3)
     table = routes(snapshot())
     for number in range(10):
-        route = table.find(f"p/{number}", CHAT, (), NO_WISHES)
+        route = table.find(f"p/{number}", CHAT)
         assert table.target(route.endpoints[0], CHAT).label == b"x-tokenway-endpoint: p/%d\r\n" % number
         assert len(table._routes) <= 3
         assert len(table._targets) <= 3

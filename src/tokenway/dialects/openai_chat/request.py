@@ -61,13 +61,15 @@ class ChatRequest:
         if self.operation is _EMBEDDING:
             return 0
         older, newer = self.fields.max_tokens, self.fields.max_completion_tokens
-        return max(older or 0, newer or 0) or None
+        if older is None or newer is None:
+            return newer if older is None else older
+        return max(older, newer)
 
     @property
     def prompts(self) -> int:
         """How many prompts are answered: legacy completions take a list of them; a list of numbers is one."""
         if self.operation is not _COMPLETION:
-            return 1
+            return 1  # a chat is one prompt, and an embedding has no answers
         text = self.fields.prompt
         if not bytes(text).startswith(b"["):
             return 1
@@ -82,7 +84,10 @@ class ChatRequest:
     @property
     def answers(self) -> int:
         """How many answers are made: `n`, or `best_of` where it is larger, for each prompt."""
-        return max(self.fields.n or 1, self.fields.best_of or 1) * self.prompts
+        fields = self.fields
+        if fields.n is None and fields.best_of is None and self.operation is not _COMPLETION:
+            return 1
+        return max(fields.n or 1, fields.best_of or 1) * self.prompts
 
     def upstream_body(self, model: str) -> bytes:
         """The body to send to an endpoint that calls the model `model`; the request itself is not changed.
