@@ -74,6 +74,7 @@ def _read_wishes(fields: Preferences) -> Wishes:
         tuple(fields.only or ()),
         tuple(fields.ignore or ()),
         allow_fallbacks=fields.allow_fallbacks is not False,
+        known_cost=fields.max_cost is not None,
     )
 
 

@@ -31,6 +31,8 @@ class Wishes(msgspec.Struct, frozen=True):
     only: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     allow_fallbacks: bool = True
+    known_cost: bool = False
+    """Whether only endpoints with a price may serve, because the caller has named the most that the call may cost."""
 
 
 NO_WISHES: Final = Wishes()
@@ -57,11 +59,18 @@ def resolve(snapshot: Snapshot, name: str) -> Model | None:
     if slash and upstream and provider in snapshot.providers:
         if not snapshot.providers[provider].serves_any_model:
             return None
-        return Model(name, (Endpoint(provider, upstream),), owner=provider)
+        return Model(name, (_endpoint(snapshot, provider, upstream),), owner=provider)
     for prefix, family in snapshot.families:
         if name.startswith(prefix):
-            return Model(name, (Endpoint(family, name),), owner=family)
+            return Model(name, (_endpoint(snapshot, family, name),), owner=family)
     return None
+
+
+def _endpoint(snapshot: Snapshot, provider: str, upstream: str) -> Endpoint:
+    """A provider's model as the configuration describes it: another name for it must not lose its price."""
+    bare = Endpoint(provider, upstream)
+    described = (each for model in snapshot.models.values() for each in model.endpoints if each.id == bare.id)
+    return next(described, bare)
 
 
 def plan(
@@ -110,6 +119,8 @@ def _as_wished(endpoints: tuple[Endpoint, ...], wishes: Wishes) -> tuple[Endpoin
             excluded[endpoint.id] = "allowed_providers"
         elif _named(endpoint, wishes.ignore):
             excluded[endpoint.id] = "ignored_providers"
+        elif wishes.known_cost and endpoint.price is None:
+            excluded[endpoint.id] = "unknown_price"
         else:
             kept.append(endpoint)
     if wishes.order:

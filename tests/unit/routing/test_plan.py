@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from tokenway.model.catalog import Endpoint, Model, Operation, Provider
+from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider
 from tokenway.model.errors import Problem, Refusal
+from tokenway.model.money import Rate
 from tokenway.model.snapshot import ProviderHint, Snapshot
 from tokenway.routing.plan import ALIASES_MAX, MODELS_MAX, Wishes, nearest, plan, resolve
 
@@ -152,3 +154,35 @@ def test_a_known_providers_model_says_what_to_set(name: str) -> None:
 def test_a_long_name_is_not_repeated_whole() -> None:
     """What a caller sends does not come back without bound."""
     assert len(refusal("x" * 10_000).message) < 500
+
+
+def test_a_bound_on_the_cost_excludes_endpoints_without_a_price() -> None:
+    """What they cost is not known, so no bound on it can be kept."""
+    priced = Endpoint("a", "m", Price(Rate(1), Rate(2)))
+    snapshot = msgspec.structs.replace(SNAPSHOT, models={"big": Model("big", (B, priced))})
+    assert plan(snapshot, "big", Operation.CHAT, wishes=Wishes(known_cost=True)).endpoints == (priced,)
+    problem = refusal("big", known_cost=True)
+    assert problem.details["availability"] == {
+        "code": "constraint_filtered",
+        "excluded_by": {"a/m": "unknown_price", "b/m": "unknown_price", "c/m": "unknown_price"},
+    }
+
+
+def test_a_name_of_ones_own_does_not_lose_the_price() -> None:
+    """`provider/model`, and a family's own name, mean the endpoint that the configuration describes."""
+    priced = Endpoint("p", "gpt-x", Price(Rate(1), Rate(2)))
+    snapshot = Snapshot(
+        version=1,
+        providers={"p": Provider("p", "http://p")},
+        models={"dear": Model("dear", (Endpoint("p", "y"), priced))},
+        aliases={"mine": "p/gpt-x"},
+        keys={},
+        families=(("gpt-", "p"),),
+    )
+    for name in ("p/gpt-x", "gpt-x", "mine"):
+        model = resolve(snapshot, name)
+        assert model is not None
+        assert model.endpoints == (priced,)
+    other = resolve(snapshot, "p/gpt-z")
+    assert other is not None
+    assert other.endpoints == (Endpoint("p", "gpt-z"),)
