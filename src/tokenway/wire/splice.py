@@ -44,6 +44,13 @@ def find_value(text: bytes, key: str, raw: bytes) -> Span:
     return layout(text)[key][1]
 
 
+def may_repeat(text: bytes, quoted_keys: Iterable[bytes]) -> bool:
+    """Whether an object may have one of these keys (lower-case letters, in quotes) twice; `layout` then tells."""
+    if b"\\u00" in text and _has_escaped_letter(text):
+        return True
+    return any(text.count(key) > 1 for key in quoted_keys)
+
+
 def _has_escaped_letter(text: bytes) -> bool:
     return any(escape in text for escape in _LETTERS_ESCAPED)
 

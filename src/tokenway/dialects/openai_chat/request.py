@@ -14,7 +14,7 @@ import msgspec
 from tokenway.dialects.openai_chat.schema import ABSENT, GATEWAY_FIELDS, RequestFields
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError, invalid_request
-from tokenway.wire.splice import append_member, find_value, layout, replace, without_members
+from tokenway.wire.splice import append_member, find_value, layout, may_repeat, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
@@ -29,6 +29,12 @@ PATHS: Final[dict[Operation, str]] = {
     Operation.EMBEDDING: "/embeddings",
 }
 """What is added to a provider's base URL."""
+
+_DECIDING: Final = tuple(
+    b'"%b"' % name.encode()
+    for name in ("model", "stream", "max_tokens", "max_completion_tokens", "n", "best_of", "stream_options")
+)
+"""Keys that decide which model answers, how, and what it can cost: if one came twice, two readers could differ."""
 
 _REQUIRED: Final[dict[Operation, str]] = {
     Operation.CHAT: "messages",
@@ -102,7 +108,7 @@ class ChatRequest:
                 return base
             return replace(base, find_value(base, "model", _encode(self.fields.model)), _encode(model))
         except WireError as error:
-            raise invalid_request(str(error)) from None
+            raise _twice(error) from None
 
     def _prepared(self) -> bytes:
         """The body with the usage flag set for streams and without the gateway's own members."""
@@ -127,7 +133,8 @@ class ChatRequest:
 def parse(operation: Operation, body: bytes) -> ChatRequest:
     """A request body to a ChatRequest.
 
-    Raises Refusal (400) for invalid UTF-8 or JSON, a wrong type, a missing field or a nonsensical number.
+    Raises Refusal (400) for invalid UTF-8 or JSON, a wrong type, a missing field, a nonsensical number, or a
+    deciding key that comes twice.
     """
     if not body.isascii():
         try:
@@ -143,7 +150,16 @@ def parse(operation: Operation, body: bytes) -> ChatRequest:
     required = _REQUIRED[operation]
     if getattr(fields, required) in _NOTHING:
         raise invalid_request(f"The field '{required}' is missing.", param=required, code="missing_required_parameter")
+    if may_repeat(body, _DECIDING):
+        try:
+            layout(body)
+        except WireError as error:
+            raise _twice(error) from None
     return ChatRequest(operation, body, fields)
+
+
+def _twice(error: WireError) -> Exception:
+    return invalid_request(f"The body cannot be read in one way only: {error}.", code="duplicate_key")
 
 
 def _wrong_type(message: str) -> Exception:

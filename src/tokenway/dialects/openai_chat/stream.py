@@ -345,7 +345,7 @@ def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes
         else:
             priced = b"%b,%b}" % (usage[:-1], members)
         at = text.rfind(usage)
-        if text.find(usage) == at and text[at - 9 : at].endswith(_USAGE_KEYS):
+        if text[at - 9 : at].endswith(_USAGE_KEYS) and text.count(b'"usage"') == 1:
             return replace(text, (at, at + len(usage)), priced)
         return replace(text, find_value(text, "usage", usage), priced)
     except (*UNREADABLE, WireError):

@@ -87,11 +87,34 @@ def test_a_name_written_with_escapes_is_replaced() -> None:
     assert parse(Operation.CHAT, body).upstream_body("n") == body.replace(b'"gpt\\u002d4"', b'"n"')
 
 
-def test_a_key_twice_is_refused() -> None:
-    """Which one counts is not for the gateway to guess."""
-    request = parse(Operation.CHAT, b'{"model":"a","messages":[],"model":"b"}')
-    with pytest.raises(Refusal, match="twice"):
-        request.upstream_body("c")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"a","messages":[],"model":"b"}',
+        b'{"model":"a","messages":[],"mod\\u0065l":"b"}',
+        b'{"model":"a","messages":[],"stream":true,"stream":false}',
+        b'{"model":"a","messages":[],"max_tokens":100000,"max_tokens":1}',
+        b'{"n":5,"model":"a","messages":[],"n":1}',
+    ],
+    ids=range(5),
+)
+def test_a_deciding_key_twice_is_refused(body: bytes) -> None:
+    """An upstream that takes the other one would run another model, or run up another bill, than was reserved for."""
+    problem = refused(Operation.CHAT, body)
+    assert (problem.status, problem.code) == (400, "duplicate_key")
+    assert "twice" in problem.message
+
+
+def test_the_same_word_elsewhere_is_no_key_twice() -> None:
+    """As in a tool's schema, in a text, or as a value."""
+    body = b'{"model":"a","messages":["model","\\"n\\":1"],"n":2,"tools":[{"model":{"n":1,"stream":"model"}}],"x":"n"}'
+    assert parse(Operation.CHAT, body).upstream_body("a") == body
+
+
+def test_other_keys_twice_pass_where_nothing_is_cut() -> None:
+    """They are the caller's and the upstream's affair; where the body must change they are refused."""
+    body = b'{"model":"a","messages":[],"seed":1,"seed":2}'
+    assert parse(Operation.CHAT, body).upstream_body("a") == body
 
 
 @pytest.mark.parametrize(
