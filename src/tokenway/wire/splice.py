@@ -11,6 +11,7 @@ Otherwise the top level is walked value by value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -44,11 +45,15 @@ def find_value(text: bytes, key: str, raw: bytes) -> Span:
     return layout(text)[key][1]
 
 
-def may_repeat(text: bytes, quoted_keys: Iterable[bytes]) -> bool:
-    """Whether an object may have one of these keys (lower-case letters, in quotes) twice; `layout` then tells."""
-    if b"\\u00" in text and _has_escaped_letter(text):
-        return True
-    return any(text.count(key) > 1 for key in quoted_keys)
+def keys_pattern(*keys: str) -> re.Pattern[bytes]:
+    """What finds these keys (lower-case letters) wherever they stand in a JSON text; for `may_repeat`."""
+    return re.compile(rb'"(%b)"[ \t\r\n]*:' % "|".join(keys).encode())
+
+
+def may_repeat(text: bytes, keys: re.Pattern[bytes]) -> bool:
+    """Whether an object may have one of `keys` twice; `layout` then tells."""
+    found = keys.findall(text)
+    return len(found) != len(set(found)) or (b"\\u00" in text and _has_escaped_letter(text))
 
 
 def _has_escaped_letter(text: bytes) -> bool:

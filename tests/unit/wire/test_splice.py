@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.model.errors import WireError
-from tokenway.wire.splice import append_member, find_value, layout, replace, set_members, without_members
+from tokenway.wire.splice import (
+    append_member,
+    find_value,
+    keys_pattern,
+    layout,
+    may_repeat,
+    replace,
+    set_members,
+    without_members,
+)
 
 SPACE = st.text(" \t\r\n", max_size=2)
 KEYS = st.sampled_from(
@@ -149,3 +158,24 @@ def test_the_top_levels_own_value_is_found(text: bytes, place: int) -> None:
     start, end = find_value(text, "model", b'"a"')
     assert start == place
     assert json.loads(text[start:end]) == "a"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["model", "n", "x"]), VALUES), max_size=5), st.data())
+def test_a_key_that_comes_twice_is_never_overlooked(members: list[tuple[str, Any]], data: st.DataObject) -> None:
+    """However it is spelled and spaced; a false alarm is only a walk through the text."""
+    parts = [
+        f"{data.draw(spelled_key(key))}{data.draw(SPACE)}:{data.draw(SPACE)}{json.dumps(value)}"
+        for key, value in members
+    ]
+    text = ("{" + ",".join(parts) + "}").encode()
+    keys = [key for key, _ in members if key != "x"]
+    if len(keys) != len(set(keys)):
+        assert may_repeat(text, keys_pattern("model", "n"))
+
+
+def test_a_plain_object_repeats_nothing() -> None:
+    """Keys inside of values, and escapes that are no letters, are seen too, and most texts have neither."""
+    keys = keys_pattern("model", "n")
+    assert not may_repeat(b'{"model":"n","n":1,"x":"\\u00e9 model","y":["model"]}', keys)
+    assert may_repeat(b'{"model":"m","x":{"model":1}}', keys)
+    assert may_repeat(b'{"mod\\u0065l":"m"}', keys)

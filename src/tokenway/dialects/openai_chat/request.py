@@ -14,7 +14,7 @@ import msgspec
 from tokenway.dialects.openai_chat.schema import ABSENT, GATEWAY_FIELDS, RequestFields
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError, invalid_request
-from tokenway.wire.splice import append_member, find_value, layout, may_repeat, replace, without_members
+from tokenway.wire.splice import append_member, find_value, keys_pattern, layout, may_repeat, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
@@ -30,9 +30,8 @@ PATHS: Final[dict[Operation, str]] = {
 }
 """What is added to a provider's base URL."""
 
-_DECIDING: Final = tuple(
-    b'"%b"' % name.encode()
-    for name in ("model", "stream", "max_tokens", "max_completion_tokens", "n", "best_of", "stream_options")
+_DECIDING: Final = keys_pattern(
+    "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "best_of"
 )
 """Keys that decide which model answers, how, and what it can cost: if one came twice, two readers could differ."""
 
