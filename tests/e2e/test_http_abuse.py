@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from tests.e2e.gateway import Gateway
 from tests.e2e.raw import AUTH, CHAT, Answer, Raw, chat, get, post
 from tests.fake_provider import FakeProvider, Script
+from tokenway.wire import limits
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("unharmed")]
 
@@ -97,12 +99,13 @@ async def test_a_second_authorization_does_not_open_a_door(gateway: Gateway) -> 
 
 @pytest.mark.parametrize("garbage", [b"\x00\x01\x02 nonsense\r\n\r\n", b"GET /v1/models\r\n\r\n", b"}" * 200])
 async def test_garbage_behind_a_request_leaves_its_answer_alone(gateway: Gateway, garbage: bytes) -> None:
-    """The whole request is answered, the garbage is not, and the connection ends."""
+    """The whole request is answered, then the garbage is called what it is, and the connection ends."""
     async with Raw(gateway.port) as raw:
         await raw.send(post(BODY), garbage)
         answer = await raw.answer()
         assert answer.status == 200
         assert answer.json["choices"]
+        assert (await raw.answer()).status == 400
         assert await raw.is_closed()
 
 
@@ -247,33 +250,74 @@ async def test_pipelined_requests_in_many_pieces(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad",
-    [b"\x00\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000 + b"\r\n\r\n", post(BODY)[:-4]],
-    ids=["noise", "a huge head", "half a request"],
+    ("bad", "status"),
+    [
+        (b"\x00\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (post(BODY)[:-4], None),
+    ],
+    ids=["noise", "a huge head", "no host", "half a request"],
 )
-async def test_whole_requests_before_a_bad_one_are_answered(gateway: Gateway, bad: bytes) -> None:
-    """Three good ones and then nonsense: three answers, nothing for what follows, and the end."""
+async def test_whole_requests_before_a_bad_one_are_answered(gateway: Gateway, bad: bytes, status: int | None) -> None:
+    """Three good ones and then nonsense: three answers, a refusal of what can be refused, and the end."""
     async with Raw(gateway.port) as raw:
         await raw.send(post(BODY) * 2, get(b"/v1/models/mock"), bad)
         assert (await raw.answer()).json["choices"]
         assert (await raw.answer()).json["choices"]
         assert (await raw.answer()).json["id"] == "mock"
-        if bad.startswith(b"POST"):
+        if status is None:
             raw.writer.write_eof()
+        else:
+            assert (await raw.answer()).status == status
         assert await raw.is_closed()
 
 
-async def test_a_full_pipeline_ends_the_connection_without_mixing_answers(gateway: Gateway) -> None:
-    """Of fifty requests at once the first are answered whole; then the connection ends."""
+async def test_a_full_pipeline_is_told_so_behind_the_answers_before_it(gateway: Gateway) -> None:
+    """Of fifty requests at once the first are answered whole; then comes one refusal and the end."""
     async with Raw(gateway.port) as raw:
         await raw.send(post(BODY) * 50)
-        answers = 0
-        try:
-            while (await raw.answer()).json["choices"]:
-                answers += 1
-        except (asyncio.IncompleteReadError, ConnectionResetError):
-            pass
-    assert 1 <= answers < 50
+        answers = [await raw.answer() for _ in range(limits.PIPELINED_MAX + 2)]
+        assert [answer.status for answer in answers] == [200] * (limits.PIPELINED_MAX + 1) + [429]
+        assert answers[-1].error["code"] == "pipeline_full"
+        assert await raw.is_closed()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"host: a\r\nhost: a\r\n", b"host: a\r\nhost: b\r\n"],
+    ids=["none", "the same twice", "two"],
+)
+async def test_a_request_names_one_host(gateway: Gateway, head: bytes) -> None:
+    """RFC 9112 asks for it; HTTP/1.0 does not."""
+    for path in (CHAT, b"/health/live"):
+        async with Raw(gateway.port) as raw:
+            await raw.send(b"POST " + path + b" HTTP/1.1\r\n" + head + b"content-length: 0\r\n\r\n")
+            assert (await raw.answer()).status == 400
+            assert await raw.is_closed()
+    async with Raw(gateway.port) as raw:
+        await raw.send(b"GET /health/live HTTP/1.0\r\n\r\n")
+        assert (await raw.answer()).status == 200
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity, chunked", b"chunked, chunked", b"xchunked"])
+async def test_another_transfer_coding_than_chunked_is_refused(gateway: Gateway, coding: bytes) -> None:
+    """Whoever stands in front may read it otherwise."""
+    async with Raw(gateway.port) as raw:
+        await raw.send(START + b"transfer-encoding: " + coding + b"\r\n\r\n0\r\n\r\n")
+        assert (await raw.answer()).status == 400
+        assert await raw.is_closed()
+
+
+@pytest.mark.parametrize("start", [b"1;", b"0\r\nx: "], ids=["a chunk's extension", "a trailer"])
+async def test_framing_without_end_is_refused(gateway: Gateway, start: bytes) -> None:
+    """What brings no payload is bounded like a head."""
+    async with Raw(gateway.port) as raw:
+        await raw.send(START + b"transfer-encoding: chunked\r\n\r\n", start)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                await raw.send(b"a" * 4096)
+        assert (await raw.answer()).status == 400
 
 
 @pytest.mark.parametrize("path", [CHAT, b"/v1/nothing"], ids=["hot", "cold"])

@@ -1,4 +1,4 @@
-"""Heads that a client repeats: what one means is known from the last time, and need not be parsed again.
+"""Heads of requests: what is wrong with one, and those that a client repeats, which need not be parsed again.
 
 A client sends the same head with each request of a connection, but for the length of the body. So a read that
 begins with the bytes of a head that the strict parser has accepted, has nothing but digits where the length
@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 from tokenway.model.catalog import Operation
 
+VERSIONS: Final = ("1.1", "1.0")
+
 HEADS_MAX: Final = 1000
 """Heads that a worker keeps at a time; clients of one kind share one."""
 LESSONS_MAX: Final = 4
@@ -20,6 +22,29 @@ LESSONS_MAX: Final = 4
 _DIGITS_MAX: Final = 9
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
 _HEAD_END: Final = b"\r\n\r\n"
+
+
+def what_is_wrong(version: str, headers: dict[bytes, bytes], fields: list[tuple[bytes, bytes]]) -> str:
+    """What llhttp lets pass and a strict reader does not (RFC 9112, sections 3.2 and 6.1); empty if nothing is."""
+    if version not in VERSIONS:
+        return f"its version is {version}"
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None and coding.strip().lower() != b"chunked":
+        return "it has a transfer coding other than chunked"
+    if len(headers) != len(fields):
+        names = [name for name, _ in fields]
+        if names.count(b"host") > 1 or names.count(b"transfer-encoding") > 1:
+            return "a header that says how to read it comes twice"
+    if b"host" not in headers and version == "1.1":
+        return "it has no Host header"
+    return ""
+
+
+def without_origin(target: bytes) -> bytes:
+    """The path of a target that proxies may send whole, as in `http://host/path`."""
+    if not target.startswith((b"http://", b"https://")):
+        return target
+    return b"/" + target.partition(b"://")[2].partition(b"/")[2]
 
 
 class Head:

@@ -21,7 +21,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tokenway.edge import reply
-from tokenway.edge.head import LESSONS_MAX, Head
+from tokenway.edge.head import LESSONS_MAX, Head, what_is_wrong, without_origin
 from tokenway.edge.relay import Relay
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import ErrorType, Problem
@@ -41,7 +41,6 @@ _HOT: Final[dict[bytes, Operation]] = {
 HOT: Final[dict[bytes, Operation]] = _HOT | {b"/api" + path: operation for path, operation in _HOT.items()}
 """The paths that are relayed; `/api/v1` is the same as `/v1`."""
 
-VERSIONS: Final = ("1.1", "1.0")
 _OFFERS: Final = (b"upgrade", b"http2-settings")
 
 LINGER_SECONDS: Final = 5.0
@@ -72,6 +71,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._is_deaf = False
         self._is_closing = False
         self._awaits_continue = False
+        self._is_cold_open = False
+        self._body_bytes = self._bare_bytes = 0
         self._known: Head | None = None
         self._lessons = 0
         self._busy_since = 0.0
@@ -131,11 +132,8 @@ class EdgeProtocol(HttpToolsProtocol):
             self._refuse(500, "The gateway could not read this request.", code="internal_error")
         except httptools.HttpParserError as error:
             self._refuse(400, f"The request is not valid HTTP/1.1: {_reason(error)}.")
-        if self._in_head:
-            # A read in which a head begins may hold much else before it; its part of the head is counted at the end.
-            self._head_bytes += self._read_bytes
-            if self._head_bytes > limits.REQUEST_HEAD:
-                self._refuse(431, "The request's head is too large.", code="headers_too_large")
+        if self._in_head or self._incoming is not None:
+            self._count(len(data))
         relay = self._active
         if isinstance(relay, Relay) and not relay.begun:
             if relay.body_complete:
@@ -147,6 +145,20 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._is_closing = True
                 relay.start()
                 self._linger()
+
+    def _count(self, size: int) -> None:
+        """Bounds what brings no payload: a head, chunk extensions and trailers without end."""
+        incoming = self._incoming
+        if self._in_head:
+            # A read in which a head begins may hold much else before it; its part of the head is counted at the end.
+            self._head_bytes += size
+            if self._head_bytes > limits.REQUEST_HEAD:
+                self._refuse(431, "The request's head is too large.", code="headers_too_large")
+        elif incoming is not None and incoming.problem is None:
+            self._bare_bytes = self._bare_bytes + size if incoming.size == self._body_bytes else 0
+            self._body_bytes = incoming.size
+            if self._bare_bytes > limits.REQUEST_HEAD:
+                self._refuse(400, "The framing of the request's body takes more than its payload may.")
 
     def _learn(self, data: bytes, relay: Relay) -> None:
         """A whole request came in one read: the next one may have the same head."""
@@ -248,22 +260,23 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._refuse(400, "The gateway is not a forward proxy.")
             return
         version = parser.get_http_version()
-        if version not in VERSIONS:
-            self._refuse(400, f"The request is not valid HTTP/1.1: its version is {version}.")
-            return
+        headers = dict(self.headers)
         if len(self.headers) > limits.HEADERS_MAX or len(self.url) > limits.REQUEST_URL or self._is_head_too_large():
             self._refuse(431, "The request's head is too large.", code="headers_too_large")
+            return
+        wrong = what_is_wrong(version, headers, self.headers)
+        if wrong:
+            self._refuse(400, f"The request is not valid HTTP/1.1: {wrong}.")
             return
         if len(self.pipeline) >= limits.PIPELINED_MAX:
             self._refuse(429, "Too many requests wait on this connection.", code="pipeline_full")
             return
         path, _, query = self.url.partition(b"?")
-        operation = HOT.get(path) or HOT.get(_without_origin(path))
+        operation = HOT.get(path) or HOT.get(without_origin(path))
         if operation is None or parser.get_method() != b"POST":
             self._incoming = None
             self._start_cold()
             return
-        headers = dict(self.headers)
         relay = Relay(
             self.state,
             self,
@@ -274,6 +287,7 @@ class EdgeProtocol(HttpToolsProtocol):
             chunked=version != "1.0",
         )
         relay.check_head()
+        self._body_bytes = self._bare_bytes = 0
         self._incoming = relay
         self.cycle = relay  # type: ignore[assignment]
         self._awaits_continue = headers.get(b"expect", b"").lower() == b"100-continue"
@@ -296,6 +310,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """The request is complete."""
         relay = self._incoming
         if relay is None:
+            self._is_cold_open = False
             if not (self._is_deaf or self.parser.should_upgrade()):
                 super().on_message_complete()
             return
@@ -341,6 +356,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def _start_cold(self) -> None:
         """Hands the request to ASGI: uvicorn makes its scope and its cycle from what was parsed."""
         url, headers = self.url, self.headers
+        self._is_cold_open = True
         super().on_message_begin()
         self.url = url
         self.headers.extend(headers)
@@ -373,20 +389,26 @@ class EdgeProtocol(HttpToolsProtocol):
         """Answers what is not a request, behind whatever is being answered, and closes."""
         if self._is_deaf:
             return
+        problem = Problem(status, ErrorType.INVALID_REQUEST, message, code=code, should_retry=status in {408, 429})
         if self._active is None or self._active is self._incoming:
-            problem = Problem(status, ErrorType.INVALID_REQUEST, message, code=code, should_retry=status == 408)
             lines = reply.identity(self.state.new_id(), keep_alive=False) + self.state.date
             self.transport.write(reply.problem_answer(problem, lines))
             if self._incoming is not None:
                 self._incoming.disconnected = True
             self._linger()
         else:
-            # Answers are on their way: the connection ends after that to the last whole request.
+            # Answers are on their way: this one comes behind them, and the connection ends with it. What is wrong
+            # with the body of a request that ASGI has already is told by ending the connection after its answer.
             if self._incoming is not None:
                 self.pipeline.popleft()
                 self._incoming = None
-            last = self.pipeline[0][0] if self.pipeline else self._active
-            last.keep_alive = False
+            if self._is_cold_open:
+                last = self.pipeline[0][0] if self.pipeline else self._active
+                last.keep_alive = False
+            else:
+                refused = Relay(self.state, self, Operation.CHAT, {}, b"", keep_alive=False, chunked=True)
+                refused.problem = problem
+                self.pipeline.appendleft((refused, self.app))  # type: ignore[arg-type]
             self._is_deaf = True
 
     def _linger(self) -> None:
@@ -397,13 +419,6 @@ class EdgeProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-
-
-def _without_origin(target: bytes) -> bytes:
-    """The path of a target that proxies may send whole, as in `http://host/path`."""
-    if not target.startswith((b"http://", b"https://")):
-        return target
-    return b"/" + target.partition(b"://")[2].partition(b"/")[2]
 
 
 def _reason(error: httptools.HttpParserError) -> str:

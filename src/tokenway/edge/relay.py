@@ -61,7 +61,8 @@ class Relay:
     finish_reason = ""
     gaps: tuple[int, ...] = ()
     _intake: Intake
-    _size = 0
+    size = 0
+    """Bytes of the body so far."""
     _busy = False
     _streaming = False
     _labels = b""
@@ -115,8 +116,8 @@ class Relay:
         """A piece of the request's body; beyond the bound it is dropped and the call refused."""
         if self.problem is not None:
             return
-        self._size += len(data)
-        if self._size > self._state.snapshot.max_body:
+        self.size += len(data)
+        if self.size > self._state.snapshot.max_body:
             self.problem = too_large(self._state.snapshot.max_body).problem
             self._parts.clear()
             return

@@ -15,6 +15,7 @@ from tokenway.metering.stamps import Stamps
 from tokenway.model.catalog import Operation
 from tokenway.model.faults import Fault
 from tokenway.upstream.base import Headers
+from tokenway.wire.limits import ERROR_BODY
 
 JSON = {b"content-type": b"application/json; charset=utf-8"}
 STREAM = {b"content-type": b"text/event-stream"}
@@ -218,7 +219,7 @@ def test_too_much_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         (200, STREAM, b"data: nonsense\n\n" + chunk("hi")),
         (200, STREAM, b'data: {"error":{"message":"no"}}\n\n' + chunk("hi")),
         (429, JSON, b'{"error":{"message":"too many"}}'),
-        (500, JSON, b" " * (module.ERROR_BODY + 1)),
+        (500, JSON, b" " * (ERROR_BODY + 1)),
         (302, {}, b""),
     ],
     ids=range(12),

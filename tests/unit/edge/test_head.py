@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.contract.upstreams import until
 from tests.unit.edge.bench import WHOLE, Bench, answer, bench, request, snapshot
 from tokenway.edge import head as module
-from tokenway.edge.head import LESSONS_MAX, Head, Heads
+from tokenway.edge.head import LESSONS_MAX, Head, Heads, what_is_wrong, without_origin
 from tokenway.edge.relay import Relay
 from tokenway.model.catalog import Operation
 
@@ -41,6 +41,45 @@ def learnt() -> Head:
     head = Heads().learn(with_length(BODY), Parsed())
     assert head is not None
     return head
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/v1/models", b"/v1/models"),
+        (b"http://h/v1/models", b"/v1/models"),
+        (b"https://h:1/v1", b"/v1"),
+        (b"http://h", b"/"),
+        (b"*", b"*"),
+        (b"ftp://h/v1", b"ftp://h/v1"),
+    ],
+)
+def test_a_target_without_its_origin(target: bytes, path: bytes) -> None:
+    """Only what proxies send whole is cut."""
+    assert without_origin(target) == path
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "word"),
+    [
+        ("1.1", [(b"host", b"a")], ""),
+        ("1.0", [], ""),
+        ("1.1", [(b"host", b"a"), (b"transfer-encoding", b" Chunked ")], ""),
+        ("1.1", [(b"host", b"a"), (b"x", b"1"), (b"x", b"2")], ""),
+        ("1.1", [], "no Host"),
+        ("2.0", [(b"host", b"a")], "version"),
+        ("0.9", [], "version"),
+        ("1.0", [(b"host", b"a"), (b"host", b"a")], "twice"),
+        ("1.1", [(b"host", b"a"), (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")], "twice"),
+        ("1.1", [(b"host", b"a"), (b"transfer-encoding", b"gzip, chunked")], "coding"),
+        ("1.1", [(b"host", b"a"), (b"transfer-encoding", b"")], "coding"),
+    ],
+)
+def test_what_a_strict_reader_refuses(version: str, fields: list[tuple[bytes, bytes]], word: str) -> None:
+    """Another version, a coding or a host that two readers could take differently, no host in HTTP/1.1."""
+    wrong = what_is_wrong(version, dict(fields), fields)
+    assert word in wrong
+    assert bool(wrong) is bool(word)
 
 
 def test_the_same_head_gives_its_body() -> None:

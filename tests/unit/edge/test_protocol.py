@@ -35,22 +35,6 @@ def test_the_relayed_paths_have_their_operations() -> None:
     assert HOT[b"/v1/embeddings"] is HOT[b"/api/v1/embeddings"] is Operation.EMBEDDING
 
 
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        (b"/v1/models", b"/v1/models"),
-        (b"http://h/v1/models", b"/v1/models"),
-        (b"https://h:1/v1", b"/v1"),
-        (b"http://h", b"/"),
-        (b"*", b"*"),
-        (b"ftp://h/v1", b"ftp://h/v1"),
-    ],
-)
-def test_a_target_without_its_origin(target: bytes, path: bytes) -> None:
-    """Only what proxies send whole is cut."""
-    assert protocol._without_origin(target) == path
-
-
 async def test_a_slow_head_is_answered_with_408(inside: Inside) -> None:
     """Within its time it is waited for; after that the connection is told and ended."""
     async with inside.client() as raw:
