@@ -83,8 +83,11 @@ class Timeouts(msgspec.Struct, frozen=True):
     """The four deadlines of an exchange, in seconds."""
 
     connect: Annotated[_Deadline, Meta(description="To reach a provider, TLS included.")] = 5.0
-    first_token: Annotated[_Deadline, Meta(description="From the request to the first token of an attempt.")] = 60.0
-    between_tokens: Annotated[_Deadline, Meta(description="The longest pause inside an answer.")] = 30.0
+    first_token: Annotated[
+        _Deadline,
+        Meta(description="From an attempt's request to its first token; for streams, since only they have one."),
+    ] = 60.0
+    between_tokens: Annotated[_Deadline, Meta(description="The longest pause inside a stream.")] = 30.0
     total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
 
