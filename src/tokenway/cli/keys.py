@@ -142,14 +142,14 @@ def rotate(
     key: KeyReference,
     /,
     *,
-    overlap: Annotated[str, Parameter(help="How long the old key still works: 0, 1h, 2d.")] = "0",
+    overlap: Annotated[str, Parameter(help="How long the old secret still works: 0, 1h, 2d.")] = "0",
     as_json: AsJson = False,
     place: Place | None = None,
 ) -> int:
-    """Replace a key by a new one with the same name, project, budget and expiry.
+    """Replace a key's secret; its id, its limits and what it has spent stay.
 
-    Prints the new key, once. In a pipe standard output is the key and nothing
-    else.
+    Prints the new secret, once. In a pipe standard output is the secret and
+    nothing else. If one from an earlier rotation still works, it ends now.
 
     For example:
       tokenway keys rotate laptop
@@ -180,6 +180,7 @@ def _data(row: KeyRow, now: float) -> dict[str, Any]:
         "created": _moment(row.created),
         "expires": _moment(row.expires),
         "revoked": _moment(row.revoked),
+        "former_ends": _moment(row.former_ends),
         "budget_usd": None if row.budget is None else format_usd(row.budget),
         "budget_period": None if row.budget is None else str(row.period),
     }
@@ -187,7 +188,7 @@ def _data(row: KeyRow, now: float) -> dict[str, Any]:
 
 def _state(row: KeyRow, now: float) -> str:
     if row.is_active(now):
-        return "active" if row.revoked is None else "ending"
+        return "active"
     return "revoked" if row.revoked is not None and row.revoked <= now else "expired"
 
 

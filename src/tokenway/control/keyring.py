@@ -27,8 +27,10 @@ def principals(
         found[key_digest(fixed.key.reveal())] = Principal(fixed_key_id(fixed.name), fixed.name, fixed.project)
     active = [row for row in rows if row.is_active(now)]
     for row in active:
-        ends = [time for time in (row.expires, row.revoked) if time is not None]
-        found[row.digest] = Principal(row.id, row.name, row.project, expires_at=min(ends) if ends else None)
+        found[row.digest] = Principal(row.id, row.name, row.project, expires_at=_first(row.expires, row.revoked))
+        if row.former_digest is not None and row.former_ends is not None and now < row.former_ends:
+            ends = _first(row.expires, row.revoked, row.former_ends)
+            found[row.former_digest] = Principal(row.id, row.name, row.project, expires_at=ends)
     granted = grants.grant(worker, _allowances(settings, active), now)
     for digest, principal in found.items():
         grant = granted.get(principal.key_id)
@@ -51,6 +53,11 @@ def key_figures(settings: Settings, rows: Sequence[KeyRow], key_id: str, usage: 
         "limit_remaining": None if left is None else left / NANO_PER_USD,
         "limit_reset": None if limit is None or limit.term is Term.TOTAL else limit.term.value,
     }
+
+
+def _first(*times: float | None) -> float | None:
+    """The earliest of the times that there are."""
+    return min((time for time in times if time is not None), default=None)
 
 
 def _allowances(settings: Settings, rows: Iterable[KeyRow]) -> list[Allowance]:

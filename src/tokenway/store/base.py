@@ -33,10 +33,10 @@ class Period(StrEnum):
 
 
 class KeyRow(msgspec.Struct, frozen=True):
-    """A key as it is stored: everything but the key.
+    """A key as it is stored: everything but its secret. What it spends is counted by its id, whatever the secret.
 
-    `digest` is its SHA-256 in hexadecimal, `prefix` its first eight characters, `revoked` when it stops or
-    stopped, `budget` nano-dollars per `period`.
+    `digest` is the SHA-256 of the secret in hexadecimal, `prefix` its first eight characters, `revoked` when the
+    key stopped, `budget` nano-dollars per `period`. The secret before the last rotation is good until `former_ends`.
     """
 
     id: str
@@ -49,6 +49,8 @@ class KeyRow(msgspec.Struct, frozen=True):
     expires: float | None = None
     budget: int | None = None
     period: Period = Period.TOTAL
+    former_digest: str | None = None
+    former_ends: float | None = None
 
     def is_active(self, now: float) -> bool:
         """Whether the key is good at `now`."""
@@ -94,7 +96,7 @@ class KeyStore(Protocol):
         """Ends a key now; one that has ended already stays as it is."""
 
     def rotate(self, reference: str, *, overlap: float = 0.0) -> NewKey:
-        """A successor with the same name, project, budget and expiry; the old key ends after `overlap` seconds."""
+        """Another secret for the same key; the old one ends after `overlap` seconds. Raises StoreError."""
 
     def bootstrap(self) -> FirstStart | None:
         """Makes the default project, an admin and a key in an empty store; None when it is not empty."""

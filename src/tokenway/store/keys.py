@@ -11,6 +11,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from tokenway.model.secret import Secret
@@ -76,17 +77,34 @@ class SqlKeys:
     def revoke(self, reference: str) -> KeyRow:
         """Ends a key now; one that has ended already stays as it is."""
         with self._database.write() as connection:
-            return self._end(connection, self._find(connection, reference), self._clock())
+            row = self._find(connection, reference)
+            now = self._clock()
+            if row.revoked is not None and row.revoked <= now:
+                return row
+            connection.execute(keys.update().where(keys.c.id == row.id).values(revoked=now))
+            self._touch(connection)
+            return msgspec.structs.replace(row, revoked=now)
 
     def rotate(self, reference: str, *, overlap: float = 0.0) -> NewKey:
-        """A successor with the same name, project, budget and expiry; the old key ends after `overlap` seconds."""
+        """Another secret for the same key; the old one ends after `overlap` seconds. Raises StoreError.
+
+        A secret that still overlaps from an earlier rotation ends at once.
+        """
         now = self._clock()
         with self._database.write() as connection:
             old = self._find(connection, reference)
             if not old.is_active(now):
                 raise StoreError(f"the key {old.id} ({old.name}) has ended; create a new one instead")
-            self._end(connection, old, now + overlap)
-            return self._insert(connection, old.name, old.project, old.budget, old.period, old.expires)
+            secret = make_key(self._random_bytes)
+            changes = {
+                "digest": digest_of(secret),
+                "prefix": _shown(secret),
+                "former_digest": old.digest if overlap else None,
+                "former_ends": now + overlap if overlap else None,
+            }
+            connection.execute(keys.update().where(keys.c.id == old.id).values(**changes))
+            self._touch(connection)
+            return NewKey(msgspec.structs.replace(old, **changes), secret)
 
     def bootstrap(self) -> FirstStart | None:
         """Makes the default project, an admin and a key in an empty store; None when it is not empty."""
@@ -130,7 +148,7 @@ class SqlKeys:
             name=name,
             project=project,
             digest=digest_of(secret),
-            prefix=secret.reveal()[:SHOWN_CHARACTERS],
+            prefix=_shown(secret),
             created=self._clock(),
             expires=expires,
             budget=budget,
@@ -157,13 +175,6 @@ class SqlKeys:
             raise StoreError(f"no active key is called {reference!r}")
         raise StoreError(f"there is no key {reference!r}; `tokenway keys list` shows all")
 
-    def _end(self, connection: sa.Connection, row: KeyRow, at: float) -> KeyRow:
-        if row.revoked is not None and row.revoked <= at:
-            return row
-        connection.execute(keys.update().where(keys.c.id == row.id).values(revoked=at))
-        self._touch(connection)
-        return _row(connection.execute(sa.select(keys).where(keys.c.id == row.id)).one())
-
     def _require_project(self, connection: sa.Connection, project: str) -> None:
         if not connection.execute(sa.select(projects.c.id).where(projects.c.id == project)).first():
             known = ", ".join(connection.execute(sa.select(projects.c.id).order_by(projects.c.id)).scalars())
@@ -189,6 +200,10 @@ class SqlKeys:
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}_{self._random_bytes(8).hex()}"
+
+
+def _shown(key: Secret) -> str:
+    return key.reveal()[:SHOWN_CHARACTERS]
 
 
 def _row(row: sa.Row[Any]) -> KeyRow:

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from tokenway.model.usage import BUCKETS
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision in `migrations/versions`; a fresh database is made at it without running them."""
 
 INLINE_BUCKETS: Final = ("input_uncached", "cache_read", "output_text", "reasoning", "requests")
@@ -91,11 +91,13 @@ keys = sa.Table(
     sa.Column("digest", sa.Text, nullable=False, unique=True),
     _text("prefix"),
     sa.Column("created", sa.Double, nullable=False),
-    # When it stops or stopped: in the future while a rotated key still overlaps with its successor.
     sa.Column("revoked", sa.Double),
     sa.Column("expires", sa.Double),
     sa.Column("budget", sa.BigInteger),
     _text("budget_period"),
+    # The digest before the last rotation, and when it stops: NULL when it stopped at once.
+    sa.Column("former_digest", sa.Text),
+    sa.Column("former_ends", sa.Double),
 )
 
 kinds = sa.Table(

@@ -74,8 +74,8 @@ def test_a_revoked_key_has_ended(data: Path, capsys: pytest.CaptureFixture[str])
     assert [row["state"] for row in rows] == ["revoked"]
 
 
-def test_a_rotated_key_overlaps_with_its_successor(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The successor is another key of the same name, and the old one ends later."""
+def test_a_rotated_key_is_listed_once(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its id is the old one and its secret new; the list tells when the former secret ends."""
     first = made(capsys, "ci")
     assert run(["keys", "rotate", "ci", "--overlap", "1h", "--json"]) == 0
     second = read(capsys)
@@ -84,7 +84,8 @@ def test_a_rotated_key_overlaps_with_its_successor(data: Path, capsys: pytest.Ca
     run(["keys", "list", "--json"])
     rows = read(capsys)
     assert isinstance(rows, list)
-    assert {row["id"]: row["state"] for row in rows} == {first["id"]: "ending", second["id"]: "active"}
+    assert [(row["id"], row["state"], row["prefix"]) for row in rows] == [(first["id"], "active", second["key"][:8])]
+    assert rows[0]["former_ends"].endswith("Z")
 
 
 def test_without_a_store_there_is_nothing_to_list(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tokenway.control.budgets import Grants, Term
@@ -62,6 +63,27 @@ def test_a_key_that_will_end_says_when() -> None:
     """The earlier of the two times counts, so a worker refuses it without a new snapshot."""
     (found,) = principals(Settings(), [row(revoked=NOW + 5, expires=NOW + 9)], nothing_spent(), 1, NOW).values()
     assert found.expires_at == NOW + 5
+
+
+def test_both_secrets_of_a_rotated_key_draw_on_one_budget() -> None:
+    """They stand for one account with one grant; the former one ends with the overlap, or the key if that is sooner."""
+    rotated = row(former_digest="d0", former_ends=NOW + 5, budget=100)
+    principal = Principal("key_1", "laptop", "default", NanoUsd(100), 1)
+    former = msgspec.structs.replace(principal, expires_at=NOW + 5)
+    assert principals(Settings(), [rotated], nothing_spent(), 1, NOW) == {"d1": principal, "d0": former}
+
+    assert set(principals(Settings(), [rotated], nothing_spent(), 1, NOW + 5)) == {"d1"}
+    ending = msgspec.structs.replace(rotated, expires=NOW + 3)
+    assert principals(Settings(), [ending], nothing_spent(), 1, NOW)["d0"].expires_at == NOW + 3
+
+
+def test_a_rotation_gives_a_worker_no_new_budget() -> None:
+    """The grant goes on under the key's id: it is the same one, so what the worker spent since stays counted."""
+    spent = 0
+    grants = Grants(1, lambda _key, _term: spent)
+    before = principals(Settings(), [row(budget=100)], grants, 1, NOW)["d1"]
+    spent = 70
+    assert principals(Settings(), [row(budget=100, digest="d2")], grants, 1, NOW) == {"d2": before}
 
 
 def test_a_budget_of_the_store_is_counted_by_its_period() -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.records import NOON
@@ -107,27 +108,29 @@ def test_a_revoked_key_has_ended_and_stays_so(store: SqliteStore, clock: Clock) 
     assert not store.keys.find(row.id).is_active(clock.now)
 
 
-def test_a_rotated_key_ends_at_once_or_after_the_overlap(store: SqliteStore, clock: Clock) -> None:
-    """The successor has the same terms and another secret, and both are good during the overlap."""
+def test_a_rotated_key_is_the_same_account_with_another_secret(store: SqliteStore) -> None:
+    """Only the secret's traces differ, so what was spent, and the name in reports, go on under the same id."""
     old = store.keys.create("ci", budget=7, period=Period.WEEK, expires=NOON + 900)
-    new = store.keys.rotate("ci", overlap=60)
-    before = store.keys.find(old.row.id)
+    new = store.keys.rotate("ci")
 
     assert new.secret != old.secret
-    assert (new.row.name, new.row.budget, new.row.period, new.row.expires) == ("ci", 7, Period.WEEK, NOON + 900)
-    assert before.is_active(NOON + 59)
-    assert not before.is_active(NOON + 60)
-
-    store.keys.rotate(new.row.id)
-    assert not store.keys.find(new.row.id).is_active(clock.now)
+    expected = {"digest": digest_of(new.secret), "prefix": new.secret.reveal()[:8]}
+    assert new.row == msgspec.structs.replace(old.row, **expected)
+    assert store.keys.find("ci") == new.row
 
 
-def test_a_key_that_is_running_out_can_be_ended_now(store: SqliteStore) -> None:
-    """Revoking overrides the overlap of a rotation."""
-    old = store.keys.create("ci").row
-    store.keys.rotate("ci", overlap=3_600)
+def test_a_former_secret_is_good_until_the_overlap_ends(store: SqliteStore, clock: Clock) -> None:
+    """It is kept by its digest with its end; the next rotation ends it in favour of the one it replaces."""
+    first = store.keys.create("ci")
+    second = store.keys.rotate("ci", overlap=60)
+    assert (second.row.former_digest, second.row.former_ends) == (first.row.digest, NOON + 60)
 
-    assert store.keys.revoke(old.id).revoked == NOON
+    clock.now += 10
+    third = store.keys.rotate("ci", overlap=5)
+    assert (third.row.former_digest, third.row.former_ends) == (second.row.digest, NOON + 15)
+    fourth = store.keys.rotate("ci")
+    assert (fourth.row.former_digest, fourth.row.former_ends) == (None, None)
+    assert store.keys.find("ci") == fourth.row
 
 
 def test_an_ended_key_is_not_rotated(store: SqliteStore) -> None:
