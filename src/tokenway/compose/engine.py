@@ -83,7 +83,9 @@ class EngineKeeper:
         return LocalEngine(data / "run", data, extra, self._on_state, self._tasks, self._parts)
 
     def _on_state(self, state: EngineState) -> None:
-        if state.reason and state.phase is not Phase.READY:
+        if state.phase is Phase.RESTARTING:
+            log.warning("%s It is started again.", state.reason)
+        elif state.reason and state.phase is not Phase.READY:
             log.info("local engine: %s: %s", state.phase.value, state.reason)
         self._changed()
         self._tell_once()

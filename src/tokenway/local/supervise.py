@@ -251,7 +251,7 @@ class LocalEngine:
 
     def _verdict(self, status: int | None) -> _Ended:
         """What the end of a child means."""
-        tail = f" Its last words: {' / '.join(self._errors)[-600:]}" if self._errors else ""
+        tail = f" Its last words: '{' / '.join(self._errors)[-600:]}'." if self._errors else ""
         if status == -signal.SIGILL:
             return _Ended(
                 "This processor does not support the instructions that the local engine was built with (SIGILL): "

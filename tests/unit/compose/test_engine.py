@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -134,6 +136,20 @@ async def test_another_list_of_models_replaces_it(kept: Kept, tmp_path: Path) ->
     assert not is_alive(state.pid)
     await kept.becomes_ready()
     assert kept.keeper.offer() is not None
+
+
+async def test_a_killed_child_is_one_warning(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says how it ended and that it is started again, once for each accident."""
+    await kept.keeper.use(Settings())
+    state = await settled(kept)
+    assert state.pid is not None
+    os.kill(state.pid, signal.SIGKILL)
+    while not kept.keeper.why_not_ready():
+        kept.moved.clear()
+        await kept.moved.wait()
+    await kept.becomes_ready()
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warnings == ["The local engine was ended by SIGKILL. It is started again."]
 
 
 async def test_an_engine_that_cannot_run_is_not_offered(kept: Kept) -> None:
