@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -35,7 +36,8 @@ class Origin(msgspec.Struct, frozen=True):
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
-        return f"unix:{self.path}" if self.scheme == "unix" else f"{self.scheme}://{self.authority}"
+        """For sentences that callers read: a socket by its name, because its folder is this host's own affair."""
+        return f"unix:{PurePath(self.path).name}" if self.scheme == "unix" else f"{self.scheme}://{self.authority}"
 
 
 class DialFailure(TokenwayError):

@@ -64,9 +64,9 @@ def test_what_names_no_origin_is_refused(url: str) -> None:
 
 
 def test_the_texts_of_origins_are_urls() -> None:
-    """An origin reads as what was configured, without the prefix."""
+    """An origin reads as what was configured, without the prefix; a socket without the folders it lies in."""
     assert str(Origin("https", "h", 443)) == "https://h"
-    assert str(Origin("unix", path="/x")) == "unix:/x"
+    assert str(Origin("unix", path="/srv/run/x.sock")) == "unix:x.sock"
 
 
 def test_system_trust_verifies() -> None:
@@ -184,10 +184,10 @@ async def test_a_refused_connection_is_a_sentence(tasks: Tasks) -> None:
 
 
 async def test_a_missing_socket_is_a_sentence(tasks: Tasks, tmp_path: Path) -> None:
-    """A Unix socket that is not there: CONNECT."""
+    """A Unix socket that is not there: CONNECT, and the caller does not learn where it would be."""
     heard = await fetch(f"unix:{tmp_path}/none.sock", tasks)
     assert heard.fault is Fault.CONNECT
-    assert heard.detail.endswith("no such file or directory.")
+    assert heard.detail == "No connection to unix:none.sock: no such file or directory."
 
 
 async def test_a_handshake_without_end_is_cut_off(tasks: Tasks) -> None:
