@@ -47,8 +47,8 @@ def usage(
 
     Input counts cached tokens too. Charged is what keys pay, cost what
     providers bill. Time to the first token and tokens per second are medians;
-    slow counts the streams under their floor, unmetered the attempts whose
-    provider gave no usage.
+    slow counts the streams under their floor, unmetered the attempts that were
+    delivered, or that the provider will bill, without any usage.
 
     For example:
       tokenway usage

@@ -35,6 +35,8 @@ DIMENSIONS: Final = ("model", "key", "project", "run", "endpoint", "day")
 CLIENT_GONE: Final = 499
 """The status of an exchange whose client left before the answer was whole."""
 
+_ANSWERED: Final = (Settlement.DELIVERED.value, Settlement.UPSTREAM_BILLED.value)
+"""How attempts are settled that a provider worked for to the end, or until the caller left."""
 _FETCHED: Final = 1_000
 """Rows that are fetched at a time."""
 _EPOCH: Final = date(1970, 1, 1)
@@ -47,7 +49,8 @@ class UsageRow(msgspec.Struct):
 
     `group` has a text for each dimension asked for. `usage` are the summed buckets, `charged` what keys pay and
     `cost` what providers bill, in nano-dollars. `ttft` is in seconds and `output_speed` in tokens per second,
-    both medians, None when nothing was measured. `unmetered` attempts gave no usage.
+    both medians, None when nothing was measured. `unmetered` attempts were delivered, or are billed by the provider,
+    and gave no usage.
     """
 
     group: Group
@@ -209,6 +212,7 @@ def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
     """The same of attempts with a row of their own, whose endpoint is the attempt's; without absurd usage."""
     is_attempt = attempts.c.attempt != EXPIRED_ATTEMPT
     is_believed = attempts.c.absurd == 0
+    is_unmetered = attempts.c.settlement.in_(_ANSWERED) & attempts.c.input_uncached.is_(None)
     day = sa.cast(exchanges.c.at, sa.BigInteger) // SECONDS_PER_DAY
     own = {"run": exchanges.c.run, "day": day, "endpoint": attempts.c.endpoint}
     groups = [own[name] if name in own else kinds.c[name] for name in by]
@@ -216,7 +220,7 @@ def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
         sa.select(
             *groups,
             sa.func.sum(sa.case((is_attempt, 1), else_=0)),
-            sa.func.sum(sa.case((is_attempt & attempts.c.input_uncached.is_(None), 1), else_=0)),
+            sa.func.sum(sa.case((is_unmetered, 1), else_=0)),
             sa.func.sum(attempts.c.charged),
             sa.func.sum(attempts.c.cost),
             *(sa.func.sum(sa.case((is_believed, attempts.c[name]))) for name in BUCKETS),
@@ -281,7 +285,7 @@ def _median(values: array[float]) -> float | None:
 
 
 def _generation(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
-    answer = next((line for line in lines if line["settlement"] in {"delivered", "upstream_billed"}), None)
+    answer = next((line for line in lines if line["settlement"] in _ANSWERED), None)
     usage = None
     if answer is not None and answer["input_uncached"] is not None and not answer["absurd"]:
         usage = Usage(*(answer[name] for name in BUCKETS))

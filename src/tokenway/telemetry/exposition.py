@@ -65,7 +65,7 @@ class _Collector(Collector):
         )
         yield _counter(
             names.ATTEMPTS,
-            "Attempts that reached a provider, by how they were settled",
+            "Attempts, those whose connection was refused too, by how they were settled",
             ("endpoint", "outcome"),
             metrics.attempts().items(),
         )

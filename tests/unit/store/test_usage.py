@@ -103,6 +103,27 @@ def test_what_gave_no_usage_and_what_expired_is_shown(store: SqliteStore) -> Non
     assert (row.charged, row.cost, row.usage) == (0, 0, Usage())
 
 
+@pytest.mark.parametrize(
+    ("settlement", "count"),
+    [
+        (Settlement.DELIVERED, 1),
+        (Settlement.UPSTREAM_BILLED, 1),
+        (Settlement.ABSORBED, 0),
+        (Settlement.RELEASED, 0),
+    ],
+)
+def test_an_attempt_that_nobody_is_billed_for_is_not_unmetered(
+    store: SqliteStore, settlement: Settlement, count: int
+) -> None:
+    """A refused connection or an answer of 401, 429 or 500 has no usage to miss; it is an attempt all the same."""
+    ingest(
+        store, settled(1, settlement=settlement, charged=0, lines=(line(settlement=settlement, usage=None, cost=None),))
+    )
+    (row,) = store.usage.report(("endpoint",))
+
+    assert (row.attempts, row.unmetered) == (1, count)
+
+
 def test_absurd_usage_is_in_no_sum(store: SqliteStore) -> None:
     """However large it is, it neither counts nor overflows."""
     absurd = line(usage=Usage(2**63 - 1), cost=None, absurd=True)
