@@ -152,9 +152,9 @@ def _rank(endpoint: Endpoint, order: Sequence[str]) -> int:
 
 
 def nearest(snapshot: Snapshot, name: str) -> list[str]:
-    """Names that exist here and look like `name`, the most alike first."""
-    known = [*snapshot.models, *snapshot.aliases]
-    by_folded = {each.casefold(): each for each in known}
+    """Other names that lead somewhere here and look like `name`, the most alike first."""
+    known = (each for each in (*snapshot.models, *snapshot.aliases) if each != name)
+    by_folded = {each.casefold(): each for each in known if resolve(snapshot, each) is not None}
     found = difflib.get_close_matches(name.casefold(), by_folded, n=NEAREST_MAX, cutoff=0.5)
     return [by_folded[each] for each in found]
 

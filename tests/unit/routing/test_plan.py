@@ -139,6 +139,12 @@ def test_an_unknown_name_is_met_with_the_nearest() -> None:
     assert nearest(SNAPSHOT, "SMALLL")[0] == "small"
 
 
+@pytest.mark.parametrize("name", ["lost", "losst", "round", "circl"])
+def test_an_alias_that_leads_nowhere_is_nobodys_nearest(name: str) -> None:
+    """Neither to itself nor to what looks like it: who follows the advice must not get the same answer."""
+    assert {"lost", "round", "circle"}.isdisjoint(nearest(SNAPSHOT, name))
+
+
 def test_a_strange_name_is_met_with_what_there_is() -> None:
     """Where nothing looks alike, some names are given, and where to find all."""
     message = refusal("qqqqqqqqqqqq").message
