@@ -49,6 +49,7 @@ The file is YAML. Whatever a setting expects decides how its text is read: `yes`
 
 * `${{NAME}}` stands for an environment variable, `${{NAME:-text}}` for a variable or the text when it is unset or
   empty, `$${{` for a plain `${{`. A variable that is missing is an error; one that is empty counts as not written.
+  A known provider with `api_key: ${{NAME:-}}` is left out where that is empty.
 * Durations: `500ms`, `5s`, `15m`, `1h`, `2d`, or a bare number of seconds.
 * Sizes: `32MiB`, `10MB`, or a bare number of bytes.
 * Money: USD as a number or text, exact to a thousand-millionth. Prices are USD per million tokens.

@@ -24,7 +24,7 @@ from tokenway.control.document import (
     read_document,
 )
 from tokenway.control.findings import Finding, Severity, has_errors, nearest
-from tokenway.control.rules import examine
+from tokenway.control.rules import examine, in_force
 from tokenway.model.errors import ConfigError
 from tokenway.model.settings import CONFIG_VARIABLE, DATA_VARIABLE, FLAG_VARIABLES, Settings, variables
 from tokenway.model.shape import shape_of
@@ -103,6 +103,7 @@ def load(
     findings += decoder.findings
     if settings is not MISSING:
         findings += examine(settings, root, environment)
+        settings = in_force(settings, root, environment)
     findings.sort(key=lambda finding: (finding.line == 0, finding.file, finding.line))
     usable = settings is not MISSING and not has_errors(findings)
     return Loaded(settings if usable else None, tuple(findings), path)

@@ -50,13 +50,17 @@ def is_text(value: str) -> bool:
 
 
 class Scalar(msgspec.Struct):
-    """Text with its place. `is_null` where nothing was given; `is_broken` where a finding was made already."""
+    """Text with its place. `is_null` where nothing was given; `is_broken` where a finding was made already.
+
+    `is_waived` where `${NAME:-}` came to nothing: whoever wrote it knew that the variable may be absent.
+    """
 
     text: str
     file: str
     line: int
     is_null: bool = False
     is_broken: bool = False
+    is_waived: bool = False
 
 
 class Sequence(msgspec.Struct):
@@ -208,6 +212,7 @@ class _Reader:
         if "${" in node.text:
             node.text = self._expand(node)
             node.is_null = not node.text and not node.is_broken
+            node.is_waived = node.is_null and ":-" in event.value
         if not is_text(node.text):
             self._add(line, UNREADABLE)
             node.is_broken = True

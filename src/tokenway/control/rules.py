@@ -9,6 +9,8 @@ from collections.abc import Mapping as Environment
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+import msgspec
+
 from tokenway.control.addresses import address_fault, enabled_by, is_loopback
 from tokenway.control.document import Mapping, Scalar
 from tokenway.control.examination import Examination, Path, shown
@@ -57,6 +59,17 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     examine_models(subject)
     _not_yet(subject)
     return subject.findings
+
+
+def in_force(settings: Settings, root: Mapping, environment: Environment[str, str]) -> Settings:
+    """The settings without the known providers that are left out because their key may be absent, and is."""
+    subject = Examination(settings, root, environment)
+    kept = {
+        name: written
+        for name, written in settings.providers.items()
+        if not (written.enabled and _missing(subject, name) and _is_waived(subject, name))
+    }
+    return msgspec.structs.replace(settings, providers=kept)
 
 
 def _not_yet(subject: Examination) -> None:
@@ -190,13 +203,27 @@ def _credentials(subject: Examination, name: str, provider: ProviderSettings) ->
             reason = "is not a provider that is known here, so it needs a base_url"
             subject.say(path, reason, nearest(name, KNOWN))
         return
-    written = subject.node(path)
-    if _is_written(written, "base_url"):
-        return
-    has_key = _is_written(written, "api_key", "api_keys", "headers")
-    missing = row.missing(subject.environment, has_key=has_key)
-    if missing:
+    missing = _missing(subject, name)
+    if missing and _is_waived(subject, name):
+        reason = f"is empty, so {name!r} is left out until its variable is set"
+        subject.say((*path, "api_key"), reason, severity=Severity.NOTE)
+    elif missing:
         subject.say(path, f"needs credentials: write api_key here or set {' and '.join(missing)}")
+
+
+def _missing(subject: Examination, name: str) -> tuple[str, ...]:
+    """The variables that a known provider lacks; none where its address is written, which may need no key."""
+    row = KNOWN.get(name)
+    written = subject.node(("providers", name))
+    if row is None or _is_written(written, "base_url"):
+        return ()
+    return row.missing(subject.environment, has_key=_is_written(written, "api_key", "api_keys", "headers"))
+
+
+def _is_waived(subject: Examination, name: str) -> bool:
+    """Whether the key was written so that it may be absent, and is."""
+    key = subject.node(("providers", name, "api_key"))
+    return isinstance(key, Scalar) and key.is_waived
 
 
 def _is_written(node: object, *names: str) -> bool:

@@ -124,6 +124,41 @@ def test_credentials_may_come_from_the_environment(tmp_path: Path) -> None:
     assert found("providers: {openai: {}}", tmp_path, {"OPENAI_API_KEY": "sk-1"}) == []
 
 
+@pytest.mark.parametrize(
+    ("provider", "environment", "is_there"),
+    [
+        ("openai: {api_key: '${MINE:-}'}", {}, False),
+        ("openai: {api_key: '${MINE:-}'}", {"MINE": ""}, False),
+        ("azure: {api_key: '${MINE:-}'}", {"AZURE_OPENAI_ENDPOINT": "https://a.example"}, False),
+        ("openai: {api_key: '${MINE:-}'}", {"MINE": "sk-1"}, True),
+        ("openai: {api_key: '${MINE:-}'}", {"OPENAI_API_KEY": "sk-1"}, True),
+        ("openai: {api_key: '${MINE:-}', api_keys: [sk-1]}", {}, True),
+        ("openai: {api_key: '${MINE:-}', base_url: 'http://127.0.0.1:9/v1'}", {}, True),
+        ("own: {api_key: '${MINE:-}', base_url: 'http://127.0.0.1:9/v1'}", {}, True),
+    ],
+)
+def test_a_known_provider_whose_key_may_be_absent_is_left_out_without_it(
+    provider: str, environment: dict[str, str], is_there: bool, tmp_path: Path
+) -> None:
+    """The start goes on, models that name it too, and a note says why it is not there."""
+    file = tmp_path / "f.yaml"
+    name = provider.partition(":")[0]
+    file.write_text(f"providers: {{{provider}}}\nmodels: {{m: {{endpoints: [{{provider: {name}, model: x}}]}}}}")
+    loaded = load(file, environment)
+    assert loaded.settings is not None
+    assert (name in loaded.settings.providers) == is_there
+    notes = [(finding.path, finding.severity) for finding in loaded.findings]
+    assert notes == ([] if is_there else [(f"providers.{name}.api_key", "note")])
+
+
+@pytest.mark.parametrize("key", ["''", "'${EMPTY}'", "null"])
+def test_a_key_that_may_not_be_absent_stops_the_start(key: str, tmp_path: Path) -> None:
+    """Only `${NAME:-}` says that there may be none."""
+    file = tmp_path / "f.yaml"
+    file.write_text(f"providers: {{openai: {{api_key: {key}}}}}")
+    assert load(file, {"EMPTY": ""}).settings is None
+
+
 def test_a_key_that_could_not_be_read_is_reported_once(tmp_path: Path) -> None:
     """A variable that is missing is one mistake, not two."""
     (finding,) = found("providers: {openai: {api_key: '${NOPE}'}}", tmp_path)
