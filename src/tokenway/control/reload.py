@@ -28,7 +28,8 @@ class Reloader:
     """Watches one configuration.
 
     `find` says which file is in force now, `read` reads it, `build` makes a snapshot of its settings (and may
-    raise ValueError), `swap` publishes it, `say` takes a line for the operator. `current` is what runs.
+    raise ValueError), `swap` publishes it, `say` takes a line for the operator. `current` is what the process was
+    started with, and what runs at first.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Reloader:
         say: Callable[[str], None],
         interval: float = INTERVAL,
     ) -> None:
-        self._settings = current.demand()
+        self._settings = self._started = current.demand()
         self._path = current.path
         self._find = find
         self._read = read
@@ -91,7 +92,7 @@ class Reloader:
             self._say(f"the configuration was not changed: {error}")
             return False
         self._swap(snapshot)
-        for name in changed_at_start_only(self._settings, loaded.settings):
+        for name in changed_at_start_only(self._started, loaded.settings):
             self._say(f"{name} has changed and takes effect with the next start")
         self._settings, self._path = loaded.settings, path
         self._say(f"the configuration was read again from {path or 'the environment'}: version {snapshot.version}")

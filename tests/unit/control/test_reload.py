@@ -148,6 +148,17 @@ async def test_what_needs_a_restart_is_said(bench: Bench) -> None:
     assert "server.port has changed and takes effect with the next start" in bench.said
 
 
+async def test_what_is_again_as_the_process_runs_needs_no_restart(bench: Bench) -> None:
+    """A port that was changed and changed back is the one that is listened on: there is nothing to say."""
+    read = bench.reloader.apply
+    bench.file.write_text("server: {port: 9999}\n")
+    assert read(load(bench.file, {}), bench.file)
+    bench.file.write_text("retries: {max: 2}\n")
+    bench.said.clear()
+    assert read(load(bench.file, {}), bench.file)
+    assert not [line for line in bench.said if "next start" in line]
+
+
 def test_only_listeners_and_stores_need_a_restart() -> None:
     """Everything that a snapshot carries takes effect at once."""
     new = Settings(server=ServerSettings(host="::1", max_body=2048), store="sqlite:///x", aliases={"a": "b"})
