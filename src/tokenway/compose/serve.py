@@ -22,7 +22,7 @@ from tokenway.compose.commands import control_url, public_url
 from tokenway.compose.gateway import Gateway, is_terminal
 from tokenway.compose.lock import data_directory_held
 from tokenway.compose.paths import CREDENTIALS, Credentials, read_credentials, write_credentials
-from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.config import FLAGS, Loaded, find_config, load
 from tokenway.control.findings import Severity
 from tokenway.local.supervise import EngineState, Phase
 from tokenway.metering.ledger import Settled
@@ -38,6 +38,8 @@ log = logging.getLogger("tokenway.control")
 BIND_SECONDS: Final = 3.0
 """How long a port that is still taken is waited for: a killed predecessor's workers need a moment to go."""
 BACKLOG: Final = 2048
+BAD_USAGE: Final = 2
+"""The exit status when a flag has a value that it cannot have."""
 _EXAMPLE: Final = '{"model": "%s", "stream": true, "messages": [{"role": "user", "content": "Say hello."}]}'
 
 
@@ -50,7 +52,8 @@ def serve(*, config: Path | None, overrides: Mapping[str, str], data_dir: Path) 
             _complain(str(finding))
     if loaded.settings is None:
         _complain("the configuration cannot be used, so nothing was started")
-        return 1
+        wrong = {finding.file for finding in loaded.findings if finding.severity is Severity.ERROR}
+        return 1 if wrong.isdisjoint(FLAGS.values()) else BAD_USAGE
     logs.set_up(level=logging.WARNING, name="")
     try:
         with data_directory_held(data_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

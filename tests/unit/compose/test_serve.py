@@ -49,11 +49,11 @@ class Place:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=self.directory
         )
 
-    def fails(self, *flags: str) -> list[str]:
-        """What it writes to standard error when it cannot run; nothing to standard output, status 1."""
+    def fails(self, *flags: str, status: int = 1) -> list[str]:
+        """What it writes to standard error when it cannot run; nothing to standard output, and this status."""
         with self.start(*flags) as process:
             out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (1, "")
+        assert (process.returncode, out) == (status, "")
         assert "Traceback" not in err
         return err.splitlines()
 
@@ -103,6 +103,14 @@ def test_every_mistake_in_the_configuration_is_told(place: Place) -> None:
     assert second.startswith("tokenway: tokenway.yaml:2: error: server.workers:")
     assert last == "tokenway: the configuration cannot be used, so nothing was started"
     assert not place.data.exists()
+
+
+@pytest.mark.parametrize("flags", [("--port", "99999"), ("--workers", "0"), ("--port", "7", "--control-port", "7")])
+def test_a_flag_with_a_value_that_cannot_be_is_bad_usage(place: Place, flags: tuple[str, ...]) -> None:
+    """As where the parser knows it; the sentence names the flag."""
+    first, last = place.fails(*flags, status=2)
+    assert first.startswith(f"tokenway: {flags[-2]}: error: server.")
+    assert last == "tokenway: the configuration cannot be used, so nothing was started"
 
 
 def test_a_configuration_that_is_not_there_is_an_error(place: Place) -> None:
