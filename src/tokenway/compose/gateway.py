@@ -138,6 +138,11 @@ class Gateway:
         """Calls `tell` once, when the local engine is ready or known to be unavailable."""
         self._engine.on_settled(tell)
 
+    def local_models(self) -> set[str]:
+        """What the local engine serves, or will when it has loaded, as far as is known by now."""
+        offer = self._engine.offer()
+        return set() if offer is None else {model.name for model in offer.models}
+
     def start_control(self, listener: socket.socket) -> None:
         """Serves the control listener from now on."""
         from tokenway.control.app import make_app, serve_control  # noqa: PLC0415 - after requests can be served

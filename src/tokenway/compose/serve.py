@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -27,7 +27,7 @@ from tokenway.control.findings import Severity
 from tokenway.local.supervise import EngineState, Phase
 from tokenway.metering.ledger import Settled
 from tokenway.model.errors import ConfigError, TokenwayError
-from tokenway.model.settings import LOCAL_CHAT, LOCAL_PROVIDER, ServerSettings, Settings
+from tokenway.model.settings import LOCAL_CHAT, ServerSettings, Settings
 from tokenway.telemetry import logs
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ async def _run(
         if not stop.is_set():
             await started
             made = _remember_key(data_dir, public_url(at), gateway.first_start)
-            _print_ready(at, data_dir, made, example_model(gateway.settings))
+            _print_ready(at, data_dir, made, example_model(gateway.settings, gateway.local_models()))
             gateway.start_control(control)
             gateway.on_engine_settled(lambda state: _say(_engine_line(state)))
             await stopped
@@ -166,9 +166,9 @@ def _remember_key(data_dir: Path, base_url: str, first: FirstStart | None) -> st
     return None
 
 
-def example_model(settings: Settings) -> str:
-    """A model that the printed command can ask for."""
-    return next(iter(settings.models), "MODEL") if settings.is_off(LOCAL_PROVIDER) else LOCAL_CHAT
+def example_model(settings: Settings, local: Container[str]) -> str:
+    """A model that the printed command can ask for; `local` are the local engine's, as far as is known by then."""
+    return LOCAL_CHAT if LOCAL_CHAT in local else next(iter(settings.models), "MODEL")
 
 
 def _print_ready(server: ServerSettings, data_dir: Path, first_key: str | None, model: str) -> None:

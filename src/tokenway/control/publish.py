@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -108,7 +108,7 @@ def build_snapshot(
         aliases={name: alias_chain(name, settings.aliases, models)[-1] for name in settings.aliases},
         keys=dict(keys),
         families=_families(providers),
-        hints=_hints(settings, providers, environment),
+        hints=(*_hints(settings, providers, environment), *_local_hint(settings, offered)),
         auth_required=settings.auth.required,
         timeouts=settings.timeouts,
         max_retries=settings.retries.max,
@@ -210,8 +210,16 @@ def _hints(
             name=name,
             title=row.title,
             prefixes=row.prefixes,
-            variable=next(iter(row.missing(environment)), row.key_variables[0]),
+            remedy=f"set {next(iter(row.missing(environment)), row.key_variables[0])}",
         )
         for name, row in KNOWN.items()
         if name not in providers and not row.is_keyless and not settings.is_off(name)
     )
+
+
+def _local_hint(settings: Settings, offered: Container[str]) -> Iterator[ProviderHint]:
+    """What to do about the engine's own models that it does not serve, unless it was switched off."""
+    absent = tuple(model.name for model in DEMONSTRATION if model.name not in offered)
+    if absent and not settings.is_off(LOCAL_PROVIDER):
+        remedy = "run `tokenway local install` (`tokenway local status` says what is missing)"
+        yield ProviderHint(LOCAL_PROVIDER, "the local engine", (), remedy, absent)

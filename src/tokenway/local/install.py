@@ -87,7 +87,7 @@ def install(say: Say, run: RunCommand | None = None, find: Finder = package_fold
     for sentence in lacks:
         say(sentence)
     if not lacks:
-        say("The local engine is complete. Start it with `tokenway serve`.")
+        say("The local engine is complete. It comes with the next `tokenway serve`; start one that runs already again.")
     return 1 if lacks else 0
 
 

@@ -28,12 +28,14 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 class ProviderHint(msgspec.Struct, frozen=True):
-    """A known provider that has no credentials here: what its models' names begin with, and how to enable it."""
+    """A known provider that is not there: what its models are called or begin with, and what to do about it."""
 
     name: str
     title: str
     prefixes: tuple[str, ...]
-    variable: str
+    remedy: str
+    """As in "set OPENAI_API_KEY"."""
+    models: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):

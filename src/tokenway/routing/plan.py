@@ -15,7 +15,7 @@ import msgspec
 
 from tokenway.model.catalog import Endpoint, Model, Operation
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.snapshot import Snapshot
+from tokenway.model.snapshot import ProviderHint, Snapshot
 
 ALIASES_MAX: Final = 8
 """How many aliases may lead to one another."""
@@ -163,14 +163,13 @@ def unknown_model(snapshot: Snapshot, name: str) -> Problem:
     """404: what exists instead, and what to configure when the name belongs to a known provider."""
     shown = name[:120]
     sentences = [f"The model '{shown}' is not available here."]
-    for hint in snapshot.hints:
-        prefix, slash, _ = name.partition("/")
-        if name.startswith(hint.prefixes) or (slash and prefix == hint.name):
-            sentences.append(
-                f"It is a model of {hint.title}: set {hint.variable} and start again, "
-                f"or point an alias at a model you have (aliases: {{{shown}: ...}})."
-            )
-            break
+    meant = snapshot.aliases.get(name, name)
+    hint = next((hint for hint in snapshot.hints if _is_served(meant, hint)), None)
+    if hint is not None:
+        sentences.append(
+            f"It is a model of {hint.title}: {hint.remedy} and start again, "
+            f"or point an alias at a model you have (aliases: {{{shown}: ...}})."
+        )
     names = nearest(snapshot, name)
     if names:
         sentences.append(f"The nearest names are: {', '.join(names)}.")
@@ -185,6 +184,11 @@ def unknown_model(snapshot: Snapshot, name: str) -> Problem:
         should_retry=False,
         details={"availability": {"code": "model_not_found", "nearest": names}},
     )
+
+
+def _is_served(name: str, hint: ProviderHint) -> bool:
+    """Whether the provider would serve this model, were it there."""
+    return name in hint.models or name.startswith((*hint.prefixes, f"{hint.name}/"))
 
 
 def _nobody(name: str) -> Problem:

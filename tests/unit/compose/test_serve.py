@@ -246,9 +246,10 @@ def _closing(taken: socket.socket) -> object:
 
 
 def test_the_printed_command_asks_for_a_model_that_is_there(place: Place) -> None:
-    """The local one, unless it is switched off."""
-    configured = load(place.directory / "tokenway.yaml", {}).demand()
-    assert example_model(Settings()) == "local"
-    assert example_model(configured) == "MODEL"
+    """The local one, unless it is known to be absent."""
+    assert example_model(Settings(), {"local", "local-embed"}) == "local"
+    assert example_model(Settings(), {"local-embed"}) == "MODEL"
     place.write(CONFIG + "models: {mock: {endpoints: [{provider: lab, model: m}]}}\n")
-    assert example_model(load(place.directory / "tokenway.yaml", {}).demand()) == "mock"
+    configured = load(place.directory / "tokenway.yaml", {}).demand()
+    assert example_model(configured, set()) == "mock"
+    assert example_model(configured, {"local"}) == "local"

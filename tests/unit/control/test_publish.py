@@ -38,10 +38,28 @@ def test_nothing_configured_serves_the_engine_and_what_the_environment_enables()
     assert list(snapshot.models) == ["local", "local-embed", "tiny"]
     assert snapshot.version == 3
     assert ("gpt-", "openai") in snapshot.families
-    hinted = {hint.name: hint.variable for hint in snapshot.hints}
-    assert hinted["anthropic"] == "ANTHROPIC_API_KEY"
+    hinted = {hint.name: hint.remedy for hint in snapshot.hints}
+    assert hinted["anthropic"] == "set ANTHROPIC_API_KEY"
     assert "openai" not in hinted
     assert "ollama" not in hinted
+    assert "local" not in hinted
+
+
+@pytest.mark.parametrize(
+    ("settings", "local", "absent"),
+    [
+        (Settings(), None, ("local", "local-embed")),
+        (Settings(), LocalOffer("unix:/x", Secret("k"), (LocalModel("local-embed"),)), ("local",)),
+        (Settings(providers={"local": ProviderSettings(enabled=False)}), None, None),
+    ],
+)
+def test_models_that_the_engine_lacks_are_hinted_at(
+    settings: Settings, local: LocalOffer | None, absent: tuple[str, ...] | None
+) -> None:
+    """Whole or in part, with what installs them; nobody is told to install what was switched off."""
+    hints = [hint for hint in build(settings, local=local).hints if hint.name == "local"]
+    assert [hint.models for hint in hints] == ([] if absent is None else [absent])
+    assert all("`tokenway local install`" in hint.remedy for hint in hints)
 
 
 def test_the_engine_is_an_endpoint_like_any_other() -> None:

@@ -79,6 +79,7 @@ def test_everything_absent_is_installed_with_hashes(shop: Shop) -> None:
     assert "92.9 MB" in told
     assert "Apache-2.0" in told
     assert shop.said[-1].startswith("The local engine is complete")
+    assert "start one that runs already again" in shop.said[-1]
 
 
 def test_what_is_intact_is_left_alone(shop: Shop) -> None:

@@ -21,10 +21,21 @@ SNAPSHOT = Snapshot(
         "small": Model("small", (C, A)),
         "embed": Model("embed", (EMBED,)),
     },
-    {"alias": "big", "twice": "alias", "direct": "a/other", "round": "circle", "circle": "round", "lost": "nowhere"},
+    {
+        "alias": "big",
+        "twice": "alias",
+        "direct": "a/other",
+        "round": "circle",
+        "circle": "round",
+        "lost": "nowhere",
+        "own": "local",
+    },
     {},
     families=(("gpt-", "a"),),
-    hints=(ProviderHint("openai", "OpenAI", ("o3",), "OPENAI_API_KEY"),),
+    hints=(
+        ProviderHint("openai", "OpenAI", ("o3",), "set OPENAI_API_KEY"),
+        ProviderHint("local", "the local engine", (), "run `tokenway local install`", ("local", "local-embed")),
+    ),
 )
 
 
@@ -155,6 +166,13 @@ def test_a_strange_name_is_met_with_what_there_is() -> None:
 def test_a_known_providers_model_says_what_to_set(name: str) -> None:
     """A name of a provider that is not enabled names the variable."""
     assert "OPENAI_API_KEY" in refusal(name).message
+
+
+@pytest.mark.parametrize("name", ["local", "local-embed", "own"])
+def test_a_local_model_that_is_not_there_says_what_to_install(name: str) -> None:
+    """Also by an alias; a name that only begins like it is another one."""
+    assert "It is a model of the local engine: run `tokenway local install` and start again" in refusal(name).message
+    assert "install" not in refusal("local-model").message
 
 
 def test_a_long_name_is_not_repeated_whole() -> None:
