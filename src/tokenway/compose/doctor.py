@@ -262,6 +262,13 @@ def providers_probe(variables: Sequence[str], configured: Sequence[str], *, loca
     )
 
 
+def variable_probes(loaded: Loaded) -> Iterator[Probe]:
+    """What there is to know about providers' variables that are set, as `tokenway check` notes it."""
+    for finding in loaded.findings:
+        if finding.severity is Severity.NOTE and finding.file.startswith("$"):
+            yield Probe("providers", Level.OK, f"{finding.file} is set: {finding.reason}")
+
+
 def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]) -> list[Probe]:
     """Every probe of this installation, in the order in which one would mend them."""
     loaded = load(find_config(config, environment), environment)
@@ -282,6 +289,7 @@ def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]
         listener_probe(Listener("control port", control_url(settings.server), "/metrics", "--control-port")),
         local_probe(local.problems, is_off=is_off),
         providers_probe(variables, configured, local_works=local.works and not is_off),
+        *variable_probes(loaded),
         _ledger_probe(settings, data_dir),
     ]
 

@@ -43,6 +43,7 @@ _OURS: Final = frozenset(
 )
 """Headers that frame the request; a fixed value would break it."""
 
+_SIGNING: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _WEAK_KEY: Final = 16
 
 
@@ -50,6 +51,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     """Every rule over settings that have been read; the tree says where each stands."""
     subject = Examination(settings, root, environment)
     subject.findings += enabled_by(environment)[1]
+    _signing(subject)
     _server(subject)
     _stores(subject)
     _fixed_keys(subject)
@@ -79,6 +81,17 @@ def _not_yet(subject: Examination) -> None:
         if paths and not any(finding.path == shown(paths[0]) for finding in subject.findings):
             more = f" (written at {len(paths)} places)" if len(paths) > 1 else ""
             subject.say(paths[0], reason + more, severity=severity)
+
+
+def _signing(subject: Examination) -> None:
+    """A note where the environment would sign requests to Bedrock, which this version does not."""
+    environment = subject.environment
+    row = KNOWN["bedrock"]
+    if row.name in subject.settings.providers or row.missing(environment) != row.key_variables:
+        return
+    if all(environment.get(name) for name in _SIGNING):
+        reason = f"{row.title} is not enabled: this version does not sign requests yet; set {row.key_variables[0]}"
+        subject.findings.append(Finding(f"${_SIGNING[0]}", 0, "", reason, (), Severity.NOTE))
 
 
 def _server(subject: Examination) -> None:

@@ -206,6 +206,17 @@ def test_nothing_to_serve_is_a_warning() -> None:
     assert doctor.providers_probe([], [], local_works=False).level is Level.WARN
 
 
+def test_a_note_about_a_variable_is_a_line_of_its_own() -> None:
+    """Credentials that would sign requests are not passed over; nothing has failed."""
+    environment = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1"}
+    (probe,) = doctor.variable_probes(load(None, environment))
+    assert probe.level is Level.OK
+    assert probe.detail.startswith("$AWS_ACCESS_KEY_ID is set: Amazon Bedrock is not enabled")
+    assert "AWS_BEARER_TOKEN_BEDROCK" in probe.detail
+    assert "s3cret" not in probe.detail
+    assert list(doctor.variable_probes(load(None, {}))) == []
+
+
 def test_a_diagnosis_changes_nothing_and_shows_no_secret(tmp_path: Path) -> None:
     """All probes run on an empty installation, nothing is made, and no key is in any line."""
     data_dir = tmp_path / "data"

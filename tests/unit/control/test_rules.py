@@ -159,6 +159,29 @@ def test_a_key_that_may_not_be_absent_stops_the_start(key: str, tmp_path: Path) 
     assert load(file, {"EMPTY": ""}).settings is None
 
 
+SIGNING = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "is_noted"),
+    [
+        ("", SIGNING, True),
+        ("", SIGNING | {"AWS_REGION": ""}, False),
+        ("", SIGNING | {"AWS_SECRET_ACCESS_KEY": ""}, False),
+        ("", SIGNING | {"AWS_BEARER_TOKEN_BEDROCK": "b"}, False),
+        ("providers: {bedrock: {api_key: b}}", SIGNING, False),
+        ("providers: {bedrock: {enabled: false}}", SIGNING, False),
+    ],
+)
+def test_credentials_that_would_sign_for_bedrock_are_noted(
+    text: str, environment: dict[str, str], is_noted: bool, tmp_path: Path
+) -> None:
+    """Who has them learns why it is not enabled, and which variable enables it now."""
+    findings = [str(finding) for finding in found(text, tmp_path, environment)]
+    note = "$AWS_ACCESS_KEY_ID: note: Amazon Bedrock is not enabled: this version does not sign requests yet"
+    assert findings == ([f"{note}; set AWS_BEARER_TOKEN_BEDROCK"] if is_noted else [])
+
+
 def test_a_key_that_could_not_be_read_is_reported_once(tmp_path: Path) -> None:
     """A variable that is missing is one mistake, not two."""
     (finding,) = found("providers: {openai: {api_key: '${NOPE}'}}", tmp_path)
