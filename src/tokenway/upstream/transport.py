@@ -129,7 +129,7 @@ def _explain(origin: Origin, error: Exception, timeout: float) -> DialFailure:
     """Maps what the operating system and OpenSSL raise; the order matters, since SSLError is an OSError."""
     match error:
         case ssl.SSLCertVerificationError():
-            reason = error.verify_message or "verification failed"
+            reason = (error.verify_message or "verification failed").rstrip(".")
             return DialFailure(Fault.TLS, f"The certificate of {origin} is not trusted: {reason}.")
         case ssl.SSLError():
             # OpenSSL's own errors carry a reason, those that the loops raise do not.

@@ -157,6 +157,8 @@ async def test_a_certificate_that_proves_nothing_is_a_tls_fault(tasks: Tasks, au
     assert heard.calls == ["failed"]
     assert heard.fault is Fault.TLS
     assert "is not trusted" in heard.detail
+    assert heard.detail.endswith(".")
+    assert not heard.detail.endswith("..")
 
 
 async def test_plain_http_on_a_tls_port_is_a_tls_fault(tasks: Tasks) -> None:
