@@ -55,7 +55,7 @@ def problem_of(failure: UpstreamFailed, endpoint: Endpoint, attempts: int) -> Pr
     fault = failure.fault
     status, kind = _classify(failure)
     what = f"answered with status {failure.status}" if fault is Fault.STATUS else _SENTENCES[fault]
-    detail = f": {failure.detail}" if failure.detail else ""
+    detail = f": {failure.detail.rstrip('.')}" if failure.detail else ""
     if failure.status == 401:
         # What a provider says about a key can repeat the key, and the key is not the caller's.
         detail = " and so refused the gateway's own key"

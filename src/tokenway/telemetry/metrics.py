@@ -27,6 +27,8 @@ OTHER: Final = "other"
 LEARNED_MAX: Final = 200
 Key = TypeVar("Key")
 
+_BILLED: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
+
 GAP_BOUNDS: Final = tuple(2**power / 1000 for power in range(15))
 """Seconds: the powers of two milliseconds by which `Settled.gaps` counts, up to 16 s."""
 
@@ -173,7 +175,7 @@ class Metrics:
         return self._sum(lambda labels: labels, "cost")
 
     def unmetered(self) -> dict[str, int]:
-        """Delivered attempts without usage, or with usage that is not to be believed, by endpoint."""
+        """Attempts that somebody is billed for without usage that can be believed, by endpoint."""
         return self._sum(lambda labels: labels[1], "unmetered")
 
     def _sum(self, label: Callable[[tuple[str, str, str]], Key], field: str) -> dict[Key, int]:
@@ -232,7 +234,7 @@ def _add_line(group: _Group, line: Line) -> int:
     group.attempts += 1
     usage = line.usage
     if usage is None or line.absurd:
-        if line.settlement is Settlement.DELIVERED:
+        if line.settlement in _BILLED:
             group.unmetered += 1
         return 0
     tokens = group.tokens

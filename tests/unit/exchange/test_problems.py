@@ -80,6 +80,13 @@ def test_advice_and_attempts_are_told() -> None:
     assert problem.message.endswith("answered with status 429: slow down (3 attempts).")
 
 
+@pytest.mark.parametrize("detail", ["It ended.", "It ended"])
+def test_a_sentence_in_a_sentence_ends_once(detail: str) -> None:
+    """What a connection says about itself is a sentence, what a provider says may be one."""
+    problem = problem_of(UpstreamFailed(1.0, 1, Fault.RESET, detail), ENDPOINT, 1)
+    assert problem.message.endswith("complete: It ended.")
+
+
 def test_no_endpoint_is_not_worth_a_retry() -> None:
     """An empty plan stays empty until the configuration changes."""
     problem = no_endpoint()

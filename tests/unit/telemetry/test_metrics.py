@@ -75,13 +75,20 @@ def test_a_failed_attempt_is_its_own_endpoints() -> None:
 
 
 def test_missing_and_absurd_usage_is_not_counted_as_tokens() -> None:
-    """A delivered answer without usage that can be believed is unmetered, and in no sum."""
+    """What was delivered, or left by its caller, without usage that can be believed is unmetered, and in no sum."""
     metrics = Metrics()
     metrics.observe(settled(lines=(line(usage=None, cost=None),)))
     metrics.observe(settled(lines=(line(absurd=True, usage=Usage(10**12), cost=None),)))
     metrics.observe(settled(lines=(line(usage=None, cost=None, settlement=Settlement.ABSORBED),)))
 
-    assert metrics.unmetered() == {"lab/mock": 2}
+    metrics.observe(
+        settled(
+            settlement=Settlement.UPSTREAM_BILLED,
+            lines=(line(usage=None, cost=None, settlement=Settlement.UPSTREAM_BILLED),),
+        )
+    )
+
+    assert metrics.unmetered() == {"lab/mock": 3}
     assert metrics.tokens["mock", "lab/mock"] == [0] * len(BUCKETS)
     assert metrics.cost() == {}
 
