@@ -14,7 +14,7 @@ import msgspec
 from tokenway.dialects.openai_chat.schema import ABSENT, GATEWAY_FIELDS, RequestFields
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError, invalid_request
-from tokenway.wire.splice import append_member, find_value, keys_pattern, layout, may_repeat, replace, without_members
+from tokenway.wire.splice import append_member, keys_pattern, layout, may_repeat, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
@@ -35,6 +35,9 @@ _DECIDING: Final = keys_pattern(
 )
 """Keys that decide which model answers, how, and what it can cost: if one came twice, two readers could differ."""
 
+_MODEL_VALUE: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*")')
+"""Finds the model's name where no other key can be called so."""
+
 _REQUIRED: Final[dict[Operation, str]] = {
     Operation.CHAT: "messages",
     Operation.COMPLETION: "prompt",
@@ -45,9 +48,11 @@ _REQUIRED: Final[dict[Operation, str]] = {
 class ChatRequest:
     """One request as its caller sent it, with what the gateway read of it."""
 
-    __slots__ = ("_usage_flagged", "body", "fields", "operation", "stream")
+    __slots__ = ("_has_keys_once", "_usage_flagged", "body", "fields", "operation", "stream")
 
-    def __init__(self, operation: Operation, body: bytes, fields: RequestFields) -> None:
+    def __init__(self, operation: Operation, body: bytes, fields: RequestFields, *, has_keys_once: bool) -> None:
+        """`has_keys_once` is whether no key that decides comes twice anywhere in the body."""
+        self._has_keys_once = has_keys_once
         self.operation = operation
         self.body = body
         self.fields = fields
@@ -105,7 +110,9 @@ class ChatRequest:
                 base = self._usage_flagged = self._prepared()
             if model == self.fields.model:
                 return base
-            return replace(base, find_value(base, "model", _encode(self.fields.model)), _encode(model))
+            found = _MODEL_VALUE.search(base) if self._has_keys_once else None
+            span = layout(base)["model"][1] if found is None else found.span(1)
+            return replace(base, span, _encode(model))
         except WireError as error:
             raise _twice(error) from None
 
@@ -149,12 +156,13 @@ def parse(operation: Operation, body: bytes) -> ChatRequest:
     required = _REQUIRED[operation]
     if getattr(fields, required) in _NOTHING:
         raise invalid_request(f"The field '{required}' is missing.", param=required, code="missing_required_parameter")
-    if may_repeat(body, _DECIDING):
+    has_keys_once = not may_repeat(body, _DECIDING)
+    if not has_keys_once:
         try:
             layout(body)
         except WireError as error:
             raise _twice(error) from None
-    return ChatRequest(operation, body, fields)
+    return ChatRequest(operation, body, fields, has_keys_once=has_keys_once)
 
 
 def _twice(error: WireError) -> Exception:
