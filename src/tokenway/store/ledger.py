@@ -13,46 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
-from msgspec.structs import astuple, replace
+from sqlalchemy.engine.interfaces import DBAPICursor
 
-from tokenway.metering.ledger import (
-    Expired,
-    LedgerFault,
-    Line,
-    Record,
-    Reserved,
-    Settled,
-    Settlement,
-    State,
-    follow,
-)
-from tokenway.metering.stamps import output_speed, ttft
-from tokenway.model.usage import BUCKETS, Usage
+from tokenway.metering.ledger import LedgerFault, Record, Reserved, Settlement, State, follow
 from tokenway.store.base import Committed, Progress
 from tokenway.store.database import Database
-from tokenway.store.schema import (
-    EXPIRED_ATTEMPT,
-    INLINE_BUCKETS,
-    KIND_FIELDS,
-    attempts,
-    exchanges,
-    journal_positions,
-    kinds,
-    reservations,
-)
+from tokenway.store.rows import Batch, Kind, Row, bounded, expired_kind, expired_rows
+from tokenway.store.schema import KIND_FIELDS, attempts, exchanges, journal_positions, kinds, reservations
 
-SECONDS_PER_DAY: Final = 86_400
 _KINDS_MAX: Final = 20_000
 """Kinds that are kept in memory; the cache starts again when a caller makes more."""
-_PAYABLE: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 _IDS_PER_QUERY: Final = 500
-_INTEGER_MAX: Final = 2**63 - 1
-_NO_BUCKETS: Final = (None,) * len(BUCKETS)
-_NO_FIGURES: Final = (None,) * len(INLINE_BUCKETS)
+_EXCHANGE_VALUES: Final = len(exchanges.columns)
+_EXCHANGES_PER_INSERT: Final = 32
+"""Each run of a statement has a price of its own. Together below 999 values, which the oldest SQLite takes."""
 
 # The arithmetic is the same in every database that has ON CONFLICT; positional parameters are the driver's.
 _ADD_SPEND: Final = (
@@ -70,29 +48,6 @@ _SET_POSITION: Final = (
     "ON CONFLICT (journal) DO UPDATE SET read_bytes = excluded.read_bytes"
 )
 
-Row = tuple[Any, ...]
-Kind = tuple[Row, int, int | None]
-"""The values of _KIND_FIELDS, the number of attempts, and the inline attempt."""
-
-_KIND_FIELDS: Final = tuple(name for name in KIND_FIELDS if name not in {"attempts", "inline_attempt"})
-_kind_fields = itemgetter(*(Settled.__struct_fields__.index(name) for name in _KIND_FIELDS))
-_inline_buckets = itemgetter(*(BUCKETS.index(name) for name in INLINE_BUCKETS))
-_apart_buckets = itemgetter(*(BUCKETS.index(name) for name in BUCKETS if name not in INLINE_BUCKETS))
-_NOTHING_APART: Final = (0,) * (len(BUCKETS) - len(INLINE_BUCKETS))
-
-
-class _Batch:
-    """The rows that a batch of records comes to."""
-
-    def __init__(self) -> None:
-        self.exchanges: list[Row] = []
-        self.attempts: list[Row] = []
-        self.opened: dict[str, Reserved] = {}
-        self.closed: list[Row] = []
-        self.settled: list[Settled] = []
-        self.spend: dict[tuple[str, int], list[Any]] = {}
-        self.unreserved = 0
-
 
 class SqlLedger:
     """The ledger in a database; see `base.LedgerStore` for what each method promises."""
@@ -103,6 +58,8 @@ class SqlLedger:
         self._kinds: dict[Kind, int] = {}
         self._open: set[str] | None = None
         self._insert_exchange = database.statement(exchanges.insert())
+        before, word, values = self._insert_exchange.rpartition("VALUES ")
+        self._insert_exchanges = before + word + ", ".join([values] * _EXCHANGES_PER_INSERT)
         self._insert_attempt = database.statement(attempts.insert())
 
     def offset(self, journal: str) -> int:
@@ -135,7 +92,7 @@ class SqlLedger:
             replayed = 0
         except OverflowError:
             # A provider counted beyond 64 bits; one such record must not hold up the journal for ever.
-            return self.commit(progress, [_bounded(record) for record in records])
+            return self.commit(progress, [bounded(record) for record in records])
         except self._database.integrity_error:
             with self._transaction() as connection:
                 known = self._known(connection)
@@ -143,7 +100,7 @@ class SqlLedger:
                 batch = self._write(connection, progress, fresh, known)
             replayed = len(records) - len(fresh)
         if self._open is not None:
-            self._open.difference_update(row[0] for row in batch.closed)
+            self._open.difference_update(batch.closed)
             self._open.update(batch.opened)
         return Committed(batch.settled, replayed, batch.unreserved)
 
@@ -156,8 +113,10 @@ class SqlLedger:
         with self._transaction() as connection:
             lost = [Reserved(*row) for row in connection.execute(query)]
             for record in lost:
-                connection.exec_driver_sql(self._insert_exchange, self._expired_row(connection, record, now))
-                entry = (record.id, EXPIRED_ATTEMPT, "", Settlement.EXPIRED.value, 0, None, 0, "", 0, *_NO_BUCKETS)
+                kind = expired_kind(record)
+                number = self._kinds.get(kind) or self._new_kind(connection, kind)
+                exchange, entry = expired_rows(record, number, now)
+                connection.exec_driver_sql(self._insert_exchange, exchange)
                 connection.exec_driver_sql(self._insert_attempt, entry)
             connection.execute(reservations.update().where(*mine).values(expired=now))
         if self._open is not None:
@@ -184,19 +143,19 @@ class SqlLedger:
 
     def _write(
         self, connection: sa.Connection, progress: Progress, records: Sequence[Record], known: set[str]
-    ) -> _Batch:
+    ) -> Batch:
         """Writes a batch as if all of it were new. Raises the driver's IntegrityError when it is not."""
-        batch = self._rows(connection, records, known)
+        batch = Batch(self._kinds, partial(self._new_kind, connection))
+        batch.take(records, known)
         # The driver's own cursor: a batch is small when little happens, and then wrappers would cost the most.
         cursor = connection.connection.cursor()
-        if batch.exchanges:
-            cursor.executemany(self._insert_exchange, batch.exchanges)
+        self._write_exchanges(cursor, batch.exchanges)
         if batch.attempts:
             cursor.executemany(self._insert_attempt, batch.attempts)
-        if batch.spend:
-            cursor.executemany(_ADD_SPEND, [(*key, *sums) for key, sums in batch.spend.items()])
+        if batch.settled:
+            cursor.executemany(_ADD_SPEND, batch.spend())
         if batch.closed:
-            cursor.executemany(_CLOSE_RESERVATION, batch.closed)
+            cursor.executemany(_CLOSE_RESERVATION, [(closed,) for closed in batch.closed])
         if batch.opened:
             owner = progress.owner
             rows = [(r.id, r.at, r.key, r.project, r.amount, owner, r.id) for r in batch.opened.values()]
@@ -205,85 +164,27 @@ class SqlLedger:
         cursor.close()
         return batch
 
-    def _rows(self, connection: sa.Connection, records: Sequence[Record], known: set[str]) -> _Batch:
-        batch = _Batch()
-        opened, closed = batch.opened, batch.closed
-        for record in records:
-            if type(record) is Settled:
-                if opened.pop(record.id, None) is None:
-                    if record.id in known:
-                        closed.append((record.id,))
-                    else:
-                        # Its reservation may have been damaged in the journal. The money is real all the same.
-                        batch.unreserved += 1
-                self._add(connection, batch, record)
-            elif type(record) is Reserved:
-                opened[record.id] = record
-        return batch
-
-    def _add(self, connection: sa.Connection, batch: _Batch, record: Settled) -> None:
-        """The rows of one exchange. This is the hot function of the control process."""
-        lines = record.lines
-        stamps = record.stamps
-        attempt: int | None = None
-        if len(lines) == 1 and (figures := _inline_figures(lines[0], record)) is not None:
-            line = lines[0]
-            attempt, cost, tokens = line.attempt, line.cost, figures[2] + figures[3]
-        else:
-            cost, tokens, figures = None, _answer_tokens(record), _NO_FIGURES
-            batch.attempts.extend(_attempt_rows(record))
-        kind = (_kind_fields(astuple(record)), len(lines), attempt)
-        at, charged = record.at, record.charged
-        batch.exchanges.append(
-            (
-                record.id,
-                at,
-                self._kinds.get(kind) or self._new_kind(connection, kind),
-                record.run or None,
-                charged,
-                cost,
-                ttft(stamps),
-                stamps.end - stamps.received if stamps.end else None,
-                output_speed(stamps, tokens),
-                record.overhead,
-                *figures,
-            )
-        )
-        batch.settled.append(record)
-        day = (record.key, int(at // SECONDS_PER_DAY))
-        sums = batch.spend.get(day)
-        if sums is None:
-            batch.spend[day] = [1, charged, at]
-        else:
-            sums[0] += 1
-            sums[1] += charged
-            sums[2] = max(sums[2], at)
+    def _write_exchanges(self, cursor: DBAPICursor, values: list[Any]) -> None:
+        """Writes rows whose values stand one after the other, many with one statement."""
+        step = _EXCHANGES_PER_INSERT * _EXCHANGE_VALUES
+        rest = len(values) - len(values) % step
+        for start in range(0, rest, step):
+            cursor.execute(self._insert_exchanges, values[start : start + step])
+        for start in range(rest, len(values), _EXCHANGE_VALUES):
+            cursor.execute(self._insert_exchange, values[start : start + _EXCHANGE_VALUES])
 
     def _new_kind(self, connection: sa.Connection, kind: Kind) -> int:
         """The number of a kind that is not in memory: from the table, or a new row."""
         if len(self._kinds) >= _KINDS_MAX:
             self._kinds.clear()
-        fields, count, attempt = kind
-        values = dict(zip(_KIND_FIELDS, fields, strict=True))
-        values.update(
-            stream=int(values["stream"]),
-            slow=int(values["slow"]),
-            settlement=values["settlement"].value,
-            attempts=count,
-            inline_attempt=attempt,
-        )
+        values: dict[str, Any] = dict(zip(KIND_FIELDS, kind, strict=True))
+        values.update(stream=int(values["stream"]), slow=int(values["slow"]), settlement=values["settlement"].value)
         same = [kinds.c[name].is_not_distinct_from(value) for name, value in values.items()]
         number: int | None = connection.execute(sa.select(kinds.c.id).where(*same)).scalar()
         if number is None:
             number = int(connection.execute(kinds.insert().values(**values).returning(kinds.c.id)).scalar_one())
         self._kinds[kind] = number
         return number
-
-    def _expired_row(self, connection: sa.Connection, record: Reserved, now: float) -> Row:
-        fields = (record.key, record.project, "", "", "", "", False, Settlement.EXPIRED, 0, False, "", "")
-        kind = (fields, 0, None)
-        number = self._kinds.get(kind) or self._new_kind(connection, kind)
-        return (record.id, now, number, None, 0, None, None, None, None, 0.0, *_NO_FIGURES)
 
     @staticmethod
     def _without_replays(connection: sa.Connection, records: Sequence[Record], known: set[str]) -> list[Record]:
@@ -323,70 +224,3 @@ def _states(connection: sa.Connection, ids: Iterable[str]) -> dict[str, State]:
         for exchange, settlement in connection.execute(found.where(exchanges.c.id.in_(some))):
             states[exchange] = State.EXPIRED if settlement == Settlement.EXPIRED else State.SETTLED
     return states
-
-
-def _inline_figures(line: Line, record: Settled) -> Row | None:
-    """INLINE_BUCKETS when the exchange's own row says all there is to say about its only attempt, else None."""
-    usage = line.usage
-    if (
-        usage is None
-        or line.settlement is not record.settlement
-        or line.status != record.status
-        or line.endpoint != record.endpoint
-        or line.fault
-        or line.absurd
-    ):
-        return None
-    counts = astuple(usage)
-    return _inline_buckets(counts) if _apart_buckets(counts) == _NOTHING_APART else None
-
-
-def _bounded(record: Record) -> Record:
-    """The record with every number cut to what a column holds; what had to be cut is absurd and costs nothing."""
-    if isinstance(record, Reserved):
-        return replace(record, amount=_cut(record.amount))
-    if isinstance(record, Expired):
-        return record
-    lines = []
-    for line in record.lines:
-        usage = line.usage and Usage(*map(_cut, astuple(line.usage)))
-        cost = line.cost if line.cost is None or line.cost == _cut(line.cost) else None
-        is_cut = usage != line.usage or cost != line.cost
-        lines.append(replace(line, usage=usage, cost=None, absurd=True) if is_cut else line)
-    return replace(record, charged=_cut(record.charged), lines=tuple(lines))
-
-
-def _cut(number: int) -> int:
-    return max(-_INTEGER_MAX, min(_INTEGER_MAX, number))
-
-
-def _answer(record: Settled) -> Line | None:
-    """The attempt that the caller pays for: the one that answered."""
-    for line in record.lines:
-        if line.settlement in _PAYABLE:
-            return line
-    return None
-
-
-def _answer_tokens(record: Settled) -> int:
-    line = _answer(record)
-    return line.usage.output_tokens if line is not None and line.usage is not None and not line.absurd else 0
-
-
-def _attempt_rows(record: Settled) -> Iterable[Row]:
-    """One row per line. What the key pays stands with the attempt that answered, else with the last."""
-    payer = _answer(record) or (record.lines[-1] if record.lines else None)
-    for line in record.lines:
-        usage = line.usage
-        yield (
-            record.id,
-            line.attempt,
-            line.endpoint,
-            line.settlement.value,
-            record.charged if line is payer else 0,
-            line.cost,
-            line.status,
-            line.fault,
-            1 if line.absurd else 0,
-            *(_NO_BUCKETS if usage is None else (getattr(usage, name) for name in BUCKETS)),
-        )

@@ -20,7 +20,7 @@ from tokenway.model.money import NANO_PER_USD
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
-from tokenway.store.ledger import SECONDS_PER_DAY
+from tokenway.store.rows import SECONDS_PER_DAY
 from tokenway.store.schema import (
     EXPIRED_ATTEMPT,
     INLINE_BUCKETS,

@@ -121,6 +121,46 @@ def test_open_reservations_are_known_after_a_restart(store: SqliteStore) -> None
     assert rows(store, reservations) == []
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
+def test_every_exchange_of_a_batch_is_written_as_it_is(store: SqliteStore, count: int) -> None:
+    """However many rows a statement takes, each exchange has its own values, once."""
+    records = [settled(number, charged=number, run=f"run {number}") for number in range(count)]
+    commit(store.ledger, [record for number in range(count) for record in (reserved(number), records[number])])
+    found = rows(store, exchanges)
+
+    assert [(row["id"], row["charged"], row["run"]) for row in found] == [(r.id, r.charged, r.run) for r in records]
+    assert store.usage.key_usage("key_a").total == sum(range(count))
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_batches_may_end_anywhere(store: SqliteStore, cut: int) -> None:
+    """Wherever a transaction ends between reservations and settlements, the tables and the sums are the same."""
+    records: list[Record] = [reserved(1), reserved(2), settled(2), reserved(3), settled(1), settled(3)]
+    first = commit(store.ledger, records[:cut])
+    second = commit(store.ledger, records[cut:], offset=2)
+
+    assert [*first.settled, *second.settled] == [settled(2), settled(1), settled(3)]
+    assert (first.unreserved, second.unreserved, first.replayed, second.replayed) == (0, 0, 0, 0)
+    assert rows(store, reservations) == []
+    assert [row["id"] for row in rows(store, exchanges)] == ["gen-000001", "gen-000002", "gen-000003"]
+    assert (store.usage.key_usage("key_a").requests, store.usage.key_usage("key_a").total) == (3, 3 * 1_234)
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_a_replay_that_begins_anywhere_changes_nothing(store: SqliteStore, cut: int) -> None:
+    """What was committed up to some record and comes again twice, with the rest, is in the ledger once."""
+    records: list[Record] = [reserved(1), reserved(2), settled(2), reserved(3), settled(1), settled(3)]
+    commit(store.ledger, records[:cut])
+    second = commit(SqlLedger(store.database, lambda: NOON), records, offset=2)
+    third = commit(SqlLedger(store.database, lambda: NOON), records, offset=3)
+
+    assert len(second.settled) == 3 - sum(record in records[:cut] for record in (settled(1), settled(2), settled(3)))
+    assert third == Committed([], replayed=6)
+    assert rows(store, reservations) == []
+    assert len(rows(store, exchanges)) == 3
+    assert store.usage.key_usage("key_a").total == 3 * 1_234
+
+
 def test_a_batch_that_comes_twice_counts_once(store: SqliteStore) -> None:
     """The same records again, as after a lost position, change no table but the position."""
     batch: list[Record] = [reserved(1), settled(1), reserved(2), settled(2, lines=(line(fault="cut"),)), reserved(3)]
