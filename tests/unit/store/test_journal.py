@@ -11,6 +11,7 @@ from pathlib import Path
 from struct import pack
 from zlib import crc32
 
+import msgspec
 import pytest
 
 from tests.records import reserved, settled
@@ -153,6 +154,43 @@ def test_damage_in_the_middle_is_reported_and_passed_over(tmp_path: Path) -> Non
 
     assert read_all(damaged, final=False) == records[:4] + records[5:]
     assert damaged.corruptions == [Corruption(str(path), start, end - start)]
+
+
+def test_a_good_frame_that_is_no_record_is_damage(tmp_path: Path) -> None:
+    """What a checksum covers and nobody can read costs itself only, whatever is read together with it."""
+    records = written(tmp_path, 9)
+    path = journal_files(tmp_path)[0]
+    reader = JournalReader(path)
+    reader.read(4)
+    start = reader.offset
+    strange = b"\xc0" * 20
+    frame = pack("<II", len(strange), crc32(strange, len(strange))) + strange
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + frame + data[start:])
+    damaged = JournalReader(path)
+
+    assert read_all(damaged) == records
+    assert damaged.corruptions == [Corruption(str(path), start, len(frame))]
+
+
+def test_the_largest_record_is_read_wherever_it_stands(tmp_path: Path) -> None:
+    """A frame of the greatest length fits into what is read at a time, also behind others."""
+    largest = reserved(2, id="")
+    room = RECORD_BYTES_MAX - len(msgspec.msgpack.encode(largest)) - 4
+    records: list[Record] = [
+        reserved(1),
+        reserved(2, id="x" * room),
+        settled(1),
+        reserved(3, id="y" * room),
+        settled(3),
+    ]
+    writer = JournalWriter(tmp_path, "w")
+    for record in records:
+        writer.append(record)
+    writer.close()
+
+    assert len(msgspec.msgpack.encode(records[1])) == RECORD_BYTES_MAX
+    assert read_all(JournalReader(writer.path)) == records
 
 
 def test_a_damaged_length_does_not_hide_what_follows(tmp_path: Path) -> None:
