@@ -1,24 +1,29 @@
 """What the journal and the ledger cost per exchange: `python -m benchmarks.ingest [EXCHANGES]`.
 
 Writes a journal with a reservation and a settlement for each exchange, as a worker does, and ingests it into a
-fresh SQLite file with the metrics on, as the control process does. Prints CPU time of this process, because
-that is what both cost the gateway; wall time depends on the disk.
+fresh SQLite file with metrics and recent figures on, as the control process does. Prints CPU time of this process,
+because that is what both cost the gateway; wall time depends on the disk.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from tokenway.compose.gateway import COLLECT_AFTER
 from tokenway.control.ingest import Ingest
 from tokenway.metering.ledger import Line, Reserved, Settled, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.usage import Usage
 from tokenway.store.journal import JournalWriter
 from tokenway.store.sqlite import FILE_NAME, open_sqlite
+from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
+from tokenway.telemetry.recent import Recent
 
 STARTED_AT = 1_700_000_000.0
 IN_FLIGHT = 16
@@ -62,6 +67,7 @@ def settled(number: int) -> Settled:
         ),
         overhead=0.0002,
         finish_reason="stop",
+        gaps=(0, 0, 3, 40, 20),
     )
 
 
@@ -82,8 +88,17 @@ def main() -> None:
         del records
 
         store = open_sqlite(directory / FILE_NAME)
-        metrics = Metrics()
-        ingest = Ingest(store.ledger, directory / "journal", metrics.observe)
+        metrics, recent = Metrics(), Recent()
+
+        def on_settled(batch: Sequence[Settled]) -> None:
+            for gathered in gather(batch):
+                metrics.observe(gathered)
+                recent.observe(gathered)
+
+        ingest = Ingest(store.ledger, directory / "journal", on_settled)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         started, wall = time.process_time(), time.perf_counter()
         while ingest.run_once():
             pass

@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +38,7 @@ from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.telemetry import names
+from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
 from tokenway.telemetry.recent import Recent
 
@@ -191,11 +192,13 @@ class Gateway:
         usage = self._store.usage.key_usage(key_id)
         return int(getattr(usage, term.value))
 
-    def _settled(self, record: Settled) -> None:
-        self.metrics.observe(record)
-        self.recent.observe(record)
+    def _settled(self, records: Sequence[Settled]) -> None:
+        for gathered in gather(records):
+            self.metrics.observe(gathered)
+            self.recent.observe(gathered)
         if self._on_exchange is not None:
-            self._on_exchange(record)
+            for record in records:
+                self._on_exchange(record)
 
     async def _forever(self, what: str, step: Callable[[], Awaitable[float]]) -> None:
         """Repeats a step, which says how long to pause after it; one that fails is reported and tried again."""
@@ -212,11 +215,9 @@ class Gateway:
             await asyncio.sleep(pause)
 
     async def _ingest_round(self) -> float:
-        """A round has a price of its own, and few large ones cost less: only a full one goes on at once."""
-        from tokenway.control.ingest import BATCH_RECORDS  # noqa: PLC0415 - see `_open_store`
-
-        count = await self._in_thread(self._ingest.run_once)
-        return 0.0 if count >= BATCH_RECORDS else INGEST_SECONDS
+        """A round has a price of its own, and few large ones cost less: only after one that left some comes another."""
+        await self._in_thread(self._ingest.run_once)
+        return 0.0 if self._ingest.is_behind else INGEST_SECONDS
 
     async def _look_at_keys(self) -> float:
         """Publishes when a key has changed, and when a day has begun: budgets start anew with it."""

@@ -1,7 +1,8 @@
 """Metrics of all workers, added up from the records of settled exchanges.
 
 The workers only write records; nothing is counted twice and nothing on the hot path. `Metrics.observe` is
-called for each record and costs some microseconds: a few dictionary lookups and a bisection per histogram.
+called for exchanges that `telemetry.gather` put together: labels are looked up once for all of them, and an
+exchange costs a bisection per histogram and its share of some sums.
 `telemetry.exposition` turns the sums into Prometheus' text.
 
 Label values are bounded. Models and endpoints that the snapshot names are always shown; of other names, which
@@ -12,15 +13,16 @@ and the rest is `other`.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Final, TypeVar
 
 from msgspec.structs import astuple
 
-from tokenway.metering.ledger import Line, Settled, Settlement
-from tokenway.metering.stamps import output_speed, ttft
+from tokenway.metering.ledger import Line, Settlement
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.usage import BUCKETS
+from tokenway.telemetry.gather import Gathered
 from tokenway.telemetry.names import OVERHEAD_BUCKETS, SECONDS_BUCKETS, SPEED_BUCKETS
 
 OTHER: Final = "other"
@@ -43,10 +45,13 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        """Counts one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def observe(self, values: Iterable[float]) -> None:
+        """Counts values."""
+        bounds, counts, total = self.bounds, self.counts, self.total
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            total += value
+        self.total = total
 
     def add(self, counts: Iterable[int], total: float) -> None:
         """Adds values that were counted elsewhere by the same bounds; counts beyond the last fall into it."""
@@ -133,34 +138,19 @@ class Metrics:
         for key in [key for key in self.gauges if gone <= set(key[1])]:
             del self.gauges[key]
 
-    def observe(self, record: Settled) -> None:
-        """Adds one exchange."""
-        settlement = record.settlement
-        group = self._cache.get((record.model, record.endpoint, record.dialect, record.status, settlement))
-        if group is None:
-            group = self._group(record)
-        group.requests += 1
-        if record.overhead:
-            self.overhead.observe(record.overhead)
-        lines = record.lines
-        tokens = 0
-        if len(lines) == 1 and lines[0].endpoint == record.endpoint and lines[0].settlement is settlement:
-            tokens = _add_line(group, lines[0])
-        else:
-            for line in lines:
-                counted = _add_line(self._apart_group(record, line), line)
-                tokens = counted if line.endpoint == record.endpoint and line.settlement is settlement else tokens
+    def observe(self, gathered: Gathered) -> None:
+        """Adds exchanges."""
+        group = self._cache.get(gathered.labels) or self._group(gathered)
+        group.requests += gathered.requests
+        self.overhead.observe(gathered.overheads)
+        _add_lines(group, gathered.lines)
+        for line in gathered.apart:
+            _add_lines(self._apart_group(gathered.model, line), (line,))
         series = group.series
-        first = ttft(record.stamps)
-        if first is not None:
-            series.ttft.observe(first)
-            speed = output_speed(record.stamps, tokens)
-            if speed is not None:
-                series.speed.observe(speed)
-            if record.gaps:
-                series.gap.add(record.gaps, record.stamps.last_delta - record.stamps.first_delta)
-        if record.slow:
-            series.slow += 1
+        series.ttft.observe([first for _, first, _ in gathered.streams])
+        series.speed.observe([speed for _, _, speed in gathered.streams if speed is not None])
+        series.gap.add(map(sum, zip_longest(*gathered.gaps, fillvalue=0)), gathered.gap_seconds)
+        series.slow += gathered.slow
 
     def requests(self) -> dict[Labels, int]:
         """Exchanges by model, endpoint, dialect, status and settlement."""
@@ -189,23 +179,22 @@ class Metrics:
             sums[key] = sums.get(key, 0) + getattr(group, field)
         return {key: count for key, count in sums.items() if count}
 
-    def _group(self, record: Settled) -> _Group:
-        """The group of an exchange whose own labels are not in the cache."""
-        is_answered = record.settlement is Settlement.DELIVERED
-        model = self._shown(self._models, record.model, is_answered=is_answered)
-        endpoint = self._shown(self._endpoints, record.endpoint, is_answered=is_answered)
-        settlement = record.settlement.value
-        labels = (model, endpoint, record.dialect, record.status, settlement)
+    def _group(self, gathered: Gathered) -> _Group:
+        """The group of exchanges whose own labels are not in the cache."""
+        is_answered = gathered.settlement is Settlement.DELIVERED
+        model = self._shown(self._models, gathered.model, is_answered=is_answered)
+        endpoint = self._shown(self._endpoints, gathered.endpoint, is_answered=is_answered)
+        labels = (model, endpoint, gathered.dialect, gathered.status, gathered.settlement.value)
         group = self._groups.get(labels)
         if group is None:
             group = self._groups[labels] = self._new_group(model, endpoint)
-        if model == record.model and endpoint == record.endpoint:
+        if model == gathered.model and endpoint == gathered.endpoint:
             # Only names that are shown are remembered, so a caller cannot fill the cache.
             self._cache[labels] = group
         return group
 
-    def _apart_group(self, record: Settled, line: Line) -> _Group:
-        model = self._shown(self._models, record.model, is_answered=False)
+    def _apart_group(self, name: str, line: Line) -> _Group:
+        model = self._shown(self._models, name, is_answered=False)
         endpoint = self._shown(self._endpoints, line.endpoint, is_answered=False)
         labels = (model, endpoint, line.settlement.value)
         group = self._apart.get(labels)
@@ -229,21 +218,16 @@ class Metrics:
         return name
 
 
-def _add_line(group: _Group, line: Line) -> int:
-    """Adds one attempt; returns its output tokens, 0 when they are not known or not believed."""
-    group.attempts += 1
-    usage = line.usage
-    if usage is None or line.absurd:
-        if line.settlement in _BILLED:
-            group.unmetered += 1
-        return 0
-    tokens = group.tokens
-    for place, count in enumerate(astuple(usage)):
-        if count:
-            tokens[place] += count
-    if line.cost:
-        group.cost += line.cost
-    return usage.output_tokens
+def _add_lines(group: _Group, lines: Sequence[Line]) -> None:
+    """Adds attempts; those whose usage is not known or not believed count, but are in no sum."""
+    group.attempts += len(lines)
+    metered = [line for line in lines if line.usage is not None and not line.absurd]
+    if len(metered) < len(lines):
+        billed = [line for line in lines if line.settlement in _BILLED]
+        group.unmetered += sum([line.usage is None or line.absurd for line in billed])
+    group.cost += sum([line.cost or 0 for line in metered])
+    for place, column in enumerate(zip(*[astuple(line.usage) for line in metered if line.usage], strict=True)):
+        group.tokens[place] += sum(column)
 
 
 def bucket_counts(counts: Iterable[int]) -> list[tuple[str, int]]:

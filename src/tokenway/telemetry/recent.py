@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from tokenway.metering.ledger import Settled, Settlement
-from tokenway.metering.stamps import output_speed, ttft
+from tokenway.metering.ledger import Settlement
+from tokenway.telemetry.gather import Gathered, Stream
 
 WINDOW_SECONDS: Final = 1800.0
 SAMPLES_MAX: Final = 2000
@@ -19,40 +19,32 @@ ENDPOINTS_MAX: Final = 1000
 QUANTILES: Final = (50, 75, 90, 99)
 
 Quantiles = dict[str, float]
-Sample = tuple[float, float | None, float | None]
-"""When (Unix time), TTFT in seconds, output tokens per second."""
 
 
 class Recent:
     """The latest streams of each endpoint."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, deque[Sample]] = {}
+        self._samples: dict[str, deque[Stream]] = {}
 
-    def observe(self, record: Settled) -> None:
-        """Adds a stream that was delivered."""
-        first = ttft(record.stamps)
-        if first is None or record.settlement is not _DELIVERED:
+    def observe(self, gathered: Gathered) -> None:
+        """Adds the streams that were delivered."""
+        if not gathered.streams or gathered.settlement is not Settlement.DELIVERED:
             return
-        samples = self._samples.get(record.endpoint)
+        samples = self._samples.get(gathered.endpoint)
         if samples is None:
             if len(self._samples) >= ENDPOINTS_MAX:
                 return
-            samples = self._samples[record.endpoint] = deque(maxlen=SAMPLES_MAX)
-        usage = record.lines[-1].usage
-        speed = output_speed(record.stamps, usage.output_tokens) if usage is not None else None
-        samples.append((record.at, first, speed))
+            samples = self._samples[gathered.endpoint] = deque(maxlen=SAMPLES_MAX)
+        samples.extend(gathered.streams)
 
     def figures(self, endpoint: str, now: float) -> dict[str, Quantiles | None]:
         """`latency_last_30m` (TTFT, milliseconds) and `throughput_last_30m` (tokens per second): OpenRouter's names."""
         fresh = [sample for sample in self._samples.get(endpoint, ()) if now - sample[0] <= WINDOW_SECONDS]
         return {
-            "latency_last_30m": quantiles([first * 1000.0 for _, first, _ in fresh if first is not None]),
+            "latency_last_30m": quantiles([first * 1000.0 for _, first, _ in fresh]),
             "throughput_last_30m": quantiles([speed for _, _, speed in fresh if speed is not None]),
         }
-
-
-_DELIVERED: Final = Settlement.DELIVERED
 
 
 def quantiles(values: list[float]) -> Quantiles | None:

@@ -70,7 +70,7 @@ def test_records_reach_the_ledger_and_the_callback_once(store: SqliteStore, jour
     """A round takes what is there, the next one what was added, and an idle one nothing."""
     seen: list[Settled] = []
     writer = JournalWriter(journals, "w0")
-    ingest = Ingest(store.ledger, journals, seen.append)
+    ingest = Ingest(store.ledger, journals, seen.extend)
 
     assert ingest.run_once() == 0
     writer.append(reserved(1))
@@ -100,12 +100,43 @@ def test_a_restart_goes_on_where_the_ledger_is(store: SqliteStore, journals: Pat
     first.close()
     writer.append(settled(2))
     seen: list[Settled] = []
-    second = Ingest(SqlLedger(store.database, lambda: NOON), journals, seen.append)
+    second = Ingest(SqlLedger(store.database, lambda: NOON), journals, seen.extend)
 
     assert second.run_once() == 1
     assert seen == [settled(2)]
     assert second.counts.replayed == 0
     second.close()
+
+
+def test_settlements_are_told_by_the_batch(store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch is told once, after it is in the ledger; one without a settlement is not."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 3)
+    writer = JournalWriter(journals, "w0")
+    for record in (reserved(1), reserved(2), settled(1), settled(2), reserved(3), settled(3), reserved(4)):
+        writer.append(record)
+    told: list[tuple[list[Settled], int]] = []
+    ingest = Ingest(store.ledger, journals, lambda records: told.append(([*records], requests(store))))
+
+    assert ingest.run_once() == 7
+    assert told == [([settled(1)], 1), ([settled(2), settled(3)], 3)]
+    ingest.close()
+
+
+def test_a_round_that_runs_out_of_time_is_behind(
+    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves the rest to the next round, and draining goes on until nothing is left."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 2)
+    monkeypatch.setattr(module, "ROUND_SECONDS", 0.0)
+    writer = JournalWriter(journals, "w0")
+    for number in range(7):
+        writer.append(settled(number))
+    ingest = Ingest(store.ledger, journals)
+
+    assert (ingest.run_once(), ingest.is_behind) == (2, True)
+    assert (ingest.drain(), ingest.is_behind) == (5, False)
+    assert requests(store) == 7
+    ingest.close()
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -304,7 +335,7 @@ def test_killed_workers_lose_no_acknowledged_exchange(store: SqliteStore, journa
     chance = random.Random(7)
     seen: list[Settled] = []
     lost: list[Reserved] = []
-    ingest = Ingest(store.ledger, journals, seen.append, on_expired=lost.append)
+    ingest = Ingest(store.ledger, journals, seen.extend, on_expired=lost.append)
     acknowledged: set[int] = set()
     for life in range(5):
         command = [sys.executable, "-c", WORKER, str(journals), str(life * 1_000_000)]

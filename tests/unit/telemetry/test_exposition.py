@@ -13,6 +13,7 @@ from prometheus_client.samples import Sample
 from tests.records import line, settled
 from tokenway.telemetry import names
 from tokenway.telemetry.exposition import CONTENT_TYPE, expose
+from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
@@ -33,8 +34,8 @@ def values(found: Iterable[Sample], name: str) -> dict[tuple[tuple[str, str], ..
 def filled() -> Metrics:
     """Some exchanges and gauges."""
     metrics = Metrics()
-    metrics.observe(settled(gaps=(0, 3), slow=True))
-    metrics.observe(settled(lines=(line(usage=None, cost=None),)))
+    metrics.observe(*gather([settled(gaps=(0, 3), slow=True)]))
+    metrics.observe(*gather([settled(lines=(line(usage=None, cost=None),))]))
     metrics.set_gauge(names.OPEN_STREAMS, 7, worker="0")
     metrics.set_gauge(names.LOOP_LAG, 0.002, worker="0")
     metrics.set_gauge(names.JOURNAL_BYTES, 4096)
@@ -106,7 +107,7 @@ def test_an_empty_page_is_a_page() -> None:
 def test_hostile_names_are_escaped() -> None:
     """A quote or a line break in a model's name stays inside its label."""
     metrics = Metrics()
-    metrics.observe(settled(model='a"b\nc\\d'))
+    metrics.observe(*gather([settled(model='a"b\nc\\d')]))
 
     assert [dict(labels)["model"] for labels in values(samples(metrics), "tokenway_requests_total")] == ['a"b\nc\\d']
 

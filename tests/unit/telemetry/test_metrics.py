@@ -5,18 +5,26 @@ from __future__ import annotations
 import pytest
 
 from tests.records import USAGE, line, settled
-from tokenway.metering.ledger import Settlement
+from tokenway.metering.ledger import Settled, Settlement
 from tokenway.model.catalog import Endpoint, Model
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.usage import BUCKETS, Usage
+from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import LEARNED_MAX, OTHER, Histogram, Metrics, bucket_counts
+
+
+def observe(metrics: Metrics, *records: Settled) -> None:
+    """Adds a batch of these records."""
+    for gathered in gather(records):
+        metrics.observe(gathered)
 
 
 def test_a_histogram_counts_up_to_and_including_each_bound() -> None:
     """A value on a bound is not above it, and what is above all bounds is in the last bucket."""
     histogram = Histogram((1.0, 2.0))
-    for value in (0.5, 1.0, 1.5, 2.0, 9.0):
-        histogram.observe(value)
+    histogram.observe((0.5, 1.0, 1.5))
+    histogram.observe((2.0, 9.0))
+    histogram.observe(())
 
     assert histogram.cumulative() == [("1.0", 2.0), ("2.0", 4.0), ("+Inf", 5.0)]
     assert histogram.total == 14.0
@@ -32,10 +40,10 @@ def test_counts_made_elsewhere_are_added_by_bucket() -> None:
 
 
 def test_an_exchange_is_counted_in_every_figure() -> None:
-    """Requests, tokens by bucket, money, attempts, first token, speed, gaps and overhead."""
+    """Requests, tokens by bucket, money, attempts, first token, speed, gaps and overhead, by the batch."""
     metrics = Metrics()
-    for _ in range(3):
-        metrics.observe(settled(gaps=(0, 0, 4)))
+    observe(metrics, settled(gaps=(0, 0, 4)), settled(gaps=(0, 0, 4)))
+    observe(metrics, settled(gaps=(0, 0, 4)))
 
     assert metrics.requests() == {("mock", "lab/mock", "openai_chat", 200, "delivered"): 3}
     assert dict(bucket_counts(metrics.tokens["mock", "lab/mock"])) == {
@@ -63,9 +71,9 @@ def test_an_exchange_is_counted_in_every_figure() -> None:
 def test_a_failed_attempt_is_its_own_endpoints() -> None:
     """The tokens and the cost of an attempt that did not answer stand with its endpoint."""
     metrics = Metrics()
-    metrics.observe(settled())
+    observe(metrics, settled())
     failed = line(attempt=1, endpoint="lab/mock", settlement=Settlement.ABSORBED, cost=70, usage=Usage(5))
-    metrics.observe(settled(lines=(failed, line(attempt=2, cost=30)), slow=True))
+    observe(metrics, settled(lines=(failed, line(attempt=2, cost=30)), slow=True))
 
     assert metrics.attempts() == {("lab/mock", "delivered"): 2, ("lab/mock", "absorbed"): 1}
     assert metrics.cost() == {("mock", "lab/mock", "delivered"): 1_264, ("mock", "lab/mock", "absorbed"): 70}
@@ -77,9 +85,9 @@ def test_a_failed_attempt_is_its_own_endpoints() -> None:
 def test_missing_and_absurd_usage_is_not_counted_as_tokens() -> None:
     """What was delivered, or left by its caller, without usage that can be believed is unmetered, and in no sum."""
     metrics = Metrics()
-    metrics.observe(settled(lines=(line(usage=None, cost=None),)))
-    metrics.observe(settled(lines=(line(absurd=True, usage=Usage(10**12), cost=None),)))
-    metrics.observe(settled(lines=(line(usage=None, cost=None, settlement=Settlement.ABSORBED),)))
+    observe(metrics, settled(lines=(line(usage=None, cost=None),)))
+    observe(metrics, settled(lines=(line(absurd=True, usage=Usage(10**12), cost=None),)))
+    observe(metrics, settled(lines=(line(usage=None, cost=None, settlement=Settlement.ABSORBED),)))
 
     metrics.observe(
         settled(
@@ -97,8 +105,9 @@ def test_names_that_nobody_answered_are_other() -> None:
     """A caller who invents models makes one series, not one for each."""
     metrics = Metrics()
     for number in range(50):
-        metrics.observe(
-            settled(model=f"x{number}", endpoint="", status=404, settlement=Settlement.RELEASED, lines=(), charged=0)
+        observe(
+            metrics,
+            settled(model=f"x{number}", endpoint="", status=404, settlement=Settlement.RELEASED, lines=(), charged=0),
         )
 
     assert metrics.requests() == {(OTHER, "", "openai_chat", 404, "released"): 50}
@@ -109,8 +118,8 @@ def test_names_that_were_answered_are_learned_up_to_a_bound() -> None:
     """Behind a provider that takes any name the number of series stays bounded."""
     metrics = Metrics()
     for number in range(3 * LEARNED_MAX):
-        metrics.observe(
-            settled(model=f"m{number}", endpoint=f"lab/m{number}", lines=(line(endpoint=f"lab/m{number}"),))
+        observe(
+            metrics, settled(model=f"m{number}", endpoint=f"lab/m{number}", lines=(line(endpoint=f"lab/m{number}"),))
         )
 
     assert len(metrics.requests()) <= LEARNED_MAX + 1
@@ -125,7 +134,7 @@ def test_names_in_the_snapshot_are_always_shown() -> None:
     model = Model("mine", (Endpoint("lab", "mock"),))
     metrics.use(Snapshot(1, {}, {"mine": model}, {"alias": "mine"}, {}))
     for name in ("mine", "alias", "stranger"):
-        metrics.observe(settled(model=name, settlement=Settlement.ABSORBED, status=502))
+        observe(metrics, settled(model=name, settlement=Settlement.ABSORBED, status=502))
 
     assert [labels[:2] for labels in metrics.requests()] == [
         ("mine", "lab/mock"),
