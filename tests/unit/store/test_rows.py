@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.records import NOON, line, reserved, settled
 from tokenway.metering.ledger import Expired, Settlement
-from tokenway.model.usage import Usage
+from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.rows import SECONDS_PER_DAY, Batch, Kind, bounded, expired_kind, expired_rows
-from tokenway.store.schema import KIND_FIELDS, attempts, exchanges
+from tokenway.store.schema import INLINE_BUCKETS, KIND_FIELDS, attempts, exchanges
 
 
 class Numbers(dict[Kind, int]):
@@ -124,6 +126,21 @@ def test_an_exchange_with_several_attempts_has_them_in_rows_of_their_own() -> No
     assert (row["cost"], row["input_uncached"], row["requests"]) == (None, None, None)
     assert row["output_speed"] is not None
     assert [(found[1], found[4], found[5]) for found in batch.attempts] == [(1, 0, 7), (2, 1_234, 1_234)]
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_bucket_stands_in_the_row_that_has_a_column_for_it(bucket: str) -> None:
+    """Each bucket by itself is in the exchange's row, by its name, or with the attempt; none is lost."""
+    batch = batch_of(settled(1, lines=(line(usage=Usage(**{bucket: 7})),)))
+    (row,) = exchange_rows(batch)
+
+    if bucket in INLINE_BUCKETS:
+        assert {name: row[name] for name in INLINE_BUCKETS} == dict.fromkeys(INLINE_BUCKETS, 0) | {bucket: 7}
+        assert batch.attempts == []
+    else:
+        (attempt,) = batch.attempts
+        assert dict(zip(attempts.columns.keys(), attempt, strict=True))[bucket] == 7
+        assert row["requests"] is None
 
 
 def test_an_expired_reservation_is_an_exchange_and_an_entry_without_money() -> None:
