@@ -88,13 +88,8 @@ def test_missing_and_absurd_usage_is_not_counted_as_tokens() -> None:
     observe(metrics, settled(lines=(line(usage=None, cost=None),)))
     observe(metrics, settled(lines=(line(absurd=True, usage=Usage(10**12), cost=None),)))
     observe(metrics, settled(lines=(line(usage=None, cost=None, settlement=Settlement.ABSORBED),)))
-
-    metrics.observe(
-        settled(
-            settlement=Settlement.UPSTREAM_BILLED,
-            lines=(line(usage=None, cost=None, settlement=Settlement.UPSTREAM_BILLED),),
-        )
-    )
+    left = Settlement.UPSTREAM_BILLED
+    observe(metrics, settled(settlement=left, lines=(line(usage=None, cost=None, settlement=left),)))
 
     assert metrics.unmetered() == {"lab/mock": 3}
     assert metrics.tokens["mock", "lab/mock"] == [0] * len(BUCKETS)
