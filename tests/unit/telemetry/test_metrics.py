@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.records import USAGE, line, settled
 from tokenway.metering.ledger import Settled, Settlement
@@ -28,6 +32,19 @@ def test_a_histogram_counts_up_to_and_including_each_bound() -> None:
 
     assert histogram.cumulative() == [("1.0", 2.0), ("2.0", 4.0), ("+Inf", 5.0)]
     assert histogram.total == 14.0
+
+
+@given(st.lists(st.sampled_from((-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 4.0, 9.0, float("inf")))))
+def test_many_values_count_as_one_after_the_other(values: list[float]) -> None:
+    """It does not matter in what order values come, nor how many at once."""
+    together, apart = Histogram((1.0, 2.0, 4.0)), Histogram((1.0, 2.0, 4.0))
+    together.observe(values)
+    for value in values:
+        apart.observe((value,))
+
+    expected = [sum(low < value <= high for value in values) for low, high in pairwise((-9.0, 1.0, 2.0, 4.0))]
+    assert together.counts == apart.counts == [*expected, sum(value > 4.0 for value in values)]
+    assert together.total == apart.total
 
 
 def test_counts_made_elsewhere_are_added_by_bucket() -> None:
