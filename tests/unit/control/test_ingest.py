@@ -139,6 +139,27 @@ def test_a_round_that_runs_out_of_time_is_behind(
     ingest.close()
 
 
+def test_a_worker_that_lives_has_the_core_between_two_batches(
+    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause after each batch but the last; nobody waits for what a dead one left."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 2)
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    writer = JournalWriter(journals, "w0")
+    for number in range(5):
+        writer.append(settled(number))
+    ingest = Ingest(store.ledger, journals)
+    assert ingest.drain() == 5
+    assert pauses == [module.PAUSE_SECONDS] * 2
+    for number in range(5, 10):
+        writer.append(settled(number))
+    writer.close()
+    assert ingest.drain() == 5
+    assert len(pauses) == 2
+    ingest.close()
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("crash_at", [1, 2, 3])
 def test_a_crash_at_a_commit_repeats_and_loses_nothing(
