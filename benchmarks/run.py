@@ -69,7 +69,8 @@ def _measure(arguments: argparse.Namespace) -> report.Result:
     notes: list[str] = []
 
     def note(text: str) -> None:
-        notes.append(text)
+        if text not in notes:
+            notes.append(text)
         print(f"  ! {text}", file=sys.stderr, flush=True)
 
     def say(text: str) -> None:
