@@ -74,8 +74,8 @@ class Ingest:
         self.counts = IngestCounts()
         self.backlog_bytes = 0
         """Bytes in the journals that were not in the ledger when the last round began; may be read by any thread."""
-        self.is_behind = False
-        """Whether the last round left records to the next, because there were too many."""
+        self._behind: set[str] = set()
+        """The owners of journals that the last round did not read to their ends."""
         self._store = store
         self._directory = directory
         self._on_settled = on_settled
@@ -85,6 +85,11 @@ class Ingest:
         self._unreadable: set[Path] = set()
         self._is_first = True
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last round left records to the next, because there were too many."""
+        return bool(self._behind)
+
     def run_once(self) -> int:
         """One round; returns how many records went into the ledger, 0 when there is nothing to do.
 
@@ -92,8 +97,12 @@ class Ingest:
         """
         self._find_journals()
         self.backlog_bytes = sum(tail.reader.backlog for tail in self._tails.values())
-        self.is_behind = False
-        total = sum(self._tail(tail) for tail in list(self._tails.values()))
+        self._behind.clear()
+        total = 0
+        for tail in list(self._tails.values()):
+            # Files of one worker are read one after the other, so that no settlement comes before its reservation.
+            if tail.reader.owner not in self._behind:
+                total += self._tail(tail)
         self._bury_the_dead()
         if self._is_first:
             self._expire_the_lost()
@@ -159,7 +168,7 @@ class Ingest:
                 tail.is_finished = is_final
                 return count
             if time.monotonic() >= deadline:
-                self.is_behind = True
+                self._behind.add(reader.owner)
                 return count
             if not is_final:
                 time.sleep(PAUSE_SECONDS)

@@ -139,6 +139,27 @@ def test_a_round_that_runs_out_of_time_is_behind(
     ingest.close()
 
 
+def test_a_workers_files_are_read_in_their_order(
+    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A settlement in the next file waits until the reservation at the end of this one has been read."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 2)
+    monkeypatch.setattr(module, "ROUND_SECONDS", 0.0)
+    writer = JournalWriter(journals, "w0", rotate_bytes=1_000)
+    for number in range(20):
+        writer.append(reserved(number))
+    for number in range(20):
+        writer.append(settled(number))
+    other = JournalWriter(journals, "w1")
+    other.append(settled(100))
+    assert len(journal_files(journals)) > 3
+    ingest = Ingest(store.ledger, journals)
+    assert ingest.run_once() == 3  # a batch of the first worker, and what the other one has
+    ingest.drain()
+    assert (ingest.counts.settled, ingest.counts.unreserved, requests(store)) == (21, 1, 21)
+    ingest.close()
+
+
 def test_a_worker_that_lives_has_the_core_between_two_batches(
     store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
