@@ -213,7 +213,8 @@ class LocalEngine:
         patience = self._parts.pace.ready
         try:
             stdin.write(msgspec.json.encode(settings) + b"\n")
-            await stdin.drain()
+            with contextlib.suppress(ConnectionError):  # it is gone already, but may have said why
+                await stdin.drain()
             async with asyncio.timeout(patience):
                 line = await stdout.readline()
             if not line:
