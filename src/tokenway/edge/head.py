@@ -15,6 +15,8 @@ from tokenway.model.catalog import Operation
 
 VERSIONS: Final = ("1.1", "1.0")
 
+LENGTH_DIGITS_MAX: Final = 20
+"""Of a content-length, zeros before it included: what 64 bits can hold."""
 HEADS_MAX: Final = 1000
 """Heads that a worker keeps at a time; clients of one kind share one."""
 LESSONS_MAX: Final = 4
@@ -31,6 +33,8 @@ def what_is_wrong(version: str, headers: dict[bytes, bytes], fields: list[tuple[
     coding = headers.get(b"transfer-encoding")
     if coding is not None and coding.strip().lower() != b"chunked":
         return "it has a transfer coding other than chunked"
+    if len(headers.get(b"content-length", b"")) > LENGTH_DIGITS_MAX:
+        return "its length is no number of bytes"
     if len(headers) != len(fields):
         names = [name for name, _ in fields]
         if names.count(b"host") > 1 or names.count(b"transfer-encoding") > 1:

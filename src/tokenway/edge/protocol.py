@@ -115,7 +115,8 @@ class EdgeProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of requests. What a relay does with them happens after the parser has returned."""
         known = self._known
-        is_between = self._active is None and not (self._in_head or self._is_deaf)
+        # ASGI may have answered a request whose body goes on: that is no place where another one can begin.
+        is_between = self._active is None and not (self._in_head or self._is_deaf or self._is_cold_open)
         if known is not None and is_between:
             body = known.body_of(data)
             if body is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -73,6 +74,8 @@ def test_a_target_without_its_origin(target: bytes, path: bytes) -> None:
         ("1.1", [(b"host", b"a"), (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")], "twice"),
         ("1.1", [(b"host", b"a"), (b"transfer-encoding", b"gzip, chunked")], "coding"),
         ("1.1", [(b"host", b"a"), (b"transfer-encoding", b"")], "coding"),
+        ("1.1", [(b"host", b"a"), (b"content-length", b"0" * 5000 + b"5")], "length"),
+        ("1.1", [(b"host", b"a"), (b"content-length", b"5" * 20)], ""),
     ],
 )
 def test_what_a_strict_reader_refuses(version: str, fields: list[tuple[bytes, bytes]], word: str) -> None:
@@ -201,6 +204,25 @@ async def test_a_repeated_head_is_answered_as_a_parsed_one(monkeypatch: pytest.M
         assert sizes == [len(request(BODY))]
         sent = [each.partition(b"\r\n\r\n")[2] for each in made.network.transports[0].requests]
         assert sent == [body.replace(b'"m"', b'"up"') for body in (BODY, BODY, LONGER)]
+
+
+async def test_a_body_that_goes_on_behind_its_answer_is_no_request() -> None:
+    """ASGI answers before it has read; what follows belongs to that body, though it looks like a head that is known."""
+    async with bench([[answer(WHOLE)]] * 2) as made:
+        client = made.connect()
+        await turn(made, request(BODY))
+        client.written = b""
+        inner = request(BODY)
+        client.send(b"POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (len(inner) * 2))
+        await until(lambda: client.statuses == [404])
+        await until(lambda: client.protocol._active is None)
+        client.send(inner)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert client.statuses == [404]
+        client.send(inner)
+        await turn(made, request(BODY))
+        assert len(made.books.settled) == 2
 
 
 async def test_who_may_call_is_asked_each_time() -> None:
