@@ -377,13 +377,11 @@ class Connection(asyncio.Protocol):
         """The call is over: the connection goes back to the pool, or is closed when it cannot be used again."""
         transport, call = self._transport, self._call
         self._reader = None
+        self._drop_call()
         if call is not None:
-            call.reader = call.connection = self._call = None
+            call.reader = None
             if call.paused:
                 self.resume()
-        if self._finish_timer is not None:
-            self._finish_timer.cancel()
-            self._finish_timer = None
         if (
             is_clean
             and self._keep
