@@ -9,6 +9,7 @@ Everything that touches the database runs in one thread, in order; nothing here 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -59,7 +60,8 @@ INGEST_RETRY_SECONDS: Final = 2.0
 KEYS_SECONDS: Final = 0.5
 """How often the store is asked whether keys have changed."""
 STORE_NICENESS: Final = 5
-"""A third of a worker's weight: enough to keep up with workers that saturate the core."""
+"""Steps below the workers: a third of their weight, enough to keep up with some that saturate the core."""
+NICENESS_MAX: Final = 19
 AGAIN_SECONDS: Final = 1.0
 """How long after a failure the next try comes."""
 
@@ -330,8 +332,12 @@ class Gateway:
 
 def _give_way() -> None:
     """The store's thread yields to workers on the same core: the books can wait a moment, callers cannot."""
-    if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), STORE_NICENESS)
+    if sys.platform != "linux":
+        return  # elsewhere a thread has no niceness of its own
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):  # one that may not lower itself runs as it is
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + STORE_NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, min(NICENESS_MAX, niceness))
 
 
 def is_terminal() -> bool:

@@ -9,14 +9,17 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.fake_provider import FakeProvider, Script
-from tokenway.compose.gateway import Gateway
+from tokenway.compose.gateway import NICENESS_MAX, STORE_NICENESS, Gateway, _give_way
 from tokenway.control.config import load
 from tokenway.control.ingest import Ingest
 from tokenway.control.workers import Worker
@@ -300,3 +303,30 @@ async def test_a_newer_database_ends_the_start(tmp_path: Path, provider: FakePro
     running.listener.close()
     await running.gateway.stop()
     assert running.gateway.workers.alive == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
+@pytest.mark.parametrize("steps", [0, 10, 18])
+def test_the_stores_thread_gives_way_from_wherever_the_process_is(steps: int) -> None:
+    """A process that was started nice must not have to ask for more than it has: only root could."""
+    program = (
+        "import os, sys, threading; from concurrent.futures import ThreadPoolExecutor; "
+        "from tokenway.compose.gateway import _give_way; os.nice(int(sys.argv[1])); "
+        "pool = ThreadPoolExecutor(1, initializer=_give_way); "
+        "mine = pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result(); "
+        "print(mine, os.getpriority(os.PRIO_PROCESS, 0))"
+    )
+    told = subprocess.run([sys.executable, "-c", program, str(steps)], capture_output=True, text=True, check=True)
+    thread, process = map(int, told.stdout.split())
+    assert thread == min(NICENESS_MAX, process + STORE_NICENESS)
+
+
+def test_a_thread_that_may_not_lower_itself_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a sandbox that allows no such call."""
+
+    def refused(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.setpriority", refused)
+    with ThreadPoolExecutor(1, initializer=_give_way) as pool:
+        assert pool.submit(lambda: 7).result() == 7
