@@ -1,0 +1,30 @@
+"""The bench of the worker's own steps goes the worker's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.path import Bench
+
+
+async def test_a_call_goes_the_whole_way(tmp_path: Path) -> None:
+    """From the client's bytes to a priced answer, with the request rewritten and two records in the journal."""
+    bench = Bench(tmp_path)
+    (journal,) = tmp_path.glob("*.journal")
+    size = journal.stat().st_size
+    bench.call()
+    assert b'"model": "up-bench"' in bench.upstream.written
+    assert b'"cost":0.000096000' in bench.client.written
+    assert journal.stat().st_size > size
+
+
+async def test_bytecodes_are_the_same_twice(tmp_path: Path) -> None:
+    """That is what they are counted for."""
+    bench = Bench(tmp_path)
+    for _ in range(3):
+        bench.call()
+    first, second = bench.bytecodes(), bench.bytecodes()
+    assert first == second
+    steps, calls = first
+    assert steps["EdgeProtocol.data_received"] > 0
+    assert calls["Exchange.feed"] == 4
