@@ -9,8 +9,8 @@ from random import Random
 
 import msgspec
 
+from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.openai_chat.request import parse
-from tokenway.dialects.openai_chat.schema import GATEWAY_FIELDS
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import Refusal
 

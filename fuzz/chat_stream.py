@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 
 from fuzz.run import pieces
-from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.model.errors import WireError
 from tokenway.wire.sse import split_events
 
@@ -26,9 +26,9 @@ SEEDS = (
 )
 
 
-def read(parts: list[bytes]) -> tuple[bytes, StreamReader]:
+def read(parts: list[bytes]) -> tuple[bytes, PassingChat]:
     """What the reader forwards of these pieces, and the reader."""
-    reader = StreamReader()
+    reader = PassingChat()
     out = b"".join([reader.feed(part, float(time)) for time, part in enumerate(parts, start=1)])
     return out + reader.finish(), reader
 

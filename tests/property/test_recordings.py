@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from tests.simulation.client import load, parse_events
+from tokenway.dialects.base import GATEWAY_FIELDS
+from tokenway.dialects.openai_chat.passing import PassingChat, read_answer, with_usage_members
 from tokenway.dialects.openai_chat.request import parse
-from tokenway.dialects.openai_chat.schema import GATEWAY_FIELDS
-from tokenway.dialects.openai_chat.stream import StreamReader, read_answer, with_usage_members
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
@@ -94,9 +94,9 @@ def told(objects: list[Any]) -> tuple[int, int] | None:
     return (found[-1].get("prompt_tokens") or 0, found[-1].get("completion_tokens") or 0) if found else None
 
 
-def run(body: bytes, cuts: list[int]) -> tuple[bytes, StreamReader]:
+def run(body: bytes, cuts: list[int]) -> tuple[bytes, PassingChat]:
     """What is forwarded of a stream in these pieces, and its reader."""
-    reader = StreamReader()
+    reader = PassingChat()
     edges = sorted({0, len(body), *cuts})
     out = b"".join([reader.feed(body[a:b], 1.0 + number) for number, (a, b) in enumerate(pairwise(edges))])
     return out + reader.finish(), reader

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.attempts import Choice, Field
@@ -258,7 +258,7 @@ class CallsDeadlinesEarly(Exchange):
         return super().feed(event)
 
 
-class ForwardsHalfEvents(StreamReader):
+class ForwardsHalfEvents(PassingChat):
     """Does not wait for the end of an event."""
 
     def feed(self, data: bytes, now: float) -> bytes:
@@ -266,7 +266,7 @@ class ForwardsHalfEvents(StreamReader):
         return super().feed(data, now) + self._splitter.take_rest()
 
 
-class DropsAnEvent(StreamReader):
+class DropsAnEvent(PassingChat):
     """Loses one of several events of a read."""
 
     def _look(self, whole: bytes, now: float) -> bytes:
@@ -275,7 +275,7 @@ class DropsAnEvent(StreamReader):
         return b"\n\n".join(events[1:]) if len(events) > 3 else out
 
 
-class TakesAnyEndForWhole(StreamReader):
+class TakesAnyEndForWhole(PassingChat):
     """Finds every stream whole."""
 
     @property
@@ -284,7 +284,7 @@ class TakesAnyEndForWhole(StreamReader):
         return True
 
 
-class ForwardsUsage(StreamReader):
+class ForwardsUsage(PassingChat):
     """Does not hold the count back."""
 
     def _take(self, chunk: object, event: bytes, now: float) -> bool:
@@ -292,7 +292,7 @@ class ForwardsUsage(StreamReader):
         return True
 
 
-class BelievesAnything(StreamReader):
+class BelievesAnything(PassingChat):
     """Takes the first count for the last."""
 
     def _look(self, whole: bytes, now: float) -> bytes:
@@ -325,7 +325,7 @@ MACHINES: Final[tuple[type[Exchange], ...]] = (
     CallsDeadlinesEarly,
     *(without(deadline) for deadline in Deadline),
 )
-READERS: Final[tuple[type[StreamReader], ...]] = (
+READERS: Final[tuple[type[PassingChat], ...]] = (
     ForwardsHalfEvents,
     DropsAnEvent,
     TakesAnyEndForWhole,

@@ -15,12 +15,12 @@ import msgspec
 from tests.simulation.checks import violations
 from tests.simulation.clock import START
 from tests.simulation.world import History, play
-from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.exchange.machine import Exchange
 
 
 def first_failure(
-    seeds: Iterable[int], machine: type[Exchange] = Exchange, reader: type[StreamReader] = StreamReader
+    seeds: Iterable[int], machine: type[Exchange] = Exchange, reader: type[PassingChat] = PassingChat
 ) -> tuple[History, list[str]] | None:
     """The first history that breaks an invariant, with what is wrong; None when all hold."""
     for seed in seeds:

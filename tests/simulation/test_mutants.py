@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.mutants import MACHINES, READERS
 from tests.simulation.run import first_failure
-from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.exchange.machine import Exchange
 
 SEEDS = range(3_000)
@@ -19,6 +19,6 @@ def test_a_broken_machine_is_caught(machine: type[Exchange]) -> None:
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
-def test_a_broken_reader_is_caught(reader: type[StreamReader]) -> None:
+def test_a_broken_reader_is_caught(reader: type[PassingChat]) -> None:
     """So does a reader of streams with one mistake."""
     assert first_failure(SEEDS, reader=reader) is not None

@@ -20,7 +20,7 @@ from tests.simulation.client import Client, Habits
 from tests.simulation.clock import START, Clock, pick
 from tests.simulation.provider import Call
 from tests.simulation.scripts import Ask, draw_script
-from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.edge import attempt as attempt_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge.attempt import AttemptReader
@@ -295,14 +295,14 @@ def _recording(machine: type[Exchange]) -> type[Exchange]:
 
 
 @contextmanager
-def _in_place(clock: Clock, machine: type[Exchange], reader: type[StreamReader]) -> Iterator[None]:
+def _in_place(clock: Clock, machine: type[Exchange], reader: type[PassingChat]) -> Iterator[None]:
     """The relay's modules with a virtual clock, and perhaps with a broken machine or reader."""
 
     def now() -> float:
         return clock.now
 
     relay, attempt = vars(relay_module), vars(attempt_module)
-    changed = {"monotonic": now, "Exchange": _recording(machine), "StreamReader": reader}
+    changed = {"monotonic": now, "Exchange": _recording(machine), "PassingChat": reader}
     before = {name: relay[name] for name in changed}
     relay.update(changed)
     attempt["monotonic"] = now
@@ -315,7 +315,7 @@ def _in_place(clock: Clock, machine: type[Exchange], reader: type[StreamReader])
         relay_module.log.disabled = False
 
 
-def play(seed: int, machine: type[Exchange] = Exchange, reader: type[StreamReader] = StreamReader) -> History:
+def play(seed: int, machine: type[Exchange] = Exchange, reader: type[PassingChat] = PassingChat) -> History:
     """Lives through one history; what the relay raises is kept in `crash`."""
     plan = draw(seed)
     clock = Clock()

@@ -1,6 +1,6 @@
 """One attempt's answer as it arrives: from a connection's calls to events for the exchange machine.
 
-A stream is read by the dialect's `StreamReader`. Its first events go to the machine, which decides; after
+A stream is read by an `AnswerStream` of its dialect. Its first events go to the machine, which decides; after
 `Splice` they go from here straight to the caller. Any other answer is gathered whole, because its head tells
 what it cost.
 """
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import UNMETERED, UNREADABLE, Metered
-from tokenway.dialects.openai_chat.stream import StreamReader, WholeAnswer, fault_text, read_answer
+from tokenway.dialects.base import UNREADABLE, AnswerStream, WholeAnswer, fault_text
+from tokenway.dialects.openai_chat.passing import read_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
+from tokenway.model.usage import UNMETERED, Metered
 from tokenway.upstream.base import Headers
 from tokenway.wire.limits import ANSWER, ERROR_BODY
 
@@ -41,13 +42,13 @@ class AttemptReader:
     _is_spliced = False
     _is_over = False
     """Whether what follows in the body concerns nobody any more."""
-    _reading: StreamReader
+    _reading: AnswerStream
     _write: Callable[[bytes], None]
     _status = 0
     _size = 0
     _headers: Headers | None = None
 
-    def __init__(self, relay: Relay, number: int, stream: StreamReader | None) -> None:
+    def __init__(self, relay: Relay, number: int, stream: AnswerStream | None) -> None:
         self.number = number
         self.stream = stream
         if stream is not None:
@@ -164,7 +165,7 @@ class AttemptReader:
         else:
             self._done(stream, out)
 
-    def _first_pieces(self, stream: StreamReader, data: bytes) -> None:
+    def _first_pieces(self, stream: AnswerStream, data: bytes) -> None:
         """A piece of a stream that the machine has not let through yet."""
         relay = self._relay
         now = relay.last_activity = monotonic()
@@ -184,7 +185,7 @@ class AttemptReader:
         else:
             self._done(stream, out)
 
-    def _done(self, stream: StreamReader, out: bytes) -> None:
+    def _done(self, stream: AnswerStream, out: bytes) -> None:
         """The end mark came: the rest of the framing is the connection's own affair."""
         self._is_over = True
         if self.call is not None:
@@ -193,7 +194,7 @@ class AttemptReader:
         relay = self._relay
         relay.tell(UpstreamEnd(monotonic(), self.number, out, metered.usage, metered.is_absurd))
 
-    def _stream_ended(self, stream: StreamReader) -> None:
+    def _stream_ended(self, stream: AnswerStream) -> None:
         """The body ended without the end mark: whole if every choice had finished."""
         try:
             out = stream.finish()

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
+from tokenway.dialects.base import Preferences
 from tokenway.dialects.openai_chat.request import ChatRequest, parse
-from tokenway.dialects.openai_chat.schema import Preferences
 from tokenway.edge.inflate import inflate
 from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState

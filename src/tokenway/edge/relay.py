@@ -16,8 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenway.dialects.openai_chat.error import error_body, error_event
-from tokenway.dialects.openai_chat.schema import UNMETERED, Metered
-from tokenway.dialects.openai_chat.stream import StreamReader, with_usage_members
+from tokenway.dialects.openai_chat.passing import PassingChat, with_usage_members
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
 from tokenway.edge.attempt import AttemptReader
@@ -33,6 +32,7 @@ from tokenway.model.catalog import Operation
 from tokenway.model.errors import Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
+from tokenway.model.usage import UNMETERED, Metered
 from tokenway.wire.limits import WRITE_HIGH
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Relay:
 
     def _open(self, command: c.Open) -> None:
         request = self._intake.request
-        stream = StreamReader(request.choices) if request.stream else None
+        stream = PassingChat(request.choices, asks_usage=request.asks_usage) if request.stream else None
         reader = AttemptReader(self, command.attempt, stream)
         self._attempts.append(reader)
         try:
@@ -332,8 +332,8 @@ class Relay:
             else:
                 transport.write(lines + body)
         else:
-            extra = tokenway_member(receipt) if self._intake.request.asks_usage else None
-            self._end_stream(winner.stream.tail(extra, members))
+            extra = tokenway_member(receipt) if self._intake.request.asks_usage else b""
+            self._end_stream(winner.stream.tail(members, extra))
         self._finish()
 
     def _send_error(self, command: c.SendError) -> None:

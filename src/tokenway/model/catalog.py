@@ -21,6 +21,10 @@ class Dialect(StrEnum):
     """A wire format of a provider."""
 
     OPENAI_CHAT = "openai_chat"
+    OPENAI_RESPONSES = "openai_responses"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    BEDROCK = "bedrock"
 
 
 class Operation(StrEnum):

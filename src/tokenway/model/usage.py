@@ -7,6 +7,8 @@ one bucket, so buckets can be priced and added without counting anything twice.
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 import msgspec
 
 
@@ -46,3 +48,25 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_default
 
 BUCKETS: tuple[str, ...] = Usage.__struct_fields__
 """The names of the buckets, in the order in which they are stored."""
+
+
+class Metered(msgspec.Struct, frozen=True, gc=False):
+    """What a provider's count says: `given` with `usage` None is a count that cannot be believed."""
+
+    given: bool
+    usage: Usage | None
+
+    @property
+    def is_absurd(self) -> bool:
+        """Whether a count came that is not turned into money."""
+        return self.given and self.usage is None
+
+
+UNMETERED: Final = Metered(given=False, usage=None)
+"""No count came."""
+ABSURD: Final = Metered(given=True, usage=None)
+"""A count came that cannot be believed: negative, contradicting itself, or beyond reason."""
+TOKENS_BELIEVABLE: Final = 16_000_000
+"""No model reads or writes more in one call; a larger count is a fault of the provider's meter."""
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_BELIEVABLE)]
+"""A count that can be: the decoder refuses others."""

@@ -102,3 +102,22 @@ def event_data(event: bytes) -> bytes | None:
 def make_event(data: bytes) -> bytes:
     """One event that carries `data`, which must hold no line ends."""
     return b"data: " + data + b"\n\n"
+
+
+class DataFrames:
+    """A byte stream to the data of its events, for who reads every one of them; comments give an empty frame."""
+
+    __slots__ = ("_splitter",)
+
+    def __init__(self, limit: int = EVENT) -> None:
+        self._splitter = EventSplitter(limit)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The data of the events that `data` completes; raises WireError when one event grows beyond the limit."""
+        whole = self._splitter.feed(data)
+        return [event_data(event) or b"" for event in split_events(whole)] if whole else []
+
+    def rest(self) -> list[bytes]:
+        """The data of a last event without its blank line, and forgets it."""
+        data = event_data(self._splitter.take_rest())
+        return [] if data is None else [data]

@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.edge import attempt as module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.exchange import events as e
@@ -55,7 +55,7 @@ class Told:
 
 def reading(told: Told, *, stream: bool = False) -> AttemptReader:
     """An attempt whose request was sent."""
-    made = AttemptReader(cast("Any", told), 1, StreamReader(1) if stream else None)
+    made = AttemptReader(cast("Any", told), 1, PassingChat(1) if stream else None)
     made.call = cast("Any", told)
     made.upstream_opened()
     return made

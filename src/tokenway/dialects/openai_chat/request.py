@@ -11,8 +11,10 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import ABSENT, GATEWAY_FIELDS, RequestFields
-from tokenway.model.catalog import Operation
+from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
+from tokenway.dialects.inbound import decode_body, twice
+from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
+from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
 from tokenway.wire.splice import append_member, keys_pattern, layout, may_repeat, replace, without_members
 
@@ -21,7 +23,6 @@ _encode: Final = msgspec.json.encode
 _COMPLETION: Final = Operation.COMPLETION
 _EMBEDDING: Final = Operation.EMBEDDING
 _NOTHING: Final = (ABSENT, msgspec.Raw(b"null"))
-_PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`")
 
 PATHS: Final[dict[Operation, str]] = {
     Operation.CHAT: "/chat/completions",
@@ -64,6 +65,26 @@ class ChatRequest:
         """Whether the caller wants the usage of a stream."""
         options = self.fields.stream_options
         return options is not None and options.include_usage is True
+
+    @property
+    def dialect(self) -> Dialect:
+        """The wire format."""
+        return Dialect.OPENAI_CHAT
+
+    @property
+    def model(self) -> str:
+        """The name that the caller asks for."""
+        return self.fields.model
+
+    @property
+    def models(self) -> list[str]:
+        """The caller's own fallbacks."""
+        return self.fields.models or []
+
+    @property
+    def preferences(self) -> Preferences | None:
+        """The caller's `provider` object."""
+        return self.fields.provider
 
     @property
     def max_tokens(self) -> int | None:
@@ -114,7 +135,7 @@ class ChatRequest:
             span = layout(base)["model"][1] if found is None else found.span(1)
             return replace(base, span, _encode(model))
         except WireError as error:
-            raise _twice(error) from None
+            raise twice(error) from None
 
     def _prepared(self) -> bytes:
         """The body with the usage flag set for streams and without the gateway's own members."""
@@ -142,17 +163,7 @@ def parse(operation: Operation, body: bytes) -> ChatRequest:
     Raises Refusal (400) for invalid UTF-8 or JSON, a wrong type, a missing field, a nonsensical number, or a
     deciding key that comes twice.
     """
-    if not body.isascii():
-        try:
-            str(body, "utf-8")
-        except UnicodeDecodeError as error:
-            raise invalid_request(f"The body is not valid UTF-8 (byte {error.start}).") from None
-    try:
-        fields = _decode(body)
-    except msgspec.ValidationError as error:
-        raise _wrong_type(str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid_request(f"The body is not valid JSON: {error}.") from None
+    fields = decode_body(_decode, body)
     required = _REQUIRED[operation]
     if getattr(fields, required) in _NOTHING:
         raise invalid_request(f"The field '{required}' is missing.", param=required, code="missing_required_parameter")
@@ -161,20 +172,5 @@ def parse(operation: Operation, body: bytes) -> ChatRequest:
         try:
             layout(body)
         except WireError as error:
-            raise _twice(error) from None
+            raise twice(error) from None
     return ChatRequest(operation, body, fields, has_keys_once=has_keys_once)
-
-
-def _twice(error: WireError) -> Exception:
-    return invalid_request(f"The body cannot be read in one way only: {error}.", code="duplicate_key")
-
-
-def _wrong_type(message: str) -> Exception:
-    place = _PLACE.search(message)
-    param = place.group(1) if place else None
-    text = _PLACE.sub("", message).rstrip(".")
-    if "missing required field" in text:
-        name = text.rsplit("`", 2)[1]
-        return invalid_request(f"The field '{name}' is missing.", param=name, code="missing_required_parameter")
-    where = f" in '{param}'" if param else ""
-    return invalid_request(f"{text}{where}.", param=param or None, code="invalid_type")

@@ -10,15 +10,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from tokenway.model.usage import Usage
+from tokenway.dialects.base import UNREADABLE, Preferences
+from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
 from tokenway.wire.limits import MODEL_NAME
-
-TOKENS_BELIEVABLE: Final = 16_000_000
-"""No model reads or writes more in one call; a larger count is a fault of the provider's meter."""
-
-
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises for text that is not the JSON it wants: it leaves the last two as Python has them."""
 
 ABSENT: Final = msgspec.Raw()
 """What a field holds that the text does not have: no JSON value is empty."""
@@ -28,17 +22,6 @@ class StreamOptions(msgspec.Struct):
     """`stream_options` of a request."""
 
     include_usage: bool | None = None
-
-
-class Preferences(msgspec.Struct):
-    """The parts of OpenRouter's `provider` object that this version acts on."""
-
-    order: list[str] | None = None
-    only: list[str] | None = None
-    ignore: list[str] | None = None
-    allow_fallbacks: bool | None = None
-    max_cost: float | str | None = None
-    min_tps: float | None = None
 
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -61,13 +44,6 @@ class RequestFields(msgspec.Struct):
     provider: Preferences | None = None
     route: Any = None
     session_id: Any = None
-
-
-GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
-"""Members of a request that are meant for the gateway and never sent upstream."""
-
-
-Tokens = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_BELIEVABLE)]
 
 
 class PromptDetails(msgspec.Struct, gc=False):
@@ -148,19 +124,6 @@ class Answer(msgspec.Struct):
     error: Any = None
 
 
-class Metered(msgspec.Struct, frozen=True, gc=False):
-    """What a `usage` object says: `given` with `usage` None is a count that cannot be believed."""
-
-    given: bool
-    usage: Usage | None
-
-    @property
-    def is_absurd(self) -> bool:
-        """Whether a count came that is not turned into money."""
-        return self.given and self.usage is None
-
-
-UNMETERED: Final = Metered(given=False, usage=None)
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
 
 
@@ -171,7 +134,7 @@ def meter(raw: msgspec.Raw) -> Metered:
     try:
         fields = _decode_usage(raw)
     except UNREADABLE:
-        return Metered(given=True, usage=None)
+        return ABSURD
     return UNMETERED if fields is None else Metered(given=True, usage=buckets(fields))
 
 

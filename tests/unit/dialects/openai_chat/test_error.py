@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tokenway.dialects.openai_chat.error import TYPES, error_body, error_event
-from tokenway.dialects.openai_chat.stream import StreamReader
+from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.model.errors import ErrorType, Problem
 
 PROBLEM = Problem(
@@ -60,6 +60,6 @@ def test_an_event_without_a_code_has_the_status() -> None:
 
 def test_our_reader_knows_our_error() -> None:
     """A gateway behind a gateway takes the event for what it is."""
-    reader = StreamReader()
+    reader = PassingChat()
     reader.feed(error_event(PROBLEM, "gen-1", "m", 5), 1.0)
     assert reader.fault == "slow \n down"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.openai_chat.request import PATHS, parse
-from tokenway.dialects.openai_chat.schema import GATEWAY_FIELDS
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import Problem, Refusal
 

@@ -9,16 +9,13 @@ from hypothesis import strategies as st
 
 from tokenway.dialects.openai_chat.schema import (
     ABSENT,
-    TOKENS_BELIEVABLE,
-    UNMETERED,
     CompletionDetails,
-    Metered,
     PromptDetails,
     UsageFields,
     buckets,
     meter,
 )
-from tokenway.model.usage import Usage
+from tokenway.model.usage import TOKENS_BELIEVABLE, UNMETERED, Metered, Usage
 
 COUNT = st.none() | st.integers(0, 50)
 DETAILS = st.none() | st.builds(PromptDetails, COUNT, COUNT, COUNT, COUNT)

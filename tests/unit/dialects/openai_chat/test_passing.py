@@ -10,16 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.dialects.openai_chat.stream import (
+from tokenway.dialects.base import FAULT_TEXT, fault_text
+from tokenway.dialects.openai_chat.passing import (
     END,
-    FAULT_TEXT,
-    GAP_BUCKETS,
+    PassingChat,
     Phase,
-    StreamReader,
-    fault_text,
     read_answer,
     with_usage_members,
 )
+from tokenway.dialects.passing import GAP_BUCKETS
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
@@ -41,9 +40,9 @@ def finish(index: int = 0) -> bytes:
     return b'data: {"id":"c","choices":[{"index":%d,"delta":{},"finish_reason":"stop"}]}\n\n' % index
 
 
-def read(pieces: Iterable[bytes], reader: StreamReader | None = None) -> tuple[bytes, StreamReader]:
+def read(pieces: Iterable[bytes], reader: PassingChat | None = None) -> tuple[bytes, PassingChat]:
     """What is forwarded of these pieces, a second apart, and the reader."""
-    reader = reader or StreamReader()
+    reader = reader or PassingChat()
     return b"".join([reader.feed(piece, float(now)) for now, piece in enumerate(pieces, start=1)]), reader
 
 
@@ -72,7 +71,7 @@ def test_how_a_stream_is_cut_does_not_matter(cuts: list[int], line_end: bytes) -
     assert (reader.metered, reader.finish_reason, reader.phase) == (other.metered, other.finish_reason, Phase.DONE)
 
 
-class Careful(StreamReader):
+class Careful(PassingChat):
     """A reader that decodes every event."""
 
     def _is_plain(self, whole: bytes) -> bool:
@@ -162,7 +161,7 @@ def test_comments_before_the_first_chunk_commit_nobody() -> None:
 def test_a_stream_must_begin_with_a_chunk(event: bytes) -> None:
     """What is no chunk, and an end mark before any, is no answer of this dialect."""
     with pytest.raises(WireError):
-        StreamReader().feed(event, 1.0)
+        PassingChat().feed(event, 1.0)
 
 
 def test_a_first_event_may_be_usage_alone() -> None:
@@ -196,7 +195,7 @@ def test_nothing_follows_the_end_mark() -> None:
 
 def test_a_stream_without_mark_is_whole_when_every_choice_finished() -> None:
     """Two finish reasons of one choice do not stand for the other choice's."""
-    _, reader = read([text("a"), finish(0), finish(0)], StreamReader(2))
+    _, reader = read([text("a"), finish(0), finish(0)], PassingChat(2))
     assert not reader.is_whole
     reader.feed(finish(1), 9.0)
     assert reader.is_whole
@@ -204,7 +203,7 @@ def test_a_stream_without_mark_is_whole_when_every_choice_finished() -> None:
 
 def test_the_last_event_may_lack_its_blank_line() -> None:
     """A body that ends right behind the last event's data has that event."""
-    reader = StreamReader()
+    reader = PassingChat()
     reader.feed(text("a") + finish().rstrip(), 1.0)
     assert reader.finish() == finish()
     assert reader.is_whole
@@ -213,7 +212,7 @@ def test_the_last_event_may_lack_its_blank_line() -> None:
 @pytest.mark.parametrize("half", [b'data: {"id":"c","cho', b"data", b"data: ", b": pi", b"\n", b"data: [DO"])
 def test_half_an_event_gives_nothing(half: bytes) -> None:
     """What the body breaks off in is not forwarded, and does not spoil an answer that was whole before."""
-    reader = StreamReader()
+    reader = PassingChat()
     reader.feed(text("a") + finish() + half, 1.0)
     assert reader.finish() == b""
     assert reader.is_whole
@@ -234,7 +233,7 @@ def test_a_comment_is_no_delta() -> None:
 
 def test_gaps_are_counted_by_powers_of_two() -> None:
     """Gap i is below 2^i milliseconds; beyond the last bucket all go into it."""
-    reader = StreamReader()
+    reader = PassingChat()
     for now in (1.0, 1.0, 1.003, 5000.0):
         reader.feed(text("a"), now)
     assert reader.gap_counts[0] == 1
@@ -244,13 +243,15 @@ def test_gaps_are_counted_by_powers_of_two() -> None:
 
 def test_tail_for_who_did_not_ask() -> None:
     """Without interest in usage the caller gets the end mark alone."""
-    _, reader = read([text("a"), finish(), USAGE, END])
-    assert reader.tail(None, b'"cost":1') == END
+    reader = PassingChat(asks_usage=False)
+    for event in (text("a"), finish(), USAGE, END):
+        reader.feed(event, 1.0)
+    assert reader.tail(b'"cost":1', b'"tokenway":{}') == END
 
 
-def tail_of(reader: StreamReader, members: bytes = b"") -> dict[str, object]:
+def tail_of(reader: PassingChat, members: bytes = b"") -> dict[str, object]:
     """The event before the end mark, decoded."""
-    tail = reader.tail(b'"tokenway":{"attempts":1}', members)
+    tail = reader.tail(members, b'"tokenway":{"attempts":1}')
     assert tail.endswith(END)
     decoded: dict[str, object] = json.loads(tail.removeprefix(b"data: ").removesuffix(END))
     return decoded
@@ -291,7 +292,7 @@ def test_a_gateway_behind_a_gateway_tells_each_thing_once() -> None:
         b'"usage":{"prompt_tokens":7,"cost":9,"completion_tokens":3,"cost_details":{"cost":9}}}\n\n'
     )
     _, reader = read([text("a"), finish(), theirs, END])
-    tail = reader.tail(b'"tokenway":{"attempts":1}', b'"cost":0.5,"cost_details":{}')
+    tail = reader.tail(b'"cost":0.5,"cost_details":{}', b'"tokenway":{"attempts":1}')
     assert (tail.count(b'"tokenway"'), tail.count(b'"cost"'), tail.count(b'"cost_details"')) == (1, 1, 1)
     assert json.loads(tail.removeprefix(b"data: ").removesuffix(END)) == {
         "id": "c",
@@ -325,7 +326,7 @@ def test_absurd_usage_is_passed_on_and_not_counted() -> None:
 
 def test_an_event_beyond_the_bound_is_refused() -> None:
     """An event that never ends is a fault, not a growing buffer."""
-    reader = StreamReader()
+    reader = PassingChat()
     for _ in range(8):
         reader.feed(b"x" * 2**20, 1.0)
     with pytest.raises(WireError, match="larger than"):

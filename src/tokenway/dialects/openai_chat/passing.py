@@ -21,18 +21,19 @@ end before the ledger has it.
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 from typing import Final
 
 import msgspec
 
-from tokenway.dialects.openai_chat.schema import ABSENT, UNMETERED, UNREADABLE, Answer, Chunk, Metered, meter
+from tokenway.dialects.base import UNREADABLE, WholeAnswer, fault_text
+from tokenway.dialects.openai_chat.schema import ABSENT, Answer, Chunk, meter
+from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, not_of_dialect
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
 from tokenway.wire.splice import append_member, find_value, replace, set_members
-from tokenway.wire.sse import EventSplitter, event_data, event_end, last_event_end, make_event
+from tokenway.wire.sse import event_data, make_event
 
 _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
@@ -41,24 +42,12 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NOTHING: Final = (ABSENT, msgspec.Raw(b"null"))
 
 END: Final = make_event(b"[DONE]")
-FAULT_TEXT: Final = 400
-"""Characters of an upstream's own message that are passed on."""
-GAP_BUCKETS: Final = 20
-"""Gaps are counted by powers of two milliseconds: bucket i holds gaps below 2^i ms; the last one all others."""
 
 COST_MEMBERS: Final = ("cost", "cost_details")
 """What is added to a usage; an upstream that is a gateway itself has told its own."""
 EXTRA_MEMBERS: Final = ("tokenway",)
 """What is added to the last chunk of a stream."""
-_MARKS: Final = (b'_tokens"', b'"finish_reason":"', b'"finish_reason": "', b"[DONE]", b'"error"', b"\n:", b"\r:")
-"""What an event has that must be looked into: usage, a finish, the end, an error; or a comment."""
 _USAGE_KEYS: Final = (b'"usage":', b'"usage": ')
-_NO_CHUNK: Final = (b"", b":")
-"""How what is no chunk begins: nothing at all, or a comment, which keeps a connection alive and is no delta."""
-_GAPS: Final = 64
-"""Room for the gap between the first and the last second that a clock can tell."""
-_ODD_SPACING: Final = re.compile(rb'" +:|":(?:  |[\t\r\n])')
-"""Spacing between a key and its value that the searches of the quick way in `feed` do not know."""
 
 
 class Phase(IntEnum):
@@ -76,64 +65,30 @@ _DONE: Final = Phase.DONE
 _EMBEDDING: Final = Operation.EMBEDDING
 
 
-class StreamReader:
-    """Reads one streamed answer. Times are monotonic seconds given by the caller.
+class PassingChat(PassingStream):
+    """Reads one streamed answer; see `PassingStream` for what it tells."""
 
-    Attributes: `is_calm` (neither the end mark nor an error has come), `fault` (text of an in-band error) and
-    `fault_event` (its bytes), `metered`, `finish_reason`, the stamps `first_delta`, `first_answer`, `last_delta`
-    (0.0 until it happened) and `gaps`, the counts of pauses between deltas.
-    """
+    __slots__ = ("_asks_usage", "_choices", "_finished", "_usage_event", "head", "phase")
 
-    __slots__ = (
-        "_choices",
-        "_finished",
-        "_is_quick",
-        "_splitter",
-        "_usage_event",
-        "fault",
-        "fault_event",
-        "finish_reason",
-        "first_answer",
-        "first_delta",
-        "gaps",
-        "head",
-        "is_calm",
-        "last_delta",
-        "metered",
-        "phase",
-    )
+    MARKS = (b'_tokens"', b'"finish_reason":"', b'"finish_reason": "', b"[DONE]", b'"error"')
 
-    def __init__(self, choices: int = 1) -> None:
-        """`choices` is how many answers the stream carries: it is whole when so many have finished."""
-        self._splitter = EventSplitter()
+    def __init__(self, choices: int = 1, *, asks_usage: bool = True) -> None:
+        """`choices` is how many answers the stream carries: it is whole when so many have finished.
+
+        `asks_usage` is whether the caller wants the usage: else the stream ends with the end mark alone.
+        """
+        super().__init__()
         self._choices = choices
+        self._asks_usage = asks_usage
         self._finished: set[int] = set()
-        self._is_quick = False
         self._usage_event: bytes | None = None
         self.phase: Phase = _WAITING
-        self.is_calm = True
-        self.fault = ""
-        self.fault_event = b""
-        self.finish_reason = ""
-        self.metered: Metered = UNMETERED
-        self.first_delta = 0.0
-        self.first_answer = 0.0
-        self.last_delta = 0.0
-        self.gaps = [0] * _GAPS
         self.head = Chunk()
 
     @property
     def is_whole(self) -> bool:
         """Whether the answer is complete: the end mark came, or every choice gave its finish reason."""
         return self.phase is _DONE or len(self._finished) >= self._choices
-
-    @property
-    def gap_counts(self) -> tuple[int, ...]:
-        """`gaps` as they are kept: at most GAP_BUCKETS counts, without the empty ones at the end."""
-        counts = [*self.gaps[: GAP_BUCKETS - 1], sum(self.gaps[GAP_BUCKETS - 1 :])]
-        while counts and not counts[-1]:
-            counts.pop()
-        return tuple(counts)
 
     def feed(self, data: bytes, now: float) -> bytes:
         """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
@@ -145,41 +100,27 @@ class StreamReader:
             and b'"finish_reason": "' not in whole
             and b"[DONE]" not in whole
             and b'"error"' not in whole
-            and whole[:1] not in _NO_CHUNK
+            and whole[:1] not in NO_EVENT
         ):
             self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
             self.last_delta = now
             return whole
         return self._look(whole, now) if whole else b""
 
-    def finish(self) -> bytes:
-        """What a last event without its blank line still gives; call it when the body has ended.
-
-        Half an event gives nothing, and is no fault of its own: `is_whole` says whether anything is missing.
-        """
-        rest = self._splitter.take_rest()
-        data = event_data(rest)
-        if data is None or not _is_entire(data):
-            return b""
-        return self._look(rest.rstrip(b"\r\n") + b"\n\n", self.last_delta)
-
-    def tail(self, extra: bytes | None, usage_members: bytes | None) -> bytes:
-        """The events that end the answer for the caller.
-
-        `usage_members` is `"key":value,…` to add to the usage, `extra` a member to add to the event; with
-        `extra` None the caller did not ask for usage and gets the end mark alone.
-        """
-        if extra is None:
+    def tail(self, cost: bytes, extra: bytes) -> bytes:
+        """The events that end the answer: a chunk with the usage, if the caller asked for it, and the end mark."""
+        if not self._asks_usage:
             return END
         data = event_data(self._usage_event) if self._usage_event is not None else None
         if data is None:
             data = self._made_usage_event()
-        if usage_members:
-            data = with_usage_members(data, usage_members)
-        try:
-            data = set_members(data, extra, EXTRA_MEMBERS)
-        except WireError:
-            data = append_member(self._made_usage_event(), extra)
+        if cost:
+            data = with_usage_members(data, cost)
+        if extra:
+            try:
+                data = set_members(data, extra, EXTRA_MEMBERS)
+            except WireError:
+                data = append_member(self._made_usage_event(), extra)
         return make_event(data.replace(b"\n", b" ").replace(b"\r", b" ")) + END
 
     def _made_usage_event(self) -> bytes:
@@ -195,26 +136,15 @@ class StreamReader:
         }
         return msgspec.json.encode(shape)
 
-    def _look(self, whole: bytes, now: float) -> bytes:
-        """Goes through whole events and drops those that are not for the caller as they are.
-
-        A slow gateway finds many events in one read, of which the last few are special: a run of plain ones is
-        passed in one piece, the others are looked at one by one.
-        """
-        forwarded = []
-        at, size = 0, len(whole)
-        while at < size:
-            end = _plain_until(whole, at) if self._is_quick else at
-            if end > at:
-                self._stamp(now)
-                forwarded.append(whole[at:end])
-            else:
-                end = event_end(whole, at)
-                event = whole[at:end]
-                if self._admit(event, now):
-                    forwarded.append(event)
-            at = end
-        return forwarded[0] if len(forwarded) == 1 else b"".join(forwarded)
+    def _is_entire(self, data: bytes) -> bool:
+        """See `PassingStream`."""
+        if data.startswith(b"[DONE]"):
+            return True
+        try:
+            _decode_chunk(data)
+        except UNREADABLE:
+            return False
+        return True
 
     def _admit(self, event: bytes, now: float) -> bool:
         """Takes in one event; whether it is forwarded as it came."""
@@ -227,18 +157,16 @@ class StreamReader:
             if self.phase is _WAITING:
                 raise WireError("the stream ended before its first chunk")
             self.phase = _DONE
-            self._is_quick = self.is_calm = False
+            self._end()
             return False
         try:
             chunk = _decode_chunk(data)
         except UNREADABLE as error:
             if self.first_answer:
                 return True
-            raise WireError(f"an event is not a chunk of this dialect: {error}") from None
+            raise not_of_dialect(error) from None
         if chunk.error:
-            self.fault = fault_text(chunk.error)
-            self.fault_event = event
-            self._is_quick = self.is_calm = False
+            self._fail(event, fault_text(chunk.error))
             return False
         if self.phase is _WAITING:
             if chunk.choices is None and chunk.object is None and chunk.usage in _NOTHING:
@@ -262,25 +190,9 @@ class StreamReader:
                 self.finish_reason = str(choice.finish_reason)
         visible, answer = _adds_text(chunk)
         if visible:
-            self._stamp(now)
-            self.first_delta = self.first_delta or now
-            if answer:
-                self.first_answer = self.first_answer or now
-        self._is_quick = self.first_answer > 0.0 and not _ODD_SPACING.search(event)
+            self.stamp_text(now, answer=answer)
+        self._is_quick = self.first_answer > 0.0 and not ODD_SPACING.search(event)
         return True
-
-    def _stamp(self, now: float) -> None:
-        if self.last_delta:
-            self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
-        self.last_delta = now
-
-
-class WholeAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What the gateway reads of an answer that does not stream. `usage` is its usage object as it is written."""
-
-    metered: Metered
-    finish_reason: str
-    usage: bytes = b""
 
 
 def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
@@ -300,35 +212,6 @@ def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
         raise WireError("the answer is not one of this dialect")
     finish = answer.choices[0].finish_reason if answer.choices else None
     return WholeAnswer(meter(answer.usage), str(finish or ""), bytes(answer.usage))
-
-
-def _plain_until(whole: bytes, start: int) -> int:
-    """Where the plain chunks from `start` on end: before the first event with something to look into."""
-    first = len(whole)
-    for mark in _MARKS:
-        at = whole.find(mark, start, first)
-        if at >= 0:
-            first = at
-    if whole.startswith(b":", start):
-        return start
-    return first if first == len(whole) else last_event_end(whole, start, first) or start
-
-
-def _is_entire(data: bytes) -> bool:
-    """Whether an event that lacks its blank line is there up to its last brace."""
-    if data.startswith(b"[DONE]"):
-        return True
-    try:
-        _decode_chunk(data)
-    except UNREADABLE:
-        return False
-    return True
-
-
-def fault_text(error: object) -> str:
-    """What an upstream's `error` value says, short enough for a message."""
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(text or error)[:FAULT_TEXT]
 
 
 def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes:

@@ -1,0 +1,161 @@
+"""Streams that stay in their dialect: forwarded as bytes, looked at only where it matters.
+
+`PassingStream` does what all dialects of server-sent events share: it forwards whole events unchanged, stamps
+deltas, and hands an event to its dialect (`_admit`) where fixed bytes tell that it may be special. A plain event
+in the middle of a stream costs a few searches and is not decoded. The dialect keeps its last events back
+until the exchange has been settled.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Final
+
+from tokenway.model.errors import WireError
+from tokenway.model.usage import UNMETERED, Metered
+from tokenway.wire.sse import EventSplitter, event_data, event_end, last_event_end
+
+GAP_BUCKETS: Final = 20
+"""Gaps are counted by powers of two milliseconds: bucket i holds gaps below 2^i ms; the last one all others."""
+_GAPS: Final = 64
+"""Room for the gap between the first and the last second that a clock can tell."""
+NO_EVENT: Final = (b"", b":")
+"""How what brings no delta begins: nothing at all, or a comment, which keeps a connection alive."""
+ODD_SPACING: Final = re.compile(rb'" +:|":(?:  |[\t\r\n])')
+"""Spacing between a key and its value that marks with a colon in them do not know."""
+
+
+class Pace:
+    """When the deltas of one answer came: three stamps and the pauses between them."""
+
+    __slots__ = ("first_answer", "first_delta", "gaps", "last_delta")
+
+    def __init__(self) -> None:
+        self.first_delta = 0.0
+        self.first_answer = 0.0
+        self.last_delta = 0.0
+        self.gaps = [0] * _GAPS
+
+    @property
+    def gap_counts(self) -> tuple[int, ...]:
+        """`gaps` as they are kept: at most GAP_BUCKETS counts, without the empty ones at the end."""
+        counts = [*self.gaps[: GAP_BUCKETS - 1], sum(self.gaps[GAP_BUCKETS - 1 :])]
+        while counts and not counts[-1]:
+            counts.pop()
+        return tuple(counts)
+
+    def stamp(self, now: float) -> None:
+        """A delta came."""
+        if self.last_delta:
+            self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
+        self.last_delta = now
+
+    def stamp_text(self, now: float, *, answer: bool) -> None:
+        """A delta came that a reader can see; `answer` is whether it is the answer and not reasoning."""
+        self.stamp(now)
+        self.first_delta = self.first_delta or now
+        if answer:
+            self.first_answer = self.first_answer or now
+
+
+class PassingStream(Pace):
+    """Reads one streamed answer. Times are monotonic seconds given by the caller.
+
+    Attributes: `is_calm` (neither the end mark nor an error has come), `fault` (text of an in-band error) and
+    `fault_event` (its bytes), `metered`, `finish_reason`. `_is_quick` is set by the dialect once events without any of
+    MARKS are known to be plain deltas.
+    """
+
+    __slots__ = ("_is_quick", "_splitter", "fault", "fault_event", "finish_reason", "is_calm", "metered")
+
+    MARKS: ClassVar[tuple[bytes, ...]] = ()
+    """What an event has that must be looked into, as it is usually spelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._splitter = EventSplitter()
+        self._is_quick = False
+        self.is_calm = True
+        self.fault = ""
+        self.fault_event = b""
+        self.finish_reason = ""
+        self.metered: Metered = UNMETERED
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
+        whole = data if data[-2:] == b"\n\n" and not self._splitter.rest else self._splitter.feed(data)
+        if self._is_quick and whole[:1] not in NO_EVENT:
+            for mark in self.MARKS:
+                if mark in whole:
+                    break
+            else:
+                self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
+                self.last_delta = now
+                return whole
+        return self._look(whole, now) if whole else b""
+
+    def finish(self) -> bytes:
+        """What a last event without its blank line still gives; call it when the body has ended.
+
+        Half an event gives nothing, and is no fault of its own: `is_whole` says whether anything is missing.
+        """
+        rest = self._splitter.take_rest()
+        data = event_data(rest)
+        if data is None or not self._is_entire(data):
+            return b""
+        return self._look(rest.rstrip(b"\r\n") + b"\n\n", self.last_delta)
+
+    def _is_entire(self, data: bytes) -> bool:
+        """Whether the data of an event that lacks its blank line is there up to its last brace."""
+        raise NotImplementedError
+
+    def _admit(self, event: bytes, now: float) -> bool:
+        """Takes in one event; whether it is forwarded as it came."""
+        raise NotImplementedError
+
+    def _fail(self, event: bytes, text: str) -> None:
+        """The event is an error: nothing after it counts."""
+        self.fault = text
+        self.fault_event = event
+        self._is_quick = self.is_calm = False
+
+    def _end(self) -> None:
+        """The end of the answer came."""
+        self._is_quick = self.is_calm = False
+
+    def _look(self, whole: bytes, now: float) -> bytes:
+        """Goes through whole events and drops those that are not for the caller as they are.
+
+        A slow gateway finds many events in one read, of which the last few are special: a run of plain ones is
+        passed in one piece, the others are looked at one by one.
+        """
+        forwarded = []
+        at, size = 0, len(whole)
+        while at < size:
+            end = self._plain_until(whole, at) if self._is_quick else at
+            if end > at:
+                self.stamp(now)
+                forwarded.append(whole[at:end])
+            else:
+                end = event_end(whole, at)
+                event = whole[at:end]
+                if self._admit(event, now):
+                    forwarded.append(event)
+            at = end
+        return forwarded[0] if len(forwarded) == 1 else b"".join(forwarded)
+
+    def _plain_until(self, whole: bytes, start: int) -> int:
+        """Where the plain events from `start` on end: before the first event with something to look into."""
+        first = len(whole)
+        for mark in (*self.MARKS, b"\n:", b"\r:"):
+            at = whole.find(mark, start, first)
+            if at >= 0:
+                first = at
+        if whole.startswith(b":", start):
+            return start
+        return first if first == len(whole) else last_event_end(whole, start, first) or start
+
+
+def not_of_dialect(error: Exception) -> WireError:
+    """What a decoder could not read, as a fault of the upstream."""
+    return WireError(f"an event is not one of this dialect: {error}")

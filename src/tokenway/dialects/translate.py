@@ -1,0 +1,156 @@
+"""An answer from one dialect to another: a reader of the one, a writer of the other, neutral events between.
+
+`Translation` has the same shape as a stream that stays in its dialect (`dialects.base.AnswerStream`), so the edge does
+not know the difference.
+
+    state      frame or event       what happens
+    WAITING    Failed               `fault` is set, nothing is forwarded
+    WAITING    any other            FLOWING; what the writer makes of it is forwarded
+    FLOWING    Failed               `fault` is set, not forwarded: the writer's own dialect ends the stream
+    FLOWING    Ended                DONE; the writer keeps its last events for `tail`
+    DONE       anything             dropped
+    any        WireError            the reader does not know it, or it cannot come now: raised to the caller
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from tokenway.dialects.base import EventReader, EventWriter, Format, Maker, WholeAnswer
+from tokenway.dialects.passing import Pace
+from tokenway.model.errors import WireError
+from tokenway.model.event import (
+    Added,
+    Answer,
+    Counted,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Opened,
+    PartKind,
+    Ping,
+    Started,
+    Whole,
+)
+from tokenway.model.usage import UNMETERED, Metered
+
+_REASONING: Final = PartKind.REASONING
+_TOOL_CALL: Final = PartKind.TOOL_CALL
+
+
+class Translation(Pace):
+    """One streamed answer from an upstream's dialect to the caller's; see `dialects.base.AnswerStream`."""
+
+    __slots__ = (
+        "_choices",
+        "_finished",
+        "_framing",
+        "_has_started",
+        "_is_done",
+        "_reader",
+        "_thoughts",
+        "_writer",
+        "fault",
+        "fault_event",
+        "finish_reason",
+        "is_calm",
+        "metered",
+    )
+
+    def __init__(self, upstream: Format, caller: Format, maker: Maker) -> None:
+        super().__init__()
+        self._framing = upstream.framing()
+        self._reader: EventReader = upstream.reader()
+        self._writer: EventWriter = caller.writer(maker)
+        self._choices = maker.request.choices
+        self._finished: set[int] = set()
+        self._has_started = False
+        self._is_done = False
+        self._thoughts: set[tuple[int, int]] = set()
+        """The open parts that are reasoning."""
+        self.is_calm = True
+        self.fault = ""
+        self.fault_event = b""
+        self.finish_reason = ""
+        self.metered: Metered = UNMETERED
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is complete: the end mark came, or every choice has finished."""
+        return self._is_done or len(self._finished) >= self._choices
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """The bytes to forward for this piece of the upstream's answer; raises WireError when it breaks its format."""
+        out: list[bytes] = []
+        for frame in self._framing.feed(data):
+            if self.is_calm:
+                self._take(self._reader.read(frame), now, out)
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        """What the end of the body still gives."""
+        out: list[bytes] = []
+        if self.is_calm:
+            for frame in self._framing.rest():
+                try:
+                    events = self._reader.read(frame)
+                except WireError:
+                    break  # half an event: `is_whole` says whether anything is missing
+                self._take(events, self.last_delta, out)
+            self._take(self._reader.end(), self.last_delta, out)
+        return b"".join(out)
+
+    def tail(self, cost: bytes, extra: bytes) -> bytes:
+        """The events that end the answer for the caller."""
+        return self._writer.tail(cost, extra)
+
+    def _take(self, events: Iterable[Event], now: float, out: list[bytes]) -> None:
+        write = self._writer.write
+        for event in events:
+            kind = type(event)
+            if kind is Added:
+                self.stamp_text(now, answer=(event.choice, event.part) not in self._thoughts)  # type: ignore[union-attr]
+            elif kind is Failed:
+                self.fault = event.message or event.code or "an error without a message"  # type: ignore[union-attr]
+                self.is_calm = False
+                return
+            elif kind is not Ping:
+                self._note(event, now)
+            data = write(event)
+            if data:
+                out.append(data)
+            if self._is_done:
+                return
+
+    def _note(self, event: Event, now: float) -> None:
+        """What an event that is no delta means for the exchange."""
+        match event:
+            case Started():
+                self._has_started = True
+            case Opened():
+                if event.kind is _REASONING:
+                    self._thoughts.add((event.choice, event.part))
+                elif event.kind is _TOOL_CALL:
+                    self.stamp_text(now, answer=True)
+            case Whole():
+                self.stamp_text(now, answer=True)
+            case Counted():
+                self.metered = event.metered
+            case Finished():
+                self._finished.add(event.choice)
+                self.finish_reason = event.native or event.reason.value
+            case Ended():
+                if not self._has_started:
+                    raise WireError("the stream ended before its answer began")
+                self._is_done = True
+                self.is_calm = False
+
+
+def translate_answer(upstream: Format, caller: Format, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
+    """A whole answer of the upstream's dialect in the caller's; raises WireError when it is none."""
+    answer: Answer = upstream.read_answer(body)
+    finish = answer.choices[0].finish if answer.choices else None
+    reason = "" if finish is None else finish.native or finish.reason.value
+    return WholeAnswer(answer.metered, reason), caller.write_answer(answer, maker)

@@ -1,0 +1,251 @@
+"""The neutral request: what a caller asks of a model, in no vendor's words.
+
+A request that crosses from one dialect to another goes through these records: each dialect reads its own
+bodies into them and writes its own bodies from them, so that five dialects need ten converters and not
+twenty. A request that stays in its dialect never comes here: its bytes are forwarded.
+
+* A *message* is one turn: a role and parts. Results of tools are parts of a `USER` message. Two messages of
+  one role may follow each other; a dialect that wants turns to alternate joins them.
+* System and developer messages stand where the caller put them; a dialect with one place for them collects them.
+* What has no neutral place stays in `Request.rest` under the caller's own name for it. A writer declares it as
+  dropped, as everything else that its dialect cannot say: nothing is lost in silence.
+* JSON that only passes (schemas, arguments) stays text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+NO_JSON = msgspec.Raw()
+"""What a field of raw JSON holds when it was not given: no JSON value is empty."""
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class MediaKind(StrEnum):
+    """What a piece of media is."""
+
+    IMAGE = "image"
+    DOCUMENT = "document"
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+class Part(msgspec.Struct, frozen=True, tag_field="part"):
+    """One piece of a message.
+
+    `cache` is a breakpoint of the provider's prompt cache behind this part: empty, `5m` or `1h`.
+    """
+
+
+class Text(Part, frozen=True, tag="text"):
+    """Text."""
+
+    text: str
+    cache: str = ""
+
+
+class Media(Part, frozen=True, tag="media"):
+    """An image, document, sound or film, by exactly one of `data`, `url`, `file_id` and `text`.
+
+    `data` is base64 as the caller wrote it (checked when it was read), `text` the content of a plain document.
+    `media_type` is empty where the caller did not say. `place` is the field it came from, for error messages:
+    `messages[2].content[0].image_url`.
+    """
+
+    kind: MediaKind
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    file_id: str = ""
+    text: str = ""
+    title: str = ""
+    """A file's name or a document's title."""
+    detail: str = ""
+    """How closely to look at an image: OpenAI's `low`, `high`, `auto`."""
+    cache: str = ""
+    place: str = ""
+
+
+class Reasoning(Part, frozen=True, tag="reasoning"):
+    """What a model thought before it answered, or the vendor's sealed form of it.
+
+    `signature` vouches for `text`; `sealed` stands in its place (Anthropic's redacted thinking, OpenAI's encrypted
+    content). Both only mean something to the vendor whose `format` it is. `summary` is whether `text` is a summary.
+    """
+
+    text: str = ""
+    signature: str = ""
+    sealed: str = ""
+    format: str = ""
+    summary: bool = False
+    id: str = ""
+
+
+class ToolCall(Part, frozen=True, tag="tool_call"):
+    """A model asks for a tool. `arguments` is a JSON object as text, or free text for a `custom` tool.
+
+    `signature` is Gemini's thought signature, which must come back with the call; `format` says whose it is.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    custom: bool = False
+    signature: str = ""
+    format: str = ""
+    cache: str = ""
+
+
+class ToolResult(Part, frozen=True, tag="tool_result"):
+    """What a tool gave. `name` is the tool's, where it is known (readers fill it in from the call)."""
+
+    id: str
+    content: tuple[Text | Media, ...]
+    name: str = ""
+    is_error: bool = False
+    custom: bool = False
+    cache: str = ""
+
+
+class Refusal(Part, frozen=True, tag="refusal"):
+    """A model's words for why it does not answer."""
+
+    text: str
+
+
+class Foreign(Part, frozen=True, tag="foreign"):
+    """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere."""
+
+    name: str
+    raw: msgspec.Raw
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn. `name` is OpenAI's name of a participant."""
+
+    role: Role
+    parts: tuple[Text | Media | Reasoning | ToolCall | ToolResult | Refusal | Foreign, ...]
+    name: str = ""
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A function that the model may call; `parameters` is its JSON schema, empty for none.
+
+    A `custom` tool takes free text; `grammar` is its format, if it has one. A `hosted` tool is the vendor's own (web
+    search, code execution): `hosted` is its type, and `raw` the whole of it.
+    """
+
+    name: str
+    description: str = ""
+    parameters: msgspec.Raw = NO_JSON
+    strict: bool | None = None
+    custom: bool = False
+    grammar: msgspec.Raw = NO_JSON
+    hosted: str = ""
+    raw: msgspec.Raw = NO_JSON
+    cache: str = ""
+
+
+class ToolMode(StrEnum):
+    """Whether the model calls tools."""
+
+    AUTO = "auto"
+    NONE = "none"
+    REQUIRED = "required"
+    NAMED = "named"
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """`names` is the one tool of `NAMED`, or those that `AUTO` and `REQUIRED` are limited to; empty is all."""
+
+    mode: ToolMode
+    names: tuple[str, ...] = ()
+
+
+class FormatKind(StrEnum):
+    """What the answer's text must be."""
+
+    TEXT = "text"
+    JSON = "json_object"
+    SCHEMA = "json_schema"
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    """The answer's text as JSON, by a schema or any."""
+
+    kind: FormatKind
+    name: str = ""
+    schema: msgspec.Raw = NO_JSON
+    description: str = ""
+    strict: bool | None = None
+
+
+class Thinking(msgspec.Struct, frozen=True):
+    """How much to reason. None in each is: not said.
+
+    `effort` is one of none, minimal, low, medium, high, xhigh, max. `budget` is in tokens (-1: as the model likes,
+    0: none). `shown` is whether the caller wants to see the reasoning, `summary` how it is summarised.
+    """
+
+    effort: str | None = None
+    budget: int | None = None
+    enabled: bool | None = None
+    shown: bool | None = None
+    summary: str | None = None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request. Fields without a default of their own are None where the caller did not say.
+
+    `max_tokens` bounds the answer with its reasoning. `user` is an opaque id of the caller's own user.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    stream: bool = False
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    thinking: Thinking | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logit_bias: msgspec.Raw = NO_JSON
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    n: int | None = None
+    user: str | None = None
+    metadata: msgspec.Raw = NO_JSON
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    verbosity: str | None = None
+    rest: dict[str, msgspec.Raw] = {}
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A request in an upstream's dialect, and the names of what that dialect cannot say.
+
+    The names are this module's field names (`seed`, `logit_bias`), names out of `Request.rest`, or of a part's
+    property (`detail`, `name`); the caller's dialect translates them into its own spelling.
+    """
+
+    body: bytes
+    dropped: tuple[str, ...] = ()
