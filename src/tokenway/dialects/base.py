@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from tokenway.model.catalog import Capabilities, Dialect, Operation
+from tokenway.model.catalog import Capabilities, Dialect, Operation, Quirks
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.model.event import Answer, Event
 from tokenway.model.request import Request, Written
@@ -106,6 +106,14 @@ class CallerRequest(Protocol):
         """
 
 
+class Upstream(msgspec.Struct, frozen=True):
+    """Whom a request is written for: its own name of the model, what it can, and where it differs from its dialect."""
+
+    model: str
+    capabilities: Capabilities = Capabilities()
+    quirks: Quirks = Quirks()
+
+
 class UpstreamError(msgspec.Struct, frozen=True):
     """What an upstream's error answer says. `is_ours` is whether the body is an error of this dialect at all.
 
@@ -161,8 +169,10 @@ class AnswerStream(Protocol):
         """What a last event without its end still gives; call it when the body has ended."""
 
     def tail(self, cost: bytes, extra: bytes) -> bytes:
-        """The events that end the answer. `cost` are members for its usage (`"cost":…`), where the dialect has room
-        for them, and `extra` a member for its last event; both may be empty.
+        """The events that end the answer.
+
+        `cost` are members for its usage (`"cost":…`), where the dialect has room for them, and `extra` a member for
+        its last event; both may be empty.
         """
 
 
@@ -237,8 +247,8 @@ class Format(msgspec.Struct, frozen=True):
     # -- upstream's side
     path: Callable[[Operation, str, bool], str]
     """(operation, upstream model, stream): what is added to the base URL."""
-    write_request: Callable[[Request, str, Capabilities], Written]
-    """(request, upstream model, what the endpoint can); raises Refusal (400) for what cannot be said at all."""
+    write_request: Callable[[Request, Upstream], Written]
+    """Raises Refusal (400, with the caller's place of it) for what the upstream's dialect cannot say at all."""
     framing: Callable[[], Framing]
     reader: Callable[[], EventReader]
     read_answer: Callable[[bytes], Answer]

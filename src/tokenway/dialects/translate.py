@@ -85,8 +85,12 @@ class Translation(Pace):
         """The bytes to forward for this piece of the upstream's answer; raises WireError when it breaks its format."""
         out: list[bytes] = []
         for frame in self._framing.feed(data):
-            if self.is_calm:
+            if not self.is_calm:
+                break
+            if frame:
                 self._take(self._reader.read(frame), now, out)
+            elif self._has_started:
+                out.append(self._writer.write(Ping()))
         return b"".join(out)
 
     def finish(self) -> bytes:

@@ -95,6 +95,21 @@ class Timeouts(msgspec.Struct, frozen=True):
     total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
 
+class Quirks(msgspec.Struct, frozen=True):
+    """Where a provider differs from the dialect it speaks; the defaults are what most of them understand."""
+
+    limit_field: str = "max_completion_tokens"
+    """OpenAI chat: the name of the answer's limit; older servers only know `max_tokens`."""
+    developer_role: bool = False
+    """OpenAI chat: whether `developer` is a role of its own; else such a message is sent as `system`."""
+    usage_flag: bool = True
+    """OpenAI chat: whether a stream may be asked for its usage (`stream_options`); a few servers refuse the field."""
+    json_schema: bool = True
+    """Whether an answer's JSON schema is taken; else it is declared as dropped."""
+    image_urls: bool = True
+    """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
+
+
 class Provider(msgspec.Struct, frozen=True):
     """Who is called. `base_url` is what the dialect's path is added to.
 
