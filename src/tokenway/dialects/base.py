@@ -89,6 +89,10 @@ class CallerRequest(Protocol):
         """How many answers are made."""
 
     @property
+    def stream_type(self) -> bytes:
+        """Media type of a stream for this caller."""
+
+    @property
     def models(self) -> Sequence[str]:
         """The caller's own fallbacks."""
 
@@ -226,7 +230,7 @@ class Format(msgspec.Struct, frozen=True):
 
     dialect: Dialect
     stream_type: bytes
-    """Media type of a streamed answer, on both sides."""
+    """Media type of an upstream's streamed answer."""
 
     # -- caller's side
     parse: Callable[[Operation, bytes, str, bool], CallerRequest]

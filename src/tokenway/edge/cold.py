@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tokenway.dialects.openai_chat.error import error_body
-from tokenway.edge.protocol import HOT
+from tokenway.edge.doors import FIXED
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Endpoint, Model, Price
@@ -45,7 +45,7 @@ def make_app(state: EdgeState) -> Starlette:
         ]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.
-    routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in HOT]
+    routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in FIXED]
     app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: pages.http_problem, Refusal: pages.refusal},  # type: ignore[dict-item]

@@ -11,14 +11,15 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import Preferences
-from tokenway.dialects.openai_chat.request import ChatRequest, parse
+from tokenway.dialects.base import CallerRequest, Format, Preferences
+from tokenway.edge.crossing import Crossings
+from tokenway.edge.doors import Door
 from tokenway.edge.inflate import inflate
 from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
 from tokenway.exchange.events import Order
 from tokenway.metering.estimate import worst_case
-from tokenway.model.catalog import Operation, Timeouts
+from tokenway.model.catalog import Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.money import format_usd, parse_usd
 from tokenway.routing.plan import NO_WISHES, Wishes
@@ -33,27 +34,35 @@ RUN_MAX: Final = 256
 class Intake(msgspec.Struct, gc=False):
     """A request that was understood, and what is to be done about it. `min_tps` is the floor that holds for it."""
 
-    request: ChatRequest
+    request: CallerRequest
     route: Route
     order: Order
     run: str
     min_tps: float
+    crossings: Crossings | None
+    """What goes to endpoints of another dialect; None where there are none."""
 
 
-def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
+def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
     """Reads a request and plans it; raises Refusal."""
     snapshot = state.snapshot
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
         body = inflate(body, encoding, snapshot.max_body)
-    request = parse(operation, body)
-    fields = request.fields
-    own = fields.provider
-    if own is None and not fields.models:
-        route = state.routes.find(fields.model, operation)
+    request = form.parse(door.operation, body, door.model, door.stream)
+    own = request.preferences
+    more = request.models
+    if own is None and not more:
+        route = state.routes.find(request.model, door)
     else:
         wishes = NO_WISHES if own is None else _read_wishes(own)
-        route = state.routes.plan(fields.model, operation, tuple(fields.models or ()), wishes)
+        route = state.routes.plan(request.model, door, tuple(more), wishes)
+    endpoints = route.endpoints
+    crossings = None
+    needs_whole = own is not None and own.require_parameters is True
+    if route.crosses or needs_whole:
+        crossings = Crossings(request, route)
+        endpoints = crossings.able(whole=needs_whole)
     amount = worst_case(route.bounds, len(body), request.max_tokens, request.answers)
     min_tps = route.model.min_tps
     if own is not None:
@@ -64,8 +73,8 @@ def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, byte
     if own_total is not None:
         timeouts = _with_total(timeouts, own_total)
     run = headers.get(b"x-tokenway-run")
-    order = Order(route.endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
-    return Intake(request, route, order, "" if run is None else run[:RUN_MAX].decode("latin-1"), min_tps)
+    order = Order(endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
+    return Intake(request, route, order, "" if run is None else run[:RUN_MAX].decode("latin-1"), min_tps, crossings)
 
 
 def _read_wishes(fields: Preferences) -> Wishes:

@@ -15,11 +15,14 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from tokenway.dialects.openai_chat.error import error_body, error_event
-from tokenway.dialects.openai_chat.passing import PassingChat, with_usage_members
+from tokenway.dialects.base import AnswerStream, Format, Maker
+from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
-from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.attempt import JSON, AttemptReader
+from tokenway.edge.crossing import spelled
+from tokenway.edge.doors import Door
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining, no_journal, take_in
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
@@ -28,7 +31,7 @@ from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange, Phase
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Operation
+from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
@@ -37,10 +40,10 @@ from tokenway.wire.limits import WRITE_HIGH
 
 if TYPE_CHECKING:
     from tokenway.edge.protocol import EdgeProtocol
+    from tokenway.edge.routes import Target
     from tokenway.edge.state import EdgeState
 
 log = logging.getLogger("tokenway.edge")
-JSON: Final = b"application/json"
 
 
 class Relay:
@@ -75,7 +78,7 @@ class Relay:
         self,
         state: EdgeState,
         client: EdgeProtocol,
-        operation: Operation,
+        door: Door,
         headers: dict[bytes, bytes],
         query: bytes,
         *,
@@ -83,7 +86,8 @@ class Relay:
         chunked: bool,
     ) -> None:
         """`chunked` is whether the client understands chunked transfer coding (HTTP/1.1)."""
-        self.operation = operation
+        self.door = door
+        self.form: Format = FORMATS[door.dialect]
         self.keep_alive = keep_alive
         self.id = state.new_id()
         self.times = Stamps(monotonic())
@@ -131,13 +135,13 @@ class Relay:
                 raise Refusal(self.problem)
             body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
             self._parts.clear()
-            intake = take_in(self._state, self.operation, self.headers, body)
+            intake = take_in(self._state, self.door, self.form, self.headers, body)
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
         self._intake = intake
         request = intake.request
-        self.model = request.fields.model
+        self.model = request.model
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
         self.run = intake.run
@@ -149,7 +153,8 @@ class Relay:
         """Answers with an error; `body` is an upstream's own, passed on as it came."""
         if not self.disconnected:
             self.keep_alive = self.keep_alive and self.body_complete
-            self._client.transport.write(reply.problem_answer(problem, self._header_lines(), body))
+            content = body or self.form.error_body(problem, self.id)
+            self._client.transport.write(reply.problem_answer(problem, self._header_lines(), content))
         self._finish()
 
     # -- the machine -------------------------------------------------------------------------------------
@@ -236,26 +241,56 @@ class Relay:
         self.tell(e.Admitted(monotonic()))
 
     def _open(self, command: c.Open) -> None:
+        endpoint = command.endpoint
+        form = self._intake.route.format_of(endpoint)
+        is_crossing = form is not self.form
         request = self._intake.request
-        stream = PassingChat(request.choices, asks_usage=request.asks_usage) if request.stream else None
-        reader = AttemptReader(self, command.attempt, stream)
+        maker = self._maker() if is_crossing else None
+        stream: AnswerStream | None = None
+        if request.stream:
+            stream = form.passing(request) if maker is None else Translation(form, self.form, maker)
+        reader = AttemptReader(self, command.attempt, form, stream, maker)
         self._attempts.append(reader)
         try:
-            target = self._state.routes.target(command.endpoint, self.operation)
-            payload = target.request(request.upstream_body(command.endpoint.upstream_model))
-            reader.label = target.label
+            target = self._state.routes.target(endpoint, self.door.operation, form, stream=request.stream)
+            reader.lines = target.label
+            body = self._written(reader, endpoint) if is_crossing else request.upstream_body(endpoint.upstream_model)
         except Refusal as refusal:
             self._fail_locally(command, refusal.problem)
             return
         if not self.overhead:
             self.overhead = monotonic() - self.times.received
-        reader.call = target.pool.open(payload, reader)
+        more = self._more_lines(form, target, is_crossing=is_crossing) if form.forwarded or target.defaults else b""
+        reader.call = target.pool.open(target.request(body, more), reader)
+
+    def _written(self, reader: AttemptReader, endpoint: Endpoint) -> bytes:
+        """The request in another dialect than the caller's; what that cannot say is told in a header."""
+        crossings = self._intake.crossings
+        if crossings is None:
+            raise RuntimeError("an endpoint of another dialect without a crossing")
+        written = crossings.written(endpoint)
+        if written.dropped:
+            names = spelled(written.dropped, self.form)
+            reader.lines += b"x-tokenway-dropped: %b\r\n" % reply.header_value(names)
+        return written.body
+
+    def _more_lines(self, form: Format, target: Target, *, is_crossing: bool) -> bytes:
+        """Header lines that depend on the caller: its own, for its own dialect, and the dialect's where it has none."""
+        lines = dict(target.defaults)
+        if form.forwarded and not is_crossing:
+            for name, value in self.headers.items():
+                if name.startswith(form.forwarded):
+                    lines[name] = b"%b: %b\r\n" % (name, value)
+        return b"".join(lines.values())
+
+    def _maker(self) -> Maker:
+        return Maker(self.id, self.model, int(time.time()), self._intake.request)
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
-        body = error_body(problem)
+        body = self.form.error_body(problem, self.id)
         failed = e.UpstreamFailed(
-            monotonic(), command.attempt, Fault.STATUS, problem.message, problem.status, body=body
+            monotonic(), command.attempt, Fault.STATUS, problem.message, problem.status, problem.code or "", body=body
         )
         self.tell(failed)
 
@@ -268,7 +303,7 @@ class Relay:
         winner = self._winner = self._attempts[command.attempt - 1]
         if winner.stream is None:
             return
-        self._head = reply.stream_head(self._header_lines(), chunked=self._chunked)
+        self._head = reply.stream_head(self._header_lines(), self._intake.request.stream_type, chunked=self._chunked)
         self._streaming = True
         self._state.streams += 1
 
@@ -325,7 +360,7 @@ class Relay:
         if winner.stream is None:
             body = winner.body
             if members and winner.answer is not None:
-                body = with_usage_members(body, members, winner.answer.usage)
+                body = self.form.priced(body, members, winner.answer.usage)
             lines = reply.answer_head(self._header_lines(), receipt, winner.content_type or JSON, len(body))
             if len(body) > WRITE_HIGH:
                 transport.writelines([lines, body])
@@ -339,8 +374,7 @@ class Relay:
     def _send_error(self, command: c.SendError) -> None:
         problem = command.problem
         if command.in_band:
-            created = int(time.time())
-            self._end_stream(command.body or error_event(problem, self.id, self.model, created))
+            self._end_stream(command.body or self.form.error_event(problem, self._maker()))
             self._finish()
         else:
             self.refuse(problem, command.body)
@@ -373,8 +407,8 @@ class Relay:
         attempts = self._attempts
         if not attempts:
             return reply.identity(self.id, keep_alive=self.keep_alive) + self._labels + self._state.date
-        label = (self._winner or attempts[-1]).label
-        return reply.attempted(self.id, len(attempts), self.overhead, label, keep_alive=self.keep_alive) + (
+        lines = (self._winner or attempts[-1]).lines
+        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + (
             self._labels + self._state.date
         )
 

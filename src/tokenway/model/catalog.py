@@ -126,6 +126,15 @@ class Provider(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     serves_any_model: bool = True
     """Whether `provider/model` reaches models that the configuration does not list."""
+    speaks: tuple[tuple[Dialect, str], ...] = ()
+    """Further dialects that it speaks natively, each with the base URL for it."""
+    quirks: Quirks = Quirks()
+
+    def base_url_for(self, dialect: Dialect) -> str | None:
+        """Where this provider speaks a dialect natively; None where it does not."""
+        if dialect is self.dialect:
+            return self.base_url
+        return dict(self.speaks).get(dialect)
 
 
 class Endpoint(msgspec.Struct, frozen=True):

@@ -7,12 +7,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tokenway.dialects.formats import FORMATS
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.edge import attempt as module
 from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.doors import CHAT
 from tokenway.exchange import events as e
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Operation
+from tokenway.model.catalog import Dialect
 from tokenway.model.faults import Fault
 from tokenway.upstream.base import Headers
 from tokenway.wire.limits import ERROR_BODY
@@ -30,7 +32,8 @@ class Told:
 
     def __init__(self) -> None:
         self.times = Stamps(0.0)
-        self.operation = Operation.CHAT
+        self.door = CHAT
+        self.form = FORMATS[Dialect.OPENAI_CHAT]
         self.last_activity = 0.0
         self.events: list[Any] = []
         self.asked: list[str] = []
@@ -55,7 +58,7 @@ class Told:
 
 def reading(told: Told, *, stream: bool = False) -> AttemptReader:
     """An attempt whose request was sent."""
-    made = AttemptReader(cast("Any", told), 1, PassingChat(1) if stream else None)
+    made = AttemptReader(cast("Any", told), 1, told.form, PassingChat(1) if stream else None)
     made.call = cast("Any", told)
     made.upstream_opened()
     return made

@@ -11,9 +11,11 @@ import pytest
 
 from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
+from tokenway.dialects.formats import FORMATS
+from tokenway.edge.doors import CHAT
 from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, take_in
 from tokenway.edge.state import EdgeState
-from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider, Timeouts
+from tokenway.model.catalog import Dialect, Endpoint, Model, Price, Provider, Timeouts
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.money import Rate
 from tokenway.upstream.pool import Pools
@@ -37,7 +39,7 @@ def state(**more: Any) -> EdgeState:
 def taken(headers: dict[bytes, bytes] | None = None, **fields: Any) -> Intake:
     """What becomes of a chat request with these headers and fields."""
     body = json.dumps({"model": "m", "messages": [], **fields}).encode()
-    return take_in(state(), Operation.CHAT, headers or {}, body)
+    return take_in(state(), CHAT, FORMATS[Dialect.OPENAI_CHAT], headers or {}, body)
 
 
 def refused(headers: dict[bytes, bytes] | None = None, **fields: Any) -> Problem:
@@ -55,7 +57,7 @@ def names(intake: Intake) -> list[str]:
 def test_an_order_holds_what_the_snapshot_says() -> None:
     """Endpoints in their order, the snapshot's deadlines and retries, and the worst case in money."""
     body = b'{"model":"m","messages":[],"max_tokens":7}'
-    intake = take_in(state(max_retries=4), Operation.CHAT, {}, body)
+    intake = take_in(state(max_retries=4), CHAT, FORMATS[Dialect.OPENAI_CHAT], {}, body)
     assert names(intake) == ["a/x", "b/y", "c/z"]
     assert (intake.order.max_retries, intake.order.timeouts, intake.order.stream) == (4, Timeouts(), False)
     assert intake.order.amount == len(body) * 1000 + 7 * 3000
@@ -136,10 +138,10 @@ def test_a_compressed_body_is_read_within_the_bound_of_the_snapshot() -> None:
     """The bound is on what comes out, and the worst case counts those bytes too."""
     body = b'{"model":"m","messages":[],"max_tokens":7}' + b" " * 1000
     headers = {b"content-encoding": b"gzip"}
-    intake = take_in(state(), Operation.CHAT, headers, gzip.compress(body))
+    intake = take_in(state(), CHAT, FORMATS[Dialect.OPENAI_CHAT], headers, gzip.compress(body))
     assert intake.order.amount == len(body) * 1000 + 7 * 3000
     with pytest.raises(Refusal) as refusal:
-        take_in(state(max_body=1000), Operation.CHAT, headers, gzip.compress(body))
+        take_in(state(max_body=1000), CHAT, FORMATS[Dialect.OPENAI_CHAT], headers, gzip.compress(body))
     assert refusal.value.problem.status == 413
 
 

@@ -9,17 +9,20 @@ import pytest
 from tests.unit.edge.bench import ENDPOINT, snapshot
 from tokenway import __version__
 from tokenway.aio.tasks import Tasks
+from tokenway.dialects.formats import FORMATS
 from tokenway.edge import routes as module
+from tokenway.edge.doors import Door
 from tokenway.edge.routes import Routes
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import Endpoint, Operation, Provider
+from tokenway.model.catalog import Dialect, Endpoint, Operation, Provider
 from tokenway.model.errors import Refusal
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import NO_WISHES, Wishes
 from tokenway.upstream.pool import Pools
 
-CHAT, COMPLETION, EMBEDDING = Operation
+DOORS = CHAT, COMPLETION, EMBEDDING = [Door(Dialect.OPENAI_CHAT, operation) for operation in Operation]
+FORM = FORMATS[Dialect.OPENAI_CHAT]
 USER_AGENT = b"user-agent: tokenway/" + __version__.encode()
 
 
@@ -30,9 +33,10 @@ def routes(what: Snapshot) -> Routes:
     return Routes(what, Pools(loop, Tasks(lambda *_: None)))
 
 
-def sent_to(provider: Provider, *bodies: bytes, operation: Operation = CHAT) -> list[bytes]:
+def sent_to(provider: Provider, *bodies: bytes, door: Door = CHAT) -> list[bytes]:
     """What goes to a provider for these bodies."""
-    target = routes(snapshot(providers={provider.name: provider})).target(Endpoint(provider.name, "up"), operation)
+    table = routes(snapshot(providers={provider.name: provider}))
+    target = table.target(Endpoint(provider.name, "up"), door.operation, FORM, stream=False)
     return [b"".join(target.request(body)) for body in bodies]
 
 
@@ -48,7 +52,7 @@ def test_a_request_has_exactly_these_bytes() -> None:
 
 def test_each_operation_has_its_path() -> None:
     """Behind the prefix of the base URL, which may be none."""
-    lines = [sent_to(Provider("p", "http://host"), b"", operation=each)[0].split(b" HTTP")[0] for each in Operation]
+    lines = [sent_to(Provider("p", "http://host"), b"", door=each)[0].split(b" HTTP")[0] for each in DOORS]
     assert lines == [b"POST /chat/completions", b"POST /completions", b"POST /embeddings"]
 
 
@@ -79,14 +83,14 @@ def test_nothing_configured_can_add_a_line() -> None:
     [request] = sent_to(provider, b"")
     assert request.count(b"\r\n") == 9
     assert b"\r\ny:" not in request
-    target = routes(snapshot()).target(Endpoint("p", "é\r\n"), CHAT)
+    target = routes(snapshot()).target(Endpoint("p", "é\r\n"), CHAT.operation, FORM, stream=False)
     assert target.label == b"x-tokenway-endpoint: p/???\r\n"
 
 
 def test_a_unix_socket_is_reached_by_its_path() -> None:
     """The host is `localhost`, and the prefix stands behind the socket's path."""
     table = routes(snapshot(providers={"p": Provider("p", "unix:/run/model.sock:/v1")}))
-    target = table.target(ENDPOINT, EMBEDDING)
+    target = table.target(ENDPOINT, EMBEDDING.operation, FORM, stream=False)
     assert (target.pool.origin.scheme, target.pool.origin.path) == ("unix", "/run/model.sock")
     assert target.request(b"")[0].startswith(b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n")
 
@@ -123,7 +127,10 @@ def test_invented_names_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     table = routes(snapshot())
     for number in range(10):
         route = table.find(f"p/{number}", CHAT)
-        assert table.target(route.endpoints[0], CHAT).label == b"x-tokenway-endpoint: p/%d\r\n" % number
+        assert (
+            table.target(route.endpoints[0], CHAT.operation, FORM, stream=False).label
+            == b"x-tokenway-endpoint: p/%d\r\n" % number
+        )
         assert len(table._routes) <= 3
         assert len(table._targets) <= 3
 
@@ -131,5 +138,5 @@ def test_invented_names_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
 def test_a_provider_that_is_gone_is_unavailable() -> None:
     """503: an exchange that began with an older snapshot can still name it."""
     with pytest.raises(Refusal) as refused:
-        routes(snapshot()).target(Endpoint("gone", "up"), CHAT)
+        routes(snapshot()).target(Endpoint("gone", "up"), CHAT.operation, FORM, stream=False)
     assert refused.value.problem.status == 503

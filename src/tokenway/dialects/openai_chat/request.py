@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
-from tokenway.dialects.inbound import decode_body, twice
+from tokenway.dialects.inbound import EVENTS, decode_body, twice
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
@@ -48,6 +48,8 @@ _REQUIRED: Final[dict[Operation, str]] = {
 
 class ChatRequest:
     """One request as its caller sent it, with what the gateway read of it."""
+
+    stream_type = EVENTS
 
     __slots__ = ("_has_keys_once", "_usage_flagged", "body", "fields", "operation", "stream")
 

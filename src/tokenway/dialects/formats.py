@@ -1,0 +1,12 @@
+"""The table of wire formats: one line a dialect."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tokenway.dialects.base import Format
+from tokenway.dialects.openai_chat.format import FORMAT as OPENAI_CHAT
+from tokenway.model.catalog import Dialect
+
+FORMATS: Final[dict[Dialect, Format]] = {form.dialect: form for form in (OPENAI_CHAT,)}
+"""Every dialect by its name."""
