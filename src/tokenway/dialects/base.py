@@ -263,6 +263,8 @@ class Format(msgspec.Struct, frozen=True):
     """The caller's names of neutral fields, where they differ: `top_k` is Gemini's `topK`."""
     headers: tuple[tuple[str, str], ...] = ()
     """Sent with every request, unless the caller or the provider says otherwise."""
+    has_choices: bool = False
+    """Whether one call can make several answers (`n`)."""
     credential_header: str = "authorization"
     forwarded: tuple[bytes, ...] = ()
     """Beginnings of the caller's header names that go on to an upstream of the same dialect."""

@@ -97,7 +97,7 @@ class Pages:
             raise Refusal(unknown_model(self._state.snapshot, name))
         offers = []
         for endpoint in model.endpoints:
-            body = await self._state.ask("velocity", principal.key_id, endpoint.id)
+            body = await self._state.ask("velocity", principal, endpoint.id)
             lately = msgspec.json.decode(body) if body is not None else {}
             offers.append(describe_endpoint(model, endpoint) | lately)
         return {"data": {"id": name, "name": model.name, "created": model.created, "endpoints": offers}}
@@ -107,14 +107,14 @@ class Pages:
         subject = request.query_params.get("id", "")
         if not subject:
             raise Refusal(Problem(400, ErrorType.INVALID_REQUEST, "The parameter 'id' is missing.", param="id"))
-        body = await self._state.ask("generation", principal.key_id, subject[:100])
+        body = await self._state.ask("generation", principal, subject[:100])
         if body is None:
             raise Refusal(Problem(404, ErrorType.NOT_FOUND, "There is no such generation of this key.", param="id"))
         return {"data": msgspec.Raw(body)}
 
     async def key(self, _request: Request, principal: Principal) -> object:
         """`GET /v1/key`: what the caller's key has used and may still use, in USD."""
-        body = await self._state.ask("key", principal.key_id, "")
+        body = await self._state.ask("key", principal, "")
         return {"data": msgspec.Raw(body or b"null")}
 
     async def live(self, _request: Request) -> Response:

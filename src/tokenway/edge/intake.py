@@ -41,6 +41,8 @@ class Intake(msgspec.Struct, gc=False):
     min_tps: float
     crossings: Crossings | None
     """What goes to endpoints of another dialect; None where there are none."""
+    copies: int = 1
+    """How many exchanges it takes: more than one for several answers where no endpoint can give them at once."""
 
 
 def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
@@ -63,6 +65,11 @@ def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, 
     if route.crosses or needs_whole:
         crossings = Crossings(request, route)
         endpoints = crossings.able(whole=needs_whole)
+    copies = 1
+    if request.choices > 1 and route.crosses:
+        choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
+        copies = 1 if choosing else request.choices
+        endpoints = choosing or endpoints
     amount = worst_case(route.bounds, len(body), request.max_tokens, request.answers)
     min_tps = route.model.min_tps
     if own is not None:
@@ -74,7 +81,8 @@ def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, 
         timeouts = _with_total(timeouts, own_total)
     run = headers.get(b"x-tokenway-run")
     order = Order(endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
-    return Intake(request, route, order, "" if run is None else run[:RUN_MAX].decode("latin-1"), min_tps, crossings)
+    named = "" if run is None else run[:RUN_MAX].decode("latin-1")
+    return Intake(request, route, order, named, min_tps, crossings, copies)
 
 
 def _read_wishes(fields: Preferences) -> Wishes:

@@ -21,8 +21,10 @@ from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
 from tokenway.edge.attempt import JSON, AttemptReader
+from tokenway.edge.client import Client
 from tokenway.edge.crossing import spelled
 from tokenway.edge.doors import Door
+from tokenway.edge.fan import Fan
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining, no_journal, take_in
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
@@ -39,7 +41,6 @@ from tokenway.model.usage import UNMETERED, Metered
 from tokenway.wire.limits import WRITE_HIGH
 
 if TYPE_CHECKING:
-    from tokenway.edge.protocol import EdgeProtocol
     from tokenway.edge.routes import Target
     from tokenway.edge.state import EdgeState
 
@@ -72,12 +73,14 @@ class Relay:
     _head = b""
     _lease: Lease | None = None
     _winner: AttemptReader | None = None
-    _receipt: Receipt | None = None
+    receipt: Receipt | None = None
+    """What it took; None until it is settled."""
+    _fan: Fan | None = None
 
     def __init__(
         self,
         state: EdgeState,
-        client: EdgeProtocol,
+        client: Client,
         door: Door,
         headers: dict[bytes, bytes],
         query: bytes,
@@ -139,6 +142,14 @@ class Relay:
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
+        if intake.copies > 1:
+            self._fan = Fan(self._state, self, intake)
+            self._fan.start()
+        else:
+            self.begin(intake)
+
+    def begin(self, intake: Intake) -> None:
+        """The request is understood: the exchange begins."""
         self._intake = intake
         request = intake.request
         self.model = request.model
@@ -154,7 +165,7 @@ class Relay:
         if not self.disconnected:
             self.keep_alive = self.keep_alive and self.body_complete
             content = body or self.form.error_body(problem, self.id)
-            self._client.transport.write(reply.problem_answer(problem, self._header_lines(), content))
+            self._client.transport.write(reply.problem_answer(problem, self.header_lines(), content))
         self._finish()
 
     # -- the machine -------------------------------------------------------------------------------------
@@ -199,7 +210,9 @@ class Relay:
     def client_gone(self) -> None:
         """The caller closed its connection."""
         self.disconnected = True
-        if not self.response_complete:
+        if self._fan is not None:
+            self._fan.client_gone()
+        elif not self.response_complete:
             if self._machine.phase is not Phase.FRESH:
                 counted = self._counted()
                 self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd))
@@ -209,10 +222,18 @@ class Relay:
         """What the provider of the latest attempt has counted so far."""
         return self._attempts[-1].metered if self._attempts else UNMETERED
 
+    @property
+    def label(self) -> bytes:
+        """The header lines about the attempt that answers, or was tried last; empty before there is one."""
+        attempts = self._attempts
+        return (self._winner or attempts[-1]).lines if attempts else b""
+
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
         winner = self._winner
-        if winner is not None and winner.call is not None and not self.response_complete:
+        if self._fan is not None:
+            self._fan.client_paused(paused=paused)
+        elif winner is not None and winner.call is not None and not self.response_complete:
             if paused:
                 winner.call.pause()
             else:
@@ -303,7 +324,10 @@ class Relay:
         winner = self._winner = self._attempts[command.attempt - 1]
         if winner.stream is None:
             return
-        self._head = reply.stream_head(self._header_lines(), self._intake.request.stream_type, chunked=self._chunked)
+        self._begin_stream(self.header_lines(), self._intake.request.stream_type)
+
+    def _begin_stream(self, lines: bytes, content_type: bytes) -> None:
+        self._head = reply.stream_head(lines, content_type, chunked=self._chunked)
         self._streaming = True
         self._state.streams += 1
 
@@ -341,7 +365,7 @@ class Relay:
             elif winner.answer is not None:
                 self.finish_reason = winner.answer.finish_reason
         times.end = monotonic()
-        receipt = self._receipt = make_receipt(command, self, time.time())
+        receipt = self.receipt = make_receipt(command, self, time.time())
         if self._lease is not None:
             self._lease.close(self._intake.order.amount, receipt.record.charged)
         try:
@@ -352,7 +376,7 @@ class Relay:
             self._client.transport.abort()
 
     def _send_end(self, _command: c.SendEnd) -> None:
-        winner, receipt = self._winner, self._receipt
+        winner, receipt = self._winner, self.receipt
         if winner is None or receipt is None:
             raise RuntimeError("an answer ends without a winner or a receipt")
         members = usage_members(receipt)
@@ -361,7 +385,8 @@ class Relay:
             body = winner.body
             if members and winner.answer is not None:
                 body = self.form.priced(body, members, winner.answer.usage)
-            lines = reply.answer_head(self._header_lines(), receipt, winner.content_type or JSON, len(body))
+            kind = winner.content_type or JSON
+            lines = reply.answer_head(self.header_lines(), receipt.cost, receipt.delivered_tps, kind, len(body))
             if len(body) > WRITE_HIGH:
                 transport.writelines([lines, body])
             else:
@@ -402,7 +427,7 @@ class Relay:
 
     # -- shared ------------------------------------------------------------------------------------------
 
-    def _header_lines(self) -> bytes:
+    def header_lines(self) -> bytes:
         """The header lines that every answer has."""
         attempts = self._attempts
         if not attempts:
@@ -411,6 +436,37 @@ class Relay:
         return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + (
             self._labels + self._state.date
         )
+
+    # -- an answer that is made of others ----------------------------------------------------------------
+
+    def sibling(self, client: Client) -> Relay:
+        """Another exchange for the same caller, whose answer goes to `client`; `begin` starts it."""
+        made = Relay(self._state, client, self.door, self.headers, self.query, keep_alive=False, chunked=False)
+        made.principal = self.principal
+        made.begun = made.body_complete = True
+        return made
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether a stream has begun."""
+        return self._streaming
+
+    def forward_stream(self, data: bytes, lines: bytes, content_type: bytes) -> None:
+        """Payload of a stream that is made elsewhere; `lines` are the head's, should it not have gone out yet."""
+        if not self._streaming:
+            self._begin_stream(lines, content_type)
+        self.forward(data)
+
+    def end_stream(self, data: bytes) -> None:
+        """The last payload of such a stream."""
+        self._end_stream(data)
+        self._finish()
+
+    def answered(self, data: bytes) -> None:
+        """A whole answer that was made elsewhere, head and body."""
+        if not self.disconnected:
+            self._client.transport.write(data)
+        self._finish()
 
     def _finish(self) -> None:
         """The answer is out, or nobody waits for it: the connection goes on to its next request."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http
 from typing import Final
 
-from tokenway.edge.receipt import Receipt
 from tokenway.model.errors import Problem
 from tokenway.model.money import format_usd
 
@@ -56,13 +55,13 @@ def stream_head(lines: bytes, content_type: bytes, *, chunked: bool) -> bytes:
     )
 
 
-def answer_head(lines: bytes, receipt: Receipt, content_type: bytes, length: int) -> bytes:
-    """The head of a whole answer, with what it cost and how fast it was."""
+def answer_head(lines: bytes, cost: int | None, tps: float | None, content_type: bytes, length: int) -> bytes:
+    """The head of a whole answer, with what it cost (nano-dollars) and how fast it was (tokens a second)."""
     measured = b""
-    if receipt.cost is not None:
-        measured = b"x-tokenway-cost: %b\r\n" % format_usd(receipt.cost).encode()
-    if receipt.delivered_tps is not None:
-        measured += b"x-tokenway-tps: %.1f\r\n" % receipt.delivered_tps
+    if cost is not None:
+        measured = b"x-tokenway-cost: %b\r\n" % format_usd(cost).encode()
+    if tps is not None:
+        measured += b"x-tokenway-tps: %.1f\r\n" % tps
     return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
         content_type,
         length,

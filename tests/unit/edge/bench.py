@@ -63,7 +63,7 @@ class Books:
         return [record for record in self.records if isinstance(record, Settled)]
 
 
-async def no_answer(_what: str, _key_id: str, _subject: str) -> bytes | None:
+async def no_answer(_what: str, _principal: Principal, _subject: str) -> bytes | None:
     """The control process, which nobody asks here."""
     raise AssertionError("nobody asks")
 

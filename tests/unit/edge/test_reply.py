@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tokenway.edge import reply
-from tokenway.edge.receipt import Receipt
 from tokenway.metering.ledger import Settled, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import ErrorType, Problem
@@ -52,13 +51,13 @@ def test_a_stream_is_chunked_unless_the_client_cannot_read_that() -> None:
 
 def test_a_whole_answer_tells_cost_and_speed_where_they_are_known() -> None:
     """A cost of zero is told, an unknown one is not."""
-    known = reply.answer_head(b"x: y\r\n", Receipt(RECORD, 12_500, 12_500, 0, None, 41.26), b"application/json", 7)
+    known = reply.answer_head(b"x: y\r\n", 12_500, 41.26, b"application/json", 7)
     assert known == (
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n"
         b"x-tokenway-cost: 0.0000125\r\nx-tokenway-tps: 41.3\r\nx: y\r\n\r\n"
     )
-    assert b"x-tokenway-cost: 0\r\n" in reply.answer_head(b"", Receipt(RECORD, 0, 0, 0, None, None), b"", 0)
-    assert b"x-tokenway" not in reply.answer_head(b"", Receipt(RECORD, None, None, None, None, None), b"", 0)
+    assert b"x-tokenway-cost: 0\r\n" in reply.answer_head(b"", 0, None, b"", 0)
+    assert b"x-tokenway" not in reply.answer_head(b"", None, None, b"", 0)
 
 
 @pytest.mark.parametrize(
