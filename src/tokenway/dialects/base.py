@@ -90,7 +90,11 @@ class CallerRequest(Protocol):
 
     @property
     def stream_type(self) -> bytes:
-        """Media type of a stream for this caller."""
+        """Media type of a stream for this caller; empty where it is whatever the upstream says."""
+
+    @property
+    def size(self) -> int:
+        """The most prompt tokens that the request can be: a token covers at least a byte of text."""
 
     @property
     def models(self) -> Sequence[str]:
@@ -100,8 +104,11 @@ class CallerRequest(Protocol):
     def preferences(self) -> Preferences | None:
         """The caller's `provider` object."""
 
-    def upstream_body(self, model: str) -> bytes:
-        """The body for an endpoint of the same dialect that calls the model `model`: spliced, not re-encoded."""
+    def upstream_body(self, model: str) -> bytes | list[bytes | memoryview]:
+        """The body for an endpoint of the same dialect that calls the model `model`: spliced, not re-encoded.
+
+        In pieces where it would be too large to copy.
+        """
 
     def neutral(self) -> Request:
         """The request in the neutral form; raises Refusal (400) that names the field which is wrong.
@@ -157,6 +164,9 @@ class AnswerStream(Protocol):
     first_delta: float
     first_answer: float
     last_delta: float
+
+    def accepts(self, content_type: bytes) -> bool:
+        """Whether an answer of this media type (in lower case) is such a stream."""
 
     @property
     def is_whole(self) -> bool:

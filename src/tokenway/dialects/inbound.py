@@ -84,6 +84,11 @@ class Inbound:
                 raise twice(error) from None
 
     @property
+    def size(self) -> int:
+        """The most prompt tokens that it can be."""
+        return len(self.body)
+
+    @property
     def models(self) -> list[str]:
         """The caller's own fallbacks."""
         return self.fields.models or []

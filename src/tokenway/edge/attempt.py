@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from tokenway.dialects.base import AnswerStream, Format, Maker, WholeAnswer
+from tokenway.dialects.side.passing import TEXT_TYPES
 from tokenway.dialects.translate import translate_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.errors import WireError
@@ -84,10 +85,16 @@ class AttemptReader:
             self._return(headers)
         if self.stream is None:
             # The head of a whole answer decides nothing: the machine hears of it with its end.
-            self._status = OK if b"json" in self.content_type.lower() else 0
-        elif self._form.stream_type in self.content_type.lower():
+            self._status = OK if self._is_whole_type(self.content_type.lower()) else 0
+        elif self.stream.accepts(self.content_type.lower()):
             self._status = OK
             self._relay.tell(UpstreamHead(now, self.number, status))
+
+    def _is_whole_type(self, content_type: bytes) -> bool:
+        """Whether an answer of this media type is one of those that do not stream."""
+        if b"json" in content_type:
+            return True
+        return self._relay.door.is_form and content_type.startswith(TEXT_TYPES)
 
     def upstream_body(self, data: bytes) -> None:
         """A piece of the answer."""
@@ -120,7 +127,7 @@ class AttemptReader:
     def upstream_answer(self, status: int, headers: Headers, body: bytes) -> None:
         """All of it in one call: what is asked of a whole answer is read at once."""
         content_type = headers.get(b"content-type") or b""
-        if self.stream is None and status == OK and b"json" in content_type.lower():
+        if self.stream is None and status == OK and self._is_whole_type(content_type.lower()):
             self.content_type = content_type
             if self._form.returned:
                 self._return(headers)

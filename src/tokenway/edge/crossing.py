@@ -72,7 +72,7 @@ class Crossings:
             missing.append("tools")
         if not able.vision and _has_images(self.neutral.messages):
             missing.append("images")
-        if self._route.format_of(endpoint).dialect is not self._request.dialect:
+        if self._route.is_crossing(endpoint):
             missing += self.written(endpoint).dropped
         return tuple(missing)
 

@@ -23,15 +23,28 @@ class Door(msgspec.Struct, frozen=True):
     operation: Operation
     model: str = ""
     stream: bool = False
+    is_form: bool = False
+    """Whether the request is a form with files, which may be large."""
 
 
 _OPENAI: Final[dict[str, Door]] = {
     "/chat/completions": Door(Dialect.OPENAI_CHAT, Operation.CHAT),
     "/completions": Door(Dialect.OPENAI_CHAT, Operation.COMPLETION),
     "/embeddings": Door(Dialect.OPENAI_CHAT, Operation.EMBEDDING),
+    "/moderations": Door(Dialect.OPENAI_CHAT, Operation.MODERATION),
+    "/images/generations": Door(Dialect.OPENAI_CHAT, Operation.IMAGE),
+    "/images/edits": Door(Dialect.OPENAI_CHAT, Operation.IMAGE_EDIT, is_form=True),
+    "/images/variations": Door(Dialect.OPENAI_CHAT, Operation.IMAGE_VARIATION, is_form=True),
+    "/audio/speech": Door(Dialect.OPENAI_CHAT, Operation.SPEECH),
+    "/audio/transcriptions": Door(Dialect.OPENAI_CHAT, Operation.TRANSCRIPTION, is_form=True),
+    "/audio/translations": Door(Dialect.OPENAI_CHAT, Operation.TRANSLATION, is_form=True),
+    "/rerank": Door(Dialect.OPENAI_CHAT, Operation.RERANK),
     "/responses": Door(Dialect.OPENAI_RESPONSES, Operation.CHAT),
 }
-_ANTHROPIC: Final[dict[str, Door]] = {"/messages": Door(Dialect.ANTHROPIC, Operation.CHAT)}
+_ANTHROPIC: Final[dict[str, Door]] = {
+    "/messages": Door(Dialect.ANTHROPIC, Operation.CHAT),
+    "/messages/count_tokens": Door(Dialect.ANTHROPIC, Operation.COUNT),
+}
 
 CHAT: Final = _OPENAI["/chat/completions"]
 """Where a refusal comes from that is told before any path is known."""
@@ -50,6 +63,9 @@ FIXED: Final[dict[bytes, Door]] = {
 _GEMINI_VERBS: Final[dict[str, tuple[Operation, bool]]] = {
     "generateContent": (Operation.CHAT, False),
     "streamGenerateContent": (Operation.CHAT, True),
+    "countTokens": (Operation.COUNT, False),
+    "embedContent": (Operation.EMBEDDING, False),
+    "batchEmbedContents": (Operation.EMBEDDING, False),
 }
 
 

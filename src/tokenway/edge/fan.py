@@ -46,6 +46,7 @@ class One:
         self.body = request.body
         self.model = request.model
         self.stream = request.stream
+        self.size = request.size
         self.asks_usage = True
         self.max_tokens = request.max_tokens
         self.stream_type = request.stream_type
@@ -114,7 +115,7 @@ class Fan:
         intake = self._intake
         one = One(intake.request)
         route = intake.route
-        amount = worst_case(route.bounds, len(one.body), one.max_tokens, 1)
+        amount = worst_case(route.bounds, one.size, one.max_tokens, 1)
         order = msgspec.structs.replace(intake.order, amount=min(amount, intake.order.amount))
         return msgspec.structs.replace(intake, request=one, order=order, crossings=Crossings(one, route), copies=1)
 

@@ -12,11 +12,13 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import CallerRequest, Format, Preferences
+from tokenway.dialects.side.request import FormRequest
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.doors import Door
 from tokenway.edge.inflate import inflate
 from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
+from tokenway.edge.upload import Content
 from tokenway.exchange.events import Order
 from tokenway.metering.estimate import worst_case
 from tokenway.model.catalog import Timeouts
@@ -45,13 +47,17 @@ class Intake(msgspec.Struct, gc=False):
     """How many exchanges it takes: more than one for several answers where no endpoint can give them at once."""
 
 
-def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
+def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, bytes], body: Content) -> Intake:
     """Reads a request and plans it; raises Refusal."""
     snapshot = state.snapshot
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
-        body = inflate(body, encoding, snapshot.max_body)
-    request = form.parse(door.operation, body, door.model, door.stream)
+        body = inflate(bytes(body), encoding, snapshot.max_body)
+    request: CallerRequest
+    if door.is_form:
+        request = FormRequest(door.operation, body, headers.get(b"content-type", b""), door.model)
+    else:
+        request = form.parse(door.operation, bytes(body), door.model, door.stream)
     own = request.preferences
     more = request.models
     if own is None and not more:
@@ -70,7 +76,7 @@ def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, 
         choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
         copies = 1 if choosing else request.choices
         endpoints = choosing or endpoints
-    amount = worst_case(route.bounds, len(body), request.max_tokens, request.answers)
+    amount = worst_case(route.bounds, request.size, request.max_tokens, request.answers)
     min_tps = route.model.min_tps
     if own is not None:
         _check_cost(own, amount)
@@ -137,6 +143,18 @@ def no_journal() -> Problem:
         ErrorType.SERVER,
         "The gateway cannot keep its books at the moment, so it takes no new requests.",
         code="journal_unavailable",
+        retry_after=5.0,
+        should_retry=True,
+    )
+
+
+def no_room() -> Problem:
+    """507: the file that a form is kept in could not be written."""
+    return Problem(
+        507,
+        ErrorType.SERVER,
+        "The gateway has no room for this request's files at the moment.",
+        code="insufficient_storage",
         retry_after=5.0,
         should_retry=True,
     )

@@ -26,8 +26,10 @@ from tokenway.edge.crossing import spelled
 from tokenway.edge.doors import Door
 from tokenway.edge.fan import Fan
 from tokenway.edge.inflate import too_large
-from tokenway.edge.intake import Intake, draining, no_journal, take_in
+from tokenway.edge.intake import Intake, draining, no_journal, no_room, take_in
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
+from tokenway.edge.routes import JSON_TYPE, asked_for
+from tokenway.edge.upload import Upload
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange, Phase
@@ -43,6 +45,7 @@ from tokenway.wire.limits import WRITE_HIGH
 if TYPE_CHECKING:
     from tokenway.edge.routes import Target
     from tokenway.edge.state import EdgeState
+    from tokenway.edge.upload import Content
 
 log = logging.getLogger("tokenway.edge")
 
@@ -76,6 +79,7 @@ class Relay:
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _fan: Fan | None = None
+    _upload: Upload | None = None
 
     def __init__(
         self,
@@ -126,9 +130,24 @@ class Relay:
         self.size += len(data)
         if self.size > self._state.snapshot.max_body:
             self.problem = too_large(self._state.snapshot.max_body).problem
-            self._parts.clear()
+            self._drop_body()
             return
-        self._parts.append(data)
+        if self.door.is_form:
+            self._upload = self._upload or Upload()
+            try:
+                self._upload.add(data)
+            except OSError:
+                log.exception("a form could not be kept while it arrives")
+                self.problem = no_room()
+                self._drop_body()
+        else:
+            self._parts.append(data)
+
+    def _drop_body(self) -> None:
+        self._parts.clear()
+        if self._upload is not None:
+            self._upload.drop()
+            self._upload = None
 
     def start(self) -> None:
         """The connection's turn has come and the body is complete, or the call is refused already."""
@@ -136,8 +155,7 @@ class Relay:
         try:
             if self.problem is not None:
                 raise Refusal(self.problem)
-            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self._parts.clear()
+            body = self._body()
             intake = take_in(self._state, self.door, self.form, self.headers, body)
         except Refusal as refusal:
             self.refuse(refusal.problem)
@@ -147,6 +165,15 @@ class Relay:
             self._fan.start()
         else:
             self.begin(intake)
+
+    def _body(self) -> Content:
+        """The request's body, which is not held here any more."""
+        if self._upload is not None:
+            body = self._upload.content()
+        else:
+            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._drop_body()
+        return body
 
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
@@ -264,7 +291,7 @@ class Relay:
     def _open(self, command: c.Open) -> None:
         endpoint = command.endpoint
         form = self._intake.route.format_of(endpoint)
-        is_crossing = form is not self.form
+        is_crossing = self._intake.route.is_crossing(endpoint)
         request = self._intake.request
         maker = self._maker() if is_crossing else None
         stream: AnswerStream | None = None
@@ -273,7 +300,8 @@ class Relay:
         reader = AttemptReader(self, command.attempt, form, stream, maker)
         self._attempts.append(reader)
         try:
-            target = self._state.routes.target(endpoint, self.door.operation, form, stream=request.stream)
+            operation = asked_for(self.door.operation) if is_crossing else self.door.operation
+            target = self._state.routes.target(endpoint, operation, form, stream=request.stream)
             reader.lines = target.label
             body = self._written(reader, endpoint) if is_crossing else request.upstream_body(endpoint.upstream_model)
         except Refusal as refusal:
@@ -281,8 +309,11 @@ class Relay:
             return
         if not self.overhead:
             self.overhead = monotonic() - self.times.received
-        more = self._more_lines(form, target, is_crossing=is_crossing) if form.forwarded or target.defaults else b""
-        reader.call = target.pool.open(target.request(body, more), reader)
+        if form.forwarded or target.defaults or self.door.is_form:
+            payload = target.request(body, self._more_lines(form, target, is_crossing=is_crossing))
+        else:
+            payload = target.request(body)
+        reader.call = target.pool.open(payload, reader)
 
     def _written(self, reader: AttemptReader, endpoint: Endpoint) -> bytes:
         """The request in another dialect than the caller's; what that cannot say is told in a header."""
@@ -297,7 +328,9 @@ class Relay:
 
     def _more_lines(self, form: Format, target: Target, *, is_crossing: bool) -> bytes:
         """Header lines that depend on the caller: its own, for its own dialect, and the dialect's where it has none."""
-        lines = dict(target.defaults)
+        lines = {b"content-type": JSON_TYPE, **target.defaults}
+        if self.door.is_form:
+            lines[b"content-type"] = b"content-type: %b\r\n" % self.headers.get(b"content-type", b"")
         if form.forwarded and not is_crossing:
             for name, value in self.headers.items():
                 if name.startswith(form.forwarded):
@@ -324,7 +357,8 @@ class Relay:
         winner = self._winner = self._attempts[command.attempt - 1]
         if winner.stream is None:
             return
-        self._begin_stream(self.header_lines(), self._intake.request.stream_type)
+        content_type = self._intake.request.stream_type or winner.content_type
+        self._begin_stream(self.header_lines(), content_type)
 
     def _begin_stream(self, lines: bytes, content_type: bytes) -> None:
         self._head = reply.stream_head(lines, content_type, chunked=self._chunked)
@@ -398,7 +432,11 @@ class Relay:
 
     def _send_error(self, command: c.SendError) -> None:
         problem = command.problem
-        if command.in_band:
+        if command.in_band and not self._intake.request.stream_type:
+            # Sound has no place for a message: a body that breaks off is the only way to say it.
+            self._client.transport.abort()
+            self._finish()
+        elif command.in_band:
             self._end_stream(command.body or self.form.error_event(problem, self._maker()))
             self._finish()
         else:

@@ -20,9 +20,10 @@ from tokenway.metering.estimate import bounds_of
 from tokenway.model.catalog import Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.plan import Plan, Wishes, plan
+from tokenway.routing.plan import Plan, Wishes, plan, wrong_operation
 from tokenway.upstream.pool import Pool, Pools
 
+JSON_TYPE: Final = b"content-type: application/json\r\n"
 _USER_AGENT: Final = f"tokenway/{__version__}"
 ROUTES_MAX: Final = 10_000
 """Routes kept at a time: callers can invent names for providers that take any model."""
@@ -34,18 +35,44 @@ class Route:
     `crosses` is whether an endpoint speaks another dialect than the caller, `all_cross` whether every one does.
     """
 
-    __slots__ = ("_formats", "_providers", "all_cross", "bounds", "crosses", "endpoints", "label", "model")
+    __slots__ = (
+        "_crossing",
+        "_formats",
+        "_providers",
+        "all_cross",
+        "bounds",
+        "crosses",
+        "endpoints",
+        "label",
+        "model",
+    )
 
-    def __init__(self, name: str, planned: Plan, dialect: Dialect, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
+        """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
+        dialect, operation = door.dialect, door.operation
+        spoken = {each.id: spoken_by(providers.get(each.provider), dialect) for each in planned.endpoints}
+        if operation not in _CONVERTED:
+            able = tuple(each for each in planned.endpoints if spoken[each.id] is dialect)
+            if not able:
+                raise Refusal(wrong_operation(name, operation))
+            planned = Plan(planned.model, able)
         self.model = planned.model
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints)
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
         self._providers = providers
-        self._formats = {each.id: FORMATS[spoken_by(providers.get(each.provider), dialect)] for each in self.endpoints}
-        crossing = [form.dialect is not dialect for form in self._formats.values()]
-        self.crosses = any(crossing)
-        self.all_cross = all(crossing)
+        self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
+        self._crossing = {
+            each.id: spoken[each.id] is not dialect
+            or (operation is Operation.COMPLETION and not each.capabilities.completions)
+            for each in self.endpoints
+        }
+        self.crosses = any(self._crossing.values())
+        self.all_cross = all(self._crossing.values())
+
+    def is_crossing(self, endpoint: Endpoint) -> bool:
+        """Whether requests to an endpoint and its answers are converted."""
+        return self._crossing[endpoint.id]
 
     def format_of(self, endpoint: Endpoint) -> Format:
         """The dialect in which an endpoint is asked."""
@@ -55,6 +82,15 @@ class Route:
         """Where its provider differs from its dialect."""
         provider = self._providers.get(endpoint.provider)
         return Quirks() if provider is None else provider.quirks
+
+
+_CONVERTED: Final = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.EMBEDDING, Operation.COUNT})
+"""What can be made of one dialect in another; the rest only passes."""
+
+
+def asked_for(operation: Operation) -> Operation:
+    """What a converted request asks for: legacy completions are asked for as chat."""
+    return Operation.CHAT if operation is Operation.COMPLETION else operation
 
 
 def spoken_by(provider: Provider | None, dialect: Dialect) -> Dialect:
@@ -78,12 +114,14 @@ class Target:
         self.defaults = defaults
         self._heads = cycle(heads)
 
-    def request(self, body: bytes, more: bytes = b"") -> list[bytes]:
+    def request(self, body: bytes | list[bytes | memoryview], more: bytes = JSON_TYPE) -> list[bytes | memoryview]:
         """The request to send: head, then body. Several credentials of a provider take turns.
 
-        `more` are further header lines, each with its end.
+        `more` are further header lines, each with its end; the body's type is one of them.
         """
-        return [b"%b%bcontent-length: %d\r\n\r\n" % (next(self._heads), more, len(body)), body]
+        if isinstance(body, bytes):
+            return [b"%b%bcontent-length: %d\r\n\r\n" % (next(self._heads), more, len(body)), body]
+        return [b"%b%bcontent-length: %d\r\n\r\n" % (next(self._heads), more, sum(map(len, body))), *body]
 
 
 class Routes:
@@ -99,7 +137,7 @@ class Routes:
         """A route with a caller's own fallbacks and preferences; raises Refusal as `routing.plan.plan` does."""
         snapshot = self._snapshot
         planned = plan(snapshot, name, door.operation, more, wishes)
-        return Route(name, planned, door.dialect, snapshot.providers)
+        return Route(name, planned, door, snapshot.providers)
 
     def find(self, name: str, door: Door) -> Route:
         """The route for a model's name; raises Refusal as `routing.plan.plan` does."""
@@ -107,7 +145,7 @@ class Routes:
         route = self._routes.get(key)
         if route is None:
             snapshot = self._snapshot
-            route = Route(name, plan(snapshot, name, door.operation), door.dialect, snapshot.providers)
+            route = Route(name, plan(snapshot, name, door.operation), door, snapshot.providers)
             if len(self._routes) >= ROUTES_MAX:
                 self._routes.clear()
             self._routes[key] = route
@@ -141,7 +179,6 @@ class Routes:
             b"host: " + pool.origin.authority.encode(),
             b"user-agent: " + _USER_AGENT.encode(),
             b"accept-encoding: identity",
-            b"content-type: application/json",
             *(b"%b: %b" % (header_value(name), header_value(value)) for name, value in provider.headers),
         ]
         heads = []

@@ -33,6 +33,15 @@ class Operation(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    MODERATION = "moderation"
+    IMAGE = "image"
+    IMAGE_EDIT = "image_edit"
+    IMAGE_VARIATION = "image_variation"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    TRANSLATION = "translation"
+    RERANK = "rerank"
+    COUNT = "count"
 
 
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
@@ -77,6 +86,9 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tools: Annotated[bool, Meta(description="Calls tools.")] = True
     vision: Annotated[bool, Meta(description="Reads images.")] = False
     context: Annotated[_Count | None, Meta(description="Tokens of input and output together.")] = None
+    completions: Annotated[
+        bool, Meta(description="Takes legacy completions; where not, they are asked for as chat.")
+    ] = True
     max_output: Annotated[_Count | None, Meta(description="Tokens of one answer.")] = None
 
 
@@ -147,7 +159,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     limits: EndpointLimits = EndpointLimits()
     capabilities: Capabilities = Capabilities()
     weight: float = 1.0
-    operations: tuple[Operation, ...] = (Operation.CHAT, Operation.COMPLETION, Operation.EMBEDDING)
+    operations: tuple[Operation, ...] = tuple(Operation)
     id: str = ""
     """`provider/upstream-model`, as headers and the ledger name it; made from the two when it is not given."""
 

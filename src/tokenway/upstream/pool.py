@@ -68,7 +68,7 @@ class Pool:
         """All connections, idle or not; dials under way are not counted."""
         return len(self._connections)
 
-    def open(self, request: bytes | list[bytes], reader: Reader) -> Call:
+    def open(self, request: bytes | list[bytes | memoryview], reader: Reader) -> Call:
         """Sends `request` (head and body, complete) and has `reader` told of the answer.
 
         With an idle connection the request is written before this returns. The parts of a list are

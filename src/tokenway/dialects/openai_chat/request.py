@@ -79,6 +79,11 @@ class ChatRequest:
         return self.fields.model
 
     @property
+    def size(self) -> int:
+        """The most prompt tokens that it can be."""
+        return len(self.body)
+
+    @property
     def models(self) -> list[str]:
         """The caller's own fallbacks."""
         return self.fields.models or []
