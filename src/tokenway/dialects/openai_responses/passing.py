@@ -2,12 +2,12 @@
 
 The last event holds the whole response with its usage. It is kept until the exchange has been settled, and
 sent with the cost in its usage; every other byte of the stream is the upstream's. Once text of the answer has come,
-an event is decoded only if its type ends in something else than `.delta`.
+an event is decoded only if it carries a response, as all that end a stream do, or an error.
 
     state     event                                   what happens
     WAITING   failed, error                           `fault` is set, nothing is forwarded
     WAITING   completed, incomplete                   DONE: an answer that came in one piece
-    WAITING   any other `response.…`                  FLOWING, forwarded
+    WAITING   any other `response.…`, keepalive       FLOWING, forwarded
     WAITING   anything else with data                 WireError: not of this dialect
     FLOWING   a delta, a call that begins             forwarded, stamped
     FLOWING   completed, incomplete                   DONE; kept for `tail`
@@ -65,7 +65,7 @@ class PassingResponses(PassingStream):
 
     __slots__ = ("_held", "_last", "answer_id", "phase")
 
-    MARKS = (b'.done"', b'.added"', b'.completed"', b'.incomplete"', b'.failed"', b'"error"', b"[DONE]")
+    MARKS = (b'"response"', b'"error"', b"[DONE]")
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class PassingResponses(PassingStream):
             self._take_fault(event, decoded)
             return False
         if self.phase is _WAITING:
-            if not kind.startswith("response."):
+            if not kind.startswith("response.") and kind != "keepalive":
                 raise WireError("the first event is not one of this dialect")
             self.phase = _FLOWING
         if kind in _ENDS:

@@ -212,7 +212,7 @@ def _read_reasoning(item: Node, conversation: _Conversation) -> None:
         conversation.sign(sealed)
         return
     summaries, texts = _texts(item.at("summary")), _texts(item.at("content"))
-    text = "\n\n".join(filter(None, [*summaries, *texts]))
+    text = "\n\n".join(filter(None, texts or summaries))
     if not text and not sealed.value:
         return
     name = item.at("id")

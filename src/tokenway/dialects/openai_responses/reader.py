@@ -17,7 +17,8 @@ pieces are joined by a blank line, and an item that only OpenAI knows is `Foreig
     FLOWING   content part done, item done            what is still owed; Closed
     FLOWING   completed, incomplete                   items that never came; Counted, Finished, Ended; ENDED
     FLOWING   failed, error                           Failed; ENDED
-    ENDED     anything                                nothing
+    any       keepalive                               Ping
+    ENDED     anything at all                         nothing
     any       an unknown event, `[DONE]`              nothing
 """
 
@@ -48,6 +49,7 @@ from tokenway.model.event import (
     Logprobs,
     Opened,
     PartKind,
+    Ping,
     Started,
     Whole,
 )
@@ -90,6 +92,7 @@ _FIRST: Final = frozenset(
         "response.incomplete",
         "response.failed",
         "error",
+        "keepalive",
     }
 )
 
@@ -156,7 +159,8 @@ class Reader:
             if event.type and event.type not in _FIRST:
                 raise WireError(f"the stream begins with '{event.type[:60]}'")
             self.state = _FLOWING
-        self._out = out = []
+        out: list[Event] = []
+        self._out = out
         handler(self, event)
         return out
 
@@ -228,6 +232,9 @@ class Reader:
         code = error_code(error)
         self._out.append(Failed(fault_text(error), code, STATUSES.get(code, 0)))
         self.state = _ENDED
+
+    def _kept_alive(self, event: StreamEvent) -> None:  # noqa: ARG002
+        self._out.append(Ping())
 
     # -- items ---------------------------------------------------------------------------------------------
 
@@ -468,6 +475,7 @@ class Reader:
         "response.incomplete": _completed,
         "response.failed": _failed,
         "error": _failed,
+        "keepalive": _kept_alive,
     }
     """Event to what it does; those that are not here are ignored."""
 

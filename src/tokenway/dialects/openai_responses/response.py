@@ -110,7 +110,7 @@ def failure(code: str, message: str) -> dict[str, object]:
 
 
 def with_member(text: bytes, member: bytes) -> bytes:
-    """An encoded object that is not empty, with one more member at its end; nothing is added where `member` is empty."""
+    """An encoded object that is not empty, with one more member at its end, if there is one."""
     return b"%b,%b}" % (text[:-1], member) if member else text
 
 

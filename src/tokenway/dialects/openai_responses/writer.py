@@ -140,6 +140,8 @@ class Writer:
         """The bytes for one event; raises WireError for one that cannot come now."""
         if type(event) is Added:
             return self._add(event)
+        if getattr(event, "choice", 0):
+            return b""  # a response has one answer
         kind = type(event)
         handler = self._TABLE.get((self.state, kind)) or self._ALWAYS.get(kind)
         if handler is None:
@@ -191,8 +193,6 @@ class Writer:
 
     def _finished(self, event: Finished) -> bytes:
         """The end of everything that is open; a message that was cut off says so."""
-        if event.choice:
-            return b""
         self._finish = event
         self.state = State.FINISHED
         cut = _STATUSES.get(event.reason) == "incomplete"
@@ -230,8 +230,6 @@ class Writer:
         return self._done(message)
 
     def _open(self, event: Opened) -> bytes:
-        if event.choice:
-            return b""
         if event.part in self._parts:
             raise WireError("a part begins twice")
         return self._OPENERS[event.kind](self, event)
@@ -286,7 +284,7 @@ class Writer:
                 shape["output_format"] = kind
         elif value.name in HOSTED_ITEMS:
             prefix, shape = "item", _decode_any(value.raw)
-        if not prefix or event.choice or not isinstance(shape, dict):
+        if not prefix or not isinstance(shape, dict):
             return b""
         out = self._end_message()
         item, added = self._begin(prefix, shape)
@@ -300,7 +298,7 @@ class Writer:
         return {"item_id": item.shape["id"], "output_index": item.index, "content_index": part.place}
 
     def _set_prefix(self, part: _Part, name: str, place: str) -> None:
-        """How the deltas of a part begin, up to their text; `place` names the index inside of the item, if it has one."""
+        """How the deltas of a part begin, up to their text; `place` names its index inside of the item."""
         item = part.item
         within = f',"{place}":{part.place}' if place else ""
         part.prefix = (
@@ -345,8 +343,6 @@ class Writer:
 
     def _close(self, event: Closed) -> bytes:
         part = self._parts.get(event.part)
-        if event.choice:
-            return b""
         if part is None:
             raise WireError("a part ends that is not open")
         return self._close_part(part, event)
@@ -422,7 +418,7 @@ class Writer:
     def _cite(self, event: Cited) -> bytes:
         """A source, while its text is open; one of another choice or of a text that has ended has no place."""
         part = self._parts.get(event.part)
-        if part is None or event.choice or part.opened.kind is not PartKind.TEXT:
+        if part is None or part.opened.kind is not PartKind.TEXT:
             return b""
         start = max(event.start, 0)
         annotation: dict[str, object] = {
@@ -438,7 +434,7 @@ class Writer:
 
     def _weigh(self, event: Logprobs) -> bytes:
         part = self._parts.get(event.part)
-        if part is not None and not event.choice and event.tokens not in NOTHING:
+        if part is not None and event.tokens not in NOTHING:
             part.pending += [_token(token) for token in _decode_tokens(event.tokens)]
         return b""
 
