@@ -217,12 +217,18 @@ class EventWriter(Protocol):
 
 
 class Maker(msgspec.Struct, frozen=True):
-    """What a writer needs to know of the exchange: its id, the model's name for the caller, Unix time, the request."""
+    """What a writer needs to know of the exchange: its id, the model's name for the caller, Unix time, the request.
+
+    For an error in a stream that has begun: `answer` is the id of the answer that its events have told, where it is
+    not made of the exchange's, and `sequence` the number of the next event, in a dialect that numbers them.
+    """
 
     exchange: str
     model: str
     created: int
     request: CallerRequest
+    answer: str = ""
+    sequence: int = 0
 
 
 class Framing(Protocol):

@@ -120,6 +120,8 @@ class Quirks(msgspec.Struct, frozen=True):
     """Whether an answer's JSON schema is taken; else it is declared as dropped."""
     image_urls: bool = True
     """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
+    encrypted_reasoning: bool = True
+    """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
 
 
 class Provider(msgspec.Struct, frozen=True):

@@ -1,0 +1,64 @@
+"""Requests of the Responses dialect as they come in: read once, forwarded by splicing.
+
+Three members ask for state: `store`, `previous_response_id` and `background`. This module only says what they
+are; who serves the request keeps responses, and puts a chain into one body with `state.expand` before it is sent on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from tokenway.dialects.inbound import Inbound, decode_body
+from tokenway.dialects.openai_responses.read import read
+from tokenway.dialects.openai_responses.schema import NOTHING, RequestFields
+from tokenway.model.catalog import Dialect, Operation
+from tokenway.model.errors import invalid_request
+
+PATH: Final = "/responses"
+"""What is added to a provider's base URL."""
+
+_decode: Final = msgspec.json.Decoder(RequestFields).decode
+
+
+class ResponsesRequest(Inbound):
+    """One request as its caller sent it.
+
+    `store` is whether the response is to be kept (it is, where the caller does not say), `background` whether the
+    caller does not wait for it, and `previous` the id of the response it follows. Who has expanded a chain sets
+    `previous` on the request that comes of it, so that the caller is told the id it gave.
+    """
+
+    __slots__ = ("background", "previous", "settings", "store")
+
+    def __init__(self, operation: Operation, body: bytes, fields: RequestFields, model: str, *, stream: bool) -> None:
+        """`model` and `stream` are the path's, which this dialect does not use."""
+        super().__init__(
+            Dialect.OPENAI_RESPONSES,
+            operation,
+            body,
+            fields,
+            read,
+            model=model,
+            stream=stream,
+            max_tokens=fields.max_output_tokens,
+        )
+        self.settings = fields
+        self.store: bool = fields.store is not False
+        self.background: bool = fields.background is True
+        self.previous: str = fields.previous_response_id or ""
+
+
+def parse(operation: Operation, body: bytes, path_model: str, path_stream: bool) -> ResponsesRequest:  # noqa: FBT001
+    """A request body to a ResponsesRequest; raises Refusal (400) for a body that cannot be served."""
+    fields = decode_body(_decode, body)
+    given = (fields.input, fields.prompt, fields.conversation)
+    if all(value in NOTHING for value in given) and not fields.previous_response_id:
+        raise invalid_request("The field 'input' is missing.", param="input", code="missing_required_parameter")
+    return ResponsesRequest(operation, body, fields, path_model, stream=path_stream)
+
+
+def path(operation: Operation, model: str, stream: bool) -> str:  # noqa: ARG001, FBT001
+    """What is added to the base URL, whatever the model."""
+    return PATH
