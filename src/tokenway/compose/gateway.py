@@ -316,6 +316,9 @@ class Gateway:
         if question.what == "response":
             kept = await self._in_thread(self._store.responses.get, question.subject, question.project)
             return None if kept is None else msgspec.msgpack.encode(kept)
+        if question.what == "chain":
+            chain = await self._in_thread(self._store.responses.chain, question.subject, question.project)
+            return None if chain is None else msgspec.msgpack.encode(chain)
         if question.what == "forget":
             had = await self._in_thread(self._store.responses.delete, question.subject, question.project)
             return b"" if had else None

@@ -6,7 +6,8 @@ from typing import Final
 
 from tokenway.dialects.base import Format
 from tokenway.dialects.openai_chat.format import FORMAT as OPENAI_CHAT
+from tokenway.dialects.openai_responses.format import FORMAT as OPENAI_RESPONSES
 from tokenway.model.catalog import Dialect
 
-FORMATS: Final[dict[Dialect, Format]] = {form.dialect: form for form in (OPENAI_CHAT,)}
+FORMATS: Final[dict[Dialect, Format]] = {form.dialect: form for form in (OPENAI_CHAT, OPENAI_RESPONSES)}
 """Every dialect by its name."""

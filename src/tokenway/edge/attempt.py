@@ -15,6 +15,7 @@ from tokenway.dialects.base import AnswerStream, Format, Maker, WholeAnswer
 from tokenway.dialects.side.passing import TEXT_TYPES
 from tokenway.dialects.translate import translate_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
+from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
 from tokenway.model.usage import UNMETERED, Metered
@@ -33,6 +34,8 @@ class AttemptReader:
     """Reads one attempt for a relay; `call` is set by the relay when the connection's call exists."""
 
     call: Call | None = None
+    endpoint: Endpoint
+    """Where it is made; set by the relay."""
     answer: WholeAnswer | None = None
     body = b""
     content_type = b""

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from tokenway.dialects.openai_chat.error import error_body
 from tokenway.edge.doors import FIXED
+from tokenway.edge.kept import KeptPages
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Endpoint, Model, Price
@@ -34,6 +35,7 @@ _encode: Final = msgspec.json.encode
 def make_app(state: EdgeState) -> Starlette:
     """The application for one worker."""
     pages = Pages(state)
+    kept = KeptPages(state)
     routes = []
     for prefix in ("/v1", "/api/v1"):
         routes += [
@@ -42,6 +44,10 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/models/{{name:path}}", pages.with_key(pages.model)),
             Route(f"{prefix}/generation", pages.with_key(pages.generation)),
             Route(f"{prefix}/key", pages.with_key(pages.key)),
+            Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.response)),
+            Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.forget), methods=["DELETE"]),
+            Route(f"{prefix}/responses/{{id}}/input_items", pages.with_key(kept.items)),
+            Route(f"{prefix}/responses/{{id}}/cancel", pages.with_key(kept.cancel), methods=["POST"]),
         ]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.

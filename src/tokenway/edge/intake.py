@@ -47,17 +47,23 @@ class Intake(msgspec.Struct, gc=False):
     """How many exchanges it takes: more than one for several answers where no endpoint can give them at once."""
 
 
-def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, bytes], body: Content) -> Intake:
-    """Reads a request and plans it; raises Refusal."""
-    snapshot = state.snapshot
+def read_request(
+    state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, bytes], body: Content
+) -> CallerRequest:
+    """Reads a request; raises Refusal."""
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
-        body = inflate(bytes(body), encoding, snapshot.max_body)
-    request: CallerRequest
+        body = inflate(bytes(body), encoding, state.snapshot.max_body)
     if door.is_form:
-        request = FormRequest(door.operation, body, headers.get(b"content-type", b""), door.model)
-    else:
-        request = form.parse(door.operation, bytes(body), door.model, door.stream)
+        return FormRequest(door.operation, body, headers.get(b"content-type", b""), door.model)
+    return form.parse(door.operation, bytes(body), door.model, door.stream)
+
+
+def take_in(
+    state: EdgeState, door: Door, request: CallerRequest, headers: Mapping[bytes, bytes], only: str = ""
+) -> Intake:
+    """Plans a request; raises Refusal. `only` is the provider that must serve it, empty where any may."""
+    snapshot = state.snapshot
     own = request.preferences
     more = request.models
     if own is None and not more:
@@ -66,6 +72,8 @@ def take_in(state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, 
         wishes = NO_WISHES if own is None else _read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(more), wishes)
     endpoints = route.endpoints
+    if only:
+        endpoints = tuple(each for each in endpoints if each.provider == only)
     crossings = None
     needs_whole = own is not None and own.require_parameters is True
     if route.crosses or needs_whole:

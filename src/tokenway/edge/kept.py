@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from starlette.requests import Request
 
+from tokenway.dialects.openai_responses.state import deleted, input_items
 from tokenway.edge.state import EdgeState
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Principal
@@ -33,30 +34,20 @@ class KeptPages:
     async def items(self, request: Request, principal: Principal) -> object:
         """`GET /v1/responses/{id}/input_items`: newest first unless `order=asc`, from behind the item `after`."""
         kept = await self.find(request.path_params["id"], principal)
-        listed = msgspec.json.decode(kept.items, type=list[dict[str, object]])
         query = request.query_params
-        if query.get("order", "desc") != "asc":
-            listed.reverse()
-        after = query.get("after")
-        if after:
-            places = [index for index, item in enumerate(listed) if item.get("id") == after]
-            listed = listed[places[0] + 1 :] if places else []
-        limit = _limit(query.get("limit"))
-        page = listed[:limit]
-        return {
-            "object": "list",
-            "data": page,
-            "first_id": page[0].get("id") if page else None,
-            "last_id": page[-1].get("id") if page else None,
-            "has_more": len(listed) > limit,
-        }
+        listed = msgspec.json.decode(kept.items, type=list[msgspec.Raw])
+        is_ascending = query.get("order", "desc") == "asc"
+        page = input_items(
+            listed, after=query.get("after", ""), limit=_limit(query.get("limit")), is_ascending=is_ascending
+        )
+        return msgspec.Raw(page)
 
     async def forget(self, request: Request, principal: Principal) -> object:
         """`DELETE /v1/responses/{id}`."""
         identity = request.path_params["id"]
         if await self._state.ask("forget", principal, identity) is None:
             raise Refusal(unknown(identity))
-        return {"id": identity, "object": "response", "deleted": True}
+        return msgspec.Raw(deleted(identity))
 
     async def cancel(self, request: Request, principal: Principal) -> object:
         """`POST /v1/responses/{id}/cancel`: for one that is made in the background; others have ended already."""

@@ -15,7 +15,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from tokenway.dialects.base import AnswerStream, Format, Maker
+from tokenway.dialects.base import AnswerStream, CallerRequest, Format, Maker
 from tokenway.dialects.formats import FORMATS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
@@ -25,8 +25,9 @@ from tokenway.edge.client import Client
 from tokenway.edge.crossing import spelled
 from tokenway.edge.doors import Door
 from tokenway.edge.fan import Fan
+from tokenway.edge.history import is_kept, keep, needs_history, recall
 from tokenway.edge.inflate import too_large
-from tokenway.edge.intake import Intake, draining, no_journal, no_room, take_in
+from tokenway.edge.intake import Intake, draining, no_journal, no_room, read_request, take_in
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
 from tokenway.edge.routes import JSON_TYPE, asked_for
 from tokenway.edge.upload import Upload
@@ -43,7 +44,7 @@ from tokenway.model.usage import UNMETERED, Metered
 from tokenway.wire.limits import WRITE_HIGH
 
 if TYPE_CHECKING:
-    from tokenway.edge.routes import Target
+    from tokenway.edge.routes import Route, Target
     from tokenway.edge.state import EdgeState
     from tokenway.edge.upload import Content
 
@@ -68,6 +69,8 @@ class Relay:
     finish_reason = ""
     gaps: tuple[int, ...] = ()
     _intake: Intake
+    keeps = True
+    """Whether what the caller wants kept is kept when the answer is out."""
     size = 0
     """Bytes of the body so far."""
     _busy = False
@@ -155,8 +158,19 @@ class Relay:
         try:
             if self.problem is not None:
                 raise Refusal(self.problem)
-            body = self._body()
-            intake = take_in(self._state, self.door, self.form, self.headers, body)
+            request = read_request(self._state, self.door, self.form, self.headers, self._body())
+        except Refusal as refusal:
+            self.refuse(refusal.problem)
+            return
+        if needs_history(request):
+            self._state.tasks.spawn("history", recall(self._state, self, request))
+        else:
+            self.go(request)
+
+    def go(self, request: CallerRequest, only: str = "") -> None:
+        """The request is whole: it is planned, and begins. `only` is the provider that must serve it, if one must."""
+        try:
+            intake = take_in(self._state, self.door, request, self.headers, only)
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
@@ -250,6 +264,21 @@ class Relay:
         return self._attempts[-1].metered if self._attempts else UNMETERED
 
     @property
+    def request(self) -> CallerRequest:
+        """What is asked for, once that is understood."""
+        return self._intake.request
+
+    @property
+    def route(self) -> Route:
+        """Where it is asked."""
+        return self._intake.route
+
+    @property
+    def answered_by(self) -> str:
+        """The endpoint that answered; empty before one has."""
+        return "" if self.receipt is None else self.receipt.record.endpoint
+
+    @property
     def label(self) -> bytes:
         """The header lines about the attempt that answers, or was tried last; empty before there is one."""
         attempts = self._attempts
@@ -298,6 +327,7 @@ class Relay:
         if request.stream:
             stream = form.passing(request) if maker is None else Translation(form, self.form, maker)
         reader = AttemptReader(self, command.attempt, form, stream, maker)
+        reader.endpoint = endpoint
         self._attempts.append(reader)
         try:
             operation = asked_for(self.door.operation) if is_crossing else self.door.operation
@@ -415,10 +445,13 @@ class Relay:
             raise RuntimeError("an answer ends without a winner or a receipt")
         members = usage_members(receipt)
         transport = self._client.transport
+        self.keeps = self.keeps and is_kept(self._intake.request)
         if winner.stream is None:
             body = winner.body
             if members and winner.answer is not None:
                 body = self.form.priced(body, members, winner.answer.usage)
+            if self.keeps:
+                keep(self._state, self, winner.endpoint, body)
             kind = winner.content_type or JSON
             lines = reply.answer_head(self.header_lines(), receipt.cost, receipt.delivered_tps, kind, len(body))
             if len(body) > WRITE_HIGH:
@@ -427,7 +460,10 @@ class Relay:
                 transport.write(lines + body)
         else:
             extra = tokenway_member(receipt) if self._intake.request.asks_usage else b""
-            self._end_stream(winner.stream.tail(members, extra))
+            tail = winner.stream.tail(members, extra)
+            if self.keeps:
+                keep(self._state, self, winner.endpoint, tail)
+            self._end_stream(tail)
         self._finish()
 
     def _send_error(self, command: c.SendError) -> None:

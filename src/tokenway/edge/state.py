@@ -74,6 +74,7 @@ class EdgeState:
         """`keep` gives a response to the control process to be kept."""
         self.loop = loop
         self.pools = pools
+        self.tasks = pools.tasks
         self.journal = journal
         self.ask = ask
         self.keep = keep

@@ -157,6 +157,9 @@ class ResponseStore(Protocol):
     def get(self, identity: str, project: str) -> StoredResponse | None:
         """A response of a project, or None."""
 
+    def chain(self, identity: str, project: str) -> list[StoredResponse] | None:
+        """A response with those that it went on from, the oldest first; None when one is not kept any more."""
+
     def delete(self, identity: str, project: str) -> bool:
         """Forgets a response; whether there was one."""
 

@@ -11,6 +11,8 @@ from tokenway.model.stored import StoredResponse
 from tokenway.store.database import Database
 from tokenway.store.schema import responses
 
+CHAIN_MAX: Final = 1000
+"""Responses that may follow each other: more turns than any model's context takes."""
 UNFINISHED: Final = ("queued", "in_progress")
 """The statuses of a response that is still being made."""
 
@@ -47,6 +49,18 @@ class SqlResponses:
             return None
         fields = {name: row[name] for name in StoredResponse.__struct_fields__}
         return StoredResponse(**(fields | {"native": bool(row["native"])}))
+
+    def chain(self, identity: str, project: str) -> list[StoredResponse] | None:
+        """A response with those that it went on from, the oldest first; None when one of them is not kept any more."""
+        found: list[StoredResponse] = []
+        while identity:
+            kept = self.get(identity, project)
+            if kept is None or len(found) >= CHAIN_MAX:
+                return None
+            found.append(kept)
+            identity = kept.previous
+        found.reverse()
+        return found
 
     def delete(self, identity: str, project: str) -> bool:
         """Forgets a response; whether there was one."""

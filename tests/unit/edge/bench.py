@@ -76,7 +76,7 @@ class ScriptedPools(Pools):
         self._network = network
 
     def _make(self, origin: Origin) -> Pool:
-        return Pool(origin, self._loop, self._tasks, dialer=self._network)
+        return Pool(origin, self._loop, self.tasks, dialer=self._network)
 
 
 class Client(asyncio.Transport):
