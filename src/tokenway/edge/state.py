@@ -11,6 +11,7 @@ from email.utils import formatdate
 from time import monotonic
 from typing import Final, Protocol
 
+from tokenway.aio.tasks import Tasks
 from tokenway.edge.admission import Admission
 from tokenway.edge.auth import Gate
 from tokenway.edge.head import Heads
@@ -74,7 +75,6 @@ class EdgeState:
         """`keep` gives a response to the control process to be kept."""
         self.loop = loop
         self.pools = pools
-        self.tasks = pools.tasks
         self.journal = journal
         self.ask = ask
         self.keep = keep
@@ -94,6 +94,11 @@ class EdgeState:
         self._id_prefix = f"gen-{int(time.time()):x}-{secrets.token_hex(8)}"
         self._id_count = 0
         self._sweep_due = 0.0
+
+    @property
+    def tasks(self) -> Tasks:
+        """Where work that waits is started."""
+        return self.pools.tasks
 
     @property
     def is_ready(self) -> bool:
