@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE, AnswerStream, WholeAnswer, fault_text
-from tokenway.dialects.openai_chat.passing import read_answer
+from tokenway.dialects.openai_chat.passing import read_whole
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
@@ -216,7 +216,7 @@ class AttemptReader:
         relay = self._relay
         self._parts.clear()
         try:
-            self.answer = answer = read_answer(relay.operation, body)
+            self.answer = answer = read_whole(relay.operation, body)
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return

@@ -15,6 +15,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from tokenway.dialects.base import Maker
 from tokenway.dialects.openai_chat.error import error_body, error_event
 from tokenway.dialects.openai_chat.passing import PassingChat, with_usage_members
 from tokenway.edge import reply
@@ -339,8 +340,8 @@ class Relay:
     def _send_error(self, command: c.SendError) -> None:
         problem = command.problem
         if command.in_band:
-            created = int(time.time())
-            self._end_stream(command.body or error_event(problem, self.id, self.model, created))
+            maker = Maker(self.id, self.model, int(time.time()), self._intake.request)
+            self._end_stream(command.body or error_event(problem, maker))
             self._finish()
         else:
             self.refuse(problem, command.body)
