@@ -363,15 +363,16 @@ class _Choice:
             if not isinstance(cited, dict) or self.text_part < 0:
                 continue
             start, end = cited.get("start_index"), cited.get("end_index")
-            is_known = isinstance(start, int) and isinstance(end, int) and (start, end) != (0, 0)
+            if not isinstance(start, int) or not isinstance(end, int) or (start, end) == (0, 0):
+                start = end = -1
             self.out.append(
                 Cited(
                     self.text_part,
                     text_of(cited.get("url")),
                     text_of(cited.get("title")),
                     text_of(cited.get("content")),
-                    start if is_known else -1,
-                    end if is_known else -1,
+                    start,
+                    end,
                     self.number,
                 )
             )
