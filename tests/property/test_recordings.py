@@ -20,7 +20,7 @@ import pytest
 
 from tests.simulation.client import load, parse_events
 from tokenway.dialects.base import GATEWAY_FIELDS
-from tokenway.dialects.openai_chat.passing import PassingChat, read_answer, with_usage_members
+from tokenway.dialects.openai_chat.passing import PassingChat, read_whole, with_usage_members
 from tokenway.dialects.openai_chat.request import parse
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
@@ -78,7 +78,7 @@ def test_what_is_no_answer_is_refused() -> None:
         response = each["response"]
         if response["status"] == 200 and not is_answer(response["body"], stream=each["stream"]):
             with pytest.raises(WireError):
-                run(response["body"].encode(), []) if each["stream"] else read_answer(
+                run(response["body"].encode(), []) if each["stream"] else read_whole(
                     OPERATIONS[each["dialect"]], response["body"].encode()
                 )
 
@@ -138,7 +138,7 @@ def test_whole_answers_are_read() -> None:
     """Usage and finish reason are those of the body; a cost is added to its usage and nowhere else."""
     seen = 0
     for name, operation, body in answers(stream=False):
-        answer = read_answer(operation, body)
+        answer = read_whole(operation, body)
         decoded = json.loads(body)
         assert totals(answer.metered.usage) == told([decoded]), name
         if operation is not Operation.EMBEDDING:

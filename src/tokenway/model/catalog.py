@@ -118,6 +118,12 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI chat: whether a stream may be asked for its usage (`stream_options`); a few servers refuse the field."""
     json_schema: bool = True
     """Whether an answer's JSON schema is taken; else it is declared as dropped."""
+    reasoning_field: str = ""
+    """OpenAI chat: the member of an assistant's message that takes its former reasoning back: `reasoning_content`
+    (text), `reasoning_details` (OpenRouter's list, and its `reasoning` object in the request) or `extra_content`
+    (Google's signatures at tool calls); empty where the provider takes none."""
+    sampling_extras: bool = False
+    """OpenAI chat: whether `top_k`, `min_p` and `repetition_penalty` are known, as to vLLM, OpenRouter and Together."""
     image_urls: bool = True
     """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
     encrypted_reasoning: bool = True

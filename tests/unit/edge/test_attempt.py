@@ -136,7 +136,7 @@ def test_json_where_a_stream_was_asked_is_no_answer() -> None:
         (b'{"error":{"message":"too many","code":"rate"}}', "too many", "rate", True),
         (b'{"error":{"message":"odd code","code":429}}', "odd code", "", True),
         (b'{"error":"just text"}', "just text", "", False),
-        (b'{"detail":"elsewhere"}', "", "", False),
+        (b'{"detail":"elsewhere"}', "elsewhere", "", False),
         (b"<html>", "", "", False),
         (b"", "", "", False),
         (b"[" * 100_000, "", "", False),

@@ -92,7 +92,7 @@ def test_a_unix_socket_is_reached_by_its_path() -> None:
     table = routes(snapshot(providers={"p": Provider("p", "unix:/run/model.sock:/v1")}))
     target = table.target(ENDPOINT, EMBEDDING.operation, FORM, stream=False)
     assert (target.pool.origin.scheme, target.pool.origin.path) == ("unix", "/run/model.sock")
-    assert target.request(b"")[0].startswith(b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n")
+    assert bytes(target.request(b"")[0]).startswith(b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n")
 
 
 def test_a_route_is_made_once_unless_the_caller_wishes() -> None:

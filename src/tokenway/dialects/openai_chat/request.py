@@ -13,9 +13,11 @@ import msgspec
 
 from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
 from tokenway.dialects.inbound import EVENTS, decode_body, twice
+from tokenway.dialects.openai_chat.read import read
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
+from tokenway.model.request import Request
 from tokenway.wire.splice import append_member, keys_pattern, layout, may_repeat, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
@@ -143,6 +145,10 @@ class ChatRequest:
             return replace(base, span, _encode(model))
         except WireError as error:
             raise twice(error) from None
+
+    def neutral(self) -> Request:
+        """The request in the neutral form; raises Refusal (400) that names the field which is wrong."""
+        return read(self.operation, self.body, self.model, stream=self.stream)
 
     def _prepared(self) -> bytes:
         """The body with the usage flag set for streams and without the gateway's own members."""
