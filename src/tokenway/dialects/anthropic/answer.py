@@ -16,11 +16,10 @@ from tokenway.dialects.base import UNREADABLE, Maker, fault_text
 from tokenway.dialects.seal import ANTHROPIC, seal
 from tokenway.model.errors import WireError
 from tokenway.model.event import Answer, AnswerPart, Choice, Cited, Finished, FinishReason
-from tokenway.model.request import NO_JSON, Foreign, Media, Reasoning, Refusal, Text, ToolCall
+from tokenway.model.request import Foreign, Media, Reasoning, Refusal, Text, ToolCall
 from tokenway.model.usage import Metered, Usage
 
 _encode: Final = msgspec.json.encode
-_decode: Final = msgspec.json.Decoder().decode
 _decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 REASONS: Final[dict[str, FinishReason]] = {
@@ -116,8 +115,9 @@ def cited(part: int, citation: Citation) -> Cited | None:
 
 
 def arguments(raw: msgspec.Raw) -> str:
-    """A tool call's input as text: an object, also where none was given."""
-    return _encode(_decode(raw)).decode() if raw != NO_JSON and raw != msgspec.Raw(b"null") else "{}"
+    """A tool call's input as text, as it was written: an object, also where none was given."""
+    text = bytes(raw).decode().strip()
+    return "{}" if text in {"", "null"} else text
 
 
 def _part(raw: msgspec.Raw, block: Block) -> AnswerPart:

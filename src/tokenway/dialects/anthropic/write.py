@@ -31,7 +31,7 @@ from tokenway.model.request import (
 _encode: Final = msgspec.json.encode
 _decode: Final = msgspec.json.Decoder().decode
 
-_OWN_TOOL: Final = re.compile(r"[a-z_]+_20[0-9]{6}")
+_OWN_TOOL: Final = re.compile(r"[a-z0-9_]+_20[0-9]{6}")
 """How the types of Anthropic's own tools are called: a name and the day of its version."""
 _WEB_SEARCH: Final = ("web_search", "web_search_preview", "googleSearch", "google_search")
 """Other vendors' types of a web search, for which Anthropic has its own."""
@@ -132,8 +132,7 @@ class _Writing:
         shape: dict[str, Any] = {"name": tool.name}
         if tool.description:
             shape["description"] = tool.description
-        schema = _decode(tool.parameters) if tool.parameters != NO_JSON else {"type": "object", "properties": {}}
-        shape["input_schema"] = {"type": "object", **schema} if isinstance(schema, dict) else {"type": "object"}
+        shape["input_schema"] = _input_schema(tool.parameters)
         if tool.strict:
             if self.family.has_schema:
                 shape["strict"] = True
@@ -262,6 +261,16 @@ def write(request: Request, upstream: Upstream) -> Written:
     writing.sampling(thinks=found.is_on)
     writing.others()
     return Written(_encode(writing.body), tuple(writing.dropped))
+
+
+def _input_schema(parameters: msgspec.Raw) -> msgspec.Raw | dict[str, Any]:
+    """A tool's schema: as it was written, since it is part of what a prompt cache knows; it must say `object`."""
+    if parameters == NO_JSON:
+        return {"type": "object", "properties": {}}
+    schema = _decode(parameters)
+    if not isinstance(schema, dict):
+        return {"type": "object"}
+    return parameters if "type" in schema else {"type": "object", **schema}
 
 
 def closed(schema: Any) -> Any:

@@ -11,7 +11,7 @@ caller sends it back. The message's delta and stop are kept for `tail`.
     Opened          a tool call             its start; every other block waits for its text
     Added           not begun               its start and the delta
     Added           begun                   the delta
-    Cited           begun, a text's         a delta with the source
+    Cited           a text's                a delta with the source, behind its start where it has not begun
     Closed          a text's                its stop, if it has begun
     Closed          a thought's             its signature and its stop; sealed without a text it is a redacted block
     Closed          a tool call's           its stop; a signature follows in a redacted block that names the call
@@ -158,9 +158,10 @@ class Writer:
 
     def _cited(self, event: Cited) -> bytes:
         part = self._parts.get(event.part)
-        if event.choice or part is None or not part.prefix:
+        if event.choice or part is None or part.opened.kind not in {PartKind.TEXT, PartKind.REFUSAL}:
             return b""
-        return _delta(part.index, {"type": "citations_delta", "citation": citation_object(event)})
+        start = b"" if part.prefix else self._begin(part)
+        return start + _delta(part.index, {"type": "citations_delta", "citation": citation_object(event)})
 
     def _closed(self, event: Closed) -> bytes:
         if event.choice:
