@@ -1,7 +1,7 @@
 """Answers of the Anthropic dialect as they pass: forwarded as bytes, looked at only where it matters.
 
-A stream's deltas are not decoded once the first of their block has been seen: what must be looked into (the beginning,
-the usage, the end, an error, a ping, the edges of a block) has one of MARKS. Only `message_stop` is held back until the
+A stream's deltas are not decoded once the first of its answer has been seen: what must be looked into (the usage, the
+end, an error, a ping, the edges of a block) has one of MARKS. Only `message_stop` is held back until the
 exchange has been settled: everything before it, the usage too, is the upstream's own and goes on at once.
 
     state        event                          what happens
@@ -149,8 +149,7 @@ class PassingMessages(PassingStream):
         return True
 
     def _block(self, frame: Frame, now: float) -> None:
-        """A block begins: until its first delta has been seen, deltas are decoded."""
-        self._is_quick = self.first_answer > 0.0
+        """A block begins; some are an answer or a thought in themselves."""
         try:
             block = decode_block(frame.content_block)
         except UNREADABLE:
@@ -166,7 +165,7 @@ class PassingMessages(PassingStream):
             self.stamp(now)
             return
         self.stamp_text(now, answer=not delta.thinking)
-        self._is_quick = True
+        self._is_quick = self.first_answer > 0.0
 
     def _close(self, frame: Frame, now: float) -> None:
         """The count so far, and why the answer ended."""
