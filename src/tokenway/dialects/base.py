@@ -286,6 +286,8 @@ class Format(msgspec.Struct, frozen=True):
     """Beginnings of the caller's header names that go on to an upstream of the same dialect."""
     returned: tuple[bytes, ...] = ()
     """Beginnings of the upstream's header names that go back to a caller of the same dialect."""
+    statuses: Mapping[ErrorType, int] = {}
+    """Statuses of failures where this dialect's callers know another than the problem's: Anthropic's 529."""
 
 
 def fault_text(error: Any) -> str:
