@@ -2,6 +2,9 @@
 
 Three members ask for state: `store`, `previous_response_id` and `background`. This module only says what they
 are; who serves the request keeps responses, and puts a chain into one body with `state.expand` before it is sent on.
+
+A conversation that another vendor's model had a part in holds that vendor's sealed reasoning (see `dialects.seal`).
+Those items are taken out of what goes to an upstream of this dialect, which would refuse them.
 """
 
 from __future__ import annotations
@@ -10,16 +13,31 @@ from typing import Final
 
 import msgspec
 
+from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import Inbound, decode_body
 from tokenway.dialects.openai_responses.read import read
 from tokenway.dialects.openai_responses.schema import NOTHING, RequestFields
+from tokenway.dialects.seal import OPENAI, unseal
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import invalid_request
+from tokenway.wire.splice import layout, replace
 
 PATH: Final = "/responses"
 """What is added to a provider's base URL."""
 
+_SEALED: Final = b'"tw1.'
+"""How another vendor's sealed value begins in a body."""
+
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
+_decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class _Sealed(msgspec.Struct):
+    type: str = ""
+    encrypted_content: str | None = None
+
+
+_decode_sealed: Final = msgspec.json.Decoder(_Sealed).decode
 
 
 class ResponsesRequest(Inbound):
@@ -50,6 +68,31 @@ class ResponsesRequest(Inbound):
         self.background: bool = fields.background is True
         self.previous: str = fields.previous_response_id or ""
         self.asked: bytes = body
+
+    def _prepared(self) -> bytes:
+        body = super()._prepared()
+        return without_foreign(body) if _SEALED in body else body
+
+
+def without_foreign(body: bytes) -> bytes:
+    """The body without the items of its input that are another vendor's sealed reasoning; the rest keeps its bytes."""
+    span = layout(body).get("input", ((0, 0), (0, 0)))[1]
+    given = body[span[0] : span[1]]
+    if not given.startswith(b"["):
+        return body
+    kept = [bytes(item) for item in _decode_items(given) if not _is_foreign(item)]
+    return replace(body, span, b"[%b]" % b",".join(kept))
+
+
+def _is_foreign(item: msgspec.Raw) -> bool:
+    if _SEALED not in bytes(item):
+        return False
+    try:
+        sealed = _decode_sealed(item)
+    except UNREADABLE:
+        return False
+    whose = unseal(sealed.encrypted_content or "", OPENAI)
+    return sealed.type == "reasoning" and (whose.format != OPENAI or bool(whose.call))
 
 
 def parse(operation: Operation, body: bytes, path_model: str, path_stream: bool) -> ResponsesRequest:  # noqa: FBT001
