@@ -44,9 +44,11 @@ class FakeProvider:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
+        # A client that has dropped its connection never says goodbye, and TLS would wait for that.
+        goodbye = 0.5 if self._tls else None
         if self._unix is None:
             self._server = await loop.create_server(
-                self._make_link, self._host, self._port, ssl=self._tls, backlog=4096
+                self._make_link, self._host, self._port, ssl=self._tls, backlog=4096, ssl_shutdown_timeout=goodbye
             )
             self._port = self._server.sockets[0].getsockname()[1]
         else:
