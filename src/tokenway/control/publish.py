@@ -8,10 +8,22 @@ from typing import Final
 
 import msgspec
 
-from tokenway.control.addresses import enabled_by
+from tokenway.control.addresses import enabled_by, speeches_of
 from tokenway.control.model_rules import alias_chain
-from tokenway.dialects.registry import BEARER, KNOWN, KnownProvider
-from tokenway.model.catalog import Capabilities, Endpoint, Grade, Model, Operation, Price, Provider
+from tokenway.dialects.known import KnownProvider
+from tokenway.dialects.providers import KNOWN
+from tokenway.model.catalog import (
+    AwsKeys,
+    Capabilities,
+    Endpoint,
+    Grade,
+    Model,
+    Operation,
+    Price,
+    Provider,
+    Quirks,
+    credential_header,
+)
 from tokenway.model.money import Rate
 from tokenway.model.secret import Secret
 from tokenway.model.settings import (
@@ -145,21 +157,42 @@ def _provider(
     """What was written, filled up from the row of a known provider."""
     row = row or KNOWN.get(name)
     api_keys = written.api_keys or (() if written.api_key is None else (written.api_key,))
-    base_url = written.base_url
-    if row is not None:
-        usual = row.key(environment)
-        if not api_keys and usual is not None:
-            api_keys = (usual,)
-        base_url = base_url or row.address(environment)
-    if base_url is None:
+    usual = None if row is None else row.key(environment)
+    if not api_keys and usual is not None:
+        api_keys = (usual,)
+    speeches = speeches_of(written, row, environment)
+    if not speeches:
         raise ValueError(f"provider {name!r} has no address: these settings were not checked")
+    dialect, (base_url, header) = next(iter(speeches.items()))
+    others = [(other, *speech) for other, speech in speeches.items() if other is not dialect]
     return Provider(
         name=name,
-        base_url=base_url.rstrip("/"),
+        base_url=base_url,
+        dialect=dialect,
         api_keys=api_keys,
-        credential_header=BEARER if row is None else row.credential_header,
+        credential_header=header,
         headers=tuple(written.headers.items()),
+        speaks=tuple((other, address) for other, address, _ in others),
+        speaks_with=tuple((other, header) for other, _, header in others if header != credential_header(other)),
+        quirks=_quirks(written, row),
+        fetch_urls=written.fetch_urls,
+        operations=tuple(Operation) if row is None or row.chats else (Operation.EMBEDDING,),
+        aws=_aws(written, row, environment) if not api_keys else None,
     )
+
+
+def _quirks(written: ProviderSettings, row: KnownProvider | None) -> Quirks:
+    """The row's, with what was written over them."""
+    said = {name: value for name, value in msgspec.structs.asdict(written.quirks).items() if value is not None}
+    return msgspec.structs.replace(Quirks() if row is None else row.quirks, **said)
+
+
+def _aws(written: ProviderSettings, row: KnownProvider | None, environment: Mapping[str, str]) -> AwsKeys | None:
+    """What signs its requests: what was written, else the environment's."""
+    if written.aws is None:
+        return None if row is None else row.aws(environment)
+    region = written.aws.region or KNOWN["bedrock"].variable("AWS_REGION", environment)
+    return AwsKeys(written.aws.access_key.reveal(), written.aws.secret_key, region, written.aws.session_token)
 
 
 def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel]) -> Endpoint:

@@ -14,7 +14,7 @@ from tokenway import __version__
 from tokenway.dialects.openai_chat.request import PATHS
 from tokenway.edge.reply import header_value
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import Endpoint, Operation, Provider
+from tokenway.model.catalog import BEARER, Dialect, Endpoint, Operation, Provider
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import Plan, Wishes, plan
@@ -91,7 +91,8 @@ class Routes:
         return target
 
     def _make(self, provider: Provider, endpoint: Endpoint, operation: Operation) -> Target:
-        pool, prefix = self._pools.get(provider.base_url)
+        pool, prefix = self._pools.get(provider.address(Dialect.OPENAI_CHAT) or provider.base_url)
+        header = provider.header(Dialect.OPENAI_CHAT)
         lines = [
             f"POST {prefix}{PATHS[operation]} HTTP/1.1".encode(),
             b"host: " + pool.origin.authority.encode(),
@@ -104,8 +105,8 @@ class Routes:
         for secret in provider.api_keys or (None,):
             credential = []
             if secret is not None:
-                scheme = "Bearer " if provider.credential_header == "authorization" else ""
+                scheme = "Bearer " if header == BEARER else ""
                 value = header_value(scheme + secret.reveal())
-                credential.append(b"%b: %b" % (header_value(provider.credential_header), value))
+                credential.append(b"%b: %b" % (header_value(header), value))
             heads.append(b"\r\n".join([*lines, *credential, b"content-length: "]))
         return Target(endpoint, pool, heads)

@@ -6,8 +6,9 @@ the name a caller asks for, with the endpoints that serve it in order of prefere
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -38,11 +39,28 @@ class Operation(StrEnum):
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
 
 
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates that differ from a price's own under some condition; None is no difference."""
+
+    input: Annotated[Rate | None, Meta(description="Input that no cache held.")] = None
+    output: Annotated[Rate | None, Meta(description="Output.")] = None
+    cache_read: Annotated[Rate | None, Meta(description="Input read from the provider's cache.")] = None
+    cache_write: Annotated[Rate | None, Meta(description="Input written to a cache for five minutes.")] = None
+    cache_write_1h: Annotated[Rate | None, Meta(description="Input written to a cache for an hour.")] = None
+
+
+class Tier(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates of a call whose input is longer than `above` tokens: of the whole call, not of what is above."""
+
+    above: Annotated[_Count, Meta(description="Tokens of input, cached ones included, above which it holds.")]
+
+
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rates per bucket in nano-dollars per million units (see `model.money`).
 
     A bucket without a rate of its own is charged like its parent: cache and media input like input,
-    reasoning and media output like output. `request` is nano-dollars for each call.
+    reasoning and media output like output. `request` and `search` are nano-dollars for each. Of `tiers`, the one
+    with the highest `above` that the input passes holds; what it does not name stays as it is.
     """
 
     input: Annotated[Rate, Meta(description="Input that no cache held.")]
@@ -52,6 +70,13 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_write_1h: Annotated[Rate | None, Meta(description="Input written to a cache for an hour.")] = None
     reasoning: Annotated[Rate | None, Meta(description="Output spent on reasoning.")] = None
     request: Annotated[NanoUsd, Meta(description="USD for each call, whatever its tokens.")] = NanoUsd(0)
+    audio_input: Annotated[Rate | None, Meta(description="Input that is audio.")] = None
+    audio_output: Annotated[Rate | None, Meta(description="Output that is audio.")] = None
+    image_input: Annotated[Rate | None, Meta(description="Input that is an image, by token.")] = None
+    image_output: Annotated[Rate | None, Meta(description="Output that is an image, by token.")] = None
+    search: Annotated[NanoUsd, Meta(description="USD for each search of the web.")] = NanoUsd(0)
+    tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
+    batch: Annotated[Rates | None, Meta(description="Other rates for calls in a batch.")] = None
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +120,15 @@ class Timeouts(msgspec.Struct, frozen=True):
     total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
 
+class AwsKeys(msgspec.Struct, frozen=True):
+    """What signs requests to Amazon's services. `token` belongs to keys that are lent for a while."""
+
+    access_key: str
+    secret_key: Secret
+    region: str
+    token: Secret | None = None
+
+
 class Quirks(msgspec.Struct, frozen=True):
     """Where a provider differs from the dialect it speaks; the defaults are what most of them understand."""
 
@@ -110,22 +144,54 @@ class Quirks(msgspec.Struct, frozen=True):
     """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
 
 
+BEARER: Final = "authorization"
+
+CREDENTIAL_HEADERS: Final[Mapping[Dialect, str]] = {Dialect.ANTHROPIC: "x-api-key", Dialect.GEMINI: "x-goog-api-key"}
+"""The header that a dialect's own vendor wants the key in, where it is not `authorization`."""
+
+
+def credential_header(dialect: Dialect) -> str:
+    """The header that carries the key where nothing else is said."""
+    return CREDENTIAL_HEADERS.get(dialect, BEARER)
+
+
 class Provider(msgspec.Struct, frozen=True):
     """Who is called. `base_url` is what the dialect's path is added to.
 
     The scheme is `http`, `https`, or `unix` for a socket path: `unix:/run/x.sock:/v1`.
     `credential_header` is `authorization` (the key is sent as a bearer token) or another header's name
-    (the key is sent as it is).
+    (the key is sent as it is). `dialect` is the one that requests of other dialects are translated into; `speaks`
+    are more that it understands itself, each with its base URL, so that nothing has to be translated.
     """
 
     name: str
     base_url: str
     dialect: Dialect = Dialect.OPENAI_CHAT
     api_keys: tuple[Secret, ...] = ()
-    credential_header: str = "authorization"
+    credential_header: str = BEARER
     headers: tuple[tuple[str, str], ...] = ()
     serves_any_model: bool = True
     """Whether `provider/model` reaches models that the configuration does not list."""
+    speaks: tuple[tuple[Dialect, str], ...] = ()
+    speaks_with: tuple[tuple[Dialect, str], ...] = ()
+    """The credential header of a dialect in `speaks`, where it is not the usual one of that dialect."""
+    quirks: Quirks = Quirks()
+    fetch_urls: bool = False
+    """Whether images that a caller gives by URL may be fetched for it, from public addresses only."""
+    operations: tuple[Operation, ...] = tuple(Operation)
+    """What it does for models that the configuration does not list."""
+    aws: AwsKeys | None = None
+    """Signs its requests where it has no key."""
+
+    def address(self, dialect: Dialect) -> str | None:
+        """The base URL at which it understands a dialect itself; None when it does not."""
+        return self.base_url if dialect is self.dialect else dict(self.speaks).get(dialect)
+
+    def header(self, dialect: Dialect) -> str:
+        """The header that carries its key in a request of this dialect."""
+        if dialect is self.dialect:
+            return self.credential_header
+        return dict(self.speaks_with).get(dialect, credential_header(dialect))
 
 
 class Endpoint(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import pytest
 
 from tokenway.control.config import load
 from tokenway.control.publish import DEMONSTRATION, LocalModel, LocalOffer, build_snapshot, key_digest
-from tokenway.model.catalog import Endpoint, EndpointLimits, Grade, Operation, Price
+from tokenway.model.catalog import AwsKeys, Dialect, Endpoint, EndpointLimits, Grade, Operation, Price, Quirks
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
 from tokenway.model.settings import ProviderSettings, Settings
@@ -133,6 +133,38 @@ def test_a_known_provider_is_filled_up_from_its_row(tmp_path: Path) -> None:
         "https://it.example/openai/v1",
         "api-key",
     )
+
+
+def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
+    """With its address and header; what was written about its differences stands over what is known."""
+    text = "providers: {deepseek: {api_key: k, quirks: {image_urls: false}}, openrouter: {api_key: k}}"
+    providers = build(settings_of(text, tmp_path)).providers
+    deepseek, openrouter = providers["deepseek"], providers["openrouter"]
+    assert deepseek.dialect is Dialect.OPENAI_CHAT
+    assert deepseek.speaks == ((Dialect.ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),)
+    assert deepseek.header(Dialect.ANTHROPIC) == "x-api-key"
+    assert deepseek.quirks == Quirks(limit_field="max_tokens", json_schema=False, image_urls=False)
+    assert openrouter.address(Dialect.ANTHROPIC) == "https://openrouter.ai/api/v1"
+    assert openrouter.header(Dialect.ANTHROPIC) == "authorization"
+    assert openrouter.address(Dialect.GEMINI) is None
+
+
+def test_signing_keys_arrive_where_there_is_no_key(tmp_path: Path) -> None:
+    """From the environment or as written; a key stands before them."""
+    environment = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
+    assert build(Settings(), environment).providers["bedrock"].aws == AwsKeys("A", Secret("s"), "eu-west-1")
+    with_key = build(Settings(), environment | {"AWS_BEARER_TOKEN_BEDROCK": "b"}).providers["bedrock"]
+    assert (with_key.aws, with_key.api_keys) == (None, (Secret("b"),))
+    text = "providers: {bedrock: {aws: {access_key: B, secret_key: t, region: r, session_token: u}}}"
+    written = build(settings_of(text, tmp_path, environment), environment).providers["bedrock"]
+    assert written.aws == AwsKeys("B", Secret("t"), "r", Secret("u"))
+    assert build(Settings(), {"OPENAI_API_KEY": "k"}).providers["openai"].aws is None
+
+
+def test_a_provider_without_chat_embeds_only() -> None:
+    """So that a chat with its model is refused with the reason."""
+    provider = build(Settings(), {"VOYAGE_API_KEY": "k"}).providers["voyage"]
+    assert provider.operations == (Operation.EMBEDDING,)
 
 
 def test_without_the_engine_its_endpoints_and_fallbacks_are_left_out(tmp_path: Path) -> None:
