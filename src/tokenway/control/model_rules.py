@@ -20,7 +20,7 @@ FORMATS: Final = frozenset(
 
 _GGUF: Final = re.compile(r"i?q[1-8](_[a-z0-9]+)*|tq[12]_0", re.ASCII | re.IGNORECASE)
 _QUANTILE: Final = re.compile(r"p[1-9][0-9]?", re.ASCII)
-_NOT_RATES: Final = frozenset({"request", "search", "tiers", "batch", "above"})
+_NOT_RATES: Final = frozenset({"request", "search", "tiers", "hours", "batch", "above", "begin", "end"})
 _DEAREST: Final = 10_000 * NANO_PER_USD
 _CHEAPEST: Final = NANO_PER_USD // 10_000
 """USD per million tokens beyond which a price was likely meant in another unit."""
@@ -105,6 +105,7 @@ def _grade(subject: Examination, path: Path, endpoint: EndpointSettings) -> None
 def _price(subject: Examination, path: Path, price: Price) -> None:
     parts: list[tuple[Path, Price | Rates]] = [(path, price)]
     parts += [((*path, "tiers", index), tier) for index, tier in enumerate(price.tiers)]
+    parts += [((*path, "hours", index), hours) for index, hours in enumerate(price.hours)]
     if price.batch is not None:
         parts.append(((*path, "batch"), price.batch))
     for place, part in parts:

@@ -186,6 +186,9 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
         _credentials(subject, name, provider)
         _address(subject, name, provider)
     _aws(subject, name, provider)
+    if provider.prices is not None and provider.prices not in KNOWN:
+        reason = f"{provider.prices!r} is not a provider that is known here"
+        subject.say((*path, "prices"), reason, nearest(provider.prices, KNOWN))
     for header, value in provider.headers.items():
         if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
             subject.say((*path, "headers", header), "this header cannot be set")

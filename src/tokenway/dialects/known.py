@@ -56,7 +56,8 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     `key_variables` are alternatives, the usual one first; a row without any needs no key. `signing` are the
     variables of an access key and its secret, which do instead of a key. `stand_ins` gives another variable to read
-    where the first is not set. `prices` is its name in the price book, where that is another one.
+    where the first is not set. `prices` is its name in the price book, where that is another one, and `models` a
+    pattern of the book's names that are names of its models.
     """
 
     name: str
@@ -74,6 +75,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()
     chats: bool = True
     prices: str = ""
+    models: str = "."
 
     @property
     def is_keyless(self) -> bool:

@@ -53,6 +53,7 @@ _VENDORS: Final = (
         speaks=(Offer(_RESPONSES, "{AZURE_OPENAI_ENDPOINT}/openai/v1", "api-key"),),
         quirks=Quirks(developer_role=True),
         services=(*_BOTH, Service.IMAGES, *_SOUND),
+        models="(?!)",  # what it serves are deployments, named by their owner
     ),
     KnownProvider(
         name="anthropic",
@@ -107,6 +108,7 @@ _VENDORS: Final = (
         speaks=(Offer(_CHAT, "https://bedrock-runtime.{AWS_REGION}.amazonaws.com/openai/v1"),),
         quirks=Quirks(image_urls=False),
         prices="aws",
+        models="^(?!regional)",
     ),
     KnownProvider(
         name="mistral",
@@ -262,6 +264,7 @@ _HOSTS: Final = (
             Offer(_ANTHROPIC, "https://openrouter.ai/api/v1", BEARER),
         ),
         services=(*_BOTH, Service.IMAGES, *_SOUND, Service.RERANK),
+        models="/",
     ),
     KnownProvider(
         name="groq",
@@ -305,7 +308,6 @@ _HOSTS: Final = (
         key_variables=("SAMBANOVA_API_KEY",),
         quirks=_WITHOUT_URLS,
         services=(*_EMBED, Service.TRANSCRIPTIONS),
-        prices="huggingface_sambanova",
     ),
     KnownProvider(
         name="deepinfra",
@@ -331,7 +333,6 @@ _HOSTS: Final = (
         key_variables=("HYPERBOLIC_API_KEY",),
         quirks=_CLASSIC,
         services=_TEXT,
-        prices="huggingface_hyperbolic",
     ),
     KnownProvider(
         name="nebius",
@@ -340,7 +341,6 @@ _HOSTS: Final = (
         key_variables=("NEBIUS_API_KEY",),
         quirks=_CLASSIC,
         services=(*_BOTH, Service.IMAGES),
-        prices="huggingface_nebius",
     ),
     KnownProvider(
         name="baseten",
@@ -364,7 +364,6 @@ _HOSTS: Final = (
         key_variables=("NSCALE_API_KEY", "NSCALE_SERVICE_TOKEN"),
         quirks=_CLASSIC,
         services=(*_EMBED, Service.IMAGES),
-        prices="huggingface_nscale",
     ),
     KnownProvider(
         name="parasail",

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from tokenway.model.match import Rule
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
 from tokenway.model.units import Duration
@@ -37,9 +38,10 @@ class Operation(StrEnum):
 
 
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
+_Minute = Annotated[int, Meta(ge=0, le=1440)]
 
 
-class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The rates that differ from a price's own under some condition; None is no difference."""
 
     input: Annotated[Rate | None, Meta(description="Input that no cache held.")] = None
@@ -55,7 +57,20 @@ class Tier(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
     above: Annotated[_Count, Meta(description="Tokens of input, cached ones included, above which it holds.")]
 
 
-class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Hours(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates between two times of the day, UTC; a window may pass midnight."""
+
+    begin: Annotated[_Minute, Meta(description="The first minute of the day, UTC.")]
+    end: Annotated[_Minute, Meta(description="The minute after the last one.")]
+
+
+class Batch(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates of calls in a batch, with tiers of their own."""
+
+    tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Rates per bucket in nano-dollars per million units (see `model.money`).
 
     A bucket without a rate of its own is charged like its parent: cache and media input like input,
@@ -76,7 +91,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image_output: Annotated[Rate | None, Meta(description="Output that is an image, by token.")] = None
     search: Annotated[NanoUsd, Meta(description="USD for each search of the web.")] = NanoUsd(0)
     tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
-    batch: Annotated[Rates | None, Meta(description="Other rates for calls in a batch.")] = None
+    hours: Annotated[tuple[Hours, ...], Meta(description="Other rates at times of the day.")] = ()
+    batch: Annotated[Batch | None, Meta(description="Other rates for calls in a batch.")] = None
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +111,7 @@ class EndpointLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Annotated[_Count | None, Meta(description="Calls at once.")] = None
 
 
-class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What an endpoint can do; sizes in tokens, None where it does not say."""
 
     prefill: Annotated[bool, Meta(description="Continues an answer that the request has begun.")] = False
@@ -194,6 +210,20 @@ class Provider(msgspec.Struct, frozen=True):
         return dict(self.speaks_with).get(dialect, credential_header(dialect))
 
 
+class Listing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a provider's model before anybody has configured it. `rule` says which names mean it."""
+
+    name: str
+    rule: Rule
+    title: str = ""
+    price: Price | None = None
+    capabilities: Capabilities = Capabilities()
+    embeds: bool = False
+    """Whether it makes embeddings, and nothing else."""
+    is_listed: bool = True
+    """Whether `name` is one that callers can ask the provider for, and not only a rule's own name."""
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """One offer of a model."""
 
@@ -223,3 +253,5 @@ class Model(msgspec.Struct, frozen=True):
     created: int = 0
     owner: str = "tokenway"
     description: str = ""
+    title: str = ""
+    """Its name for people, where it has one."""
