@@ -22,7 +22,7 @@ from tests.simulation.client import Client, Habits
 from tests.simulation.clock import START, Clock, pick
 from tests.simulation.provider import Call
 from tests.simulation.scripts import Ask, draw_script
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.edge import attempt as attempt_module
 from tokenway.edge import relay as relay_module

@@ -32,6 +32,7 @@ from tokenway.compose.stores import open_store
 from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.keyring import key_figures, principals
+from tokenway.control.prices import price_book
 from tokenway.control.publish import build_snapshot
 from tokenway.control.reload import Reloader
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
@@ -100,7 +101,7 @@ class Gateway:
         self._grants: Grants
         self._keys: list[KeyRow] = []
         self._keys_seen: tuple[int, int] | None = None
-        """Their revision and the day when they were last published."""
+        """Their revision and the day when they were last published: prices begin with a day, and budgets start anew."""
         self._version = 0
         self._opened = asyncio.Event()
         server = self.settings.server
@@ -251,6 +252,8 @@ class Gateway:
             local=self._engine.offer(),
             version=self._version,
             not_ready=self._engine.why_not_ready(),
+            book=price_book(),
+            day=int(time.time() // 86400),
         )
 
     def _swap(self, snapshot: Snapshot) -> None:

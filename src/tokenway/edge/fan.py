@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tokenway.dialects.base import CallerRequest, EventReader, EventWriter, Framing, Maker
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
 from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import doors, reply
 from tokenway.edge.head import LESSONS_MAX, Head, joined, what_is_wrong, without_origin
 from tokenway.edge.relay import Relay

@@ -60,7 +60,7 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         asked, usage, settlement = share.endpoint, share.usage, share.settlement
         spent = spent_in = spent_out = None
         if usage is not None and asked.price is not None:
-            spent_in, spent_out = price.split(usage, asked.price)
+            spent_in, spent_out = price.split(usage, asked.price, int(at // 60) % 1440)
             spent = spent_in + spent_out
             if settlement in _PAYING:
                 charged += spent

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenway.dialects.base import AnswerStream, CallerRequest, Format, Maker
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease

@@ -13,11 +13,11 @@ from typing import Final
 
 from tokenway import __version__
 from tokenway.dialects.base import Format
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import Door
 from tokenway.edge.reply import header_value
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import Dialect, Endpoint, Operation, Provider, Quirks
+from tokenway.model.catalog import BEARER, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import Plan, Wishes, plan, wrong_operation
@@ -95,7 +95,7 @@ def asked_for(operation: Operation) -> Operation:
 
 def spoken_by(provider: Provider | None, dialect: Dialect) -> Dialect:
     """The dialect to ask a provider in: the caller's own where it speaks that, else its first."""
-    if provider is None or provider.base_url_for(dialect) is not None:
+    if provider is None or provider.address(dialect) is not None:
         return dialect
     return provider.dialect
 
@@ -167,7 +167,7 @@ class Routes:
         return target
 
     def _make(self, provider: Provider, endpoint: Endpoint, form: Format, path: str) -> Target:
-        pool, prefix = self._pools.get(provider.base_url_for(form.dialect) or provider.base_url)
+        pool, prefix = self._pools.get(provider.address(form.dialect) or provider.base_url)
         own = {name.lower() for name, _ in provider.headers}
         defaults = {
             header_value(name): b"%b: %b\r\n" % (header_value(name), header_value(value))
@@ -182,25 +182,11 @@ class Routes:
             *(b"%b: %b" % (header_value(name), header_value(value)) for name, value in provider.headers),
         ]
         heads = []
-        header = credential_header(provider, form)
+        header = provider.header(form.dialect)
         for secret in provider.api_keys or (None,):
             credential = []
             if secret is not None:
-                scheme = "Bearer " if header == "authorization" else ""
+                scheme = "Bearer " if header == BEARER else ""
                 credential.append(b"%b: %b" % (header_value(header), header_value(scheme + secret.reveal())))
             heads.append(b"\r\n".join([*lines, *credential, b""]))
         return Target(endpoint, pool, heads, defaults)
-
-
-def credential_header(provider: Provider, form: Format) -> str:
-    """The header for a provider's key when it is asked in this dialect.
-
-    A vendor's own header (`x-api-key`, `x-goog-api-key`) belongs to the vendor's own dialect: at its addresses for
-    another one it takes what that one is used to.
-    """
-    if form.dialect is provider.dialect or provider.credential_header not in _VENDORS_OWN:
-        return provider.credential_header
-    return form.credential_header
-
-
-_VENDORS_OWN: Final = frozenset({"x-api-key", "x-goog-api-key"})

@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.edge import attempt as module
 from tokenway.edge.attempt import AttemptReader

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import CHAT
 from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, read_request, take_in
 from tokenway.edge.state import EdgeState

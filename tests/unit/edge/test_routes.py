@@ -9,7 +9,7 @@ import pytest
 from tests.unit.edge.bench import ENDPOINT, snapshot
 from tokenway import __version__
 from tokenway.aio.tasks import Tasks
-from tokenway.dialects.formats import FORMATS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import routes as module
 from tokenway.edge.doors import Door
 from tokenway.edge.routes import Routes
