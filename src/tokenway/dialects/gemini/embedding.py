@@ -62,7 +62,7 @@ class Vectors(msgspec.Struct, frozen=True):
 
 
 def read_openai_request(body: bytes) -> Texts:
-    """A request of OpenAI's embeddings; raises Refusal (400) for what cannot be embedded elsewhere, such as token ids."""
+    """A request of OpenAI's embeddings; raises Refusal (400) for what only its own models embed, such as token ids."""
     root = walk(body)
     given = root.need("input")
     inputs = [given] if given.is_text else given.items()

@@ -52,6 +52,6 @@ FORMAT: Final = Format(
         "title": "displayName",
     },
     credential_header="x-goog-api-key",
-    forwarded=(b"x-goog-", b"x-server-timeout"),
+    forwarded=(b"x-goog-api-client", b"x-server-timeout"),
     returned=(b"server-timing", b"x-gemini-"),
 )

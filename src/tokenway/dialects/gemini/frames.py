@@ -37,6 +37,14 @@ class Frames:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes; raises WireError when one event grows beyond the limit."""
+        if (
+            data[-2:] == b"\n\n"
+            and data[:6] == b"data: "
+            and data.find(b"\n") == len(data) - 2
+            and b"\r" not in data
+            and not self._splitter.rest
+        ):
+            return [data[6:-2]]  # one event as Google writes it
         whole = self._splitter.feed(data)
         return [frame_data(event) or b"" for event in split_events(whole)] if whole else []
 

@@ -135,7 +135,7 @@ def _function(node: Node, rest: dict[str, msgspec.Raw]) -> Tool:
         parameters = msgspec.Raw(_encode(json_schema(own.value)))
     for key, value in members(node):
         if key not in {"name", "description", "parameters", "parametersJsonSchema"}:
-            rest.setdefault(key, value.raw())
+            rest.setdefault(f"functionDeclarations.{key}", value.raw())
     return Tool(name, description.text() if description is not None else "", parameters)
 
 

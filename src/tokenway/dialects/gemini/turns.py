@@ -217,7 +217,13 @@ def media(node: Node, leftover: dict[str, msgspec.Raw]) -> Media:
     data = needed(node, "data")
     if not media_type:
         raise needed(node, "mimeType").wrong("it is missing")
-    return Media(kind_of(media_type), media_type, data=data.base64(), title=name, place=node.path)
+    return Media(kind_of(media_type), media_type, data=_plain_base64(data.base64()), title=name, place=node.path)
+
+
+def _plain_base64(text: str) -> str:
+    """Base64 in the standard letters with its padding: Google's clients write the other ones, which few others read."""
+    plain = text.replace("-", "+").replace("_", "/").rstrip("=")
+    return plain + "=" * (-len(plain) % 4)
 
 
 def result_text(response: Any) -> tuple[str, bool]:

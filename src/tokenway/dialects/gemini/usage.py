@@ -66,10 +66,14 @@ def buckets(fields: UsageFields) -> Usage | None:
     if fields.total_token_count is not None and fields.total_token_count != read + candidates + thoughts:
         return None
     uncached = read - cached
-    audio_in = _uncached(fields, "AUDIO")
-    image_in = _uncached(fields, "IMAGE")
-    audio_out = _of(fields.candidates_tokens_details, "AUDIO")
-    image_out = _of(fields.candidates_tokens_details, "IMAGE")
+    audio_in, image_in = _media(fields.prompt_tokens_details)
+    audio_out, image_out = _media(fields.candidates_tokens_details)
+    if fields.tool_use_prompt_tokens_details:
+        audio, image = _media(fields.tool_use_prompt_tokens_details)
+        audio_in, image_in = audio_in + audio, image_in + image
+    if fields.cache_tokens_details:
+        audio, image = _media(fields.cache_tokens_details)
+        audio_in, image_in = max(0, audio_in - audio), max(0, image_in - image)
     text_in = uncached - audio_in - image_in
     text_out = candidates - audio_out - image_out
     if text_in < 0 <= uncached and not fields.cache_tokens_details:
@@ -82,14 +86,15 @@ def buckets(fields: UsageFields) -> Usage | None:
     return Usage(text_in, cached, 0, 0, text_out, thoughts, audio_in, audio_out, image_in, image_out)
 
 
-def _of(details: list[ModalityCount] | None, modality: str) -> int:
-    return sum(each.token_count or 0 for each in details or () if each.modality == modality)
-
-
-def _uncached(fields: UsageFields, modality: str) -> int:
-    """Input tokens of one modality that no cache held."""
-    given = _of(fields.prompt_tokens_details, modality) + _of(fields.tool_use_prompt_tokens_details, modality)
-    return max(0, given - _of(fields.cache_tokens_details, modality))
+def _media(details: list[ModalityCount] | None) -> tuple[int, int]:
+    """Tokens of sound and of images."""
+    audio = image = 0
+    for each in details or ():
+        if each.modality == "AUDIO":
+            audio += each.token_count or 0
+        elif each.modality == "IMAGE":
+            image += each.token_count or 0
+    return audio, image
 
 
 def usage_object(usage: Usage) -> dict[str, object]:
