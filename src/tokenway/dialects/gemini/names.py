@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from tokenway.dialects.walk import Node
-from tokenway.model.errors import Refusal
 
 _STEP = re.compile(r"_([a-z0-9])")
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
@@ -44,8 +43,3 @@ def members(node: Node) -> Iterator[tuple[str, Node]]:
 def many(node: Node) -> list[Node]:
     """The elements of a repeated field; a single value counts as a list of one, as Google's servers have it."""
     return [node] if node.is_object else node.items()
-
-
-def unknown(node: Node, what: str) -> Refusal:
-    """400 for a kind of thing that is not known here; the caller raises it."""
-    return node.wrong(f"{what} is not known here", code="unsupported_parameter")
