@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from tests.e2e.gateway import KEY
 from tests.fake_provider import CASES, FakeProvider
+from tests.golden.build import formats
 from tests.sdks.expected import Rates
-from tokenway.dialects import registry
 from tokenway.model.catalog import Dialect
 
 RATES: Final = Rates()
@@ -17,8 +16,7 @@ DIALECTS: Final = tuple(Dialect)
 
 def spoken() -> frozenset[Dialect]:
     """The dialects that this version of the gateway speaks."""
-    formats: Mapping[Dialect, object] = getattr(registry, "FORMATS", {})
-    return frozenset(formats) or frozenset({Dialect.OPENAI_CHAT})
+    return frozenset(formats()) or frozenset({Dialect.OPENAI_CHAT})
 
 
 def base_url(provider: FakeProvider, dialect: Dialect) -> str:
