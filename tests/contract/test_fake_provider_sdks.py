@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-import trustme
 
 from tests.fake_provider import REPLIES, Bill, FakeProvider
 from tests.fake_provider.cases import BROKEN, INVALID
+from tests.sdks.certificate import Certificate
 from tests.sdks.clients import NEEDS_TLS, connect
 from tests.sdks.expected import CALLERS, CASES, check
 from tests.sdks.seen import Client, Failed
@@ -32,12 +31,9 @@ class Pair:
 async def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
     """Each SDK, and a provider of its own whose code may not fail."""
     sdk = request.param
-    authority, pem = trustme.CA(), tmp_path_factory.mktemp("trust") / "ca.pem"
-    authority.cert_pem.write_to_path(str(pem))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    async with FakeProvider(tls=context if sdk in NEEDS_TLS else None) as provider:
-        client = connect(sdk, provider.origin, "sk-fake", pem)
+    certificate = Certificate(tmp_path_factory.mktemp("trust"))
+    async with FakeProvider(tls=certificate.context() if sdk in NEEDS_TLS else None) as provider:
+        client = connect(sdk, provider.origin, "sk-fake", certificate.authority)
         yield Pair(CALLERS[sdk], client, provider)
         await client.close()
         assert provider.errors == []

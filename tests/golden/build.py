@@ -7,6 +7,8 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +16,6 @@ from tests.fake_provider import REPLIES
 from tests.fake_provider.aws import split
 from tests.fake_provider.dialects.base import Ask, Streamed, Whole
 from tests.fake_provider.routes import VOICES
-from tokenway.dialects import registry
 from tokenway.dialects.base import Format, Maker, Upstream
 from tokenway.dialects.translate import Translation, translate_answer
 from tokenway.model.catalog import Capabilities, Dialect, Operation
@@ -31,13 +32,17 @@ CREATED: Final = 1_760_000_000
 IN_PATH: Final = frozenset({Dialect.GEMINI, Dialect.BEDROCK})
 """The dialects whose path names the model and asks for the stream."""
 
+_TABLE: Final = "tokenway.dialects.formats"
+
 Files = Mapping[str, bytes]
 """Paths below `tests/golden`, with what belongs there."""
 
 
 def formats() -> Mapping[Dialect, Format]:
     """The dialects that the gateway converts by now."""
-    found: Mapping[Dialect, Format] = getattr(registry, "FORMATS", {})
+    if find_spec(_TABLE) is None:
+        return {}
+    found: Mapping[Dialect, Format] = import_module(_TABLE).FORMATS
     return found
 
 
