@@ -166,7 +166,8 @@ def test_whole_parts_are_blocks_of_their_own() -> None:
     """Media is a link, Anthropic's own is itself, another vendor's own has no block."""
     own = Foreign("server_tool_use", msgspec.Raw(msgspec.json.encode(CONTENT[2])))
     image = Media(MediaKind.IMAGE, url="https://a.example/i.png")
-    assert shapes([Whole(0, own), Whole(1, Foreign("executableCode", own.raw)), Whole(2, image)]) == [
+    events: list[Event] = [Whole(0, own), Whole(1, Foreign("executableCode", own.raw)), Whole(2, image)]
+    assert shapes(events) == [
         block(0, **CONTENT[2]),
         stopped(0),
         block(1, type="text", text=""),
