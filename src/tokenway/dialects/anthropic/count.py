@@ -1,10 +1,10 @@
 """An estimate of a request's input tokens, for `count_tokens` where the upstream cannot count.
 
-It is an estimate and nothing is charged by it: a client uses it to know when a conversation grows too long, and for that
-it is near enough. On short requests it can be a third off. Text counts by the usual four characters of English to a token, other
-scripts by fewer, JSON by three; images by Anthropic's rule of width times height over 750, where the data tells the
-size (PNG and GIF do in their first bytes), else by the most that an image costs. Source: Anthropic's Vision, PDF
-support, Token counting.
+It is an estimate and nothing is charged by it: a client uses it to know when a conversation grows too long, and for
+that it is near enough; short requests can be a third off. Text counts by the usual four characters of English to a
+token, other scripts by fewer, JSON by three; images by Anthropic's rule of width times height over 750, where the data
+tells the size (PNG and GIF do in their first bytes), else by the most that an image costs. Source: Anthropic's Vision,
+PDF support, Token counting.
 """
 
 from __future__ import annotations
