@@ -293,7 +293,10 @@ def _user(root: Node) -> tuple[str | None, msgspec.Raw]:
 
 
 def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001 - the interface of all dialects
-    """A body in the neutral form; raises Refusal (400) that names the field which is wrong."""
+    """A body in the neutral form; raises Refusal (400) that names the field which is wrong.
+
+    A body whose tokens are only to be counted has no `max_tokens`: it is `request.parse` that requires them.
+    """
     root = walk(body)
     reading = _Reading()
     messages = _messages(root, reading)
@@ -303,7 +306,7 @@ def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001 - th
     user, metadata = _user(root)
     stop, tier = root.at("stop_sequences"), root.at("service_tier")
     numbers = {name: root.at(name) for name in ("temperature", "top_p")}
-    top_k = root.at("top_k")
+    top_k, limit = root.at("top_k"), root.at("max_tokens")
     response_format = _format(config, reading)
     thinking = read_thinking(root.at("thinking"), config.at("effort") if config is not None else None, reading.rest)
     offered = tuple(reading.tool(node) for node in tools.items()) if tools is not None else ()
@@ -319,7 +322,7 @@ def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001 - th
         parallel_tool_calls=parallel,
         response_format=response_format,
         thinking=thinking,
-        max_tokens=root.need("max_tokens").whole(0),
+        max_tokens=limit.whole(0) if limit is not None else None,
         temperature=_number(numbers["temperature"]),
         top_p=_number(numbers["top_p"]),
         top_k=top_k.whole(0) if top_k is not None else None,

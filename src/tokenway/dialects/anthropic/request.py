@@ -41,14 +41,20 @@ def parse(operation: Operation, body: bytes, path_model: str = "", path_stream: 
     """
     if operation is not Operation.CHAT:
         raise unsupported(operation)
-    fields = decode_body(_decode, body)
-    if fields.max_tokens is None:
+    request = parse_count(body, path_model, path_stream)
+    if request.max_tokens is None:
         raise missing("max_tokens")
+    return request
+
+
+def parse_count(body: bytes, path_model: str = "", path_stream: bool = False) -> Inbound:  # noqa: FBT001, FBT002
+    """As `parse`, for a body whose input tokens are only to be counted: nothing is answered, so there is no limit."""
+    fields = decode_body(_decode, body)
     if fields.messages in _NOTHING:
         raise missing("messages")
     return Inbound(
         Dialect.ANTHROPIC,
-        operation,
+        Operation.CHAT,
         body,
         fields,
         read,

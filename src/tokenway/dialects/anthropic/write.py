@@ -35,6 +35,8 @@ _OWN_TOOL: Final = re.compile(r"[a-z0-9_]+_20[0-9]{6}")
 """How the types of Anthropic's own tools are called: a name and the day of its version."""
 _WEB_SEARCH: Final = ("web_search", "web_search_preview", "googleSearch", "google_search")
 """Other vendors' types of a web search, for which Anthropic has its own."""
+_SEARCH_OPTIONS: Final = "web_search_options"
+"""OpenAI's member that lets a chat model search."""
 _SEARCH_TOOL: Final = {"type": "web_search_20250305", "name": "web_search"}
 _TIERS: Final = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _LEAST_TOP_P: Final = 0.95
@@ -113,7 +115,9 @@ class _Writing:
         only = set(choice.names) if choice is not None and choice.mode is not ToolMode.NAMED else set()
         offered = [tool for tool in request.tools if not only or tool.name in only]
         written = [shape for shape in map(self.tool, offered) if shape is not None]
-        if not written and not request.tools:
+        if _SEARCH_OPTIONS in request.rest and dict(_SEARCH_TOOL) not in written:
+            written.append(dict(_SEARCH_TOOL))
+        if not written and not request.tools:  # none was offered, and none was left out
             # Calls in the conversation need their tools described, also where none may be called any more.
             names = {part.name for message in request.messages for part in message.parts if isinstance(part, ToolCall)}
             written = [{"name": name, "input_schema": {"type": "object"}} for name in sorted(names)]
@@ -150,7 +154,7 @@ class _Writing:
             if choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}:
                 self.drop("tool_choice")
             return None
-        if not request.tools:
+        if not request.tools and _SEARCH_OPTIONS not in request.rest:
             return {"type": "none"}
         shape: dict[str, Any] | None = None
         if choice is not None:
@@ -238,10 +242,8 @@ class _Writing:
             value = getattr(request, name)
             if value is not None and value != _NEUTRAL.get(name):
                 self.drop(name)
-        for name in ("logit_bias", "metadata"):
-            if getattr(request, name) != NO_JSON:
-                self.drop(name)
-        for name in request.rest:
+        given = [name for name in ("logit_bias", "metadata") if getattr(request, name) != NO_JSON]
+        for name in (*given, *(name for name in request.rest if name != _SEARCH_OPTIONS)):
             self.drop(name)
         if request.stream:
             self.body["stream"] = True

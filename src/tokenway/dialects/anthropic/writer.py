@@ -121,7 +121,7 @@ class Writer:
         if self._has_started:
             raise WireError("the answer has started already")
         self._has_started = True
-        message = {
+        message: dict[str, object] = {
             "id": message_id(self._maker.exchange),
             "type": "message",
             "role": "assistant",

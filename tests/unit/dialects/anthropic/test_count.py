@@ -9,9 +9,12 @@ import msgspec
 import pytest
 
 from tokenway.dialects.anthropic.count import (
+    FORMAT,
     IMAGE,
     PAGE,
+    PER_CALL,
     PER_MESSAGE,
+    PER_REQUEST,
     PER_TOOL,
     TOOLS,
     count,
@@ -83,6 +86,6 @@ def test_a_request_is_the_sum_of_its_parts() -> None:
         tools=(Tool("ffff", "a" * 40, msgspec.Raw(b'{"a":1}  ')), Tool("w", hosted="w", raw=msgspec.Raw(b"{} "))),
         response_format=ResponseFormat(FormatKind.SCHEMA, schema=msgspec.Raw(b"{} ")),
     )
-    messages = PER_MESSAGE + 10 + IMAGE + 3 * PAGE + 10 + 10 + 10 + (PER_TOOL + 1 + 3) + (PER_TOOL + 10) + 3
+    messages = PER_MESSAGE + 10 + IMAGE + 3 * PAGE + 10 + 10 + 10 + (PER_CALL + 1 + 3) + (PER_CALL + 10) + 3
     tools = TOOLS + (PER_TOOL + 1 + 10 + 3) + (PER_TOOL + 1 + 1)
-    assert count(request) == messages + tools + 1
+    assert count(request) == PER_REQUEST + messages + tools + FORMAT + 1

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tokenway.dialects.anthropic.request import parse, path
+from tokenway.dialects.anthropic.request import parse, parse_count, path
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal
 
@@ -89,6 +89,15 @@ def test_a_body_that_cannot_be_used_is_refused(body: bytes, param: str | None) -
     with pytest.raises(Refusal) as caught:
         parse(Operation.CHAT, body)
     assert (caught.value.problem.status, caught.value.problem.param) == (400, param)
+
+
+def test_a_body_to_be_counted_has_no_limit() -> None:
+    """Its model is named as in any other, and it can be read."""
+    request = parse_count(b'{"model":"m","messages":[{"role":"user","content":"hi"}]}')
+    assert (request.model, request.max_tokens, request.neutral().max_tokens) == ("m", None, None)
+    assert request.upstream_body("n") == b'{"model":"n","messages":[{"role":"user","content":"hi"}]}'
+    with pytest.raises(Refusal):
+        parse_count(b'{"model":"m"}')
 
 
 def test_other_operations_are_refused() -> None:

@@ -151,6 +151,15 @@ def test_tools_keep_their_schema_as_it_is() -> None:
     assert found.dropped == ()
 
 
+def test_a_search_is_a_tool_of_anthropics() -> None:
+    """OpenAI's chat has a member for it, and nothing has to be forced."""
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    body, dropped = written(OLD, rest={"web_search_options": msgspec.Raw(b"{}")})
+    assert (body["tools"], "tool_choice" in body, dropped) == ([search], False, ())
+    hosted = Tool("s", hosted="web_search", raw=msgspec.Raw(b"{}"))
+    assert written(OLD, tools=(hosted,), rest={"web_search_options": msgspec.Raw(b"{}")})[0]["tools"] == [search]
+
+
 def test_tools_without_a_counterpart_are_declared() -> None:
     """Free text and other vendors' own tools; strictness where the model has none."""
     tools = (TOOL, Tool("g", custom=True), Tool("c", hosted="code_interpreter", raw=msgspec.Raw(b"{}")))

@@ -50,7 +50,8 @@ STARTED = Started("up", "upstream-model", 3)
 def shapes(events: list[Event]) -> list[dict[str, Any]]:
     """What is written of these events, between the start of the message and its end."""
     found = []
-    for event in split_events(written([STARTED, *events])):
+    stream: list[Event] = [STARTED, *events]
+    for event in split_events(written(stream)):
         data = json.loads(event_data(event) or b"")
         assert event.startswith(f"event: {data['type']}\ndata: ".encode())
         found.append(data)
@@ -79,7 +80,11 @@ def stopped(index: int) -> dict[str, Any]:
 
 def test_a_message_starts_with_zeros_and_ends_with_the_usage() -> None:
     """The input is not known before the end; counts overwrite, so nobody adds the zeros."""
-    events = [STARTED, Counted(Metered(given=True, usage=Usage(3, 4, output_text=5))), Finished(FinishReason.LENGTH)]
+    events: list[Event] = [
+        STARTED,
+        Counted(Metered(given=True, usage=Usage(3, 4, output_text=5))),
+        Finished(FinishReason.LENGTH),
+    ]
     first, last, end = (json.loads(event_data(each) or b"") for each in split_events(written(events)))
     zeros = {
         "input_tokens": 0,
@@ -166,7 +171,8 @@ def test_whole_parts_are_blocks_of_their_own() -> None:
     """Media is a link, Anthropic's own is itself, another vendor's own has no block."""
     own = Foreign("server_tool_use", msgspec.Raw(msgspec.json.encode(CONTENT[2])))
     image = Media(MediaKind.IMAGE, url="https://a.example/i.png")
-    assert shapes([Whole(0, own), Whole(1, Foreign("executableCode", own.raw)), Whole(2, image)]) == [
+    events: list[Event] = [Whole(0, own), Whole(1, Foreign("executableCode", own.raw)), Whole(2, image)]
+    assert shapes(events) == [
         block(0, **CONTENT[2]),
         stopped(0),
         block(1, type="text", text=""),
