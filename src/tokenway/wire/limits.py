@@ -56,3 +56,9 @@ MODEL_NAME: Final = 256
 WRITE_HIGH: Final = 64 * KIB
 WRITE_LOW: Final = 16 * KIB
 """A transport's write buffer: above the first the other side is paused, below the second it goes on."""
+
+FETCHED: Final = 20 * MIB
+"""An image or document that is fetched by its URL; Anthropic takes 5 MB, Google 20 MB in one request."""
+
+FETCHES_MAX: Final = 20
+"""Files that are fetched for one request."""
