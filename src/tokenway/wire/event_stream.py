@@ -62,7 +62,7 @@ _UUID_SIZE: Final = 16
 
 
 class Header(msgspec.Struct, frozen=True):
-    """A header's value: a bool, a number (a timestamp in milliseconds of Unix time), bytes (a UUID has 16) or a text."""
+    """A header's value: a bool, a number (a timestamp in milliseconds of Unix time), bytes (16 of a UUID), a text."""
 
     type: HeaderType
     value: bool | int | bytes | str
