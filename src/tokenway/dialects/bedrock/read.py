@@ -340,14 +340,15 @@ def _format(node: Node) -> ResponseFormat:
     kind = node.need("type").one_of(_TYPE_FORMATS)
     _, schema = _only(node.need("structure"))
     place = schema.need("schema")
+    text = place.text()
     try:
-        value = msgspec.json.decode(place.text())
+        msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise place.wrong(f"it is not valid JSON: {error}") from None
     name, description = schema.at("name"), schema.at("description")
     return ResponseFormat(
         kind,
         "" if name is None else name.text(),
-        msgspec.Raw(msgspec.json.encode(value)),
+        msgspec.Raw(text.encode()),
         "" if description is None else description.text(),
     )
