@@ -99,7 +99,7 @@ def test_what_does_not_fit(
 
 def test_what_converse_never_has() -> None:
     """Each field that was given is declared once, and members of the caller's own."""
-    fields = {
+    fields: dict[str, Any] = {
         "min_p": 0.1,
         "frequency_penalty": 1.0,
         "presence_penalty": 1.0,
@@ -115,7 +115,7 @@ def test_what_converse_never_has() -> None:
         "verbosity": "low",
     }
     assert written(**fields, rest={"store": msgspec.Raw(b"true")}) == ({}, (*fields, "store"))
-    idle = {"frequency_penalty": 0, "presence_penalty": 0.0, "n": 1, "logprobs": False, "repetition_penalty": 1.0}
+    idle: dict[str, Any] = {"frequency_penalty": 0, "presence_penalty": 0.0, "n": 1, "logprobs": False, "repetition_penalty": 1.0}
     assert written(**idle) == ({}, ())
 
 
