@@ -47,6 +47,12 @@ ERROR_BODY: Final = 64 * KIB
 EVENT: Final = 8 * MIB
 """One server-sent event; images in base64 come as single events of several megabytes."""
 
+MESSAGE: Final = 24 * MIB
+"""One message of an AWS event stream, as a whole: the payload that AWS's own SDKs take."""
+
+MESSAGE_HEADERS: Final = 128 * KIB
+"""The headers of such a message; AWS's format allows no more."""
+
 HELD_EVENTS: Final = 64 * KIB
 """The end of a stream (usage, end mark) that is held back until the ledger has it."""
 
