@@ -22,8 +22,8 @@ from tests.simulation.client import Client, Habits
 from tests.simulation.clock import START, Clock, pick
 from tests.simulation.provider import Call
 from tests.simulation.scripts import Ask, draw_script
-from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.openai_chat.passing import PassingChat
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import attempt as attempt_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge.attempt import AttemptReader

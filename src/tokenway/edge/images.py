@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tokenway.aio.tasks import Tasks
 from tokenway.model.errors import ConfigError, Refusal, invalid_request
-from tokenway.model.request import Media, Message, Request, ToolResult
+from tokenway.model.request import Media, Request, ToolResult
 from tokenway.upstream.fetch import FetchError, fetch
 from tokenway.upstream.pool import Pool
 from tokenway.upstream.transport import dial_public, parse_base_url
@@ -53,7 +53,8 @@ def _media(request: Request) -> list[Media]:
     return found
 
 
-def _filled(part: Message.parts, media: dict[str, tuple[str, str]]):  # type: ignore[no-untyped-def,valid-type]  # noqa: ANN202
+def _filled(part: Any, media: dict[str, tuple[str, str]]) -> Any:
+    """A part with what was fetched in place of its URL."""
     if isinstance(part, ToolResult):
         return msgspec.structs.replace(part, content=tuple(_filled(each, media) for each in part.content))
     if isinstance(part, Media) and part.url:

@@ -387,7 +387,7 @@ class EdgeProtocol(HttpToolsProtocol):
             lines = reply.identity(self.state.new_id(), keep_alive=False) + self.state.date
             form = FORMATS[doors.CHAT.dialect] if self._incoming is None else self._incoming.form
             content = form.error_body(problem, "")
-            self.transport.write(reply.problem_answer(problem, lines, content))
+            self.transport.write(reply.problem_answer(problem, status, lines, content))
             if self._incoming is not None:
                 self._incoming.disconnected = True
             self._linger()

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenway.dialects.base import AnswerStream, CallerRequest, Format, Maker
+from tokenway.dialects.gemini.request import GeminiRequest, wants_array
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
@@ -159,6 +160,8 @@ class Relay:
             if self.problem is not None:
                 raise Refusal(self.problem)
             request = read_request(self._state, self.door, self.form, self.headers, self._body())
+            if isinstance(request, GeminiRequest):
+                request.array = request.stream and wants_array(self.query)
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
@@ -206,7 +209,8 @@ class Relay:
         if not self.disconnected:
             self.keep_alive = self.keep_alive and self.body_complete
             content = body or self.form.error_body(problem, self.id)
-            self._client.transport.write(reply.problem_answer(problem, self.header_lines(), content))
+            status = self.form.statuses.get(problem.type, problem.status) if not body else problem.status
+            self._client.transport.write(reply.problem_answer(problem, status, self.header_lines(), content))
         self._finish()
 
     # -- the machine -------------------------------------------------------------------------------------

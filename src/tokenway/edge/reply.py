@@ -70,8 +70,8 @@ def answer_head(lines: bytes, cost: int | None, tps: float | None, content_type:
     )
 
 
-def problem_answer(problem: Problem, lines: bytes, content: bytes) -> bytes:
-    """A whole error answer; `content` is its body, in the caller's dialect."""
+def problem_answer(problem: Problem, status: int, lines: bytes, content: bytes) -> bytes:
+    """A whole error answer; `content` is its body and `status` its status, in the caller's dialect."""
     advice = b""
     if problem.retry_after is not None:
         advice = b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (
@@ -81,7 +81,7 @@ def problem_answer(problem: Problem, lines: bytes, content: bytes) -> bytes:
     if problem.should_retry is not None:
         advice += b"x-should-retry: %b\r\n" % (b"true" if problem.should_retry else b"false")
     return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
-        STATUS_LINES.get(problem.status) or STATUS_LINES[502],
+        STATUS_LINES.get(status) or STATUS_LINES[502],
         len(content),
         advice,
         lines,

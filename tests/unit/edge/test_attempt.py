@@ -7,8 +7,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.openai_chat.passing import PassingChat
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import attempt as module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import CHAT

@@ -65,14 +65,14 @@ def test_a_whole_answer_tells_cost_and_speed_where_they_are_known() -> None:
 )
 def test_a_pause_is_never_told_shorter_in_seconds(seconds: float, whole: int, milliseconds: int) -> None:
     """`retry-after` has whole seconds and is rounded up; the milliseconds are exact."""
-    answer = reply.problem_answer(Problem(503, ErrorType.SERVER, "No.", retry_after=seconds), b"", b"{}")
+    answer = reply.problem_answer(Problem(503, ErrorType.SERVER, "No.", retry_after=seconds), 503, b"", b"{}")
     assert b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (whole, milliseconds) in answer
 
 
 @pytest.mark.parametrize(("should_retry", "line"), [(True, b"true"), (False, b"false"), (None, None)])
 def test_advice_is_given_where_there_is_any(should_retry: bool | None, line: bytes | None) -> None:
     """`x-should-retry` has two values and can be absent."""
-    answer = reply.problem_answer(Problem(503, ErrorType.SERVER, "No.", should_retry=should_retry), b"", b"{}")
+    answer = reply.problem_answer(Problem(503, ErrorType.SERVER, "No.", should_retry=should_retry), 503, b"", b"{}")
     assert (b"x-should-retry" in answer) is (line is not None)
     assert line is None or b"x-should-retry: %b\r\n" % line in answer
 
@@ -88,12 +88,12 @@ def test_advice_is_given_where_there_is_any(should_retry: bool | None, line: byt
 )
 def test_every_status_of_an_upstream_has_a_line(status: int, line: bytes) -> None:
     """Unknown ones keep their number; what is no status at all is a bad gateway."""
-    assert reply.problem_answer(Problem(status, ErrorType.SERVER, "No."), b"", b"{}").startswith(line)
+    assert reply.problem_answer(Problem(status, ErrorType.SERVER, "No."), status, b"", b"{}").startswith(line)
 
 
 def test_an_error_answer_has_the_length_of_its_body() -> None:
     """The lines stand last in its head."""
     problem = Problem(400, ErrorType.INVALID_REQUEST, "No.", param="n")
-    head, _, body = reply.problem_answer(problem, b"x: y\r\n", b'{"error":1}').partition(b"\r\n\r\n")
+    head, _, body = reply.problem_answer(problem, 400, b"x: y\r\n", b'{"error":1}').partition(b"\r\n\r\n")
     assert head.endswith(b"content-length: 11\r\nx: y")
     assert body == b'{"error":1}'

@@ -50,7 +50,7 @@ FORMAT: Final = Format(
     headers=(("anthropic-version", "2023-06-01"),),
     credential_header="x-api-key",
     forwarded=(b"anthropic-",),
-    returned=(b"anthropic-", b"request-id", b"x-should-retry", b"retry-after"),
+    returned=(b"anthropic-", b"request-id"),
     statuses=STATUSES,
 )
 """The Messages API. Streams pass and are read event by event; headers of Anthropic's go through as open lists."""

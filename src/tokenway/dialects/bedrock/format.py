@@ -9,7 +9,7 @@ from tokenway.dialects.bedrock.answer import read_answer, write_answer
 from tokenway.dialects.bedrock.error import error_body, error_event, read_error
 from tokenway.dialects.bedrock.passing import PassingMessages, priced, read_whole
 from tokenway.dialects.bedrock.paths import path
-from tokenway.dialects.bedrock.request import parse
+from tokenway.dialects.bedrock.request import EVENT_STREAM, parse
 from tokenway.dialects.bedrock.stream import Reader
 from tokenway.dialects.bedrock.write import write
 from tokenway.dialects.bedrock.writer import Writer
@@ -35,7 +35,7 @@ SPELLING: Final = {
 
 FORMAT: Final = Format(
     dialect=Dialect.BEDROCK,
-    stream_type=b"application/vnd.amazon.eventstream",
+    stream_type=EVENT_STREAM,
     parse=parse,
     passing=PassingMessages,
     read_whole=read_whole,

@@ -30,6 +30,7 @@ from tokenway.dialects.base import UNREADABLE, CallerRequest, WholeAnswer
 from tokenway.dialects.bedrock import frames, schema
 from tokenway.dialects.bedrock.answer import decode_whole
 from tokenway.dialects.bedrock.error import failed
+from tokenway.dialects.bedrock.request import EVENT_STREAM
 from tokenway.dialects.passing import Pace, not_of_dialect
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
@@ -90,6 +91,11 @@ class PassingMessages(Pace):
         self.fault_event = b""
         self.finish_reason = ""
         self.metered: Metered = UNMETERED
+
+    @staticmethod
+    def accepts(content_type: bytes) -> bool:
+        """Whether an answer of this media type (in lower case) is such a stream."""
+        return EVENT_STREAM in content_type
 
     @property
     def is_whole(self) -> bool:

@@ -19,6 +19,10 @@ _ESCAPES: Final = re.compile(rb"\\u00[4-7]")
 """How every escape of a letter begins: nobody writes them, but they mean the same key."""
 
 
+EVENT_STREAM: Final = b"application/vnd.amazon.eventstream"
+"""Media type of a stream of AWS messages."""
+
+
 class InferenceFields(msgspec.Struct, rename="camel"):
     """`inferenceConfig`: what bounds the answer."""
 
@@ -34,6 +38,14 @@ class ConverseFields(InboundFields):
 _decode: Final = msgspec.json.Decoder(ConverseFields).decode
 
 
+class ConverseRequest(Inbound):
+    """One request of a caller; its stream comes in AWS's frames."""
+
+    __slots__ = ()
+
+    stream_type = EVENT_STREAM
+
+
 def parse(operation: Operation, body: bytes, model: str, stream: bool) -> Inbound:  # noqa: FBT001 - see `Format.parse`
     """A request; `model` and `stream` are the path's, the model encoded or not.
 
@@ -46,7 +58,7 @@ def parse(operation: Operation, body: bytes, model: str, stream: bool) -> Inboun
     limit = None if inference is None else inference.max_tokens
     if len(_LIMITS.findall(body)) > 2 or _ESCAPES.search(body):
         _check_once(body)
-    return Inbound(
+    return ConverseRequest(
         Dialect.BEDROCK, operation, body, fields, read, model=unquote(model), stream=stream, max_tokens=limit
     )
 

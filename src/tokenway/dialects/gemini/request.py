@@ -14,7 +14,7 @@ import msgspec
 from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.gemini.read import read
 from tokenway.dialects.gemini.schema import NOTHING, GenerationFields, RequestFields
-from tokenway.dialects.inbound import Inbound, decode_body, twice
+from tokenway.dialects.inbound import EVENTS, Inbound, decode_body, twice
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
 from tokenway.wire.splice import layout, without_members
@@ -60,6 +60,11 @@ class GeminiRequest(Inbound):
         self.array = False
         self.array_opened = False
         self._requests = fields.requests
+
+    @property
+    def stream_type(self) -> bytes:  # type: ignore[override]
+        """A stream is an array unless its caller asks for events."""
+        return b"application/json; charset=utf-8" if self.array else EVENTS
 
     def upstream_body(self, model: str) -> bytes:
         """The caller's bytes without the gateway's own members; the path says the model, so a body does not.
