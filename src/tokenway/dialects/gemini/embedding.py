@@ -15,9 +15,9 @@ Source: OpenAI API reference, Embeddings; Gemini API reference, `models.embedCon
 
 from __future__ import annotations
 
-import array
 import base64
 import binascii
+import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -35,7 +35,6 @@ from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, 
 _encode: Final = msgspec.json.encode
 _decode: Final = msgspec.json.Decoder().decode
 _FLOAT32: Final = 4
-_IS_LITTLE: Final = array.array("H", [1]).tobytes() == b"\x01\x00"
 
 
 class Texts(msgspec.Struct, frozen=True):
@@ -229,20 +228,16 @@ def _numbers(value: object) -> Sequence[float]:
             raise WireError("an embedding is not valid base64") from None
         if len(data) % _FLOAT32:
             raise WireError("an embedding is not a row of float32")
-        found = array.array("f", data)
-        if not _IS_LITTLE:
-            found.byteswap()
-        return found.tolist()
+        return struct.unpack(f"<{len(data) // _FLOAT32}f", data)
     if not isinstance(value, list) or not all(isinstance(each, int | float) for each in value):
         raise WireError("an embedding is not a list of numbers")
     return value
 
 
 def _base64(values: Sequence[float]) -> str:
+    """A vector as float32, little-endian, in base64."""
     try:
-        found = array.array("f", values)
-    except OverflowError:
+        data = struct.pack(f"<{len(values)}f", *values)
+    except (OverflowError, struct.error):
         raise WireError("an embedding does not fit into float32") from None
-    if not _IS_LITTLE:
-        found.byteswap()
-    return base64.b64encode(found.tobytes()).decode()
+    return base64.b64encode(data).decode()
