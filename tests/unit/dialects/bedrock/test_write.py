@@ -115,7 +115,13 @@ def test_what_converse_never_has() -> None:
         "verbosity": "low",
     }
     assert written(**fields, rest={"store": msgspec.Raw(b"true")}) == ({}, (*fields, "store"))
-    idle: dict[str, Any] = {"frequency_penalty": 0, "presence_penalty": 0.0, "n": 1, "logprobs": False, "repetition_penalty": 1.0}
+    idle: dict[str, Any] = {
+        "frequency_penalty": 0,
+        "presence_penalty": 0.0,
+        "n": 1,
+        "logprobs": False,
+        "repetition_penalty": 1.0,
+    }
     assert written(**idle) == ({}, ())
 
 
