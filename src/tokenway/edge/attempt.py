@@ -11,11 +11,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from tokenway.dialects import embeddings
 from tokenway.dialects.base import AnswerStream, Format, Maker, WholeAnswer
+from tokenway.dialects.counting import read_count
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.side.passing import TEXT_TYPES
 from tokenway.dialects.translate import translate_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
-from tokenway.model.catalog import Endpoint
+from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
 from tokenway.model.usage import UNMETERED, Metered
@@ -236,9 +239,9 @@ class AttemptReader:
         self._parts.clear()
         try:
             if self._maker is None:
-                answer = self._form.read_whole(relay.door.operation, body)
+                answer = self._read_own(body)
             else:
-                answer, body = translate_answer(self._form, relay.form, body, self._maker)
+                answer, body = self._translated(body, self._maker)
                 self.content_type = JSON
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
@@ -247,6 +250,17 @@ class AttemptReader:
         self.body = body
         metered = answer.metered
         relay.tell(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
+
+    def _read_own(self, body: bytes) -> WholeAnswer:
+        operation = self._relay.door.operation
+        if operation is Operation.COUNT:
+            return read_count(self._form.dialect, body)
+        return self._form.read_whole(operation, body)
+
+    def _translated(self, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
+        if maker.request.operation in EMBEDDINGS:
+            return embeddings.translate(maker.request, self._form.dialect, body)
+        return translate_answer(self._form, self._relay.form, body, maker)
 
     # -- failures ----------------------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ so that what is wrong with a request is told at once and costs nobody anything.
 
 from __future__ import annotations
 
+from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
@@ -38,7 +40,11 @@ class Crossings:
         if written is None:
             form = self._route.format_of(endpoint)
             to = Upstream(endpoint.upstream_model, endpoint.capabilities, self._route.quirks_of(endpoint))
-            written = self._written[endpoint.id] = form.write_request(self.neutral, to)
+            if self._request.operation in EMBEDDINGS:
+                written = embeddings.write_request(self._request, form.dialect, endpoint.upstream_model)
+            else:
+                written = form.write_request(self.neutral, to)
+            self._written[endpoint.id] = written
         return written
 
     def able(self, *, whole: bool) -> tuple[Endpoint, ...]:
@@ -68,6 +74,8 @@ class Crossings:
         """What an endpoint could not be told of this request, by the caller's names."""
         able = endpoint.capabilities
         missing = []
+        if self._request.operation in EMBEDDINGS:
+            return self.written(endpoint).dropped if self._route.is_crossing(endpoint) else ()
         if self.neutral.tools and not able.tools:
             missing.append("tools")
         if not able.vision and _has_images(self.neutral.messages):

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenway.dialects.base import AnswerStream, CallerRequest, Format, Maker
+from tokenway.dialects.counting import estimate
 from tokenway.dialects.gemini.request import GeminiRequest, wants_array
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
@@ -37,7 +38,7 @@ from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange, Phase
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Endpoint
+from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
@@ -177,11 +178,23 @@ class Relay:
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
-        if intake.copies > 1:
+        if self.door.operation is Operation.COUNT and intake.route.all_cross:
+            self._count(intake)
+        elif intake.copies > 1:
             self._fan = Fan(self._state, self, intake)
             self._fan.start()
         else:
             self.begin(intake)
+
+    def _count(self, intake: Intake) -> None:
+        """No provider of the model counts tokens: the caller gets an estimate, which costs nobody anything."""
+        try:
+            body = estimate(intake.request)
+        except Refusal as refusal:
+            self.refuse(refusal.problem)
+            return
+        lines = self.header_lines() + intake.route.label + b"x-tokenway-estimated: true\r\n"
+        self.answered(reply.answer_head(lines, None, None, JSON, len(body)) + body)
 
     def _body(self) -> Content:
         """The request's body, which is not held here any more."""

@@ -13,6 +13,8 @@ from typing import Final
 
 from tokenway import __version__
 from tokenway.dialects.base import Format
+from tokenway.dialects.embeddings import SPEAKERS
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import Door
 from tokenway.edge.reply import header_value
@@ -50,12 +52,11 @@ class Route:
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
         """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
         dialect, operation = door.dialect, door.operation
-        spoken = {each.id: spoken_by(providers.get(each.provider), dialect) for each in planned.endpoints}
-        if operation not in _CONVERTED:
-            able = tuple(each for each in planned.endpoints if spoken[each.id] is dialect)
-            if not able:
-                raise Refusal(wrong_operation(name, operation))
-            planned = Plan(planned.model, able)
+        spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
+        able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
+        if not able:
+            raise Refusal(wrong_operation(name, operation))
+        planned = Plan(planned.model, able)
         self.model = planned.model
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints)
@@ -84,19 +85,34 @@ class Route:
         return Quirks() if provider is None else provider.quirks
 
 
-_CONVERTED: Final = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.EMBEDDING, Operation.COUNT})
-"""What can be made of one dialect in another; the rest only passes."""
+_CONVERTED: Final = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.COUNT})
+"""What can be made of any dialect in any other; counts are estimated. The rest only passes, but for embeddings."""
+
+
+def _can_ask(spoken: Dialect, door: Door) -> bool:
+    """Whether what a door asks for can be asked in a dialect."""
+    if spoken is door.dialect or door.operation in _CONVERTED:
+        return True
+    return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
 
 
 def asked_for(operation: Operation) -> Operation:
-    """What a converted request asks for: legacy completions are asked for as chat."""
-    return Operation.CHAT if operation is Operation.COMPLETION else operation
+    """What a converted request asks for: legacy completions are asked for as chat, embeddings as a batch."""
+    return _ASKED_FOR.get(operation, operation)
 
 
-def spoken_by(provider: Provider | None, dialect: Dialect) -> Dialect:
-    """The dialect to ask a provider in: the caller's own where it speaks that, else its first."""
-    if provider is None or provider.address(dialect) is not None:
-        return dialect
+_ASKED_FOR: Final = {Operation.COMPLETION: Operation.CHAT, Operation.EMBED_CONTENT: Operation.EMBEDDING}
+
+
+def spoken_by(provider: Provider | None, door: Door) -> Dialect:
+    """The dialect to ask a provider in: the caller's own where it speaks that, else its first.
+
+    Who speaks the Responses API has OpenAI's other operations at the same address.
+    """
+    if provider is None or provider.address(door.dialect) is not None:
+        return door.dialect
+    if provider.dialect is Dialect.OPENAI_RESPONSES and door.operation not in _CONVERTED:
+        return Dialect.OPENAI_CHAT
     return provider.dialect
 
 
