@@ -341,9 +341,8 @@ class _Choice:
             self.part += 1
             call.part = self.part
             self.kind, self._call = _CALL, call
-            if not call.id:
-                call.id = made_call_id(*self._seed, self.number, len(self._calls), call.name)
-            self.out.append(Opened(self.part, _CALL, call.id, call.name, call.custom, choice=self.number))
+            identity = call.id or made_call_id(*self._seed, self.number, len(self._calls), call.name)
+            self.out.append(Opened(self.part, _CALL, identity, call.name, call.custom, choice=self.number))
         if not call.pending and not signature:
             return
         if self._call is not call or self.kind is not _CALL:
