@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
-from tokenway.dialects.inbound import decode_body, twice
+from tokenway.dialects.inbound import EVENTS, decode_body, twice
 from tokenway.dialects.openai_chat.read import read
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
 from tokenway.model.catalog import Dialect, Operation
@@ -51,6 +51,8 @@ _REQUIRED: Final[dict[Operation, str]] = {
 class ChatRequest:
     """One request as its caller sent it, with what the gateway read of it."""
 
+    stream_type = EVENTS
+
     __slots__ = ("_has_keys_once", "_usage_flagged", "body", "fields", "operation", "stream")
 
     def __init__(self, operation: Operation, body: bytes, fields: RequestFields, *, has_keys_once: bool) -> None:
@@ -77,6 +79,11 @@ class ChatRequest:
     def model(self) -> str:
         """The name that the caller asks for."""
         return self.fields.model
+
+    @property
+    def size(self) -> int:
+        """The most prompt tokens that it can be."""
+        return len(self.body)
 
     @property
     def models(self) -> list[str]:

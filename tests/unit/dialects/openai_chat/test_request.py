@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.openai_chat.request import PATHS, parse
+from tokenway.dialects.side.request import PATHS as SIDE_PATHS
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import Problem, Refusal
 
@@ -194,7 +195,7 @@ def test_each_prompt_has_its_answers(prompt: str, answers: int) -> None:
 
 def test_every_operation_has_a_path() -> None:
     """What is added to a provider's address."""
-    assert set(PATHS) == set(Operation)
+    assert set(PATHS) | set(SIDE_PATHS) | {Operation.COUNT} == set(Operation)
 
 
 def test_a_request_in_the_neutral_form() -> None:
