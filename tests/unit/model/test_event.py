@@ -13,6 +13,7 @@ from tokenway.model.event import (
     Closed,
     Counted,
     Ended,
+    Event,
     Finished,
     FinishReason,
     Logprobs,
@@ -33,7 +34,7 @@ STOP = Finished(FinishReason.STOP)
 
 def test_pieces_become_parts() -> None:
     """In the order of their numbers, whatever the order of their pieces."""
-    events = [
+    events: list[Event] = [
         Started("i", "m", 3),
         Opened(0, PartKind.REASONING, format="f"),
         Added(0, "a"),
@@ -64,13 +65,13 @@ def test_a_part_that_was_not_closed_counts() -> None:
 )
 def test_probabilities_of_a_part_are_one_list(pieces: list[bytes], expected: bytes) -> None:
     """In how many pieces they came says nothing."""
-    events = [Opened(0, PartKind.TEXT), *(Logprobs(0, msgspec.Raw(piece)) for piece in pieces)]
+    events: list[Event] = [Opened(0, PartKind.TEXT), *(Logprobs(0, msgspec.Raw(piece)) for piece in pieces)]
     assert fold(events).choices[0].logprobs == (Logprobs(0, msgspec.Raw(expected)),)
 
 
 def test_probabilities_of_two_parts_stay_apart() -> None:
     """Each list belongs to its part."""
-    events = [Opened(0, PartKind.TEXT), Logprobs(0, msgspec.Raw(b"[1]")), Logprobs(1, msgspec.Raw(b"[2]"))]
+    events: list[Event] = [Opened(0, PartKind.TEXT), Logprobs(0, msgspec.Raw(b"[1]")), Logprobs(1, msgspec.Raw(b"[2]"))]
     assert [each.part for each in fold(events).choices[0].logprobs] == [0, 1]
 
 

@@ -212,7 +212,7 @@ class _Choice:
     def _think(self, detail: Detail) -> None:
         former = self._detail
         if detail.kind == ENCRYPTED:
-            if self.kind is _REASONING and former.kind == SUMMARY and detail.id and detail.id == former.id:
+            if self.kind is _REASONING and detail.id and detail.id == former.id:
                 self.out.append(Closed(self.part, "", detail.sealed, detail.format or self._format, self.number))
                 self.kind = None
             else:

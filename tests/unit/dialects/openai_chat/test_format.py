@@ -21,7 +21,9 @@ def test_a_model_in_the_path_counts() -> None:
     for body in (BODY, BODY.replace(b'"model":"m",', b"")):
         request = FORMAT.parse(Operation.CHAT, body, "deployed", False)
         assert request.model == "deployed"
-        assert json.loads(request.upstream_body("theirs"))["model"] == "theirs"
+        sent = request.upstream_body("theirs")
+        assert isinstance(sent, bytes)
+        assert json.loads(sent)["model"] == "theirs"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"model":"a","model":"b","messages":[]}'])

@@ -127,7 +127,7 @@ def test_a_signature_seals_plain_reasoning() -> None:
 
 
 def test_items_of_reasoning_stay_apart() -> None:
-    """By their index; sealed ones stand alone, but with the summary of the same id they are one."""
+    """By their index; sealed ones stand alone, but with the text of the same id they are one."""
     texts = [{"type": "reasoning.text", "text": text, "index": index} for index, text in enumerate("ab")]
     sealed = {"type": "reasoning.encrypted", "data": "d", "format": ANTHROPIC, "index": 2}
     summary = {"type": "reasoning.summary", "summary": "s", "format": OPENAI, "id": "rs", "index": 3}

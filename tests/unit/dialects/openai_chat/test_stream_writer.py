@@ -121,7 +121,7 @@ def test_openais_helper_adds_it_up() -> None:
         {"type": "reasoning.encrypted", "data": "ENC", "format": "openai-responses-v1", "id": "rs_1", "index": 3},
         {"type": "reasoning.text", "text": "more", "index": 4},
     ]
-    assert [each["url_citation"]["url"] for each in said["annotations"]] == ["http://u", "http://v"]  # type: ignore[index,attr-defined]
+    assert [each["url_citation"]["url"] for each in said["annotations"]] == ["http://u", "http://v"]  # type: ignore[attr-defined]
     assert final.choices[0].logprobs is not None
 
 
@@ -135,7 +135,7 @@ def test_openais_types_take_it() -> None:
 
 def test_tool_calls_are_counted_among_themselves() -> None:
     """Not by their place among the parts."""
-    events = [
+    events: list[Event] = [
         Started(),
         Opened(0, PartKind.TEXT),
         Added(0, "t"),
@@ -157,7 +157,7 @@ def test_tool_calls_are_counted_among_themselves() -> None:
 
 def test_reasoning_says_its_format_once() -> None:
     """An SDK would append it to itself; both fields have the text."""
-    events = [
+    events: list[Event] = [
         Started(),
         Opened(0, PartKind.REASONING, format="anthropic-claude-v1"),
         Added(0, "a"),
@@ -177,8 +177,8 @@ def test_reasoning_says_its_format_once() -> None:
 
 def test_a_format_that_is_known_at_the_end_only() -> None:
     """It comes with the signature, also where there was no text at all."""
-    late = [Started(), Opened(0, PartKind.REASONING), Added(0, "a"), Closed(0, "s", format="f")]
-    empty = [Started(), Opened(0, PartKind.REASONING, format="f"), Closed(0, "s", format="f")]
+    late: list[Event] = [Started(), Opened(0, PartKind.REASONING), Added(0, "a"), Closed(0, "s", format="f")]
+    empty: list[Event] = [Started(), Opened(0, PartKind.REASONING, format="f"), Closed(0, "s", format="f")]
     sealed = {"type": "reasoning.text", "text": "", "signature": "s", "index": 0, "format": "f"}
     assert deltas(write(late))[-1] == {"reasoning_details": [sealed]}
     assert deltas(write(empty))[-1] == {"reasoning_details": [sealed]}
@@ -186,7 +186,7 @@ def test_a_format_that_is_known_at_the_end_only() -> None:
 
 def test_parts_that_are_mixed() -> None:
     """Each delta goes to its part, and its choice."""
-    events = [
+    events: list[Event] = [
         Started(),
         Opened(0, PartKind.TEXT),
         Opened(0, PartKind.TEXT, choice=1),
@@ -212,7 +212,7 @@ def test_every_choice_begins_with_its_role() -> None:
 
 def test_citations_count_from_the_beginning_of_the_message() -> None:
     """Behind the text parts before theirs."""
-    events = [
+    events: list[Event] = [
         Started(),
         Opened(0, PartKind.TEXT),
         Added(0, "äbc"),
@@ -261,7 +261,7 @@ def test_an_explanation_is_a_refusal() -> None:
     """Where the model refused without words of its own."""
     finish = Finished(FinishReason.CONTENT_FILTER, "refusal", detail="because")
     assert deltas(write([Started(), finish]))[1:] == [{"refusal": "because"}, {}]
-    said = [Started(), Opened(0, PartKind.REFUSAL), Added(0, "no"), Closed(0), finish]
+    said: list[Event] = [Started(), Opened(0, PartKind.REFUSAL), Added(0, "no"), Closed(0), finish]
     assert deltas(write(said))[1:] == [{"refusal": "no"}, {}]
 
 

@@ -59,7 +59,7 @@ def test_the_limit_has_the_servers_name() -> None:
 
 def test_plain_fields() -> None:
     """Under their own names."""
-    fields = {
+    fields: dict[str, Any] = {
         "temperature": 0.5,
         "top_p": 0.9,
         "frequency_penalty": 1.0,
@@ -81,7 +81,7 @@ def test_plain_fields() -> None:
 
 def test_sampling_that_openai_does_not_have() -> None:
     """Sent where it is known, else declared."""
-    fields = {"top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1}
+    fields: dict[str, Any] = {"top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1}
     assert write(**fields) == ({}, ("top_k", "min_p", "repetition_penalty"))
     assert write(Quirks(sampling_extras=True), **fields) == (fields, ())
 
