@@ -57,6 +57,12 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/responses/{{id}}/input_items", pages.with_key(kept.items)),
             Route(f"{prefix}/responses/{{id}}/cancel", pages.with_key(kept.cancel), methods=["POST"]),
         ]
+    for version in ("/v1beta", "/api/v1beta"):
+        routes += [
+            Route(f"{version}/models", pages.with_key(pages.gemini_models)),
+            Route(f"{version}/models/{{name:path}}", pages.with_key(pages.gemini_model)),
+        ]
+    routes += [Route("/api/hello", pages.hello)]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.
     routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in FIXED]
@@ -92,6 +98,27 @@ class Pages:
         if self._listed is None or self._listed[0] is not snapshot:
             self._listed = (snapshot, msgspec.Raw(_encode({"object": "list", "data": list(catalogue(snapshot))})))
         return self._listed[1]
+
+    async def gemini_models(self, request: Request, _principal: Principal) -> object:
+        """`GET /v1beta/models`: the same in Google's shape, page by page."""
+        query = request.query_params
+        size = _number(query.get("pageSize"), listing.PAGE, "pageSize")
+        return listing.gemini_page(list(self._state.snapshot.models.values()), size, query.get("pageToken", ""))
+
+    async def gemini_model(self, request: Request, _principal: Principal) -> object:
+        """`GET /v1beta/models/{id}`."""
+        return listing.gemini_model(self._find(request))
+
+    async def hello(self, _request: Request) -> Response:
+        """`HEAD /api/hello`: Claude Code asks whether anybody is there."""
+        return self._respond(200, b'{"hello":"tokenway"}')
+
+    def _find(self, request: Request) -> Model:
+        name = request.path_params["name"]
+        model = resolve(self._state.snapshot, name)
+        if model is None:
+            raise Refusal(unknown_model(self._state.snapshot, name))
+        return msgspec.structs.replace(model, name=name)
 
     async def model(self, request: Request, _principal: Principal) -> object:
         """`GET /v1/models/{id}`: one model; also names that the list does not hold but a provider serves."""
