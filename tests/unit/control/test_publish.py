@@ -160,6 +160,22 @@ def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
     assert openrouter.address(Dialect.GEMINI) is None
 
 
+def test_a_provider_may_be_like_a_known_one(tmp_path: Path) -> None:
+    """Another account, or another resource, with everything of the row that is not written."""
+    text = """
+providers:
+  second: {like: moonshot, api_key: k}
+  west: {like: azure, api_key: w, base_url: 'https://west.example/openai/v1'}
+"""
+    providers = build(settings_of(text, tmp_path)).providers
+    second, west = providers["second"], providers["west"]
+    assert second.base_url == "https://api.moonshot.ai/v1"
+    assert second.address(Dialect.ANTHROPIC) == "https://api.moonshot.ai/anthropic/v1"
+    assert not second.quirks.image_urls
+    assert (west.credential_header, west.header(Dialect.OPENAI_RESPONSES)) == ("api-key", "api-key")
+    assert west.address(Dialect.OPENAI_RESPONSES) == "https://west.example/openai/v1"
+
+
 def test_signing_keys_arrive_where_there_is_no_key(tmp_path: Path) -> None:
     """From the environment or as written; a key stands before them."""
     environment = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
@@ -189,7 +205,7 @@ BOOK = read_book(
 def test_endpoints_are_filled_up_from_the_price_book(tmp_path: Path) -> None:
     """What is written wins: a price, or one size of the model; of the book, the price of the day."""
     text = """
-providers: {openai: {api_key: k}, eu: {base_url: 'https://eu/v1', prices: openai}, lab: {base_url: 'http://x/v1'}}
+providers: {openai: {api_key: k}, eu: {base_url: 'https://eu/v1', like: openai}, lab: {base_url: 'http://x/v1'}}
 models:
   a:
     endpoints:
