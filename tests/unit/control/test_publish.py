@@ -152,7 +152,10 @@ def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
     providers = build(settings_of(text, tmp_path)).providers
     deepseek, openrouter = providers["deepseek"], providers["openrouter"]
     assert deepseek.dialect is Dialect.OPENAI_CHAT
-    assert deepseek.speaks == ((Dialect.ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),)
+    assert deepseek.speaks == (
+        (Dialect.OPENAI_RESPONSES, "https://api.deepseek.com"),
+        (Dialect.ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),
+    )
     assert deepseek.header(Dialect.ANTHROPIC) == "x-api-key"
     assert deepseek.quirks == Quirks(limit_field="max_tokens", json_schema=False, image_urls=False)
     assert openrouter.address(Dialect.ANTHROPIC) == "https://openrouter.ai/api/v1"

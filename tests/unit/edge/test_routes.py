@@ -12,7 +12,7 @@ from tokenway.aio.tasks import Tasks
 from tokenway.edge import routes as module
 from tokenway.edge.routes import Routes
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import Endpoint, Operation, Provider
+from tokenway.model.catalog import Dialect, Endpoint, Operation, Provider
 from tokenway.model.errors import Refusal
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
@@ -70,6 +70,21 @@ def test_another_header_carries_the_key_as_it_is() -> None:
     assert b"Bearer" not in azure
     [open_to_all] = sent_to(Provider("p", "http://host"), b"")
     assert b"authorization" not in open_to_all
+
+
+def test_a_provider_of_another_dialect_is_called_where_it_understands_chat() -> None:
+    """At that address and with that header, not its own."""
+    provider = Provider(
+        "p",
+        "http://host/v1beta",
+        dialect=Dialect.GEMINI,
+        credential_header="x-goog-api-key",
+        api_keys=(Secret("k"),),
+        speaks=((Dialect.OPENAI_CHAT, "http://host/v1beta/openai"),),
+    )
+    [request] = sent_to(provider, b"")
+    assert request.startswith(b"POST /v1beta/openai/chat/completions ")
+    assert b"\r\nauthorization: Bearer k\r\n" in request
 
 
 def test_nothing_configured_can_add_a_line() -> None:
