@@ -138,6 +138,7 @@ def build_snapshot(
         timeouts=settings.timeouts,
         max_retries=settings.retries.max,
         max_body=settings.server.max_body,
+        response_retention=settings.responses.retention,
         not_ready=not_ready,
     )
     return _with_reachable_fallbacks(snapshot)

@@ -18,7 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tokenway.dialects.openai_chat.error import error_body
-from tokenway.edge.protocol import HOT
+from tokenway.edge.doors import FIXED
+from tokenway.edge.kept import KeptPages
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
@@ -42,6 +43,7 @@ _SHOWN: Final = {
 def make_app(state: EdgeState) -> Starlette:
     """The application for one worker."""
     pages = Pages(state)
+    kept = KeptPages(state)
     routes = []
     for prefix in ("/v1", "/api/v1"):
         routes += [
@@ -50,10 +52,14 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/models/{{name:path}}", pages.with_key(pages.model)),
             Route(f"{prefix}/generation", pages.with_key(pages.generation)),
             Route(f"{prefix}/key", pages.with_key(pages.key)),
+            Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.response)),
+            Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.forget), methods=["DELETE"]),
+            Route(f"{prefix}/responses/{{id}}/input_items", pages.with_key(kept.items)),
+            Route(f"{prefix}/responses/{{id}}/cancel", pages.with_key(kept.cancel), methods=["POST"]),
         ]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.
-    routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in HOT]
+    routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in FIXED]
     app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: pages.http_problem, Refusal: pages.refusal},  # type: ignore[dict-item]
@@ -103,7 +109,7 @@ class Pages:
             raise Refusal(unknown_model(self._state.snapshot, name))
         offers = []
         for endpoint in model.endpoints:
-            body = await self._state.ask("velocity", principal.key_id, endpoint.id)
+            body = await self._state.ask("velocity", principal, endpoint.id)
             lately = msgspec.json.decode(body) if body is not None else {}
             offers.append(describe_endpoint(model, endpoint) | lately)
         shape = describe(model)
@@ -115,14 +121,14 @@ class Pages:
         subject = request.query_params.get("id", "")
         if not subject:
             raise Refusal(Problem(400, ErrorType.INVALID_REQUEST, "The parameter 'id' is missing.", param="id"))
-        body = await self._state.ask("generation", principal.key_id, subject[:100])
+        body = await self._state.ask("generation", principal, subject[:100])
         if body is None:
             raise Refusal(Problem(404, ErrorType.NOT_FOUND, "There is no such generation of this key.", param="id"))
         return {"data": msgspec.Raw(body)}
 
     async def key(self, _request: Request, principal: Principal) -> object:
         """`GET /v1/key`: what the caller's key has used and may still use, in USD."""
-        body = await self._state.ask("key", principal.key_id, "")
+        body = await self._state.ask("key", principal, "")
         return {"data": msgspec.Raw(body or b"null")}
 
     async def live(self, _request: Request) -> Response:

@@ -35,6 +35,16 @@ class Operation(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    EMBED_CONTENT = "embed_content"
+    MODERATION = "moderation"
+    IMAGE = "image"
+    IMAGE_EDIT = "image_edit"
+    IMAGE_VARIATION = "image_variation"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    TRANSLATION = "translation"
+    RERANK = "rerank"
+    COUNT = "count"
 
 
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
@@ -118,6 +128,9 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     tools: Annotated[bool, Meta(description="Calls tools.")] = True
     vision: Annotated[bool, Meta(description="Reads images.")] = False
     context: Annotated[_Count | None, Meta(description="Tokens of input and output together.")] = None
+    completions: Annotated[
+        bool, Meta(description="Takes legacy completions; where not, they are asked for as chat.")
+    ] = True
     max_output: Annotated[_Count | None, Meta(description="Tokens of one answer.")] = None
 
 
@@ -156,8 +169,16 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI chat: whether a stream may be asked for its usage (`stream_options`); a few servers refuse the field."""
     json_schema: bool = True
     """Whether an answer's JSON schema is taken; else it is declared as dropped."""
+    reasoning_field: str = ""
+    """OpenAI chat: the member of an assistant's message that takes its former reasoning back: `reasoning_content`
+    (text), `reasoning_details` (OpenRouter's list, and its `reasoning` object in the request) or `extra_content`
+    (Google's signatures at tool calls); empty where the provider takes none."""
+    sampling_extras: bool = False
+    """OpenAI chat: whether `top_k`, `min_p` and `repetition_penalty` are known, as to vLLM, OpenRouter and Together."""
     image_urls: bool = True
     """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
+    encrypted_reasoning: bool = True
+    """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
 
 
 BEARER: Final = "authorization"
@@ -234,7 +255,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     limits: EndpointLimits = EndpointLimits()
     capabilities: Capabilities = Capabilities()
     weight: float = 1.0
-    operations: tuple[Operation, ...] = (Operation.CHAT, Operation.COMPLETION, Operation.EMBEDDING)
+    operations: tuple[Operation, ...] = tuple(Operation)
     id: str = ""
     """`provider/upstream-model`, as headers and the ledger name it; made from the two when it is not given."""
 

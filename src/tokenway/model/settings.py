@@ -104,6 +104,20 @@ class RetrySettings(msgspec.Struct, frozen=True):
     ] = 2
 
 
+class ResponsesSettings(msgspec.Struct, frozen=True):
+    """What the Responses API keeps between calls."""
+
+    retention: Annotated[
+        Duration,
+        Meta(
+            ge=0,
+            le=400 * 86400,
+            description="How long a response is kept for `previous_response_id` and `GET`, unless its caller says "
+            "`store: false`; `0s` keeps none.",
+        ),
+    ] = 30 * 86400.0
+
+
 class AwsSettings(msgspec.Struct, frozen=True):
     """What signs requests to Amazon Bedrock, instead of a key."""
 
@@ -221,6 +235,9 @@ class Settings(msgspec.Struct, frozen=True):
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
+    responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
+        ResponsesSettings()
+    )
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
     aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}

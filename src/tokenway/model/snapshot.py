@@ -58,5 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     max_retries: int = 2
     max_body: int = 32 * 1024 * 1024
     """Bytes of a request body after decompression."""
+    response_retention: float = 0.0
+    """Seconds for which responses are kept that their callers want kept; 0 keeps none."""
     not_ready: str = ""
     """Why `/health/ready` says no, e.g. that the local engine is still loading; empty when ready."""

@@ -116,7 +116,7 @@ def plan(
         raise Refusal(_nobody(name))
     able = tuple(endpoint for endpoint in endpoints if operation in endpoint.operations)
     if not able:
-        raise Refusal(_wrong_operation(name, operation))
+        raise Refusal(wrong_operation(name, operation))
     if wishes is not NO_WISHES:
         able = _as_wished(able, wishes)
     return Plan(model, able)
@@ -223,7 +223,8 @@ def _nobody(name: str) -> Problem:
     )
 
 
-def _wrong_operation(name: str, operation: Operation) -> Problem:
+def wrong_operation(name: str, operation: Operation) -> Problem:
+    """400: the model is there, for other things."""
     return Problem(
         400,
         ErrorType.INVALID_REQUEST,

@@ -1,0 +1,272 @@
+"""Answers of the Gemini dialect as they pass: forwarded as bytes, looked at only where it matters.
+
+A stream has no mark for its end: it ends with its body, and is whole when every candidate has a finish reason. Older
+models write one into every chunk, so the last event that has come since is held back and let go when another follows;
+the one that is held when the body ends is the end of the answer. Every chunk has the usage so far, which is read only
+when somebody asks for it.
+
+    state        event                          what happens
+    WAITING      error                          `fault` is set, nothing is forwarded
+    WAITING      not a response                 WireError
+    WAITING      response                       FLOWING, forwarded
+    FLOWING      response                       forwarded, stamped
+    FLOWING      not a response                 before the first text WireError, then forwarded as it came
+    FLOWING      response after which all       FINISHED, held
+                 candidates have finished
+    FINISHED     any event                      what is held is forwarded, this one is held
+    FLOWING,     error                          `fault` is set, not forwarded
+    FINISHED
+    FINISHED     end of the body                DONE: what is held is for `tail`
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from tokenway.dialects.base import UNREADABLE, CallerRequest, WholeAnswer, fault_text
+from tokenway.dialects.gemini.frames import array_of, frame_data
+from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.dialects.gemini.schema import ABSENT, NOTHING, Candidate, Response
+from tokenway.dialects.gemini.usage import meter
+from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, not_of_dialect
+from tokenway.model.catalog import Operation
+from tokenway.model.errors import WireError
+from tokenway.model.usage import UNMETERED, Metered
+from tokenway.wire.sse import split_events
+
+
+class _Embedded(msgspec.Struct, rename="camel"):
+    """A whole answer of either embedding call."""
+
+    embedding: msgspec.Raw = ABSENT
+    embeddings: msgspec.Raw = ABSENT
+    usage_metadata: msgspec.Raw = ABSENT
+    error: object = None
+
+
+_decode: Final = msgspec.json.Decoder(Response).decode
+_decode_embedded: Final = msgspec.json.Decoder(_Embedded).decode
+_COUNTS: Final = b'TokenCount"'
+"""What a usage that counts anything has in it: Vertex writes a `trafficType` alone into most chunks."""
+
+
+class Phase(IntEnum):
+    """Where a stream is; see the table above."""
+
+    WAITING = 0
+    FLOWING = 1
+    FINISHED = 2
+    DONE = 3
+
+
+_WAITING: Final = Phase.WAITING
+_FLOWING: Final = Phase.FLOWING
+_FINISHED: Final = Phase.FINISHED
+
+
+class PassingGemini(PassingStream):
+    """Reads one streamed answer; see `PassingStream` for what it tells."""
+
+    __slots__ = ("_array", "_choices", "_counted", "_finished", "_held", "_let_go", "_metered", "phase")
+
+    MARKS = (b'"finishReason"', b'"error"', b'"promptFeedback"')
+
+    def __init__(self, request: CallerRequest) -> None:
+        self._counted = b""
+        """The last events with a usage that was not read yet."""
+        self._metered = UNMETERED
+        super().__init__()
+        self._array = array_of(request)
+        self._choices = request.choices
+        self._finished: set[int] = set()
+        self._held = b""
+        self._let_go: list[bytes] = []
+        self.phase: Phase = _WAITING
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is complete: every candidate gave its finish reason, or the prompt was blocked."""
+        return self.phase >= _FINISHED
+
+    @property
+    def metered(self) -> Metered:
+        """What the provider has counted so far."""
+        if self._counted:
+            events, self._counted = split_events(self._counted), b""
+            for event in reversed(events):
+                found = _usage_of(event)
+                if found.given:
+                    self._metered = found
+                    break
+        return self._metered
+
+    @metered.setter
+    def metered(self, value: Metered) -> None:
+        self._metered = value
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
+        whole = data if data[-2:] == b"\n\n" and not self._splitter.rest else self._splitter.feed(data)
+        if not whole:
+            return b""
+        if _COUNTS in whole:
+            self._counted = whole
+        if (
+            self._is_quick
+            and b'"finishReason"' not in whole
+            and b'"error"' not in whole
+            and b'"promptFeedback"' not in whole
+            and whole[:1] not in NO_EVENT
+        ):
+            self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
+            self.last_delta = now
+            return whole if self._array is None else self._array.elements(whole)
+        return self._forwarded(self._look(whole, now))
+
+    def finish(self) -> bytes:
+        """What a last event without its blank line still gives; the end of the body is the end of the answer."""
+        rest = self._splitter.take_rest()
+        out = b""
+        data = frame_data(rest)
+        if data is not None and self._is_entire(data):
+            if _COUNTS in rest:
+                self._counted = rest
+            out = self._forwarded(self._look(rest.rstrip(b"\r\n") + b"\n\n", self.last_delta))
+        if self.phase is _FINISHED and not self.fault:
+            self.phase = Phase.DONE
+            self._end()
+        return out
+
+    def tail(self, cost: bytes, extra: bytes) -> bytes:  # noqa: ARG002 - the dialect has no room for either
+        """The last event as it came; Gemini has no mark for the end, but an array has."""
+        held, self._held = self._held, b""
+        if self._array is None:
+            return held
+        return self._array.elements(held) + self._array.end()
+
+    # -- one event ---------------------------------------------------------------------------------------
+
+    def _forwarded(self, out: bytes) -> bytes:
+        """What is forwarded: events that passed, and those that are not held any more."""
+        if self._let_go:
+            out = b"".join((out, *self._let_go))
+            self._let_go.clear()
+        return out if self._array is None else self._array.elements(out)
+
+    def _is_entire(self, data: bytes) -> bool:
+        """See `PassingStream`."""
+        try:
+            _decode(data)
+        except UNREADABLE:
+            return False
+        return True
+
+    def _admit(self, event: bytes, now: float) -> bool:
+        """Takes in one event; whether it is forwarded as it came."""
+        if self.fault:
+            return False
+        data = frame_data(event)
+        if data is None or not data.strip():
+            return self.phase is not _WAITING
+        try:
+            response = _decode(data)
+        except UNREADABLE as error:
+            if self.first_answer:
+                return self._pass(event)
+            raise not_of_dialect(error) from None
+        if response.error:
+            self._fail(event, fault_text(response.error))
+            return False
+        if self.phase is _WAITING:
+            if response.candidates is None and response.prompt_feedback is None and response.usage_metadata in NOTHING:
+                raise WireError("the first event is not a response of this dialect")
+            self.phase = _FLOWING
+        self._take(response, event, now)
+        return self._pass(event)
+
+    def _take(self, response: Response, event: bytes, now: float) -> None:
+        """Notes what one response says: finish reasons, and whether it has anything to see."""
+        visible = answer = False
+        for candidate in response.candidates or ():
+            if candidate.finish_reason:
+                self._finished.add(candidate.index or 0)
+                self.finish_reason = candidate.finish_reason
+            seen, said = _adds(candidate)
+            visible, answer = visible or seen, answer or said
+        feedback = response.prompt_feedback
+        is_blocked = feedback is not None and bool(feedback.block_reason)
+        if is_blocked and feedback is not None:
+            self.finish_reason = feedback.block_reason or ""
+        if visible:
+            self.stamp_text(now, answer=answer)
+        if is_blocked or len(self._finished) >= self._choices:
+            self.phase = _FINISHED
+        self._is_quick = self.phase is _FLOWING and self.first_answer > 0.0 and not ODD_SPACING.search(event)
+
+    def _pass(self, event: bytes) -> bool:
+        """Whether an event is forwarded now; one that may be the last is held, and lets the one before it go."""
+        if self.phase is not _FINISHED:
+            return True
+        if self._held:
+            self._let_go.append(self._held)
+        self._held = event
+        return False
+
+
+def _adds(candidate: Candidate) -> tuple[bool, bool]:
+    """Whether a candidate adds anything that a reader sees, and whether that is the answer, not a thought."""
+    visible = False
+    parts = candidate.content.parts if candidate.content is not None else None
+    for part in parts or ():
+        if part.thought:
+            visible = visible or bool(part.text)
+        elif part.text or part.function_call not in NOTHING or part.inline_data not in NOTHING:
+            return True, True
+    return visible, False
+
+
+def _usage_of(event: bytes) -> Metered:
+    data = frame_data(event)
+    try:
+        return UNMETERED if data is None else meter(_decode(data).usage_metadata)
+    except UNREADABLE:
+        return UNMETERED
+
+
+def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
+    """Reads a whole answer with status 200.
+
+    Raises WireError when it is not one of this dialect: no JSON, an error, or with neither a candidate nor a reason
+    why there is none.
+    """
+    try:
+        if operation in EMBEDDINGS:
+            return _read_embedded(body)
+        response = _decode(body)
+    except UNREADABLE as error:
+        raise WireError(f"the answer is not one of this dialect: {error}") from None
+    if response.error:
+        raise WireError(f"an error came with status 200: {fault_text(response.error)}")
+    feedback = response.prompt_feedback
+    blocked = feedback.block_reason if feedback is not None else None
+    if not response.candidates and not blocked:
+        raise WireError("the answer has no candidates")
+    finish = response.candidates[0].finish_reason if response.candidates else blocked
+    return WholeAnswer(meter(response.usage_metadata), finish or "", bytes(response.usage_metadata))
+
+
+def _read_embedded(body: bytes) -> WholeAnswer:
+    answer = _decode_embedded(body)
+    if answer.error:
+        raise WireError(f"an error came with status 200: {fault_text(answer.error)}")
+    if answer.embedding in NOTHING and answer.embeddings in NOTHING:
+        raise WireError("the answer has no embeddings")
+    return WholeAnswer(meter(answer.usage_metadata), "", bytes(answer.usage_metadata))
+
+
+def priced(answer: bytes, cost: bytes, usage: bytes) -> bytes:  # noqa: ARG001 - the dialect has no room for a cost
+    """The answer as it is: Gemini's usage has no place for a cost."""
+    return answer
