@@ -71,6 +71,7 @@ fuzz: dev ## feeds every incremental parser with garbage; see fuzz/README.md
 docs: dev ## writes the generated pages anew
 	$(RUN) -m tools.cli_docs
 	$(RUN) -m tools.settings_docs
+	$(RUN) -m tools.provider_docs
 
 lock: dev ## resolves the dependencies anew and writes locks/ (needs uv on the PATH and a package index)
 	$(RUN) -m tools.lock $(ARGS)

@@ -138,7 +138,7 @@ class Bench:
         return steps, calls
 
 
-async def _nobody(_what: str, _key_id: str, _subject: str) -> bytes | None:
+async def _nobody(_what: str, _principal: Principal, _subject: str) -> bytes | None:
     return None
 
 

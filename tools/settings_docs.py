@@ -1,7 +1,7 @@
 """Writes docs/configuration.md from the settings' own types: `python -m tools.settings_docs [--check]`.
 
 Names, types, bounds, defaults and meanings come from `model/settings.py`, the providers from
-`dialects/registry.py`; only the frame around them is written here. `--check` writes nothing and fails when
+`dialects/providers.py`; only the frame around them is written here. `--check` writes nothing and fails when
 the page is not what would be written.
 """
 
@@ -18,7 +18,8 @@ import msgspec
 from tokenway.control.config import FILE_NAME, FLAGS
 from tokenway.control.examination import shown
 from tokenway.control.rules import NOT_YET
-from tokenway.dialects.registry import KNOWN
+from tokenway.dialects.known import KnownProvider
+from tokenway.dialects.providers import KNOWN
 from tokenway.model.money import format_usd
 from tokenway.model.settings import CONFIG_VARIABLE, DATA_VARIABLE, RESTART_ONLY, Settings, variables
 from tokenway.model.shape import Field, Kind, Shape, expectation, fields_of
@@ -70,6 +71,7 @@ _PROVIDERS: Final = """\
 
 These need no `base_url`, and are enabled by their variables alone or by a line under `providers` with an `api_key`.
 Servers of your own are enabled by a line only: `ollama:`. Nothing is contacted until a caller asks for a model.
+Their addresses, wire formats and differences stand in [providers.md](providers.md).
 """
 
 
@@ -77,7 +79,7 @@ _WITHOUT_EFFECT: Final = """\
 ## Settings of later versions
 
 This version reads and checks these without acting on them; `tokenway check` says so where they are written. Of the
-dialects it speaks `openai_chat`, of the stores it opens SQLite; anything else there is an error.
+stores it opens SQLite; anything else there is an error.
 """
 
 
@@ -85,7 +87,7 @@ def page() -> str:
     """The whole page."""
     later = [(f"`{shown(pattern)}`", reason) for pattern, _, reason in NOT_YET]
     parts = [_INTRODUCTION, *_sections()]
-    parts += [_WITHOUT_EFFECT + "\n" + _table(("setting", "why"), later), _NAMES, _PROVIDERS + "\n" + _providers()]
+    parts += [_WITHOUT_EFFECT + "\n" + table(("setting", "why"), later), _NAMES, _PROVIDERS + "\n" + _providers()]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
@@ -111,8 +113,8 @@ def _sections() -> Iterator[str]:
         if not rows:
             single.append(_row(field.name, field))
             continue
-        yield f"## `{field.name}`\n\n{field.shape.description}\n\n{_table(_HEAD, rows)}\n"
-    yield f"## Other settings\n\n{_table(_HEAD, single)}\n"
+        yield f"## `{field.name}`\n\n{field.shape.description}\n\n{table(_HEAD, rows)}\n"
+    yield f"## Other settings\n\n{table(_HEAD, single)}\n"
 
 
 _HEAD: Final = ("setting", "value", "default", "meaning")
@@ -185,16 +187,21 @@ def _shown(field: Field) -> str:
 def _providers() -> str:
     rows = []
     for name, row in KNOWN.items():
-        needed = [
-            " or ".join(f"`{key}`" for key in row.key_variables),
-            *(f"`{name}`" for name in row.address_variables),
-        ]
         names = ", ".join(f"`{prefix}`" for prefix in row.prefixes)
-        rows.append((f"`{name}`", row.title, " and ".join(filter(None, needed)) or "none", f"`{row.base_url}`", names))
-    return _table(("name", "provider", "variables", "address", "names begin with"), rows)
+        rows.append((f"`{name}`", row.title, needs(row), names))
+    return table(("name", "provider", "variables", "names begin with"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def needs(row: KnownProvider) -> str:
+    """The variables that enable a provider by themselves."""
+    keys = " or ".join(f"`{key}`" for key in row.key_variables)
+    if row.signing is not None:
+        keys = f"({keys} or `{row.signing[0]}` with `{row.signing[1]}`)"
+    return " and ".join(filter(None, [keys, *(f"`{name}`" for name in row.address_variables)])) or "none"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 

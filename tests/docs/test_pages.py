@@ -12,7 +12,7 @@ from tests.docs.pages import PAGES, blocks, code, links, text_of
 from tokenway.cli.main import command_paths
 from tokenway.control.config import load
 from tokenway.edge.cold import make_app
-from tokenway.edge.protocol import HOT
+from tokenway.edge.doors import FIXED
 from tokenway.model.settings import variables
 from tokenway.telemetry import names
 from tools.tree import ROOT
@@ -93,7 +93,7 @@ def test_every_path_of_the_public_listener_is_described() -> None:
     """And nothing else is: the table of paths is the routes."""
     state: object = object()
     cold = {route.path for route in make_app(state).routes}  # type: ignore[arg-type, attr-defined]
-    served = {re.sub(r"\{\w+(:path)?\}", "{id}", path) for path in cold} | {path.decode() for path in HOT}
+    served = {re.sub(r"\{\w+(:path)?\}", "{id}", path) for path in cold} | {path.decode() for path in FIXED}
     table = re.findall(r"^\| `(?:GET|POST) (/[^`?]+)", text_of("docs/api.md"), re.MULTILINE)
     assert set(table) == {path for path in served if not path.startswith("/api/")}
     assert {f"/api{path}" for path in table if path.startswith("/v1")} <= served

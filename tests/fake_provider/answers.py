@@ -1,18 +1,26 @@
-"""The bodies of the fake provider's answers, in OpenAI's shapes."""
+"""The bare words of scripts without a reply, as chat completions and completions; embeddings, and the list of models.
+
+It is what most tests and every measurement run on: one small event for each token, as engines send them, running
+totals where the script wants them, and lies where it tells them.
+"""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import struct
+from collections.abc import Iterator
 from typing import Any
 
+from tests.fake_provider.dialects.base import CREATED, Ask, Failure, Frame, Streamed, Whole
+from tests.fake_provider.reply import Counts, Reply, Said, Thought
 from tests.fake_provider.scripts import Bill, Script, UsageMode
 
-CREATED = 1_760_000_000
-"""The time in every answer, so that answers are the same in every run."""
 DIMENSIONS = 8
 _ABSURD = 10**12
+_PROMPTS = ("messages", "prompt", "input", "contents")
+"""Where the dialects keep what is asked."""
 
 
 def tokens(script: Script) -> list[str]:
@@ -26,7 +34,7 @@ def prompt_tokens(script: Script, request: dict[str, Any]) -> int:
     """What the prompt counts: the words in its texts, at least one."""
     if script.prompt:
         return script.prompt
-    given = request.get("messages") or request.get("prompt") or request.get("input") or ""
+    given = next((request[name] for name in _PROMPTS if request.get(name)), "")
     return max(1, len(json.dumps(given).split()))
 
 
@@ -42,6 +50,86 @@ def usage(script: Script, bill: Bill) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": bill.cached},
         "completion_tokens_details": {"reasoning_tokens": bill.reasoning},
     }
+
+
+def reply(script: Script, request: dict[str, Any]) -> Reply:
+    """The made-up words of a script as a reply, for the dialects that have no other."""
+    words = tokens(script)
+    step = 1 if script.text else 0
+    thought, said = "".join(words[: script.reasoning]), "".join(words[script.reasoning :])
+    parts = (Thought(thought), Said(said, step)) if thought else (Said(said, step),)
+    prompt = prompt_tokens(script, request)
+    counts = Counts(
+        uncached=prompt - script.cached,
+        cache_read=script.cached,
+        text=len(words) - script.reasoning,
+        reasoning=script.reasoning,
+    )
+    return Reply(parts, counts=counts)
+
+
+def told(script: Script, truth: Reply) -> Reply:
+    """The reply with the usage that the script wants told: none, or a lie."""
+    if truth.counts is None or script.usage is UsageMode.NONE:
+        return dataclasses.replace(truth, counts=None)
+    lie = {UsageMode.ABSURD: _ABSURD, UsageMode.NEGATIVE: -truth.counts.output - 1}.get(script.usage)
+    if lie is None:
+        return truth
+    return dataclasses.replace(truth, counts=dataclasses.replace(truth.counts, text=lie, reasoning=0))
+
+
+def answer(script: Script, ask: Ask) -> Whole | Streamed:
+    """The bare words, whole or in chunks."""
+    request = ask.body
+    if ask.kind == "models":
+        return Whole(json.dumps(models()).encode())
+    bill = Bill(prompt_tokens(script, request), script.cached)
+    words = len(tokens(script))
+    if ask.stream:
+        return Streamed(_frames(script, request, bill, words), words, end=event("[DONE]"))
+    if ask.kind != "embeddings":
+        bill = _after(script, bill, words)
+    body = whole(script, ask.kind, request, bill)
+    return Whole(json.dumps(body, ensure_ascii=False).encode())
+
+
+def _after(script: Script, bill: Bill, words: int) -> Bill:
+    """The bill when so many tokens were sent."""
+    return dataclasses.replace(bill, completion=words, reasoning=min(words, script.reasoning))
+
+
+def _frames(script: Script, request: dict[str, Any], bill: Bill, words: int) -> Iterator[Frame]:
+    if script.empty_first:
+        yield Frame(event(first(request)))
+    for number in range(words):
+        running = _after(script, bill, number + 1)
+        data = chunk(script, request, number, running)
+        yield Frame(event(data), 1, number < script.reasoning)
+        if number == 0 and script.usage is UsageMode.EARLY:
+            yield Frame(event(usage_chunk(script, request, dataclasses.replace(running, completion=words))))
+    yield Frame(event(stop(request)))
+    if _tells_usage(script, request):
+        yield Frame(event(usage_chunk(script, request, _after(script, bill, words))))
+
+
+def _tells_usage(script: Script, request: dict[str, Any]) -> bool:
+    options = request.get("stream_options") or {}
+    if script.usage is UsageMode.ASKED:
+        return bool(options.get("include_usage"))
+    return script.usage in {UsageMode.ALWAYS, UsageMode.ABSURD, UsageMode.NEGATIVE}
+
+
+def event(data: dict[str, Any] | str) -> bytes:
+    """One server-sent event."""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return b"data: " + text.encode() + b"\n\n"
+
+
+def failure(script: Script) -> Failure:
+    """What the script says went wrong."""
+    message = script.error or f"The fake provider was told to answer {script.status}."
+    status = 500 if script.error_after >= 0 and script.status == 200 else script.status
+    return Failure(status, message, script.retry_after)
 
 
 def whole(script: Script, kind: str, request: dict[str, Any], bill: Bill) -> dict[str, Any]:
@@ -101,20 +189,6 @@ def stop(request: dict[str, Any]) -> dict[str, Any]:
 def usage_chunk(script: Script, request: dict[str, Any], bill: Bill) -> dict[str, Any]:
     """The chunk that carries only the usage."""
     return _event(request) | {"choices": [], "usage": usage(script, bill)}
-
-
-def frame(script: Script, data: dict[str, Any] | str) -> bytes:
-    """One server-sent event, with a comment before it where the script says so."""
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    comment = b": keep-alive" + script.eol * 2 if script.comments else b""
-    return comment + b"data: " + text.encode() + script.eol * 2
-
-
-def error(script: Script) -> dict[str, Any]:
-    """OpenAI's error object for the script's status."""
-    message = script.error or f"The fake provider was told to answer {script.status}."
-    kind = "invalid_request_error" if 400 <= script.status < 500 else "server_error"
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
 def models() -> dict[str, Any]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+from tests.fake_provider.reply import Reply
 
 NAME = "fake"
 """The models whose name begins with this and a question mark spell their script."""
@@ -31,12 +35,16 @@ class UsageMode(StrEnum):
 
 @dataclass(frozen=True)
 class Bill:
-    """What a provider would charge for one request, in tokens. `reasoning` is part of `completion`."""
+    """What a provider would charge for one request, in tokens.
+
+    `reasoning` is part of `completion`; `cached` and `written` (to the cache) are parts of `prompt`.
+    """
 
     prompt: int = 0
     cached: int = 0
     completion: int = 0
     reasoning: int = 0
+    written: int = 0
 
     def __add__(self, other: Bill) -> Bill:
         return Bill(
@@ -44,6 +52,7 @@ class Bill:
             self.cached + other.cached,
             self.completion + other.completion,
             self.reasoning + other.reasoning,
+            self.written + other.written,
         )
 
 
@@ -52,6 +61,8 @@ class Script:
     """One request's treatment. The default is a well-behaved answer of four tokens. Times are in seconds."""
 
     # ── the answer ──
+    reply: Reply | None = None
+    """What is said, in the words of the dialect that was asked; None says made-up words, by the fields below."""
     chunks: int = 4
     """Tokens of the answer; in a stream one event each."""
     text: str = ""
@@ -143,15 +154,22 @@ def spell(**fields: Any) -> str:
     return f"{NAME}?{urlencode(pairs)}" if pairs else NAME
 
 
-def read(model: str, default: Script) -> Script:
-    """The script that a model's name spells, on top of `default`. Raises ValueError for an unknown field."""
+_NO_CASES: Mapping[str, Script] = MappingProxyType({})
+
+
+def read(model: str, default: Script, cases: Mapping[str, Script] = _NO_CASES) -> Script:
+    """The script that a model's name spells, on top of the case it names, or of `default`.
+
+    Raises ValueError for an unknown field.
+    """
     name, mark, query = model.partition("?")
-    if not mark or name != NAME:
-        return default
+    base = cases.get(name, default)
+    if not mark or (name != NAME and name not in cases):
+        return base
     changes: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True, strict_parsing=True):
-        changes[key] = _typed(getattr(default, key, None), key, value)
-    return dataclasses.replace(default, **changes)
+        changes[key] = _typed(getattr(base, key, None), key, value)
+    return dataclasses.replace(base, **changes)
 
 
 def _typed(example: object, key: str, value: str) -> object:

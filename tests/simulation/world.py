@@ -16,21 +16,25 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
+import msgspec
+
 from tests.simulation.client import Client, Habits
 from tests.simulation.clock import START, Clock, pick
 from tests.simulation.provider import Call
 from tests.simulation.scripts import Ask, draw_script
 from tokenway.dialects.openai_chat.passing import PassingChat
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import attempt as attempt_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.doors import Door
 from tokenway.edge.relay import Relay
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.exchange.commands import Command, Open
 from tokenway.exchange.events import Event
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Record
-from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider, Timeouts
+from tokenway.model.catalog import Dialect, Endpoint, Model, Operation, Price, Provider, Timeouts
 from tokenway.model.errors import TokenwayError
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal, Snapshot
@@ -302,16 +306,21 @@ def _in_place(clock: Clock, machine: type[Exchange], reader: type[PassingChat]) 
         return clock.now
 
     relay, attempt = vars(relay_module), vars(attempt_module)
-    changed = {"monotonic": now, "Exchange": _recording(machine), "PassingChat": reader}
+    changed = {"monotonic": now, "Exchange": _recording(machine)}
+    form = FORMATS[Dialect.OPENAI_CHAT]
     before = {name: relay[name] for name in changed}
     relay.update(changed)
     attempt["monotonic"] = now
+    FORMATS[Dialect.OPENAI_CHAT] = msgspec.structs.replace(
+        form, passing=lambda request: reader(request.choices, asks_usage=request.asks_usage)
+    )
     relay_module.log.disabled = True
     try:
         yield
     finally:
         relay.update(before)
         attempt["monotonic"] = before["monotonic"]
+        FORMATS[Dialect.OPENAI_CHAT] = form
         relay_module.log.disabled = False
 
 
@@ -340,7 +349,15 @@ def _live(history: History) -> None:
     state = _State(history)
     headers = {b"authorization": b"Bearer " + KEY}
     chunked = plan.habits.chunked
-    relay = Relay(state, cast("Any", client), plan.operation, headers, b"", keep_alive=True, chunked=chunked)
+    relay = Relay(
+        state,
+        cast("Any", client),
+        Door(Dialect.OPENAI_CHAT, plan.operation),
+        headers,
+        b"",
+        keep_alive=True,
+        chunked=chunked,
+    )
     client.on_pause = lambda paused: relay.client_paused(paused=paused)
     client.on_leave = relay.client_gone
     machine = cast("Any", relay)._machine

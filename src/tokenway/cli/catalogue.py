@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import time
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 from cyclopts import Parameter
 
 from tokenway.cli.connection import Connection, connect
-from tokenway.cli.options import AsJson
+from tokenway.cli.options import AsJson, ConfigFile
 from tokenway.cli.output import NOTHING, Column, number, print_json, print_table
+from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
     from tokenway.cli.client import Gateway, Json
 
 
-def models(*, as_json: AsJson = False, connection: Connection | None = None) -> int:
+def models(
+    *,
+    check: Annotated[
+        bool,
+        Parameter(
+            help="Compare configured prices with the price book, and it with a second collection.", show_default=False
+        ),
+    ] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    connection: Connection | None = None,
+) -> int:
     """List the models that a running gateway serves.
 
-    Prices are dollars per million tokens, of the first endpoint.
+    Prices are dollars per million tokens, of the first endpoint. With --check
+    no gateway is asked: the configuration is read, and every price of which
+    two sources say different things is shown.
 
     For example:
       tokenway models
-      tokenway models --json
+      tokenway models --check --json
     """
+    if check:
+        return _check(config, as_json=as_json)
     data = _listed(connect(connection))
     if as_json:
         print_json(data)
@@ -87,6 +106,53 @@ def endpoints(
     rows = [_endpoint_row(str(one.get("id")), endpoint) for one in found for endpoint in one.get("endpoints", ())]
     print_table(columns, rows, empty="No endpoint serves that; see `tokenway models`.")
     return 0
+
+
+def _check(config: Path | None, *, as_json: bool) -> int:
+    from tokenway.compose.commands import compare_prices  # noqa: PLC0415 - the price book is for this alone
+
+    found = compare_prices(config, os.environ, int(time.time() // 86400))
+    if as_json:
+        print_json(
+            [
+                {
+                    "provider": each.provider,
+                    "model": each.model,
+                    "rate": each.rate,
+                    str(each.origin): _dollars(each.says),
+                    str(each.other): _dollars(each.other_says),
+                }
+                for each in found
+            ]
+        )
+        return 0
+    columns = (
+        Column("provider"),
+        Column("model"),
+        Column("rate"),
+        Column("source"),
+        Column("$/M", right=True),
+        Column("against"),
+        Column("$/M", right=True),
+    )
+    rows = [
+        [
+            each.provider,
+            each.model,
+            each.rate,
+            each.origin,
+            _dollars(each.says) or NOTHING,
+            each.other,
+            _dollars(each.other_says) or NOTHING,
+        ]
+        for each in found
+    ]
+    print_table(columns, rows, empty="No two sources disagree about a price.")
+    return 0
+
+
+def _dollars(rate: int | None) -> str | None:
+    return None if rate is None else format_usd(rate)
 
 
 def _listed(gateway: Gateway) -> list[Json]:

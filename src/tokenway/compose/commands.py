@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tokenway.compose.stores import database_path, open_store
 from tokenway.control.check import describe, render_json, render_text
 from tokenway.control.config import find_config, find_data, load
+from tokenway.control.price_check import Disagreement, disagreements
+from tokenway.control.prices import corrections, published_book
 from tokenway.model.errors import ConfigError
 from tokenway.model.settings import ServerSettings, Settings
 
@@ -68,6 +70,12 @@ def check_configuration(config: Path | None, environment: Mapping[str, str]) -> 
     if loaded.settings is not None:
         text = f"{text}\n{describe(loaded, environment)}."
     return Checked(loaded.settings is not None, text, render_json(loaded.findings))
+
+
+def compare_prices(config: Path | None, environment: Mapping[str, str], day: int) -> list[Disagreement]:
+    """Where the configured prices, our corrections, the price book and a second collection disagree on a Unix day."""
+    settings = effective_settings(config, environment)
+    return disagreements(settings, environment, published_book(), corrections(), day)
 
 
 @contextmanager

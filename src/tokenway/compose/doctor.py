@@ -33,7 +33,7 @@ from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import database_path, open_store
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.findings import Severity
-from tokenway.dialects.registry import KNOWN
+from tokenway.dialects.providers import KNOWN
 from tokenway.model.errors import TokenwayError
 from tokenway.model.settings import LOCAL_PROVIDER, Settings
 from tokenway.store.journal import JournalFault, JournalReader, journal_files

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -31,15 +32,17 @@ from tokenway.compose.stores import open_store
 from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.keyring import key_figures, principals
+from tokenway.control.prices import price_book
 from tokenway.control.publish import build_snapshot
 from tokenway.control.reload import Reloader
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
-from tokenway.model.link import Question, WorkerOptions
+from tokenway.model.link import Question, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.stored import StoredResponse
 from tokenway.telemetry import names
 from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
@@ -62,6 +65,8 @@ KEYS_SECONDS: Final = 0.5
 STORE_NICENESS: Final = 5
 """Steps below the workers: a third of their weight, enough to keep up with some that saturate the core."""
 NICENESS_MAX: Final = 19
+PURGE_SECONDS: Final = 3600.0
+"""How often responses are dropped whose time is over."""
 AGAIN_SECONDS: Final = 1.0
 """How long after a failure the next try comes."""
 
@@ -96,11 +101,11 @@ class Gateway:
         self._grants: Grants
         self._keys: list[KeyRow] = []
         self._keys_seen: tuple[int, int] | None = None
-        """Their revision and the day when they were last published."""
+        """Their revision and the day when they were last published: prices begin with a day, and budgets start anew."""
         self._version = 0
         self._opened = asyncio.Event()
         server = self.settings.server
-        hooks = WorkerHooks(self._worker_command, self._snapshot_for, self._answer, self._worker_ended)
+        hooks = WorkerHooks(self._worker_command, self._snapshot_for, self._answer, self._worker_ended, self._keep)
         self.workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
         self._engine = EngineKeeper(data_dir, self._tasks, lambda: self._tasks.spawn("publish", self._publish()))
         self._reloader = Reloader(
@@ -124,6 +129,7 @@ class Gateway:
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("reload", self._reloader.run())
+        self._tasks.spawn("responses", self._forever("dropping old responses", self._purge_responses))
         # What is alive now stays alive; the records that pass through leave no cycles behind.
         gc.collect()
         gc.freeze()
@@ -246,6 +252,8 @@ class Gateway:
             local=self._engine.offer(),
             version=self._version,
             not_ready=self._engine.why_not_ready(),
+            book=price_book(),
+            day=int(time.time() // 86400),
         )
 
     def _swap(self, snapshot: Snapshot) -> None:
@@ -293,12 +301,14 @@ class Gateway:
         """Takes in what the worker left, so that its successor's grants count it."""
         await self._opened.wait()
         await self._in_thread(self._ingest.drain)
+        await self._in_thread(self._store.responses.abandon, str(number))
         self._grants.forget(number)
         self.metrics.drop_gauges(worker=str(number))
 
     async def _answer(self, question: Question) -> bytes | None:
         """A worker asks for what only the store knows."""
-        await self._in_thread(self._ingest.run_once)
+        if question.what in {"generation", "key"}:
+            await self._in_thread(self._ingest.run_once)
         if question.what == "generation":
             found = await self._in_thread(self._store.usage.generation, question.subject, question.key_id)
             return msgspec.json.encode(found) if found is not None else None
@@ -306,7 +316,30 @@ class Gateway:
             return msgspec.json.encode(self.recent.figures(question.subject, time.time()))
         if question.what == "key":
             return msgspec.json.encode(await self._in_thread(self._key_figures, question.key_id))
+        if question.what == "response":
+            kept = await self._in_thread(self._store.responses.get, question.subject, question.project)
+            return None if kept is None else msgspec.msgpack.encode(kept)
+        if question.what == "chain":
+            chain = await self._in_thread(self._store.responses.chain, question.subject, question.project)
+            return None if chain is None else msgspec.msgpack.encode(chain)
+        if question.what == "forget":
+            had = await self._in_thread(self._store.responses.delete, question.subject, question.project)
+            return b"" if had else None
+        if question.what == "stop":
+            for worker in self.workers.alive:
+                worker.send(Stop(question.subject, question.project))
+            return b""
         return None
+
+    async def _keep(self, worker: int, response: StoredResponse) -> None:
+        """A worker has a response that is to be kept."""
+        expires = time.time() + self._reloader.settings.responses.retention
+        keep = functools.partial(self._store.responses.put, response, expires=expires, maker=str(worker))
+        await self._in_thread(keep)
+
+    async def _purge_responses(self) -> float:
+        await self._in_thread(self._store.responses.purge)
+        return PURGE_SECONDS
 
     def _key_figures(self, key_id: str) -> dict[str, object]:
         return key_figures(self._reloader.settings, self._keys, key_id, self._store.usage.key_usage(key_id))

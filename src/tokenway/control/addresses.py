@@ -9,9 +9,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tokenway.control.findings import Finding, Severity
-from tokenway.dialects.registry import KNOWN, KnownProvider, detected, is_key
+from tokenway.dialects.known import KnownProvider, is_key
+from tokenway.dialects.providers import KNOWN, detected
+from tokenway.model.catalog import Dialect, credential_header
+from tokenway.model.settings import ProviderSettings
 
-_OPERATIONS: Final = ("/chat/completions", "/completions", "/embeddings", "/models")
+_OPERATIONS: Final = ("/chat/completions", "/completions", "/embeddings", "/models", "/responses", "/messages")
+_VERSIONS: Final = {Dialect.ANTHROPIC: "/v1", Dialect.GEMINI: "/v1beta"}
+_VERSION: Final = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?", re.ASCII)
 _SENDABLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
@@ -38,6 +43,49 @@ def address_fault(base_url: str) -> str | None:
         if ending is not None:
             reason = f"is what the operation's path is added to: leave {ending} out"
     return reason
+
+
+def versioned(dialect: Dialect, base_url: str) -> str:
+    """A base URL without a slash at its end, with the version that the dialect's path starts from.
+
+    The SDKs of Anthropic and Google take their host alone and add it, so people write the host alone.
+    """
+    address = base_url.rstrip("/")
+    version = _VERSIONS.get(dialect)
+    if version is None or any(_VERSION.fullmatch(part) for part in urlsplit(address).path.split("/")):
+        return address
+    return f"{address}:{version}" if re.fullmatch(r"unix:/[^:]+", address) else address + version
+
+
+def speeches_of(
+    written: ProviderSettings, row: KnownProvider | None, environment: Mapping[str, str]
+) -> dict[Dialect, tuple[str, str]]:
+    """Each dialect that a provider understands, its own first, with its base URL and credential header.
+
+    An address that was written stands for the row's, and for the row's other dialects that share that one; those at
+    other addresses would reach somebody else. Empty when there is no address.
+    """
+    known: dict[Dialect, tuple[str | None, str]] = {}
+    if row is not None:
+        known[row.dialect] = (row.address(environment), row.credential_header)
+        for offer in row.speaks:
+            known[offer.dialect] = (row.fill(offer.base_url, environment), offer.credential_header)
+    usual = Dialect.OPENAI_CHAT if row is None else row.dialect
+    dialect = written.dialect or usual
+    own_address, own_header = known.get(dialect, (None, credential_header(dialect)))
+    if written.base_url is None and own_address is None:
+        return {}
+    found = {dialect: (written.base_url or own_address, own_header)}
+    for other, (address, header) in known.items():
+        if other is not dialect and (written.base_url is None or address == own_address):
+            found[other] = (written.base_url or address, header)
+    if written.speaks is not None:
+        address = found[dialect][0]
+        asked = [other for other in written.speaks if other is not dialect]
+        found = {dialect: found[dialect]} | {
+            other: found.get(other, (address, credential_header(other))) for other in asked
+        }
+    return {each: (versioned(each, address), header) for each, (address, header) in found.items() if address}
 
 
 def is_loopback(host: str) -> bool:

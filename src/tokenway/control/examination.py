@@ -9,7 +9,7 @@ from typing import TypeAlias
 from tokenway.control.addresses import enabled_by
 from tokenway.control.document import Mapping, Node, Sequence
 from tokenway.control.findings import Finding, Severity
-from tokenway.dialects.registry import family_of
+from tokenway.dialects.providers import family_of
 from tokenway.model.settings import LOCAL_CHAT, LOCAL_EMBEDDING, LOCAL_PROVIDER, Settings
 
 Path: TypeAlias = "tuple[str | int, ...]"

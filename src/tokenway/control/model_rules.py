@@ -8,8 +8,8 @@ from typing import Final
 
 from tokenway.control.examination import Examination, Path
 from tokenway.control.findings import Severity, nearest
-from tokenway.dialects.registry import KNOWN, family_of
-from tokenway.model.catalog import Price
+from tokenway.dialects.providers import KNOWN, family_of
+from tokenway.model.catalog import Price, Rates
 from tokenway.model.money import NANO_PER_USD, format_usd
 from tokenway.model.settings import LOCAL_PROVIDER, EndpointSettings, ModelSettings
 
@@ -20,6 +20,7 @@ FORMATS: Final = frozenset(
 
 _GGUF: Final = re.compile(r"i?q[1-8](_[a-z0-9]+)*|tq[12]_0", re.ASCII | re.IGNORECASE)
 _QUANTILE: Final = re.compile(r"p[1-9][0-9]?", re.ASCII)
+_NOT_RATES: Final = frozenset({"request", "search", "tiers", "hours", "batch", "above", "begin", "end"})
 _DEAREST: Final = 10_000 * NANO_PER_USD
 _CHEAPEST: Final = NANO_PER_USD // 10_000
 """USD per million tokens beyond which a price was likely meant in another unit."""
@@ -102,11 +103,20 @@ def _grade(subject: Examination, path: Path, endpoint: EndpointSettings) -> None
 
 
 def _price(subject: Examination, path: Path, price: Price) -> None:
-    for field in price.__struct_fields__:
-        rate = getattr(price, field)
-        if field != "request" and rate and not _CHEAPEST <= rate <= _DEAREST:
-            reason = f"is {format_usd(rate)} USD per million tokens; is the unit right?"
-            subject.say((*path, field), reason, severity=Severity.WARNING)
+    parts: list[tuple[Path, Price | Rates]] = [(path, price)]
+    parts += [((*path, "tiers", index), tier) for index, tier in enumerate(price.tiers)]
+    parts += [((*path, "hours", index), hours) for index, hours in enumerate(price.hours)]
+    if price.batch is not None:
+        parts.append(((*path, "batch"), price.batch))
+    for place, part in parts:
+        for field in part.__struct_fields__:
+            rate = getattr(part, field)
+            if field not in _NOT_RATES and rate and not _CHEAPEST <= rate <= _DEAREST:
+                reason = f"is {format_usd(rate)} USD per million tokens; is the unit right?"
+                subject.say((*place, field), reason, severity=Severity.WARNING)
+    starts = [tier.above for tier in price.tiers]
+    if len(set(starts)) < len(starts):
+        subject.say((*path, "tiers"), "two of them start above the same number of tokens")
 
 
 def _aliases(subject: Examination) -> None:

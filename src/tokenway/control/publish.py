@@ -8,10 +8,25 @@ from typing import Final
 
 import msgspec
 
-from tokenway.control.addresses import enabled_by
+from tokenway.control.addresses import enabled_by, speeches_of
 from tokenway.control.model_rules import alias_chain
-from tokenway.dialects.registry import BEARER, KNOWN, KnownProvider
-from tokenway.model.catalog import Capabilities, Endpoint, Grade, Model, Operation, Price, Provider
+from tokenway.dialects.known import KnownProvider
+from tokenway.dialects.providers import KNOWN
+from tokenway.metering.price_book import Book, listings
+from tokenway.model.catalog import (
+    AwsKeys,
+    Capabilities,
+    Endpoint,
+    Grade,
+    Listing,
+    Model,
+    Operation,
+    Price,
+    Provider,
+    Quirks,
+    credential_header,
+)
+from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
 from tokenway.model.secret import Secret
 from tokenway.model.settings import (
@@ -78,8 +93,12 @@ def build_snapshot(
     local: LocalOffer | None,
     version: int,
     not_ready: str = "",
+    book: Book | None = None,
+    day: int = 0,
 ) -> Snapshot:
     """The snapshot that these settings mean. Nothing is read, called or contacted.
+
+    Of the price book only the rows of the enabled providers go in, with what they cost on the Unix day `day`.
 
     `keys` are whom each key stands for, by digest (`control.keyring`).
     `environment` enables known providers that the settings do not name.
@@ -90,11 +109,16 @@ def build_snapshot(
     offered = {model.name: model for model in local.models} if local is not None else {}
     if local is not None:
         providers[LOCAL_PROVIDER] = _local_provider(local)
+    listed = _listings(settings, providers, book, day)
     models = {name: _local_model(model) for name, model in offered.items()}
     for name, model in settings.models.items():
         # Without the engine its endpoints are nowhere, nor are those of a provider that is switched off; what is
         # left of the model still has its fallbacks.
-        endpoints = [_endpoint(endpoint, offered) for endpoint in model.endpoints if endpoint.provider in providers]
+        endpoints = [
+            _endpoint(endpoint, offered, first_meant(listed.get(endpoint.provider, ()), endpoint.model))
+            for endpoint in model.endpoints
+            if endpoint.provider in providers
+        ]
         models[name] = Model(
             name=name,
             endpoints=tuple(endpoints),
@@ -108,11 +132,13 @@ def build_snapshot(
         aliases={name: alias_chain(name, settings.aliases, models)[-1] for name in settings.aliases},
         keys=dict(keys),
         families=_families(providers),
+        listings=listed,
         hints=(*_hints(settings, providers, environment), *_local_hint(settings, offered)),
         auth_required=settings.auth.required,
         timeouts=settings.timeouts,
         max_retries=settings.retries.max,
         max_body=settings.server.max_body,
+        response_retention=settings.responses.retention,
         not_ready=not_ready,
     )
     return _with_reachable_fallbacks(snapshot)
@@ -145,35 +171,82 @@ def _provider(
     """What was written, filled up from the row of a known provider."""
     row = row or KNOWN.get(name)
     api_keys = written.api_keys or (() if written.api_key is None else (written.api_key,))
-    base_url = written.base_url
-    if row is not None:
-        usual = row.key(environment)
-        if not api_keys and usual is not None:
-            api_keys = (usual,)
-        base_url = base_url or row.address(environment)
-    if base_url is None:
+    usual = None if row is None else row.key(environment)
+    if not api_keys and usual is not None:
+        api_keys = (usual,)
+    speeches = speeches_of(written, row, environment)
+    if not speeches:
         raise ValueError(f"provider {name!r} has no address: these settings were not checked")
+    dialect, (base_url, header) = next(iter(speeches.items()))
+    others = [(other, *speech) for other, speech in speeches.items() if other is not dialect]
     return Provider(
         name=name,
-        base_url=base_url.rstrip("/"),
+        base_url=base_url,
+        dialect=dialect,
         api_keys=api_keys,
-        credential_header=BEARER if row is None else row.credential_header,
+        credential_header=header,
         headers=tuple(written.headers.items()),
+        speaks=tuple((other, address) for other, address, _ in others),
+        speaks_with=tuple((other, header) for other, _, header in others if header != credential_header(other)),
+        quirks=_quirks(written, row),
+        fetch_urls=written.fetch_urls,
+        operations=tuple(Operation) if row is None or row.chats else (Operation.EMBEDDING,),
+        aws=_aws(written, row, environment) if not api_keys else None,
     )
 
 
-def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel]) -> Endpoint:
-    """An endpoint as written; one of the embedded engine is free and does what its model does."""
+def _quirks(written: ProviderSettings, row: KnownProvider | None) -> Quirks:
+    """The row's, with what was written over them."""
+    said = {name: value for name, value in msgspec.structs.asdict(written.quirks).items() if value is not None}
+    return msgspec.structs.replace(Quirks() if row is None else row.quirks, **said)
+
+
+def _aws(written: ProviderSettings, row: KnownProvider | None, environment: Mapping[str, str]) -> AwsKeys | None:
+    """What signs its requests: what was written, else the environment's."""
+    if written.aws is None:
+        return None if row is None else row.aws(environment)
+    region = written.aws.region or KNOWN["bedrock"].variable("AWS_REGION", environment)
+    return AwsKeys(written.aws.access_key.reveal(), written.aws.secret_key, region, written.aws.session_token)
+
+
+def _listings(
+    settings: Settings, providers: Mapping[str, Provider], book: Book | None, day: int
+) -> dict[str, tuple[Listing, ...]]:
+    """What the price book has of each provider that is there."""
+    found = {}
+    for name in providers if book is not None else ():
+        written = settings.providers.get(name)
+        row = KNOWN.get((written.prices if written is not None else None) or name)
+        if book is not None and row is not None:
+            found[name] = listings(book, row.prices or row.name, day, row.models)
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel], listing: Listing | None) -> Endpoint:
+    """An endpoint as written, filled up from the price book; one of the embedded engine is free."""
     local = offered.get(endpoint.model) if endpoint.provider == LOCAL_PROVIDER else None
+    price = endpoint.price or (_FREE if local is not None else None)
     return Endpoint(
         provider=endpoint.provider,
         upstream_model=endpoint.model,
-        price=endpoint.price or (_FREE if local is not None else None),
+        price=listing.price if price is None and listing is not None else price,
         grade=endpoint.grade or Grade(weights=endpoint.quantization or "unknown"),
         limits=endpoint.limits,
-        capabilities=endpoint.capabilities,
+        capabilities=_capabilities(endpoint.capabilities, listing),
         weight=endpoint.weight,
         operations=tuple(Operation) if local is None else local.operations,
+    )
+
+
+def _capabilities(written: Capabilities, listing: Listing | None) -> Capabilities:
+    """What was written; the book's where nothing was, and its sizes where none was."""
+    if listing is None:
+        return written
+    known = listing.capabilities
+    if written == Capabilities():
+        return known
+    return msgspec.structs.replace(
+        written, context=written.context or known.context, max_output=written.max_output or known.max_output
     )
 
 

@@ -16,9 +16,11 @@ from tokenway.control.document import Mapping, Scalar
 from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
 from tokenway.control.model_rules import examine_models
-from tokenway.dialects.registry import KNOWN, is_key
+from tokenway.dialects.known import is_key
+from tokenway.dialects.providers import KNOWN
+from tokenway.model.catalog import Dialect
 from tokenway.model.secret import Secret
-from tokenway.model.settings import LOCAL_PROVIDER, DialectName, ProviderSettings, Settings, TlsSettings
+from tokenway.model.settings import LOCAL_PROVIDER, ProviderSettings, Settings, TlsSettings
 
 _IN_ORDER: Final = "this version tries endpoints in the order in which they are written"
 
@@ -27,6 +29,7 @@ NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
     (("models", "*", "routing", "sort"), Severity.NOTE, _IN_ORDER),
     (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
     (("models", "*", "endpoints", "*", "weight"), Severity.NOTE, _IN_ORDER),
+    (("providers", "*", "fetch_urls"), Severity.NOTE, "this version does not fetch images"),
     (("models", "*", "endpoints", "*", "limits"), Severity.NOTE, "this version does not hold calls to it"),
     *(
         (("models", "*", "endpoints", "*", "capabilities", able), Severity.NOTE, "this version does not choose by it")
@@ -43,7 +46,7 @@ _OURS: Final = frozenset(
 )
 """Headers that frame the request; a fixed value would break it."""
 
-_SIGNING: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_ACCOUNT_FILE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 _WEAK_KEY: Final = 16
 
 
@@ -51,7 +54,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     """Every rule over settings that have been read; the tree says where each stands."""
     subject = Examination(settings, root, environment)
     subject.findings += enabled_by(environment)[1]
-    _signing(subject)
+    _account_file(subject)
     _server(subject)
     _stores(subject)
     _fixed_keys(subject)
@@ -83,15 +86,15 @@ def _not_yet(subject: Examination) -> None:
             subject.say(paths[0], reason + more, severity=severity)
 
 
-def _signing(subject: Examination) -> None:
-    """A note where the environment would sign requests to Bedrock, which this version does not."""
+def _account_file(subject: Examination) -> None:
+    """A note where the environment has a file that would enable Vertex AI, which this version does not read."""
     environment = subject.environment
-    row = KNOWN["bedrock"]
+    row = KNOWN["vertex"]
     if row.name in subject.settings.providers or row.missing(environment) != row.key_variables:
         return
-    if all(environment.get(name) for name in _SIGNING):
-        reason = f"{row.title} is not enabled: this version does not sign requests yet; set {row.key_variables[0]}"
-        subject.findings.append(Finding(f"${_SIGNING[0]}", 0, "", reason, (), Severity.NOTE))
+    if environment.get(_ACCOUNT_FILE):
+        reason = f"{row.title} is not enabled: this version takes an access token; set {row.key_variables[0]}"
+        subject.findings.append(Finding(f"${_ACCOUNT_FILE}", 0, "", reason, (), Severity.NOTE))
 
 
 def _server(subject: Examination) -> None:
@@ -179,11 +182,13 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
         subject.say(path, "a provider's name is letters, digits, '.', '_' and '-', at most 64 of them")
     if provider.models:
         subject.say((*path, "models"), "only the provider 'local' has models here; list others under `models`")
-    if provider.dialect not in {None, DialectName.OPENAI_CHAT}:
-        subject.say((*path, "dialect"), "this version speaks openai_chat to providers; most offer an address for it")
     if provider.enabled:
         _credentials(subject, name, provider)
-        _address(subject, name, provider.base_url)
+        _address(subject, name, provider)
+    _aws(subject, name, provider)
+    if provider.prices is not None and provider.prices not in KNOWN:
+        reason = f"{provider.prices!r} is not a provider that is known here"
+        subject.say((*path, "prices"), reason, nearest(provider.prices, KNOWN))
     for header, value in provider.headers.items():
         if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
             subject.say((*path, "headers", header), "this header cannot be set")
@@ -224,13 +229,29 @@ def _credentials(subject: Examination, name: str, provider: ProviderSettings) ->
         subject.say(path, f"needs credentials: write api_key here or set {' and '.join(missing)}")
 
 
+def _aws(subject: Examination, name: str, provider: ProviderSettings) -> None:
+    """What signs requests belongs to Bedrock, and needs a region."""
+    path: Path = ("providers", name, "aws")
+    row = KNOWN.get(name)
+    dialect = provider.dialect or (row.dialect if row is not None else Dialect.OPENAI_CHAT)
+    if provider.aws is None:
+        return
+    if dialect is not Dialect.BEDROCK:
+        subject.say(path, "signs requests of the dialect bedrock only; write api_key for another one")
+        return
+    for field in ("access_key", "secret_key"):
+        _secret(subject, (*path, field), getattr(provider.aws, field))
+    if not provider.aws.region and not KNOWN["bedrock"].variable("AWS_REGION", subject.environment):
+        subject.say((*path, "region"), "is not said: write it here or set AWS_REGION")
+
+
 def _missing(subject: Examination, name: str) -> tuple[str, ...]:
     """The variables that a known provider lacks; none where its address is written, which may need no key."""
     row = KNOWN.get(name)
     written = subject.node(("providers", name))
     if row is None or _is_written(written, "base_url"):
         return ()
-    return row.missing(subject.environment, has_key=_is_written(written, "api_key", "api_keys", "headers"))
+    return row.missing(subject.environment, has_key=_is_written(written, "api_key", "api_keys", "headers", "aws"))
 
 
 def _is_waived(subject: Examination, name: str) -> bool:
@@ -250,15 +271,24 @@ def _is_null(node: object) -> bool:
     return isinstance(node, Scalar) and node.is_null
 
 
-def _address(subject: Examination, name: str, base_url: str | None) -> None:
+def _address(subject: Examination, name: str, provider: ProviderSettings) -> None:
     path: Path = ("providers", name)
     row = KNOWN.get(name)
-    effective = base_url if base_url is not None or row is None else row.address(subject.environment)
+    effective = provider.base_url
     if effective is None:
-        return
-    reason = address_fault(effective)
-    if reason is not None:
-        subject.say((*path, "base_url"), f"{effective!r} {reason}" if base_url is None else reason)
+        if row is None:
+            return  # that it needs one is said already
+        spoken = (row.dialect, *(offer.dialect for offer in row.speaks))
+        if provider.dialect is not None and provider.dialect not in spoken:
+            reason = f"{row.title} is not known to understand it; it understands {', '.join(spoken)}"
+            subject.say((*path, "dialect"), f"{reason}, and others at a base_url of their own")
+            return
+        effective = row.address(subject.environment)
+        if effective is None:
+            return
+    fault = address_fault(effective)
+    if fault is not None:
+        subject.say((*path, "base_url"), f"{effective!r} {fault}" if provider.base_url is None else fault)
     elif _is_ourselves(subject, urlsplit(effective)):
         reason = f"{effective} is this gateway's own address; a request would go round in circles"
         subject.say((*path, "base_url"), reason)

@@ -14,8 +14,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 import msgspec
 
@@ -24,6 +24,7 @@ from tokenway.model.errors import TokenwayError, WireError
 from tokenway.model.link import (
     Answer,
     Gauges,
+    Keep,
     Publish,
     Question,
     Serving,
@@ -33,6 +34,7 @@ from tokenway.model.link import (
     unpack_for_control,
 )
 from tokenway.model.snapshot import Snapshot
+from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
 from tokenway.wire.limits import MIB
 
@@ -52,13 +54,15 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     """What the pool asks of its owner.
 
     `command(number, listener fd, link fd)` gives the child's command line, `snapshot_for(number)` its
-    snapshot, `answer(question)` the JSON text for a question, `ended(number)` is awaited before a successor starts.
+    snapshot, `answer(question)` the JSON text for a question, `ended(number)` is awaited before a successor starts,
+    `keep(number, response)` keeps a response.
     """
 
     command: Callable[[int, int, int], list[str]]
     snapshot_for: Callable[[int], Awaitable[Snapshot]]
     answer: Callable[[Question], Awaitable[bytes | None]]
     ended: Callable[[int], Awaitable[None]]
+    keep: Callable[[int, StoredResponse], Coroutine[Any, Any, None]]
 
 
 class Worker:
@@ -209,6 +213,8 @@ class Workers:
             worker.is_serving = True
             if sum(each.is_serving for each in self.alive) == self._count:
                 self._serving.set()
+        elif isinstance(message, Keep):
+            self._tasks.spawn("response", self._hooks.keep(worker.number, message.response))
         else:
             self._tasks.spawn("question", self._answer(worker, message))
 

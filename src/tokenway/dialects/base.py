@@ -89,6 +89,14 @@ class CallerRequest(Protocol):
         """How many answers are made."""
 
     @property
+    def stream_type(self) -> bytes:
+        """Media type of a stream for this caller; empty where it is whatever the upstream says."""
+
+    @property
+    def size(self) -> int:
+        """The most prompt tokens that the request can be: a token covers at least a byte of text."""
+
+    @property
     def models(self) -> Sequence[str]:
         """The caller's own fallbacks."""
 
@@ -96,8 +104,11 @@ class CallerRequest(Protocol):
     def preferences(self) -> Preferences | None:
         """The caller's `provider` object."""
 
-    def upstream_body(self, model: str) -> bytes:
-        """The body for an endpoint of the same dialect that calls the model `model`: spliced, not re-encoded."""
+    def upstream_body(self, model: str) -> bytes | list[bytes | memoryview]:
+        """The body for an endpoint of the same dialect that calls the model `model`: spliced, not re-encoded.
+
+        In pieces where it would be too large to copy.
+        """
 
     def neutral(self) -> Request:
         """The request in the neutral form; raises Refusal (400) that names the field which is wrong.
@@ -154,6 +165,9 @@ class AnswerStream(Protocol):
     first_answer: float
     last_delta: float
 
+    def accepts(self, content_type: bytes) -> bool:
+        """Whether an answer of this media type (in lower case) is such a stream."""
+
     @property
     def is_whole(self) -> bool:
         """Whether the answer is complete."""
@@ -203,12 +217,18 @@ class EventWriter(Protocol):
 
 
 class Maker(msgspec.Struct, frozen=True):
-    """What a writer needs to know of the exchange: its id, the model's name for the caller, Unix time, the request."""
+    """What a writer needs to know of the exchange: its id, the model's name for the caller, Unix time, the request.
+
+    For an error in a stream that has begun: `answer` is the id of the answer that its events have told, where it is
+    not made of the exchange's, and `sequence` the number of the next event, in a dialect that numbers them.
+    """
 
     exchange: str
     model: str
     created: int
     request: CallerRequest
+    answer: str = ""
+    sequence: int = 0
 
 
 class Framing(Protocol):
@@ -226,7 +246,7 @@ class Format(msgspec.Struct, frozen=True):
 
     dialect: Dialect
     stream_type: bytes
-    """Media type of a streamed answer, on both sides."""
+    """Media type of an upstream's streamed answer."""
 
     # -- caller's side
     parse: Callable[[Operation, bytes, str, bool], CallerRequest]
@@ -259,11 +279,15 @@ class Format(msgspec.Struct, frozen=True):
     """The caller's names of neutral fields, where they differ: `top_k` is Gemini's `topK`."""
     headers: tuple[tuple[str, str], ...] = ()
     """Sent with every request, unless the caller or the provider says otherwise."""
+    has_choices: bool = False
+    """Whether one call can make several answers (`n`)."""
     credential_header: str = "authorization"
     forwarded: tuple[bytes, ...] = ()
     """Beginnings of the caller's header names that go on to an upstream of the same dialect."""
     returned: tuple[bytes, ...] = ()
     """Beginnings of the upstream's header names that go back to a caller of the same dialect."""
+    statuses: Mapping[ErrorType, int] = {}
+    """Statuses of failures where this dialect's callers know another than the problem's: Anthropic's 529."""
 
 
 def fault_text(error: Any) -> str:

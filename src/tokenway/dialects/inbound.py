@@ -23,6 +23,9 @@ _DECIDING: Final = keys_pattern("model", "stream", "max_tokens", "max_output_tok
 _encode: Final = msgspec.json.encode
 _T = TypeVar("_T")
 
+EVENTS: Final = b"text/event-stream; charset=utf-8"
+"""Media type of a stream of server-sent events."""
+
 
 class InboundFields(msgspec.Struct):
     """What is read of a body whatever its dialect; a dialect adds its own."""
@@ -43,6 +46,7 @@ class Inbound:
     asks_usage = True
     choices = 1
     answers = 1
+    stream_type = EVENTS
 
     def __init__(
         self,
@@ -78,6 +82,11 @@ class Inbound:
                 layout(body)
             except WireError as error:
                 raise twice(error) from None
+
+    @property
+    def size(self) -> int:
+        """The most prompt tokens that it can be."""
+        return len(self.body)
 
     @property
     def models(self) -> list[str]:

@@ -105,6 +105,11 @@ class PassingStream(Pace):
             return b""
         return self._look(rest.rstrip(b"\r\n") + b"\n\n", self.last_delta)
 
+    @staticmethod
+    def accepts(content_type: bytes) -> bool:
+        """Whether an answer of this media type (in lower case) is such a stream."""
+        return b"text/event-stream" in content_type
+
     def _is_entire(self, data: bytes) -> bool:
         """Whether the data of an event that lacks its blank line is there up to its last brace."""
         raise NotImplementedError

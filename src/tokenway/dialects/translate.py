@@ -45,6 +45,7 @@ class Translation(Pace):
 
     __slots__ = (
         "_choices",
+        "_content_type",
         "_finished",
         "_framing",
         "_has_started",
@@ -61,6 +62,7 @@ class Translation(Pace):
 
     def __init__(self, upstream: Format, caller: Format, maker: Maker) -> None:
         super().__init__()
+        self._content_type = upstream.stream_type
         self._framing = upstream.framing()
         self._reader: EventReader = upstream.reader()
         self._writer: EventWriter = caller.writer(maker)
@@ -75,6 +77,10 @@ class Translation(Pace):
         self.fault_event = b""
         self.finish_reason = ""
         self.metered: Metered = UNMETERED
+
+    def accepts(self, content_type: bytes) -> bool:
+        """Whether an answer of this media type is a stream of the upstream's dialect."""
+        return self._content_type in content_type
 
     @property
     def is_whole(self) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from tokenway.dialects.base import UNREADABLE, AnswerStream, WholeAnswer, fault_text
-from tokenway.dialects.openai_chat.passing import read_answer
+from tokenway.dialects import embeddings
+from tokenway.dialects.base import AnswerStream, Format, Maker, WholeAnswer
+from tokenway.dialects.counting import read_count
+from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.dialects.side.passing import TEXT_TYPES
+from tokenway.dialects.translate import translate_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
+from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
 from tokenway.model.usage import UNMETERED, Metered
@@ -27,18 +30,20 @@ if TYPE_CHECKING:
     from tokenway.upstream.call import Call
 
 OK: Final = 200
-_decode_any: Final = msgspec.json.Decoder().decode
+JSON: Final = b"application/json"
 
 
 class AttemptReader:
     """Reads one attempt for a relay; `call` is set by the relay when the connection's call exists."""
 
     call: Call | None = None
+    endpoint: Endpoint
+    """Where it is made; set by the relay."""
     answer: WholeAnswer | None = None
     body = b""
     content_type = b""
-    label = b""
-    """The header line that names the endpoint."""
+    lines = b""
+    """Header lines about this attempt: its endpoint, what was dropped, what its provider wants to be known."""
     _is_spliced = False
     _is_over = False
     """Whether what follows in the body concerns nobody any more."""
@@ -48,8 +53,13 @@ class AttemptReader:
     _size = 0
     _headers: Headers | None = None
 
-    def __init__(self, relay: Relay, number: int, stream: AnswerStream | None) -> None:
+    def __init__(
+        self, relay: Relay, number: int, form: Format, stream: AnswerStream | None, maker: Maker | None = None
+    ) -> None:
+        """`form` is the dialect of the answer; `maker` is given where it is not the caller's."""
         self.number = number
+        self._form = form
+        self._maker = maker
         self.stream = stream
         if stream is not None:
             self._reading = stream
@@ -73,14 +83,24 @@ class AttemptReader:
         if status != OK:
             self._status = status
             self._headers = headers
+            if self._form.returned:
+                self._return(headers)
             return
         self.content_type = headers.get(b"content-type") or b""
+        if self._form.returned:
+            self._return(headers)
         if self.stream is None:
             # The head of a whole answer decides nothing: the machine hears of it with its end.
-            self._status = OK if b"json" in self.content_type.lower() else 0
-        elif b"text/event-stream" in self.content_type.lower():
+            self._status = OK if self._is_whole_type(self.content_type.lower()) else 0
+        elif self.stream.accepts(self.content_type.lower()):
             self._status = OK
             self._relay.tell(UpstreamHead(now, self.number, status))
+
+    def _is_whole_type(self, content_type: bytes) -> bool:
+        """Whether an answer of this media type is one of those that do not stream."""
+        if b"json" in content_type:
+            return True
+        return self._relay.door.is_form and content_type.startswith(TEXT_TYPES)
 
     def upstream_body(self, data: bytes) -> None:
         """A piece of the answer."""
@@ -113,8 +133,10 @@ class AttemptReader:
     def upstream_answer(self, status: int, headers: Headers, body: bytes) -> None:
         """All of it in one call: what is asked of a whole answer is read at once."""
         content_type = headers.get(b"content-type") or b""
-        if self.stream is None and status == OK and b"json" in content_type.lower():
+        if self.stream is None and status == OK and self._is_whole_type(content_type.lower()):
             self.content_type = content_type
+            if self._form.returned:
+                self._return(headers)
             times = self._relay.times
             times.head = times.first_byte = monotonic()
             self._read_whole(body)
@@ -216,13 +238,29 @@ class AttemptReader:
         relay = self._relay
         self._parts.clear()
         try:
-            self.answer = answer = read_answer(relay.operation, body)
+            if self._maker is None:
+                answer = self._read_own(body)
+            else:
+                answer, body = self._translated(body, self._maker)
+                self.content_type = JSON
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
+        self.answer = answer
         self.body = body
         metered = answer.metered
         relay.tell(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
+
+    def _read_own(self, body: bytes) -> WholeAnswer:
+        operation = self._relay.door.operation
+        if operation is Operation.COUNT:
+            return read_count(self._form.dialect, body)
+        return self._form.read_whole(operation, body)
+
+    def _translated(self, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
+        if maker.request.operation in EMBEDDINGS:
+            return embeddings.translate(maker.request, self._form.dialect, body)
+        return translate_answer(self._form, self._relay.form, body, maker)
 
     # -- failures ----------------------------------------------------------------------------------------
 
@@ -267,35 +305,31 @@ class AttemptReader:
         if self._size > ERROR_BODY and self.call is not None:
             self._is_over = True
             self.call.cancel()
-        text, code, is_ours = _read_error(body)
+        said = self._form.read_error(status, body)
+        after = _retry_after(headers)
         relay = self._relay
         relay.tell(
             UpstreamFailed(
                 monotonic(),
                 self.number,
                 Fault.STATUS,
-                text,
+                said.message,
                 status,
-                code,
-                _retry_after(headers),
+                said.code,
+                said.retry_after if after is None else after,
                 _should_retry(headers),
-                body if is_ours else b"",
+                body if said.is_ours and self._maker is None else b"",
                 dice=relay.dice(),
             )
         )
 
-
-def _read_error(body: bytes) -> tuple[str, str, bool]:
-    """An error's message, its code, and whether the body is an error of this dialect."""
-    try:
-        decoded: Any = _decode_any(body)
-    except UNREADABLE:
-        return "", "", False
-    error = decoded.get("error") if isinstance(decoded, dict) else None
-    if not error:
-        return "", "", False
-    code = error.get("code") if isinstance(error, dict) else None
-    return fault_text(error), code if isinstance(code, str) else "", isinstance(error, dict)
+    def _return(self, headers: Headers) -> None:
+        """Keeps what the provider tells a caller of its own dialect in headers."""
+        if self._maker is None:
+            returned = self._form.returned
+            self.lines += b"".join(
+                b"%b: %b\r\n" % (name, value.strip()) for name, value in headers if name.startswith(returned)
+            )
 
 
 def _retry_after(headers: Headers | None) -> float | None:

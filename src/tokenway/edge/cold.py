@@ -6,7 +6,7 @@ These answers come from the snapshot, or from the control process over the link.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -18,22 +18,32 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tokenway.dialects.openai_chat.error import error_body
-from tokenway.edge.protocol import HOT
+from tokenway.edge.doors import FIXED
+from tokenway.edge.kept import KeptPages
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
-from tokenway.model.catalog import Endpoint, Model, Price
+from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
-from tokenway.model.snapshot import Principal
-from tokenway.routing.plan import resolve, unknown_model
+from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.routing.plan import from_listing, resolve, unknown_model
 
 Handler = Callable[[Request, Principal], Awaitable[object]]
 _encode: Final = msgspec.json.encode
+_PARAMETERS: Final = ("max_tokens", "temperature", "top_p", "stop", "response_format", "seed")
+_SHOWN: Final = {
+    "input": "prompt",
+    "output": "completion",
+    "cache_read": "input_cache_read",
+    "cache_write": "input_cache_write",
+    "cache_write_1h": "input_cache_write_1h",
+}
 
 
 def make_app(state: EdgeState) -> Starlette:
     """The application for one worker."""
     pages = Pages(state)
+    kept = KeptPages(state)
     routes = []
     for prefix in ("/v1", "/api/v1"):
         routes += [
@@ -42,10 +52,14 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/models/{{name:path}}", pages.with_key(pages.model)),
             Route(f"{prefix}/generation", pages.with_key(pages.generation)),
             Route(f"{prefix}/key", pages.with_key(pages.key)),
+            Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.response)),
+            Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.forget), methods=["DELETE"]),
+            Route(f"{prefix}/responses/{{id}}/input_items", pages.with_key(kept.items)),
+            Route(f"{prefix}/responses/{{id}}/cancel", pages.with_key(kept.cancel), methods=["POST"]),
         ]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.
-    routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in HOT]
+    routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in FIXED]
     app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: pages.http_problem, Refusal: pages.refusal},  # type: ignore[dict-item]
@@ -60,6 +74,7 @@ class Pages:
 
     def __init__(self, state: EdgeState) -> None:
         self._state = state
+        self._listed: tuple[Snapshot, msgspec.Raw] | None = None
 
     def with_key(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """A handler that is only called with a valid key, and whose value becomes a JSON answer."""
@@ -72,14 +87,11 @@ class Pages:
         return answer
 
     async def models(self, _request: Request, _principal: Principal) -> object:
-        """`GET /v1/models`: what callers can ask for, aliases included."""
+        """`GET /v1/models`: what callers can ask for, aliases and the enabled providers' own models included."""
         snapshot = self._state.snapshot
-        listed = [describe(model) for model in snapshot.models.values()]
-        for alias in snapshot.aliases:
-            model = resolve(snapshot, alias)
-            if model is not None:
-                listed.append(describe(model) | {"id": alias, "canonical_slug": model.name})
-        return {"object": "list", "data": listed}
+        if self._listed is None or self._listed[0] is not snapshot:
+            self._listed = (snapshot, msgspec.Raw(_encode({"object": "list", "data": list(catalogue(snapshot))})))
+        return self._listed[1]
 
     async def model(self, request: Request, _principal: Principal) -> object:
         """`GET /v1/models/{id}`: one model; also names that the list does not hold but a provider serves."""
@@ -97,24 +109,26 @@ class Pages:
             raise Refusal(unknown_model(self._state.snapshot, name))
         offers = []
         for endpoint in model.endpoints:
-            body = await self._state.ask("velocity", principal.key_id, endpoint.id)
+            body = await self._state.ask("velocity", principal, endpoint.id)
             lately = msgspec.json.decode(body) if body is not None else {}
             offers.append(describe_endpoint(model, endpoint) | lately)
-        return {"data": {"id": name, "name": model.name, "created": model.created, "endpoints": offers}}
+        shape = describe(model)
+        kept = {field: shape[field] for field in ("name", "created", "description", "architecture")}
+        return {"data": {"id": name, **kept, "endpoints": offers}}
 
     async def generation(self, request: Request, principal: Principal) -> object:
         """`GET /v1/generation?id=`: the record of one of the caller's own exchanges."""
         subject = request.query_params.get("id", "")
         if not subject:
             raise Refusal(Problem(400, ErrorType.INVALID_REQUEST, "The parameter 'id' is missing.", param="id"))
-        body = await self._state.ask("generation", principal.key_id, subject[:100])
+        body = await self._state.ask("generation", principal, subject[:100])
         if body is None:
             raise Refusal(Problem(404, ErrorType.NOT_FOUND, "There is no such generation of this key.", param="id"))
         return {"data": msgspec.Raw(body)}
 
     async def key(self, _request: Request, principal: Principal) -> object:
         """`GET /v1/key`: what the caller's key has used and may still use, in USD."""
-        body = await self._state.ask("key", principal.key_id, "")
+        body = await self._state.ask("key", principal, "")
         return {"data": msgspec.Raw(body or b"null")}
 
     async def live(self, _request: Request) -> Response:
@@ -167,27 +181,60 @@ class Pages:
         return Response(body, status, headers, media_type="application/json")
 
 
+def catalogue(snapshot: Snapshot) -> Iterator[dict[str, object]]:
+    """Every model of the list: the configured ones, their aliases, then what each provider is known to serve."""
+    for model in snapshot.models.values():
+        yield describe(model)
+    for alias in snapshot.aliases:
+        meant = resolve(snapshot, alias)
+        if meant is not None:
+            yield describe(meant) | {"id": alias, "canonical_slug": meant.name}
+    for name, listings in snapshot.listings.items():
+        provider = snapshot.providers[name]
+        for listing in listings:
+            full = f"{name}/{listing.name}"
+            if listing.is_listed and full not in snapshot.models and full not in snapshot.aliases:
+                yield describe(from_listing(provider, listing, full, listing.name))
+
+
 def describe(model: Model) -> dict[str, object]:
     """A model in OpenAI's shape, with OpenRouter's fields where they are known; prices in USD per token."""
     # None of its providers may be there: the local engine does not run, or they are switched off.
     first = model.endpoints[0] if model.endpoints else Endpoint("", "")
     shape: dict[str, object] = {
         "id": model.name,
+        "canonical_slug": model.name,
         "object": "model",
         "created": model.created,
         "owned_by": model.owner,
-        "name": model.name,
+        "name": model.title or model.name,
         "description": model.description,
         "context_length": first.capabilities.context,
         "top_provider": {
             "context_length": first.capabilities.context,
             "max_completion_tokens": first.capabilities.max_output,
         },
+        "architecture": architecture(first),
+        "supported_parameters": supported(first),
         "endpoints": [endpoint.id for endpoint in model.endpoints],
     }
     if first.price is not None:
         shape["pricing"] = pricing(first.price)
     return shape
+
+
+def architecture(endpoint: Endpoint) -> dict[str, object]:
+    """What goes in and what comes out, in OpenRouter's words."""
+    taken = ["text", "image"] if endpoint.capabilities.vision else ["text"]
+    made = ["text"] if Operation.CHAT in endpoint.operations else ["embeddings"]
+    return {"modality": f"{'+'.join(taken)}->{made[0]}", "input_modalities": taken, "output_modalities": made}
+
+
+def supported(endpoint: Endpoint) -> list[str]:
+    """The request's parameters that make a difference, in OpenRouter's words; every endpoint that chats takes most."""
+    if Operation.CHAT not in endpoint.operations:
+        return []
+    return [*_PARAMETERS, *(("tools", "tool_choice") if endpoint.capabilities.tools else ())]
 
 
 def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
@@ -201,24 +248,40 @@ def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
         "quantization": endpoint.grade.weights,
         "context_length": endpoint.capabilities.context,
         "max_completion_tokens": endpoint.capabilities.max_output,
+        "supported_parameters": supported(endpoint),
         "pricing": None if endpoint.price is None else pricing(endpoint.price),
         "latency_last_30m": None,
         "throughput_last_30m": None,
     }
 
 
-def pricing(price: Price) -> dict[str, str]:
-    """USD per token or per request, as exact decimal strings; only the rates that the endpoint has."""
+def pricing(price: Price) -> dict[str, object]:
+    """USD per token, request or search, as exact decimal strings; only the rates that the endpoint has."""
     rates = {
-        "prompt": price.input,
-        "completion": price.output,
-        "input_cache_read": price.cache_read,
-        "input_cache_write": price.cache_write,
-        "input_cache_write_1h": price.cache_write_1h,
+        **{shown: getattr(price, field) for field, shown in _SHOWN.items()},
         "internal_reasoning": price.reasoning,
+        "audio": price.audio_input,
+        "audio_output": price.audio_output,
+        "image_token": price.image_input,
+        "image_output": price.image_output,
     }
-    known = {name: per_token(rate) for name, rate in rates.items() if rate is not None}
-    return {**known, "request": format_usd(price.request)}
+    known: dict[str, object] = {name: per_token(rate) for name, rate in rates.items() if rate is not None}
+    known["request"] = format_usd(price.request)
+    if price.search:
+        known["web_search"] = format_usd(price.search)
+    overrides = [{"min_prompt_tokens": tier.above + 1} | _per_token(tier) for tier in price.tiers]
+    overrides += [
+        {"utc_start": _clock(hours.begin), "utc_end": _clock(hours.end)} | _per_token(hours) for hours in price.hours
+    ]
+    return known | ({"overrides": overrides} if overrides else {})
+
+
+def _per_token(rates: Rates) -> dict[str, object]:
+    return {shown: per_token(rate) for field, shown in _SHOWN.items() if (rate := getattr(rates, field)) is not None}
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60 % 24:02d}{minute % 60:02d}"
 
 
 def per_token(rate: int) -> str:

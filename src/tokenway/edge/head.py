@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
-from tokenway.model.catalog import Operation
+from tokenway.edge.doors import Door
 
 VERSIONS: Final = ("1.1", "1.0")
 
@@ -44,6 +44,16 @@ def what_is_wrong(version: str, headers: dict[bytes, bytes], fields: list[tuple[
     return ""
 
 
+def joined(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Header fields by name; those that came several times as one list (RFC 9110, section 5.3)."""
+    headers = dict(fields)
+    if len(headers) != len(fields):
+        for name in headers:
+            values = [value for other, value in fields if other == name]
+            headers[name] = b", ".join(values) if len(values) > 1 else values[0]
+    return headers
+
+
 def without_origin(target: bytes) -> bytes:
     """The path of a target that proxies may send whole, as in `http://host/path`."""
     if not target.startswith((b"http://", b"https://")):
@@ -54,16 +64,14 @@ def without_origin(target: bytes) -> bytes:
 class Head:
     """A head for a hot path of an HTTP/1.1 request that keeps its connection. `headers` lacks the body's length."""
 
-    __slots__ = ("_after", "_before", "_size", "headers", "operation", "query")
+    __slots__ = ("_after", "_before", "_size", "door", "headers", "query")
 
-    def __init__(
-        self, before: bytes, after: bytes, operation: Operation, query: bytes, headers: dict[bytes, bytes]
-    ) -> None:
+    def __init__(self, before: bytes, after: bytes, door: Door, query: bytes, headers: dict[bytes, bytes]) -> None:
         """`before` and `after` are the head's bytes around the digits of its content-length."""
         self._before = before
         self._after = after
         self._size = len(before)
-        self.operation = operation
+        self.door = door
         self.query = query
         self.headers = headers
 
@@ -83,7 +91,7 @@ class Head:
 class Parsed(Protocol):
     """A request whose head a parser has read."""
 
-    operation: Operation
+    door: Door
     query: bytes
     headers: dict[bytes, bytes]
 
@@ -111,7 +119,7 @@ class Heads:
             if len(self._known) >= HEADS_MAX:
                 self._known.clear()
             kept = {name: value for name, value in headers.items() if name != b"content-length"}
-            head = self._known[before, after] = Head(before, after, request.operation, request.query, kept)
+            head = self._known[before, after] = Head(before, after, request.door, request.query, kept)
         return head
 
     def clear(self) -> None:

@@ -11,11 +11,14 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import Preferences
-from tokenway.dialects.openai_chat.request import ChatRequest, parse
+from tokenway.dialects.base import CallerRequest, Format, Preferences
+from tokenway.dialects.side.request import FormRequest
+from tokenway.edge.crossing import Crossings
+from tokenway.edge.doors import Door
 from tokenway.edge.inflate import inflate
 from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
+from tokenway.edge.upload import Content
 from tokenway.exchange.events import Order
 from tokenway.metering.estimate import worst_case
 from tokenway.model.catalog import Operation, Timeouts
@@ -33,28 +36,61 @@ RUN_MAX: Final = 256
 class Intake(msgspec.Struct, gc=False):
     """A request that was understood, and what is to be done about it. `min_tps` is the floor that holds for it."""
 
-    request: ChatRequest
+    request: CallerRequest
     route: Route
     order: Order
     run: str
     min_tps: float
+    crossings: Crossings | None
+    """What goes to endpoints of another dialect; None where there are none."""
+    copies: int = 1
+    """How many exchanges it takes: more than one for several answers where no endpoint can give them at once."""
 
 
-def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
-    """Reads a request and plans it; raises Refusal."""
-    snapshot = state.snapshot
+def read_request(
+    state: EdgeState, door: Door, form: Format, headers: Mapping[bytes, bytes], body: Content
+) -> CallerRequest:
+    """Reads a request; raises Refusal."""
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
-        body = inflate(body, encoding, snapshot.max_body)
-    request = parse(operation, body)
-    fields = request.fields
-    own = fields.provider
-    if own is None and not fields.models:
-        route = state.routes.find(fields.model, operation)
+        body = inflate(bytes(body), encoding, state.snapshot.max_body)
+    if door.is_form:
+        return FormRequest(door.operation, body, headers.get(b"content-type", b""), door.model)
+    return form.parse(door.operation, bytes(body), door.model, door.stream)
+
+
+def take_in(
+    state: EdgeState, door: Door, request: CallerRequest, headers: Mapping[bytes, bytes], only: str = ""
+) -> Intake:
+    """Plans a request; raises Refusal. `only` is the provider that must serve it, empty where any may."""
+    snapshot = state.snapshot
+    own = request.preferences
+    more = request.models
+    if own is None and not more:
+        route = state.routes.find(request.model, door)
     else:
         wishes = NO_WISHES if own is None else _read_wishes(own)
-        route = state.routes.plan(fields.model, operation, tuple(fields.models or ()), wishes)
-    amount = worst_case(route.bounds, len(body), request.max_tokens, request.answers)
+        route = state.routes.plan(request.model, door, tuple(more), wishes)
+    endpoints = route.endpoints
+    if only:
+        endpoints = tuple(each for each in endpoints if each.provider == only)
+    crossings = None
+    needs_whole = own is not None and own.require_parameters is True
+    if route.crosses or needs_whole:
+        crossings = Crossings(request, route)
+        endpoints = crossings.able(whole=needs_whole)
+    copies = 1
+    if request.choices > 1 and route.crosses:
+        choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
+        copies = 1 if choosing else request.choices
+        endpoints = choosing or endpoints
+    if door.operation is Operation.COUNT:
+        endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
+    amount = (
+        0
+        if door.operation is Operation.COUNT
+        else worst_case(route.bounds, request.size, request.max_tokens, request.answers)
+    )
     min_tps = route.model.min_tps
     if own is not None:
         _check_cost(own, amount)
@@ -64,8 +100,9 @@ def take_in(state: EdgeState, operation: Operation, headers: Mapping[bytes, byte
     if own_total is not None:
         timeouts = _with_total(timeouts, own_total)
     run = headers.get(b"x-tokenway-run")
-    order = Order(route.endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
-    return Intake(request, route, order, "" if run is None else run[:RUN_MAX].decode("latin-1"), min_tps)
+    order = Order(endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
+    named = "" if run is None else run[:RUN_MAX].decode("latin-1")
+    return Intake(request, route, order, named, min_tps, crossings, copies)
 
 
 def _read_wishes(fields: Preferences) -> Wishes:
@@ -120,6 +157,18 @@ def no_journal() -> Problem:
         ErrorType.SERVER,
         "The gateway cannot keep its books at the moment, so it takes no new requests.",
         code="journal_unavailable",
+        retry_after=5.0,
+        should_retry=True,
+    )
+
+
+def no_room() -> Problem:
+    """507: the file that a form is kept in could not be written."""
+    return Problem(
+        507,
+        ErrorType.SERVER,
+        "The gateway has no room for this request's files at the moment.",
+        code="insufficient_storage",
         retry_after=5.0,
         should_retry=True,
     )

@@ -9,8 +9,9 @@ from typing import Final
 
 from tokenway.aio.tasks import Tasks
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.link import Answer, Publish, Question, ToControl, pack, unpack_for_worker
-from tokenway.model.snapshot import Snapshot
+from tokenway.model.link import Keep, Publish, Question, Stop, ToControl, ToWorker, pack, unpack_for_worker
+from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
 from tokenway.wire.limits import MIB
 
@@ -20,7 +21,14 @@ ANSWER_SECONDS: Final = 10.0
 class ControlLink:
     """Speaks with the control process. `on_snapshot` is called for each snapshot, `on_lost` once at the end."""
 
-    def __init__(self, on_snapshot: Callable[[Snapshot], None], on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_snapshot: Callable[[Snapshot], None],
+        on_lost: Callable[[], None],
+        on_stop: Callable[[str, str], None] = lambda _response, _project: None,
+    ) -> None:
+        """`on_stop` is called with a response's id and project when what is done for it is to end."""
+        self._on_stop = on_stop
         self._on_snapshot = on_snapshot
         self._on_lost = on_lost
         self._writer: asyncio.StreamWriter | None = None
@@ -33,7 +41,7 @@ class ControlLink:
         reader, self._writer = await asyncio.open_unix_connection(sock=end, limit=MIB)
         tasks.spawn("control link", self._listen(reader, self._writer))
 
-    async def ask(self, what: str, key_id: str, subject: str) -> bytes | None:
+    async def ask(self, what: str, principal: Principal, subject: str) -> bytes | None:
         """A question to control and its answer; raises Refusal (503) when control does not answer."""
         if self._is_lost:
             raise Refusal(_no_control())
@@ -41,7 +49,7 @@ class ControlLink:
         number = self._asked
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self.send(Question(number, what, key_id, subject))
+            self.send(Question(number, what, principal.key_id, subject, principal.project))
             async with asyncio.timeout(ANSWER_SECONDS):
                 body: bytes | None = await answer
                 return body
@@ -71,9 +79,16 @@ class ControlLink:
                     waiting.set_exception(Refusal(_no_control()))
             self._on_lost()
 
-    def _take(self, message: Publish | Answer) -> None:
+    def keep(self, response: StoredResponse) -> None:
+        """Gives a response to control to be kept."""
+        self.send(Keep(response))
+
+    def _take(self, message: ToWorker) -> None:
         if isinstance(message, Publish):
             self._on_snapshot(message.snapshot)
+            return
+        if isinstance(message, Stop):
+            self._on_stop(message.response, message.project)
             return
         waiting = self._waiting.get(message.number)
         if waiting is not None and not waiting.done():

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tokenway.edge import reply
-from tokenway.edge.head import LESSONS_MAX, Head, what_is_wrong, without_origin
+from tokenway.dialects.registry import FORMATS
+from tokenway.edge import doors, reply
+from tokenway.edge.head import LESSONS_MAX, Head, joined, what_is_wrong, without_origin
 from tokenway.edge.relay import Relay
-from tokenway.model.catalog import Operation
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.wire import limits
 
@@ -32,14 +32,6 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from tokenway.edge.state import EdgeState
-
-_HOT: Final[dict[bytes, Operation]] = {
-    b"/v1/chat/completions": Operation.CHAT,
-    b"/v1/completions": Operation.COMPLETION,
-    b"/v1/embeddings": Operation.EMBEDDING,
-}
-HOT: Final[dict[bytes, Operation]] = _HOT | {b"/api" + path: operation for path, operation in _HOT.items()}
-"""The paths that are relayed; `/api/v1` is the same as `/v1`."""
 
 _OFFERS: Final = (b"upgrade", b"http2-settings")
 
@@ -170,7 +162,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def _repeat(self, known: Head, body: bytes) -> None:
         """The last request's head again, with another body: what the parser would make of it."""
         self._busy_since = self._idle_since = monotonic()
-        relay = Relay(self.state, self, known.operation, known.headers, known.query, keep_alive=True, chunked=True)
+        relay = Relay(self.state, self, known.door, known.headers, known.query, keep_alive=True, chunked=True)
         relay.check_head()
         relay.add_body(body)
         relay.body_complete = True
@@ -261,7 +253,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._refuse(400, "The gateway is not a forward proxy.")
             return
         version = parser.get_http_version()
-        headers = dict(self.headers)
+        headers = joined(self.headers)
         if len(self.headers) > limits.HEADERS_MAX or len(self.url) > limits.REQUEST_URL or self._is_head_too_large():
             self._refuse(431, "The request's head is too large.", code="headers_too_large")
             return
@@ -273,15 +265,15 @@ class EdgeProtocol(HttpToolsProtocol):
             self._refuse(429, "Too many requests wait on this connection.", code="pipeline_full")
             return
         path, _, query = self.url.partition(b"?")
-        operation = HOT.get(path) or HOT.get(without_origin(path))
-        if operation is None or parser.get_method() != b"POST":
+        door = doors.find(without_origin(path)) if parser.get_method() == b"POST" else None
+        if door is None:
             self._incoming = None
             self._start_cold()
             return
         relay = Relay(
             self.state,
             self,
-            operation,
+            door,
             headers,
             query,
             keep_alive=version != "1.0" and parser.should_keep_alive(),
@@ -393,7 +385,9 @@ class EdgeProtocol(HttpToolsProtocol):
         problem = Problem(status, ErrorType.INVALID_REQUEST, message, code=code, should_retry=status in {408, 429})
         if self._active is None or self._active is self._incoming:
             lines = reply.identity(self.state.new_id(), keep_alive=False) + self.state.date
-            self.transport.write(reply.problem_answer(problem, lines))
+            form = FORMATS[doors.CHAT.dialect] if self._incoming is None else self._incoming.form
+            content = form.error_body(problem, "")
+            self.transport.write(reply.problem_answer(problem, status, lines, content))
             if self._incoming is not None:
                 self._incoming.disconnected = True
             self._linger()
@@ -407,7 +401,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 last = self.pipeline[0][0] if self.pipeline else self._active
                 last.keep_alive = False
             else:
-                refused = Relay(self.state, self, Operation.CHAT, {}, b"", keep_alive=False, chunked=True)
+                refused = Relay(self.state, self, doors.CHAT, {}, b"", keep_alive=False, chunked=True)
                 refused.problem = problem
                 self.pipeline.appendleft((refused, self.app))  # type: ignore[arg-type]
             self._is_deaf = True

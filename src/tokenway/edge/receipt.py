@@ -6,16 +6,17 @@ from typing import Final, Protocol
 
 import msgspec
 
+from tokenway.edge.doors import Door
 from tokenway.exchange.commands import Settle
 from tokenway.metering import price, stamps
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Operation
+from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.snapshot import Principal
 
-DIALECT: Final = "openai_chat"
 _NAMES: Final = {operation: operation.value for operation in Operation}
+_DIALECTS: Final = {dialect: dialect.value for dialect in Dialect}
 _PAYING: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 
 
@@ -26,7 +27,7 @@ class Exchanged(Protocol):
     principal: Principal
     model: str
     min_tps: float
-    operation: Operation
+    door: Door
     is_stream: bool
     run: str
     times: Stamps
@@ -59,7 +60,7 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         asked, usage, settlement = share.endpoint, share.usage, share.settlement
         spent = spent_in = spent_out = None
         if usage is not None and asked.price is not None:
-            spent_in, spent_out = price.split(usage, asked.price)
+            spent_in, spent_out = price.split(usage, asked.price, int(at // 60) % 1440)
             spent = spent_in + spent_out
             if settlement in _PAYING:
                 charged += spent
@@ -75,8 +76,8 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         principal.project,
         story.model,
         endpoint,
-        _NAMES[story.operation],
-        DIALECT,
+        _NAMES[story.door.operation],
+        _DIALECTS[story.door.dialect],
         story.is_stream,
         settle.settlement,
         charged,

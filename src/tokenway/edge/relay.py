@@ -15,20 +15,30 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from tokenway.dialects.openai_chat.error import error_body, error_event
-from tokenway.dialects.openai_chat.passing import PassingChat, with_usage_members
+from tokenway.dialects.base import AnswerStream, CallerRequest, Format, Maker
+from tokenway.dialects.counting import estimate
+from tokenway.dialects.gemini.request import GeminiRequest, wants_array
+from tokenway.dialects.registry import FORMATS
+from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
-from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.attempt import JSON, AttemptReader
+from tokenway.edge.client import Client
+from tokenway.edge.crossing import spelled
+from tokenway.edge.doors import Door
+from tokenway.edge.fan import Fan
+from tokenway.edge.history import is_kept, keep, needs_history, recall
 from tokenway.edge.inflate import too_large
-from tokenway.edge.intake import Intake, draining, no_journal, take_in
+from tokenway.edge.intake import Intake, draining, no_journal, no_room, read_request, take_in
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
+from tokenway.edge.routes import JSON_TYPE, asked_for
+from tokenway.edge.upload import Upload
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange, Phase
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Operation
+from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
@@ -36,11 +46,11 @@ from tokenway.model.usage import UNMETERED, Metered
 from tokenway.wire.limits import WRITE_HIGH
 
 if TYPE_CHECKING:
-    from tokenway.edge.protocol import EdgeProtocol
+    from tokenway.edge.routes import Route, Target
     from tokenway.edge.state import EdgeState
+    from tokenway.edge.upload import Content
 
 log = logging.getLogger("tokenway.edge")
-JSON: Final = b"application/json"
 
 
 class Relay:
@@ -61,6 +71,8 @@ class Relay:
     finish_reason = ""
     gaps: tuple[int, ...] = ()
     _intake: Intake
+    keeps = True
+    """Whether what the caller wants kept is kept when the answer is out."""
     size = 0
     """Bytes of the body so far."""
     _busy = False
@@ -69,13 +81,16 @@ class Relay:
     _head = b""
     _lease: Lease | None = None
     _winner: AttemptReader | None = None
-    _receipt: Receipt | None = None
+    receipt: Receipt | None = None
+    """What it took; None until it is settled."""
+    _fan: Fan | None = None
+    _upload: Upload | None = None
 
     def __init__(
         self,
         state: EdgeState,
-        client: EdgeProtocol,
-        operation: Operation,
+        client: Client,
+        door: Door,
         headers: dict[bytes, bytes],
         query: bytes,
         *,
@@ -83,7 +98,8 @@ class Relay:
         chunked: bool,
     ) -> None:
         """`chunked` is whether the client understands chunked transfer coding (HTTP/1.1)."""
-        self.operation = operation
+        self.door = door
+        self.form: Format = FORMATS[door.dialect]
         self.keep_alive = keep_alive
         self.id = state.new_id()
         self.times = Stamps(monotonic())
@@ -119,9 +135,24 @@ class Relay:
         self.size += len(data)
         if self.size > self._state.snapshot.max_body:
             self.problem = too_large(self._state.snapshot.max_body).problem
-            self._parts.clear()
+            self._drop_body()
             return
-        self._parts.append(data)
+        if self.door.is_form:
+            self._upload = self._upload or Upload()
+            try:
+                self._upload.add(data)
+            except OSError:
+                log.exception("a form could not be kept while it arrives")
+                self.problem = no_room()
+                self._drop_body()
+        else:
+            self._parts.append(data)
+
+    def _drop_body(self) -> None:
+        self._parts.clear()
+        if self._upload is not None:
+            self._upload.drop()
+            self._upload = None
 
     def start(self) -> None:
         """The connection's turn has come and the body is complete, or the call is refused already."""
@@ -129,15 +160,56 @@ class Relay:
         try:
             if self.problem is not None:
                 raise Refusal(self.problem)
-            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self._parts.clear()
-            intake = take_in(self._state, self.operation, self.headers, body)
+            request = read_request(self._state, self.door, self.form, self.headers, self._body())
+            if isinstance(request, GeminiRequest):
+                request.array = request.stream and wants_array(self.query)
         except Refusal as refusal:
             self.refuse(refusal.problem)
             return
+        if needs_history(request):
+            self._state.tasks.spawn("history", recall(self._state, self, request))
+        else:
+            self.go(request)
+
+    def go(self, request: CallerRequest, only: str = "") -> None:
+        """The request is whole: it is planned, and begins. `only` is the provider that must serve it, if one must."""
+        try:
+            intake = take_in(self._state, self.door, request, self.headers, only)
+        except Refusal as refusal:
+            self.refuse(refusal.problem)
+            return
+        if self.door.operation is Operation.COUNT and intake.route.all_cross:
+            self._count(intake)
+        elif intake.copies > 1:
+            self._fan = Fan(self._state, self, intake)
+            self._fan.start()
+        else:
+            self.begin(intake)
+
+    def _count(self, intake: Intake) -> None:
+        """No provider of the model counts tokens: the caller gets an estimate, which costs nobody anything."""
+        try:
+            body = estimate(intake.request)
+        except Refusal as refusal:
+            self.refuse(refusal.problem)
+            return
+        lines = self.header_lines() + intake.route.label + b"x-tokenway-estimated: true\r\n"
+        self.answered(reply.answer_head(lines, None, None, JSON, len(body)) + body)
+
+    def _body(self) -> Content:
+        """The request's body, which is not held here any more."""
+        if self._upload is not None:
+            body = self._upload.content()
+        else:
+            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._drop_body()
+        return body
+
+    def begin(self, intake: Intake) -> None:
+        """The request is understood: the exchange begins."""
         self._intake = intake
         request = intake.request
-        self.model = request.fields.model
+        self.model = request.model
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
         self.run = intake.run
@@ -149,7 +221,9 @@ class Relay:
         """Answers with an error; `body` is an upstream's own, passed on as it came."""
         if not self.disconnected:
             self.keep_alive = self.keep_alive and self.body_complete
-            self._client.transport.write(reply.problem_answer(problem, self._header_lines(), body))
+            content = body or self.form.error_body(problem, self.id)
+            status = self.form.statuses.get(problem.type, problem.status) if not body else problem.status
+            self._client.transport.write(reply.problem_answer(problem, status, self.header_lines(), content))
         self._finish()
 
     # -- the machine -------------------------------------------------------------------------------------
@@ -194,7 +268,9 @@ class Relay:
     def client_gone(self) -> None:
         """The caller closed its connection."""
         self.disconnected = True
-        if not self.response_complete:
+        if self._fan is not None:
+            self._fan.client_gone()
+        elif not self.response_complete:
             if self._machine.phase is not Phase.FRESH:
                 counted = self._counted()
                 self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd))
@@ -204,10 +280,33 @@ class Relay:
         """What the provider of the latest attempt has counted so far."""
         return self._attempts[-1].metered if self._attempts else UNMETERED
 
+    @property
+    def request(self) -> CallerRequest:
+        """What is asked for, once that is understood."""
+        return self._intake.request
+
+    @property
+    def route(self) -> Route:
+        """Where it is asked."""
+        return self._intake.route
+
+    @property
+    def answered_by(self) -> str:
+        """The endpoint that answered; empty before one has."""
+        return "" if self.receipt is None else self.receipt.record.endpoint
+
+    @property
+    def label(self) -> bytes:
+        """The header lines about the attempt that answers, or was tried last; empty before there is one."""
+        attempts = self._attempts
+        return (self._winner or attempts[-1]).lines if attempts else b""
+
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
         winner = self._winner
-        if winner is not None and winner.call is not None and not self.response_complete:
+        if self._fan is not None:
+            self._fan.client_paused(paused=paused)
+        elif winner is not None and winner.call is not None and not self.response_complete:
             if paused:
                 winner.call.pause()
             else:
@@ -236,26 +335,63 @@ class Relay:
         self.tell(e.Admitted(monotonic()))
 
     def _open(self, command: c.Open) -> None:
+        endpoint = command.endpoint
+        form = self._intake.route.format_of(endpoint)
+        is_crossing = self._intake.route.is_crossing(endpoint)
         request = self._intake.request
-        stream = PassingChat(request.choices, asks_usage=request.asks_usage) if request.stream else None
-        reader = AttemptReader(self, command.attempt, stream)
+        maker = self._maker() if is_crossing else None
+        stream: AnswerStream | None = None
+        if request.stream:
+            stream = form.passing(request) if maker is None else Translation(form, self.form, maker)
+        reader = AttemptReader(self, command.attempt, form, stream, maker)
+        reader.endpoint = endpoint
         self._attempts.append(reader)
         try:
-            target = self._state.routes.target(command.endpoint, self.operation)
-            payload = target.request(request.upstream_body(command.endpoint.upstream_model))
-            reader.label = target.label
+            operation = asked_for(self.door.operation) if is_crossing else self.door.operation
+            target = self._state.routes.target(endpoint, operation, form, stream=request.stream)
+            reader.lines = target.label
+            body = self._written(reader, endpoint) if is_crossing else request.upstream_body(endpoint.upstream_model)
         except Refusal as refusal:
             self._fail_locally(command, refusal.problem)
             return
         if not self.overhead:
             self.overhead = monotonic() - self.times.received
+        if form.forwarded or target.defaults or self.door.is_form:
+            payload = target.request(body, self._more_lines(form, target, is_crossing=is_crossing))
+        else:
+            payload = target.request(body)
         reader.call = target.pool.open(payload, reader)
+
+    def _written(self, reader: AttemptReader, endpoint: Endpoint) -> bytes:
+        """The request in another dialect than the caller's; what that cannot say is told in a header."""
+        crossings = self._intake.crossings
+        if crossings is None:
+            raise RuntimeError("an endpoint of another dialect without a crossing")
+        written = crossings.written(endpoint)
+        if written.dropped:
+            names = spelled(written.dropped, self.form)
+            reader.lines += b"x-tokenway-dropped: %b\r\n" % reply.header_value(names)
+        return written.body
+
+    def _more_lines(self, form: Format, target: Target, *, is_crossing: bool) -> bytes:
+        """Header lines that depend on the caller: its own, for its own dialect, and the dialect's where it has none."""
+        lines = {b"content-type": JSON_TYPE, **target.defaults}
+        if self.door.is_form:
+            lines[b"content-type"] = b"content-type: %b\r\n" % self.headers.get(b"content-type", b"")
+        if form.forwarded and not is_crossing:
+            for name, value in self.headers.items():
+                if name.startswith(form.forwarded):
+                    lines[name] = b"%b: %b\r\n" % (name, value)
+        return b"".join(lines.values())
+
+    def _maker(self) -> Maker:
+        return Maker(self.id, self.model, int(time.time()), self._intake.request)
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
-        body = error_body(problem)
+        body = self.form.error_body(problem, self.id)
         failed = e.UpstreamFailed(
-            monotonic(), command.attempt, Fault.STATUS, problem.message, problem.status, body=body
+            monotonic(), command.attempt, Fault.STATUS, problem.message, problem.status, problem.code or "", body=body
         )
         self.tell(failed)
 
@@ -268,7 +404,11 @@ class Relay:
         winner = self._winner = self._attempts[command.attempt - 1]
         if winner.stream is None:
             return
-        self._head = reply.stream_head(self._header_lines(), chunked=self._chunked)
+        content_type = self._intake.request.stream_type or winner.content_type
+        self._begin_stream(self.header_lines(), content_type)
+
+    def _begin_stream(self, lines: bytes, content_type: bytes) -> None:
+        self._head = reply.stream_head(lines, content_type, chunked=self._chunked)
         self._streaming = True
         self._state.streams += 1
 
@@ -306,7 +446,7 @@ class Relay:
             elif winner.answer is not None:
                 self.finish_reason = winner.answer.finish_reason
         times.end = monotonic()
-        receipt = self._receipt = make_receipt(command, self, time.time())
+        receipt = self.receipt = make_receipt(command, self, time.time())
         if self._lease is not None:
             self._lease.close(self._intake.order.amount, receipt.record.charged)
         try:
@@ -317,30 +457,40 @@ class Relay:
             self._client.transport.abort()
 
     def _send_end(self, _command: c.SendEnd) -> None:
-        winner, receipt = self._winner, self._receipt
+        winner, receipt = self._winner, self.receipt
         if winner is None or receipt is None:
             raise RuntimeError("an answer ends without a winner or a receipt")
         members = usage_members(receipt)
         transport = self._client.transport
+        self.keeps = self.keeps and is_kept(self._intake.request)
         if winner.stream is None:
             body = winner.body
             if members and winner.answer is not None:
-                body = with_usage_members(body, members, winner.answer.usage)
-            lines = reply.answer_head(self._header_lines(), receipt, winner.content_type or JSON, len(body))
+                body = self.form.priced(body, members, winner.answer.usage)
+            if self.keeps:
+                keep(self._state, self, winner.endpoint, body)
+            kind = winner.content_type or JSON
+            lines = reply.answer_head(self.header_lines(), receipt.cost, receipt.delivered_tps, kind, len(body))
             if len(body) > WRITE_HIGH:
                 transport.writelines([lines, body])
             else:
                 transport.write(lines + body)
         else:
             extra = tokenway_member(receipt) if self._intake.request.asks_usage else b""
-            self._end_stream(winner.stream.tail(members, extra))
+            tail = winner.stream.tail(members, extra)
+            if self.keeps:
+                keep(self._state, self, winner.endpoint, tail)
+            self._end_stream(tail)
         self._finish()
 
     def _send_error(self, command: c.SendError) -> None:
         problem = command.problem
-        if command.in_band:
-            created = int(time.time())
-            self._end_stream(command.body or error_event(problem, self.id, self.model, created))
+        if command.in_band and not self._intake.request.stream_type:
+            # Sound has no place for a message: a body that breaks off is the only way to say it.
+            self._client.transport.abort()
+            self._finish()
+        elif command.in_band:
+            self._end_stream(command.body or self.form.error_event(problem, self._maker()))
             self._finish()
         else:
             self.refuse(problem, command.body)
@@ -368,15 +518,46 @@ class Relay:
 
     # -- shared ------------------------------------------------------------------------------------------
 
-    def _header_lines(self) -> bytes:
+    def header_lines(self) -> bytes:
         """The header lines that every answer has."""
         attempts = self._attempts
         if not attempts:
             return reply.identity(self.id, keep_alive=self.keep_alive) + self._labels + self._state.date
-        label = (self._winner or attempts[-1]).label
-        return reply.attempted(self.id, len(attempts), self.overhead, label, keep_alive=self.keep_alive) + (
+        lines = (self._winner or attempts[-1]).lines
+        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + (
             self._labels + self._state.date
         )
+
+    # -- an answer that is made of others ----------------------------------------------------------------
+
+    def sibling(self, client: Client) -> Relay:
+        """Another exchange for the same caller, whose answer goes to `client`; `begin` starts it."""
+        made = Relay(self._state, client, self.door, self.headers, self.query, keep_alive=False, chunked=False)
+        made.principal = self.principal
+        made.begun = made.body_complete = True
+        return made
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether a stream has begun."""
+        return self._streaming
+
+    def forward_stream(self, data: bytes, lines: bytes, content_type: bytes) -> None:
+        """Payload of a stream that is made elsewhere; `lines` are the head's, should it not have gone out yet."""
+        if not self._streaming:
+            self._begin_stream(lines, content_type)
+        self.forward(data)
+
+    def end_stream(self, data: bytes) -> None:
+        """The last payload of such a stream."""
+        self._end_stream(data)
+        self._finish()
+
+    def answered(self, data: bytes) -> None:
+        """A whole answer that was made elsewhere, head and body."""
+        if not self.disconnected:
+            self._client.transport.write(data)
+        self._finish()
 
     def _finish(self) -> None:
         """The answer is out, or nobody waits for it: the connection goes on to its next request."""

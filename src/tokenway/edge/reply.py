@@ -5,8 +5,6 @@ from __future__ import annotations
 import http
 from typing import Final
 
-from tokenway.dialects.openai_chat.error import error_body
-from tokenway.edge.receipt import Receipt
 from tokenway.model.errors import Problem
 from tokenway.model.money import format_usd
 
@@ -48,24 +46,22 @@ def attempted(exchange: str, attempts: int, overhead: float, label: bytes, *, ke
     )
 
 
-def stream_head(lines: bytes, *, chunked: bool) -> bytes:
+def stream_head(lines: bytes, content_type: bytes, *, chunked: bool) -> bytes:
     """The head of a stream. Without chunked coding (HTTP/1.0) the body ends with the connection."""
-    return (
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n%b%b\r\n"
-        % (
-            b"transfer-encoding: chunked\r\n" if chunked else b"",
-            lines,
-        )
+    return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncache-control: no-cache\r\n%b%b\r\n" % (
+        content_type,
+        b"transfer-encoding: chunked\r\n" if chunked else b"",
+        lines,
     )
 
 
-def answer_head(lines: bytes, receipt: Receipt, content_type: bytes, length: int) -> bytes:
-    """The head of a whole answer, with what it cost and how fast it was."""
+def answer_head(lines: bytes, cost: int | None, tps: float | None, content_type: bytes, length: int) -> bytes:
+    """The head of a whole answer, with what it cost (nano-dollars) and how fast it was (tokens a second)."""
     measured = b""
-    if receipt.cost is not None:
-        measured = b"x-tokenway-cost: %b\r\n" % format_usd(receipt.cost).encode()
-    if receipt.delivered_tps is not None:
-        measured += b"x-tokenway-tps: %.1f\r\n" % receipt.delivered_tps
+    if cost is not None:
+        measured = b"x-tokenway-cost: %b\r\n" % format_usd(cost).encode()
+    if tps is not None:
+        measured += b"x-tokenway-tps: %.1f\r\n" % tps
     return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
         content_type,
         length,
@@ -74,9 +70,8 @@ def answer_head(lines: bytes, receipt: Receipt, content_type: bytes, length: int
     )
 
 
-def problem_answer(problem: Problem, lines: bytes, body: bytes = b"") -> bytes:
-    """A whole error answer; `body` is an upstream's own error, passed on as it came."""
-    content = body or error_body(problem)
+def problem_answer(problem: Problem, status: int, lines: bytes, content: bytes) -> bytes:
+    """A whole error answer; `content` is its body and `status` its status, in the caller's dialect."""
     advice = b""
     if problem.retry_after is not None:
         advice = b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (
@@ -86,7 +81,7 @@ def problem_answer(problem: Problem, lines: bytes, body: bytes = b"") -> bytes:
     if problem.should_retry is not None:
         advice += b"x-should-retry: %b\r\n" % (b"true" if problem.should_retry else b"false")
     return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
-        STATUS_LINES.get(problem.status) or STATUS_LINES[502],
+        STATUS_LINES.get(status) or STATUS_LINES[502],
         len(content),
         advice,
         lines,

@@ -7,49 +7,137 @@ call costs a look-up and a join.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
 from typing import Final
 
 from tokenway import __version__
-from tokenway.dialects.openai_chat.request import PATHS
+from tokenway.dialects.base import Format
+from tokenway.dialects.embeddings import SPEAKERS
+from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.dialects.registry import FORMATS
+from tokenway.edge.doors import Door
 from tokenway.edge.reply import header_value
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import Endpoint, Operation, Provider
+from tokenway.model.catalog import BEARER, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.plan import Plan, Wishes, plan
+from tokenway.routing.plan import Plan, Wishes, plan, wrong_operation
 from tokenway.upstream.pool import Pool, Pools
 
+JSON_TYPE: Final = b"content-type: application/json\r\n"
 _USER_AGENT: Final = f"tokenway/{__version__}"
 ROUTES_MAX: Final = 10_000
 """Routes kept at a time: callers can invent names for providers that take any model."""
 
 
 class Route:
-    """A plan for one model and operation. `label` is the header line that names the model."""
+    """A plan for one model, one operation and callers of one dialect. `label` is the header line that names the model.
 
-    __slots__ = ("bounds", "endpoints", "label", "model")
+    `crosses` is whether an endpoint speaks another dialect than the caller, `all_cross` whether every one does.
+    """
 
-    def __init__(self, name: str, planned: Plan) -> None:
+    __slots__ = (
+        "_crossing",
+        "_formats",
+        "_providers",
+        "all_cross",
+        "bounds",
+        "crosses",
+        "endpoints",
+        "label",
+        "model",
+    )
+
+    def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
+        """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
+        dialect, operation = door.dialect, door.operation
+        spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
+        able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
+        if not able:
+            raise Refusal(wrong_operation(name, operation))
+        planned = Plan(planned.model, able)
         self.model = planned.model
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints)
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
+        self._providers = providers
+        self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
+        self._crossing = {
+            each.id: spoken[each.id] is not dialect
+            or (operation is Operation.COMPLETION and not each.capabilities.completions)
+            for each in self.endpoints
+        }
+        self.crosses = any(self._crossing.values())
+        self.all_cross = all(self._crossing.values())
+
+    def is_crossing(self, endpoint: Endpoint) -> bool:
+        """Whether requests to an endpoint and its answers are converted."""
+        return self._crossing[endpoint.id]
+
+    def format_of(self, endpoint: Endpoint) -> Format:
+        """The dialect in which an endpoint is asked."""
+        return self._formats[endpoint.id]
+
+    def quirks_of(self, endpoint: Endpoint) -> Quirks:
+        """Where its provider differs from its dialect."""
+        provider = self._providers.get(endpoint.provider)
+        return Quirks() if provider is None else provider.quirks
+
+
+_CONVERTED: Final = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.COUNT})
+"""What can be made of any dialect in any other; counts are estimated. The rest only passes, but for embeddings."""
+
+
+def _can_ask(spoken: Dialect, door: Door) -> bool:
+    """Whether what a door asks for can be asked in a dialect."""
+    if spoken is door.dialect or door.operation in _CONVERTED:
+        return True
+    return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
+
+
+def asked_for(operation: Operation) -> Operation:
+    """What a converted request asks for: legacy completions are asked for as chat, embeddings as a batch."""
+    return _ASKED_FOR.get(operation, operation)
+
+
+_ASKED_FOR: Final = {Operation.COMPLETION: Operation.CHAT, Operation.EMBED_CONTENT: Operation.EMBEDDING}
+
+
+def spoken_by(provider: Provider | None, door: Door) -> Dialect:
+    """The dialect to ask a provider in: the caller's own where it speaks that, else its first.
+
+    Who speaks the Responses API has OpenAI's other operations at the same address.
+    """
+    if provider is None or provider.address(door.dialect) is not None:
+        return door.dialect
+    if provider.dialect is Dialect.OPENAI_RESPONSES and door.operation not in _CONVERTED:
+        return Dialect.OPENAI_CHAT
+    return provider.dialect
 
 
 class Target:
-    """One endpoint for one operation. `label` is the header line that names the endpoint."""
+    """One endpoint for one operation in one dialect. `label` is the header line that names the endpoint.
 
-    __slots__ = ("_heads", "label", "pool")
+    `defaults` are header lines by name that are sent unless the caller's own take their place.
+    """
 
-    def __init__(self, endpoint: Endpoint, pool: Pool, heads: list[bytes]) -> None:
+    __slots__ = ("_heads", "defaults", "label", "pool")
+
+    def __init__(self, endpoint: Endpoint, pool: Pool, heads: list[bytes], defaults: dict[bytes, bytes]) -> None:
         self.pool = pool
         self.label = b"x-tokenway-endpoint: %b\r\n" % header_value(endpoint.id)
+        self.defaults = defaults
         self._heads = cycle(heads)
 
-    def request(self, body: bytes) -> list[bytes]:
-        """The request to send: head, then body. Several credentials of a provider take turns."""
-        return [b"%b%d\r\n\r\n" % (next(self._heads), len(body)), body]
+    def request(self, body: bytes | list[bytes | memoryview], more: bytes = JSON_TYPE) -> list[bytes | memoryview]:
+        """The request to send: head, then body. Several credentials of a provider take turns.
+
+        `more` are further header lines, each with its end; the body's type is one of them.
+        """
+        if isinstance(body, bytes):
+            return [b"%b%bcontent-length: %d\r\n\r\n" % (next(self._heads), more, len(body)), body]
+        return [b"%b%bcontent-length: %d\r\n\r\n" % (next(self._heads), more, sum(map(len, body))), *body]
 
 
 class Routes:
@@ -58,27 +146,30 @@ class Routes:
     def __init__(self, snapshot: Snapshot, pools: Pools) -> None:
         self._snapshot = snapshot
         self._pools = pools
-        self._routes: dict[tuple[str, Operation], Route] = {}
-        self._targets: dict[tuple[str, Operation], Target] = {}
+        self._routes: dict[tuple[str, Operation, Dialect], Route] = {}
+        self._targets: dict[tuple[str, Operation, Dialect, bool], Target] = {}
 
-    def plan(self, name: str, operation: Operation, more: tuple[str, ...], wishes: Wishes) -> Route:
+    def plan(self, name: str, door: Door, more: tuple[str, ...], wishes: Wishes) -> Route:
         """A route with a caller's own fallbacks and preferences; raises Refusal as `routing.plan.plan` does."""
-        return Route(name, plan(self._snapshot, name, operation, more, wishes))
+        snapshot = self._snapshot
+        planned = plan(snapshot, name, door.operation, more, wishes)
+        return Route(name, planned, door, snapshot.providers)
 
-    def find(self, name: str, operation: Operation) -> Route:
+    def find(self, name: str, door: Door) -> Route:
         """The route for a model's name; raises Refusal as `routing.plan.plan` does."""
-        key = (name, operation)
+        key = (name, door.operation, door.dialect)
         route = self._routes.get(key)
         if route is None:
-            route = Route(name, plan(self._snapshot, name, operation))
+            snapshot = self._snapshot
+            route = Route(name, plan(snapshot, name, door.operation), door, snapshot.providers)
             if len(self._routes) >= ROUTES_MAX:
                 self._routes.clear()
             self._routes[key] = route
         return route
 
-    def target(self, endpoint: Endpoint, operation: Operation) -> Target:
+    def target(self, endpoint: Endpoint, operation: Operation, form: Format, *, stream: bool) -> Target:
         """The target; raises Refusal (503) when the endpoint's provider is not there."""
-        key = (endpoint.id, operation)
+        key = (endpoint.id, operation, form.dialect, stream)
         target = self._targets.get(key)
         if target is None:
             provider = self._snapshot.providers.get(endpoint.provider)
@@ -87,25 +178,31 @@ class Routes:
                 raise Refusal(Problem(503, ErrorType.PROVIDER_UNAVAILABLE, message))
             if len(self._targets) >= ROUTES_MAX:
                 self._targets.clear()
-            target = self._targets[key] = self._make(provider, endpoint, operation)
+            path = form.path(operation, endpoint.upstream_model, stream)
+            target = self._targets[key] = self._make(provider, endpoint, form, path)
         return target
 
-    def _make(self, provider: Provider, endpoint: Endpoint, operation: Operation) -> Target:
-        pool, prefix = self._pools.get(provider.base_url)
+    def _make(self, provider: Provider, endpoint: Endpoint, form: Format, path: str) -> Target:
+        pool, prefix = self._pools.get(provider.address(form.dialect) or provider.base_url)
+        own = {name.lower() for name, _ in provider.headers}
+        defaults = {
+            header_value(name): b"%b: %b\r\n" % (header_value(name), header_value(value))
+            for name, value in form.headers
+            if name not in own
+        }
         lines = [
-            f"POST {prefix}{PATHS[operation]} HTTP/1.1".encode(),
+            f"POST {prefix}{path} HTTP/1.1".encode(),
             b"host: " + pool.origin.authority.encode(),
             b"user-agent: " + _USER_AGENT.encode(),
             b"accept-encoding: identity",
-            b"content-type: application/json",
             *(b"%b: %b" % (header_value(name), header_value(value)) for name, value in provider.headers),
         ]
         heads = []
+        header = provider.header(form.dialect)
         for secret in provider.api_keys or (None,):
             credential = []
             if secret is not None:
-                scheme = "Bearer " if provider.credential_header == "authorization" else ""
-                value = header_value(scheme + secret.reveal())
-                credential.append(b"%b: %b" % (header_value(provider.credential_header), value))
-            heads.append(b"\r\n".join([*lines, *credential, b"content-length: "]))
-        return Target(endpoint, pool, heads)
+                scheme = "Bearer " if header == BEARER else ""
+                credential.append(b"%b: %b" % (header_value(header), header_value(scheme + secret.reveal())))
+            heads.append(b"\r\n".join([*lines, *credential, b""]))
+        return Target(endpoint, pool, heads, defaults)

@@ -68,8 +68,13 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
         if server is not None:
             server.should_exit = True
 
-    link = ControlLink(take_snapshot, control_lost)
-    state = EdgeState(loop, pools, journal, link.ask)
+    def stop_background(response: str, project: str) -> None:
+        running = state.background.get((response, project))
+        if running is not None:
+            running.client_gone()
+
+    link = ControlLink(take_snapshot, control_lost, stop_background)
+    state = EdgeState(loop, pools, journal, link.ask, link.keep)
     await link.open(socket.socket(fileno=options.link_fd), tasks)
     snapshot = await first
     state.start_sweeping()
@@ -83,6 +88,8 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
     tasks.spawn("gauges", _send_gauges(state, link))
     link.send(Serving(snapshot.version))
     await server.serve(sockets=[listener])
+    for running in list(state.background.values()):
+        running.client_gone()
     await pools.close()
     await tasks.close()
 

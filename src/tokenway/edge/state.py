@@ -11,12 +11,14 @@ from email.utils import formatdate
 from time import monotonic
 from typing import Final, Protocol
 
+from tokenway.aio.tasks import Tasks
 from tokenway.edge.admission import Admission
 from tokenway.edge.auth import Gate
 from tokenway.edge.head import Heads
 from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
-from tokenway.model.snapshot import Snapshot
+from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.stored import StoredResponse
 from tokenway.upstream.pool import Pools
 
 SWEEP_SECONDS: Final = 0.05
@@ -41,6 +43,13 @@ class Timed(Protocol):
         """Its time has come."""
 
 
+class Gone(Protocol):
+    """An exchange in the background, as who wants it to end sees it."""
+
+    def client_gone(self) -> None:
+        """Nobody waits for it any more."""
+
+
 class Watched(Protocol):
     """A client connection as the sweep sees it."""
 
@@ -48,18 +57,29 @@ class Watched(Protocol):
         """Closes itself when it has been idle, or slow with a request, for too long."""
 
 
-Ask = Callable[[str, str, str], Awaitable[bytes | None]]
-"""Asks the control process: (what, key id, subject) to a JSON text, or None when there is nothing."""
+Ask = Callable[[str, Principal, str], Awaitable[bytes | None]]
+"""Asks the control process: (what, whose call it is, subject) to an answer, or None when there is nothing."""
 
 
 class EdgeState:
     """The shared state of a worker. Everything here is touched by the event loop's thread only."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pools: Pools, journal: Journal, ask: Ask) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pools: Pools,
+        journal: Journal,
+        ask: Ask,
+        keep: Callable[[StoredResponse], None] = lambda _: None,
+    ) -> None:
+        """`keep` gives a response to the control process to be kept."""
         self.loop = loop
         self.pools = pools
         self.journal = journal
         self.ask = ask
+        self.keep = keep
+        self.background: dict[tuple[str, str], Gone] = {}
+        """What runs without a caller, by response id and project."""
         self.admission = Admission()
         self.heads = Heads()
         self.open: set[Timed] = set()
@@ -74,6 +94,11 @@ class EdgeState:
         self._id_prefix = f"gen-{int(time.time()):x}-{secrets.token_hex(8)}"
         self._id_count = 0
         self._sweep_due = 0.0
+
+    @property
+    def tasks(self) -> Tasks:
+        """Where work that waits is started."""
+        return self.pools.tasks
 
     @property
     def is_ready(self) -> bool:

@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from tokenway.model.catalog import Endpoint
+from tokenway.model.catalog import Endpoint, Price, Rates
 from tokenway.model.money import NanoUsd, cost_ceiling
 
 OUTPUT_ASSUMED: Final = 16_384
 """Output tokens assumed where neither the caller nor the endpoint names a limit."""
 UNBOUNDED: Final = 2**62
+_IN: Final = ("input", "cache_read", "cache_write", "cache_write_1h")
 
 
 class Bound(msgspec.Struct, frozen=True, gc=False):
@@ -36,11 +37,20 @@ def bounds_of(endpoints: Iterable[Endpoint]) -> tuple[Bound, ...]:
     for endpoint in endpoints:
         price, able = endpoint.price, endpoint.capabilities
         if price is not None:
-            rate_in = max(price.input, price.cache_read or 0, price.cache_write or 0, price.cache_write_1h or 0)
-            rate_out = max(price.output, price.reasoning or 0)
+            rates: tuple[Price | Rates, ...] = (price, *price.tiers, *price.hours)
+            rate_in = max(dearest(rates, _IN), price.audio_input or 0, price.image_input or 0)
+            rate_out = max(
+                dearest(rates, ("output",)), price.reasoning or 0, price.audio_output or 0, price.image_output or 0
+            )
             context = able.context if able.context is not None else UNBOUNDED
             bounds.append(Bound(rate_in, rate_out, context, able.max_output or OUTPUT_ASSUMED, price.request))
     return tuple(bounds)
+
+
+def dearest(rates: Iterable[Price | Rates], names: Iterable[str]) -> int:
+    """The highest of these rates under any condition."""
+    names = tuple(names)
+    return max((getattr(each, name) or 0 for each in rates for name in names), default=0)
 
 
 def worst_case(bounds: Iterable[Bound], body_bytes: int, max_tokens: int | None, answers: int) -> NanoUsd:

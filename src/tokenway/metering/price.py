@@ -1,27 +1,62 @@
 """Usage and a price to money.
 
 Every bucket is multiplied by its own rate and the sum is rounded once (`model.money`). A bucket
-without a rate of its own is charged like its parent, as `model.catalog.Price` says.
+without a rate of its own is charged like its parent, as `model.catalog.Price` says. Where a price has tiers or
+hours, one set of rates holds for the whole exchange: the one of its input's length and of the minute at which it ended.
 """
 
 from __future__ import annotations
 
-from tokenway.model.catalog import Price
+import msgspec
+
+from tokenway.model.catalog import Price, Rates
 from tokenway.model.money import NanoUsd, cost_of
 from tokenway.model.usage import Usage
 
 
-def cost(usage: Usage, price: Price) -> NanoUsd:
-    """What `usage` costs at `price`, in nano-dollars."""
-    return NanoUsd(cost_of(weigh_input(usage, price) + weigh_output(usage, price)) + price.request)
+def cost(usage: Usage, price: Price, minute: int | None = None) -> NanoUsd:
+    """What `usage` costs at `price`, in nano-dollars; `minute` is the one of the day, UTC."""
+    spent_in, spent_out = split(usage, price, minute)
+    return NanoUsd(spent_in + spent_out)
 
 
-def split(usage: Usage, price: Price) -> tuple[NanoUsd, NanoUsd]:
-    """The cost as (input and the call itself, output): two amounts whose sum is `cost` exactly."""
+def split(usage: Usage, price: Price, minute: int | None = None) -> tuple[NanoUsd, NanoUsd]:
+    """The cost as (input, searches and the call itself, output): two amounts whose sum is `cost` exactly."""
+    if price.tiers or price.hours:
+        price = in_force(price, usage.input_tokens, minute)
     came_in = weigh_input(usage, price)
     spent_in = cost_of(came_in)
     whole = cost_of(came_in + weigh_output(usage, price))
-    return NanoUsd(spent_in + price.request), NanoUsd(whole - spent_in)
+    return NanoUsd(spent_in + price.request + usage.searches * price.search), NanoUsd(whole - spent_in)
+
+
+def in_force(price: Price, input_tokens: int, minute: int | None = None) -> Price:
+    """The price with the rates that hold for so much input at this minute of the day, and no others.
+
+    Without a minute the hours are left out: the usual rates hold.
+    """
+    if minute is not None:
+        for hours in price.hours:
+            begin, end = hours.begin, hours.end
+            if begin <= minute < end or (end < begin and not end <= minute < begin):
+                price = _with(price, hours)
+                break
+    above = [tier for tier in price.tiers if input_tokens > tier.above]
+    if above:
+        price = _with(price, max(above, key=lambda tier: tier.above))
+    return msgspec.structs.replace(price, tiers=(), hours=())
+
+
+def batched(price: Price) -> Price:
+    """What a call in a batch costs; the usual price where there is no other for it."""
+    if price.batch is None:
+        return price
+    return msgspec.structs.replace(_with(price, price.batch), tiers=price.batch.tiers, hours=(), batch=None)
+
+
+def _with(price: Price, rates: Rates) -> Price:
+    said = {name: rate for name in Rates.__struct_fields__ if (rate := getattr(rates, name)) is not None}
+    return msgspec.structs.replace(price, **said)
 
 
 def weigh_input(usage: Usage, price: Price) -> int:
@@ -34,13 +69,21 @@ def weigh_input(usage: Usage, price: Price) -> int:
         write = rate if price.cache_write is None else price.cache_write
         write_1h = write if price.cache_write_1h is None else price.cache_write_1h
         weighted += usage.cache_write_5m * write + usage.cache_write_1h * write_1h
-    return weighted + (usage.audio_in + usage.image_in) * rate
+    if usage.audio_in:
+        weighted += usage.audio_in * (rate if price.audio_input is None else price.audio_input)
+    if usage.image_in:
+        weighted += usage.image_in * (rate if price.image_input is None else price.image_input)
+    return weighted
 
 
 def weigh_output(usage: Usage, price: Price) -> int:
     """The sum of units times rate over what came out."""
     rate = price.output
-    weighted = (usage.output_text + usage.audio_out + usage.image_out) * rate
+    weighted = usage.output_text * rate
+    if usage.audio_out:
+        weighted += usage.audio_out * (rate if price.audio_output is None else price.audio_output)
+    if usage.image_out:
+        weighted += usage.image_out * (rate if price.image_output is None else price.image_output)
     if usage.reasoning:
         weighted += usage.reasoning * (rate if price.reasoning is None else price.reasoning)
     return weighted

@@ -6,12 +6,14 @@ the name a caller asks for, with the endpoints that serve it in order of prefere
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from tokenway.model.match import Rule
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
 from tokenway.model.units import Duration
@@ -33,16 +35,57 @@ class Operation(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    EMBED_CONTENT = "embed_content"
+    MODERATION = "moderation"
+    IMAGE = "image"
+    IMAGE_EDIT = "image_edit"
+    IMAGE_VARIATION = "image_variation"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    TRANSLATION = "translation"
+    RERANK = "rerank"
+    COUNT = "count"
 
 
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
+_Minute = Annotated[int, Meta(ge=0, le=1440)]
 
 
-class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The rates that differ from a price's own under some condition; None is no difference."""
+
+    input: Annotated[Rate | None, Meta(description="Input that no cache held.")] = None
+    output: Annotated[Rate | None, Meta(description="Output.")] = None
+    cache_read: Annotated[Rate | None, Meta(description="Input read from the provider's cache.")] = None
+    cache_write: Annotated[Rate | None, Meta(description="Input written to a cache for five minutes.")] = None
+    cache_write_1h: Annotated[Rate | None, Meta(description="Input written to a cache for an hour.")] = None
+
+
+class Tier(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates of a call whose input is longer than `above` tokens: of the whole call, not of what is above."""
+
+    above: Annotated[_Count, Meta(description="Tokens of input, cached ones included, above which it holds.")]
+
+
+class Hours(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates between two times of the day, UTC; a window may pass midnight."""
+
+    begin: Annotated[_Minute, Meta(description="The first minute of the day, UTC.")]
+    end: Annotated[_Minute, Meta(description="The minute after the last one.")]
+
+
+class Batch(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates of calls in a batch, with tiers of their own."""
+
+    tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Rates per bucket in nano-dollars per million units (see `model.money`).
 
     A bucket without a rate of its own is charged like its parent: cache and media input like input,
-    reasoning and media output like output. `request` is nano-dollars for each call.
+    reasoning and media output like output. `request` and `search` are nano-dollars for each. Of `tiers`, the one
+    with the highest `above` that the input passes holds; what it does not name stays as it is.
     """
 
     input: Annotated[Rate, Meta(description="Input that no cache held.")]
@@ -52,6 +95,14 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_write_1h: Annotated[Rate | None, Meta(description="Input written to a cache for an hour.")] = None
     reasoning: Annotated[Rate | None, Meta(description="Output spent on reasoning.")] = None
     request: Annotated[NanoUsd, Meta(description="USD for each call, whatever its tokens.")] = NanoUsd(0)
+    audio_input: Annotated[Rate | None, Meta(description="Input that is audio.")] = None
+    audio_output: Annotated[Rate | None, Meta(description="Output that is audio.")] = None
+    image_input: Annotated[Rate | None, Meta(description="Input that is an image, by token.")] = None
+    image_output: Annotated[Rate | None, Meta(description="Output that is an image, by token.")] = None
+    search: Annotated[NanoUsd, Meta(description="USD for each search of the web.")] = NanoUsd(0)
+    tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
+    hours: Annotated[tuple[Hours, ...], Meta(description="Other rates at times of the day.")] = ()
+    batch: Annotated[Batch | None, Meta(description="Other rates for calls in a batch.")] = None
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,13 +121,16 @@ class EndpointLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Annotated[_Count | None, Meta(description="Calls at once.")] = None
 
 
-class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What an endpoint can do; sizes in tokens, None where it does not say."""
 
     prefill: Annotated[bool, Meta(description="Continues an answer that the request has begun.")] = False
     tools: Annotated[bool, Meta(description="Calls tools.")] = True
     vision: Annotated[bool, Meta(description="Reads images.")] = False
     context: Annotated[_Count | None, Meta(description="Tokens of input and output together.")] = None
+    completions: Annotated[
+        bool, Meta(description="Takes legacy completions; where not, they are asked for as chat.")
+    ] = True
     max_output: Annotated[_Count | None, Meta(description="Tokens of one answer.")] = None
 
 
@@ -95,6 +149,15 @@ class Timeouts(msgspec.Struct, frozen=True):
     total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
 
+class AwsKeys(msgspec.Struct, frozen=True):
+    """What signs requests to Amazon's services. `token` belongs to keys that are lent for a while."""
+
+    access_key: str
+    secret_key: Secret
+    region: str
+    token: Secret | None = None
+
+
 class Quirks(msgspec.Struct, frozen=True):
     """Where a provider differs from the dialect it speaks; the defaults are what most of them understand."""
 
@@ -106,8 +169,27 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI chat: whether a stream may be asked for its usage (`stream_options`); a few servers refuse the field."""
     json_schema: bool = True
     """Whether an answer's JSON schema is taken; else it is declared as dropped."""
+    reasoning_field: str = ""
+    """OpenAI chat: the member of an assistant's message that takes its former reasoning back: `reasoning_content`
+    (text), `reasoning_details` (OpenRouter's list, and its `reasoning` object in the request) or `extra_content`
+    (Google's signatures at tool calls); empty where the provider takes none."""
+    sampling_extras: bool = False
+    """OpenAI chat: whether `top_k`, `min_p` and `repetition_penalty` are known, as to vLLM, OpenRouter and Together."""
     image_urls: bool = True
     """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
+    encrypted_reasoning: bool = True
+    """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
+
+
+BEARER: Final = "authorization"
+
+CREDENTIAL_HEADERS: Final[Mapping[Dialect, str]] = {Dialect.ANTHROPIC: "x-api-key", Dialect.GEMINI: "x-goog-api-key"}
+"""The header that a dialect's own vendor wants the key in, where it is not `authorization`."""
+
+
+def credential_header(dialect: Dialect) -> str:
+    """The header that carries the key where nothing else is said."""
+    return CREDENTIAL_HEADERS.get(dialect, BEARER)
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -115,17 +197,52 @@ class Provider(msgspec.Struct, frozen=True):
 
     The scheme is `http`, `https`, or `unix` for a socket path: `unix:/run/x.sock:/v1`.
     `credential_header` is `authorization` (the key is sent as a bearer token) or another header's name
-    (the key is sent as it is).
+    (the key is sent as it is). `dialect` is the one that requests of other dialects are translated into; `speaks`
+    are more that it understands itself, each with its base URL, so that nothing has to be translated.
     """
 
     name: str
     base_url: str
     dialect: Dialect = Dialect.OPENAI_CHAT
     api_keys: tuple[Secret, ...] = ()
-    credential_header: str = "authorization"
+    credential_header: str = BEARER
     headers: tuple[tuple[str, str], ...] = ()
     serves_any_model: bool = True
     """Whether `provider/model` reaches models that the configuration does not list."""
+    speaks: tuple[tuple[Dialect, str], ...] = ()
+    speaks_with: tuple[tuple[Dialect, str], ...] = ()
+    """The credential header of a dialect in `speaks`, where it is not the usual one of that dialect."""
+    quirks: Quirks = Quirks()
+    fetch_urls: bool = False
+    """Whether images that a caller gives by URL may be fetched for it, from public addresses only."""
+    operations: tuple[Operation, ...] = tuple(Operation)
+    """What it does for models that the configuration does not list."""
+    aws: AwsKeys | None = None
+    """Signs its requests where it has no key."""
+
+    def address(self, dialect: Dialect) -> str | None:
+        """The base URL at which it understands a dialect itself; None when it does not."""
+        return self.base_url if dialect is self.dialect else dict(self.speaks).get(dialect)
+
+    def header(self, dialect: Dialect) -> str:
+        """The header that carries its key in a request of this dialect."""
+        if dialect is self.dialect:
+            return self.credential_header
+        return dict(self.speaks_with).get(dialect, credential_header(dialect))
+
+
+class Listing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a provider's model before anybody has configured it. `rule` says which names mean it."""
+
+    name: str
+    rule: Rule
+    title: str = ""
+    price: Price | None = None
+    capabilities: Capabilities = Capabilities()
+    embeds: bool = False
+    """Whether it makes embeddings, and nothing else."""
+    is_listed: bool = True
+    """Whether `name` is one that callers can ask the provider for, and not only a rule's own name."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -138,7 +255,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     limits: EndpointLimits = EndpointLimits()
     capabilities: Capabilities = Capabilities()
     weight: float = 1.0
-    operations: tuple[Operation, ...] = (Operation.CHAT, Operation.COMPLETION, Operation.EMBEDDING)
+    operations: tuple[Operation, ...] = tuple(Operation)
     id: str = ""
     """`provider/upstream-model`, as headers and the ledger name it; made from the two when it is not given."""
 
@@ -157,3 +274,5 @@ class Model(msgspec.Struct, frozen=True):
     created: int = 0
     owner: str = "tokenway"
     description: str = ""
+    title: str = ""
+    """Its name for people, where it has one."""

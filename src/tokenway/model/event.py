@@ -194,9 +194,18 @@ class _Draft:
             case Cited():
                 self.citations.append(event)
             case Logprobs():
-                self.logprobs.append(event)
+                self._take_logprobs(event)
             case Finished():
                 self.finish = event
+
+    def _take_logprobs(self, event: Logprobs) -> None:
+        """One list for each part: in how many pieces it came says nothing."""
+        former = self.logprobs[-1] if self.logprobs else None
+        if former is None or former.part != event.part:
+            self.logprobs.append(event)
+            return
+        lists = [each for each in (_inside(former.tokens), _inside(event.tokens)) if each]
+        self.logprobs[-1] = Logprobs(event.part, msgspec.Raw(b"[" + b",".join(lists) + b"]"), event.choice)
 
     def choice(self) -> Choice:
         for number, opened in self.opened.items():
@@ -204,6 +213,11 @@ class _Draft:
                 self.done[number] = _part(opened, "".join(self.texts[number]), Closed(number))
         parts = tuple(self.done[number] for number in sorted(self.done))
         return Choice(parts, self.finish, tuple(self.citations), tuple(self.logprobs))
+
+
+def _inside(tokens: msgspec.Raw) -> bytes:
+    """What stands between the brackets of a list."""
+    return bytes(tokens).strip()[1:-1].strip()
 
 
 def _part(opened: Opened, text: str, closed: Closed) -> AnswerPart:

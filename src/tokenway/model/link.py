@@ -11,6 +11,7 @@ import msgspec
 
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
+from tokenway.model.stored import StoredResponse
 
 
 class Publish(msgspec.Struct, frozen=True, tag="publish"):
@@ -27,12 +28,30 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 
 
 class Question(msgspec.Struct, frozen=True, tag="question"):
-    """Worker to control: something that only control knows. `what` is `generation`, `key` or `velocity`."""
+    """Worker to control: something that only control knows, or only the store can do.
+
+    `what` is `generation`, `key`, `velocity`, or what to do with a kept response: `response`, `chain`,
+    `forget`, `stop`.
+    """
 
     number: int
     what: str
     key_id: str
     subject: str = ""
+    project: str = ""
+
+
+class Keep(msgspec.Struct, frozen=True, tag="keep"):
+    """Worker to control: keep this response."""
+
+    response: StoredResponse
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Control to worker: end what you do for this response in the background, if you do."""
+
+    response: str
+    project: str
 
 
 class Serving(msgspec.Struct, frozen=True, tag="serving"):
@@ -61,8 +80,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     tls_key: str | None = None
 
 
-ToWorker = Publish | Answer
-ToControl = Question | Serving | Gauges
+ToWorker = Publish | Answer | Stop
+ToControl = Question | Serving | Gauges | Keep
 
 
 def _encode(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from tokenway.model.catalog import Capabilities, EndpointLimits, Grade, Price, Timeouts
+from tokenway.model.catalog import Capabilities, Dialect, EndpointLimits, Grade, Price, Timeouts
 from tokenway.model.money import NanoUsd
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
@@ -25,16 +25,6 @@ LOCAL_CHAT: Final = "local"
 LOCAL_EMBEDDING: Final = "local-embed"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-
-
-class DialectName(StrEnum):
-    """The wire formats that a provider may be said to speak."""
-
-    OPENAI_CHAT = "openai_chat"
-    OPENAI_RESPONSES = "openai_responses"
-    ANTHROPIC = "anthropic"
-    GEMINI = "gemini"
-    BEDROCK = "bedrock"
 
 
 class BudgetPeriod(StrEnum):
@@ -114,19 +104,80 @@ class RetrySettings(msgspec.Struct, frozen=True):
     ] = 2
 
 
+class ResponsesSettings(msgspec.Struct, frozen=True):
+    """What the Responses API keeps between calls."""
+
+    retention: Annotated[
+        Duration,
+        Meta(
+            ge=0,
+            le=400 * 86400,
+            description="How long a response is kept for `previous_response_id` and `GET`, unless its caller says "
+            "`store: false`; `0s` keeps none.",
+        ),
+    ] = 30 * 86400.0
+
+
+class AwsSettings(msgspec.Struct, frozen=True):
+    """What signs requests to Amazon Bedrock, instead of a key."""
+
+    access_key: Annotated[Secret, Meta(description="The access key's id.")]
+    secret_key: Annotated[Secret, Meta(description="Its secret.")]
+    region: Annotated[str | None, Meta(description="Its region; `$AWS_REGION` when left out.")] = None
+    session_token: Annotated[Secret | None, Meta(description="Belongs to keys that are lent for a while.")] = None
+
+
+class QuirkSettings(msgspec.Struct, frozen=True):
+    """Where a provider differs from the dialect that it speaks; what is left out is as usual, or as it is known."""
+
+    limit_field: Annotated[
+        str | None, Meta(description="OpenAI chat: `max_completion_tokens`, or `max_tokens` for older servers.")
+    ] = None
+    developer_role: Annotated[
+        bool | None, Meta(description="OpenAI chat: whether `developer` is a role; else it is sent as `system`.")
+    ] = None
+    usage_flag: Annotated[
+        bool | None, Meta(description="OpenAI chat: whether a stream may be asked for its usage.")
+    ] = None
+    json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
+    image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
+
+
 class ProviderSettings(msgspec.Struct, frozen=True):
     """Who is called. A known provider needs only its credentials."""
 
     enabled: Annotated[bool, Meta(description="Whether it is used; `false` also where its usual variable is set.")] = (
         True
     )
-    dialect: Annotated[DialectName | None, Meta(description="Its wire format; `openai_chat` when left out.")] = None
+    dialect: Annotated[
+        Dialect | None,
+        Meta(description="Its wire format; that of the known provider, or `openai_chat`, when left out."),
+    ] = None
+    speaks: Annotated[
+        tuple[Dialect, ...] | None,
+        Meta(
+            description="More wire formats that it understands at the same address; requests in them pass as they are."
+        ),
+    ] = None
     base_url: Annotated[
-        str | None, Meta(description="What the dialect's path is added to; `http`, `https` or `unix:/path:/v1`.")
+        str | None,
+        Meta(
+            description="What the dialect's path is added to; `http`, `https` or `unix:/path:/v1`. For `anthropic` and "
+            "`gemini` the version (`/v1`, `/v1beta`) is added where it is absent."
+        ),
     ] = None
     api_key: Annotated[Secret | None, Meta(description="Its key.")] = None
     api_keys: Annotated[tuple[Secret, ...], Meta(description="Several keys, to spread calls over them.")] = ()
     headers: Annotated[dict[str, str], Meta(description="Headers added to each call.")] = {}
+    aws: Annotated[AwsSettings | None, Meta(description="Only for `bedrock`: what signs its requests.")] = None
+    quirks: Annotated[QuirkSettings, Meta(description="Where it differs from its dialect.")] = QuirkSettings()
+    prices: Annotated[
+        str | None, Meta(description="The known provider whose prices hold for it; its own when it is known itself.")
+    ] = None
+    fetch_urls: Annotated[
+        bool,
+        Meta(description="Whether images given by URL are fetched for it where it takes none, from public addresses."),
+    ] = False
     models: Annotated[
         dict[str, FilePath], Meta(description="Only for `local`: further chat models, name to GGUF file.")
     ] = {}
@@ -183,6 +234,9 @@ class Settings(msgspec.Struct, frozen=True):
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
+    responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
+        ResponsesSettings()
+    )
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
     aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tokenway.model.catalog import Model, Provider, Timeouts
+from tokenway.model.catalog import Listing, Model, Provider, Timeouts
 from tokenway.model.money import NanoUsd
 
 DIGEST_BYTES = 32
@@ -49,6 +49,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By the SHA-256 of the key, in hexadecimal."""
     families: tuple[tuple[str, str], ...] = ()
     """(prefix of a model's name, enabled provider that serves it): how `gpt-4o` finds its provider."""
+    listings: dict[str, tuple[Listing, ...]] = {}
+    """What the price book knows of the enabled providers' models, by provider; the first rule that fits decides."""
     hints: tuple[ProviderHint, ...] = ()
     """Known providers that are not enabled, for messages that say what to configure."""
     auth_required: bool = True
@@ -56,5 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     max_retries: int = 2
     max_body: int = 32 * 1024 * 1024
     """Bytes of a request body after decompression."""
+    response_retention: float = 0.0
+    """Seconds for which responses are kept that their callers want kept; 0 keeps none."""
     not_ready: str = ""
     """Why `/health/ready` says no, e.g. that the local engine is still loading; empty when ready."""

@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
-from tokenway.model.catalog import Endpoint, Model, Operation
+from tokenway.model.catalog import Endpoint, Listing, Model, Operation, Provider
 from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.match import first_meant
 from tokenway.model.snapshot import ProviderHint, Snapshot
 
 ALIASES_MAX: Final = 8
@@ -59,18 +60,38 @@ def resolve(snapshot: Snapshot, name: str) -> Model | None:
     if slash and upstream and provider in snapshot.providers:
         if not snapshot.providers[provider].serves_any_model:
             return None
-        return Model(name, (_endpoint(snapshot, provider, upstream),), owner=provider)
+        return _unlisted(snapshot, name, provider, upstream)
     for prefix, family in snapshot.families:
         if name.startswith(prefix):
-            return Model(name, (_endpoint(snapshot, family, name),), owner=family)
+            return _unlisted(snapshot, name, family, name)
     return None
 
 
-def _endpoint(snapshot: Snapshot, provider: str, upstream: str) -> Endpoint:
-    """A provider's model as the configuration describes it: another name for it must not lose its price."""
-    bare = Endpoint(provider, upstream)
-    described = (each for model in snapshot.models.values() for each in model.endpoints if each.id == bare.id)
-    return next(described, bare)
+def _unlisted(snapshot: Snapshot, name: str, provider: str, upstream: str) -> Model:
+    """A provider's model that the configuration does not list, as far as the price book knows it."""
+    identity = f"{provider}/{upstream}"
+    # Another name for an endpoint that the configuration describes must not lose its price.
+    for model in snapshot.models.values():
+        for described in model.endpoints:
+            if described.id == identity:
+                return Model(name, (described,), owner=provider)
+    server = snapshot.providers[provider]
+    listing = first_meant(snapshot.listings.get(provider, ()), upstream)
+    if listing is None:
+        return Model(name, (Endpoint(provider, upstream, operations=server.operations),), owner=provider)
+    return from_listing(server, listing, name, upstream)
+
+
+def from_listing(provider: Provider, listing: Listing, name: str, upstream: str) -> Model:
+    """A model of the price book, asked for by `name`."""
+    endpoint = Endpoint(
+        provider.name,
+        upstream,
+        price=listing.price,
+        capabilities=listing.capabilities,
+        operations=(Operation.EMBEDDING,) if listing.embeds else provider.operations,
+    )
+    return Model(name, (endpoint,), owner=provider.name, title=listing.title)
 
 
 def plan(
@@ -95,7 +116,7 @@ def plan(
         raise Refusal(_nobody(name))
     able = tuple(endpoint for endpoint in endpoints if operation in endpoint.operations)
     if not able:
-        raise Refusal(_wrong_operation(name, operation))
+        raise Refusal(wrong_operation(name, operation))
     if wishes is not NO_WISHES:
         able = _as_wished(able, wishes)
     return Plan(model, able)
@@ -202,7 +223,8 @@ def _nobody(name: str) -> Problem:
     )
 
 
-def _wrong_operation(name: str, operation: Operation) -> Problem:
+def wrong_operation(name: str, operation: Operation) -> Problem:
+    """400: the model is there, for other things."""
     return Problem(
         400,
         ErrorType.INVALID_REQUEST,

@@ -46,6 +46,8 @@ _BY_STATUS: Final[dict[int, Verdict]] = {
 
 _SPENT_CODES: Final = ("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached")
 _SMALL_CODES: Final = ("context_length_exceeded",)
+_UNSUITED_CODES: Final = ("unsupported_media", "unsupported_parameter", "unsupported_value")
+"""What one endpoint cannot take another one may."""
 
 
 def verdict(fault: Fault, status: int = 0, code: str = "", *, should_retry: bool | None = None) -> Verdict:
@@ -54,7 +56,7 @@ def verdict(fault: Fault, status: int = 0, code: str = "", *, should_retry: bool
         return Verdict.ELSEWHERE if fault is Fault.TLS else Verdict.AGAIN
     if should_retry is not None:
         return Verdict.AGAIN if should_retry else Verdict.ELSEWHERE if status >= 500 or status == 429 else Verdict.FATAL
-    if code in _SPENT_CODES or code in _SMALL_CODES:
+    if code in _SPENT_CODES or code in _SMALL_CODES or code in _UNSUITED_CODES:
         return Verdict.ELSEWHERE
     if status >= 500:
         return _BY_STATUS.get(status, Verdict.AGAIN)

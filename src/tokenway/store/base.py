@@ -15,6 +15,7 @@ import msgspec
 from tokenway.metering.ledger import Record, Reserved, Settled
 from tokenway.model.errors import TokenwayError
 from tokenway.model.secret import Secret
+from tokenway.model.stored import StoredResponse
 
 DEFAULT_PROJECT = "default"
 
@@ -145,3 +146,25 @@ class LedgerStore(Protocol):
 
     def owners(self) -> set[str]:
         """The owners of open reservations."""
+
+
+class ResponseStore(Protocol):
+    """Kept responses; see `store.responses`."""
+
+    def put(self, response: StoredResponse, *, expires: float, maker: str) -> None:
+        """Keeps a response until a Unix time, in place of an earlier state of it."""
+
+    def get(self, identity: str, project: str) -> StoredResponse | None:
+        """A response of a project, or None."""
+
+    def chain(self, identity: str, project: str) -> list[StoredResponse] | None:
+        """A response with those that it went on from, the oldest first; None when one is not kept any more."""
+
+    def delete(self, identity: str, project: str) -> bool:
+        """Forgets a response; whether there was one."""
+
+    def abandon(self, maker: str) -> int:
+        """Marks what a worker left unfinished as failed."""
+
+    def purge(self) -> int:
+        """Drops what has ended."""

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from tokenway.model.usage import BUCKETS
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest revision in `migrations/versions`; a fresh database is made at it without running them."""
 
 INLINE_BUCKETS: Final = ("input_uncached", "cache_read", "output_text", "reasoning", "requests")
@@ -194,6 +194,28 @@ journal_positions = sa.Table(
     _text("name"),
     sa.Column("read_bytes", sa.BigInteger, nullable=False),
 )
+
+responses = sa.Table(
+    "responses",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    _text("project"),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("expires", sa.Double, nullable=False),
+    _text("model"),
+    _text("endpoint"),
+    _text("status"),
+    # JSON texts: the response object, and the list of input items that led to it.
+    sa.Column("response", sa.LargeBinary, nullable=False),
+    sa.Column("items", sa.LargeBinary, nullable=False),
+    sa.Column("native", sa.Integer, nullable=False),
+    # The id of the response that it went on from, or empty.
+    _text("previous"),
+    # The worker that is at work on it, while it is unfinished.
+    _text("maker"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_responses_expires", responses.c.expires)
 
 _DIMENSIONS: Final = "x.at AS at, k.key AS key, k.project AS project, k.model AS model, x.run AS run"
 _INLINE: Final = ", ".join(f"x.{name} AS {name}" if name in INLINE_BUCKETS else f"0 AS {name}" for name in BUCKETS)

@@ -21,6 +21,7 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import WRITES, Database
 from tokenway.store.keys import SqlKeys
 from tokenway.store.ledger import SqlLedger
+from tokenway.store.responses import SqlResponses
 from tokenway.store.schema import HEAD, alembic_version, metadata
 from tokenway.store.usage import SqlUsage
 
@@ -45,6 +46,7 @@ class SqliteStore:
         self.keys = SqlKeys(database, clock)
         self.ledger = SqlLedger(database, clock)
         self.usage = SqlUsage(database, clock)
+        self.responses = SqlResponses(database, clock)
 
     def close(self) -> None:
         """Closes the file."""

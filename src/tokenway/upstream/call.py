@@ -41,11 +41,11 @@ class Call:
 
     __slots__ = ("connection", "opened", "owner", "paused", "reader", "request", "reused")
 
-    def __init__(self, owner: Owner, reader: Reader, request: bytes | list[bytes]) -> None:
+    def __init__(self, owner: Owner, reader: Reader, request: bytes | list[bytes | memoryview]) -> None:
         """The fields are for this package; others read `reused`: whether a pooled connection serves the call."""
         self.owner = owner
         self.reader: Reader | None = reader
-        self.request: bytes | list[bytes] = request
+        self.request: bytes | list[bytes | memoryview] = request
         self.connection: Connection | None = None
         self.opened = False
         self.paused = False

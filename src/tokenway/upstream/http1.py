@@ -132,8 +132,8 @@ class Connection(asyncio.Protocol):
         call.connection = self
         request = call.request
         if type(request) is list:
-            self._head_only = request[0].startswith(b"HEAD ")
-            if len(request[-1]) <= limits.WRITE_HIGH:
+            self._head_only = bytes(request[0][:5]) == b"HEAD "
+            if sum(map(len, request)) <= limits.WRITE_HIGH:
                 transport.write(b"".join(request))
             else:
                 # uvloop hands the parts to the kernel as they are: a large body is not copied.

@@ -46,7 +46,7 @@ class Pool:
         self.origin = origin
         self.connect_timeout = connect_timeout
         self._loop = loop
-        self._tasks = tasks
+        self.tasks = tasks
         self._max_idle = max_idle
         self._idle_seconds = idle_seconds
         self._ssl_context_factory = ssl_context_factory
@@ -68,7 +68,7 @@ class Pool:
         """All connections, idle or not; dials under way are not counted."""
         return len(self._connections)
 
-    def open(self, request: bytes | list[bytes], reader: Reader) -> Call:
+    def open(self, request: bytes | list[bytes | memoryview], reader: Reader) -> Call:
         """Sends `request` (head and body, complete) and has `reader` told of the answer.
 
         With an idle connection the request is written before this returns. The parts of a list are
@@ -151,7 +151,7 @@ class Pool:
         if self._closed:
             self._loop.call_soon(call.fail, Fault.CONNECT, _STOPPING)
             return
-        self._dialing[call] = self._tasks.start(f"dial {self.origin}", self._dial(call))
+        self._dialing[call] = self.tasks.start(f"dial {self.origin}", self._dial(call))
 
     async def _dial(self, call: Call) -> None:
         """Connects and starts the call; what was connected for a cancelled call is closed."""
@@ -195,7 +195,7 @@ class Pools:
     ) -> None:
         """The arguments are those of `Pool`; all pools share one TLS context."""
         self._loop = loop
-        self._tasks = tasks
+        self.tasks = tasks
         self._connect_timeout = connect_timeout
         self._max_idle = max_idle
         self._idle_seconds = idle_seconds
@@ -242,7 +242,7 @@ class Pools:
         return Pool(
             origin,
             self._loop,
-            self._tasks,
+            self.tasks,
             connect_timeout=self._connect_timeout,
             max_idle=self._max_idle,
             idle_seconds=self._idle_seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import socket
 import ssl
@@ -123,6 +124,54 @@ async def dial(
     peer = transport.get_extra_info("socket")
     if peer is not None and not transport.is_closing():
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+async def dial_public(
+    origin: Origin,
+    protocol: Callable[[], asyncio.Protocol],
+    /,
+    *,
+    timeout: float,
+    context: ssl.SSLContext | None,
+) -> None:
+    """As `dial`, to public addresses only: for a URL that a caller chose.
+
+    The name is looked up once, every address it has must be public, and one of these is what is connected to, so that
+    the name cannot point elsewhere a moment later.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout):
+            if origin.scheme == "unix":
+                raise DialFailure(Fault.CONNECT, "A socket of this machine is not public.")
+            found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(entry[4][0] for entry in found))
+            if not addresses or not all(is_public(str(address)) for address in addresses):
+                raise DialFailure(Fault.CONNECT, f"{origin} is not a public address.")
+            if origin.scheme == "https":
+                await loop.create_connection(
+                    protocol, str(addresses[0]), origin.port, ssl=context, server_hostname=origin.host
+                )
+            else:
+                await loop.create_connection(protocol, str(addresses[0]), origin.port)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise _explain(origin, error, timeout) from error
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open internet, also behind an embedding of IPv4 in IPv6."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+        if parsed in _NAT64:
+            return ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF).is_global
+    return parsed.is_global and not parsed.is_multicast
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Addresses that a translator makes IPv4 ones of (RFC 6052)."""
 
 
 def _explain(origin: Origin, error: Exception, timeout: float) -> DialFailure:

@@ -47,6 +47,12 @@ ERROR_BODY: Final = 64 * KIB
 EVENT: Final = 8 * MIB
 """One server-sent event; images in base64 come as single events of several megabytes."""
 
+MESSAGE: Final = 24 * MIB
+"""One message of an AWS event stream, as a whole: the payload that AWS's own SDKs take."""
+
+MESSAGE_HEADERS: Final = 128 * KIB
+"""The headers of such a message; AWS's format allows no more."""
+
 HELD_EVENTS: Final = 64 * KIB
 """The end of a stream (usage, end mark) that is held back until the ledger has it."""
 
@@ -56,3 +62,9 @@ MODEL_NAME: Final = 256
 WRITE_HIGH: Final = 64 * KIB
 WRITE_LOW: Final = 16 * KIB
 """A transport's write buffer: above the first the other side is paused, below the second it goes on."""
+
+FETCHED: Final = 20 * MIB
+"""An image or document that is fetched by its URL; Anthropic takes 5 MB, Google 20 MB in one request."""
+
+FETCHES_MAX: Final = 20
+"""Files that are fetched for one request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +85,20 @@ def test_an_unknown_model_is_the_gateways_sentence(catalogue: StubGateway, token
     """Exit status 1 and what the gateway said."""
     done = tokenway("endpoints", "nope", "--base-url", catalogue.base_url)
     assert (done.returncode, done.stderr) == (1, "tokenway: There is no such path.\n")
+
+
+def test_prices_that_disagree_are_shown_without_a_gateway(
+    tokenway: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a table and as JSON, in dollars per million tokens."""
+    config = tmp_path / "f.yaml"
+    config.write_text(
+        "providers: {openai: {api_key: k}}\n"
+        "models: {a: {endpoints: [{provider: openai, model: gpt-4o, "
+        "price: {input: 2.5, output: 11, cache_read: 1.25}}]}}"
+    )
+    found = json.loads(tokenway("models", "--check", "--json", "--config", str(config)).stdout)
+    row = {"provider": "openai", "model": "gpt-4o", "rate": "output", "configuration": "11", "price book": "10"}
+    assert row in found
+    lines = tokenway("models", "--check", "--config", str(config)).stdout.splitlines()
+    assert "openai\tgpt-4o\toutput\tconfiguration\t11\tprice book\t10" in lines

@@ -207,12 +207,16 @@ def test_nothing_to_serve_is_a_warning() -> None:
 
 
 def test_a_note_about_a_variable_is_a_line_of_its_own() -> None:
-    """Credentials that would sign requests are not passed over; nothing has failed."""
-    environment = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1"}
+    """Credentials that this version cannot use are not passed over; nothing has failed."""
+    environment = {
+        "GOOGLE_APPLICATION_CREDENTIALS": "s3cret.json",
+        "GOOGLE_CLOUD_PROJECT": "p",
+        "GOOGLE_CLOUD_LOCATION": "global",
+    }
     (probe,) = doctor.variable_probes(load(None, environment))
     assert probe.level is Level.OK
-    assert probe.detail.startswith("$AWS_ACCESS_KEY_ID is set: Amazon Bedrock is not enabled")
-    assert "AWS_BEARER_TOKEN_BEDROCK" in probe.detail
+    assert probe.detail.startswith("$GOOGLE_APPLICATION_CREDENTIALS is set: Google Vertex AI is not enabled")
+    assert "GOOGLE_OAUTH_ACCESS_TOKEN" in probe.detail
     assert "s3cret" not in probe.detail
     assert list(doctor.variable_probes(load(None, {}))) == []
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.control.addresses import address_fault, enabled_by, is_loopback
+from tokenway.control.addresses import address_fault, enabled_by, is_loopback, speeches_of, versioned
+from tokenway.dialects.providers import KNOWN
+from tokenway.model.catalog import Dialect
+from tokenway.model.settings import ProviderSettings
 
 
 @pytest.mark.parametrize(
@@ -83,3 +86,88 @@ def test_variables_that_are_set_in_vain_are_reported() -> None:
     assert rows == {}
     assert sorted(finding.file for finding in findings) == ["$AZURE_OPENAI_ENDPOINT", "$OPENAI_API_KEY"]
     assert all(finding.severity == "warning" and "sk one" not in str(finding) for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "written", "meant"),
+    [
+        (Dialect.ANTHROPIC, "http://host", "http://host/v1"),
+        (Dialect.ANTHROPIC, "http://host/anthropic/", "http://host/anthropic/v1"),
+        (Dialect.ANTHROPIC, "http://host/v1/", "http://host/v1"),
+        (Dialect.GEMINI, "http://host", "http://host/v1beta"),
+        (Dialect.GEMINI, "http://host/v1/projects/p/publishers/google", "http://host/v1/projects/p/publishers/google"),
+        (Dialect.GEMINI, "http://host/v1beta1", "http://host/v1beta1"),
+        (Dialect.GEMINI, "unix:/run/x.sock", "unix:/run/x.sock:/v1beta"),
+        (Dialect.GEMINI, "unix:/run/x.sock:/v1", "unix:/run/x.sock:/v1"),
+        (Dialect.OPENAI_CHAT, "http://host/", "http://host"),
+        (Dialect.BEDROCK, "http://host", "http://host"),
+    ],
+)
+def test_a_version_is_added_where_it_is_absent(dialect: Dialect, written: str, meant: str) -> None:
+    """For the two dialects whose SDKs add it themselves, so that their hosts can be written as they know them."""
+    assert versioned(dialect, written) == meant
+
+
+CHAT, RESPONSES, ANTHROPIC, GEMINI = Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES, Dialect.ANTHROPIC, Dialect.GEMINI
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta"
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "speeches"),
+    [
+        ("lab", ProviderSettings(base_url="http://x/v1"), {CHAT: ("http://x/v1", "authorization")}),
+        ("lab", ProviderSettings(), {}),
+        (
+            "lab",
+            ProviderSettings(base_url="http://x", dialect=ANTHROPIC),
+            {ANTHROPIC: ("http://x/v1", "x-api-key")},
+        ),
+        (
+            "lab",
+            ProviderSettings(base_url="http://x/v1", speaks=(RESPONSES, ANTHROPIC)),
+            {
+                CHAT: ("http://x/v1", "authorization"),
+                RESPONSES: ("http://x/v1", "authorization"),
+                ANTHROPIC: ("http://x/v1", "x-api-key"),
+            },
+        ),
+        ("gemini", ProviderSettings(base_url="http://x"), {GEMINI: ("http://x/v1beta", "x-goog-api-key")}),
+        (
+            "gemini",
+            ProviderSettings(dialect=CHAT),
+            {CHAT: (f"{GOOGLE}/openai", "authorization"), GEMINI: (GOOGLE, "x-goog-api-key")},
+        ),
+        (
+            "gemini",
+            ProviderSettings(dialect=CHAT, speaks=()),
+            {CHAT: (f"{GOOGLE}/openai", "authorization")},
+        ),
+        (
+            "openai",
+            ProviderSettings(base_url="http://x/v1"),
+            {CHAT: ("http://x/v1", "authorization"), RESPONSES: ("http://x/v1", "authorization")},
+        ),
+        ("deepseek", ProviderSettings(base_url="http://x/v1"), {CHAT: ("http://x/v1", "authorization")}),
+        (
+            "moonshot",
+            ProviderSettings(),
+            {
+                CHAT: ("https://api.moonshot.ai/v1", "authorization"),
+                RESPONSES: ("https://api.moonshot.ai/v1", "authorization"),
+                ANTHROPIC: ("https://api.moonshot.ai/anthropic/v1", "authorization"),
+            },
+        ),
+    ],
+)
+def test_what_was_written_stands_before_what_is_known(
+    name: str, written: ProviderSettings, speeches: dict[Dialect, tuple[str, str]]
+) -> None:
+    """A written address stands for the row's own, and for those of its other dialects that are the same one."""
+    found = speeches_of(written, KNOWN.get(name), {})
+    assert found == speeches
+    assert not found or next(iter(found)) is (written.dialect or next(iter(speeches)))
+
+
+def test_a_dialect_that_nobody_knows_of_has_no_address() -> None:
+    """The provider's other dialects are no answer to it."""
+    assert speeches_of(ProviderSettings(dialect=GEMINI), KNOWN["openai"], {}) == {}

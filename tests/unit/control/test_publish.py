@@ -10,7 +10,18 @@ import pytest
 
 from tokenway.control.config import load
 from tokenway.control.publish import DEMONSTRATION, LocalModel, LocalOffer, build_snapshot, key_digest
-from tokenway.model.catalog import Endpoint, EndpointLimits, Grade, Operation, Price
+from tokenway.metering.price_book import read_book
+from tokenway.model.catalog import (
+    AwsKeys,
+    Capabilities,
+    Dialect,
+    Endpoint,
+    EndpointLimits,
+    Grade,
+    Operation,
+    Price,
+    Quirks,
+)
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
 from tokenway.model.settings import ProviderSettings, Settings
@@ -133,6 +144,80 @@ def test_a_known_provider_is_filled_up_from_its_row(tmp_path: Path) -> None:
         "https://it.example/openai/v1",
         "api-key",
     )
+
+
+def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
+    """With its address and header; what was written about its differences stands over what is known."""
+    text = "providers: {deepseek: {api_key: k, quirks: {image_urls: false}}, openrouter: {api_key: k}}"
+    providers = build(settings_of(text, tmp_path)).providers
+    deepseek, openrouter = providers["deepseek"], providers["openrouter"]
+    assert deepseek.dialect is Dialect.OPENAI_CHAT
+    assert deepseek.speaks == ((Dialect.ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),)
+    assert deepseek.header(Dialect.ANTHROPIC) == "x-api-key"
+    assert deepseek.quirks == Quirks(limit_field="max_tokens", json_schema=False, image_urls=False)
+    assert openrouter.address(Dialect.ANTHROPIC) == "https://openrouter.ai/api/v1"
+    assert openrouter.header(Dialect.ANTHROPIC) == "authorization"
+    assert openrouter.address(Dialect.GEMINI) is None
+
+
+def test_signing_keys_arrive_where_there_is_no_key(tmp_path: Path) -> None:
+    """From the environment or as written; a key stands before them."""
+    environment = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
+    assert build(Settings(), environment).providers["bedrock"].aws == AwsKeys("A", Secret("s"), "eu-west-1")
+    with_key = build(Settings(), environment | {"AWS_BEARER_TOKEN_BEDROCK": "b"}).providers["bedrock"]
+    assert (with_key.aws, with_key.api_keys) == (None, (Secret("b"),))
+    text = "providers: {bedrock: {aws: {access_key: B, secret_key: t, region: r, session_token: u}}}"
+    written = build(settings_of(text, tmp_path, environment), environment).providers["bedrock"]
+    assert written.aws == AwsKeys("B", Secret("t"), "r", Secret("u"))
+    assert build(Settings(), {"OPENAI_API_KEY": "k"}).providers["openai"].aws is None
+
+
+def test_a_provider_without_chat_embeds_only() -> None:
+    """So that a chat with its model is refused with the reason."""
+    provider = build(Settings(), {"VOYAGE_API_KEY": "k"}).providers["voyage"]
+    assert provider.operations == (Operation.EMBEDDING,)
+
+
+BOOK = read_book(
+    b'{"made":"","shelves":{"openai":{"entries":[{"name":"gpt-x","rule":["^","gpt-x"],"asked":"gpt-x","title":"X",'
+    b'"prices":[{"price":{"input":1,"output":2}},{"price":{"input":3,"output":4},"since":10}],'
+    b'"capabilities":{"context":100,"max_output":10,"vision":true}}]},'
+    b'"mistral":{"entries":[{"name":"m","rule":["=","m"],"prices":[]}]}}}'
+)
+
+
+def test_endpoints_are_filled_up_from_the_price_book(tmp_path: Path) -> None:
+    """What is written wins: a price, or one size of the model; of the book, the price of the day."""
+    text = """
+providers: {openai: {api_key: k}, eu: {base_url: 'https://eu/v1', prices: openai}, lab: {base_url: 'http://x/v1'}}
+models:
+  a:
+    endpoints:
+      - {provider: openai, model: gpt-x-1}
+      - {provider: eu, model: gpt-x, price: {input: 9, output: 9}, capabilities: {context: 50}}
+      - {provider: lab, model: gpt-x}
+"""
+    settings = settings_of(text, tmp_path)
+    snapshot = build_snapshot(settings, keys={}, environment={}, local=None, version=1, book=BOOK, day=10)
+    filled, written, unknown = snapshot.models["a"].endpoints
+    assert filled.price == Price(Rate(3), Rate(4))
+    assert filled.capabilities == Capabilities(context=100, max_output=10, vision=True)
+    assert written.price == Price(Rate(9_000_000_000), Rate(9_000_000_000))
+    assert written.capabilities == Capabilities(context=50, max_output=10)
+    assert (unknown.price, unknown.capabilities) == (None, Capabilities())
+    assert set(snapshot.listings) == {"openai", "eu"}
+    (listing,) = snapshot.listings["openai"]
+    assert (listing.name, listing.price, listing.is_listed) == ("gpt-x", Price(Rate(3), Rate(4)), True)
+
+
+def test_only_enabled_providers_rows_are_published() -> None:
+    """A snapshot goes to every worker, so it stays small."""
+    snapshot = build_snapshot(
+        Settings(), keys={}, environment={"MISTRAL_API_KEY": "k"}, local=None, version=1, book=BOOK, day=0
+    )
+    assert set(snapshot.listings) == {"mistral"}
+    data = msgspec.msgpack.encode(snapshot, enc_hook=lambda secret: secret.reveal())
+    assert msgspec.msgpack.decode(data, type=Snapshot, dec_hook=lambda kind, text: kind(text)) == snapshot
 
 
 def test_without_the_engine_its_endpoints_and_fallbacks_are_left_out(tmp_path: Path) -> None:

@@ -57,7 +57,13 @@ def found(text: str, directory: Path, environment: dict[str, str] | None = None)
         ("providers: {openai: {api_key: ''}}", 1, "providers.openai.api_key", "error", "is empty"),
         ("providers: {openai: {api_key: a, api_keys: [b]}}", 1, "providers.openai.api_keys", "error", "beside api_key"),
         ("providers: {openai: {api_keys: [a, a]}}", 1, "providers.openai.api_keys[1]", "warning", "stands twice"),
-        ("providers: {openai: {api_key: k, dialect: gemini}}", 1, "providers.openai.dialect", "error", "openai_chat"),
+        (
+            "providers: {openai: {api_key: k, dialect: gemini}}",
+            1,
+            "providers.openai.dialect",
+            "error",
+            "understands openai_chat, openai_responses, and others",
+        ),
         ("providers: {a b: {base_url: http://x/v1}}", 1, "providers.a b", "error", "a provider's name"),
         ("providers: {x: {base_url: nope}}", 1, "providers.x.base_url", "error", "expected an address"),
         ("providers: {x: {base_url: 'http://localhost:8080/v1'}}", 1, "providers.x.base_url", "error", "own address"),
@@ -159,27 +165,60 @@ def test_a_key_that_may_not_be_absent_stops_the_start(key: str, tmp_path: Path) 
     assert load(file, {"EMPTY": ""}).settings is None
 
 
-SIGNING = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
+ACCOUNT = {
+    "GOOGLE_APPLICATION_CREDENTIALS": "key.json",
+    "GOOGLE_CLOUD_PROJECT": "p",
+    "GOOGLE_CLOUD_LOCATION": "global",
+}
 
 
 @pytest.mark.parametrize(
     ("text", "environment", "is_noted"),
     [
-        ("", SIGNING, True),
-        ("", SIGNING | {"AWS_REGION": ""}, False),
-        ("", SIGNING | {"AWS_SECRET_ACCESS_KEY": ""}, False),
-        ("", SIGNING | {"AWS_BEARER_TOKEN_BEDROCK": "b"}, False),
-        ("providers: {bedrock: {api_key: b}}", SIGNING, False),
-        ("providers: {bedrock: {enabled: false}}", SIGNING, False),
+        ("", ACCOUNT, True),
+        ("", ACCOUNT | {"GOOGLE_CLOUD_PROJECT": ""}, False),
+        ("", ACCOUNT | {"GOOGLE_APPLICATION_CREDENTIALS": ""}, False),
+        ("", ACCOUNT | {"GOOGLE_OAUTH_ACCESS_TOKEN": "ya29"}, False),
+        ("providers: {vertex: {api_key: b}}", ACCOUNT, False),
+        ("providers: {vertex: {enabled: false}}", ACCOUNT, False),
     ],
 )
-def test_credentials_that_would_sign_for_bedrock_are_noted(
+def test_an_account_file_for_vertex_is_noted(
     text: str, environment: dict[str, str], is_noted: bool, tmp_path: Path
 ) -> None:
-    """Who has them learns why it is not enabled, and which variable enables it now."""
+    """Who has one learns why Vertex AI is not enabled, and which variable enables it now."""
     findings = [str(finding) for finding in found(text, tmp_path, environment)]
-    note = "$AWS_ACCESS_KEY_ID: note: Amazon Bedrock is not enabled: this version does not sign requests yet"
-    assert findings == ([f"{note}; set AWS_BEARER_TOKEN_BEDROCK"] if is_noted else [])
+    note = "$GOOGLE_APPLICATION_CREDENTIALS: note: Google Vertex AI is not enabled: this version takes an access token"
+    assert findings == ([f"{note}; set GOOGLE_OAUTH_ACCESS_TOKEN"] if is_noted else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "expected"),
+    [
+        ("providers: {bedrock: {}}", {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "r"}, []),
+        ("providers: {bedrock: {aws: {access_key: A, secret_key: s, region: r}, base_url: 'https://x'}}", {}, []),
+        (
+            "providers: {bedrock: {aws: {access_key: A, secret_key: s}, base_url: 'https://x'}}",
+            {},
+            [("providers.bedrock.aws.region", "is not said: write it here or set AWS_REGION")],
+        ),
+        (
+            "providers: {openai: {api_key: k, aws: {access_key: A, secret_key: s}}}",
+            {},
+            [("providers.openai.aws", "signs requests of the dialect bedrock only; write api_key for another one")],
+        ),
+        (
+            "providers: {bedrock: {aws: {access_key: A, secret_key: ''}}}",
+            {"AWS_REGION": "r"},
+            [("providers.bedrock.aws.secret_key", "is empty")],
+        ),
+    ],
+)
+def test_signing_keys_do_instead_of_a_key(
+    text: str, environment: dict[str, str], expected: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Bedrock takes them from the environment or from its line, with a region."""
+    assert [(finding.path, finding.reason) for finding in found(text, tmp_path, environment)] == expected
 
 
 def test_a_key_that_could_not_be_read_is_reported_once(tmp_path: Path) -> None:

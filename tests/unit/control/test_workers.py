@@ -19,6 +19,7 @@ from tokenway.control.workers import Worker, WorkerHooks, Workers, worker_comman
 from tokenway.model.errors import TokenwayError
 from tokenway.model.link import Question
 from tokenway.model.snapshot import Snapshot
+from tokenway.model.stored import StoredResponse
 
 PROGRAM: Final = """
 import os, signal, socket, sys
@@ -67,6 +68,7 @@ class Owner:
         self.what = what
         self.version = 1
         self.ended: list[int] = []
+        self.kept: list[tuple[int, StoredResponse]] = []
         self.asked: list[Question] = []
         self.fails_at_the_end = False
 
@@ -89,10 +91,14 @@ class Owner:
         if self.fails_at_the_end:
             raise OSError("the disk is full")
 
+    async def keep(self, number: int, response: StoredResponse) -> None:
+        """A worker has a response that is to be kept."""
+        self.kept.append((number, response))
+
     @property
     def hooks(self) -> WorkerHooks:
         """As the pool wants them."""
-        return WorkerHooks(self.command, self.snapshot_for, self.answer, self.note_end)
+        return WorkerHooks(self.command, self.snapshot_for, self.answer, self.note_end, self.keep)
 
 
 Start = Callable[..., Workers]

@@ -63,7 +63,7 @@ class Books:
         return [record for record in self.records if isinstance(record, Settled)]
 
 
-async def no_answer(_what: str, _key_id: str, _subject: str) -> bytes | None:
+async def no_answer(_what: str, _principal: Principal, _subject: str) -> bytes | None:
     """The control process, which nobody asks here."""
     raise AssertionError("nobody asks")
 
@@ -76,7 +76,7 @@ class ScriptedPools(Pools):
         self._network = network
 
     def _make(self, origin: Origin) -> Pool:
-        return Pool(origin, self._loop, self._tasks, dialer=self._network)
+        return Pool(origin, self._loop, self.tasks, dialer=self._network)
 
 
 class Client(asyncio.Transport):

@@ -109,8 +109,8 @@ class Inside:
             assert self.state.open == set()
             assert self.state.streams == 0
 
-    async def _ask(self, what: str, key_id: str, subject: str) -> bytes | None:
-        self.asked.append((what, key_id, subject))
+    async def _ask(self, what: str, principal: Principal, subject: str) -> bytes | None:
+        self.asked.append((what, principal.key_id, subject))
         return self.answers.get(what)
 
     def client(self) -> Raw:

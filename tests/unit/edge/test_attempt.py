@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from tokenway.dialects.openai_chat.passing import PassingChat
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import attempt as module
 from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.doors import CHAT
 from tokenway.exchange import events as e
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Operation
+from tokenway.model.catalog import Dialect
 from tokenway.model.faults import Fault
 from tokenway.upstream.base import Headers
 from tokenway.wire.limits import ERROR_BODY
@@ -30,7 +32,8 @@ class Told:
 
     def __init__(self) -> None:
         self.times = Stamps(0.0)
-        self.operation = Operation.CHAT
+        self.door = CHAT
+        self.form = FORMATS[Dialect.OPENAI_CHAT]
         self.last_activity = 0.0
         self.events: list[Any] = []
         self.asked: list[str] = []
@@ -55,7 +58,7 @@ class Told:
 
 def reading(told: Told, *, stream: bool = False) -> AttemptReader:
     """An attempt whose request was sent."""
-    made = AttemptReader(cast("Any", told), 1, PassingChat(1) if stream else None)
+    made = AttemptReader(cast("Any", told), 1, told.form, PassingChat(1) if stream else None)
     made.call = cast("Any", told)
     made.upstream_opened()
     return made
@@ -133,7 +136,7 @@ def test_json_where_a_stream_was_asked_is_no_answer() -> None:
         (b'{"error":{"message":"too many","code":"rate"}}', "too many", "rate", True),
         (b'{"error":{"message":"odd code","code":429}}', "odd code", "", True),
         (b'{"error":"just text"}', "just text", "", False),
-        (b'{"detail":"elsewhere"}', "", "", False),
+        (b'{"detail":"elsewhere"}', "elsewhere", "", False),
         (b"<html>", "", "", False),
         (b"", "", "", False),
         (b"[" * 100_000, "", "", False),

@@ -8,7 +8,8 @@ from tests.e2e.raw import Answer, get
 from tests.fake_provider import FakeProvider
 from tests.unit.edge.inside import PRICE, Inside
 from tokenway.edge.cold import describe, describe_endpoint, per_token, pricing
-from tokenway.model.catalog import Capabilities, Endpoint, Grade, Model, Price
+from tokenway.model.catalog import Capabilities, Endpoint, Grade, Hours, Listing, Model, Operation, Price, Tier
+from tokenway.model.match import Begins, Equals
 from tokenway.model.money import NanoUsd, Rate
 
 MODEL = Model(
@@ -53,6 +54,59 @@ def test_a_model_and_its_endpoint_are_described() -> None:
     bare = describe(Model("none", ()))
     assert bare["endpoints"] == []
     assert "pricing" not in bare
+
+
+def test_conditions_of_a_price_are_shown_as_overrides() -> None:
+    """In OpenRouter's words: from how many tokens on, and between which times of the day, UTC."""
+    price = Price(
+        Rate(10**9),
+        Rate(2 * 10**9),
+        search=NanoUsd(10**7),
+        tiers=(Tier(above=200_000, input=Rate(2 * 10**9)),),
+        hours=(Hours(begin=30, end=990, output=Rate(10**9)),),
+    )
+    shown = pricing(price)
+    assert shown["web_search"] == "0.01"
+    assert shown["overrides"] == [
+        {"min_prompt_tokens": 200_001, "prompt": "0.000002"},
+        {"utc_start": "0030", "utc_end": "1630", "completion": "0.000001"},
+    ]
+
+
+def test_what_goes_in_and_comes_out_is_described() -> None:
+    """From what is known of the first endpoint."""
+    sees = Endpoint("p", "m", capabilities=Capabilities(vision=True))
+    shape = describe(Model("m", (sees,), title="M"))
+    assert shape["architecture"] == {
+        "modality": "text+image->text",
+        "input_modalities": ["text", "image"],
+        "output_modalities": ["text"],
+    }
+    assert shape["name"] == "M"
+    assert "tools" in shape["supported_parameters"]  # type: ignore[operator]
+    without = describe(Model("m", (Endpoint("p", "m", capabilities=Capabilities(tools=False)),)))
+    assert "tools" not in without["supported_parameters"]  # type: ignore[operator]
+    embeds = describe(Model("m", (Endpoint("p", "m", operations=(Operation.EMBEDDING,)),)))
+    assert embeds["architecture"]["output_modalities"] == ["embeddings"]  # type: ignore[index]
+    assert embeds["supported_parameters"] == []
+
+
+async def test_the_providers_known_models_are_listed(provider: FakeProvider) -> None:
+    """By `provider/model` with their price, unless the configuration has that name; names of rules are not."""
+    listings = (
+        Listing("big", Equals("big"), "Big", PRICE, Capabilities(context=5)),
+        Listing("fake", Equals("fake")),
+        Listing("rule", Begins("x"), is_listed=False),
+    )
+    async with Inside(provider, listings={"lab": listings}, aliases={"lab/fake": "mock"}) as inside:
+        listed = {each["id"]: each for each in (await fetch(inside, get(b"/v1/models"))).json["data"]}
+        assert list(listed) == ["mock", "lab/fake", "lab/big"]
+        assert listed["lab/big"]["pricing"]["prompt"] == "0.000001"
+        assert (listed["lab/big"]["name"], listed["lab/big"]["owned_by"]) == ("Big", "lab")
+        data = (await fetch(inside, get(b"/v1/models/lab/big/endpoints"))).json["data"]
+        assert (data["id"], data["name"], data["endpoints"][0]["context_length"]) == ("lab/big", "Big", 5)
+        again = (await fetch(inside, get(b"/v1/models"))).json["data"]
+        assert len(again) == 3
 
 
 async def test_aliases_are_listed_as_what_they_stand_for(provider: FakeProvider) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.contract.upstreams import until
 from tests.unit.edge.bench import WHOLE, Bench, answer, bench, request, snapshot
 from tokenway.edge import head as module
+from tokenway.edge.doors import CHAT, Door
 from tokenway.edge.head import LESSONS_MAX, Head, Heads, what_is_wrong, without_origin
 from tokenway.edge.relay import Relay
-from tokenway.model.catalog import Operation
 
 BODY = b'{"model":"m","messages":[]}'
 LONGER = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
@@ -28,7 +28,7 @@ class Parsed:
     """What a parser made of the request above."""
 
     headers: dict[bytes, bytes] = dataclasses.field(default_factory=lambda: dict(HEADERS))
-    operation: Operation = Operation.CHAT
+    door: Door = CHAT
     query: bytes = b""
 
 
@@ -92,7 +92,7 @@ def test_the_same_head_gives_its_body() -> None:
     assert head.body_of(with_length(LONGER)) == LONGER
     assert head.body_of(with_length(b"x" * 12345)) == b"x" * 12345
     assert head.headers == {b"host": b"gateway", b"authorization": b"Bearer sk-alice"}
-    assert (head.operation, head.query) == (Operation.CHAT, b"")
+    assert (head.door, head.query) == (CHAT, b"")
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
-from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, take_in
+from tokenway.dialects.registry import FORMATS
+from tokenway.edge.doors import CHAT
+from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, read_request, take_in
 from tokenway.edge.state import EdgeState
-from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider, Timeouts
+from tokenway.model.catalog import Dialect, Endpoint, Model, Price, Provider, Timeouts
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.money import Rate
 from tokenway.upstream.pool import Pools
@@ -21,6 +24,12 @@ from tokenway.upstream.pool import Pools
 PRICE = Price(Rate(1_000_000_000), Rate(3_000_000_000))
 """1000 nano-dollars a token in, 3000 a token out."""
 ENDPOINTS = (Endpoint("a", "x", PRICE), Endpoint("b", "y"), Endpoint("c", "z"))
+
+
+def taken_in(state: EdgeState, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
+    """A chat request, read and planned."""
+    request = read_request(state, CHAT, FORMATS[Dialect.OPENAI_CHAT], headers, body)
+    return take_in(state, CHAT, request, headers)
 
 
 def state(**more: Any) -> EdgeState:
@@ -37,7 +46,7 @@ def state(**more: Any) -> EdgeState:
 def taken(headers: dict[bytes, bytes] | None = None, **fields: Any) -> Intake:
     """What becomes of a chat request with these headers and fields."""
     body = json.dumps({"model": "m", "messages": [], **fields}).encode()
-    return take_in(state(), Operation.CHAT, headers or {}, body)
+    return taken_in(state(), headers or {}, body)
 
 
 def refused(headers: dict[bytes, bytes] | None = None, **fields: Any) -> Problem:
@@ -55,7 +64,7 @@ def names(intake: Intake) -> list[str]:
 def test_an_order_holds_what_the_snapshot_says() -> None:
     """Endpoints in their order, the snapshot's deadlines and retries, and the worst case in money."""
     body = b'{"model":"m","messages":[],"max_tokens":7}'
-    intake = take_in(state(max_retries=4), Operation.CHAT, {}, body)
+    intake = taken_in(state(max_retries=4), {}, body)
     assert names(intake) == ["a/x", "b/y", "c/z"]
     assert (intake.order.max_retries, intake.order.timeouts, intake.order.stream) == (4, Timeouts(), False)
     assert intake.order.amount == len(body) * 1000 + 7 * 3000
@@ -136,10 +145,10 @@ def test_a_compressed_body_is_read_within_the_bound_of_the_snapshot() -> None:
     """The bound is on what comes out, and the worst case counts those bytes too."""
     body = b'{"model":"m","messages":[],"max_tokens":7}' + b" " * 1000
     headers = {b"content-encoding": b"gzip"}
-    intake = take_in(state(), Operation.CHAT, headers, gzip.compress(body))
+    intake = taken_in(state(), headers, gzip.compress(body))
     assert intake.order.amount == len(body) * 1000 + 7 * 3000
     with pytest.raises(Refusal) as refusal:
-        take_in(state(max_body=1000), Operation.CHAT, headers, gzip.compress(body))
+        taken_in(state(max_body=1000), headers, gzip.compress(body))
     assert refusal.value.problem.status == 413
 
 

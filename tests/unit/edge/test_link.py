@@ -17,8 +17,10 @@ from tokenway.edge.link import ControlLink
 from tokenway.model.errors import Refusal
 from tokenway.model.link import Answer, Gauges, Publish, Question, Serving, ToControl, pack, unpack_for_control
 from tokenway.model.secret import Secret
-from tokenway.model.snapshot import Snapshot
+from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.wire.frames import FrameSplitter, frame
+
+ALICE = Principal("k1", "alice", "maps")
 
 
 class Control:
@@ -85,10 +87,10 @@ async def test_snapshots_arrive_however_they_are_cut() -> None:
 async def test_answers_find_their_questions() -> None:
     """Two at a time, answered in the other order; one of the answers is that there is nothing."""
     async with linked() as control:
-        one = control.tasks.start("one", control.link.ask("generation", "k1", "gen-1"))
-        two = control.tasks.start("two", control.link.ask("key", "k2", ""))
+        one = control.tasks.start("one", control.link.ask("generation", ALICE, "gen-1"))
+        two = control.tasks.start("two", control.link.ask("key", ALICE, ""))
         asked = [await control.hear(), await control.hear()]
-        assert asked == [Question(1, "generation", "k1", "gen-1"), Question(2, "key", "k2")]
+        assert asked == [Question(1, "generation", "k1", "gen-1", "maps"), Question(2, "key", "k1", "", "maps")]
         await control.send(frame(pack(Answer(2, None))) + frame(pack(Answer(1, b'{"x":1}'))))
         assert await one == b'{"x":1}'
         assert await two is None
@@ -97,12 +99,12 @@ async def test_answers_find_their_questions() -> None:
 async def test_an_answer_that_nobody_waits_for_is_dropped() -> None:
     """Late, unknown or twice: the link goes on, and later questions get their own."""
     async with linked() as control:
-        asking = control.tasks.start("ask", control.link.ask("key", "k1", ""))
+        asking = control.tasks.start("ask", control.link.ask("key", ALICE, ""))
         await control.hear()
         await control.send(frame(pack(Answer(99, b"1"))) + frame(pack(Answer(1, b"2"))) + frame(pack(Answer(1, b"3"))))
         assert await asking == b"2"
-        again = control.tasks.start("ask", control.link.ask("key", "k1", ""))
-        assert await control.hear() == Question(2, "key", "k1")
+        again = control.tasks.start("ask", control.link.ask("key", ALICE, ""))
+        assert await control.hear() == Question(2, "key", "k1", "", "maps")
         await control.send(frame(pack(Answer(2, b"4"))))
         assert await again == b"4"
 
@@ -112,7 +114,7 @@ async def test_a_question_without_an_answer_is_a_503(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.0)
     async with linked() as control:
         with pytest.raises(Refusal) as refused:
-            await control.link.ask("key", "k1", "")
+            await control.link.ask("key", ALICE, "")
         assert (refused.value.problem.status, refused.value.problem.should_retry) == (503, True)
         assert control.link._waiting == {}
 
@@ -133,7 +135,7 @@ async def test_before_there_is_a_link_messages_go_nowhere() -> None:
 async def test_a_lost_control_process_is_told_once_and_ends_the_waiting() -> None:
     """Open questions are refused at once, and so are later ones: a worker that drains must not wait for answers."""
     async with linked() as control:
-        asking = control.tasks.start("ask", control.link.ask("key", "k1", ""))
+        asking = control.tasks.start("ask", control.link.ask("key", ALICE, ""))
         await control.hear()
         control.end.close()
         with pytest.raises(Refusal) as refused:
@@ -141,7 +143,7 @@ async def test_a_lost_control_process_is_told_once_and_ends_the_waiting() -> Non
         assert refused.value.problem.status == 503
         await control.lost.wait()
         with pytest.raises(Refusal):
-            await control.link.ask("key", "k1", "")
+            await control.link.ask("key", ALICE, "")
         control.link.send(Serving(1))
         assert control.losses == 1
         assert control.link._waiting == {}

@@ -13,9 +13,8 @@ from tests.fake_provider import FakeProvider, Script
 from tests.unit.edge.bench import WHOLE, answer, bench, chunk, request, snapshot
 from tests.unit.edge.inside import Inside, turns
 from tokenway.edge import protocol
-from tokenway.edge.protocol import HOT, EdgeProtocol
+from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.relay import Relay
-from tokenway.model.catalog import Operation
 from tokenway.wire import limits
 
 START = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n" + AUTH
@@ -27,12 +26,6 @@ async def begun(inside: Inside, raw: Raw, data: bytes) -> EdgeProtocol:
     await raw.send(data)
     await turns(lambda: connection._in_head or connection._incoming is not None)
     return connection
-
-
-def test_the_relayed_paths_have_their_operations() -> None:
-    """Three paths, each also under `/api`."""
-    assert len(HOT) == 6
-    assert HOT[b"/v1/embeddings"] is HOT[b"/api/v1/embeddings"] is Operation.EMBEDDING
 
 
 async def test_a_slow_head_is_answered_with_408(inside: Inside) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
+from tokenway.edge.doors import CHAT, Door
 from tokenway.edge.receipt import make_receipt, tokenway_member, usage_members
 from tokenway.exchange.commands import Settle, Share
 from tokenway.metering.ledger import Settlement
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Endpoint, Operation, Price
+from tokenway.model.catalog import Endpoint, Price
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal
 from tokenway.model.usage import Usage
@@ -36,7 +37,7 @@ class Story:
     principal: Principal = ALICE
     model: str = "m"
     min_tps: float = 2.0
-    operation: Operation = Operation.CHAT
+    door: Door = CHAT
     is_stream: bool = True
     run: str = "nightly"
     overhead: float = 0.0005

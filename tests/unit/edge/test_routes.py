@@ -9,17 +9,20 @@ import pytest
 from tests.unit.edge.bench import ENDPOINT, snapshot
 from tokenway import __version__
 from tokenway.aio.tasks import Tasks
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import routes as module
+from tokenway.edge.doors import Door
 from tokenway.edge.routes import Routes
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import Endpoint, Operation, Provider
+from tokenway.model.catalog import Dialect, Endpoint, Operation, Provider
 from tokenway.model.errors import Refusal
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import NO_WISHES, Wishes
 from tokenway.upstream.pool import Pools
 
-CHAT, COMPLETION, EMBEDDING = Operation
+DOORS = CHAT, COMPLETION, EMBEDDING = [Door(Dialect.OPENAI_CHAT, operation) for operation in list(Operation)[:3]]
+FORM = FORMATS[Dialect.OPENAI_CHAT]
 USER_AGENT = b"user-agent: tokenway/" + __version__.encode()
 
 
@@ -30,9 +33,10 @@ def routes(what: Snapshot) -> Routes:
     return Routes(what, Pools(loop, Tasks(lambda *_: None)))
 
 
-def sent_to(provider: Provider, *bodies: bytes, operation: Operation = CHAT) -> list[bytes]:
+def sent_to(provider: Provider, *bodies: bytes, door: Door = CHAT) -> list[bytes]:
     """What goes to a provider for these bodies."""
-    target = routes(snapshot(providers={provider.name: provider})).target(Endpoint(provider.name, "up"), operation)
+    table = routes(snapshot(providers={provider.name: provider}))
+    target = table.target(Endpoint(provider.name, "up"), door.operation, FORM, stream=False)
     return [b"".join(target.request(body)) for body in bodies]
 
 
@@ -41,14 +45,14 @@ def test_a_request_has_exactly_these_bytes() -> None:
     provider = Provider("p", "http://host:8000/v1/", api_keys=(Secret("sk-up"),), headers=(("x-team", "maps"),))
     assert sent_to(provider, b"{}") == [
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: host:8000\r\n" + USER_AGENT + b"\r\n"
-        b"accept-encoding: identity\r\ncontent-type: application/json\r\nx-team: maps\r\n"
-        b"authorization: Bearer sk-up\r\ncontent-length: 2\r\n\r\n{}"
+        b"accept-encoding: identity\r\nx-team: maps\r\nauthorization: Bearer sk-up\r\n"
+        b"content-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
     ]
 
 
 def test_each_operation_has_its_path() -> None:
     """Behind the prefix of the base URL, which may be none."""
-    lines = [sent_to(Provider("p", "http://host"), b"", operation=each)[0].split(b" HTTP")[0] for each in Operation]
+    lines = [sent_to(Provider("p", "http://host"), b"", door=each)[0].split(b" HTTP")[0] for each in DOORS]
     assert lines == [b"POST /chat/completions", b"POST /completions", b"POST /embeddings"]
 
 
@@ -57,9 +61,9 @@ def test_keys_take_turns_across_requests_and_models() -> None:
     provider = Provider("p", "http://host", api_keys=(Secret("one"), Secret("two")))
     requests = sent_to(provider, b"a", b"bb", b"")
     assert [request.split(b"Bearer ")[1] for request in requests] == [
-        b"one\r\ncontent-length: 1\r\n\r\na",
-        b"two\r\ncontent-length: 2\r\n\r\nbb",
-        b"one\r\ncontent-length: 0\r\n\r\n",
+        b"one\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\na",
+        b"two\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\nbb",
+        b"one\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n",
     ]
 
 
@@ -79,16 +83,16 @@ def test_nothing_configured_can_add_a_line() -> None:
     [request] = sent_to(provider, b"")
     assert request.count(b"\r\n") == 9
     assert b"\r\ny:" not in request
-    target = routes(snapshot()).target(Endpoint("p", "é\r\n"), CHAT)
+    target = routes(snapshot()).target(Endpoint("p", "é\r\n"), CHAT.operation, FORM, stream=False)
     assert target.label == b"x-tokenway-endpoint: p/???\r\n"
 
 
 def test_a_unix_socket_is_reached_by_its_path() -> None:
     """The host is `localhost`, and the prefix stands behind the socket's path."""
     table = routes(snapshot(providers={"p": Provider("p", "unix:/run/model.sock:/v1")}))
-    target = table.target(ENDPOINT, EMBEDDING)
+    target = table.target(ENDPOINT, EMBEDDING.operation, FORM, stream=False)
     assert (target.pool.origin.scheme, target.pool.origin.path) == ("unix", "/run/model.sock")
-    assert target.request(b"")[0].startswith(b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n")
+    assert bytes(target.request(b"")[0]).startswith(b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n")
 
 
 def test_a_route_is_made_once_unless_the_caller_wishes() -> None:
@@ -123,7 +127,10 @@ def test_invented_names_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     table = routes(snapshot())
     for number in range(10):
         route = table.find(f"p/{number}", CHAT)
-        assert table.target(route.endpoints[0], CHAT).label == b"x-tokenway-endpoint: p/%d\r\n" % number
+        assert (
+            table.target(route.endpoints[0], CHAT.operation, FORM, stream=False).label
+            == b"x-tokenway-endpoint: p/%d\r\n" % number
+        )
         assert len(table._routes) <= 3
         assert len(table._targets) <= 3
 
@@ -131,5 +138,5 @@ def test_invented_names_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
 def test_a_provider_that_is_gone_is_unavailable() -> None:
     """503: an exchange that began with an older snapshot can still name it."""
     with pytest.raises(Refusal) as refused:
-        routes(snapshot()).target(Endpoint("gone", "up"), CHAT)
+        routes(snapshot()).target(Endpoint("gone", "up"), CHAT.operation, FORM, stream=False)
     assert refused.value.problem.status == 503

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.metering.price import cost, split, weigh_input, weigh_output
-from tokenway.model.catalog import Price
+from tokenway.metering.price import batched, cost, in_force, split, weigh_input, weigh_output
+from tokenway.model.catalog import Batch, Hours, Price, Tier
 from tokenway.model.money import NanoUsd, Rate, parse_rate, parse_usd
 from tokenway.model.usage import Usage
 
 COUNTS = st.integers(0, 10**7)
 RATES = st.integers(0, 10**12).map(Rate)
+TIERS = st.builds(Tier, above=st.integers(1, 10**7), input=st.none() | RATES, output=st.none() | RATES)
 PRICES = st.builds(
     Price,
     input=RATES,
@@ -24,6 +25,9 @@ PRICES = st.builds(
     cache_write_1h=st.none() | RATES,
     reasoning=st.none() | RATES,
     request=st.integers(0, 10**9).map(NanoUsd),
+    audio_input=st.none() | RATES,
+    image_output=st.none() | RATES,
+    tiers=st.lists(TIERS, max_size=3).map(tuple),
 )
 USAGES = st.builds(Usage, *[COUNTS] * 10)
 
@@ -74,7 +78,8 @@ def test_an_hours_cache_costs_like_a_short_one_where_only_that_is_known() -> Non
 @given(USAGES, PRICES)
 def test_the_sum_is_rounded_once(usage: Usage, price: Price) -> None:
     """The cost is the exact fraction rounded half up, and the call's own price on top."""
-    exact = Fraction(weigh_input(usage, price) + weigh_output(usage, price), 10**6)
+    held = in_force(price, usage.input_tokens)
+    exact = Fraction(weigh_input(usage, held) + weigh_output(usage, held), 10**6)
     assert cost(usage, price) == (exact + Fraction(1, 2)).__floor__() + price.request
 
 
@@ -85,3 +90,67 @@ def test_the_parts_add_up(usage: Usage, price: Price) -> None:
     assert came_in + came_out == cost(usage, price)
     assert came_in >= price.request
     assert came_out >= 0
+
+
+LONG = Price(
+    parse_rate("1.25"),
+    parse_rate(10),
+    cache_read=parse_rate("0.125"),
+    tiers=(
+        Tier(above=200_000, input=parse_rate("2.50"), output=parse_rate(15), cache_read=parse_rate("0.25")),
+        Tier(above=500_000, input=parse_rate(5)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("usage", "dollars"),
+    [
+        # 200,000 at 1.25 and 1,000 at 10 a million
+        (Usage(input_uncached=200_000, output_text=1000), "0.26"),
+        # One token more, and all of it costs the other rates: 200,001 at 2.50 and 1,000 at 15
+        (Usage(input_uncached=200_001, output_text=1000), "0.5150025"),
+        # Cached input counts for the length: 100,000 at 2.50, 150,000 at 0.25, nothing out
+        (Usage(input_uncached=100_000, cache_read=150_000), "0.2875"),
+        # The highest tier holds, and what it does not name is the price's own: 600,000 at 5, 1,000 at 10
+        (Usage(input_uncached=600_000, output_text=1000), "3.01"),
+    ],
+)
+def test_long_input_has_other_rates_by_hand(usage: Usage, dollars: str) -> None:
+    """The tier is chosen by all the input, and holds for all of the call."""
+    assert cost(usage, LONG) == parse_usd(dollars)
+
+
+@pytest.mark.parametrize(
+    ("minute", "rate"), [(None, 10), (29, 10), (30, 20), (989, 20), (990, 10), (1400, 5), (10, 5), (20, 10)]
+)
+def test_times_of_the_day_have_other_rates(minute: int | None, rate: int) -> None:
+    """From the first minute to before the last one, past midnight too; without a time the usual rates hold."""
+    hours = (Hours(begin=30, end=990, input=Rate(20)), Hours(begin=1380, end=20, input=Rate(5)))
+    price = Price(Rate(10), Rate(10), hours=hours)
+    assert in_force(price, 0, minute).input == rate
+    assert cost(Usage(input_uncached=10**6), price, minute) == rate
+
+
+def test_media_and_searches_by_hand() -> None:
+    """1,000 audio in at 40 and 500 out at 80, 200 image in at 5 and 100 out at 30 a million, 3 searches at a cent."""
+    price = Price(
+        parse_rate(1),
+        parse_rate(1),
+        audio_input=parse_rate(40),
+        audio_output=parse_rate(80),
+        image_input=parse_rate(5),
+        image_output=parse_rate(30),
+        search=parse_usd("0.01"),
+    )
+    usage = Usage(audio_in=1000, audio_out=500, image_in=200, image_out=100, searches=3)
+    assert cost(usage, price) == parse_usd("0.114")
+    assert split(usage, price) == (parse_usd("0.071"), parse_usd("0.043"))
+
+
+def test_a_batch_has_rates_of_its_own() -> None:
+    """With its own tiers; a price without any for it is the same."""
+    batch = Batch(input=Rate(5), tiers=(Tier(above=10, input=Rate(7)),))
+    price = Price(Rate(10), Rate(20), tiers=(Tier(above=10, input=Rate(14)),), batch=batch)
+    assert batched(price) == Price(Rate(5), Rate(20), tiers=(Tier(above=10, input=Rate(7)),))
+    assert batched(LONG) is LONG

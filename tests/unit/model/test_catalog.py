@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tokenway.model.catalog import Capabilities, Endpoint, Model, Operation, Price, Timeouts
+from tokenway.model.catalog import Capabilities, Dialect, Endpoint, Model, Operation, Price, Provider, Timeouts
 from tokenway.model.money import Rate
 
 
@@ -17,6 +17,22 @@ def test_an_endpoint_is_named_after_its_provider_and_its_model_there() -> None:
 def test_an_endpoint_does_everything_unless_it_says_otherwise() -> None:
     """Every operation is a default."""
     assert set(Endpoint("lab", "m").operations) == set(Operation)
+
+
+def test_a_provider_has_an_address_and_a_header_for_each_dialect() -> None:
+    """Its own, those it understands beside it with the usual header or another one, and none for the rest."""
+    provider = Provider(
+        "lab",
+        "http://own",
+        dialect=Dialect.GEMINI,
+        credential_header="api-key",
+        speaks=((Dialect.ANTHROPIC, "http://a"), (Dialect.OPENAI_CHAT, "http://c")),
+        speaks_with=((Dialect.OPENAI_CHAT, "x-other"),),
+    )
+    dialects = (Dialect.GEMINI, Dialect.ANTHROPIC, Dialect.OPENAI_CHAT)
+    assert [provider.address(each) for each in dialects] == ["http://own", "http://a", "http://c"]
+    assert [provider.header(each) for each in dialects] == ["api-key", "x-api-key", "x-other"]
+    assert provider.address(Dialect.BEDROCK) is None
 
 
 def test_records_cannot_be_changed() -> None:

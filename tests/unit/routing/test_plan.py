@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tokenway.model.catalog import Endpoint, Model, Operation, Price, Provider
+from tokenway.model.catalog import Capabilities, Endpoint, Listing, Model, Operation, Price, Provider
 from tokenway.model.errors import Problem, Refusal
+from tokenway.model.match import Begins, Equals
 from tokenway.model.money import Rate
 from tokenway.model.snapshot import ProviderHint, Snapshot
 from tokenway.routing.plan import ALIASES_MAX, MODELS_MAX, Wishes, nearest, plan, resolve
@@ -68,6 +69,35 @@ def test_names_resolve(name: str, endpoints: tuple[Endpoint, ...]) -> None:
 def test_other_names_do_not(name: str) -> None:
     """Neither circles of aliases, nor providers that are not there or serve only what is configured."""
     assert resolve(SNAPSHOT, name) is None
+
+
+def test_names_of_the_price_book_have_its_price() -> None:
+    """By `provider/model` and by family; what the configuration describes keeps what it says; unknown is None."""
+    listed = Listing("gpt-x", Begins("gpt-x"), "X", Price(Rate(1), Rate(2)), Capabilities(context=9))
+    embeds = Listing("embed-x", Equals("embed-x"), embeds=True)
+    described = Endpoint("a", "gpt-x-own", price=Price(Rate(5), Rate(5)))
+    snapshot = msgspec.structs.replace(
+        SNAPSHOT, listings={"a": (listed, embeds)}, models={"own": Model("own", (described,))}
+    )
+    expected = Endpoint("a", "gpt-x-2", price=Price(Rate(1), Rate(2)), capabilities=Capabilities(context=9))
+    for name in ("a/gpt-x-2", "gpt-x-2"):
+        model = resolve(snapshot, name)
+        assert model is not None
+        assert (model.endpoints, model.title) == ((expected,), "X")
+    assert resolve(snapshot, "a/gpt-x-own") == Model("a/gpt-x-own", (described,), owner="a")
+    assert resolve(snapshot, "a/other") == Model("a/other", (Endpoint("a", "other"),), owner="a")
+    embedding = resolve(snapshot, "a/embed-x")
+    assert embedding is not None
+    assert embedding.endpoints[0].operations == (Operation.EMBEDDING,)
+
+
+def test_a_provider_that_only_embeds_is_not_chatted_with() -> None:
+    """What the book does not know of is done as its provider does."""
+    provider = Provider("a", "http://a", operations=(Operation.EMBEDDING,))
+    snapshot = msgspec.structs.replace(SNAPSHOT, providers={"a": provider})
+    with pytest.raises(Refusal):
+        plan(snapshot, "a/unknown", Operation.CHAT)
+    assert plan(snapshot, "a/unknown", Operation.EMBEDDING).endpoints[0].id == "a/unknown"
 
 
 def test_a_long_chain_of_aliases_ends() -> None:

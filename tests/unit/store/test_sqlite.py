@@ -79,6 +79,7 @@ def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
     with store.database.write() as connection:
         for column in ("former_digest", "former_ends"):
             connection.exec_driver_sql(f"ALTER TABLE keys DROP COLUMN {column}")
+        connection.exec_driver_sql("DROP TABLE responses")
     store.close()
     set_version(path, "0001")
     again = open_sqlite(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenway.control.config import load
-from tokenway.dialects.registry import KNOWN
+from tokenway.dialects.providers import KNOWN
 from tokenway.model.settings import variables
 from tools.settings_docs import PAGE, main, page
 from tools.tree import ROOT

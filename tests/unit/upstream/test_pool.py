@@ -42,7 +42,7 @@ async def pool(provider: FakeProvider, tasks: Tasks) -> AsyncIterator[Pool]:
     assert made.open_connections == 0
 
 
-async def fetch(pool: Pool, request: bytes | list[bytes] = REQUEST) -> Heard:
+async def fetch(pool: Pool, request: bytes | list[bytes | memoryview] = REQUEST) -> Heard:
     """One call, to its end."""
     heard = Heard()
     heard.call = pool.open(request, heard)

@@ -51,6 +51,7 @@ FORMAT: Final = Format(
         "reasoning": "thought",
         "title": "displayName",
     },
+    has_choices=True,
     credential_header="x-goog-api-key",
     forwarded=(b"x-goog-api-client", b"x-server-timeout"),
     returned=(b"server-timing", b"x-gemini-"),

@@ -29,6 +29,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, CallerRequest, WholeAnswer, fault_text
 from tokenway.dialects.gemini.frames import array_of, frame_data
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.gemini.schema import ABSENT, NOTHING, Candidate, Response
 from tokenway.dialects.gemini.usage import meter
 from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, not_of_dialect
@@ -241,7 +242,7 @@ def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     why there is none.
     """
     try:
-        if operation is Operation.EMBEDDING:
+        if operation in EMBEDDINGS:
             return _read_embedded(body)
         response = _decode(body)
     except UNREADABLE as error:

@@ -195,7 +195,7 @@ class PassingChat(PassingStream):
         return True
 
 
-def read_answer(operation: Operation, body: bytes) -> WholeAnswer:
+def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     """Reads a whole answer with status 200.
 
     Raises WireError when it is not one of this dialect: no JSON, an error, or without the list that the

@@ -12,10 +12,12 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
-from tokenway.dialects.inbound import decode_body, twice
+from tokenway.dialects.inbound import EVENTS, decode_body, twice
+from tokenway.dialects.openai_chat.read import read
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
+from tokenway.model.request import Request
 from tokenway.wire.splice import append_member, keys_pattern, layout, may_repeat, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
@@ -49,6 +51,8 @@ _REQUIRED: Final[dict[Operation, str]] = {
 class ChatRequest:
     """One request as its caller sent it, with what the gateway read of it."""
 
+    stream_type = EVENTS
+
     __slots__ = ("_has_keys_once", "_usage_flagged", "body", "fields", "operation", "stream")
 
     def __init__(self, operation: Operation, body: bytes, fields: RequestFields, *, has_keys_once: bool) -> None:
@@ -75,6 +79,11 @@ class ChatRequest:
     def model(self) -> str:
         """The name that the caller asks for."""
         return self.fields.model
+
+    @property
+    def size(self) -> int:
+        """The most prompt tokens that it can be."""
+        return len(self.body)
 
     @property
     def models(self) -> list[str]:
@@ -136,6 +145,10 @@ class ChatRequest:
             return replace(base, span, _encode(model))
         except WireError as error:
             raise twice(error) from None
+
+    def neutral(self) -> Request:
+        """The request in the neutral form; raises Refusal (400) that names the field which is wrong."""
+        return read(self.operation, self.body, self.model, stream=self.stream)
 
     def _prepared(self) -> bytes:
         """The body with the usage flag set for streams and without the gateway's own members."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE, Preferences
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage
 from tokenway.wire.limits import MODEL_NAME
 
 ABSENT: Final = msgspec.Raw()
@@ -60,6 +60,7 @@ class CompletionDetails(msgspec.Struct, gc=False):
 
     reasoning_tokens: Tokens | None = 0
     audio_tokens: Tokens | None = 0
+    image_tokens: Tokens | None = 0
 
 
 class UsageFields(msgspec.Struct, gc=False):
@@ -71,6 +72,8 @@ class UsageFields(msgspec.Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: Tokens | None = 0
     """DeepSeek's place for cached tokens."""
+    server_tool_use_details: Any = None
+    """OpenRouter's place for searches (`web_search_requests`)."""
 
 
 class Delta(msgspec.Struct):
@@ -124,6 +127,52 @@ class Answer(msgspec.Struct):
     error: Any = None
 
 
+class EventDelta(msgspec.Struct, gc=False):
+    """What a chunk adds, or the whole message of an answer that does not stream: all that is read across dialects.
+
+    Besides OpenAI's own fields: reasoning as DeepSeek and vLLM (`reasoning_content`), Groq and Cerebras (`reasoning`)
+    and OpenRouter (`reasoning_details`) send it, OpenRouter's `images`, and Google's `extra_content`.
+    """
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    annotations: Any = None
+    images: Any = None
+    audio: Any = None
+    extra_content: Any = None
+
+
+class EventChoice(msgspec.Struct, gc=False):
+    """One choice of a chunk (`delta`), of a whole answer (`message`) or of a legacy completion (`text`)."""
+
+    index: Any = None
+    delta: EventDelta | None = None
+    message: EventDelta | None = None
+    text: Any = None
+    finish_reason: Any = None
+    native_finish_reason: Any = msgspec.UNSET
+    stop_reason: Any = None
+    """vLLM's place for the stop sequence that was met; a number is a token."""
+    logprobs: Any = None
+
+
+class EventChunk(msgspec.Struct, gc=False):
+    """One event of a stream, or a whole answer, as a reader across dialects takes it."""
+
+    id: Any = None
+    object: Any = None
+    created: Any = None
+    model: Any = None
+    choices: list[EventChoice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
 
 
@@ -146,7 +195,7 @@ def buckets(fields: UsageFields) -> Usage | None:
     uncached = fields.prompt_tokens or 0
     text = fields.completion_tokens or 0
     cached = fields.prompt_cache_hit_tokens or 0
-    written = audio_in = image_in = reasoning = audio_out = 0
+    written = audio_in = image_in = reasoning = audio_out = image_out = 0
     details, more = fields.prompt_tokens_details, fields.completion_tokens_details
     if details is not None:
         cached = details.cached_tokens or cached
@@ -156,8 +205,40 @@ def buckets(fields: UsageFields) -> Usage | None:
     if more is not None:
         reasoning = more.reasoning_tokens or 0
         audio_out = more.audio_tokens or 0
+        image_out = more.image_tokens or 0
     uncached -= cached + written + audio_in + image_in
-    text -= reasoning + audio_out
+    text -= reasoning + audio_out + image_out
     if uncached < 0 or text < 0:
         return None
-    return Usage(uncached, cached, written, 0, text, reasoning, audio_in, audio_out, image_in)
+    searches = _searches(fields.server_tool_use_details)
+    return Usage(
+        uncached, cached, written, 0, text, reasoning, audio_in, audio_out, image_in, image_out, searches=searches
+    )
+
+
+def _searches(details: Any) -> int:
+    """How many searches the provider made; what is no count is none, since no tokens hang on it."""
+    count = details.get("web_search_requests") if isinstance(details, dict) else None
+    return count if type(count) is int and 0 <= count <= TOKENS_BELIEVABLE else 0
+
+
+def usage_object(usage: Usage) -> dict[str, object]:
+    """Disjoint buckets to OpenAI's totals with their details; the inverse of `buckets`."""
+    searches = {"server_tool_use_details": {"web_search_requests": usage.searches}} if usage.searches else {}
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h,
+            "audio_tokens": usage.audio_in,
+            "image_tokens": usage.image_in,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning,
+            "audio_tokens": usage.audio_out,
+            "image_tokens": usage.image_out,
+        },
+        **searches,
+    }

@@ -15,7 +15,7 @@ from tokenway.dialects.openai_chat.passing import (
     END,
     PassingChat,
     Phase,
-    read_answer,
+    read_whole,
     with_usage_members,
 )
 from tokenway.dialects.passing import GAP_BUCKETS
@@ -345,16 +345,16 @@ def test_an_event_beyond_the_bound_is_refused() -> None:
 )
 def test_a_whole_answer_is_read(operation: Operation, body: bytes) -> None:
     """Usage and finish reason of an answer that does not stream."""
-    answer = read_answer(operation, body)
+    answer = read_whole(operation, body)
     assert answer.metered.usage == COUNTED
     assert answer.finish_reason == "stop"
 
 
 def test_embeddings_have_data_and_no_reason() -> None:
     """A list of embeddings is an answer; where it is missing, choices do not replace it."""
-    assert read_answer(Operation.EMBEDDING, b'{"data":[]}').finish_reason == ""
+    assert read_whole(Operation.EMBEDDING, b'{"data":[]}').finish_reason == ""
     with pytest.raises(WireError):
-        read_answer(Operation.EMBEDDING, b'{"choices":[]}')
+        read_whole(Operation.EMBEDDING, b'{"choices":[]}')
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_embeddings_have_data_and_no_reason() -> None:
 def test_other_bodies_are_no_answer(body: bytes) -> None:
     """A page, another object, an error with status 200 and nonsense are refused."""
     with pytest.raises(WireError):
-        read_answer(Operation.CHAT, body)
+        read_whole(Operation.CHAT, body)
 
 
 @pytest.mark.parametrize(

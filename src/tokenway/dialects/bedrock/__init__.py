@@ -1,0 +1,1 @@
+"""The Bedrock dialect: Converse and ConverseStream of Amazon Bedrock."""

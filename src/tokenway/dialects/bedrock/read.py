@@ -1,0 +1,354 @@
+"""A caller's request for Converse, read into the neutral form.
+
+    messages[].content[] and system[]   blocks of one field each: text, image, document, video, audio, toolUse,
+                                        toolResult, reasoningContent, guardContent, cachePoint
+    inferenceConfig                     maxTokens, temperature, topP, stopSequences
+    toolConfig                          tools (toolSpec, systemTool, cachePoint), toolChoice
+    outputConfig                        textFormat (a JSON schema, as text), effort
+    additionalModelRequestFields        see `extras`
+    serviceTier                         type
+
+What has no neutral place goes into `Request.rest` under Bedrock's name for it, with a dot where it is a member of
+something known (`document.citations`). Source: botocore's service model (ConverseRequest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tokenway.dialects.base import GATEWAY_FIELDS
+from tokenway.dialects.bedrock.blobs import open_blob
+from tokenway.dialects.bedrock.extras import read_extras
+from tokenway.dialects.bedrock.media import media_type_of
+from tokenway.dialects.bedrock.schema import SERVER_TOOL
+from tokenway.dialects.seal import ANTHROPIC, OPENAI, unseal
+from tokenway.dialects.walk import Node, walk
+from tokenway.model.request import (
+    Foreign,
+    FormatKind,
+    Media,
+    MediaKind,
+    Message,
+    Reasoning,
+    Request,
+    ResponseFormat,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolMode,
+    ToolResult,
+)
+
+ReadPart = Text | Media | Reasoning | ToolCall | ToolResult | Foreign
+_ROLES: Final = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
+_MEDIA: Final = {kind.value: kind for kind in MediaKind}
+_STATUSES: Final = {"success": False, "error": True}
+_TTLS: Final = {"5m": "5m", "1h": "1h"}
+_TYPE_FORMATS: Final = {"json_schema": FormatKind.SCHEMA}
+_DOCUMENT_EXTRAS: Final = ("context", "citations")
+_KNOWN: Final = frozenset(
+    {
+        *("messages", "system", "inferenceConfig", "toolConfig", "outputConfig", "additionalModelRequestFields"),
+        *("serviceTier", "model", "stream", *GATEWAY_FIELDS),
+    }
+)
+
+
+def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001 - the shape of `Inbound.read`
+    """A body as a neutral request; raises Refusal (400) that names the field which is wrong."""
+    return _Reading().request(walk(body), model, stream=stream)
+
+
+class _Reading:
+    """One request in the making: what was found on the way that belongs to the whole of it."""
+
+    def __init__(self) -> None:
+        self.rest: dict[str, msgspec.Raw] = {}
+        self.calls: dict[str, str] = {}
+        """Tools' names by the ids of their calls."""
+        self.hosted: set[str] = set()
+        """Ids of calls that Amazon answered itself."""
+
+    def request(self, root: Node, model: str, *, stream: bool) -> Request:
+        """The whole of it."""
+        said: dict[str, Any] = {}
+        system = root.at("system")
+        messages = [Message(Role.SYSTEM, self.parts(system))] if system is not None and system.value else []
+        messages += [self.message(node) for node in root.need("messages").items()]
+        said |= self.inference(root.at("inferenceConfig"))
+        said |= self.tools(root.at("toolConfig"))
+        said |= self.output(root.at("outputConfig"))
+        tier = root.at("serviceTier")
+        if tier is not None:
+            said["service_tier"] = tier.need("type").text()
+        extra = root.at("additionalModelRequestFields")
+        if extra is not None:
+            said |= self.model_fields(extra, said.get("thinking"))
+        for name, node in root.members():
+            if name not in _KNOWN:
+                self.rest[name] = node.raw()
+        return Request(model, tuple(messages), stream, rest=self.rest, **said)
+
+    # -- messages ----------------------------------------------------------------------------------------
+
+    def message(self, node: Node) -> Message:
+        """One turn."""
+        role = node.need("role").one_of(_ROLES)
+        return Message(role, self.parts(node.need("content")))
+
+    def parts(self, blocks: Node) -> tuple[ReadPart, ...]:
+        """The blocks of a turn, with the marks that stand behind one (cache points, a call's signature) put on it."""
+        parts: list[ReadPart] = []
+        for block in blocks.items():
+            name, node = _only(block)
+            if name == "cachePoint":
+                self.mark(parts, node)
+            elif name == "reasoningContent":
+                part = self.reasoning(node, parts)
+                if part is not None:
+                    parts.append(part)
+            else:
+                parts.append(self.part(name, node))
+        return tuple(parts)
+
+    def mark(self, parts: list[ReadPart], point: Node) -> None:
+        """A cache point: on the last part that can bear one."""
+        ttl = point.at("ttl")
+        value = "5m" if ttl is None else ttl.one_of(_TTLS)
+        for at in range(len(parts) - 1, -1, -1):
+            part = parts[at]
+            if not isinstance(part, Reasoning | Foreign):
+                parts[at] = msgspec.structs.replace(part, cache=value)
+                return
+        self.rest["cachePoint"] = point.raw()
+
+    def part(self, name: str, node: Node) -> ReadPart:
+        """One block that is no mark."""
+        if name == "text":
+            return Text(node.text())
+        if name in _MEDIA:
+            return self.media(_MEDIA[name], node)
+        if name == "toolUse":
+            return self.tool_call(node)
+        if name == "toolResult":
+            return self.tool_result(node)
+        if name == "guardContent":
+            return self.guarded(node)
+        if name == "citationsContent":
+            self.rest[name] = node.raw()
+            pieces = node.at("content")
+            return Text("".join([piece.need("text").text() for piece in pieces.items()] if pieces else []))
+        return Foreign(name, node.raw())
+
+    def reasoning(self, node: Node, before: list[ReadPart]) -> Reasoning | None:
+        """Reasoning; None for a seal that belongs to a call before it, which then bears it."""
+        name, value = _only(node)
+        if name == "reasoningText":
+            text = value.need("text").text()
+            signature = value.at("signature")
+            found = unseal("" if signature is None else signature.text(), ANTHROPIC)
+            if found.format == OPENAI:
+                return Reasoning(text, sealed=found.value, format=OPENAI)
+            return Reasoning(text, found.value, format=found.format)
+        if name != "redactedContent":
+            raise node.wrong("it must have 'reasoningText' or 'redactedContent'")
+        found = unseal(open_blob(value.base64()), ANTHROPIC)
+        if not found.call:
+            return Reasoning(sealed=found.value, format=found.format)
+        for at, part in enumerate(before):
+            if isinstance(part, ToolCall) and part.id == found.call:
+                before[at] = msgspec.structs.replace(part, signature=found.value, format=found.format)
+        return None
+
+    def media(self, kind: MediaKind, node: Node) -> Media:
+        """An image, document, film or sound. A place in S3 is a URL."""
+        form = node.at("format")
+        title = node.at("name")
+        for extra in _DOCUMENT_EXTRAS:
+            member = node.at(extra)
+            if member is not None:
+                self.rest[f"{kind.value}.{extra}"] = member.raw()
+        name, source = _only(node.need("source"))
+        media = Media(
+            kind,
+            "" if form is None else media_type_of(kind, form.text()),
+            title="" if title is None else title.text(),
+            place=source.path,
+        )
+        if name == "bytes":
+            return msgspec.structs.replace(media, data=source.base64())
+        if name == "s3Location":
+            owner = source.at("bucketOwner")
+            if owner is not None:
+                self.rest["s3Location.bucketOwner"] = owner.raw()
+            return msgspec.structs.replace(media, url=source.need("uri").text())
+        if name == "text":
+            text = source.text()
+        elif name == "content":
+            text = "\n\n".join([piece.need("text").text() for piece in source.items()])
+        else:
+            raise source.wrong("it is no source that is known here")
+        return msgspec.structs.replace(media, text=text, media_type=media.media_type or "text/plain")
+
+    def tool_call(self, node: Node) -> ToolCall | Foreign:
+        """A tool that a model asked for; one that Amazon ran itself is its own affair."""
+        kind = node.at("type")
+        if kind is not None and kind.text() == SERVER_TOOL:
+            self.hosted.add(node.need("toolUseId").text())
+            return Foreign(SERVER_TOOL, node.raw())
+        call = ToolCall(node.need("toolUseId").text(), node.need("name").text(), _object(node.need("input")))
+        self.calls[call.id] = call.name
+        return call
+
+    def tool_result(self, node: Node) -> ToolResult | Foreign:
+        """What a tool gave; raises Refusal when no call came before it."""
+        place = node.need("toolUseId")
+        call = place.text()
+        if call in self.hosted:
+            return Foreign("toolResult", node.raw())
+        if call not in self.calls:
+            raise place.wrong("no 'toolUse' before it has this id")
+        status = node.at("status")
+        content = tuple(self.result_part(block) for block in node.need("content").items())
+        return ToolResult(call, content, self.calls[call], status is not None and status.one_of(_STATUSES))
+
+    def result_part(self, block: Node) -> Text | Media:
+        """One block of a tool's result; JSON becomes its text."""
+        name, node = _only(block)
+        if name == "text":
+            return Text(node.text())
+        if name in _MEDIA:
+            return self.media(_MEDIA[name], node)
+        if name not in {"json", "searchResult"}:
+            raise node.wrong("it is no content of a result that is known here")
+        return Text(bytes(node.raw()).decode())
+
+    def guarded(self, node: Node) -> Text | Media:
+        """What a guardrail looks at: its content stays, the mark is declared."""
+        self.rest["guardContent"] = node.raw()
+        name, value = _only(node)
+        if name == "image":
+            return self.media(MediaKind.IMAGE, value)
+        return Text(value.need("text").text())
+
+    # -- what is asked for -------------------------------------------------------------------------------
+
+    def inference(self, node: Node | None) -> dict[str, Any]:
+        """`inferenceConfig`."""
+        said: dict[str, Any] = {}
+        for name, member in node.members() if node is not None else ():
+            if name == "maxTokens":
+                said["max_tokens"] = member.whole(least=1)
+            elif name == "temperature":
+                said["temperature"] = member.number()
+            elif name == "topP":
+                said["top_p"] = member.number()
+            elif name == "stopSequences":
+                said["stop"] = tuple(each.text() for each in member.items())
+            else:
+                self.rest[member.path] = member.raw()
+        return said
+
+    def tools(self, node: Node | None) -> dict[str, Any]:
+        """`toolConfig`."""
+        if node is None:
+            return {}
+        tools: list[Tool] = []
+        for each in node.need("tools").items():
+            name, tool = _only(each)
+            if name == "cachePoint":
+                ttl = tool.at("ttl")
+                if tools:
+                    tools[-1] = msgspec.structs.replace(tools[-1], cache="5m" if ttl is None else ttl.one_of(_TTLS))
+            elif name == "toolSpec":
+                tools.append(_tool(tool))
+            else:
+                tools.append(Tool("", hosted=name, raw=each.raw()))
+        choice = node.at("toolChoice")
+        return {"tools": tuple(tools), **({} if choice is None else {"tool_choice": _choice(choice)})}
+
+    def output(self, node: Node | None) -> dict[str, Any]:
+        """`outputConfig`."""
+        said: dict[str, Any] = {}
+        for name, member in node.members() if node is not None else ():
+            if name == "effort":
+                said["thinking"] = Thinking(effort=member.text())
+            elif name == "textFormat":
+                said["response_format"] = _format(member)
+            else:
+                self.rest[member.path] = member.raw()
+        return said
+
+    def model_fields(self, node: Node, before: Thinking | None) -> dict[str, Any]:
+        """`additionalModelRequestFields`; `before` is the reasoning that was asked for elsewhere."""
+        found = read_extras(node)
+        if found.rest:
+            self.rest["additionalModelRequestFields"] = msgspec.Raw(msgspec.json.encode(found.rest))
+        said: dict[str, Any] = {}
+        if found.top_k is not None:
+            said["top_k"] = found.top_k
+        if found.thinking is not None:
+            effort = found.thinking.effort or (before.effort if before is not None else None)
+            said["thinking"] = msgspec.structs.replace(found.thinking, effort=effort)
+        return said
+
+
+def _only(node: Node) -> tuple[str, Node]:
+    """The one member of a union; raises Refusal when there are none or several."""
+    members: Iterator[tuple[str, Node]] = node.members()
+    found = list(members)
+    if len(found) != 1:
+        raise node.wrong(f"it must have exactly one member, not {len(found)}")
+    return found[0]
+
+
+def _object(node: Node) -> str:
+    if not node.is_object:
+        raise node.wrong("it must be an object", code="invalid_type")
+    return bytes(node.raw()).decode()
+
+
+def _tool(node: Node) -> Tool:
+    """A function of the caller's."""
+    description, strict = node.at("description"), node.at("strict")
+    _, schema = _only(node.need("inputSchema"))
+    _object(schema)
+    return Tool(
+        node.need("name").text(),
+        "" if description is None else description.text(),
+        schema.raw(),
+        None if strict is None else strict.flag(),
+    )
+
+
+def _choice(node: Node) -> ToolChoice:
+    name, value = _only(node)
+    if name == "tool":
+        return ToolChoice(ToolMode.NAMED, (value.need("name").text(),))
+    modes = {"auto": ToolMode.AUTO, "any": ToolMode.REQUIRED}
+    return ToolChoice(Node(name, node.path).one_of(modes))
+
+
+def _format(node: Node) -> ResponseFormat:
+    """`textFormat`: the schema is JSON in a text."""
+    kind = node.need("type").one_of(_TYPE_FORMATS)
+    _, schema = _only(node.need("structure"))
+    place = schema.need("schema")
+    text = place.text()
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise place.wrong(f"it is not valid JSON: {error}") from None
+    name, description = schema.at("name"), schema.at("description")
+    return ResponseFormat(
+        kind,
+        "" if name is None else name.text(),
+        msgspec.Raw(text.encode()),
+        "" if description is None else description.text(),
+    )

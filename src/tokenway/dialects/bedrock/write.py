@@ -1,0 +1,177 @@
+"""A neutral request written as a body of Converse.
+
+The model is in the path and so is whether the answer streams. Fields that a model's vendor has and Converse has not go
+into `additionalModelRequestFields` (`extras`); what nobody takes is declared as dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from tokenway.dialects.base import Upstream
+from tokenway.dialects.bedrock.content import Content
+from tokenway.dialects.bedrock.extras import CLAUDE, Extras, extras, vendor_of
+from tokenway.model.errors import invalid_request
+from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolMode, Written
+
+_encode: Final = msgspec.json.encode
+_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NO_SCHEMA: Final[dict[str, object]] = {"type": "object", "properties": {}}
+_TIERS: Final = frozenset({"priority", "default", "flex", "reserved"})
+_WIDE_TOP_P: Final = 0.95
+"""Claude takes no smaller `top_p` while it reasons."""
+
+_NEVER: Final = (
+    *("min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logit_bias", "logprobs"),
+    *("top_logprobs", "n", "user", "metadata", "prompt_cache_key", "verbosity"),
+)
+"""Fields of a neutral request that Converse never has."""
+_IDLE: Final[dict[str, object]] = {
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    "repetition_penalty": 1,
+    "min_p": 0,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "n": 1,
+}
+"""Values that ask for what happens anyway."""
+
+
+def write(request: Request, upstream: Upstream) -> Written:
+    """The request for an upstream; raises Refusal (400) for what Bedrock cannot be told at all."""
+    dropped: dict[str, None] = {}
+    request = msgspec.structs.replace(request, model=upstream.model)
+    vendor = vendor_of(upstream.model)
+    content = Content(vendor, dropped)
+    body: dict[str, Any] = {"messages": content.turns(request.messages)}
+    system = content.system(request.messages)
+    if system:
+        body["system"] = system
+    limit = request.max_tokens or upstream.capabilities.max_output
+    more = extras(request, vendor, limit, may_think=content.may_think)
+    dropped.update(dict.fromkeys(more.dropped))
+    inference = _inference(request, more, vendor, dropped)
+    if inference:
+        body["inferenceConfig"] = inference
+    tools = _tools(request, content, vendor, dropped)
+    if tools:
+        body["toolConfig"] = tools
+    if more.fields:
+        body["additionalModelRequestFields"] = more.fields
+    output = _output(request, upstream, dropped)
+    if output:
+        body["outputConfig"] = output
+    if request.service_tier in _TIERS:
+        body["serviceTier"] = {"type": request.service_tier}
+    elif request.service_tier not in {None, "auto"}:
+        dropped["service_tier"] = None
+    for name in _NEVER:
+        value = getattr(request, name)
+        if value is not None and value != NO_JSON and value != _IDLE.get(name):
+            dropped[name] = None
+    dropped.update(dict.fromkeys(request.rest))
+    return Written(_encode(body), tuple(dropped))
+
+
+def _inference(request: Request, more: Extras, vendor: str, dropped: dict[str, None]) -> dict[str, Any]:
+    """`inferenceConfig`. A temperature above 1 becomes 1, the highest there is, and is declared."""
+    shape: dict[str, Any] = {}
+    if request.max_tokens is not None:
+        shape["maxTokens"] = request.max_tokens
+    if request.temperature is not None:
+        if more.is_thinking:
+            if request.temperature != 1:
+                dropped["temperature"] = None
+        else:
+            shape["temperature"] = min(request.temperature, 1)
+            if request.temperature > 1:
+                dropped["temperature"] = None
+    if request.top_p is not None:
+        if more.is_thinking and request.top_p < _WIDE_TOP_P:
+            dropped["top_p"] = None
+        else:
+            shape["topP"] = request.top_p
+    stop = [each for each in request.stop if (each.strip() if vendor == CLAUDE else each)]
+    if len(stop) < len(request.stop):
+        dropped["stop"] = None
+    if stop:
+        shape["stopSequences"] = stop
+    return shape
+
+
+def _tools(request: Request, content: Content, vendor: str, dropped: dict[str, None]) -> dict[str, Any]:
+    """`toolConfig`.
+
+    There is no choice `none`: the tools are left out then. But turns with calls in them need tools, so those stay, and
+    the choice is declared; where the caller gives no tools at all, the names that were called stand for them.
+    """
+    choice = request.tool_choice
+    has_calls = bool(content.tools_used)
+    if choice is not None and choice.mode is ToolMode.NONE:
+        if not has_calls:
+            return {}
+        dropped["tool_choice"] = None
+    tools: list[Any] = []
+    for tool in request.tools:
+        if choice is None or choice.mode is ToolMode.NAMED or not choice.names or tool.name in choice.names:
+            tools.extend(_tool(tool, content, vendor, dropped))
+    if not tools and has_calls:
+        tools = [_spec(name, _NO_SCHEMA) for name in content.tools_used]
+    if not tools:
+        return {}
+    if request.parallel_tool_calls is False:
+        dropped["parallel_tool_calls"] = None
+    shape: dict[str, Any] = {"tools": tools}
+    if choice is not None and choice.mode is ToolMode.REQUIRED:
+        shape["toolChoice"] = {"any": {}}
+    elif choice is not None and choice.mode is ToolMode.NAMED:
+        shape["toolChoice"] = {"tool": {"name": choice.names[0]}}
+    elif choice is not None and choice.mode is ToolMode.AUTO:
+        shape["toolChoice"] = {"auto": {}}
+    return shape
+
+
+def _tool(tool: Tool, content: Content, vendor: str, dropped: dict[str, None]) -> list[dict[str, Any]]:
+    """One function and the breakpoint behind it; other tools are declared."""
+    if tool.hosted or tool.custom:
+        dropped[tool.hosted or "custom"] = None
+        return []
+    if not _NAME.fullmatch(tool.name):
+        raise invalid_request(
+            f"A tool's name on Bedrock has 1 to 64 letters, digits, '_' and '-'; '{tool.name[:80]}' is none.",
+            param="tools",
+            code="unsupported_parameter",
+        )
+    spec = _spec(tool.name, _NO_SCHEMA if tool.parameters == NO_JSON else tool.parameters)
+    if tool.description.strip():
+        spec["toolSpec"]["description"] = tool.description
+    if tool.strict:
+        if vendor == CLAUDE:
+            spec["toolSpec"]["strict"] = True
+        else:
+            dropped["strict"] = None
+    return [spec, *content.cache_point(tool.cache)]
+
+
+def _spec(name: str, schema: object) -> dict[str, Any]:
+    return {"toolSpec": {"name": name, "inputSchema": {"json": schema}}}
+
+
+def _output(request: Request, upstream: Upstream, dropped: dict[str, None]) -> dict[str, Any]:
+    """`outputConfig`: a schema is JSON in a text. JSON without a schema cannot be asked for."""
+    wanted = request.response_format
+    if wanted is None or wanted.kind is FormatKind.TEXT:
+        return {}
+    if wanted.kind is not FormatKind.SCHEMA or wanted.schema == NO_JSON or not upstream.quirks.json_schema:
+        dropped["response_format"] = None
+        return {}
+    definition = {"schema": bytes(wanted.schema).decode()}
+    if wanted.name:
+        definition["name"] = wanted.name
+    if wanted.description:
+        definition["description"] = wanted.description
+    return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": definition}}}

@@ -1,0 +1,80 @@
+"""The OpenAI chat dialect as one record; see `dialects.base.Format`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from tokenway.dialects.base import AnswerStream, CallerRequest, Format, WholeAnswer
+from tokenway.dialects.openai_chat.answer import write_answer
+from tokenway.dialects.openai_chat.error import error_body, error_event, read_error
+from tokenway.dialects.openai_chat.passing import PassingChat, read_whole, with_usage_members
+from tokenway.dialects.openai_chat.request import PATHS
+from tokenway.dialects.openai_chat.request import parse as parse_body
+from tokenway.dialects.openai_chat.stream_reader import Reader, read_answer
+from tokenway.dialects.openai_chat.stream_writer import make_writer
+from tokenway.dialects.openai_chat.write import write_request
+from tokenway.dialects.side import request as side
+from tokenway.dialects.side.passing import PassingBytes, PassingEvents
+from tokenway.dialects.side.passing import read_whole as read_side
+from tokenway.model.catalog import Dialect, Operation
+from tokenway.model.errors import WireError
+from tokenway.wire.splice import set_members
+from tokenway.wire.sse import DataFrames
+
+STREAM_TYPE: Final = b"text/event-stream"
+
+
+def parse(operation: Operation, body: bytes, path_model: str, _path_stream: bool) -> CallerRequest:  # noqa: FBT001 - the signature is the table's
+    """A body, with the model that the path names in place of its own (Azure's deployments); raises Refusal (400)."""
+    if operation in side.PATHS:
+        return side.parse(operation, body, path_model)
+    if path_model:
+        try:
+            body = set_members(body, b'"model":' + msgspec.json.encode(path_model), ("model",))
+        except (WireError, ValueError):
+            return parse_body(operation, body)  # which says what is wrong with it
+    return parse_body(operation, body)
+
+
+def passing(request: CallerRequest) -> AnswerStream:
+    """The reader of a stream of the same dialect."""
+    if request.operation in side.PATHS:
+        return PassingEvents(request.operation) if request.stream_type else PassingBytes()
+    return PassingChat(request.choices, asks_usage=request.asks_usage)
+
+
+def path(operation: Operation, _model: str, _stream: bool) -> str:  # noqa: FBT001 - the signature is the table's
+    """What is added to the base URL."""
+    return PATHS.get(operation) or side.PATHS[operation]
+
+
+def read(operation: Operation, body: bytes) -> WholeAnswer:
+    """A whole answer of the same dialect; raises WireError when it is none."""
+    return read_side(operation, body) if operation in side.PATHS else read_whole(operation, body)
+
+
+FORMAT: Final = Format(
+    dialect=Dialect.OPENAI_CHAT,
+    stream_type=STREAM_TYPE,
+    parse=parse,
+    passing=passing,
+    read_whole=read,
+    priced=with_usage_members,
+    writer=make_writer,
+    write_answer=write_answer,
+    error_body=error_body,
+    error_event=error_event,
+    path=path,
+    write_request=write_request,
+    framing=DataFrames,
+    reader=Reader,
+    read_answer=read_answer,
+    read_error=read_error,
+    spelling={"thinking": "reasoning", "reasoning": "reasoning_details", "title": "filename"},
+    has_choices=True,
+    forwarded=(b"openai-beta",),
+    returned=(b"openai-processing-ms", b"openai-version"),
+)
+"""What the registry knows of this dialect."""

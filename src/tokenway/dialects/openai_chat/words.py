@@ -1,0 +1,124 @@
+"""Words and small shapes of the OpenAI chat dialect that its readers and writers share.
+
+Finish reasons as OpenAI, Mistral and older servers write them; `reasoning_details` as OpenRouter does (its guide
+"Reasoning tokens"); data URLs as RFC 2397 says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2s
+from typing import Any, Final
+
+import msgspec
+
+from tokenway.model.event import FinishReason
+
+FINISHES: Final[dict[str, FinishReason]] = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "error": FinishReason.ERROR,
+}
+"""What servers write; any other word is a plain end."""
+
+TEXT: Final = "reasoning.text"
+SUMMARY: Final = "reasoning.summary"
+ENCRYPTED: Final = "reasoning.encrypted"
+
+_UNKNOWN: Final = "unknown"
+"""OpenRouter's format of a reasoning whose vendor it does not say."""
+
+
+class Detail(msgspec.Struct, frozen=True, gc=False):
+    """One item of `reasoning_details`; of a stream, a piece of one. `index` is None where it is not told."""
+
+    kind: str
+    text: str = ""
+    signature: str = ""
+    sealed: str = ""
+    format: str = ""
+    id: str = ""
+    index: int | None = None
+
+
+NO_DETAIL: Final = Detail("")
+"""Reasoning that came as plain text."""
+
+
+def continues(former: Detail, detail: Detail) -> bool:
+    """Whether a piece belongs to the reasoning that began with `former`: nothing that both say tells them apart."""
+    return (
+        (former.kind == SUMMARY) is (detail.kind == SUMMARY)
+        and (former.index == detail.index or former.index is None or detail.index is None)
+        and (former.id == detail.id or not former.id or not detail.id)
+    )
+
+
+def details_of(items: Any) -> list[Detail]:
+    """The items of a `reasoning_details` value that are of a known type and say anything."""
+    found = []
+    for item in items if isinstance(items, list) else ():
+        if not isinstance(item, dict) or item.get("type") not in {TEXT, SUMMARY, ENCRYPTED}:
+            continue
+        kind: str = item["type"]
+        index = item.get("index")
+        whose = text_of(item.get("format"))
+        detail = Detail(
+            kind,
+            text_of(item.get("summary" if kind == SUMMARY else "text")),
+            text_of(item.get("signature")),
+            text_of(item.get("data")) if kind == ENCRYPTED else "",
+            "" if whose == _UNKNOWN else whose,
+            text_of(item.get("id")),
+            index if isinstance(index, int) else None,
+        )
+        if detail.text or detail.signature or detail.sealed:
+            found.append(detail)
+    return found
+
+
+def text_of(value: Any) -> str:
+    """A text; empty for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def made_call_id(*seed: object) -> str:
+    """An id for a tool call that came without one: the same for the same seed, as no chance is at hand here."""
+    return "call_" + blake2s("\0".join(map(str, seed)).encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def data_url(media_type: str, data: str) -> str:
+    """Base64 as a URL."""
+    return f"data:{media_type};base64,{data}"
+
+
+def split_data_url(url: str) -> tuple[str, str] | None:
+    """Media type and base64 of a data URL; None when it is none, or not in base64."""
+    head, comma, data = url.partition(",")
+    kind, *parameters = head.removeprefix("data:").split(";")
+    if not comma or not head.startswith("data:") or "base64" not in map(str.strip, parameters):
+        return None
+    return _TYPES.get(kind.lower(), kind.lower()), data
+
+
+_TYPES: Final = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg", "audio/x-wav": "audio/wav"}
+"""Media types that are often misspelt."""
+
+_BEGINNINGS: Final = (
+    ("iVBORw0", "image/png"),
+    ("/9j/", "image/jpeg"),
+    ("R0lGOD", "image/gif"),
+    ("UklGR", "image/webp"),
+    ("JVBERi", "application/pdf"),
+)
+"""How base64 of well-known files begins."""
+
+
+def sniffed(data: str, default: str, known: Sequence[tuple[str, str]] = _BEGINNINGS) -> str:
+    """The media type of base64 whose sender did not say it."""
+    return next((kind for beginning, kind in known if data.startswith(beginning)), default)

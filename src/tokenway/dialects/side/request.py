@@ -1,0 +1,150 @@
+"""Requests of the side endpoints: JSON bodies, and forms with files that are passed on without being held.
+
+What is read is the model's name and whether the answer streams; the rest is the provider's affair.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from tokenway.dialects.base import Preferences
+from tokenway.dialects.inbound import EVENTS, Inbound, InboundFields, decode_body
+from tokenway.model.catalog import Dialect, Operation
+from tokenway.model.errors import WireError, invalid_request
+from tokenway.model.request import Request
+from tokenway.wire.limits import MODEL_NAME
+from tokenway.wire.multipart import Body, boundary_of, field, parts_of
+
+PATHS: Final[dict[Operation, str]] = {
+    Operation.MODERATION: "/moderations",
+    Operation.IMAGE: "/images/generations",
+    Operation.IMAGE_EDIT: "/images/edits",
+    Operation.IMAGE_VARIATION: "/images/variations",
+    Operation.SPEECH: "/audio/speech",
+    Operation.TRANSCRIPTION: "/audio/transcriptions",
+    Operation.TRANSLATION: "/audio/translations",
+    Operation.RERANK: "/rerank",
+}
+"""What is added to a provider's base URL."""
+
+FORMS: Final = frozenset(
+    {Operation.IMAGE_EDIT, Operation.IMAGE_VARIATION, Operation.TRANSCRIPTION, Operation.TRANSLATION}
+)
+"""Operations whose requests are forms with files."""
+
+DEFAULT_MODELS: Final[dict[Operation, str]] = {
+    Operation.MODERATION: "omni-moderation-latest",
+    Operation.IMAGE_VARIATION: "dall-e-2",
+}
+"""What OpenAI's API takes where the caller names no model."""
+
+REQUIRED: Final[dict[Operation, tuple[str, ...]]] = {
+    Operation.MODERATION: ("input",),
+    Operation.IMAGE: ("prompt",),
+    Operation.SPEECH: ("input",),
+    Operation.RERANK: ("query", "documents"),
+}
+
+AUDIO_BYTES_PER_TOKEN: Final = 64
+"""A second of speech is ten tokens and, at the lowest rate of any codec in use, a thousand bytes."""
+
+_ABSENT: Final = msgspec.Raw()
+
+
+class SideFields(InboundFields):
+    """What is read of a JSON body."""
+
+    input: msgspec.Raw = _ABSENT
+    prompt: msgspec.Raw = _ABSENT
+    query: msgspec.Raw = _ABSENT
+    documents: msgspec.Raw = _ABSENT
+    stream_format: Any = None
+    n: Any = None
+
+
+_decode: Final = msgspec.json.Decoder(SideFields).decode
+
+
+class SideRequest(Inbound):
+    """A side request with a JSON body."""
+
+    __slots__ = ("stream_type",)
+
+
+def _no_neutral(_body: bytes, _model: str, _stream: bool) -> Request:  # noqa: FBT001 - the shape of a reader
+    raise invalid_request("No endpoint of this model has this operation.", param="model", code="wrong_endpoint")
+
+
+def parse(operation: Operation, body: bytes, path_model: str) -> SideRequest:
+    """A JSON body to a request; raises Refusal (400) as `inbound.decode_body`, or where something is missing."""
+    fields = decode_body(_decode, body)
+    for name in REQUIRED.get(operation, ()):
+        if getattr(fields, name) in {_ABSENT, msgspec.Raw(b"null")}:
+            raise invalid_request(f"The field '{name}' is missing.", param=name, code="missing_required_parameter")
+    is_sound = operation is Operation.SPEECH
+    request = SideRequest(
+        Dialect.OPENAI_CHAT,
+        operation,
+        body,
+        fields,
+        _no_neutral,
+        model=path_model or ("" if fields.model else DEFAULT_MODELS.get(operation, "")),
+        stream=fields.stream is True or is_sound,
+        max_tokens=0 if operation in {Operation.MODERATION, Operation.RERANK} else None,
+    )
+    request.stream_type = b"" if is_sound and fields.stream_format != "sse" else EVENTS
+    return request
+
+
+class FormRequest:
+    """A side request that is a form; see `dialects.base.CallerRequest`. `content_type` has the form's boundary."""
+
+    dialect = Dialect.OPENAI_CHAT
+    asks_usage = True
+    choices = 1
+    answers = 1
+    body = b""
+    models: tuple[str, ...] = ()
+    preferences: Preferences | None = None
+    stream_type = EVENTS
+    max_tokens: int | None = None
+
+    def __init__(self, operation: Operation, content: Body, content_type: bytes, path_model: str = "") -> None:
+        """Raises Refusal (400) for a form that is broken or lacks its model or file."""
+        self.operation = operation
+        self.content_type = content_type
+        self._content = content
+        try:
+            parts = parts_of(content, boundary_of(content_type))
+            named = field(content, parts, "model")
+            self.stream = field(content, parts, "stream") in {"true", "True", "1"}
+        except WireError as error:
+            raise invalid_request(f"The form cannot be read: {error}.", code="invalid_form") from None
+        self._span = next(((each.start, each.end) for each in parts if each.name == "model"), None)
+        self.model = path_model or named or DEFAULT_MODELS.get(operation, "")
+        if not self.model:
+            raise invalid_request("The field 'model' is missing.", param="model", code="missing_required_parameter")
+        if len(self.model) > MODEL_NAME:
+            raise invalid_request(f"'model' is longer than {MODEL_NAME} characters.", param="model")
+        if not any(each.is_file for each in parts):
+            name = "file" if operation in {Operation.TRANSCRIPTION, Operation.TRANSLATION} else "image"
+            raise invalid_request(f"The file '{name}' is missing.", param=name, code="missing_required_parameter")
+
+    @property
+    def size(self) -> int:
+        """The most prompt tokens that it can be."""
+        return len(self._content) // AUDIO_BYTES_PER_TOKEN
+
+    def upstream_body(self, model: str) -> list[bytes | memoryview]:
+        """The form with the upstream's name of the model, in pieces that are not copied."""
+        whole = memoryview(self._content)  # type: ignore[arg-type]  # bytes or a mapped file
+        if self._span is None or model == self.model:
+            return [whole]
+        start, end = self._span
+        return [whole[:start], model.encode(), whole[end:]]
+
+    def neutral(self) -> Request:
+        """No other dialect has it."""
+        return _no_neutral(b"", "", False)

@@ -1,0 +1,119 @@
+"""What goes to each endpoint of one exchange whose dialect is not the caller's.
+
+A request is read into its neutral form once, and written once for every endpoint that is asked: lazily, because most
+exchanges ask one. Where no endpoint speaks the caller's dialect, the first is written before anything is reserved,
+so that what is wrong with a request is told at once and costs nobody anything.
+"""
+
+from __future__ import annotations
+
+from tokenway.dialects import embeddings
+from tokenway.dialects.base import CallerRequest, Format, Upstream
+from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.edge.routes import Route
+from tokenway.model.catalog import Endpoint
+from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.request import Media, MediaKind, Message, Request, ToolResult, Written
+
+
+class Crossings:
+    """The requests of one exchange in its upstreams' dialects."""
+
+    __slots__ = ("_neutral", "_request", "_route", "_written")
+
+    def __init__(self, request: CallerRequest, route: Route) -> None:
+        self._request = request
+        self._route = route
+        self._neutral: Request | None = None
+        self._written: dict[str, Written] = {}
+
+    @property
+    def neutral(self) -> Request:
+        """The request in its neutral form; raises Refusal where it is wrong."""
+        if self._neutral is None:
+            self._neutral = self._request.neutral()
+        return self._neutral
+
+    def written(self, endpoint: Endpoint) -> Written:
+        """The request for an endpoint; raises Refusal where its dialect cannot say it."""
+        written = self._written.get(endpoint.id)
+        if written is None:
+            form = self._route.format_of(endpoint)
+            to = Upstream(endpoint.upstream_model, endpoint.capabilities, self._route.quirks_of(endpoint))
+            if self._request.operation in EMBEDDINGS:
+                written = embeddings.write_request(self._request, form.dialect, endpoint.upstream_model)
+            else:
+                written = form.write_request(self.neutral, to)
+            self._written[endpoint.id] = written
+        return written
+
+    def able(self, *, whole: bool) -> tuple[Endpoint, ...]:
+        """The endpoints that can be asked, in their order; `whole` leaves out those that could not say all of it.
+
+        Raises Refusal where none is left: the first one's reason.
+        """
+        route = self._route
+        kept: list[Endpoint] = []
+        reasons: list[Refusal] = []
+        lost: dict[str, str] = {}
+        for endpoint in route.endpoints:
+            try:
+                missing = self._missing(endpoint) if whole or (route.all_cross and not kept) else ()
+            except Refusal as refusal:
+                reasons.append(refusal)
+                continue
+            if whole and missing:
+                lost[endpoint.id] = ",".join(missing)
+            else:
+                kept.append(endpoint)
+        if kept:
+            return tuple(kept)
+        raise reasons[0] if reasons else Refusal(_cannot(lost))
+
+    def _missing(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """What an endpoint could not be told of this request, by the caller's names."""
+        able = endpoint.capabilities
+        missing = []
+        if self._request.operation in EMBEDDINGS:
+            return self.written(endpoint).dropped if self._route.is_crossing(endpoint) else ()
+        if self.neutral.tools and not able.tools:
+            missing.append("tools")
+        if not able.vision and _has_images(self.neutral.messages):
+            missing.append("images")
+        if self._route.is_crossing(endpoint):
+            missing += self.written(endpoint).dropped
+        return tuple(missing)
+
+
+def spelled(dropped: tuple[str, ...], caller: Format) -> str:
+    """Neutral field names in the caller's own spelling, as the header lists them."""
+    return ",".join(dict.fromkeys(caller.spelling.get(name, name) for name in dropped))
+
+
+def _has_images(messages: tuple[Message, ...]) -> bool:
+    for message in messages:
+        for part in message.parts:
+            inner = part.content if isinstance(part, ToolResult) else (part,)
+            if any(isinstance(each, Media) and each.kind is MediaKind.IMAGE for each in inner):
+                return True
+    return False
+
+
+def _cannot(lost: dict[str, str]) -> Problem:
+    names = ", ".join(sorted({name for names in lost.values() for name in names.split(",")}))
+    return Problem(
+        503,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        f"No endpoint of this model takes all of the request's parameters ({names}), as "
+        "'provider.require_parameters' asks.",
+        param="provider.require_parameters",
+        code="no_endpoints",
+        should_retry=False,
+        details={
+            "availability": {
+                "code": "constraint_filtered",
+                "excluded_by": dict.fromkeys(lost, "require_parameters"),
+                "unsupported": lost,
+            }
+        },
+    )

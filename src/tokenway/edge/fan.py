@@ -1,0 +1,247 @@
+"""Several answers where an endpoint gives one at a time: as many exchanges, and one answer of them all.
+
+Each exchange is whole: it reserves, tries, settles and is found in the ledger by an id of its own. Their answers are
+read back into the neutral form, numbered as choices, and written once. When one fails, the others are given up, and the
+caller is told why.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tokenway.dialects.base import CallerRequest, EventReader, EventWriter, Framing, Maker
+from tokenway.dialects.registry import FORMATS
+from tokenway.edge import reply
+from tokenway.edge.attempt import JSON
+from tokenway.edge.client import Inner
+from tokenway.edge.crossing import Crossings
+from tokenway.metering.estimate import worst_case
+from tokenway.model.errors import ErrorType, Problem, WireError
+from tokenway.model.event import Answer, Counted, Ended, Event, Finished, Started
+from tokenway.model.money import NANO_PER_USD
+from tokenway.model.request import Request
+from tokenway.model.usage import ABSURD, UNMETERED, Metered, Usage
+
+if TYPE_CHECKING:
+    from tokenway.edge.intake import Intake
+    from tokenway.edge.relay import Relay
+    from tokenway.edge.state import EdgeState
+
+
+class One:
+    """A caller's request as one of its copies sees it: the same, for a single answer."""
+
+    choices = 1
+    answers = 1
+
+    def __init__(self, request: CallerRequest) -> None:
+        self._request = request
+        self.dialect = request.dialect
+        self.operation = request.operation
+        self.body = request.body
+        self.model = request.model
+        self.stream = request.stream
+        self.size = request.size
+        self.asks_usage = True
+        self.max_tokens = request.max_tokens
+        self.stream_type = request.stream_type
+        self.models = request.models
+        self.preferences = request.preferences
+
+    def upstream_body(self, model: str) -> bytes:
+        """A copy only ever goes to another dialect."""
+        raise NotImplementedError(model)
+
+    def neutral(self) -> Request:
+        """The request, for one answer."""
+        return msgspec.structs.replace(self._request.neutral(), n=None)
+
+
+class _Copy:
+    """One exchange of a fan and what has come of it."""
+
+    def __init__(self, number: int, framing: Framing, reader: EventReader) -> None:
+        self.number = number
+        self.framing = framing
+        self.reader = reader
+        self.relay: Relay
+        self.inner: Inner
+        self.is_over = False
+        self.finished: Finished | None = None
+        self.metered: Metered = UNMETERED
+
+
+class Fan:
+    """The copies of one request."""
+
+    def __init__(self, state: EdgeState, relay: Relay, intake: Intake) -> None:
+        """`relay` is the caller's: it writes what comes of the copies, and lives until they have ended."""
+        self._state = state
+        self._relay = relay
+        self._intake = intake
+        self._form = FORMATS[relay.door.dialect]
+        self._maker = Maker(relay.id, intake.request.model, int(time.time()), intake.request)
+        self._writer: EventWriter = self._form.writer(self._maker)
+        self._copies = [_Copy(number, self._form.framing(), self._form.reader()) for number in range(intake.copies)]
+        self._has_begun = False
+        self._is_over = False
+
+    def start(self) -> None:
+        """Begins all copies."""
+        for copy in self._copies:
+            copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
+            copy.relay = self._relay.sibling(copy.inner)
+            if not self._is_over:
+                copy.relay.begin(self._single())
+
+    def client_paused(self, *, paused: bool) -> None:
+        """The caller reads slowly, or again."""
+        for copy in self._copies:
+            copy.relay.client_paused(paused=paused)
+
+    def client_gone(self) -> None:
+        """The caller left: nothing is made for it any more."""
+        self._is_over = True
+        for copy in self._copies:
+            if hasattr(copy, "relay"):
+                copy.relay.client_gone()
+
+    def _single(self) -> Intake:
+        intake = self._intake
+        one = One(intake.request)
+        route = intake.route
+        amount = worst_case(route.bounds, one.size, one.max_tokens, 1)
+        order = msgspec.structs.replace(intake.order, amount=min(amount, intake.order.amount))
+        return msgspec.structs.replace(intake, request=one, order=order, crossings=Crossings(one, route), copies=1)
+
+    def _taker(self, copy: _Copy) -> Callable[[Inner, bytes], None] | None:
+        """Who takes a copy's stream; None where the answers are whole."""
+        if not self._intake.request.stream:
+            return None
+        return lambda _inner, data: self._arrived(copy, data)
+
+    # -- streams -----------------------------------------------------------------------------------------
+
+    def _arrived(self, copy: _Copy, data: bytes) -> None:
+        if self._is_over:
+            return
+        out = []
+        for frame in copy.framing.feed(data):
+            for event in copy.reader.read(frame) if frame else ():
+                written = self._write(copy, event)
+                if written:
+                    out.append(written)
+        if out:
+            self._relay.forward_stream(b"".join(out), self._lines(copy), self._intake.request.stream_type)
+
+    def _write(self, copy: _Copy, event: Event) -> bytes:
+        """What one event of a copy becomes in the stream of all."""
+        if isinstance(event, Started):
+            if self._has_begun:
+                return b""
+            self._has_begun = True
+        elif isinstance(event, Counted):
+            copy.metered = event.metered
+            return b""
+        elif isinstance(event, Ended):
+            return b""
+        elif hasattr(event, "choice"):
+            event = msgspec.structs.replace(event, choice=copy.number)
+            if isinstance(event, Finished):
+                copy.finished = event
+        return self._writer.write(event)
+
+    # -- ends --------------------------------------------------------------------------------------------
+
+    def _ended(self, copy: _Copy, _inner: Inner) -> None:
+        copy.is_over = True
+        if self._is_over:
+            return
+        inner = copy.inner
+        receipt = copy.relay.receipt
+        is_good = inner.status == 200 and not inner.was_aborted
+        if self._intake.request.stream and is_good and (receipt is None or receipt.record.error_type):
+            is_good = False
+        if not is_good:
+            self._give_up(copy)
+        elif all(each.is_over for each in self._copies):
+            self._is_over = True
+            if self._intake.request.stream:
+                self._end_stream()
+            else:
+                self._answer()
+
+    def _give_up(self, broken: _Copy) -> None:
+        """One copy failed: the others are not wanted any more."""
+        self._is_over = True
+        for copy in self._copies:
+            if copy is not broken and hasattr(copy, "relay"):
+                copy.relay.client_gone()
+        problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
+        if self._relay.is_streaming:
+            self._relay.end_stream(self._form.error_event(problem, self._maker))
+        elif broken.inner.status >= 400:
+            lines = self._lines(broken)
+            head = reply.STATUS_LINES[broken.inner.status] + b"content-type: application/json\r\n"
+            length = b"content-length: %d\r\n" % len(broken.inner.body)
+            self._relay.answered(head + length + lines + b"\r\n" + broken.inner.body)
+        else:
+            self._relay.refuse(problem)
+
+    def _end_stream(self) -> None:
+        writer = self._writer
+        writer.write(Counted(self._metered()))
+        self._relay.end_stream(writer.tail(self._cost_members(), b""))
+
+    def _answer(self) -> None:
+        try:
+            answers = [self._form.read_answer(copy.inner.body) for copy in self._copies]
+        except WireError:
+            self._give_up(self._copies[0])
+            return
+        choices = []
+        for number, answer in enumerate(answers):
+            [choice] = answer.choices
+            finish = msgspec.structs.replace(choice.finish, choice=number)
+            choices.append(msgspec.structs.replace(choice, finish=finish))
+            self._copies[number].metered = answer.metered
+        first = answers[0]
+        whole = Answer(first.id, first.model, first.created, tuple(choices), self._metered())
+        body = self._form.write_answer(whole, self._maker)
+        cost = self._cost_members()
+        if cost:
+            body = self._form.priced(body, cost, b"")
+        self._relay.answered(
+            reply.answer_head(self._lines(self._copies[0]), self._cost(), None, JSON, len(body)) + body
+        )
+
+    # -- sums --------------------------------------------------------------------------------------------
+
+    def _metered(self) -> Metered:
+        """The sum of the copies' counts."""
+        counts = [copy.metered for copy in self._copies]
+        if any(count.is_absurd for count in counts):
+            return ABSURD
+        usages = [count.usage for count in counts if count.usage is not None]
+        if len(usages) < len(counts):
+            return UNMETERED
+        columns = zip(*(msgspec.structs.astuple(usage) for usage in usages), strict=True)
+        return Metered(given=True, usage=Usage(*(sum(column) for column in columns)))
+
+    def _cost(self) -> int | None:
+        costs = [copy.relay.receipt.cost for copy in self._copies if copy.relay.receipt is not None]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(self._copies) else None
+
+    def _cost_members(self) -> bytes:
+        cost = self._cost()
+        return b"" if cost is None else b'"cost":%d.%09d' % divmod(cost, NANO_PER_USD)
+
+    def _lines(self, copy: _Copy) -> bytes:
+        """The header lines of the answer: the caller's own id, and the endpoint that a copy was made at."""
+        return self._relay.header_lines() + self._intake.route.label + copy.relay.label

@@ -1,0 +1,96 @@
+"""Images that a caller gives by URL, for providers that take none: fetched where the configuration allows it.
+
+Off unless `fetch_urls` is set for a provider. Only public addresses are asked, over a connection of its own for each
+image; redirects are not followed, and neither the caller's credentials nor the gateway's go along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tokenway.aio.tasks import Tasks
+from tokenway.model.errors import ConfigError, Refusal, invalid_request
+from tokenway.model.request import Media, Request, ToolResult
+from tokenway.upstream.fetch import FetchError, fetch
+from tokenway.upstream.pool import Pool
+from tokenway.upstream.transport import dial_public, parse_base_url
+from tokenway.wire.limits import FETCHED, FETCHES_MAX
+
+FETCH_SECONDS: Final = 20.0
+
+
+async def with_images(request: Request, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> Request:
+    """The request with its media in place of their URLs; raises Refusal (400) that names the one that is not there."""
+    wanted = list(dict.fromkeys(media.url for media in _media(request) if media.url))
+    if len(wanted) > FETCHES_MAX:
+        raise invalid_request(f"More than {FETCHES_MAX} images by URL.", code="too_many_images")
+    places = {media.url: media.place for media in _media(request)}
+    found = await asyncio.gather(*(_fetch(url, places[url], loop, tasks) for url in wanted))
+    media = dict(zip(wanted, found, strict=True))
+    messages = tuple(
+        msgspec.structs.replace(message, parts=tuple(_filled(part, media) for part in message.parts))
+        for message in request.messages
+    )
+    return msgspec.structs.replace(request, messages=messages)
+
+
+def has_urls(request: Request) -> bool:
+    """Whether any of its media is given by URL."""
+    return any(media.url for media in _media(request))
+
+
+def _media(request: Request) -> list[Media]:
+    found = []
+    for message in request.messages:
+        for part in message.parts:
+            inner = part.content if isinstance(part, ToolResult) else (part,)
+            found += [each for each in inner if isinstance(each, Media)]
+    return found
+
+
+def _filled(part: Any, media: dict[str, tuple[str, str]]) -> Any:
+    """A part with what was fetched in place of its URL."""
+    if isinstance(part, ToolResult):
+        return msgspec.structs.replace(part, content=tuple(_filled(each, media) for each in part.content))
+    if isinstance(part, Media) and part.url:
+        kind, data = media[part.url]
+        return msgspec.structs.replace(part, url="", data=data, media_type=kind or part.media_type)
+    return part
+
+
+async def _fetch(url: str, place: str, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> tuple[str, str]:
+    """An image's media type and its bytes in base64."""
+    try:
+        parts = urlsplit(url)
+        origin, _ = parse_base_url(f"{parts.scheme}://{parts.netloc}")
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if not target.isascii() or not target.isprintable() or " " in target:
+            raise ConfigError("the URL holds characters that must be escaped")
+    except (ConfigError, ValueError) as error:
+        raise _unfetched(url, place, str(error)) from None
+    pool = Pool(origin, loop, tasks, max_idle=0, dialer=dial_public)
+    try:
+        head = f"GET {target} HTTP/1.1\r\nhost: {origin.authority}\r\naccept: image/*, application/pdf\r\n\r\n"
+        answer = await fetch(pool, head.encode(), limit=FETCHED, timeout=FETCH_SECONDS)
+    except FetchError as error:
+        raise _unfetched(url, place, str(error)) from None
+    finally:
+        await pool.close()
+    if answer.status != 200:
+        raise _unfetched(url, place, f"the answer has the status {answer.status}")
+    if not answer.content_type.startswith(("image/", "application/pdf", "audio/", "video/")):
+        raise _unfetched(url, place, f"the answer is of the type {answer.content_type[:60] or 'none'}")
+    return answer.content_type, base64.b64encode(answer.body).decode()
+
+
+def _unfetched(url: str, place: str, why: str) -> Refusal:
+    return invalid_request(
+        f"'{place}': the file at {urlsplit(url).netloc[:100]} could not be fetched: {why.rstrip('.')}.",
+        param=place or None,
+        code="image_not_fetched",
+    )

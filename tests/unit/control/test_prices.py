@@ -1,0 +1,73 @@
+"""The book that is shipped."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from tokenway.control.prices import corrections, price_book, published_book
+from tokenway.dialects.providers import KNOWN
+from tokenway.metering.price_book import find, listings, price_at
+from tokenway.model.match import first_meant
+
+DAY = (date(2026, 11, 1) - date(1970, 1, 1)).days
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "rates"),
+    [
+        ("openai", "gpt-4o", ("2.5", "10")),
+        ("openai", "gpt-4o-2024-08-06", ("2.5", "10")),
+        ("openai", "omni-moderation-latest", ("0", "0")),
+        ("anthropic", "claude-sonnet-4-5-20250929", ("3", "15")),
+        ("google", "gemini-2.5-pro", ("1.25", "10")),
+        ("azure", "gpt-4o", ("2.5", "10")),
+        ("mistral", "mistral-large-2411", ("2", "6")),
+    ],
+)
+def test_well_known_prices_are_in_it(provider: str, model: str, rates: tuple[str, str]) -> None:
+    """As their vendors published them."""
+    price = price_at(price_book(), provider, model, DAY)
+    assert price is not None
+    assert (price.input, price.output) == tuple(int(float(rate) * 10**9) for rate in rates)
+
+
+def test_long_input_has_a_tier_of_its_own() -> None:
+    """Gemini 2.5 Pro costs twice as much from 200,001 tokens of input on."""
+    price = price_at(price_book(), "google", "gemini-2.5-pro", DAY)
+    assert price is not None
+    (tier,) = price.tiers
+    assert (tier.above, tier.input, tier.output) == (200_000, 2_500_000_000, 15_000_000_000)
+
+
+def test_what_is_not_charged_by_the_token_has_no_price() -> None:
+    """An hour of sound is no token: unknown is not free."""
+    assert find(price_book(), "openai", "whisper-1") is not None
+    assert price_at(price_book(), "openai", "whisper-1", DAY) is None
+
+
+def test_every_shelf_is_a_known_providers() -> None:
+    """Or one that a known provider also serves."""
+    named = {row.prices or row.name for row in KNOWN.values()}
+    shelves = price_book().shelves
+    named |= {more for shelf in shelves.values() for more in shelf.more}
+    assert set(shelves) <= named
+    assert {"openai", "anthropic", "google", "aws", "openrouter", "mistral", "deepseek"} <= set(shelves)
+
+
+@pytest.mark.parametrize("name", sorted(price_book().shelves))
+def test_a_listed_name_means_its_own_row(name: str) -> None:
+    """So that the list shows the price that a call for the name will have."""
+    rows = listings(price_book(), name, DAY)
+    models = next((row.models for row in KNOWN.values() if (row.prices or row.name) == name), ".")
+    listed = [row for row in listings(price_book(), name, DAY, models) if row.is_listed]
+    wrong = [row.name for row in listed if (meant := first_meant(rows, row.name)) is None or meant.price != row.price]
+    assert wrong == []
+
+
+def test_every_correction_says_where_it_was_read() -> None:
+    """A price that nobody can look up again is not put over a published one."""
+    entries = [entry for shelf in corrections().shelves.values() for entry in shelf.entries]
+    assert all(dated.source for entry in entries for dated in entry.prices)
+    assert published_book().made.startswith("genai-prices ")

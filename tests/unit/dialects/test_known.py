@@ -1,0 +1,55 @@
+"""One row about a provider."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenway.dialects.known import KnownProvider, Offer, is_key
+from tokenway.model.catalog import AwsKeys, Dialect
+from tokenway.model.secret import Secret
+
+ROW = KnownProvider(
+    name="cloud",
+    title="A cloud",
+    dialect=Dialect.GEMINI,
+    base_url="https://{PLACE}-aiplatform.example/v1/{PROJECT}",
+    key_variables=("CLOUD_KEY", "OLD_CLOUD_KEY"),
+    signing=("CLOUD_ACCESS", "CLOUD_SECRET"),
+    address_variables=("PLACE", "PROJECT"),
+    stand_ins=(("PLACE", "OLD_PLACE"), ("AWS_REGION", "PLACE")),
+)
+SIGNED = {"CLOUD_ACCESS": "A ", "CLOUD_SECRET": "s", "PLACE": "eu"}
+
+
+def test_addresses_are_filled_in() -> None:
+    """Every variable, or the one that stands in for it; a slash at its end is a slip."""
+    assert ROW.address({"OLD_PLACE": " eu ", "PROJECT": "p/"}) == "https://eu-aiplatform.example/v1/p"
+    assert ROW.address({"PLACE": "eu"}) is None
+    assert ROW.missing({"PLACE": "eu", "OLD_CLOUD_KEY": "k"}) == ("PROJECT",)
+
+
+def test_the_place_that_is_everywhere_has_no_name_in_the_host() -> None:
+    """As Google has it for the location `global`."""
+    assert ROW.address({"PLACE": "global", "PROJECT": "p"}) == "https://aiplatform.example/v1/p"
+
+
+def test_a_header_is_the_dialects_own_unless_it_is_said() -> None:
+    """For the row and for each of its other dialects."""
+    assert ROW.credential_header == "x-goog-api-key"
+    assert Offer(Dialect.ANTHROPIC, "https://x").credential_header == "x-api-key"
+    assert Offer(Dialect.ANTHROPIC, "https://x", "authorization").credential_header == "authorization"
+
+
+def test_signing_keys_do_instead_of_a_key() -> None:
+    """All of them with a region, which may stand elsewhere; a token only when it is there."""
+    assert ROW.missing(SIGNED | {"PROJECT": "p"}) == ()
+    assert ROW.aws(SIGNED) == AwsKeys("A", Secret("s"), "eu")
+    assert ROW.aws(SIGNED | {"AWS_SESSION_TOKEN": "t"}) == AwsKeys("A", Secret("s"), "eu", Secret("t"))
+    assert ROW.aws({"CLOUD_ACCESS": "A", "PLACE": "eu"}) is None
+    assert ROW.aws({"CLOUD_ACCESS": "A", "CLOUD_SECRET": "s"}) is None
+
+
+@pytest.mark.parametrize(("text", "good"), [("sk-1", True), ("", False), ("a b", False), ("a\nb", False), ("é", False)])
+def test_a_key_is_what_a_header_can_carry(text: str, good: bool) -> None:
+    """Printable ASCII without spaces, and at least one character."""
+    assert is_key(text) is good

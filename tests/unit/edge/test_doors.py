@@ -1,0 +1,53 @@
+"""Which paths are relayed, and what a path says by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenway.edge.doors import FIXED, Door, find
+from tokenway.model.catalog import Dialect, Operation
+
+CHAT, COMPLETION, EMBEDDING = list(Operation)[:3]
+
+
+@pytest.mark.parametrize(
+    ("path", "door"),
+    [
+        (b"/v1/chat/completions", Door(Dialect.OPENAI_CHAT, CHAT)),
+        (b"/api/v1/completions", Door(Dialect.OPENAI_CHAT, COMPLETION)),
+        (b"/openai/v1/embeddings", Door(Dialect.OPENAI_CHAT, EMBEDDING)),
+        (b"/v1/responses", Door(Dialect.OPENAI_RESPONSES, CHAT)),
+        (b"/v1/messages", Door(Dialect.ANTHROPIC, CHAT)),
+        (b"/v1beta/models/gemini-2.5-pro:generateContent", Door(Dialect.GEMINI, CHAT, "gemini-2.5-pro")),
+        (b"/v1/models/google/gemini:streamGenerateContent", Door(Dialect.GEMINI, CHAT, "google/gemini", stream=True)),
+        (b"/model/anthropic.claude-v2%3A1/converse", Door(Dialect.BEDROCK, CHAT, "anthropic.claude-v2:1")),
+        (b"/model/m/converse-stream", Door(Dialect.BEDROCK, CHAT, "m", stream=True)),
+        (b"/openai/deployments/gpt%20x/chat/completions", Door(Dialect.OPENAI_CHAT, CHAT, "gpt x")),
+        (b"/openai/deployments/e/embeddings", Door(Dialect.OPENAI_CHAT, EMBEDDING, "e")),
+    ],
+)
+def test_a_path_has_its_door(path: bytes, door: Door) -> None:
+    """The dialect and the operation, and where the path says them the model and the streaming."""
+    assert find(path) == door
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/v1/models",
+        b"/v1/chat/completions/",
+        b"/v1beta/models/m:makeTea",
+        b"/model/m/invoke",
+        b"/openai/deployments/m/images",
+        b"/openai/v1/messages",
+        b"/v1beta/models/m",
+    ],
+)
+def test_other_paths_are_not_relayed(path: bytes) -> None:
+    """They go to the application, which says what is there."""
+    assert find(path) is None
+
+
+def test_a_prefix_changes_nothing() -> None:
+    """`/api/v1` is `/v1` for every path that is fixed."""
+    assert all(FIXED[b"/api" + path] is door for path, door in FIXED.items() if path.startswith(b"/v1/"))

@@ -1,0 +1,159 @@
+"""From two collections of prices to the book, with small stand-ins for their records."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tokenway.metering.price_book import price_at, read_book
+from tools.build_prices import book, capabilities, main, named, nano, price, render, rule
+
+
+class ClauseEquals(SimpleNamespace):
+    """As the package names it."""
+
+
+class ClauseStartsWith(SimpleNamespace):
+    """The same."""
+
+
+class ClauseRegex(SimpleNamespace):
+    """The same."""
+
+
+class ClauseOr(SimpleNamespace):
+    """The same."""
+
+
+def model(identity: str, prices: Any, **more: Any) -> SimpleNamespace:
+    """A model of the package."""
+    fields = {"match": ClauseEquals(equals=identity), "name": None, "deprecated": None, "context_window": None}
+    return SimpleNamespace(**{"id": identity, "prices": prices, "price_variants": None, **fields, **more})
+
+
+def flat(**rates: str) -> SimpleNamespace:
+    """Prices of a model."""
+    return SimpleNamespace(**{f"{name}_mtok": Decimal(rate) for name, rate in rates.items()})
+
+
+@pytest.mark.parametrize(
+    ("dollars", "rate"), [("2.5", 2_500_000_000), (0.1, 10**8), ("0.0833333333333333", 83_333_333)]
+)
+def test_dollars_become_nano_dollars(dollars: str | float, rate: int) -> None:
+    """Rounded half up at the ninth decimal."""
+    assert nano(dollars) == rate
+
+
+def test_rules_are_translated() -> None:
+    """In small letters, but for patterns."""
+    clauses = ClauseOr(or_=[ClauseEquals(equals="GPT"), ClauseStartsWith(starts_with="O"), ClauseRegex(regex="A$")])
+    assert rule(clauses) == ["|", [["=", "gpt"], ["^", "o"], ["r", "A$"]]]
+
+
+def test_tiers_hold_every_rate_at_each_length() -> None:
+    """Also where the rates change at different lengths; searches and calls are priced one by one."""
+    tier = SimpleNamespace
+    written = SimpleNamespace(
+        input_mtok=SimpleNamespace(base=Decimal(1), tiers=[tier(start=100, price=Decimal(2))]),
+        output_mtok=SimpleNamespace(base=Decimal(3), tiers=[tier(start=200, price=Decimal(4))]),
+        web_searches_kcount=Decimal(10),
+    )
+    assert price(written) == {
+        "input": 10**9,
+        "output": 3 * 10**9,
+        "search": 10_000_000,
+        "tiers": [
+            {"above": 100, "input": 2 * 10**9, "output": 3 * 10**9},
+            {"above": 200, "input": 2 * 10**9, "output": 4 * 10**9},
+        ],
+    }
+
+
+def test_what_is_not_charged_by_the_token_is_no_price() -> None:
+    """An hour of sound is nothing that a token is."""
+    assert price(SimpleNamespace(audio_hours=Decimal(1))) is None
+
+
+def test_a_book_is_made_and_read_back() -> None:
+    """Dates, times, batches, names to ask for, what the second table adds, and providers that only it knows."""
+    dated = [
+        SimpleNamespace(prices=flat(input="1", output="2"), constraint=None),
+        SimpleNamespace(prices=flat(input="3", output="4"), constraint=SimpleNamespace(start_date=date(2025, 1, 2))),
+        SimpleNamespace(
+            prices=flat(input="5", output="6"),
+            constraint=SimpleNamespace(start_time=time(0, 30), end_time=time(16, 30)),
+        ),
+    ]
+    batch = SimpleNamespace(when={"processing": "batch"}, prices=flat(input="0.5"), constraint=None)
+    openai = SimpleNamespace(
+        id="openai",
+        fallback_model_providers=None,
+        models=[
+            model("gpt-x", dated, name="GPT X", context_window=10),
+            model("batched", flat(input="1", output="1"), price_variants=[batch]),
+            model("gift:free", SimpleNamespace()),
+            model("unknown", SimpleNamespace(), deprecated=True),
+        ],
+    )
+    table: dict[str, dict[str, Any]] = {
+        "gpt-x": {
+            "litellm_provider": "openai",
+            "mode": "chat",
+            "max_input_tokens": 20,
+            "max_output_tokens": 5,
+            "supports_vision": True,
+            "supports_function_calling": True,
+            "input_cost_per_token": 3e-06,
+            "output_cost_per_token": 4e-06,
+        },
+        "dashscope/qwen": {
+            "litellm_provider": "dashscope",
+            "mode": "embedding",
+            "input_cost_per_token": 1e-07,
+            "cache_read_input_token_cost": 1e-08,
+        },
+        "dashscope/unpriced": {"litellm_provider": "dashscope"},
+    }
+    text = render(named(book([openai], table, "by hand")))
+    read = read_book(text.encode())
+    assert set(read.shelves) == {"openai", "dashscope"}
+    first, batched, gift, unknown = read.shelves["openai"].entries
+    assert (first.title, first.asked, first.second) == ("GPT X", "gpt-x", (3 * 10**9, 4 * 10**9))
+    assert (first.capabilities.context, first.capabilities.max_output, first.capabilities.vision) == (20, 5, True)
+    day = (date(2025, 1, 2) - date(1970, 1, 1)).days
+    before, after = first.price_on(day - 1), first.price_on(day)
+    assert before is not None
+    assert after is not None
+    assert (before.input, after.input, after.hours[0].begin, after.hours[0].end) == (10**9, 3 * 10**9, 30, 990)
+    (dated_batch,) = batched.prices
+    assert dated_batch.price is not None
+    assert dated_batch.price.batch is not None
+    assert dated_batch.price.batch.input == 5 * 10**8
+    free = gift.price_on(0)
+    assert free is not None
+    assert (free.input, free.output) == (0, 0)
+    assert (unknown.price_on(0), unknown.is_old) == (None, True)
+    (qwen,) = read.shelves["dashscope"].entries
+    assert qwen.embeds
+    known = price_at(read, "dashscope", "QWEN", 0)
+    assert known is not None
+    assert (known.input, known.output, known.cache_read) == (10**8, 0, 10**7)
+    assert len(text.splitlines()) == 5 + 5 + 1
+
+
+def test_capabilities_say_only_what_is_known() -> None:
+    """Nothing without a row; a row that names no tools has none."""
+    assert capabilities({}) == {}
+    assert capabilities({}, 100) == {"context": 100}
+    assert capabilities({"mode": "chat"}) == {"tools": False}
+
+
+def test_the_second_table_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no other place to take it from."""
+    with pytest.raises(SystemExit):
+        main([])
+    assert "--litellm" in capsys.readouterr().err

@@ -1,0 +1,316 @@
+"""Writes the price book's data file from two published collections of prices: `python -m tools.build_prices`.
+
+    python -m tools.build_prices --litellm FILE     needs the package genai-prices beside this repository's own
+
+The prices are those of genai-prices (MIT licence, Pydantic Services Inc.): dated, with rules that say which names mean
+a model. Its package is read here and not shipped, because it would bring an HTTP client and pydantic into every
+process. What a model can do, and the prices of providers that genai-prices does not know, come from LiteLLM's table
+(MIT licence, Berri AI), which is also the second opinion that `tokenway models --check` compares with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, Final
+
+from tokenway.dialects.providers import KNOWN
+from tokenway.metering.price_book import asked_name, read_book
+from tools.tree import ROOT
+
+PAGE: Final = Path("src/tokenway/metering/price_data.json")
+
+_EPOCH: Final = date(1970, 1, 1)
+_NANO: Final = 10**9
+_KEYS: Final = {
+    "input_mtok": "input",
+    "output_mtok": "output",
+    "cache_read_mtok": "cache_read",
+    "cache_write_mtok": "cache_write",
+    "cache_write_1h_mtok": "cache_write_1h",
+    "output_reasoning_mtok": "reasoning",
+    "input_audio_mtok": "audio_input",
+    "output_audio_mtok": "audio_output",
+    "input_image_mtok": "image_input",
+    "output_image_mtok": "image_output",
+    "web_searches_kcount": "search",
+    "requests_kcount": "request",
+}
+_EACH: Final = frozenset({"search", "request"})
+"""Prices of a thousand, where ours are of one."""
+_TIERED: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+_CLAUSES: Final = {
+    "ClauseEquals": ("=", "equals"),
+    "ClauseStartsWith": ("^", "starts_with"),
+    "ClauseEndsWith": ("$", "ends_with"),
+    "ClauseContains": ("~", "contains"),
+    "ClauseRegex": ("r", "regex"),
+    "ClauseOr": ("|", "or_"),
+    "ClauseAnd": ("&", "and_"),
+}
+
+_LITELLM: Final = {
+    "openai": ("", "openai"),
+    "anthropic": ("", "anthropic"),
+    "google": ("gemini/", "gemini"),
+    "aws": ("", "bedrock"),
+    "azure": ("azure/", "azure"),
+    "mistral": ("mistral/", "mistral"),
+    "x-ai": ("xai/", "xai"),
+    "deepseek": ("deepseek/", "deepseek"),
+    "cohere": ("", "cohere"),
+    "groq": ("groq/", "groq"),
+    "together": ("together_ai/", "together_ai"),
+    "fireworks": ("fireworks_ai/accounts/fireworks/models/", "fireworks_ai"),
+    "perplexity": ("perplexity/", "perplexity"),
+    "openrouter": ("openrouter/", "openrouter"),
+    "cerebras": ("cerebras/", "cerebras"),
+    "novita": ("novita/", "novita"),
+    "databricks": ("databricks/", "databricks"),
+    "cloudflare": ("cloudflare/", "cloudflare"),
+    "baseten": ("baseten/", "baseten"),
+    "moonshotai": ("moonshot/", "moonshot"),
+    "zai": ("zai/", "zai"),
+    "minimax": ("minimax/", "minimax"),
+    "voyageai": ("voyage/", "voyage"),
+    "deepinfra": ("deepinfra/", "deepinfra"),
+    "nebius": ("nebius/", "nebius"),
+    "dashscope": ("dashscope/", "dashscope"),
+    "hyperbolic": ("hyperbolic/", "hyperbolic"),
+    "nscale": ("nscale/", "nscale"),
+    "sambanova": ("sambanova/", "sambanova"),
+    "ai21": ("", "ai21"),
+    "jina": ("jina_ai/", "jina_ai"),
+    "volcengine": ("volcengine/", "volcengine"),
+    "scaleway": ("scaleway/", "scaleway"),
+    "vercel": ("vercel_ai_gateway/", "vercel_ai_gateway"),
+}
+"""A provider as the book names it, to the beginning of its models' names in LiteLLM's table and its name there."""
+
+Json = dict[str, Any]
+
+
+def nano(amount: object) -> int:
+    """Dollars to nano-dollars, rounded half up: the only inexact rates are thirds and slips of floating point."""
+    return int((Decimal(str(amount)) * _NANO).to_integral_value(ROUND_HALF_UP))
+
+
+def rule(clause: Any) -> list[Any]:
+    """A clause of genai-prices as a rule of ours."""
+    sign, attribute = _CLAUSES[type(clause).__name__]
+    value = getattr(clause, attribute)
+    if sign in {"|", "&"}:
+        return [sign, [rule(each) for each in value]]
+    return [sign, value if sign == "r" else value.lower()]
+
+
+def price(written: Any) -> Json | None:
+    """A `ModelPrice` as a price of ours; None when it says nothing that we could charge by."""
+    given = {_KEYS[key]: value for key, value in vars(written).items() if value is not None and key in _KEYS}
+    if "input" not in given and "output" not in given:
+        return None
+    found: Json = {"input": 0, "output": 0}
+    for name, value in given.items():
+        amount = nano(getattr(value, "base", value))
+        found[name] = amount // 1000 if name in _EACH else amount
+    tiers = _tiers(given)
+    return found | ({"tiers": tiers} if tiers else {})
+
+
+def _tiers(given: Mapping[str, Any]) -> list[Json]:
+    """One tier for each threshold of any rate, with every rate that has one."""
+    tiered = {name: value for name, value in given.items() if name in _TIERED and hasattr(value, "tiers")}
+    starts = sorted({tier.start for value in tiered.values() for tier in value.tiers})
+    return [{"above": start} | {name: _above(value, start) for name, value in tiered.items()} for start in starts]
+
+
+def _above(value: Any, start: int) -> int:
+    """The rate just above a threshold, be it one of its own or another rate's."""
+    rate = value.base
+    for tier in sorted(value.tiers, key=lambda each: each.start):
+        if tier.start <= start:
+            rate = tier.price
+    return nano(rate)
+
+
+def prices(model: Any) -> list[Json]:
+    """Every dated price of a model, in the order of the data, batches included."""
+    written = model.prices if isinstance(model.prices, list) else [model]
+    found = []
+    for each in written:
+        amount = price(each.prices)
+        if amount is None and model.id.endswith(":free"):
+            amount = {"input": 0, "output": 0}
+        batch = None if amount is None else _batch(model, each)
+        dated: Json = {"price": amount if batch is None else {**(amount or {}), "batch": batch}}
+        found.append(dated | _constraint(getattr(each, "constraint", None)))
+    return found
+
+
+def _constraint(constraint: Any) -> Json:
+    if constraint is None:
+        return {}
+    if hasattr(constraint, "start_date"):
+        return {"since": (constraint.start_date - _EPOCH).days}
+    begin, end = constraint.start_time, constraint.end_time
+    return {"hours": [begin.hour * 60 + begin.minute, end.hour * 60 + end.minute]}
+
+
+def _batch(model: Any, dated: Any) -> Json | None:
+    """What a batch pays instead, where the data says so of the time of this price."""
+    constraint = getattr(dated, "constraint", None)
+    day = getattr(constraint, "start_date", None) or _EPOCH
+    for variant in getattr(model, "price_variants", None) or ():
+        begins = getattr(variant.constraint, "start_date", None) or _EPOCH
+        if variant.when == {"processing": "batch"} and begins <= day:
+            given = {_KEYS[key]: value for key, value in vars(variant.prices).items() if _KEYS.get(key) in _TIERED}
+            rates: Json = {
+                name: nano(getattr(value, "base", value)) for name, value in given.items() if value is not None
+            }
+            tiers = _tiers({name: value for name, value in given.items() if value is not None})
+            return rates | ({"tiers": tiers} if tiers else {})
+    return None
+
+
+def shelf(provider: Any, table: Mapping[str, Json]) -> Json:
+    """A provider of genai-prices as a shelf of the book."""
+    entries = []
+    for model in provider.models:
+        entry: Json = {"name": model.id, "rule": rule(model.match), "prices": prices(model)}
+        if model.name and model.name != model.id:
+            entry["title"] = model.name
+        if model.deprecated:
+            entry["is_old"] = True
+        entries.append(entry | _seconded(provider.id, entry, model.context_window, table))
+    return {"entries": entries} | (
+        {"more": list(provider.fallback_model_providers)} if provider.fallback_model_providers else {}
+    )
+
+
+def _seconded(provider: str, entry: Json, context: int | None, table: Mapping[str, Json]) -> Json:
+    """What LiteLLM's table adds to an entry: capabilities, and its own rates to compare."""
+    row = next((table[name] for name in _spellings(provider, entry) if name in table), {})
+    able = capabilities(row, context)
+    found: Json = {"capabilities": able} if able else {}
+    if row.get("mode") == "embedding":
+        found["embeds"] = True
+    if "input_cost_per_token" in row:
+        found["second"] = [million(row["input_cost_per_token"]), million(row.get("output_cost_per_token", 0))]
+    return found
+
+
+def _spellings(provider: str, entry: Json) -> Iterator[str]:
+    prefix = _LITELLM.get(provider, ("", ""))[0]
+    yield prefix + entry["name"]
+    sign, value = entry["rule"]
+    for each in value if sign == "|" else [entry["rule"]]:
+        if each[0] == "=":
+            yield prefix + each[1]
+
+
+def capabilities(row: Json, context: int | None = None) -> Json:
+    """What a row of LiteLLM's table says that a model can do; the larger of two contexts, which is the safer bound."""
+    found: Json = {}
+    sizes = [size for size in (context, row.get("max_input_tokens")) if isinstance(size, int) and size > 0]
+    if sizes:
+        found["context"] = max(sizes)
+    longest = row.get("max_output_tokens")
+    if isinstance(longest, int) and longest > 0 and row.get("mode") in {"chat", "responses", "completion"}:
+        found["max_output"] = longest
+    if row.get("supports_vision"):
+        found["vision"] = True
+    if row.get("supports_assistant_prefill"):
+        found["prefill"] = True
+    if row and not row.get("supports_function_calling"):
+        found["tools"] = False
+    return found
+
+
+def million(per_token: object) -> int:
+    """Dollars per token to a rate."""
+    return nano(Decimal(str(per_token)) * 1_000_000)
+
+
+def second_shelf(provider: str, table: Mapping[str, Json]) -> Json:
+    """A provider that only LiteLLM's table knows, as a shelf: exact names, prices without a date."""
+    prefix, owner = _LITELLM[provider]
+    entries = []
+    for name, row in table.items():
+        if row.get("litellm_provider") != owner or not name.startswith(prefix) or "input_cost_per_token" not in row:
+            continue
+        bare = name.removeprefix(prefix)
+        amount: Json = {
+            "input": million(row["input_cost_per_token"]),
+            "output": million(row.get("output_cost_per_token", 0)),
+        }
+        if "cache_read_input_token_cost" in row:
+            amount["cache_read"] = million(row["cache_read_input_token_cost"])
+        entry: Json = {"name": bare, "rule": ["=", bare.lower()], "prices": [{"price": amount}]}
+        able = capabilities(row)
+        if row.get("mode") == "embedding":
+            entry["embeds"] = True
+        entries.append(entry | ({"capabilities": able} if able else {}))
+    return {"entries": entries}
+
+
+def book(providers: Iterable[Any], table: Mapping[str, Json], made: str) -> Json:
+    """The whole book: the providers that are known here, and those that they point to."""
+    by_id = {provider.id: provider for provider in providers}
+    wanted = {row.prices or row.name for row in KNOWN.values() if not row.is_keyless}
+    wanted |= {other for name in wanted & set(by_id) for other in by_id[name].fallback_model_providers or ()}
+    shelves = {}
+    for name in sorted(wanted):
+        if name in by_id:
+            shelves[name] = shelf(by_id[name], table)
+        elif name in _LITELLM:
+            shelves[name] = second_shelf(name, table)
+    return {"made": made, "shelves": {name: each for name, each in shelves.items() if each["entries"]}}
+
+
+def named(made: Json) -> Json:
+    """The book with the name, of each entry that has one, that callers can ask for."""
+    read = read_book(json.dumps(made).encode())
+    for name, each in made["shelves"].items():
+        for written, entry in zip(each["entries"], read.shelves[name].entries, strict=True):
+            asked = asked_name(read.shelves[name], entry)
+            if asked:
+                written["asked"] = asked
+    return made
+
+
+def render(made: Json) -> str:
+    """The file: one entry a line, so that a change of one price is a change of one line."""
+    lines = [f'{{"made":{json.dumps(made["made"])},"shelves":{{']
+    shelves = list(made["shelves"].items())
+    for index, (name, each) in enumerate(shelves):
+        more = f',"more":{_compact(each["more"])}' if "more" in each else ""
+        rows = ",\n".join(_compact(entry) for entry in each["entries"])
+        lines.append(f'{json.dumps(name)}:{{"entries":[\n{rows}\n]{more}}}{"," if index + 1 < len(shelves) else ""}')
+    return "\n".join([*lines, "}}\n"])
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Writes the data file; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.build_prices")
+    parser.add_argument("--litellm", type=Path, required=True, help="LiteLLM's table of prices and context sizes, JSON")
+    parser.add_argument("--litellm-version", default="", help="its version, for the record")
+    options = parser.parse_args(arguments)
+    table = json.loads(options.litellm.read_text(encoding="utf-8"))
+    providers = import_module("genai_prices.data").providers
+    made = f"genai-prices {metadata.version('genai-prices')}, LiteLLM {options.litellm_version}".rstrip()
+    (root / PAGE).write_text(render(named(book(providers, table, made))), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
