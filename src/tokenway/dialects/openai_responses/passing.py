@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -65,7 +65,7 @@ class PassingResponses(PassingStream):
 
     __slots__ = ("_held", "_last", "answer_id", "phase")
 
-    MARKS = (b'"response"', b'"error"', b"[DONE]")
+    MARKS: ClassVar[tuple[bytes, ...]] = (b'"response"', b'"error"', b"[DONE]")
 
     def __init__(self) -> None:
         super().__init__()
