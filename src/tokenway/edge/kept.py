@@ -40,12 +40,7 @@ class KeptPages:
         listed = msgspec.json.decode(kept.items, type=list[msgspec.Raw])
         limit = number(query.get("limit"), ITEMS, "limit", LIMIT_MAX)
         is_ascending = query.get("order", "desc") == "asc"
-        page = input_items(
-            listed,
-            after=query.get("after", ""),
-            limit=number(query.get("limit"), ITEMS, "limit", LIMIT_MAX),
-            is_ascending=is_ascending,
-        )
+        page = input_items(listed, after=query.get("after", ""), limit=limit, is_ascending=is_ascending)
         return msgspec.Raw(page)
 
     async def forget(self, request: Request, principal: Principal) -> object:
