@@ -38,7 +38,7 @@ from tokenway.model.settings import (
     Settings,
 )
 from tokenway.model.snapshot import Principal, ProviderHint, Snapshot
-from tokenway.routing.plan import resolve
+from tokenway.routing.plan import able_at, resolve
 
 _DEMONSTRATION: Final = "A 135M-parameter demonstration model inside the gateway: real tokens, small answers."
 _DEMONSTRATION_EMBEDDING: Final = (
@@ -115,7 +115,7 @@ def build_snapshot(
         # Without the engine its endpoints are nowhere, nor are those of a provider that is switched off; what is
         # left of the model still has its fallbacks.
         endpoints = [
-            _endpoint(endpoint, offered, first_meant(listed.get(endpoint.provider, ()), endpoint.model))
+            _endpoint(endpoint, offered, providers[endpoint.provider], listed.get(endpoint.provider, ()))
             for endpoint in model.endpoints
             if endpoint.provider in providers
         ]
@@ -190,7 +190,8 @@ def _provider(
         speaks_with=tuple((other, header) for other, _, header in others if header != credential_header(other)),
         quirks=_quirks(written, row),
         fetch_urls=written.fetch_urls,
-        operations=tuple(Operation) if row is None or row.chats else (Operation.EMBEDDING,),
+        operations=tuple(Operation) if row is None else row.operations,
+        completions=row is None or row.chats_by_completions,
         aws=_aws(written, row, environment) if not api_keys else None,
     )
 
@@ -222,8 +223,11 @@ def _listings(
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel], listing: Listing | None) -> Endpoint:
-    """An endpoint as written, filled up from the price book; one of the embedded engine is free."""
+def _endpoint(
+    endpoint: EndpointSettings, offered: Mapping[str, LocalModel], provider: Provider, rows: tuple[Listing, ...]
+) -> Endpoint:
+    """An endpoint as written, filled up from the price book's rows; one of the embedded engine is free."""
+    listing = first_meant(rows, endpoint.model)
     local = offered.get(endpoint.model) if endpoint.provider == LOCAL_PROVIDER else None
     price = endpoint.price or (_FREE if local is not None else None)
     return Endpoint(
@@ -232,7 +236,7 @@ def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel], lis
         price=listing.price if price is None and listing is not None else price,
         grade=endpoint.grade or Grade(weights=endpoint.quantization or "unknown"),
         limits=endpoint.limits,
-        capabilities=_capabilities(endpoint.capabilities, listing),
+        capabilities=able_at(provider, _capabilities(endpoint.capabilities, listing)),
         weight=endpoint.weight,
         operations=tuple(Operation) if local is None else local.operations,
     )

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.model.catalog import AwsKeys, Dialect, Quirks, credential_header
+from tokenway.model.catalog import AwsKeys, Dialect, Operation, Quirks, credential_header
 from tokenway.model.secret import Secret
 
 _WORLD: Final = ("//global-aiplatform.", "//aiplatform.")
@@ -31,6 +31,17 @@ class Service(StrEnum):
     SPEECH = "speech"
     TRANSCRIPTIONS = "transcriptions"
     RERANK = "rerank"
+
+
+_OPERATIONS: Final = {
+    Service.COMPLETIONS: (Operation.COMPLETION,),
+    Service.EMBEDDINGS: (Operation.EMBEDDING, Operation.EMBED_CONTENT),
+    Service.MODERATIONS: (Operation.MODERATION,),
+    Service.IMAGES: (Operation.IMAGE, Operation.IMAGE_EDIT, Operation.IMAGE_VARIATION),
+    Service.SPEECH: (Operation.SPEECH,),
+    Service.TRANSCRIPTIONS: (Operation.TRANSCRIPTION, Operation.TRANSLATION),
+    Service.RERANK: (Operation.RERANK,),
+}
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -81,6 +92,18 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     def is_keyless(self) -> bool:
         """Whether it is called without a key: a server of one's own."""
         return not self.key_variables
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What its models may be asked for: everything, unless it has no chat at all."""
+        if self.chats:
+            return tuple(Operation)
+        return tuple(operation for service in self.services for operation in _OPERATIONS[service])
+
+    @property
+    def chats_by_completions(self) -> bool:
+        """Whether legacy completions can be asked for as they are."""
+        return self.is_keyless or Service.COMPLETIONS in self.services
 
     @property
     def credential_header(self) -> str:

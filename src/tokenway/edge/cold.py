@@ -26,7 +26,7 @@ from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
 from tokenway.model.snapshot import Principal, Snapshot
-from tokenway.routing.plan import from_listing, resolve, unknown_model
+from tokenway.routing.plan import listed, resolve, unknown_model
 
 Handler = Callable[[Request, Principal], Awaitable[object]]
 _encode: Final = msgspec.json.encode
@@ -182,19 +182,9 @@ class Pages:
 
 
 def catalogue(snapshot: Snapshot) -> Iterator[dict[str, object]]:
-    """Every model of the list: the configured ones, their aliases, then what each provider is known to serve."""
-    for model in snapshot.models.values():
-        yield describe(model)
-    for alias in snapshot.aliases:
-        meant = resolve(snapshot, alias)
-        if meant is not None:
-            yield describe(meant) | {"id": alias, "canonical_slug": meant.name}
-    for name, listings in snapshot.listings.items():
-        provider = snapshot.providers[name]
-        for listing in listings:
-            full = f"{name}/{listing.name}"
-            if listing.is_listed and full not in snapshot.models and full not in snapshot.aliases:
-                yield describe(from_listing(provider, listing, full, listing.name))
+    """Every model of the list, described; an alias by its own name, with the model's as its slug."""
+    for name, model in listed(snapshot):
+        yield describe(model) if name == model.name else describe(model) | {"id": name, "canonical_slug": model.name}
 
 
 def describe(model: Model) -> dict[str, object]:

@@ -8,12 +8,12 @@ list, then those of its fallbacks and of the caller's `models`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from tokenway.model.catalog import Endpoint, Listing, Model, Operation, Provider
+from tokenway.model.catalog import Capabilities, Endpoint, Listing, Model, Operation, Provider
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.match import first_meant
 from tokenway.model.snapshot import ProviderHint, Snapshot
@@ -21,6 +21,7 @@ from tokenway.model.snapshot import ProviderHint, Snapshot
 ALIASES_MAX: Final = 8
 """How many aliases may lead to one another."""
 NEAREST_MAX: Final = 3
+_EMBEDDING: Final = (Operation.EMBEDDING, Operation.EMBED_CONTENT)
 MODELS_MAX: Final = 16
 """How many models one request may name as fallbacks."""
 
@@ -78,7 +79,9 @@ def _unlisted(snapshot: Snapshot, name: str, provider: str, upstream: str) -> Mo
     server = snapshot.providers[provider]
     listing = first_meant(snapshot.listings.get(provider, ()), upstream)
     if listing is None:
-        return Model(name, (Endpoint(provider, upstream, operations=server.operations),), owner=provider)
+        able = able_at(server, Capabilities())
+        bare = Endpoint(provider, upstream, capabilities=able, operations=server.operations)
+        return Model(name, (bare,), owner=provider)
     return from_listing(server, listing, name, upstream)
 
 
@@ -88,10 +91,33 @@ def from_listing(provider: Provider, listing: Listing, name: str, upstream: str)
         provider.name,
         upstream,
         price=listing.price,
-        capabilities=listing.capabilities,
-        operations=(Operation.EMBEDDING,) if listing.embeds else provider.operations,
+        capabilities=able_at(provider, listing.capabilities),
+        operations=_EMBEDDING if listing.embeds else provider.operations,
     )
     return Model(name, (endpoint,), owner=provider.name, title=listing.title)
+
+
+def listed(snapshot: Snapshot) -> Iterator[tuple[str, Model]]:
+    """Every name of the list of models, with what it stands for.
+
+    The configured models, their aliases, then what each provider is known to serve, by `provider/model`.
+    """
+    yield from snapshot.models.items()
+    for alias in snapshot.aliases:
+        meant = resolve(snapshot, alias)
+        if meant is not None:
+            yield alias, meant
+    for name, listings in snapshot.listings.items():
+        provider = snapshot.providers[name]
+        for listing in listings:
+            full = f"{name}/{listing.name}"
+            if listing.is_listed and full not in snapshot.models and full not in snapshot.aliases:
+                yield full, from_listing(provider, listing, full, listing.name)
+
+
+def able_at(provider: Provider, able: Capabilities) -> Capabilities:
+    """What a model can do where it is served."""
+    return able if provider.completions else msgspec.structs.replace(able, completions=False)
 
 
 def plan(
