@@ -66,9 +66,9 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     """One row. Addresses may hold `{VARIABLE}`, which is read from the environment.
 
     `key_variables` are alternatives, the usual one first; a row without any needs no key. `signing` are the
-    variables of an access key and its secret, which do instead of a key. `stand_ins` gives another variable to read
-    where the first is not set. `prices` is its name in the price book, where that is another one, and `models` a
-    pattern of the book's names that are names of its models.
+    variables of an access key and its secret, and `account_file` that of a credentials file, which do instead of a
+    key. `stand_ins` gives another variable to read where the first is not set. `prices` is its name in the price
+    book, where that is another one, and `models` a pattern of the book's names that are names of its models.
     """
 
     name: str
@@ -81,6 +81,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     address_variables: tuple[str, ...] = ()
     stand_ins: tuple[tuple[str, str], ...] = ()
     signing: tuple[str, str] | None = None
+    account_file: str = ""
     speaks: tuple[Offer, ...] = ()
     quirks: Quirks = Quirks()
     services: tuple[Service, ...] = ()
@@ -154,6 +155,6 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(missing)
 
     def _has_credentials(self, environment: Mapping[str, str]) -> bool:
-        if self.is_keyless or self.key(environment) is not None:
+        if self.is_keyless or self.key(environment) is not None or environment.get(self.account_file):
             return True
         return self.signing is not None and all(is_key(environment.get(name, "").strip()) for name in self.signing)

@@ -84,6 +84,7 @@ _VENDORS: Final = (
         base_url="https://{GOOGLE_CLOUD_LOCATION}-aiplatform.googleapis.com/v1/projects/{GOOGLE_CLOUD_PROJECT}"
         "/locations/{GOOGLE_CLOUD_LOCATION}/publishers/google",
         key_variables=("GOOGLE_OAUTH_ACCESS_TOKEN",),
+        account_file="GOOGLE_APPLICATION_CREDENTIALS",
         header=BEARER,
         address_variables=("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_PROJECT"),
         stand_ins=(("GOOGLE_CLOUD_LOCATION", "VERTEXAI_LOCATION"), ("GOOGLE_CLOUD_PROJECT", "VERTEXAI_PROJECT")),

@@ -183,6 +183,10 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     api_keys: Annotated[tuple[Secret, ...], Meta(description="Several keys, to spread calls over them.")] = ()
     headers: Annotated[dict[str, str], Meta(description="Headers added to each call.")] = {}
     aws: Annotated[AwsSettings | None, Meta(description="Only for `bedrock`: what signs its requests.")] = None
+    credentials: Annotated[
+        FilePath | None,
+        Meta(description="Only for `vertex`: the file with which access tokens are asked for."),
+    ] = None
     quirks: Annotated[QuirkSettings, Meta(description="Where it differs from its dialect.")] = QuirkSettings()
     like: Annotated[
         str | None,

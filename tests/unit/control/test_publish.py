@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tokenway.control.config import load
-from tokenway.control.publish import DEMONSTRATION, LocalModel, LocalOffer, build_snapshot, key_digest
+from tokenway.control.publish import DEMONSTRATION, Facts, LocalModel, LocalOffer, build_snapshot, key_digest
 from tokenway.metering.price_book import read_book
 from tokenway.model.catalog import (
     AwsKeys,
@@ -233,7 +233,7 @@ models:
       - {provider: lab, model: gpt-x}
 """
     settings = settings_of(text, tmp_path)
-    snapshot = build_snapshot(settings, keys={}, environment={}, local=None, version=1, book=BOOK, day=10)
+    snapshot = build_snapshot(settings, keys={}, environment={}, local=None, version=1, facts=Facts(BOOK, 10))
     filled, written, unknown = snapshot.models["a"].endpoints
     assert filled.price == Price(Rate(3), Rate(4))
     assert filled.capabilities == Capabilities(context=100, max_output=10, vision=True)
@@ -248,7 +248,7 @@ models:
 def test_only_enabled_providers_rows_are_published() -> None:
     """A snapshot goes to every worker, so it stays small."""
     snapshot = build_snapshot(
-        Settings(), keys={}, environment={"MISTRAL_API_KEY": "k"}, local=None, version=1, book=BOOK, day=0
+        Settings(), keys={}, environment={"MISTRAL_API_KEY": "k"}, local=None, version=1, facts=Facts(BOOK)
     )
     assert set(snapshot.listings) == {"mistral"}
     data = msgspec.msgpack.encode(snapshot, enc_hook=lambda secret: secret.reveal())
