@@ -165,6 +165,14 @@ class AnswerStream(Protocol):
     first_answer: float
     last_delta: float
 
+    @property
+    def answer_id(self) -> str:
+        """The answer's id as the caller knows it, where an error at its end must repeat that; else empty."""
+
+    @property
+    def sequence(self) -> int:
+        """The number of the event that comes next, where the caller's dialect counts them; else 0."""
+
     def accepts(self, content_type: bytes) -> bool:
         """Whether an answer of this media type (in lower case) is such a stream."""
 
@@ -279,6 +287,8 @@ class Format(msgspec.Struct, frozen=True):
     """The caller's names of neutral fields, where they differ: `top_k` is Gemini's `topK`."""
     headers: tuple[tuple[str, str], ...] = ()
     """Sent with every request, unless the caller or the provider says otherwise."""
+    has_refusals: bool = False
+    """Whether an answer has a place for a refusal; elsewhere it is text, and the reason to stop says what it is."""
     has_choices: bool = False
     """Whether one call can make several answers (`n`)."""
     credential_header: str = "authorization"

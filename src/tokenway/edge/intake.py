@@ -162,18 +162,6 @@ def no_journal() -> Problem:
     )
 
 
-def no_room() -> Problem:
-    """507: the file that a form is kept in could not be written."""
-    return Problem(
-        507,
-        ErrorType.SERVER,
-        "The gateway has no room for this request's files at the moment.",
-        code="insufficient_storage",
-        retry_after=5.0,
-        should_retry=True,
-    )
-
-
 def _too_dear(amount: int, limit: int) -> Problem:
     return Problem(
         402,

@@ -7,19 +7,20 @@ call costs a look-up and a join.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Final
 
 from tokenway import __version__
 from tokenway.dialects.base import Format
+from tokenway.dialects.bedrock import sign
 from tokenway.dialects.embeddings import SPEAKERS
 from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import Door
 from tokenway.edge.reply import header_value
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import BEARER, Dialect, Endpoint, Operation, Provider, Quirks
+from tokenway.model.catalog import BEARER, AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import Plan, Wishes, plan, wrong_operation
@@ -79,6 +80,11 @@ class Route:
         """The dialect in which an endpoint is asked."""
         return self._formats[endpoint.id]
 
+    def fetches(self, endpoint: Endpoint) -> bool:
+        """Whether media by URL may be fetched for an endpoint that is asked in another dialect than the caller's."""
+        provider = self._providers.get(endpoint.provider)
+        return provider is not None and provider.fetch_urls and self.is_crossing(endpoint)
+
     def quirks_of(self, endpoint: Endpoint) -> Quirks:
         """Where its provider differs from its dialect."""
         provider = self._providers.get(endpoint.provider)
@@ -116,19 +122,43 @@ def spoken_by(provider: Provider | None, door: Door) -> Dialect:
     return provider.dialect
 
 
+Signer = Callable[[bytes, float], bytes]
+"""(body, Unix time) to the header lines that sign a request."""
+
+
 class Target:
     """One endpoint for one operation in one dialect. `label` is the header line that names the endpoint.
 
     `defaults` are header lines by name that are sent unless the caller's own take their place.
     """
 
-    __slots__ = ("_heads", "defaults", "label", "pool")
+    __slots__ = ("_heads", "_signer", "defaults", "label", "pool")
 
-    def __init__(self, endpoint: Endpoint, pool: Pool, heads: list[bytes], defaults: dict[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        pool: Pool,
+        heads: list[bytes],
+        defaults: dict[bytes, bytes],
+        signer: Signer | None = None,
+    ) -> None:
         self.pool = pool
         self.label = b"x-tokenway-endpoint: %b\r\n" % header_value(endpoint.id)
         self.defaults = defaults
         self._heads = cycle(heads)
+        self._signer = signer
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether each request is signed, instead of carrying a key."""
+        return self._signer is not None
+
+    def signed(self, body: bytes | list[bytes | memoryview], more: bytes, now: float) -> list[bytes | memoryview]:
+        """As `request`, with a signature made at Unix time `now`."""
+        if self._signer is None:
+            raise RuntimeError("nothing signs requests to this endpoint")
+        whole = body if isinstance(body, bytes) else b"".join(body)
+        return self.request(whole, more + self._signer(whole, now))
 
     def request(self, body: bytes | list[bytes | memoryview], more: bytes = JSON_TYPE) -> list[bytes | memoryview]:
         """The request to send: head, then body. Several credentials of a provider take turns.
@@ -205,4 +235,19 @@ class Routes:
                 scheme = "Bearer " if header == BEARER else ""
                 credential.append(b"%b: %b" % (header_value(header), header_value(scheme + secret.reveal())))
             heads.append(b"\r\n".join([*lines, *credential, b""]))
-        return Target(endpoint, pool, heads, defaults)
+        signer = None
+        if provider.aws is not None and not provider.api_keys and form.dialect is Dialect.BEDROCK:
+            signer = make_signer(provider.aws, prefix + path, pool.origin.authority)
+        return Target(endpoint, pool, heads, defaults, signer)
+
+
+def make_signer(keys: AwsKeys, path: str, host: str) -> Signer:
+    """What signs the requests to one path of Amazon's."""
+    credentials = sign.Credentials(keys.access_key, keys.secret_key, keys.token)
+
+    def signer(body: bytes, now: float) -> bytes:
+        call = sign.Call("POST", path, (("host", host),), sign.payload_hash(body))
+        lines = sign.sign(call, credentials, keys.region, now)
+        return b"".join(b"%b: %b\r\n" % (header_value(name), header_value(value)) for name, value in lines)
+
+    return signer

@@ -8,7 +8,7 @@ list, then those of its fallbacks and of the caller's `models`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -95,24 +95,6 @@ def from_listing(provider: Provider, listing: Listing, name: str, upstream: str)
         operations=_EMBEDDING if listing.embeds else provider.operations,
     )
     return Model(name, (endpoint,), owner=provider.name, title=listing.title)
-
-
-def listed(snapshot: Snapshot) -> Iterator[tuple[str, Model]]:
-    """Every name of the list of models, with what it stands for.
-
-    The configured models, their aliases, then what each provider is known to serve, by `provider/model`.
-    """
-    yield from snapshot.models.items()
-    for alias in snapshot.aliases:
-        meant = resolve(snapshot, alias)
-        if meant is not None:
-            yield alias, meant
-    for name, listings in snapshot.listings.items():
-        provider = snapshot.providers[name]
-        for listing in listings:
-            full = f"{name}/{listing.name}"
-            if listing.is_listed and full not in snapshot.models and full not in snapshot.aliases:
-                yield full, from_listing(provider, listing, full, listing.name)
 
 
 def able_at(provider: Provider, able: Capabilities) -> Capabilities:

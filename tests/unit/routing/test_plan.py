@@ -10,7 +10,7 @@ from tokenway.model.errors import Problem, Refusal
 from tokenway.model.match import Begins, Equals
 from tokenway.model.money import Rate
 from tokenway.model.snapshot import ProviderHint, Snapshot
-from tokenway.routing.plan import ALIASES_MAX, MODELS_MAX, Wishes, listed, nearest, plan, resolve
+from tokenway.routing.plan import ALIASES_MAX, MODELS_MAX, Wishes, nearest, plan, resolve
 
 A, B, C = Endpoint("a", "m"), Endpoint("b", "m"), Endpoint("c", "m")
 EMBED = Endpoint("a", "embed", operations=(Operation.EMBEDDING,))
@@ -89,20 +89,6 @@ def test_names_of_the_price_book_have_its_price() -> None:
     embedding = resolve(snapshot, "a/embed-x")
     assert embedding is not None
     assert embedding.endpoints[0].operations == (Operation.EMBEDDING, Operation.EMBED_CONTENT)
-
-
-def test_the_list_has_what_can_be_asked_for() -> None:
-    """Models, aliases that lead somewhere, and the providers' own models under names that are not taken."""
-    rows = (Listing("x", Equals("x")), Listing("y", Equals("y")), Listing("z", Begins("z"), is_listed=False))
-    snapshot = Snapshot(
-        1,
-        {"a": Provider("a", "http://a")},
-        {"m": Model("m", (A,))},
-        {"a/y": "m", "lost": "gone"},
-        {},
-        listings={"a": rows},
-    )
-    assert [(name, model.name) for name, model in listed(snapshot)] == [("m", "m"), ("a/y", "m"), ("a/x", "a/x")]
 
 
 def test_a_provider_that_only_embeds_is_not_chatted_with() -> None:

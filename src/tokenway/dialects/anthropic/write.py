@@ -214,6 +214,8 @@ class _Writing:
             return
         if request.temperature is not None:
             self.body["temperature"] = min(max(request.temperature, 0), 1)
+            if not 0 <= request.temperature <= 1:
+                self.drop("temperature")  # what Anthropic takes is not what was asked for
         if request.top_p is not None:
             if request.temperature is None or family.samples_by_both:
                 self.body["top_p"] = request.top_p
