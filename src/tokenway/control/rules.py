@@ -29,11 +29,11 @@ NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
     (("models", "*", "routing", "sort"), Severity.NOTE, _IN_ORDER),
     (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
     (("models", "*", "endpoints", "*", "weight"), Severity.NOTE, _IN_ORDER),
-    (("providers", "*", "fetch_urls"), Severity.NOTE, "this version does not fetch images"),
     (("models", "*", "endpoints", "*", "limits"), Severity.NOTE, "this version does not hold calls to it"),
-    *(
-        (("models", "*", "endpoints", "*", "capabilities", able), Severity.NOTE, "this version does not choose by it")
-        for able in ("prefill", "tools", "vision")
+    (
+        ("models", "*", "endpoints", "*", "capabilities", "prefill"),
+        Severity.NOTE,
+        "this version does not choose by it",
     ),
 )
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
