@@ -77,13 +77,17 @@ def _anthropic(body: Body) -> Heard:
     return Heard(_joined(body["system"]), _turns(body["messages"], _USER), tools, body["max_tokens"], stops)
 
 
+_SCHEMAS: Final = ("parametersJsonSchema", "parameters_json_schema", "parameters")
+"""Where a tool's schema may stand: Google's API reads names in either style, and its SDK writes both."""
+
+
 def _gemini(body: Body) -> Heard:
     declared = [each for tool in body["tools"] for each in tool["functionDeclarations"]]
     config = body["generationConfig"]
     return Heard(
         _joined(body["systemInstruction"]["parts"]),
         "".join(_joined(turn["parts"]) for turn in body["contents"]),
-        _tools((each["name"], each.get("parametersJsonSchema") or each["parameters"]) for each in declared),
+        _tools((each["name"], next(each[name] for name in _SCHEMAS if name in each)) for each in declared),
         config["maxOutputTokens"],
         tuple(config.get("stopSequences", ())),
     )
