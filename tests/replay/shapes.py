@@ -15,35 +15,39 @@ from tokenway.model.catalog import Dialect
 
 Json = dict[str, Any]
 
-CHAT_FIELDS: Final = frozenset(
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+CHAT_FIELDS: Final = _names(
     "model messages audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens "
     "max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty prompt_cache_key "
     "prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store stream "
     "stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options "
-    "prompt_cache_options".split()
+    "prompt_cache_options"
 )
-RESPONSES_FIELDS: Final = frozenset(
+RESPONSES_FIELDS: Final = _names(
     "model input include instructions max_output_tokens max_tool_calls metadata parallel_tool_calls "
     "previous_response_id prompt prompt_cache_key prompt_cache_retention prompt_cache_options reasoning "
     "safety_identifier service_tier store stream stream_options temperature text tool_choice tools top_logprobs "
-    "top_p truncation user background conversation".split()
+    "top_p truncation user background conversation"
 )
-ANTHROPIC_FIELDS: Final = frozenset(
+ANTHROPIC_FIELDS: Final = _names(
     "model max_tokens messages system temperature top_p top_k stop_sequences stream tools tool_choice thinking "
-    "output_config metadata service_tier cache_control container inference_geo".split()
+    "output_config metadata service_tier cache_control container inference_geo"
 )
-GEMINI_FIELDS: Final = frozenset(
-    "contents systemInstruction tools toolConfig generationConfig safetySettings cachedContent labels serviceTier "
-    "store".split()
+GEMINI_FIELDS: Final = _names(
+    "contents systemInstruction tools toolConfig generationConfig safetySettings cachedContent labels serviceTier store"
 )
-GENERATION_FIELDS: Final = frozenset(
+GENERATION_FIELDS: Final = _names(
     "temperature topP topK candidateCount maxOutputTokens stopSequences seed presencePenalty frequencyPenalty "
     "responseMimeType responseSchema responseJsonSchema responseModalities responseLogprobs logprobs thinkingConfig "
-    "speechConfig mediaResolution imageConfig".split()
+    "speechConfig mediaResolution imageConfig"
 )
-BEDROCK_FIELDS: Final = frozenset(
+BEDROCK_FIELDS: Final = _names(
     "messages system inferenceConfig toolConfig guardrailConfig additionalModelRequestFields requestMetadata "
-    "performanceConfig serviceTier outputConfig additionalModelResponseFieldPaths promptVariables".split()
+    "performanceConfig serviceTier outputConfig additionalModelResponseFieldPaths promptVariables"
 )
 NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
