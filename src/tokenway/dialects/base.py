@@ -165,6 +165,14 @@ class AnswerStream(Protocol):
     first_answer: float
     last_delta: float
 
+    @property
+    def answer_id(self) -> str:
+        """The answer's id as the caller knows it, where an error at its end must repeat that; else empty."""
+
+    @property
+    def sequence(self) -> int:
+        """The number of the event that comes next, where the caller's dialect counts them; else 0."""
+
     def accepts(self, content_type: bytes) -> bool:
         """Whether an answer of this media type (in lower case) is such a stream."""
 

@@ -30,6 +30,16 @@ class Pace:
 
     __slots__ = ("first_answer", "first_delta", "gaps", "last_delta")
 
+    @property
+    def answer_id(self) -> str:
+        """See `dialects.base.AnswerStream`; most dialects need none."""
+        return ""
+
+    @property
+    def sequence(self) -> int:
+        """See `dialects.base.AnswerStream`; most dialects count nothing."""
+        return 0
+
     def __init__(self) -> None:
         self.first_delta = 0.0
         self.first_answer = 0.0

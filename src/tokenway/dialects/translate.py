@@ -78,6 +78,11 @@ class Translation(Pace):
         self.finish_reason = ""
         self.metered: Metered = UNMETERED
 
+    @property
+    def sequence(self) -> int:
+        """The number of the caller's next event, where its dialect counts them."""
+        return getattr(self._writer, "sequence", 0)
+
     def accepts(self, content_type: bytes) -> bool:
         """Whether an answer of this media type is a stream of the upstream's dialect."""
         return self._content_type in content_type

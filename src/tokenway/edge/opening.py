@@ -7,14 +7,16 @@ are converted.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokenway.dialects.base import AnswerStream, Maker
+from tokenway.dialects.seal import MARKS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
 from tokenway.edge.attempt import AttemptReader
-from tokenway.edge.crossing import spelled
+from tokenway.edge.crossing import Crossings, spelled
 from tokenway.edge.routes import JSON_TYPE, Target, asked_for
+from tokenway.model.catalog import Dialect
 
 if TYPE_CHECKING:
     from tokenway.edge.intake import Intake
@@ -42,9 +44,13 @@ def make_reader(relay: Relay, intake: Intake, command: Open) -> AttemptReader:
     return reader
 
 
-def maker_of(relay: Relay, intake: Intake) -> Maker:
-    """What a writer of the caller's dialect is told of the exchange."""
-    return Maker(relay.id, relay.model, int(time.time()), intake.request)
+def maker_of(relay: Relay, intake: Intake, stream: AnswerStream | None = None) -> Maker:
+    """What a writer of the caller's dialect is told of the exchange, and of the stream whose end it is to write."""
+    if stream is None:
+        return Maker(relay.id, relay.model, int(time.time()), intake.request)
+    return Maker(
+        relay.id, relay.model, int(time.time()), intake.request, answer=stream.answer_id, sequence=stream.sequence
+    )
 
 
 def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReader) -> tuple[Target, Payload]:
@@ -54,7 +60,13 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
     operation = asked_for(relay.door.operation) if is_crossing else relay.door.operation
     target = state.routes.target(endpoint, operation, form, stream=request.stream)
     reader.lines = target.label
-    body = _written(relay, intake, reader) if is_crossing else request.upstream_body(endpoint.upstream_model)
+    if is_crossing:
+        body: bytes | list[bytes | memoryview] = _written(relay, intake.crossings, reader)
+    elif form.dialect in _SEALING and any(mark in request.body for mark in MARKS):
+        # Turns of this conversation were another vendor's: its seals are not shown to this one.
+        body = _written(relay, Crossings(request, intake.route), reader)
+    else:
+        body = request.upstream_body(endpoint.upstream_model)
     if target.is_signed:
         return target, target.signed(body, _more_lines(relay, reader, target), time.time())
     if form.forwarded or target.defaults or relay.door.is_form:
@@ -62,9 +74,12 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
     return target, target.request(body)
 
 
-def _written(relay: Relay, intake: Intake, reader: AttemptReader) -> bytes:
-    """The request in another dialect than the caller's; what that cannot say is told in a header."""
-    crossings = intake.crossings
+_SEALING: Final = frozenset({Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.BEDROCK})
+"""Dialects whose opaque fields can hold another vendor's seal. The Responses API's own reader leaves those out."""
+
+
+def _written(relay: Relay, crossings: Crossings | None, reader: AttemptReader) -> bytes:
+    """The request written anew; what its dialect cannot say is told in a header."""
     if crossings is None:
         raise RuntimeError("an endpoint of another dialect without a crossing")
     written = crossings.written(reader.endpoint)

@@ -15,7 +15,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from tokenway.dialects.base import CallerRequest, Format
+from tokenway.dialects.base import CallerRequest, Format, Maker
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
@@ -393,10 +393,14 @@ class Relay:
             self._client.transport.abort()
             self._finish()
         elif command.in_band:
-            self._end_stream(command.body or self.form.error_event(problem, maker_of(self, self._intake)))
+            self._end_stream(command.body or self.form.error_event(problem, self._end_maker()))
             self._finish()
         else:
             self.refuse(problem, command.body)
+
+    def _end_maker(self) -> Maker:
+        winner = self._winner
+        return maker_of(self, self._intake, winner.stream if winner is not None else None)
 
     def _end_stream(self, last: bytes) -> None:
         """The last events and the end of the body; the connection's end where nothing else can mark it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.unit.dialects.gemini.samples import raw
@@ -190,8 +191,10 @@ def test_foreign_parts() -> None:
     turns, dropped = contents(
         assistant(Foreign("executableCode", raw(own)), Foreign("server_tool_use", raw({"a": 1})), Text("a"))
     )
-    assert turns == [("model", [own, {"text": "a"}])]
+    assert msgspec.json.decode(msgspec.json.encode(turns)) == [["model", [own, {"text": "a"}]]]
     assert dropped == ["server_tool_use"]
+    broken = Foreign("executableCode", raw([]))
+    assert contents(assistant(broken, Text("a"))) == ([("model", [{"text": "a"}])], ["executableCode"])
 
 
 def test_properties_without_a_counterpart_are_declared() -> None:

@@ -150,7 +150,7 @@ def test_answers_of_openai() -> None:
         ({"prompt_tokens": 10**9}, ABSURD),
         ({}, UNMETERED),
         (None, UNMETERED),
-        (5, UNMETERED),
+        (5, ABSURD),
     ],
 )
 def test_counts_of_openai(usage: object, expected: Metered) -> None:

@@ -74,6 +74,13 @@ def test_a_finish_reason_in_every_chunk_delays_one_chunk() -> None:
     assert reader.tail(b"", b"") == parts[2]
 
 
+def test_after_the_end_only_chunks_count() -> None:
+    """A keep-alive behind it is dropped, so that what is held keeps its place."""
+    out, reader = read([text("a"), last("b"), PING, b"nonsense\n\n"])
+    assert out + reader.finish() == text("a")
+    assert reader.tail(b"", b"") == last("b")
+
+
 def test_every_candidate_must_finish() -> None:
     """With two of them, one finish reason does not end the answer."""
     body = {**HELLO, "generationConfig": {"candidateCount": 2}}

@@ -48,6 +48,7 @@ SEEDS = (
     b'data: {"type":"response.failed","response":{"error":{"code":"server_error","message":"oh"}}}\n\n',
     b"<html>502 Bad Gateway</html>",
 )
+COST, EXTRA = b'"cost":1', b'"tokenway":{}'
 MAKER = Maker("gen-1", "m", 1, parse(Operation.CHAT, b'{"model":"m","input":"hi"}', "", False))
 
 
@@ -83,7 +84,7 @@ def check_passing(data: bytes, cut: list[bytes]) -> None:
     assert events(part) == events(whole)
     assert (one.phase, one.is_whole, one.finish_reason) == (other.phase, other.is_whole, other.finish_reason)
     assert one.metered.usage == other.metered.usage
-    assert one.tail(b'"cost":1', b'"tokenway":{}') == other.tail(b'"cost":1', b'"tokenway":{}')
+    assert events(one.tail(COST, EXTRA)) == events(other.tail(COST, EXTRA))
 
 
 def check_reading(data: bytes, cut: list[bytes]) -> None:
