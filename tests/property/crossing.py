@@ -1,4 +1,4 @@
-"""One dialect's bytes through the neutral form into another's, without the edge: what a gateway does, in a line each."""
+"""One dialect's bytes through the neutral form into another's, without the edge: what a gateway does, step by step."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ CHAT_FIELDS: Final = _names(
     "max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty prompt_cache_key "
     "prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store stream "
     "stream_options temperature tool_choice tools top_logprobs top_p user verbosity web_search_options "
-    "prompt_cache_options"
+    "prompt_cache_options moderation"
 )
 RESPONSES_FIELDS: Final = _names(
     "model input include instructions max_output_tokens max_tool_calls metadata parallel_tool_calls "
@@ -219,12 +219,13 @@ def gemini(body: Json) -> None:
     assert not (body.get("generationConfig") or {}).keys() - GENERATION_FIELDS
     assert body["contents"]
     owed: list[str] = []
-    before = "model"
+    before = ""
     for content in body["contents"]:
         role, parts = content["role"], content["parts"]
         assert role in {"user", "model"}
+        is_results = all("functionResponse" in part for part in parts)
         assert role != before, f"two turns of {role}"
-        before = role
+        before = "" if is_results else role  # what the user adds may stand in a content of its own
         assert parts, "no parts"
         for part in parts:
             kinds = part.keys() & GEMINI_PARTS
@@ -300,47 +301,105 @@ def check(dialect: Dialect, body: bytes) -> None:
 
 # -- what a request says -----------------------------------------------------------------------------------
 
-SPOKEN: Final = frozenset({"text", "content", "input", "instructions", "system", "output", "arguments", "args", "name"})
-"""Members whose strings are words of the conversation, in any dialect."""
-UNSPOKEN_TYPES: Final = frozenset({"tool_reference", "tool_addition", "container_upload"})
+
+def words(dialect: Dialect, body: Json) -> list[str]:
+    """Every text, name of a called tool, string in a call's arguments and text of a result in the conversation.
+
+    Not what a model thought, nor parts that only one vendor knows: those are declared where they are dropped.
+    """
+    return [piece for piece in _WORDS[dialect](body) if piece.strip()]
 
 
-def words(body: Json) -> list[str]:
-    """Every piece of text, name of a tool, and string in a tool call's arguments or a tool's result of a request."""
-    return [piece for message in _conversation(body) for piece in _pieces(message, spoken=False) if piece.strip()]
+def _chat_words(body: Json) -> Iterator[str]:
+    for message in body["messages"]:
+        yield from _content_words(message.get("content"))
+        for call in message.get("tool_calls") or ():
+            inside = call.get("function") or call.get("custom")
+            yield inside["name"]
+            yield from _leaves(inside.get("arguments", inside.get("input")))
 
 
-def _conversation(body: Json) -> Iterator[Any]:
-    for name in ("messages", "input", "contents", "system", "instructions", "systemInstruction"):
-        given = body.get(name)
-        if isinstance(given, str):
-            yield {"text": given}
-        elif given:
-            yield given
+def _responses_words(body: Json) -> Iterator[str]:
+    yield body.get("instructions") or ""
+    given = body.get("input") or ()
+    for item in [{"content": given}] if isinstance(given, str) else given:
+        kind = item.get("type", "message")
+        if kind == "message":
+            yield from _content_words(item["content"])
+        elif kind in CALL_ITEMS:
+            yield item["name"]
+            yield from _leaves(item.get("arguments", item.get("input")))
+        elif kind in CALL_ITEMS.values():
+            yield from _content_words(item["output"])
 
 
-def _pieces(value: Any, *, spoken: bool) -> Iterator[str]:
-    if isinstance(value, str):
-        if spoken:
-            yield from _inside(value)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _pieces(each, spoken=spoken)
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            inner = spoken and not isinstance(value.get("type"), str)
-            yield from _pieces(each, spoken=inner or name in SPOKEN)
+def _content_words(content: Any) -> Iterator[str]:
+    """The texts of content in OpenAI's and Anthropic's dialects."""
+    for block in [{"type": "text", "text": content}] if isinstance(content, str) else content or ():
+        kind = block.get("type", "")
+        if kind == "text" or kind in INPUT_PARTS | OUTPUT_PARTS:
+            yield from _leaves(block.get("text"))
+        elif kind == "tool_use":
+            yield block["name"]
+            yield from _leaves(block["input"])
+        elif kind == "tool_result":
+            yield from _content_words(block.get("content"))
 
 
-def _inside(text: str) -> Iterator[str]:
-    """The strings of JSON in text, or the text."""
-    if text.startswith(("{", "[")):
+def _anthropic_words(body: Json) -> Iterator[str]:
+    yield from _content_words(body.get("system"))
+    for message in body["messages"]:
+        yield from _content_words(message["content"])
+
+
+def _gemini_words(body: Json) -> Iterator[str]:
+    system = body.get("systemInstruction") or body.get("system_instruction") or {"parts": ()}
+    for content in [*body["contents"], {"parts": [{"text": system}]} if isinstance(system, str) else system]:
+        for part in content["parts"]:
+            if not part.get("thought"):
+                yield part.get("text") or ""
+            call = part.get("functionCall") or part.get("function_call")
+            result = part.get("functionResponse") or part.get("function_response")
+            if call:
+                yield call["name"]
+                yield from _leaves(call.get("args"))
+            if result:
+                yield from _leaves(result["response"])
+
+
+def _bedrock_words(body: Json) -> Iterator[str]:
+    for block in [*(body.get("system") or ()), *(block for each in body["messages"] for block in each["content"])]:
+        yield block.get("text") or ""
+        if "toolUse" in block:
+            yield block["toolUse"]["name"]
+            yield from _leaves(block["toolUse"]["input"])
+        for inner in (block.get("toolResult") or {"content": ()})["content"]:
+            yield inner.get("text") or ""
+            yield from _leaves(inner.get("json"))
+
+
+_WORDS: Final[dict[Dialect, Callable[[Json], Iterator[str]]]] = {
+    Dialect.OPENAI_CHAT: _chat_words,
+    Dialect.OPENAI_RESPONSES: _responses_words,
+    Dialect.ANTHROPIC: _anthropic_words,
+    Dialect.GEMINI: _gemini_words,
+    Dialect.BEDROCK: _bedrock_words,
+}
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """The strings of an object, and of JSON in a text; a text that is none is one."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
         try:
-            yield from _pieces(json.loads(text), spoken=True)
+            value = json.loads(value)
         except ValueError:
-            yield text
-        return
-    yield text
+            yield value
+            return
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
 
 
 def bare(text: str) -> str:
