@@ -81,17 +81,22 @@ def events(body: bytes) -> Iterator[Json]:
 CHAT_FINISHES: Final = {"function_call": "tool_calls", "": "stop"}
 
 
+CACHED: Final = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+"""Where DeepSeek, Moonshot and Mistral tell what came out of the cache."""
+
+
 def chat_counts(usage: Json | None) -> Counts | None:
-    """The totals of a chat's usage. xAI alone keeps reasoning out of the completion, as its total shows."""
+    """The totals of a chat's usage; xAI and Google keep reasoning out of the completion, as their total shows."""
     if not usage:
         return None
     inside = usage.get("prompt_tokens_details") or {}
     outside = usage.get("completion_tokens_details") or {}
     came, went = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     reasoning = outside.get("reasoning_tokens") or 0
-    if reasoning and usage.get("total_tokens") == came + went + reasoning:
-        went += reasoning
-    cached = inside.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens") or 0
+    hidden = (usage.get("total_tokens") or 0) - came - went
+    if hidden > 0 and (hidden == reasoning or not (inside or outside)):
+        went, reasoning = went + hidden, hidden
+    cached = inside.get("cached_tokens") or next((usage[name] for name in CACHED if usage.get(name)), 0)
     return Counts(came, went, cached, reasoning)
 
 
@@ -173,7 +178,7 @@ def _responses_end(draft: Draft, response: Json) -> None:
             usage.get("input_tokens") or 0,
             usage.get("output_tokens") or 0,
             inside.get("cached_tokens") or 0,
-            outside.get("reasoning_tokens") or 0,
+            min(outside.get("reasoning_tokens") or 0, usage.get("output_tokens") or 0),
         )
 
 
@@ -360,6 +365,7 @@ def bedrock(body: bytes) -> Said:
     draft = Draft(finish=STOPS.get(answer["stopReason"], ""), counts=bedrock_counts(answer.get("usage")))
     for number, block in enumerate(answer["output"]["message"]["content"]):
         draft.text.append(block.get("text") or "")
+        draft.text.extend(piece["text"] for piece in (block.get("citationsContent") or {}).get("content") or ())
         draft.reasoning.append(((block.get("reasoningContent") or {}).get("reasoningText") or {}).get("text") or "")
         if "toolUse" in block:
             draft.call(number, block["toolUse"]["name"], block["toolUse"]["input"])

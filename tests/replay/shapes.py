@@ -219,13 +219,9 @@ def gemini(body: Json) -> None:
     assert not (body.get("generationConfig") or {}).keys() - GENERATION_FIELDS
     assert body["contents"]
     owed: list[str] = []
-    before = ""
     for content in body["contents"]:
         role, parts = content["role"], content["parts"]
         assert role in {"user", "model"}
-        is_results = all("functionResponse" in part for part in parts)
-        assert role != before, f"two turns of {role}"
-        before = "" if is_results else role  # what the user adds may stand in a content of its own
         assert parts, "no parts"
         for part in parts:
             kinds = part.keys() & GEMINI_PARTS
