@@ -409,6 +409,30 @@ def lost(each: Exchange, sent: bytes) -> list[str]:
     return [piece for piece in shapes.words(each.dialect, json.loads(each.body)) if shapes.bare(piece) not in there]
 
 
+STREAM_TYPES = frozenset({"text/event-stream", "text/event-stream; charset=utf-8", "application/vnd.amazon.eventstream"})
+OPENAI = frozenset({Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES})
+UNSAYABLE = {
+    "top_k": OPENAI,
+    "container": frozenset(DIALECTS) - {Dialect.ANTHROPIC},
+    "seed": frozenset({Dialect.ANTHROPIC, Dialect.BEDROCK, Dialect.OPENAI_RESPONSES}),
+    "presence_penalty": frozenset({Dialect.ANTHROPIC, Dialect.BEDROCK, Dialect.OPENAI_RESPONSES}),
+    "frequency_penalty": frozenset({Dialect.ANTHROPIC, Dialect.BEDROCK, Dialect.OPENAI_RESPONSES}),
+    "safetySettings": frozenset(DIALECTS) - {Dialect.GEMINI},
+    "cachedContent": frozenset(DIALECTS) - {Dialect.GEMINI},
+    "context_management": frozenset(DIALECTS) - {Dialect.OPENAI_RESPONSES, Dialect.ANTHROPIC},
+}
+"""Members at the top of a request that upstreams have no word for."""
+
+
+def unsayable(each: Exchange, upstream: Dialect) -> Iterator[str]:
+    """The members of a request that this upstream cannot be told, and those that nobody knows."""
+    for name, value in wants(each.body).items():
+        if value in (None, [], {}):
+            continue
+        if upstream in UNSAYABLE.get(name, ()) or name.startswith("someNew"):
+            yield name
+
+
 def judged(each: Exchange, answer: Answer, got: list[bytes], upstream: Dialect) -> Iterator[str]:
     """What is wrong with how a request crossed."""
     if answer.status == 400:
@@ -418,6 +442,15 @@ def judged(each: Exchange, answer: Answer, got: list[bytes], upstream: Dialect) 
     if answer.status != 200:
         yield f"{answer.status} {answer.body[:300]!r}"
         return
+    stream = answer.headers["content-type"] in STREAM_TYPES
+    try:
+        said.read(each.dialect, answer.body, stream=stream)
+    except (KeyError, TypeError, ValueError) as error:
+        yield f"the answer cannot be read: {error!r}"[:300]
+    told = answer.headers.get("x-tokenway-dropped", "").split(",")
+    for name in unsayable(each, upstream):
+        if name not in told:
+            yield f"'{name}' is lost and not declared: {told}"
     try:
         shapes.check(upstream, got[-1])
     except (AssertionError, KeyError, TypeError, ValueError) as error:
