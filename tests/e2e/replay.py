@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from random import Random
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import quote
 
@@ -76,7 +75,7 @@ class Replay:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 24)
         return self
 
-    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._server.close()
         for task in self._tasks:
             task.cancel()

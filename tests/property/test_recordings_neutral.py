@@ -69,19 +69,21 @@ def test_every_answer_is_read(dialect: Dialect) -> None:
 def test_every_request_is_read(dialect: Dialect) -> None:
     """Requests that a provider took are taken, but for what only that provider has in store."""
     seen = 0
+    refused: set[str] = set()
     for each in asked():
         if each.dialect is not dialect:
             continue
         try:
             request = neutral(each)
         except Refusal as refusal:
-            assert refusal.problem.param in SERVER_STATE, (each.id, refusal.problem)
+            refused.add(refusal.problem.param or each.id)
             continue
         assert request.messages, each.id
         assert request.stream is (each.stream if dialect in IN_PATH else b'"stream": true' in spaced(each.body)), (
             each.id
         )
         seen += 1
+    assert refused <= SERVER_STATE
     assert seen > 50
 
 
@@ -104,7 +106,7 @@ def test_errors_of_providers_are_understood() -> None:
 
 @pytest.mark.parametrize("dialect", EACH)
 def test_events_come_in_their_order(dialect: Dialect) -> None:
-    """A beginning first, then parts that are opened before they grow, one finish a choice, and nothing after the end."""
+    """A beginning first and once, one finish a choice, and nothing after the end."""
     for each in of(dialect, stream=True):
         events = events_of(dialect, [each.answer])
         assert isinstance(events[0], Started), each.id
@@ -257,6 +259,7 @@ def words(request: Request) -> dict[str, Any]:
 def test_a_request_that_was_written_is_read_again(one: Dialect, other: Dialect) -> None:
     """Its texts, calls, results and tools arrive, or what is missing is declared, or it is refused with a place."""
     seen = 0
+    unplaced: list[str] = []
     for each in asked():
         if each.dialect is not one:
             continue
@@ -264,7 +267,7 @@ def test_a_request_that_was_written_is_read_again(one: Dialect, other: Dialect) 
             request = neutral(each)
             written = FORMATS[other].write_request(request, UPSTREAM)
         except Refusal as refusal:
-            assert refusal.problem.param, (each.id, refusal.problem)
+            unplaced += [each.id] * (refusal.problem.param is None)
             continue
         again = parsed(other, written.body).neutral()
         there = "".join(words(again)["text"])
@@ -278,4 +281,5 @@ def test_a_request_that_was_written_is_read_again(one: Dialect, other: Dialect) 
             assert again.stop == request.stop, each.id
         assert msgspec.json.decode(written.body), each.id
         seen += 1
+    assert unplaced == []
     assert seen > 40
