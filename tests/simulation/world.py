@@ -22,6 +22,8 @@ from tests.simulation.client import Client, Habits
 from tests.simulation.clock import START, Clock, pick
 from tests.simulation.provider import Call
 from tests.simulation.scripts import Ask, draw_script
+from tests.simulation.voices.base import SOUNDS, Asked, Voice
+from tests.simulation.voices.table import CHAT, VOICES
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import attempt as attempt_module
@@ -42,6 +44,8 @@ from tokenway.model.snapshot import Principal, Snapshot
 STEPS_MAX: Final = 20_000
 """A history that takes more steps does not end."""
 MODEL: Final = "asked"
+MIXED: Final = 0.5
+"""The share of histories in which dialects are drawn."""
 KEY: Final = b"sk-simulated"
 KEY_ID: Final = "caller"
 _DIGEST: Final = sha256(KEY).hexdigest()
@@ -74,11 +78,30 @@ class Plan:
     """What the caller's key may spend; None for a key without a budget."""
     journal_breaks_at: int
     """Which write to the journal fails, from 1; 0 is none."""
+    is_mixed: bool = False
+    """Whether caller and providers speak dialects of their own; else all of it is OpenAI's chat, byte by byte."""
+    voice: Voice = CHAT
+    """The caller's dialect."""
+    asked: Asked | None = None
+    """The caller's request in it, where the history is mixed."""
+    text: str = ""
+    """What the caller says there."""
+    voices: dict[str, Voice] = field(default_factory=dict)
+    """Each provider's dialect."""
 
     @property
     def stream(self) -> bool:
         """Whether the answer streams."""
-        return self.request.get("stream") is True
+        asked = self.asked
+        return self.request.get("stream") is True or (asked is not None and asked.stream)
+
+    def voice_of(self, endpoint: Endpoint) -> Voice:
+        """The dialect in which an endpoint is asked."""
+        return self.voices.get(endpoint.provider, CHAT)
+
+    def crosses(self, endpoint: Endpoint) -> bool:
+        """Whether an answer from there is translated."""
+        return self.voice_of(endpoint) is not self.voice
 
 
 @dataclass(slots=True)
@@ -114,13 +137,20 @@ def draw(seed: int) -> Plan:
     """The plan of one seed."""
     rng = Random(seed)
     chance = rng.random
+    is_mixed = chance() < MIXED
     operation = Operation.CHAT if chance() < 0.8 else pick(rng, (Operation.COMPLETION, Operation.EMBEDDING))
-    request, body = _draw_request(rng, operation)
+    spoken: dict[str, Any] = {}
+    if is_mixed:
+        operation = Operation.CHAT
+        spoken = _draw_spoken(rng)
+        request = spoken["asked"].body
+        body = json.dumps(request, ensure_ascii=chance() < 0.5).encode()
+    else:
+        request, body = _draw_request(rng, operation)
     options = request.get("stream_options") or {}
     prices = [_draw_price(rng) for _ in range(pick(rng, (1, 1, 2, 3, 5)))]
-    endpoints = tuple(
-        Endpoint(f"p{n}", pick(rng, ("up", MODEL, 'm"é', "org/x")), price) for n, price in enumerate(prices)
-    )
+    names = ("up", MODEL, "m-1", "org/x") if is_mixed else ("up", MODEL, 'm"é', "org/x")
+    endpoints = tuple(Endpoint(f"p{n}", pick(rng, names), price) for n, price in enumerate(prices))
     hurried = chance() < 0.3
     timeouts = Timeouts(
         pick(rng, (0.5, 2.0, 5.0)),
@@ -141,7 +171,7 @@ def draw(seed: int) -> Plan:
         operation,
         body,
         request,
-        asks_usage=options.get("include_usage") is True,
+        asks_usage=options.get("include_usage") is True if not is_mixed else _asks_usage(spoken["voice"], options),
         choices=(request.get("n") or 1) * (2 if request.get("prompt") == ["one", "two"] else 1),
         endpoints=endpoints,
         health={endpoint.provider: pick(rng, (0.0, 0.2, 0.5, 0.9)) for endpoint in endpoints},
@@ -151,7 +181,21 @@ def draw(seed: int) -> Plan:
         habits=habits,
         budget=pick(rng, _BUDGETS),
         journal_breaks_at=pick(rng, (1, 2)) if chance() < 0.02 else 0,
+        is_mixed=is_mixed,
+        voices={each.provider: pick(rng, VOICES) for each in endpoints} if is_mixed else {},
+        **spoken,
     )
+
+
+def _draw_spoken(rng: Random) -> dict[str, Any]:
+    """The caller's dialect, and what it says in it."""
+    voice, text = pick(rng, VOICES), pick(rng, SOUNDS).strip("\x00\u2028\r\n ") or "hi"
+    return {"voice": voice, "text": text, "asked": voice.request(rng, text, stream=rng.random() < 0.75)}
+
+
+def _asks_usage(voice: Voice, options: dict[str, Any]) -> bool:
+    """Whether a stream has a count: in most dialects always."""
+    return voice is not CHAT or options.get("include_usage") is True
 
 
 def _draw_price(rng: Random) -> Price | None:
@@ -218,7 +262,10 @@ class _State(EdgeState):
         self.adopt(
             Snapshot(
                 1,
-                {each.provider: Provider(each.provider, f"http://{each.provider}") for each in enabled},
+                {
+                    each.provider: Provider(each.provider, f"http://{each.provider}", plan.voice_of(each).dialect)
+                    for each in enabled
+                },
                 {MODEL: Model(MODEL, plan.endpoints)},
                 {},
                 {_DIGEST: caller},
@@ -269,9 +316,10 @@ class _Pool:
     def open(self, payload: list[bytes], reader: AttemptReader) -> Call:
         """A call, treated by a fresh script."""
         history, plan = self._history, self._history.plan
-        ask = Ask(plan.operation, plan.stream, plan.choices)
+        voice = plan.voice_of(self._endpoint)
+        ask = Ask(plan.operation, plan.stream, plan.choices, voice if plan.is_mixed else None)
         script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
-        call = Call(history.clock, self._endpoint, script, payload[1], reader, plan.choices)
+        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice)
         history.made[reader.number] = call
         call.start()
         return call
@@ -344,6 +392,14 @@ def play(seed: int, machine: type[Exchange] = Exchange, reader: type[PassingChat
     return history
 
 
+def _door(plan: Plan) -> Door:
+    """Where the caller asks."""
+    asked = plan.asked
+    if asked is None:
+        return Door(Dialect.OPENAI_CHAT, plan.operation)
+    return Door(plan.voice.dialect, plan.operation, asked.model, asked.stream)
+
+
 def _live(history: History) -> None:
     plan, clock, client = history.plan, history.clock, history.client
     state = _State(history)
@@ -352,9 +408,9 @@ def _live(history: History) -> None:
     relay = Relay(
         state,
         cast("Any", client),
-        Door(Dialect.OPENAI_CHAT, plan.operation),
+        _door(plan),
         headers,
-        b"",
+        plan.asked.query if plan.asked is not None else b"",
         keep_alive=True,
         chunked=chunked,
     )

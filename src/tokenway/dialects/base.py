@@ -165,6 +165,14 @@ class AnswerStream(Protocol):
     first_answer: float
     last_delta: float
 
+    @property
+    def answer_id(self) -> str:
+        """The id of the answer that its events have told, where an error in the stream must repeat it."""
+
+    @property
+    def sequence(self) -> int:
+        """The number that the next event should have, in a dialect that numbers them; 0 elsewhere."""
+
     def accepts(self, content_type: bytes) -> bool:
         """Whether an answer of this media type (in lower case) is such a stream."""
 
@@ -208,6 +216,10 @@ class EventWriter(Protocol):
 
     `write` forwards everything but the finish, the usage and the end, which it keeps; `tail` writes those.
     """
+
+    @property
+    def sequence(self) -> int:
+        """As `AnswerStream.sequence`."""
 
     def write(self, event: Event) -> bytes:
         """The bytes for one event; often none, sometimes several of the dialect's events."""

@@ -37,6 +37,16 @@ class Pace:
         self.gaps = [0] * _GAPS
 
     @property
+    def answer_id(self) -> str:
+        """See `dialects.base.AnswerStream`; in most dialects an error in the stream stands for itself."""
+        return ""
+
+    @property
+    def sequence(self) -> int:
+        """See `dialects.base.AnswerStream`."""
+        return 0
+
+    @property
     def gap_counts(self) -> tuple[int, ...]:
         """`gaps` as they are kept: at most GAP_BUCKETS counts, without the empty ones at the end."""
         counts = [*self.gaps[: GAP_BUCKETS - 1], sum(self.gaps[GAP_BUCKETS - 1 :])]

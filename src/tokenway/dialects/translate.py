@@ -83,6 +83,11 @@ class Translation(Pace):
         return self._content_type in content_type
 
     @property
+    def sequence(self) -> int:
+        """The number of the next event for the caller, where its dialect numbers them."""
+        return self._writer.sequence
+
+    @property
     def is_whole(self) -> bool:
         """Whether the answer is complete: the end mark came, or every choice has finished."""
         return self._is_done or len(self._finished) >= self._choices

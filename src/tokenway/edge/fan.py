@@ -184,7 +184,8 @@ class Fan:
                 copy.relay.client_gone()
         problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
         if self._relay.is_streaming:
-            self._relay.end_stream(self._form.error_event(problem, self._maker))
+            maker = msgspec.structs.replace(self._maker, sequence=self._writer.sequence)
+            self._relay.end_stream(self._form.error_event(problem, maker))
         elif broken.inner.status >= 400:
             lines = self._lines(broken)
             head = reply.STATUS_LINES[broken.inner.status] + b"content-type: application/json\r\n"

@@ -15,13 +15,15 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tokenway.dialects.base import AnswerStream, CallerRequest, Format, Maker
 from tokenway.dialects.gemini.request import GeminiRequest, wants_array
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
-from tokenway.edge.attempt import JSON, AttemptReader
+from tokenway.edge.attempt import JSON, OK, AttemptReader
 from tokenway.edge.client import Client
 from tokenway.edge.crossing import spelled
 from tokenway.edge.doors import Door
@@ -38,7 +40,7 @@ from tokenway.exchange.machine import Exchange, Phase
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
 from tokenway.model.catalog import Endpoint
-from tokenway.model.errors import Problem, Refusal, TokenwayError
+from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
 from tokenway.model.usage import UNMETERED, Metered
@@ -244,11 +246,11 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
-        winner = self._winner
-        stream = winner.stream if winner is not None else None
+        # A translated stream can have begun before there is anything to forward: a call that is written whole.
+        latest = self._attempts[-1].stream if self._attempts else None
         waits_for_reader = self._client.is_write_paused
         activity = now if waits_for_reader else self.last_activity
-        has_text = stream is not None and stream.first_delta > 0.0
+        has_text = latest is not None and latest.first_delta > 0.0
         counted = self._counted()
         self.tell(e.DeadlinePassed(now, activity, has_text, self.dice(), counted.usage, counted.is_absurd))
 
@@ -374,6 +376,13 @@ class Relay:
     def _maker(self) -> Maker:
         return Maker(self.id, self.model, int(time.time()), self._intake.request)
 
+    def _later_maker(self) -> Maker:
+        """The same for what comes behind a stream that has begun."""
+        maker, stream = self._maker(), self._winner.stream if self._winner is not None else None
+        if stream is None:
+            return maker
+        return msgspec.structs.replace(maker, answer=stream.answer_id, sequence=stream.sequence)
+
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
         body = self.form.error_body(problem, self.id)
@@ -433,6 +442,9 @@ class Relay:
             elif winner.answer is not None:
                 self.finish_reason = winner.answer.finish_reason
         times.end = monotonic()
+        if command.error_type and command.status != OK and not command.passes:
+            status = self.form.statuses.get(ErrorType(command.error_type), command.status)
+            command = msgspec.structs.replace(command, status=status)
         receipt = self.receipt = make_receipt(command, self, time.time())
         if self._lease is not None:
             self._lease.close(self._intake.order.amount, receipt.record.charged)
@@ -477,7 +489,7 @@ class Relay:
             self._client.transport.abort()
             self._finish()
         elif command.in_band:
-            self._end_stream(command.body or self.form.error_event(problem, self._maker()))
+            self._end_stream(command.body or self.form.error_event(problem, self._later_maker()))
             self._finish()
         else:
             self.refuse(problem, command.body)

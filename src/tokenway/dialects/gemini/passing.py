@@ -87,8 +87,11 @@ class PassingGemini(PassingStream):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the answer is complete: every candidate gave its finish reason, or the prompt was blocked."""
-        return self.phase >= _FINISHED
+        """Whether the answer is complete: it had finished when its body ended.
+
+        A finish reason alone is no end, since older models write one into every chunk.
+        """
+        return self.phase is Phase.DONE
 
     @property
     def metered(self) -> Metered:
@@ -153,7 +156,12 @@ class PassingGemini(PassingStream):
         if self._let_go:
             out = b"".join((out, *self._let_go))
             self._let_go.clear()
-        return out if self._array is None else self._array.elements(out)
+        if self._array is None:
+            return out
+        out = self._array.elements(out)
+        if self.fault_event:
+            self.fault_event = self._array.broken_by(self.fault_event)
+        return out
 
     def _is_entire(self, data: bytes) -> bool:
         """See `PassingStream`."""
@@ -177,6 +185,7 @@ class PassingGemini(PassingStream):
                 return self._pass(event)
             raise not_of_dialect(error) from None
         if response.error:
+            self._counted = self._counted.partition(event)[0]
             self._fail(event, fault_text(response.error))
             return False
         if self.phase is _WAITING:

@@ -65,13 +65,15 @@ class PassingResponses(PassingStream):
 
     __slots__ = ("_held", "_last", "answer_id", "phase")
 
+    answer_id: str
+    """The id of the response, which an error in the stream must repeat."""
+
     MARKS = (b'"response"', b'"error"', b"[DONE]")
 
     def __init__(self) -> None:
         super().__init__()
         self.phase: Phase = _WAITING
         self.answer_id = ""
-        """The id of the response, which an error in the stream must repeat."""
         self._held = b""
         self._last = b""
 
@@ -89,7 +91,7 @@ class PassingResponses(PassingStream):
     def feed(self, data: bytes, now: float) -> bytes:
         """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
         out = super().feed(data, now)
-        if out:
+        if b'"sequence_number"' in out:
             self._last = out
         return out
 
