@@ -122,4 +122,4 @@ def harness(data: bytes, chance: Random) -> None:
     if answer.choices and not isinstance(events[-1], Failed):
         again = written(events)
         assert again.metered.usage == answer.metered.usage
-        assert Counter(map(type, again.choices[0].parts)) == Counter(map(type, answer.choices[0].parts))
+        assert Counter(map(type, answer.choices[0].parts)) <= Counter(map(type, again.choices[0].parts))

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
 
-from tests.fake_provider import REPLIES, Bill, FakeProvider
+from tests.contract.pairs import Pair, paired
+from tests.fake_provider import REPLIES, Bill
 from tests.fake_provider.cases import BROKEN, INVALID
-from tests.sdks.certificate import Certificate
-from tests.sdks.clients import NEEDS_TLS, connect
 from tests.sdks.expected import CALLERS, CASES, check
-from tests.sdks.seen import Client, Failed
+from tests.sdks.seen import Failed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@dataclass
-class Pair:
-    """An SDK that calls a provider without a gateway between, and the dialect they speak."""
-
-    dialect: str
-    client: Client
-    provider: FakeProvider
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=CALLERS)
 async def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
-    """Each SDK, and a provider of its own whose code may not fail."""
-    sdk = request.param
-    certificate = Certificate(tmp_path_factory.mktemp("trust"))
-    async with FakeProvider(tls=certificate.context() if sdk in NEEDS_TLS else None) as provider:
-        client = connect(sdk, provider.origin, "sk-fake", certificate.authority)
-        yield Pair(CALLERS[sdk], client, provider)
-        await client.close()
-        assert provider.errors == []
+    """Each SDK, and a provider of its own."""
+    async with paired(request.param, tmp_path_factory.mktemp("trust")) as made:
+        yield made
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -145,6 +145,9 @@ class Play:
             await self._send(self._coded(data))
             self._sent += 1
             request.sent += frame.tokens
+        if not is_ending:
+            await self._before(range(answer.total, answer.total + 1), b"", answer.total)
+            request.bill = full
         last = self._coded(self._dressed(answer.end)) * script.done if answer.end else b""
         await self._send(last + (b"" if script.until_close else b"0\r\n\r\n") + script.surplus)
 

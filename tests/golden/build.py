@@ -32,7 +32,7 @@ CREATED: Final = 1_760_000_000
 IN_PATH: Final = frozenset({Dialect.GEMINI, Dialect.BEDROCK})
 """The dialects whose path names the model and asks for the stream."""
 
-_TABLE: Final = "tokenway.dialects.formats"
+_TABLE: Final = "tokenway.dialects.registry"
 
 Files = Mapping[str, bytes]
 """Paths below `tests/golden`, with what belongs there."""
@@ -100,8 +100,14 @@ def request_files(caller: Format, upstream: Format, case: str) -> dict[str, byte
 
 
 def translated_files(caller: Format, upstream: Format, case: str) -> dict[str, bytes]:
-    """An upstream's answer as the caller gets it."""
+    """An upstream's answer as the caller gets it, in files."""
     stem = f"{caller.dialect}--{upstream.dialect}/{case}"
+    whole, stream = translated(caller, upstream, case)
+    return {f"{stem}/answer.json": pretty(whole), f"{stem}/stream.txt": readable(caller.dialect, stream)}
+
+
+def translated(caller: Format, upstream: Format, case: str) -> tuple[bytes, bytes]:
+    """An upstream's answer as the caller gets it, whole and streamed."""
     folder = ANSWERS / upstream.dialect
     request = _parse(caller, _plain_request(caller.dialect), "plain-stream")
     maker = Maker("gen-golden", CALLER_MODEL, CREATED, request)
@@ -109,8 +115,8 @@ def translated_files(caller: Format, upstream: Format, case: str) -> dict[str, b
     stream = Translation(upstream, caller, maker)
     out = stream.feed((folder / f"{case}.{suffix(upstream.dialect)}").read_bytes(), 0.0)
     out += stream.finish() + stream.tail(b"", b"")
-    assert stream.is_whole, f"{stem}: the stream has no end"
-    return {f"{stem}/answer.json": pretty(whole), f"{stem}/stream.txt": readable(caller.dialect, out)}
+    assert stream.is_whole, f"{case} of {upstream.dialect} for {caller.dialect}: the stream has no end"
+    return whole, out
 
 
 def _parse(caller: Format, body: bytes, case: str) -> Any:

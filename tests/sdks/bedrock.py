@@ -78,6 +78,8 @@ class Bedrock:
             events.extend(answer["stream"])
         except EventStreamError as error:
             raise Failed(200, error.response["Error"]["Message"], _text(fold(events))) from error
+        finally:
+            answer["stream"].close()
         stops = [event["messageStop"]["stopReason"] for event in events if "messageStop" in event]
         assert len(stops) == 1, "a stream says once why it ends"
         usage = [event["metadata"].get("usage") for event in events if "metadata" in event]

@@ -39,6 +39,12 @@ For example:
   tokenway local install
 """
 
+_IMPORT_HELP = """Configurations of other gateways: litellm.
+
+For example:
+  tokenway import litellm config.yaml --output tokenway.yaml
+"""
+
 _COMMANDS: Final = {
     "serve": "tokenway.cli.serve:serve",
     "check": "tokenway.cli.check:check",
@@ -60,6 +66,7 @@ _GROUPS: Final = {
             "rotate": "tokenway.cli.keys:rotate",
         },
     ),
+    "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,
         {"install": "tokenway.cli.local:install", "status": "tokenway.cli.local:status"},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tokenway.compose.stores import database_path, open_store
 from tokenway.control.check import describe, render_json, render_text
 from tokenway.control.config import find_config, find_data, load
+from tokenway.control.import_litellm import Imported, import_litellm
 from tokenway.control.price_check import Disagreement, disagreements
 from tokenway.control.prices import corrections, published_book
 from tokenway.model.errors import ConfigError
@@ -70,6 +71,16 @@ def check_configuration(config: Path | None, environment: Mapping[str, str]) -> 
     if loaded.settings is not None:
         text = f"{text}\n{describe(loaded, environment)}."
     return Checked(loaded.settings is not None, text, render_json(loaded.findings))
+
+
+def import_litellm_file(file: Path) -> Imported:
+    """A LiteLLM proxy's configuration file as one of ours; raises ConfigError when it cannot be read or is none."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"cannot read {file}: {reason}") from None
+    return import_litellm(text)
 
 
 def compare_prices(config: Path | None, environment: Mapping[str, str], day: int) -> list[Disagreement]:

@@ -57,6 +57,11 @@ def versioned(dialect: Dialect, base_url: str) -> str:
     return f"{address}:{version}" if re.fullmatch(r"unix:/[^:]+", address) else address + version
 
 
+def row_of(name: str, written: ProviderSettings | None) -> KnownProvider | None:
+    """What is known of a provider: the row that it was said to be like, else the one of its own name."""
+    return KNOWN.get((written.like if written is not None else None) or name)
+
+
 def speeches_of(
     written: ProviderSettings, row: KnownProvider | None, environment: Mapping[str, str]
 ) -> dict[Dialect, tuple[str, str]]:

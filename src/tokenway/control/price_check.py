@@ -7,9 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
-from tokenway.control.addresses import enabled_by
+from tokenway.control.addresses import enabled_by, row_of
 from tokenway.dialects.known import KnownProvider
-from tokenway.dialects.providers import KNOWN
 from tokenway.metering.price import in_force
 from tokenway.metering.price_book import Book, Entry, find
 from tokenway.model.catalog import Price, Rates
@@ -52,8 +51,7 @@ def disagreements(
 
 def _row(settings: Settings, provider: str) -> KnownProvider | None:
     """The known provider whose prices hold for a provider."""
-    written = settings.providers.get(provider)
-    return KNOWN.get((written.prices if written is not None else None) or provider)
+    return row_of(provider, settings.providers.get(provider))
 
 
 def _configured(settings: Settings, book: Book, day: int) -> Iterator[Disagreement]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.control.addresses import enabled_by, speeches_of
+from tokenway.control.addresses import enabled_by, row_of, speeches_of
 from tokenway.control.model_rules import alias_chain
 from tokenway.dialects.known import KnownProvider
 from tokenway.dialects.providers import KNOWN
@@ -169,7 +169,7 @@ def _provider(
     name: str, written: ProviderSettings, environment: Mapping[str, str], row: KnownProvider | None = None
 ) -> Provider:
     """What was written, filled up from the row of a known provider."""
-    row = row or KNOWN.get(name)
+    row = row or row_of(name, written)
     api_keys = written.api_keys or (() if written.api_key is None else (written.api_key,))
     usual = None if row is None else row.key(environment)
     if not api_keys and usual is not None:
@@ -216,7 +216,7 @@ def _listings(
     found = {}
     for name in providers if book is not None else ():
         written = settings.providers.get(name)
-        row = KNOWN.get((written.prices if written is not None else None) or name)
+        row = row_of(name, written)
         if book is not None and row is not None:
             found[name] = listings(book, row.prices or row.name, day, row.models)
     return {name: rows for name, rows in found.items() if rows}

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from tokenway.control.addresses import address_fault, enabled_by, is_loopback
+from tokenway.control.addresses import address_fault, enabled_by, is_loopback, row_of
 from tokenway.control.document import Mapping, Scalar
 from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
@@ -186,9 +186,9 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
         _credentials(subject, name, provider)
         _address(subject, name, provider)
     _aws(subject, name, provider)
-    if provider.prices is not None and provider.prices not in KNOWN:
-        reason = f"{provider.prices!r} is not a provider that is known here"
-        subject.say((*path, "prices"), reason, nearest(provider.prices, KNOWN))
+    if provider.like is not None and provider.like not in KNOWN:
+        reason = f"{provider.like!r} is not a provider that is known here"
+        subject.say((*path, "like"), reason, nearest(provider.like, KNOWN))
     for header, value in provider.headers.items():
         if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
             subject.say((*path, "headers", header), "this header cannot be set")
@@ -215,9 +215,9 @@ def _credentials(subject: Examination, name: str, provider: ProviderSettings) ->
             _secret(subject, (*path, "api_keys", index), key)
             if key in provider.api_keys[:index]:
                 subject.say((*path, "api_keys", index), "stands twice", severity=Severity.WARNING)
-    row = KNOWN.get(name)
+    row = row_of(name, provider)
     if row is None:
-        if provider.base_url is None:
+        if provider.base_url is None and provider.like is None:
             reason = "is not a provider that is known here, so it needs a base_url"
             subject.say(path, reason, nearest(name, KNOWN))
         return
@@ -232,7 +232,7 @@ def _credentials(subject: Examination, name: str, provider: ProviderSettings) ->
 def _aws(subject: Examination, name: str, provider: ProviderSettings) -> None:
     """What signs requests belongs to Bedrock, and needs a region."""
     path: Path = ("providers", name, "aws")
-    row = KNOWN.get(name)
+    row = row_of(name, provider)
     dialect = provider.dialect or (row.dialect if row is not None else Dialect.OPENAI_CHAT)
     if provider.aws is None:
         return
@@ -247,7 +247,7 @@ def _aws(subject: Examination, name: str, provider: ProviderSettings) -> None:
 
 def _missing(subject: Examination, name: str) -> tuple[str, ...]:
     """The variables that a known provider lacks; none where its address is written, which may need no key."""
-    row = KNOWN.get(name)
+    row = row_of(name, subject.settings.providers.get(name))
     written = subject.node(("providers", name))
     if row is None or _is_written(written, "base_url"):
         return ()
@@ -273,7 +273,7 @@ def _is_null(node: object) -> bool:
 
 def _address(subject: Examination, name: str, provider: ProviderSettings) -> None:
     path: Path = ("providers", name)
-    row = KNOWN.get(name)
+    row = row_of(name, provider)
     effective = provider.base_url
     if effective is None:
         if row is None:

@@ -167,11 +167,11 @@ class AnswerStream(Protocol):
 
     @property
     def answer_id(self) -> str:
-        """The id of the answer that its events have told, where an error in the stream must repeat it."""
+        """The answer's id as the caller knows it, where an error at its end must repeat that; else empty."""
 
     @property
     def sequence(self) -> int:
-        """The number that the next event should have, in a dialect that numbers them; 0 elsewhere."""
+        """The number of the event that comes next, where the caller's dialect counts them; else 0."""
 
     def accepts(self, content_type: bytes) -> bool:
         """Whether an answer of this media type (in lower case) is such a stream."""
@@ -216,10 +216,6 @@ class EventWriter(Protocol):
 
     `write` forwards everything but the finish, the usage and the end, which it keeps; `tail` writes those.
     """
-
-    @property
-    def sequence(self) -> int:
-        """As `AnswerStream.sequence`."""
 
     def write(self, event: Event) -> bytes:
         """The bytes for one event; often none, sometimes several of the dialect's events."""
@@ -291,6 +287,8 @@ class Format(msgspec.Struct, frozen=True):
     """The caller's names of neutral fields, where they differ: `top_k` is Gemini's `topK`."""
     headers: tuple[tuple[str, str], ...] = ()
     """Sent with every request, unless the caller or the provider says otherwise."""
+    has_refusals: bool = False
+    """Whether an answer has a place for a refusal; elsewhere it is text, and the reason to stop says what it is."""
     has_choices: bool = False
     """Whether one call can make several answers (`n`)."""
     credential_header: str = "authorization"

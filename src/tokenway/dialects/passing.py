@@ -30,21 +30,21 @@ class Pace:
 
     __slots__ = ("first_answer", "first_delta", "gaps", "last_delta")
 
+    @property
+    def answer_id(self) -> str:
+        """See `dialects.base.AnswerStream`; most dialects need none."""
+        return ""
+
+    @property
+    def sequence(self) -> int:
+        """See `dialects.base.AnswerStream`; most dialects count nothing."""
+        return 0
+
     def __init__(self) -> None:
         self.first_delta = 0.0
         self.first_answer = 0.0
         self.last_delta = 0.0
         self.gaps = [0] * _GAPS
-
-    @property
-    def answer_id(self) -> str:
-        """See `dialects.base.AnswerStream`; in most dialects an error in the stream stands for itself."""
-        return ""
-
-    @property
-    def sequence(self) -> int:
-        """See `dialects.base.AnswerStream`."""
-        return 0
 
     @property
     def gap_counts(self) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """The known providers: one row each, and the few questions that are asked of all of them.
 
 Where a provider publishes addresses for several wire formats, its own comes first and the others stand in
-`speaks`. Sources are the vendors' own API references.
+`speaks`, but only those that serve every model it has: a request in another one is translated, which works, while an
+address for some of the models would refuse the rest. Sources are the vendors' own API references.
 """
 
 from __future__ import annotations
@@ -62,7 +63,6 @@ _VENDORS: Final = (
         base_url="https://api.anthropic.com/v1",
         key_variables=("ANTHROPIC_API_KEY",),
         prefixes=("claude-",),
-        speaks=(Offer(_CHAT, "https://api.anthropic.com/v1"),),
     ),
     KnownProvider(
         name="gemini",
@@ -85,13 +85,6 @@ _VENDORS: Final = (
         header=BEARER,
         address_variables=("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_PROJECT"),
         stand_ins=(("GOOGLE_CLOUD_LOCATION", "VERTEXAI_LOCATION"), ("GOOGLE_CLOUD_PROJECT", "VERTEXAI_PROJECT")),
-        speaks=(
-            Offer(
-                _CHAT,
-                "https://{GOOGLE_CLOUD_LOCATION}-aiplatform.googleapis.com/v1/projects/{GOOGLE_CLOUD_PROJECT}"
-                "/locations/{GOOGLE_CLOUD_LOCATION}/endpoints/openapi",
-            ),
-        ),
         services=_EMBED,
         prices="google",
     ),
@@ -105,7 +98,6 @@ _VENDORS: Final = (
         prefixes=("amazon.", "anthropic.", "us.amazon.", "us.anthropic.", "eu.anthropic.", "global.anthropic."),
         address_variables=("AWS_REGION",),
         stand_ins=(("AWS_REGION", "AWS_DEFAULT_REGION"),),
-        speaks=(Offer(_CHAT, "https://bedrock-runtime.{AWS_REGION}.amazonaws.com/openai/v1"),),
         quirks=Quirks(image_urls=False),
         prices="aws",
         models="^(?!regional)",
@@ -128,7 +120,10 @@ _VENDORS: Final = (
         base_url="https://api.deepseek.com/v1",
         key_variables=("DEEPSEEK_API_KEY",),
         prefixes=("deepseek-",),
-        speaks=(Offer(_ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),),
+        speaks=(
+            Offer(_RESPONSES, "https://api.deepseek.com"),
+            Offer(_ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),
+        ),
         quirks=_WITHOUT_SCHEMA,
     ),
     KnownProvider(
@@ -217,7 +212,6 @@ _VENDORS: Final = (
         base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         key_variables=("DASHSCOPE_API_KEY",),
         prefixes=("qwen", "qwq-", "qvq-"),
-        speaks=(Offer(_ANTHROPIC, "https://dashscope-intl.aliyuncs.com/apps/anthropic/v1"),),
         quirks=_CLASSIC,
         services=_EMBED,
     ),
@@ -227,7 +221,6 @@ _VENDORS: Final = (
         base_url="https://ark.cn-beijing.volces.com/api/v3",
         key_variables=("ARK_API_KEY", "VOLCENGINE_API_KEY"),
         prefixes=("doubao-",),
-        speaks=(Offer(_RESPONSES, "https://ark.cn-beijing.volces.com/api/v3"),),
         quirks=_CLASSIC,
         services=(*_EMBED, Service.IMAGES),
     ),
@@ -322,7 +315,6 @@ _HOSTS: Final = (
         title="Novita AI",
         base_url="https://api.novita.ai/openai/v1",
         key_variables=("NOVITA_API_KEY",),
-        speaks=(Offer(_ANTHROPIC, "https://api.novita.ai/anthropic/v1", BEARER),),
         quirks=_CLASSIC,
         services=_BOTH,
     ),
@@ -429,7 +421,6 @@ _HOSTS: Final = (
         base_url="https://api.cloudflare.com/client/v4/accounts/{CLOUDFLARE_ACCOUNT_ID}/ai/v1",
         key_variables=("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"),
         address_variables=("CLOUDFLARE_ACCOUNT_ID",),
-        speaks=(Offer(_RESPONSES, "https://api.cloudflare.com/client/v4/accounts/{CLOUDFLARE_ACCOUNT_ID}/ai/v1"),),
         quirks=_WITHOUT_URLS,
         services=_EMBED,
     ),
@@ -439,7 +430,6 @@ _HOSTS: Final = (
         base_url="{DATABRICKS_HOST}/serving-endpoints",
         key_variables=("DATABRICKS_TOKEN",),
         address_variables=("DATABRICKS_HOST",),
-        speaks=(Offer(_ANTHROPIC, "{DATABRICKS_HOST}/serving-endpoints/anthropic/v1", BEARER),),
         quirks=_CLASSIC,
         services=_EMBED,
     ),

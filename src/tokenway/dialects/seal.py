@@ -21,6 +21,8 @@ GEMINI: Final = "google-gemini-v1"
 FORMATS: Final = (ANTHROPIC, OPENAI, GEMINI)
 
 _MARK: Final = "tw1."
+MARKS: Final = (b'"tw1.', b'"dHcxL')
+"""How a sealed value begins in a body, plain or in base64: what has none of these carries no other vendor's seal."""
 
 
 class Sealed(msgspec.Struct, frozen=True):

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from tokenway.dialects import embeddings
 from tokenway.dialects.base import AnswerStream, Format, Maker, WholeAnswer
+from tokenway.dialects.counting import read_count
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.side.passing import TEXT_TYPES
 from tokenway.dialects.translate import translate_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
-from tokenway.model.catalog import Endpoint
+from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
 from tokenway.model.usage import UNMETERED, Metered
@@ -55,13 +58,18 @@ class AttemptReader:
     ) -> None:
         """`form` is the dialect of the answer; `maker` is given where it is not the caller's."""
         self.number = number
-        self._form = form
+        self.form = form
         self._maker = maker
         self.stream = stream
         if stream is not None:
             self._reading = stream
         self._relay = relay
         self._parts: list[bytes] = []
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether the answer is converted to the caller's dialect."""
+        return self._maker is not None
 
     # -- what the connection reports ---------------------------------------------------------------------
 
@@ -80,11 +88,11 @@ class AttemptReader:
         if status != OK:
             self._status = status
             self._headers = headers
-            if self._form.returned:
+            if self.form.returned:
                 self._return(headers)
             return
         self.content_type = headers.get(b"content-type") or b""
-        if self._form.returned:
+        if self.form.returned:
             self._return(headers)
         if self.stream is None:
             # The head of a whole answer decides nothing: the machine hears of it with its end.
@@ -132,7 +140,7 @@ class AttemptReader:
         content_type = headers.get(b"content-type") or b""
         if self.stream is None and status == OK and self._is_whole_type(content_type.lower()):
             self.content_type = content_type
-            if self._form.returned:
+            if self.form.returned:
                 self._return(headers)
             times = self._relay.times
             times.head = times.first_byte = monotonic()
@@ -236,9 +244,9 @@ class AttemptReader:
         self._parts.clear()
         try:
             if self._maker is None:
-                answer = self._form.read_whole(relay.door.operation, body)
+                answer = self._read_own(body)
             else:
-                answer, body = translate_answer(self._form, relay.form, body, self._maker)
+                answer, body = self._translated(body, self._maker)
                 self.content_type = JSON
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
@@ -247,6 +255,17 @@ class AttemptReader:
         self.body = body
         metered = answer.metered
         relay.tell(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
+
+    def _read_own(self, body: bytes) -> WholeAnswer:
+        operation = self._relay.door.operation
+        if operation is Operation.COUNT:
+            return read_count(self.form.dialect, body)
+        return self.form.read_whole(operation, body)
+
+    def _translated(self, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
+        if maker.request.operation in EMBEDDINGS:
+            return embeddings.translate(maker.request, self.form.dialect, body)
+        return translate_answer(self.form, self._relay.form, body, maker)
 
     # -- failures ----------------------------------------------------------------------------------------
 
@@ -291,7 +310,7 @@ class AttemptReader:
         if self._size > ERROR_BODY and self.call is not None:
             self._is_over = True
             self.call.cancel()
-        said = self._form.read_error(status, body)
+        said = self.form.read_error(status, body)
         after = _retry_after(headers)
         relay = self._relay
         relay.tell(
@@ -312,7 +331,7 @@ class AttemptReader:
     def _return(self, headers: Headers) -> None:
         """Keeps what the provider tells a caller of its own dialect in headers."""
         if self._maker is None:
-            returned = self._form.returned
+            returned = self.form.returned
             self.lines += b"".join(
                 b"%b: %b\r\n" % (name, value.strip()) for name, value in headers if name.startswith(returned)
             )

@@ -6,8 +6,7 @@ These answers come from the snapshot, or from the control process over the link.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -18,26 +17,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tokenway.dialects.openai_chat.error import error_body
+from tokenway.edge import listing
 from tokenway.edge.doors import FIXED
 from tokenway.edge.kept import KeptPages
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
-from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
+from tokenway.model.catalog import Model
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
 from tokenway.model.snapshot import Principal, Snapshot
-from tokenway.routing.plan import from_listing, resolve, unknown_model
+from tokenway.routing.plan import resolve, unknown_model
 
 Handler = Callable[[Request, Principal], Awaitable[object]]
 _encode: Final = msgspec.json.encode
-_PARAMETERS: Final = ("max_tokens", "temperature", "top_p", "stop", "response_format", "seed")
-_SHOWN: Final = {
-    "input": "prompt",
-    "output": "completion",
-    "cache_read": "input_cache_read",
-    "cache_write": "input_cache_write",
-    "cache_write_1h": "input_cache_write_1h",
-}
+ANTHROPIC_PAGE: Final = 20
+"""Models of a page where an Anthropic client does not say."""
 
 
 def make_app(state: EdgeState) -> Starlette:
@@ -57,6 +50,12 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/responses/{{id}}/input_items", pages.with_key(kept.items)),
             Route(f"{prefix}/responses/{{id}}/cancel", pages.with_key(kept.cancel), methods=["POST"]),
         ]
+    for version in ("/v1beta", "/api/v1beta"):
+        routes += [
+            Route(f"{version}/models", pages.with_key(pages.gemini_models)),
+            Route(f"{version}/models/{{name:path}}", pages.with_key(pages.gemini_model)),
+        ]
+    routes += [Route("/api/hello", pages.hello)]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.
     routes += [Route(path.decode(), pages.relayed, methods=["POST"]) for path in FIXED]
@@ -86,33 +85,55 @@ class Pages:
 
         return answer
 
-    async def models(self, _request: Request, _principal: Principal) -> object:
+    async def models(self, request: Request, _principal: Principal) -> object:
         """`GET /v1/models`: what callers can ask for, aliases and the enabled providers' own models included."""
         snapshot = self._state.snapshot
+        if "anthropic-version" in request.headers:
+            query = request.query_params
+            size = listing.number(query.get("limit"), ANTHROPIC_PAGE, "limit", listing.PAGE_MAX)
+            return listing.anthropic_page(snapshot, size, query.get("after_id", ""))
         if self._listed is None or self._listed[0] is not snapshot:
-            self._listed = (snapshot, msgspec.Raw(_encode({"object": "list", "data": list(catalogue(snapshot))})))
+            self._listed = (snapshot, msgspec.Raw(_encode(listing.openai_list(snapshot))))
         return self._listed[1]
+
+    async def gemini_models(self, request: Request, _principal: Principal) -> object:
+        """`GET /v1beta/models`: the same in Google's shape, page by page."""
+        query = request.query_params
+        size = listing.number(query.get("pageSize"), listing.PAGE, "pageSize", listing.PAGE_MAX)
+        return listing.gemini_page(self._state.snapshot, size, query.get("pageToken", ""))
+
+    async def gemini_model(self, request: Request, _principal: Principal) -> object:
+        """`GET /v1beta/models/{id}`."""
+        return listing.gemini_model(*self._find(request))
+
+    async def hello(self, _request: Request) -> Response:
+        """`HEAD /api/hello`: Claude Code asks whether anybody is there."""
+        return self._respond(200, b'{"hello":"tokenway"}')
+
+    def _find(self, request: Request) -> tuple[str, Model]:
+        """The model that a path names, also one that the list does not hold; raises Refusal (404)."""
+        name = request.path_params["name"]
+        model = resolve(self._state.snapshot, name)
+        if model is None:
+            raise Refusal(unknown_model(self._state.snapshot, name))
+        return name, model
 
     async def model(self, request: Request, _principal: Principal) -> object:
         """`GET /v1/models/{id}`: one model; also names that the list does not hold but a provider serves."""
-        name = request.path_params["name"]
-        model = resolve(self._state.snapshot, name)
-        if model is None:
-            raise Refusal(unknown_model(self._state.snapshot, name))
-        return describe(model) | {"id": name}
+        name, model = self._find(request)
+        if "anthropic-version" in request.headers:
+            return listing.anthropic_model(name, model)
+        return listing.describe(model) | {"id": name}
 
     async def endpoints(self, request: Request, principal: Principal) -> object:
         """`GET /v1/models/{id}/endpoints`: who offers a model, at what price and grade, and how fast it was lately."""
-        name = request.path_params["name"]
-        model = resolve(self._state.snapshot, name)
-        if model is None:
-            raise Refusal(unknown_model(self._state.snapshot, name))
+        name, model = self._find(request)
         offers = []
         for endpoint in model.endpoints:
             body = await self._state.ask("velocity", principal, endpoint.id)
             lately = msgspec.json.decode(body) if body is not None else {}
-            offers.append(describe_endpoint(model, endpoint) | lately)
-        shape = describe(model)
+            offers.append(listing.describe_endpoint(model, endpoint) | lately)
+        shape = listing.describe(model)
         kept = {field: shape[field] for field in ("name", "created", "description", "architecture")}
         return {"data": {"id": name, **kept, "endpoints": offers}}
 
@@ -179,112 +200,3 @@ class Pages:
         identity = header_value(self._state.new_id()).decode()
         headers = {"x-request-id": identity, "x-generation-id": identity, **(more or {})}
         return Response(body, status, headers, media_type="application/json")
-
-
-def catalogue(snapshot: Snapshot) -> Iterator[dict[str, object]]:
-    """Every model of the list: the configured ones, their aliases, then what each provider is known to serve."""
-    for model in snapshot.models.values():
-        yield describe(model)
-    for alias in snapshot.aliases:
-        meant = resolve(snapshot, alias)
-        if meant is not None:
-            yield describe(meant) | {"id": alias, "canonical_slug": meant.name}
-    for name, listings in snapshot.listings.items():
-        provider = snapshot.providers[name]
-        for listing in listings:
-            full = f"{name}/{listing.name}"
-            if listing.is_listed and full not in snapshot.models and full not in snapshot.aliases:
-                yield describe(from_listing(provider, listing, full, listing.name))
-
-
-def describe(model: Model) -> dict[str, object]:
-    """A model in OpenAI's shape, with OpenRouter's fields where they are known; prices in USD per token."""
-    # None of its providers may be there: the local engine does not run, or they are switched off.
-    first = model.endpoints[0] if model.endpoints else Endpoint("", "")
-    shape: dict[str, object] = {
-        "id": model.name,
-        "canonical_slug": model.name,
-        "object": "model",
-        "created": model.created,
-        "owned_by": model.owner,
-        "name": model.title or model.name,
-        "description": model.description,
-        "context_length": first.capabilities.context,
-        "top_provider": {
-            "context_length": first.capabilities.context,
-            "max_completion_tokens": first.capabilities.max_output,
-        },
-        "architecture": architecture(first),
-        "supported_parameters": supported(first),
-        "endpoints": [endpoint.id for endpoint in model.endpoints],
-    }
-    if first.price is not None:
-        shape["pricing"] = pricing(first.price)
-    return shape
-
-
-def architecture(endpoint: Endpoint) -> dict[str, object]:
-    """What goes in and what comes out, in OpenRouter's words."""
-    taken = ["text", "image"] if endpoint.capabilities.vision else ["text"]
-    made = ["text"] if Operation.CHAT in endpoint.operations else ["embeddings"]
-    return {"modality": f"{'+'.join(taken)}->{made[0]}", "input_modalities": taken, "output_modalities": made}
-
-
-def supported(endpoint: Endpoint) -> list[str]:
-    """The request's parameters that make a difference, in OpenRouter's words; every endpoint that chats takes most."""
-    if Operation.CHAT not in endpoint.operations:
-        return []
-    return [*_PARAMETERS, *(("tools", "tool_choice") if endpoint.capabilities.tools else ())]
-
-
-def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
-    """An endpoint in OpenRouter's shape; what is not known, such as measured speed before there is any, is null."""
-    return {
-        "name": f"{endpoint.provider} | {model.name}",
-        "tag": endpoint.id,
-        "model_id": model.name,
-        "model_name": endpoint.upstream_model,
-        "provider_name": endpoint.provider,
-        "quantization": endpoint.grade.weights,
-        "context_length": endpoint.capabilities.context,
-        "max_completion_tokens": endpoint.capabilities.max_output,
-        "supported_parameters": supported(endpoint),
-        "pricing": None if endpoint.price is None else pricing(endpoint.price),
-        "latency_last_30m": None,
-        "throughput_last_30m": None,
-    }
-
-
-def pricing(price: Price) -> dict[str, object]:
-    """USD per token, request or search, as exact decimal strings; only the rates that the endpoint has."""
-    rates = {
-        **{shown: getattr(price, field) for field, shown in _SHOWN.items()},
-        "internal_reasoning": price.reasoning,
-        "audio": price.audio_input,
-        "audio_output": price.audio_output,
-        "image_token": price.image_input,
-        "image_output": price.image_output,
-    }
-    known: dict[str, object] = {name: per_token(rate) for name, rate in rates.items() if rate is not None}
-    known["request"] = format_usd(price.request)
-    if price.search:
-        known["web_search"] = format_usd(price.search)
-    overrides = [{"min_prompt_tokens": tier.above + 1} | _per_token(tier) for tier in price.tiers]
-    overrides += [
-        {"utc_start": _clock(hours.begin), "utc_end": _clock(hours.end)} | _per_token(hours) for hours in price.hours
-    ]
-    return known | ({"overrides": overrides} if overrides else {})
-
-
-def _per_token(rates: Rates) -> dict[str, object]:
-    return {shown: per_token(rate) for field, shown in _SHOWN.items() if (rate := getattr(rates, field)) is not None}
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60 % 24:02d}{minute % 60:02d}"
-
-
-def per_token(rate: int) -> str:
-    """A rate (nano-dollars per million tokens) as USD per token, exactly: `500_000_000` gives `0.0000005`."""
-    dollars = Decimal(rate) / (NANO_PER_USD * UNITS_PER_RATE)
-    return f"{dollars.normalize():f}"

@@ -7,11 +7,13 @@ so that what is wrong with a request is told at once and costs nobody anything.
 
 from __future__ import annotations
 
+from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.request import Media, MediaKind, Message, Request, ToolResult, Written
+from tokenway.model.request import Media, MediaKind, Request, ToolResult, Written
 
 
 class Crossings:
@@ -32,13 +34,27 @@ class Crossings:
             self._neutral = self._request.neutral()
         return self._neutral
 
+    @property
+    def has_urls(self) -> bool:
+        """Whether any medium of the request is given by URL."""
+        return any(media.url for media in media_of(self.neutral))
+
+    def complete(self, request: Request) -> None:
+        """The request as it is to be written from now on, with what it only named."""
+        self._neutral = request
+        self._written.clear()
+
     def written(self, endpoint: Endpoint) -> Written:
         """The request for an endpoint; raises Refusal where its dialect cannot say it."""
         written = self._written.get(endpoint.id)
         if written is None:
             form = self._route.format_of(endpoint)
             to = Upstream(endpoint.upstream_model, endpoint.capabilities, self._route.quirks_of(endpoint))
-            written = self._written[endpoint.id] = form.write_request(self.neutral, to)
+            if self._request.operation in EMBEDDINGS:
+                written = embeddings.write_request(self._request, form.dialect, endpoint.upstream_model)
+            else:
+                written = form.write_request(self.neutral, to)
+            self._written[endpoint.id] = written
         return written
 
     def able(self, *, whole: bool) -> tuple[Endpoint, ...]:
@@ -51,6 +67,9 @@ class Crossings:
         reasons: list[Refusal] = []
         lost: dict[str, str] = {}
         for endpoint in route.endpoints:
+            if route.fetches(endpoint) and self.has_urls:
+                kept.append(endpoint)  # it is written when they are there
+                continue
             try:
                 missing = self._missing(endpoint) if whole or (route.all_cross and not kept) else ()
             except Refusal as refusal:
@@ -68,9 +87,11 @@ class Crossings:
         """What an endpoint could not be told of this request, by the caller's names."""
         able = endpoint.capabilities
         missing = []
+        if self._request.operation in EMBEDDINGS:
+            return self.written(endpoint).dropped if self._route.is_crossing(endpoint) else ()
         if self.neutral.tools and not able.tools:
             missing.append("tools")
-        if not able.vision and _has_images(self.neutral.messages):
+        if not able.vision and any(each.kind is MediaKind.IMAGE for each in media_of(self.neutral)):
             missing.append("images")
         if self._route.is_crossing(endpoint):
             missing += self.written(endpoint).dropped
@@ -82,13 +103,14 @@ def spelled(dropped: tuple[str, ...], caller: Format) -> str:
     return ",".join(dict.fromkeys(caller.spelling.get(name, name) for name in dropped))
 
 
-def _has_images(messages: tuple[Message, ...]) -> bool:
-    for message in messages:
+def media_of(request: Request) -> list[Media]:
+    """All media of a request, those in the results of tools too."""
+    found: list[Media] = []
+    for message in request.messages:
         for part in message.parts:
             inner = part.content if isinstance(part, ToolResult) else (part,)
-            if any(isinstance(each, Media) and each.kind is MediaKind.IMAGE for each in inner):
-                return True
-    return False
+            found += [each for each in inner if isinstance(each, Media)]
+    return found
 
 
 def _cannot(lost: dict[str, str]) -> Problem:

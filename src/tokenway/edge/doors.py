@@ -64,7 +64,7 @@ _GEMINI_VERBS: Final[dict[str, tuple[Operation, bool]]] = {
     "generateContent": (Operation.CHAT, False),
     "streamGenerateContent": (Operation.CHAT, True),
     "countTokens": (Operation.COUNT, False),
-    "embedContent": (Operation.EMBEDDING, False),
+    "embedContent": (Operation.EMBED_CONTENT, False),
     "batchEmbedContents": (Operation.EMBEDDING, False),
 }
 

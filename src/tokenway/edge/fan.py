@@ -184,8 +184,7 @@ class Fan:
                 copy.relay.client_gone()
         problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
         if self._relay.is_streaming:
-            maker = msgspec.structs.replace(self._maker, sequence=self._writer.sequence)
-            self._relay.end_stream(self._form.error_event(problem, maker))
+            self._relay.end_stream(self._form.error_event(problem, self._maker))
         elif broken.inner.status >= 400:
             lines = self._lines(broken)
             head = reply.STATUS_LINES[broken.inner.status] + b"content-type: application/json\r\n"

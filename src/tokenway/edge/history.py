@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,6 +35,9 @@ log = logging.getLogger("tokenway.edge")
 
 _unpack_chain: Final = msgspec.msgpack.Decoder(list[StoredResponse]).decode
 _decode_items: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+
+
+Go = Callable[[CallerRequest, str], None]
 
 
 class _Final(msgspec.Struct):
@@ -62,8 +66,11 @@ def _is_background(request: ResponsesRequest) -> bool:
     return request.background and not request.stream
 
 
-async def recall(state: EdgeState, relay: Relay, request: CallerRequest) -> None:
-    """Completes a request with what came before it, and begins it: for its caller, or in the background."""
+async def recall(state: EdgeState, relay: Relay, request: CallerRequest, go: Go) -> None:
+    """Completes a request with what came before it, and begins it: for its caller, or in the background.
+
+    `go` takes the whole request, and the provider that must serve it or an empty text.
+    """
     if not isinstance(request, ResponsesRequest):
         raise TypeError("only the Responses API has a history")
     try:
@@ -73,7 +80,7 @@ async def recall(state: EdgeState, relay: Relay, request: CallerRequest) -> None
         elif _is_background(request):
             _Background(state, relay, request, only).start()
         else:
-            relay.go(request, only)
+            go(request, only)
     except Refusal as refusal:
         relay.refuse(refusal.problem)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tokenway.aio.tasks import Tasks
+from tokenway.edge.crossing import media_of
 from tokenway.model.errors import ConfigError, Refusal, invalid_request
 from tokenway.model.request import Media, Request, ToolResult
 from tokenway.upstream.fetch import FetchError, fetch
@@ -21,15 +23,43 @@ from tokenway.upstream.pool import Pool
 from tokenway.upstream.transport import dial_public, parse_base_url
 from tokenway.wire.limits import FETCHED, FETCHES_MAX
 
+if TYPE_CHECKING:
+    from tokenway.edge.intake import Intake
+    from tokenway.edge.relay import Relay
+    from tokenway.edge.state import EdgeState
+
 FETCH_SECONDS: Final = 20.0
+
+
+def wants_images(intake: Intake) -> bool:
+    """Whether media of a request are to be fetched, for a provider that may be asked."""
+    crossings = intake.crossings
+    if crossings is None or not any(intake.route.fetches(each) for each in intake.order.endpoints):
+        return False
+    return crossings.has_urls
+
+
+async def fetch_for(state: EdgeState, relay: Relay, intake: Intake, begin: Callable[[Intake], None]) -> None:
+    """Fetches what a request names by URL, and begins it; its caller is told what is not to be had."""
+    if intake.crossings is None:
+        raise RuntimeError("nothing is converted, so nothing is fetched")
+    try:
+        intake.crossings.complete(await with_images(intake.crossings.neutral, state.loop, state.tasks))
+    except Refusal as refusal:
+        relay.refuse(refusal.problem)
+        return
+    if relay.disconnected:
+        relay.answered(b"")
+    else:
+        begin(intake)
 
 
 async def with_images(request: Request, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> Request:
     """The request with its media in place of their URLs; raises Refusal (400) that names the one that is not there."""
-    wanted = list(dict.fromkeys(media.url for media in _media(request) if media.url))
+    wanted = list(dict.fromkeys(media.url for media in media_of(request) if media.url))
     if len(wanted) > FETCHES_MAX:
         raise invalid_request(f"More than {FETCHES_MAX} images by URL.", code="too_many_images")
-    places = {media.url: media.place for media in _media(request)}
+    places = {media.url: media.place for media in media_of(request)}
     found = await asyncio.gather(*(_fetch(url, places[url], loop, tasks) for url in wanted))
     media = dict(zip(wanted, found, strict=True))
     messages = tuple(
@@ -37,20 +67,6 @@ async def with_images(request: Request, loop: asyncio.AbstractEventLoop, tasks: 
         for message in request.messages
     )
     return msgspec.structs.replace(request, messages=messages)
-
-
-def has_urls(request: Request) -> bool:
-    """Whether any of its media is given by URL."""
-    return any(media.url for media in _media(request))
-
-
-def _media(request: Request) -> list[Media]:
-    found = []
-    for message in request.messages:
-        for part in message.parts:
-            inner = part.content if isinstance(part, ToolResult) else (part,)
-            found += [each for each in inner if isinstance(each, Media)]
-    return found
 
 
 def _filled(part: Any, media: dict[str, tuple[str, str]]) -> Any:

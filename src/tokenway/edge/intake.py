@@ -21,7 +21,7 @@ from tokenway.edge.state import EdgeState
 from tokenway.edge.upload import Content
 from tokenway.exchange.events import Order
 from tokenway.metering.estimate import worst_case
-from tokenway.model.catalog import Timeouts
+from tokenway.model.catalog import Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.money import format_usd, parse_usd
 from tokenway.routing.plan import NO_WISHES, Wishes
@@ -84,7 +84,13 @@ def take_in(
         choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
         copies = 1 if choosing else request.choices
         endpoints = choosing or endpoints
-    amount = worst_case(route.bounds, request.size, request.max_tokens, request.answers)
+    if door.operation is Operation.COUNT:
+        endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
+    amount = (
+        0
+        if door.operation is Operation.COUNT
+        else worst_case(route.bounds, request.size, request.max_tokens, request.answers)
+    )
     min_tps = route.model.min_tps
     if own is not None:
         _check_cost(own, amount)
@@ -151,18 +157,6 @@ def no_journal() -> Problem:
         ErrorType.SERVER,
         "The gateway cannot keep its books at the moment, so it takes no new requests.",
         code="journal_unavailable",
-        retry_after=5.0,
-        should_retry=True,
-    )
-
-
-def no_room() -> Problem:
-    """507: the file that a form is kept in could not be written."""
-    return Problem(
-        507,
-        ErrorType.SERVER,
-        "The gateway has no room for this request's files at the moment.",
-        code="insufficient_storage",
         retry_after=5.0,
         should_retry=True,
     )

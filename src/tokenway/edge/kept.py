@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from tokenway.dialects.openai_responses.state import deleted, input_items
+from tokenway.edge.listing import number
 from tokenway.edge.state import EdgeState
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Principal
@@ -15,7 +16,8 @@ from tokenway.model.stored import StoredResponse
 
 UNFINISHED: Final = ("queued", "in_progress")
 LIMIT_MAX: Final = 100
-"""Items of one page, as OpenAI's API has it; 20 where the caller does not say."""
+ITEMS: Final = 20
+"""Items of one page at most, and where the caller does not say, as OpenAI's API has it."""
 
 _unpack: Final = msgspec.msgpack.Decoder(StoredResponse).decode
 
@@ -36,10 +38,9 @@ class KeptPages:
         kept = await self.find(request.path_params["id"], principal)
         query = request.query_params
         listed = msgspec.json.decode(kept.items, type=list[msgspec.Raw])
+        limit = number(query.get("limit"), ITEMS, "limit", LIMIT_MAX)
         is_ascending = query.get("order", "desc") == "asc"
-        page = input_items(
-            listed, after=query.get("after", ""), limit=_limit(query.get("limit")), is_ascending=is_ascending
-        )
+        page = input_items(listed, after=query.get("after", ""), limit=limit, is_ascending=is_ascending)
         return msgspec.Raw(page)
 
     async def forget(self, request: Request, principal: Principal) -> object:
@@ -95,14 +96,3 @@ def unknown(identity: str) -> Problem:
         code="response_not_found",
         should_retry=False,
     )
-
-
-def _limit(text: str | None) -> int:
-    try:
-        limit = 20 if text is None else int(text)
-    except ValueError:
-        limit = 0
-    if not 1 <= limit <= LIMIT_MAX:
-        message = f"'limit' must be a number from 1 to {LIMIT_MAX}."
-        raise Refusal(Problem(400, ErrorType.INVALID_REQUEST, message, param="limit"))
-    return limit

@@ -1,26 +1,151 @@
-"""The list of models in the shapes of Anthropic's and Google's APIs: what their clients look for when they start.
-
-OpenAI's shape, with OpenRouter's fields, is made in `cold`.
-"""
+"""The list of models in the shapes that clients look for: OpenAI's with OpenRouter's fields, Anthropic's, Google's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
-from tokenway.model.catalog import Endpoint, Model
+from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
+from tokenway.model.errors import invalid_request
+from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
+from tokenway.model.snapshot import Snapshot
+from tokenway.routing.plan import from_listing, resolve
 
 PAGE: Final = 50
 """Models of one page where the caller does not say, as Google has it."""
 PAGE_MAX: Final = 1000
+_PARAMETERS: Final = ("max_tokens", "temperature", "top_p", "stop", "response_format", "seed")
+_SHOWN: Final = {
+    "input": "prompt",
+    "output": "completion",
+    "cache_read": "input_cache_read",
+    "cache_write": "input_cache_write",
+    "cache_write_1h": "input_cache_write_1h",
+}
 
 
-def anthropic_page(models: Sequence[Model], limit: int, after: str) -> dict[str, object]:
+def listed(snapshot: Snapshot) -> Iterator[tuple[str, Model]]:
+    """Every model of the list by its name: the configured ones, their aliases, what each provider is known to serve."""
+    yield from snapshot.models.items()
+    for alias in snapshot.aliases:
+        meant = resolve(snapshot, alias)
+        if meant is not None:
+            yield alias, meant
+    for name, listings in snapshot.listings.items():
+        provider = snapshot.providers[name]
+        for listing in listings:
+            full = f"{name}/{listing.name}"
+            if listing.is_listed and full not in snapshot.models and full not in snapshot.aliases:
+                yield full, from_listing(provider, listing, full, listing.name)
+
+
+def describe(model: Model) -> dict[str, object]:
+    """A model in OpenAI's shape, with OpenRouter's fields where they are known; prices in USD per token."""
+    # None of its providers may be there: the local engine does not run, or they are switched off.
+    first = model.endpoints[0] if model.endpoints else Endpoint("", "")
+    shape: dict[str, object] = {
+        "id": model.name,
+        "canonical_slug": model.name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owner,
+        "name": model.title or model.name,
+        "description": model.description,
+        "context_length": first.capabilities.context,
+        "top_provider": {
+            "context_length": first.capabilities.context,
+            "max_completion_tokens": first.capabilities.max_output,
+        },
+        "architecture": architecture(first),
+        "supported_parameters": supported(first),
+        "endpoints": [endpoint.id for endpoint in model.endpoints],
+    }
+    if first.price is not None:
+        shape["pricing"] = pricing(first.price)
+    return shape
+
+
+def architecture(endpoint: Endpoint) -> dict[str, object]:
+    """What goes in and what comes out, in OpenRouter's words."""
+    taken = ["text", "image"] if endpoint.capabilities.vision else ["text"]
+    made = ["text"] if Operation.CHAT in endpoint.operations else ["embeddings"]
+    return {"modality": f"{'+'.join(taken)}->{made[0]}", "input_modalities": taken, "output_modalities": made}
+
+
+def supported(endpoint: Endpoint) -> list[str]:
+    """The request's parameters that make a difference, in OpenRouter's words; every endpoint that chats takes most."""
+    if Operation.CHAT not in endpoint.operations:
+        return []
+    return [*_PARAMETERS, *(("tools", "tool_choice") if endpoint.capabilities.tools else ())]
+
+
+def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
+    """An endpoint in OpenRouter's shape; what is not known, such as measured speed before there is any, is null."""
+    return {
+        "name": f"{endpoint.provider} | {model.name}",
+        "tag": endpoint.id,
+        "model_id": model.name,
+        "model_name": endpoint.upstream_model,
+        "provider_name": endpoint.provider,
+        "quantization": endpoint.grade.weights,
+        "context_length": endpoint.capabilities.context,
+        "max_completion_tokens": endpoint.capabilities.max_output,
+        "supported_parameters": supported(endpoint),
+        "pricing": None if endpoint.price is None else pricing(endpoint.price),
+        "latency_last_30m": None,
+        "throughput_last_30m": None,
+    }
+
+
+def pricing(price: Price) -> dict[str, object]:
+    """USD per token, request or search, as exact decimal strings; only the rates that the endpoint has."""
+    rates = {
+        **{shown: getattr(price, field) for field, shown in _SHOWN.items()},
+        "internal_reasoning": price.reasoning,
+        "audio": price.audio_input,
+        "audio_output": price.audio_output,
+        "image_token": price.image_input,
+        "image_output": price.image_output,
+    }
+    known: dict[str, object] = {name: per_token(rate) for name, rate in rates.items() if rate is not None}
+    known["request"] = format_usd(price.request)
+    if price.search:
+        known["web_search"] = format_usd(price.search)
+    overrides = [{"min_prompt_tokens": tier.above + 1} | _per_token(tier) for tier in price.tiers]
+    overrides += [
+        {"utc_start": _clock(hours.begin), "utc_end": _clock(hours.end)} | _per_token(hours) for hours in price.hours
+    ]
+    return known | ({"overrides": overrides} if overrides else {})
+
+
+def _per_token(rates: Rates) -> dict[str, object]:
+    return {shown: per_token(rate) for field, shown in _SHOWN.items() if (rate := getattr(rates, field)) is not None}
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60 % 24:02d}{minute % 60:02d}"
+
+
+def per_token(rate: int) -> str:
+    """A rate (nano-dollars per million tokens) as USD per token, exactly: `500_000_000` gives `0.0000005`."""
+    dollars = Decimal(rate) / (NANO_PER_USD * UNITS_PER_RATE)
+    return f"{dollars.normalize():f}"
+
+
+def openai_list(snapshot: Snapshot) -> dict[str, object]:
+    """`GET /v1/models` as OpenAI's and OpenRouter's clients read it: all of it."""
+    shapes = [describe(model) | {"id": name, "canonical_slug": model.name} for name, model in listed(snapshot)]
+    return {"object": "list", "data": shapes}
+
+
+def anthropic_page(snapshot: Snapshot, limit: int, after: str) -> dict[str, object]:
     """`GET /v1/models` as Anthropic's clients read it, from behind the model `after`."""
-    names = [model.name for model in models]
+    models = list(listed(snapshot))
+    names = [name for name, _ in models]
     start = names.index(after) + 1 if after in names else 0
-    page = [anthropic_model(model) for model in models[start : start + limit]]
+    page = [anthropic_model(name, model) for name, model in models[start : start + limit]]
     return {
         "data": page,
         "has_more": start + len(page) < len(models),
@@ -29,14 +154,14 @@ def anthropic_page(models: Sequence[Model], limit: int, after: str) -> dict[str,
     }
 
 
-def anthropic_model(model: Model) -> dict[str, object]:
+def anthropic_model(name: str, model: Model) -> dict[str, object]:
     """One model in Anthropic's shape; sizes are left out where no endpoint tells them."""
     able = _first(model).capabilities
     created = datetime.fromtimestamp(model.created, UTC).isoformat().replace("+00:00", "Z")
     shape: dict[str, object] = {
         "type": "model",
-        "id": model.name,
-        "display_name": model.name,
+        "id": name,
+        "display_name": model.title or name,
         "created_at": created,
     }
     if model.description:
@@ -48,23 +173,25 @@ def anthropic_model(model: Model) -> dict[str, object]:
     return shape
 
 
-def gemini_page(models: Sequence[Model], size: int, token: str) -> dict[str, object]:
+def gemini_page(snapshot: Snapshot, size: int, token: str) -> dict[str, object]:
     """`GET /v1beta/models`; `token` is the place where the page begins, as the page before told it."""
-    start = int(token) if token.isdigit() else 0
-    page: dict[str, object] = {"models": [gemini_model(model) for model in models[start : start + size]]}
+    models = list(listed(snapshot))
+    start = int(token) if token.isdecimal() and len(token) < 10 else 0
+    shapes = [gemini_model(name, model) for name, model in models[start : start + size]]
+    page: dict[str, object] = {"models": shapes}
     if start + size < len(models):
         page["nextPageToken"] = str(start + size)
     return page
 
 
-def gemini_model(model: Model) -> dict[str, object]:
+def gemini_model(name: str, model: Model) -> dict[str, object]:
     """One model in Google's shape."""
     able = _first(model).capabilities
     shape: dict[str, object] = {
-        "name": f"models/{model.name}",
-        "baseModelId": model.name,
+        "name": f"models/{name}",
+        "baseModelId": name,
         "version": "",
-        "displayName": model.name,
+        "displayName": model.title or name,
         "description": model.description,
         "supportedGenerationMethods": ["generateContent", "countTokens", "embedContent"],
     }
@@ -77,3 +204,14 @@ def gemini_model(model: Model) -> dict[str, object]:
 
 def _first(model: Model) -> Endpoint:
     return model.endpoints[0] if model.endpoints else Endpoint("", "")
+
+
+def number(text: str | None, usual: int, name: str, most: int) -> int:
+    """How many of a list a query asks for; raises Refusal (400) for what is no such number."""
+    try:
+        count = usual if text is None else int(text)
+    except ValueError:
+        count = 0
+    if not 1 <= count <= most:
+        raise invalid_request(f"'{name}' must be a number from 1 to {most}.", param=name)
+    return count

@@ -17,29 +17,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tokenway.dialects.base import AnswerStream, CallerRequest, Format, Maker
-from tokenway.dialects.gemini.request import GeminiRequest, wants_array
+from tokenway.dialects.base import CallerRequest, Format, Maker
 from tokenway.dialects.registry import FORMATS
-from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
 from tokenway.edge.attempt import JSON, OK, AttemptReader
 from tokenway.edge.client import Client
-from tokenway.edge.crossing import spelled
 from tokenway.edge.doors import Door
 from tokenway.edge.fan import Fan
-from tokenway.edge.history import is_kept, keep, needs_history, recall
+from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
-from tokenway.edge.intake import Intake, draining, no_journal, no_room, read_request, take_in
+from tokenway.edge.intake import Intake, draining, no_journal
+from tokenway.edge.opening import make_reader, maker_of, prepare
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
-from tokenway.edge.routes import JSON_TYPE, asked_for
-from tokenway.edge.upload import Upload
+from tokenway.edge.start import start
+from tokenway.edge.upload import Body, Upload
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange, Phase
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
@@ -47,9 +44,8 @@ from tokenway.model.usage import UNMETERED, Metered
 from tokenway.wire.limits import WRITE_HIGH
 
 if TYPE_CHECKING:
-    from tokenway.edge.routes import Route, Target
+    from tokenway.edge.routes import Route
     from tokenway.edge.state import EdgeState
-    from tokenway.edge.upload import Content
 
 log = logging.getLogger("tokenway.edge")
 
@@ -74,8 +70,6 @@ class Relay:
     _intake: Intake
     keeps = True
     """Whether what the caller wants kept is kept when the answer is out."""
-    size = 0
-    """Bytes of the body so far."""
     _busy = False
     _streaming = False
     _labels = b""
@@ -85,7 +79,6 @@ class Relay:
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _fan: Fan | None = None
-    _upload: Upload | None = None
 
     def __init__(
         self,
@@ -112,7 +105,7 @@ class Relay:
         self._machine = Exchange()
         self._attempts: list[AttemptReader] = []
         self._inbox: list[e.Event] = []
-        self._parts: list[bytes] = []
+        self._body = Body() if not door.is_form else Upload()
 
     # -- the request arrives -----------------------------------------------------------------------------
 
@@ -133,66 +126,29 @@ class Relay:
         """A piece of the request's body; beyond the bound it is dropped and the call refused."""
         if self.problem is not None:
             return
-        self.size += len(data)
-        if self.size > self._state.snapshot.max_body:
-            self.problem = too_large(self._state.snapshot.max_body).problem
-            self._drop_body()
-            return
-        if self.door.is_form:
-            self._upload = self._upload or Upload()
-            try:
-                self._upload.add(data)
-            except OSError:
-                log.exception("a form could not be kept while it arrives")
-                self.problem = no_room()
-                self._drop_body()
-        else:
-            self._parts.append(data)
+        try:
+            self._body.add(data, self._state.snapshot.max_body)
+        except Refusal as refusal:
+            self.problem = refusal.problem
+            self._body.drop()
 
-    def _drop_body(self) -> None:
-        self._parts.clear()
-        if self._upload is not None:
-            self._upload.drop()
-            self._upload = None
+    @property
+    def size(self) -> int:
+        """Bytes of the body so far."""
+        return self._body.size
 
     def start(self) -> None:
         """The connection's turn has come and the body is complete, or the call is refused already."""
         self.begun = True
-        try:
-            if self.problem is not None:
-                raise Refusal(self.problem)
-            request = read_request(self._state, self.door, self.form, self.headers, self._body())
-            if isinstance(request, GeminiRequest):
-                request.array = request.stream and wants_array(self.query)
-        except Refusal as refusal:
-            self.refuse(refusal.problem)
-            return
-        if needs_history(request):
-            self._state.tasks.spawn("history", recall(self._state, self, request))
+        if self.problem is not None:
+            self.refuse(self.problem)
         else:
-            self.go(request)
+            start(self._state, self, self._body.take())
 
-    def go(self, request: CallerRequest, only: str = "") -> None:
-        """The request is whole: it is planned, and begins. `only` is the provider that must serve it, if one must."""
-        try:
-            intake = take_in(self._state, self.door, request, self.headers, only)
-        except Refusal as refusal:
-            self.refuse(refusal.problem)
-            return
-        if intake.copies > 1:
-            self._fan = Fan(self._state, self, intake)
-            self._fan.start()
-        else:
-            self.begin(intake)
-
-    def _body(self) -> Content:
-        """The request's body, which is not held here any more."""
-        if self._upload is not None:
-            body = self._upload.content()
-        else:
-            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._drop_body()
-        return body
+    def fan_out(self, intake: Intake) -> None:
+        """The request is understood, and takes several exchanges."""
+        self._fan = Fan(self._state, self, intake)
+        self._fan.start()
 
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
@@ -324,64 +280,17 @@ class Relay:
         self.tell(e.Admitted(monotonic()))
 
     def _open(self, command: c.Open) -> None:
-        endpoint = command.endpoint
-        form = self._intake.route.format_of(endpoint)
-        is_crossing = self._intake.route.is_crossing(endpoint)
-        request = self._intake.request
-        maker = self._maker() if is_crossing else None
-        stream: AnswerStream | None = None
-        if request.stream:
-            stream = form.passing(request) if maker is None else Translation(form, self.form, maker)
-        reader = AttemptReader(self, command.attempt, form, stream, maker)
-        reader.endpoint = endpoint
+        intake = self._intake
+        reader = make_reader(self, intake, command)
         self._attempts.append(reader)
         try:
-            operation = asked_for(self.door.operation) if is_crossing else self.door.operation
-            target = self._state.routes.target(endpoint, operation, form, stream=request.stream)
-            reader.lines = target.label
-            body = self._written(reader, endpoint) if is_crossing else request.upstream_body(endpoint.upstream_model)
+            target, payload = prepare(self._state, self, intake, reader)
         except Refusal as refusal:
             self._fail_locally(command, refusal.problem)
             return
         if not self.overhead:
             self.overhead = monotonic() - self.times.received
-        if form.forwarded or target.defaults or self.door.is_form:
-            payload = target.request(body, self._more_lines(form, target, is_crossing=is_crossing))
-        else:
-            payload = target.request(body)
         reader.call = target.pool.open(payload, reader)
-
-    def _written(self, reader: AttemptReader, endpoint: Endpoint) -> bytes:
-        """The request in another dialect than the caller's; what that cannot say is told in a header."""
-        crossings = self._intake.crossings
-        if crossings is None:
-            raise RuntimeError("an endpoint of another dialect without a crossing")
-        written = crossings.written(endpoint)
-        if written.dropped:
-            names = spelled(written.dropped, self.form)
-            reader.lines += b"x-tokenway-dropped: %b\r\n" % reply.header_value(names)
-        return written.body
-
-    def _more_lines(self, form: Format, target: Target, *, is_crossing: bool) -> bytes:
-        """Header lines that depend on the caller: its own, for its own dialect, and the dialect's where it has none."""
-        lines = {b"content-type": JSON_TYPE, **target.defaults}
-        if self.door.is_form:
-            lines[b"content-type"] = b"content-type: %b\r\n" % self.headers.get(b"content-type", b"")
-        if form.forwarded and not is_crossing:
-            for name, value in self.headers.items():
-                if name.startswith(form.forwarded):
-                    lines[name] = b"%b: %b\r\n" % (name, value)
-        return b"".join(lines.values())
-
-    def _maker(self) -> Maker:
-        return Maker(self.id, self.model, int(time.time()), self._intake.request)
-
-    def _later_maker(self) -> Maker:
-        """The same for what comes behind a stream that has begun."""
-        maker, stream = self._maker(), self._winner.stream if self._winner is not None else None
-        if stream is None:
-            return maker
-        return msgspec.structs.replace(maker, answer=stream.answer_id, sequence=stream.sequence)
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
@@ -489,10 +398,14 @@ class Relay:
             self._client.transport.abort()
             self._finish()
         elif command.in_band:
-            self._end_stream(command.body or self.form.error_event(problem, self._later_maker()))
+            self._end_stream(command.body or self.form.error_event(problem, self._end_maker()))
             self._finish()
         else:
             self.refuse(problem, command.body)
+
+    def _end_maker(self) -> Maker:
+        winner = self._winner
+        return maker_of(self, self._intake, winner.stream if winner is not None else None)
 
     def _end_stream(self, last: bytes) -> None:
         """The last events and the end of the body; the connection's end where nothing else can mark it."""

@@ -7,17 +7,20 @@ call costs a look-up and a join.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Final
 
 from tokenway import __version__
 from tokenway.dialects.base import Format
+from tokenway.dialects.bedrock import sign
+from tokenway.dialects.embeddings import SPEAKERS
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import Door
 from tokenway.edge.reply import header_value
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import BEARER, Dialect, Endpoint, Operation, Provider, Quirks
+from tokenway.model.catalog import BEARER, AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import Plan, Wishes, plan, wrong_operation
@@ -50,12 +53,11 @@ class Route:
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
         """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
         dialect, operation = door.dialect, door.operation
-        spoken = {each.id: spoken_by(providers.get(each.provider), dialect) for each in planned.endpoints}
-        if operation not in _CONVERTED:
-            able = tuple(each for each in planned.endpoints if spoken[each.id] is dialect)
-            if not able:
-                raise Refusal(wrong_operation(name, operation))
-            planned = Plan(planned.model, able)
+        spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
+        able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
+        if not able:
+            raise Refusal(wrong_operation(name, operation))
+        planned = Plan(planned.model, able)
         self.model = planned.model
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints)
@@ -78,26 +80,50 @@ class Route:
         """The dialect in which an endpoint is asked."""
         return self._formats[endpoint.id]
 
+    def fetches(self, endpoint: Endpoint) -> bool:
+        """Whether media by URL may be fetched for an endpoint that is asked in another dialect than the caller's."""
+        provider = self._providers.get(endpoint.provider)
+        return provider is not None and provider.fetch_urls and self.is_crossing(endpoint)
+
     def quirks_of(self, endpoint: Endpoint) -> Quirks:
         """Where its provider differs from its dialect."""
         provider = self._providers.get(endpoint.provider)
         return Quirks() if provider is None else provider.quirks
 
 
-_CONVERTED: Final = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.EMBEDDING, Operation.COUNT})
-"""What can be made of one dialect in another; the rest only passes."""
+_CONVERTED: Final = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.COUNT})
+"""What can be made of any dialect in any other; counts are estimated. The rest only passes, but for embeddings."""
+
+
+def _can_ask(spoken: Dialect, door: Door) -> bool:
+    """Whether what a door asks for can be asked in a dialect."""
+    if spoken is door.dialect or door.operation in _CONVERTED:
+        return True
+    return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
 
 
 def asked_for(operation: Operation) -> Operation:
-    """What a converted request asks for: legacy completions are asked for as chat."""
-    return Operation.CHAT if operation is Operation.COMPLETION else operation
+    """What a converted request asks for: legacy completions are asked for as chat, embeddings as a batch."""
+    return _ASKED_FOR.get(operation, operation)
 
 
-def spoken_by(provider: Provider | None, dialect: Dialect) -> Dialect:
-    """The dialect to ask a provider in: the caller's own where it speaks that, else its first."""
-    if provider is None or provider.address(dialect) is not None:
-        return dialect
+_ASKED_FOR: Final = {Operation.COMPLETION: Operation.CHAT, Operation.EMBED_CONTENT: Operation.EMBEDDING}
+
+
+def spoken_by(provider: Provider | None, door: Door) -> Dialect:
+    """The dialect to ask a provider in: the caller's own where it speaks that, else its first.
+
+    Who speaks the Responses API has OpenAI's other operations at the same address.
+    """
+    if provider is None or provider.address(door.dialect) is not None:
+        return door.dialect
+    if provider.dialect is Dialect.OPENAI_RESPONSES and door.operation not in _CONVERTED:
+        return Dialect.OPENAI_CHAT
     return provider.dialect
+
+
+Signer = Callable[[bytes, float], bytes]
+"""(body, Unix time) to the header lines that sign a request."""
 
 
 class Target:
@@ -106,13 +132,33 @@ class Target:
     `defaults` are header lines by name that are sent unless the caller's own take their place.
     """
 
-    __slots__ = ("_heads", "defaults", "label", "pool")
+    __slots__ = ("_heads", "_signer", "defaults", "label", "pool")
 
-    def __init__(self, endpoint: Endpoint, pool: Pool, heads: list[bytes], defaults: dict[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        pool: Pool,
+        heads: list[bytes],
+        defaults: dict[bytes, bytes],
+        signer: Signer | None = None,
+    ) -> None:
         self.pool = pool
         self.label = b"x-tokenway-endpoint: %b\r\n" % header_value(endpoint.id)
         self.defaults = defaults
         self._heads = cycle(heads)
+        self._signer = signer
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether each request is signed, instead of carrying a key."""
+        return self._signer is not None
+
+    def signed(self, body: bytes | list[bytes | memoryview], more: bytes, now: float) -> list[bytes | memoryview]:
+        """As `request`, with a signature made at Unix time `now`."""
+        if self._signer is None:
+            raise RuntimeError("nothing signs requests to this endpoint")
+        whole = body if isinstance(body, bytes) else b"".join(body)
+        return self.request(whole, more + self._signer(whole, now))
 
     def request(self, body: bytes | list[bytes | memoryview], more: bytes = JSON_TYPE) -> list[bytes | memoryview]:
         """The request to send: head, then body. Several credentials of a provider take turns.
@@ -189,4 +235,19 @@ class Routes:
                 scheme = "Bearer " if header == BEARER else ""
                 credential.append(b"%b: %b" % (header_value(header), header_value(scheme + secret.reveal())))
             heads.append(b"\r\n".join([*lines, *credential, b""]))
-        return Target(endpoint, pool, heads, defaults)
+        signer = None
+        if provider.aws is not None and not provider.api_keys and form.dialect is Dialect.BEDROCK:
+            signer = make_signer(provider.aws, prefix + path, pool.origin.authority)
+        return Target(endpoint, pool, heads, defaults, signer)
+
+
+def make_signer(keys: AwsKeys, path: str, host: str) -> Signer:
+    """What signs the requests to one path of Amazon's."""
+    credentials = sign.Credentials(keys.access_key, keys.secret_key, keys.token)
+
+    def signer(body: bytes, now: float) -> bytes:
+        call = sign.Call("POST", path, (("host", host),), sign.payload_hash(body))
+        lines = sign.sign(call, credentials, keys.region, now)
+        return b"".join(b"%b: %b\r\n" % (header_value(name), header_value(value)) for name, value in lines)
+
+    return signer

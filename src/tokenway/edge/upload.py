@@ -6,11 +6,16 @@ stand. The file has no name in the file system and is gone with the process.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import tempfile
 from typing import IO, Final
 
+from tokenway.edge.inflate import too_large
+from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.wire.limits import MIB
+
+log = logging.getLogger("tokenway.edge")
 
 IN_MEMORY: Final = MIB
 """Bytes of a body that are kept in memory; most forms without a file are far smaller."""
@@ -18,38 +23,87 @@ IN_MEMORY: Final = MIB
 Content = bytes | mmap.mmap
 
 
-class Upload:
-    """The body of one request while it arrives."""
+class Body:
+    """The body of one request while it arrives, in memory."""
 
-    __slots__ = ("_file", "_parts", "size")
+    __slots__ = ("_parts", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self._parts: list[bytes] = []
-        self._file: IO[bytes] | None = None
 
-    def add(self, data: bytes) -> None:
-        """A piece of the body; raises OSError where there is no room for it."""
+    def add(self, data: bytes, limit: int) -> None:
+        """A piece of the body; raises Refusal where it grows beyond `limit` bytes."""
         self.size += len(data)
-        if self._file is not None:
-            self._file.write(data)
-            return
+        if self.size > limit:
+            raise too_large(limit)
         self._parts.append(data)
-        if self.size > IN_MEMORY:
-            self._file = tempfile.TemporaryFile(prefix="tokenway-upload-")  # noqa: SIM115 - lives as long as the request
-            self._file.writelines(self._parts)
-            self._parts.clear()
 
-    def content(self) -> Content:
-        """The whole body."""
-        if self._file is None:
-            return b"".join(self._parts)
-        self._file.flush()
-        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+    def take(self) -> Content:
+        """The whole body, which is not held here any more."""
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        return body
 
     def drop(self) -> None:
-        """Lets go of it; a mapping that is still in use stays until its last user is done."""
+        """Lets go of it."""
         self._parts.clear()
+
+
+class Upload(Body):
+    """A body that may be large."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._file: IO[bytes] | None = None
+
+    def add(self, data: bytes, limit: int) -> None:
+        """As `Body.add`; raises Refusal also where there is no room for it."""
+        if self._file is None:
+            super().add(data, limit)
+            if self.size <= IN_MEMORY:
+                return
+        else:
+            self.size += len(data)
+            if self.size > limit:
+                raise too_large(limit)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="tokenway-upload-")  # noqa: SIM115 - ends with the request
+                data = b"".join(self._parts)
+                self._parts.clear()
+            self._file.write(data)
+        except OSError:
+            log.exception("a form could not be kept while it arrives")
+            raise Refusal(_no_room()) from None
+
+    def take(self) -> Content:
+        """The whole body; a mapping that is still in use stays until its last user is done."""
+        if self._file is None:
+            return super().take()
+        self._file.flush()
+        content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.drop()
+        return content
+
+    def drop(self) -> None:
+        """Lets go of it."""
+        super().drop()
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _no_room() -> Problem:
+    """507: the file that a form is kept in could not be written."""
+    return Problem(
+        507,
+        ErrorType.SERVER,
+        "The gateway has no room for this request's files at the moment.",
+        code="insufficient_storage",
+        retry_after=5.0,
+        should_retry=True,
+    )

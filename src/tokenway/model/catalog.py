@@ -35,6 +35,7 @@ class Operation(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    EMBED_CONTENT = "embed_content"
     MODERATION = "moderation"
     IMAGE = "image"
     IMAGE_EDIT = "image_edit"

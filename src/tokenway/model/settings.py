@@ -171,8 +171,9 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     headers: Annotated[dict[str, str], Meta(description="Headers added to each call.")] = {}
     aws: Annotated[AwsSettings | None, Meta(description="Only for `bedrock`: what signs its requests.")] = None
     quirks: Annotated[QuirkSettings, Meta(description="Where it differs from its dialect.")] = QuirkSettings()
-    prices: Annotated[
-        str | None, Meta(description="The known provider whose prices hold for it; its own when it is known itself.")
+    like: Annotated[
+        str | None,
+        Meta(description="A known provider: what is known of it holds where nothing is written."),
     ] = None
     fetch_urls: Annotated[
         bool,

@@ -9,10 +9,12 @@ import pytest
 
 from tokenway.compose.commands import (
     check_configuration,
+    compare_prices,
     configured_base_url,
     control_url,
     data_directory,
     effective_settings,
+    import_litellm_file,
     public_url,
     stored,
 )
@@ -98,3 +100,27 @@ def test_a_store_is_made_only_when_asked_for(environment: dict[str, str], tmp_pa
         store.keys.add_project("team")
     with stored(data, None, environment) as store:
         assert store.keys.projects() == ["team"]
+
+
+def test_prices_are_compared_for_the_configuration_that_would_be_used(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """With the book that is shipped; nothing of a provider that is not enabled."""
+    config = tmp_path / "f.yaml"
+    config.write_text(
+        "providers: {mistral: {api_key: k}}\n"
+        "models: {a: {endpoints: [{provider: mistral, model: mistral-large-2411, price: {input: 9, output: 6}}]}}"
+    )
+    found = compare_prices(config, environment, 20_758)
+    assert {each.provider for each in found if each.origin != "correction"} == {"mistral"}
+    assert any((each.rate, each.says, each.other_says) == ("input", 9 * 10**9, 2 * 10**9) for each in found)
+
+
+def test_a_proxys_file_is_read_and_converted(tmp_path: Path) -> None:
+    """What is no text is refused with a sentence."""
+    file = tmp_path / "config.yaml"
+    file.write_text("model_list: [{model_name: a, litellm_params: {model: gpt-4o}}]")
+    assert "provider: openai" in import_litellm_file(file).text
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        import_litellm_file(file)

@@ -51,7 +51,7 @@ def test_unknown_models_and_agreement_are_silent(tmp_path: Path) -> None:
     """Nothing to compare with is no disagreement."""
     file = tmp_path / "f.yaml"
     file.write_text("""
-providers: {lab: {base_url: 'http://x/v1'}, eu: {base_url: 'http://y/v1', prices: openai}}
+providers: {lab: {base_url: 'http://x/v1'}, eu: {base_url: 'http://y/v1', like: openai}}
 models:
   a:
     endpoints:

@@ -152,12 +152,31 @@ def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
     providers = build(settings_of(text, tmp_path)).providers
     deepseek, openrouter = providers["deepseek"], providers["openrouter"]
     assert deepseek.dialect is Dialect.OPENAI_CHAT
-    assert deepseek.speaks == ((Dialect.ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),)
+    assert deepseek.speaks == (
+        (Dialect.OPENAI_RESPONSES, "https://api.deepseek.com"),
+        (Dialect.ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),
+    )
     assert deepseek.header(Dialect.ANTHROPIC) == "x-api-key"
     assert deepseek.quirks == Quirks(limit_field="max_tokens", json_schema=False, image_urls=False)
     assert openrouter.address(Dialect.ANTHROPIC) == "https://openrouter.ai/api/v1"
     assert openrouter.header(Dialect.ANTHROPIC) == "authorization"
     assert openrouter.address(Dialect.GEMINI) is None
+
+
+def test_a_provider_may_be_like_a_known_one(tmp_path: Path) -> None:
+    """Another account, or another resource, with everything of the row that is not written."""
+    text = """
+providers:
+  second: {like: moonshot, api_key: k}
+  west: {like: azure, api_key: w, base_url: 'https://west.example/openai/v1'}
+"""
+    providers = build(settings_of(text, tmp_path)).providers
+    second, west = providers["second"], providers["west"]
+    assert second.base_url == "https://api.moonshot.ai/v1"
+    assert second.address(Dialect.ANTHROPIC) == "https://api.moonshot.ai/anthropic/v1"
+    assert not second.quirks.image_urls
+    assert (west.credential_header, west.header(Dialect.OPENAI_RESPONSES)) == ("api-key", "api-key")
+    assert west.address(Dialect.OPENAI_RESPONSES) == "https://west.example/openai/v1"
 
 
 def test_signing_keys_arrive_where_there_is_no_key(tmp_path: Path) -> None:
@@ -189,7 +208,7 @@ BOOK = read_book(
 def test_endpoints_are_filled_up_from_the_price_book(tmp_path: Path) -> None:
     """What is written wins: a price, or one size of the model; of the book, the price of the day."""
     text = """
-providers: {openai: {api_key: k}, eu: {base_url: 'https://eu/v1', prices: openai}, lab: {base_url: 'http://x/v1'}}
+providers: {openai: {api_key: k}, eu: {base_url: 'https://eu/v1', like: openai}, lab: {base_url: 'http://x/v1'}}
 models:
   a:
     endpoints:

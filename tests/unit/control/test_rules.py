@@ -89,6 +89,8 @@ def found(text: str, directory: Path, environment: dict[str, str] | None = None)
             "error",
             "only the provider",
         ),
+        ("providers: {x: {like: opnai, api_key: k}}", 1, "providers.x.like", "error", "not a provider that is known"),
+        ("providers: {x: {like: openai}}", 1, "providers.x", "error", "needs credentials"),
         ("providers: {local: {api_key: k}}", 1, "providers.local", "error", "takes `enabled` and `models` only"),
         ("providers: {local: {models: {a: nowhere}}}", 1, "providers.local.models.a", "error", "there is no file"),
     ],

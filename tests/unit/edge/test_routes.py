@@ -76,6 +76,21 @@ def test_another_header_carries_the_key_as_it_is() -> None:
     assert b"authorization" not in open_to_all
 
 
+def test_a_provider_of_another_dialect_is_called_where_it_understands_chat() -> None:
+    """At that address and with that header, not its own."""
+    provider = Provider(
+        "p",
+        "http://host/v1beta",
+        dialect=Dialect.GEMINI,
+        credential_header="x-goog-api-key",
+        api_keys=(Secret("k"),),
+        speaks=((Dialect.OPENAI_CHAT, "http://host/v1beta/openai"),),
+    )
+    [request] = sent_to(provider, b"")
+    assert request.startswith(b"POST /v1beta/openai/chat/completions ")
+    assert b"\r\nauthorization: Bearer k\r\n" in request
+
+
 def test_nothing_configured_can_add_a_line() -> None:
     """Line ends in a key, a header or an endpoint's name become question marks."""
     evil = "x\r\ny: z"

@@ -183,8 +183,8 @@ _STEPS: Final[dict[str, Callable[[PassingMessages, Frame, float], None]]] = {
 }
 
 
-def read_whole(operation: Operation, body: bytes) -> WholeAnswer:  # noqa: ARG001 - there is one operation
-    """Reads a whole answer with status 200; raises WireError when it is not one of this dialect."""
+def read_whole(operation: Operation, body: bytes) -> WholeAnswer:  # noqa: ARG001 - the others are not read here
+    """Reads a whole message with status 200; raises WireError when it is not one of this dialect."""
     try:
         message = decode_message(body)
     except UNREADABLE as error:

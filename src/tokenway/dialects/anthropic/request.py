@@ -22,11 +22,14 @@ _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _NOTHING: Final = (NO_JSON, msgspec.Raw(b"null"))
 
 
+_PATHS: Final = {Operation.CHAT: "/messages", Operation.COUNT: "/messages/count_tokens"}
+
+
 def path(operation: Operation, model: str, stream: bool) -> str:  # noqa: ARG001, FBT001 - the interface of all dialects
     """What is added to a provider's base URL; raises Refusal for what the Messages API does not do."""
-    if operation is not Operation.CHAT:
+    if operation not in _PATHS:
         raise unsupported(operation)
-    return "/messages"
+    return _PATHS[operation]
 
 
 def unsupported(operation: Operation) -> Refusal:
@@ -39,9 +42,12 @@ def parse(operation: Operation, body: bytes, path_model: str = "", path_stream: 
 
     Raises Refusal (400) for invalid UTF-8 or JSON, a wrong type, a missing field, or a deciding key that comes twice.
     """
-    if operation is not Operation.CHAT:
+    if operation not in _PATHS:
         raise unsupported(operation)
     request = parse_count(body, path_model, path_stream)
+    request.operation = operation
+    if operation is Operation.COUNT:
+        return request
     if request.max_tokens is None:
         raise missing("max_tokens")
     return request

@@ -91,8 +91,6 @@ class Writer:
 
     __slots__ = ("_finish", "_has_started", "_index", "_maker", "_metered", "_parts")
 
-    sequence = 0
-
     def __init__(self, maker: Maker) -> None:
         self._maker = maker
         self._has_started = False

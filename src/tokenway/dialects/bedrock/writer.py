@@ -80,8 +80,6 @@ class Writer:
 
     __slots__ = ("_blocks", "_count", "_finish", "_has_started", "_metered")
 
-    sequence = 0
-
     def __init__(self, maker: Maker) -> None:
         del maker  # Converse says neither an id nor a model
         self._has_started = False

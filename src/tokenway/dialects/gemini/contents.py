@@ -212,12 +212,14 @@ class Contents:
 
     def _foreign(self, part: Foreign) -> None:
         """Parts that only Gemini knows go back as they came."""
-        if part.name in FOREIGN_PARTS:
-            piece = msgspec.json.decode(part.raw)
-            if isinstance(piece, dict):
-                self._parts.append(piece)
-                return
-        self._drop(part.name)
+        try:
+            piece = _decode_args(part.raw) if part.name in FOREIGN_PARTS else None
+        except UNREADABLE:
+            piece = None
+        if piece is None:
+            self._drop(part.name)
+        else:
+            self._parts.append(piece)
 
 
 def _arguments(call: ToolCall) -> object:

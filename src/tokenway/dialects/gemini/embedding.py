@@ -15,27 +15,26 @@ Source: OpenAI API reference, Embeddings; Gemini API reference, `models.embedCon
 
 from __future__ import annotations
 
-import array
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import Any, Final
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tokenway.dialects.base import GATEWAY_FIELDS, UNREADABLE, fault_text
 from tokenway.dialects.gemini.names import many, member, members, needed
 from tokenway.dialects.gemini.request import MODELS
+from tokenway.dialects.gemini.schema import ABSENT, NOTHING
 from tokenway.dialects.gemini.usage import meter
 from tokenway.dialects.walk import Node, walk
 from tokenway.model.errors import WireError
 from tokenway.model.request import Written
-from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Usage
+from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
 
 _encode: Final = msgspec.json.encode
-_decode: Final = msgspec.json.Decoder().decode
 _FLOAT32: Final = 4
-_IS_LITTLE: Final = array.array("H", [1]).tobytes() == b"\x01\x00"
 
 
 class Texts(msgspec.Struct, frozen=True):
@@ -150,39 +149,66 @@ def write_openai_request(texts: Texts, model: str) -> Written:
 # -- answers ---------------------------------------------------------------------------------------------
 
 
+class _Values(msgspec.Struct):
+    values: list[float]
+
+
+class _GeminiAnswer(msgspec.Struct, rename="camel"):
+    embedding: _Values | None = None
+    embeddings: list[_Values] | None = None
+    usage_metadata: msgspec.Raw = ABSENT
+    error: Any = None
+
+
+class _Item(msgspec.Struct):
+    embedding: list[float] | str
+    index: int | None = None
+
+
+class _OpenaiUsage(msgspec.Struct):
+    prompt_tokens: Tokens | None = None
+
+
+class _OpenaiAnswer(msgspec.Struct):
+    data: list[_Item] | None = None
+    usage: msgspec.Raw = ABSENT
+    error: Any = None
+
+
+_decode_gemini: Final = msgspec.json.Decoder(_GeminiAnswer).decode
+_decode_openai: Final = msgspec.json.Decoder(_OpenaiAnswer).decode
+_decode_usage: Final = msgspec.json.Decoder(_OpenaiUsage | None).decode
+_T = TypeVar("_T", _GeminiAnswer, _OpenaiAnswer)
+
+
 def read_gemini_answer(body: bytes) -> Vectors:
     """An answer of either embedding call; raises WireError when it is none."""
-    answer = _answer(body)
-    items = [answer["embedding"]] if isinstance(answer.get("embedding"), dict) else answer.get("embeddings")
-    if not isinstance(items, list):
+    answer = _answer(_decode_gemini, body)
+    items = [answer.embedding] if answer.embedding is not None else answer.embeddings
+    if items is None:
         raise WireError("the answer has no embeddings")
-    usage = answer.get("usageMetadata")
-    return Vectors(
-        tuple(_numbers(each.get("values") if isinstance(each, dict) else None) for each in items),
-        UNMETERED if usage is None else meter(msgspec.Raw(_encode(usage))),
-    )
+    return Vectors(tuple(each.values for each in items), meter(answer.usage_metadata))
 
 
 def read_openai_answer(body: bytes) -> Vectors:
     """An answer of OpenAI's embeddings; raises WireError when it is none."""
-    answer = _answer(body)
-    items = answer.get("data")
-    if not isinstance(items, list) or not all(isinstance(each, dict) for each in items):
+    answer = _answer(_decode_openai, body)
+    if answer.data is None:
         raise WireError("the answer has no embeddings")
-    if all(isinstance(each.get("index"), int) for each in items):
-        items = sorted(items, key=lambda each: each["index"])
-    return Vectors(tuple(_numbers(each.get("embedding")) for each in items), _openai_metered(answer.get("usage")))
+    items = sorted(answer.data, key=lambda each: each.index or 0)
+    return Vectors(tuple(_numbers(each.embedding) for each in items), _openai_metered(answer.usage))
 
 
-def _openai_metered(usage: object) -> Metered:
-    if not isinstance(usage, dict):
+def _openai_metered(raw: msgspec.Raw) -> Metered:
+    if raw in NOTHING:
         return UNMETERED
-    count = usage.get("prompt_tokens")
-    if count is None:
-        return UNMETERED
-    if not isinstance(count, int) or not 0 <= count <= TOKENS_BELIEVABLE:
+    try:
+        usage = _decode_usage(raw)
+    except UNREADABLE:
         return ABSURD
-    return Metered(given=True, usage=Usage(input_uncached=count))
+    if usage is None or usage.prompt_tokens is None:
+        return UNMETERED
+    return Metered(given=True, usage=Usage(input_uncached=usage.prompt_tokens))
 
 
 def write_openai_answer(vectors: Vectors, model: str, *, as_base64: bool) -> bytes:
@@ -208,41 +234,34 @@ def write_gemini_answer(vectors: Vectors, *, is_single: bool) -> bytes:
     return _encode(body)
 
 
-def _answer(body: bytes) -> dict[str, Any]:
+def _answer(decode: Callable[[bytes], _T], body: bytes) -> _T:
+    """An answer with status 200 that is no error."""
     try:
-        answer = _decode(body)
+        answer = decode(body)
     except UNREADABLE as error:
         raise WireError(f"the answer is not one of this dialect: {error}") from None
-    if not isinstance(answer, dict):
-        raise WireError("the answer is not one of this dialect")
-    if answer.get("error"):
-        raise WireError(f"an error came with status 200: {fault_text(answer['error'])}")
+    if answer.error:
+        raise WireError(f"an error came with status 200: {fault_text(answer.error)}")
     return answer
 
 
-def _numbers(value: object) -> Sequence[float]:
+def _numbers(value: list[float] | str) -> Sequence[float]:
     """A vector: a list of numbers, or float32 in base64."""
-    if isinstance(value, str):
-        try:
-            data = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            raise WireError("an embedding is not valid base64") from None
-        if len(data) % _FLOAT32:
-            raise WireError("an embedding is not a row of float32")
-        found = array.array("f", data)
-        if not _IS_LITTLE:
-            found.byteswap()
-        return found.tolist()
-    if not isinstance(value, list) or not all(isinstance(each, int | float) for each in value):
-        raise WireError("an embedding is not a list of numbers")
-    return value
+    if not isinstance(value, str):
+        return value
+    try:
+        data = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise WireError("an embedding is not valid base64") from None
+    if len(data) % _FLOAT32:
+        raise WireError("an embedding is not a row of float32")
+    return struct.unpack(f"<{len(data) // _FLOAT32}f", data)
 
 
 def _base64(values: Sequence[float]) -> str:
+    """A vector as float32, little-endian, in base64."""
     try:
-        found = array.array("f", values)
-    except OverflowError:
+        data = struct.pack(f"<{len(values)}f", *values)
+    except (OverflowError, struct.error):
         raise WireError("an embedding does not fit into float32") from None
-    if not _IS_LITTLE:
-        found.byteswap()
-    return base64.b64encode(found.tobytes()).decode()
+    return base64.b64encode(data).decode()

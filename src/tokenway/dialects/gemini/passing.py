@@ -13,7 +13,8 @@ when somebody asks for it.
     FLOWING      not a response                 before the first text WireError, then forwarded as it came
     FLOWING      response after which all       FINISHED, held
                  candidates have finished
-    FINISHED     any event                      what is held is forwarded, this one is held
+    FINISHED     event with data                what is held is forwarded, this one is held
+    FINISHED     event without data             dropped: nobody waits for a keep-alive any more
     FLOWING,     error                          `fault` is set, not forwarded
     FINISHED
     FINISHED     end of the body                DONE: what is held is for `tail`
@@ -28,12 +29,13 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, CallerRequest, WholeAnswer, fault_text
 from tokenway.dialects.gemini.frames import array_of, frame_data
+from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.gemini.schema import ABSENT, NOTHING, Candidate, Response
 from tokenway.dialects.gemini.usage import meter
 from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, not_of_dialect
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
-from tokenway.model.usage import UNMETERED, Metered
+from tokenway.model.usage import ABSURD, UNMETERED, Metered
 from tokenway.wire.sse import split_events
 
 
@@ -75,7 +77,7 @@ class PassingGemini(PassingStream):
 
     def __init__(self, request: CallerRequest) -> None:
         self._counted = b""
-        """The last events with a usage that was not read yet."""
+        """The last events with counts in them, as long as nobody has asked for them."""
         self._metered = UNMETERED
         super().__init__()
         self._array = array_of(request)
@@ -98,11 +100,9 @@ class PassingGemini(PassingStream):
         """What the provider has counted so far."""
         if self._counted:
             events, self._counted = split_events(self._counted), b""
-            for event in reversed(events):
-                found = _usage_of(event)
-                if found.given:
-                    self._metered = found
-                    break
+            found = _usage_of(next(event for event in reversed(events) if _COUNTS in event))
+            if found.given:
+                self._metered = found
         return self._metered
 
     @metered.setter
@@ -177,7 +177,7 @@ class PassingGemini(PassingStream):
             return False
         data = frame_data(event)
         if data is None or not data.strip():
-            return self.phase is not _WAITING
+            return self.phase is _FLOWING
         try:
             response = _decode(data)
         except UNREADABLE as error:
@@ -237,11 +237,11 @@ def _adds(candidate: Candidate) -> tuple[bool, bool]:
 
 
 def _usage_of(event: bytes) -> Metered:
-    data = frame_data(event)
+    """What an event with counts in it counts."""
     try:
-        return UNMETERED if data is None else meter(_decode(data).usage_metadata)
+        return meter(_decode(frame_data(event) or b"").usage_metadata)
     except UNREADABLE:
-        return UNMETERED
+        return ABSURD
 
 
 def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
@@ -251,7 +251,7 @@ def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     why there is none.
     """
     try:
-        if operation is Operation.EMBEDDING:
+        if operation in EMBEDDINGS:
             return _read_embedded(body)
         response = _decode(body)
     except UNREADABLE as error:

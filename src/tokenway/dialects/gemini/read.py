@@ -17,6 +17,7 @@ from tokenway.dialects.gemini.names import many, member, members, needed
 from tokenway.dialects.gemini.openapi import json_schema
 from tokenway.dialects.gemini.turns import Turns
 from tokenway.dialects.walk import Node, walk
+from tokenway.model.errors import invalid_request
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
@@ -65,7 +66,13 @@ _JSON: Final = "application/json"
 
 def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001
     """The neutral request; raises Refusal (400) that names the field which is wrong."""
-    root = walk(body)
+    try:
+        return _read(walk(body), model, stream=stream)
+    except RecursionError:
+        raise invalid_request("The body is nested too deeply.") from None
+
+
+def _read(root: Node, model: str, *, stream: bool) -> Request:
     rest: dict[str, msgspec.Raw] = {}
     fields: dict[str, Any] = {}
     turns = Turns(rest)

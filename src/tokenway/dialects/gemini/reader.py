@@ -75,7 +75,8 @@ _decode_file: Final = msgspec.json.Decoder(FileData).decode
 _encode: Final = msgspec.json.encode
 _TOLD: Final = (FinishReason.CONTENT_FILTER, FinishReason.ERROR)
 """The reasons whose message tells the caller anything."""
-_MODIFIERS: Final = frozenset({"thought", "thoughtSignature"})
+_READ: Final = frozenset({"text", "thought", "thoughtSignature", "functionCall", "inlineData", "fileData"})
+"""Members of a piece that are read; another one makes it a part of Gemini's own."""
 
 
 class State(IntEnum):
@@ -372,7 +373,7 @@ def _foreign(part: Part, candidate: Candidate, frame: bytes) -> Foreign | None:
     for other in _decode_any(frame)["candidates"]:
         pieces = (other.get("content") or {}).get("parts") or []
         if (other.get("index") or 0) == (candidate.index or 0) and len(pieces) > place:
-            name = next((name for name in pieces[place] if name not in _MODIFIERS), "")
+            name = next((key for key, value in pieces[place].items() if key not in _READ and value is not None), "")
             return Foreign(name, msgspec.Raw(_encode(pieces[place]))) if name else None
     return None
 

@@ -17,6 +17,7 @@ from tokenway.dialects.gemini.schema import NOTHING, GenerationFields, RequestFi
 from tokenway.dialects.inbound import EVENTS, Inbound, decode_body, twice
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
+from tokenway.model.request import Request
 from tokenway.wire.splice import layout, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
@@ -29,6 +30,15 @@ _DECIDING: Final = re.compile(
 """Members that decide what a call can cost: if one came twice, two readers could differ."""
 _NO_FIELDS: Final = GenerationFields()
 
+EMBEDDINGS: Final = frozenset({Operation.EMBEDDING, Operation.EMBED_CONTENT})
+"""Operations that embed: a batch, and a single content."""
+
+_VERBS: Final = {
+    Operation.EMBEDDING: "batchEmbedContents",
+    Operation.EMBED_CONTENT: "embedContent",
+    Operation.COUNT: "countTokens",
+}
+
 MODELS: Final = "models/"
 """What a model's name begins with where it stands in a body."""
 
@@ -40,12 +50,14 @@ class GeminiRequest(Inbound):
     tells an error at its end how to go on.
     """
 
+    fields: RequestFields
+
     __slots__ = ("_requests", "answers", "array", "array_opened", "choices")
 
     def __init__(self, operation: Operation, body: bytes, fields: RequestFields, model: str, *, stream: bool) -> None:
         """Raises Refusal (400) where no model is named, a limit is below one, or a field that decides comes twice."""
         config = _config(body, fields)
-        is_embedding = operation is Operation.EMBEDDING
+        is_embedding = operation in EMBEDDINGS
         super().__init__(
             Dialect.GEMINI,
             operation,
@@ -66,6 +78,13 @@ class GeminiRequest(Inbound):
         """A stream is an array unless its caller asks for events."""
         return b"application/json; charset=utf-8" if self.array else EVENTS
 
+    def neutral(self) -> Request:
+        """The request in the neutral form; one that is to be counted may stand inside another object."""
+        inner = self.fields.generate_content_request
+        if self.operation is Operation.COUNT and inner not in NOTHING:
+            return read(bytes(inner), self.model, self.stream)
+        return super().neutral()
+
     def upstream_body(self, model: str) -> bytes:
         """The caller's bytes without the gateway's own members; the path says the model, so a body does not.
 
@@ -76,7 +95,7 @@ class GeminiRequest(Inbound):
             body = without_members(self.body, (*GATEWAY_FIELDS, "model")) if fields.model else self._prepared()
         except WireError as error:
             raise twice(error) from None
-        if self.operation is Operation.EMBEDDING and self._requests not in NOTHING:
+        if self.operation in EMBEDDINGS and self._requests not in NOTHING:
             return _with_model_in_each(body, model)
         return body
 
@@ -87,9 +106,11 @@ def parse(operation: Operation, body: bytes, path_model: str, path_stream: bool)
     Raises Refusal (400) for invalid UTF-8 or JSON, a wrong type, a missing field, or a nonsensical number.
     """
     fields = decode_body(_decode, body)
-    if operation is Operation.EMBEDDING:
+    if operation in EMBEDDINGS:
         if fields.content in NOTHING and fields.requests in NOTHING:
             raise _missing("content")
+    elif operation is Operation.COUNT and fields.generate_content_request not in NOTHING:
+        pass  # the request that is to be counted stands inside
     elif fields.contents in NOTHING:
         raise _missing("contents")
     return GeminiRequest(operation, body, fields, path_model, stream=path_stream)
@@ -103,8 +124,8 @@ def wants_array(query: bytes) -> bool:
 def path(operation: Operation, model: str, stream: bool) -> str:  # noqa: FBT001
     """What is added to a base URL that ends with the version."""
     name = model if "/" in model else MODELS + model
-    if operation is Operation.EMBEDDING:
-        return f"/{name}:batchEmbedContents"
+    if operation in _VERBS:
+        return f"/{name}:{_VERBS[operation]}"
     return f"/{name}:streamGenerateContent?alt=sse" if stream else f"/{name}:generateContent"
 
 

@@ -39,11 +39,19 @@ class GenerationFields(
     count_snake: int | None = None
 
 
-class RequestFields(InboundFields, rename={"config": "generationConfig", "config_snake": "generation_config"}):
+_RENAMED: Final = {
+    "config": "generationConfig",
+    "config_snake": "generation_config",
+    "generate_content_request": "generateContentRequest",
+}
+
+
+class RequestFields(InboundFields, rename=_RENAMED):
     """What is read of a request before anything is converted. `model` is in the path; a body may repeat it."""
 
     contents: msgspec.Raw = ABSENT
     content: msgspec.Raw = ABSENT
+    generate_content_request: msgspec.Raw = ABSENT
     requests: msgspec.Raw = ABSENT
     config: GenerationFields | None = None
     config_snake: GenerationFields | None = None

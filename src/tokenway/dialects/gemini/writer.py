@@ -76,8 +76,6 @@ class _Open:
 class Writer:
     """Writes one answer; see `dialects.base.EventWriter`."""
 
-    sequence = 0
-
     def __init__(self, maker: Maker) -> None:
         self._model = maker.model
         self._id = maker.exchange

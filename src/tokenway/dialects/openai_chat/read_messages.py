@@ -349,7 +349,7 @@ def joined(details: list[Detail]) -> list[Reasoning]:
             parts.append(part)
             last = detail
         elif detail.kind == ENCRYPTED:
-            if last.kind == SUMMARY and detail.id and detail.id == last.id:
+            if detail.id and detail.id == last.id:
                 parts[-1] = msgspec.structs.replace(former, sealed=detail.sealed)
             else:
                 parts.append(part)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE, Preferences
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage
 from tokenway.wire.limits import MODEL_NAME
 
 ABSENT: Final = msgspec.Raw()
@@ -72,6 +72,8 @@ class UsageFields(msgspec.Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: Tokens | None = 0
     """DeepSeek's place for cached tokens."""
+    server_tool_use_details: Any = None
+    """OpenRouter's place for searches (`web_search_requests`)."""
 
 
 class Delta(msgspec.Struct):
@@ -208,11 +210,21 @@ def buckets(fields: UsageFields) -> Usage | None:
     text -= reasoning + audio_out + image_out
     if uncached < 0 or text < 0:
         return None
-    return Usage(uncached, cached, written, 0, text, reasoning, audio_in, audio_out, image_in, image_out)
+    searches = _searches(fields.server_tool_use_details)
+    return Usage(
+        uncached, cached, written, 0, text, reasoning, audio_in, audio_out, image_in, image_out, searches=searches
+    )
+
+
+def _searches(details: Any) -> int:
+    """How many searches the provider made; what is no count is none, since no tokens hang on it."""
+    count = details.get("web_search_requests") if isinstance(details, dict) else None
+    return count if type(count) is int and 0 <= count <= TOKENS_BELIEVABLE else 0
 
 
 def usage_object(usage: Usage) -> dict[str, object]:
     """Disjoint buckets to OpenAI's totals with their details; the inverse of `buckets`."""
+    searches = {"server_tool_use_details": {"web_search_requests": usage.searches}} if usage.searches else {}
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -228,4 +240,5 @@ def usage_object(usage: Usage) -> dict[str, object]:
             "audio_tokens": usage.audio_out,
             "image_tokens": usage.image_out,
         },
+        **searches,
     }

@@ -212,7 +212,7 @@ class _Choice:
     def _think(self, detail: Detail) -> None:
         former = self._detail
         if detail.kind == ENCRYPTED:
-            if self.kind is _REASONING and former.kind == SUMMARY and detail.id and detail.id == former.id:
+            if self.kind is _REASONING and detail.id and detail.id == former.id:
                 self.out.append(Closed(self.part, "", detail.sealed, detail.format or self._format, self.number))
                 self.kind = None
             else:
@@ -341,9 +341,8 @@ class _Choice:
             self.part += 1
             call.part = self.part
             self.kind, self._call = _CALL, call
-            if not call.id:
-                call.id = made_call_id(*self._seed, self.number, len(self._calls), call.name)
-            self.out.append(Opened(self.part, _CALL, call.id, call.name, call.custom, choice=self.number))
+            identity = call.id or made_call_id(*self._seed, self.number, len(self._calls), call.name)
+            self.out.append(Opened(self.part, _CALL, identity, call.name, call.custom, choice=self.number))
         if not call.pending and not signature:
             return
         if self._call is not call or self.kind is not _CALL:

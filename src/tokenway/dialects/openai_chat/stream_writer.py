@@ -112,7 +112,6 @@ class _Writer:
     """What both kinds of answer share: text, the usage, and the end."""
 
     OBJECT: ClassVar[str] = ""
-    sequence = 0
 
     def __init__(self, maker: Maker) -> None:
         self._maker = maker

@@ -80,8 +80,7 @@ def _read_refusal(part: Node) -> Part:
 
 
 def _read_image(part: Node) -> Part:
-    detail = part.at("detail")
-    look = "" if detail is None or detail.text() == "auto" else detail.text()
+    look = _detail(part)
     url = part.at("image_url")
     if url is not None:
         return _located(MediaKind.IMAGE, url, detail=look, cache=_cache(part))
@@ -94,16 +93,19 @@ def _read_image(part: Node) -> Part:
 def _read_file(part: Node) -> Part:
     filename = part.at("filename")
     title = "" if filename is None else filename.text()
+    look = _detail(part)
     data, url, name = part.at("file_data"), part.at("file_url"), part.at("file_id")
     if data is not None and not data.text().startswith("data:"):
         media_type = _TYPES.get(title.rpartition(".")[2].lower(), "")
-        return Media(MediaKind.DOCUMENT, media_type, data.base64(), title=title, cache=_cache(part), place=data.path)
+        return Media(
+            MediaKind.DOCUMENT, media_type, data.base64(), title=title, detail=look, cache=_cache(part), place=data.path
+        )
     given = data or url
     if given is not None:
-        return _located(MediaKind.DOCUMENT, given, title=title, cache=_cache(part))
+        return _located(MediaKind.DOCUMENT, given, title=title, detail=look, cache=_cache(part))
     if name is None:
         raise part.wrong("a file needs 'file_data', 'file_url' or 'file_id'", code="missing_required_parameter")
-    return Media(MediaKind.DOCUMENT, file_id=name.text(), title=title, cache=_cache(part), place=name.path)
+    return Media(MediaKind.DOCUMENT, file_id=name.text(), title=title, detail=look, cache=_cache(part), place=name.path)
 
 
 def _read_audio(part: Node) -> Part:
@@ -140,6 +142,12 @@ def _located(kind: MediaKind, node: Node, *, title: str = "", detail: str = "", 
     kinds = {each.value: each for each in (MediaKind.IMAGE, MediaKind.AUDIO, MediaKind.VIDEO)}
     kind = kinds.get(media_type.partition("/")[0], kind)
     return Media(kind, media_type, data, title=title, detail=detail, cache=cache, place=node.path)
+
+
+def _detail(part: Node) -> str:
+    """How closely to look at it; `auto` is the default."""
+    detail = part.at("detail")
+    return "" if detail is None or detail.text() == "auto" else detail.text()
 
 
 def _cache(part: Node) -> str:
@@ -188,6 +196,8 @@ def _file(part: Media) -> dict[str, object]:
     if part.text:
         return {"type": "input_text", "text": f"{part.title}\n\n{part.text}" if part.title else part.text}
     shape: dict[str, object] = {"type": "input_file"}
+    if part.detail:
+        shape["detail"] = part.detail
     if part.data:
         media_type = part.media_type or _PDF
         shape["filename"] = part.title or f"document.{_ENDS.get(media_type, 'bin')}"

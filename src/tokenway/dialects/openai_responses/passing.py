@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -63,17 +63,15 @@ _DONE: Final = Phase.DONE
 class PassingResponses(PassingStream):
     """Reads one streamed answer; see `PassingStream` for what it tells."""
 
-    __slots__ = ("_held", "_last", "answer_id", "phase")
+    __slots__ = ("_answer_id", "_held", "_last", "phase")
 
-    answer_id: str
-    """The id of the response, which an error in the stream must repeat."""
-
-    MARKS = (b'"response"', b'"error"', b"[DONE]")
+    MARKS: ClassVar[tuple[bytes, ...]] = (b'"response"', b'"error"', b"[DONE]")
 
     def __init__(self) -> None:
         super().__init__()
         self.phase: Phase = _WAITING
-        self.answer_id = ""
+        self._answer_id = ""
+        """The id of the response, which an error in the stream must repeat."""
         self._held = b""
         self._last = b""
 
@@ -81,6 +79,11 @@ class PassingResponses(PassingStream):
     def is_whole(self) -> bool:
         """Whether the answer is complete: its last event came."""
         return self.phase is _DONE
+
+    @property
+    def answer_id(self) -> str:
+        """The id of the response, which its failure must repeat."""
+        return self._answer_id
 
     @property
     def sequence(self) -> int:
@@ -153,8 +156,8 @@ class PassingResponses(PassingStream):
             is_call = any(each in _CALLS for each in found)
             if is_call or (kind.endswith(".done") and not self.first_answer and found and found[0] not in _SILENT):
                 self.stamp_text(now, answer=True)
-        elif not self.answer_id and event.response not in NOTHING:
-            self.answer_id = str(read_response(event.response).id or "")
+        elif not self._answer_id and event.response not in NOTHING:
+            self._answer_id = str(read_response(event.response).id or "")
         self._is_quick = self.first_answer > 0.0
 
     def _take_end(self, event: bytes, decoded: PassingEvent) -> None:

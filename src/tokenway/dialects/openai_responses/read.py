@@ -54,6 +54,21 @@ _KNOWN: Final = frozenset(
     }
 )
 """Members that are read here, or that ask something of the gateway itself."""
+_COMMON: Final = frozenset({"type", "id", "status"})
+_MEMBERS: Final = {
+    "message": _COMMON | {"role", "content"},
+    "function_call": _COMMON | {"call_id", "name", "arguments"},
+    "function_call_output": _COMMON | {"call_id", "output"},
+    "custom_tool_call": _COMMON | {"call_id", "name", "input"},
+    "custom_tool_call_output": _COMMON | {"call_id", "output"},
+    "reasoning": _COMMON | {"summary", "content", "encrypted_content"},
+}
+"""What is read of an item; any other member is declared by its name (`phase`, `namespace`)."""
+_TOOL_MEMBERS: Final = {
+    "function": frozenset({"type", "name", "description", "parameters", "strict"}),
+    "custom": frozenset({"type", "name", "description", "format"}),
+}
+"""What is read of a tool (not `defer_loading`, `allowed_callers`)."""
 
 
 def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001
@@ -90,7 +105,7 @@ def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001
         service_tier=_text(root, "service_tier"),
         prompt_cache_key=_text(root, "prompt_cache_key"),
         verbosity=_verbosity(root),
-        rest=_rest(root, others),
+        rest={**_extras(root), **_rest(root, others)},
     )
 
 
@@ -307,6 +322,19 @@ def _rest(root: Node, includes: list[str]) -> dict[str, msgspec.Raw]:
         if node is not None and node.value not in {"auto", "standard"}:
             rest[node.path] = node.raw()
     return rest
+
+
+def _extras(root: Node) -> dict[str, msgspec.Raw]:
+    """Members of items and tools that have no neutral place, by their names."""
+    extras: dict[str, msgspec.Raw] = {}
+    for key, usual, known in (("input", "message", _MEMBERS), ("tools", "", _TOOL_MEMBERS)):
+        listed = root.at(key)
+        for each in listed.items() if listed is not None and listed.is_list else ():
+            members = known.get(each.value.get("type") or usual)
+            if members is not None:
+                lost = [(name, node) for name, node in each.members() if name not in members]
+                extras.update({name: node.raw() for name, node in lost if node.value is not False})
+    return extras
 
 
 def _metadata(metadata: Node | None) -> msgspec.Raw:

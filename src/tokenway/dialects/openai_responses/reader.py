@@ -58,6 +58,7 @@ from tokenway.model.request import Foreign, Media, MediaKind, Reasoning
 _decode: Final = msgspec.json.Decoder(StreamEvent).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseFields).decode
 _decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_tokens: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _encode: Final = msgspec.json.encode
 
 _NO_LOGPROBS: Final = (*NOTHING, msgspec.Raw(b"[]"))
@@ -344,8 +345,7 @@ class Reader:
     def _text_delta(self, event: StreamEvent) -> None:
         part = self._content(event, PartKind.TEXT)
         if event.logprobs not in _NO_LOGPROBS:
-            part.has_logprobs = True
-            self._out.append(Logprobs(part.number, msgspec.Raw(bytes(event.logprobs))))
+            self._weigh(part, msgspec.Raw(bytes(event.logprobs)))
         self._add(part, event.delta)
 
     def _refusal_delta(self, event: StreamEvent) -> None:
@@ -379,7 +379,16 @@ class Reader:
             self._cite(part, annotation)
         tokens = content.get("logprobs")
         if tokens and not part.has_logprobs:
-            self._out.append(Logprobs(part.number, msgspec.Raw(_encode(tokens))))
+            self._weigh(part, msgspec.Raw(_encode(tokens)))
+
+    def _weigh(self, part: _Part, tokens: msgspec.Raw) -> None:
+        """Log probabilities, if they are a list of objects; a few servers send other things."""
+        try:
+            _decode_tokens(tokens)
+        except UNREADABLE:
+            return
+        part.has_logprobs = True
+        self._out.append(Logprobs(part.number, tokens))
 
     def _annotated(self, event: StreamEvent) -> None:
         if isinstance(event.annotation, dict):

@@ -36,6 +36,8 @@ from tokenway.model.request import (
 _encode: Final = msgspec.json.encode
 _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 
+_UNTHINKING: Final = ("gpt-3.5", "gpt-4", "chatgpt-4o")
+"""Beginnings of OpenAI's names of models that do not reason: sealed reasoning may not be asked of them."""
 _CARRIED: Final = (
     "include",
     "max_tool_calls",
@@ -157,7 +159,7 @@ def _write_rest(request: Request, upstream: Upstream, body: dict[str, object], d
         includes.append(LOGPROBS)
         if request.top_logprobs is not None:
             body["top_logprobs"] = request.top_logprobs
-    if upstream.quirks.encrypted_reasoning:
+    if upstream.quirks.encrypted_reasoning and not upstream.model.startswith(_UNTHINKING):
         includes.append(ENCRYPTED)
     if includes:
         body["include"] = list(dict.fromkeys(includes))

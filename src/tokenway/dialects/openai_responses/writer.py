@@ -22,14 +22,15 @@ The last event holds the whole response and is kept for `tail`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from tokenway.dialects.base import Maker
+from tokenway.dialects.base import UNREADABLE, Maker
 from tokenway.dialects.openai_responses.response import Shape, failure, priced_usage, stem, with_member
-from tokenway.dialects.openai_responses.schema import HOSTED_ITEMS, NOTHING, usage_object
+from tokenway.dialects.openai_responses.schema import HOSTED_ITEMS, usage_object
 from tokenway.dialects.seal import GEMINI, OPENAI, seal
 from tokenway.model.errors import WireError
 from tokenway.model.event import (
@@ -270,8 +271,10 @@ class Writer:
         return out + added
 
     def _whole(self, event: Whole) -> bytes:
-        """A sealed reasoning, a picture, or an item that only this dialect has; nothing else has a place here."""
+        """A sealed reasoning, a picture, or an item that only this dialect has; media by address are a link."""
         value = event.value
+        if isinstance(value, Media) and value.url:
+            return self._link(event.part, value)
         prefix, shape = "", {}
         if isinstance(value, Reasoning):
             prefix = "rs"
@@ -289,6 +292,13 @@ class Writer:
         out = self._end_message()
         item, added = self._begin(prefix, shape)
         return out + added + self._done(item)
+
+    def _link(self, number: int, media: Media) -> bytes:
+        """A text with a link in Markdown."""
+        mark = "!" if media.kind is MediaKind.IMAGE else ""
+        link = f"{mark}[{media.title or media.kind.value}]({media.url})"
+        opened = self._open(Opened(number, PartKind.TEXT))
+        return opened + self._add(Added(number, link)) + self._close(Closed(number))
 
     # -- parts ---------------------------------------------------------------------------------------------
 
@@ -434,8 +444,9 @@ class Writer:
 
     def _weigh(self, event: Logprobs) -> bytes:
         part = self._parts.get(event.part)
-        if part is not None and event.tokens not in NOTHING:
-            part.pending += [_token(token) for token in _decode_tokens(event.tokens)]
+        if part is not None:
+            with suppress(*UNREADABLE):  # a provider's own shape of them has no place here
+                part.pending += [_token(token) for token in _decode_tokens(event.tokens)]
         return b""
 
     # -- the tables --------------------------------------------------------------------------------

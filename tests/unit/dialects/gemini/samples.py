@@ -46,11 +46,9 @@ def maker(*, array: bool = False) -> Maker:
     return Maker("gen-1", "asked", 1700000000, request(array=array))
 
 
-def chunk(*parts: object, index: int | None = None, **candidate: object) -> bytes:
-    """An event with one candidate."""
-    found: dict[str, object] = {"content": {"parts": list(parts), "role": "model"}, **candidate}
-    if index is not None:
-        found["index"] = index
+def chunk(*parts: object, **candidate: object) -> bytes:
+    """An event with one candidate that has these parts and members."""
+    found = {"content": {"parts": list(parts), "role": "model"}, **candidate}
     return event({"candidates": [found], "modelVersion": "gemini-2.5-flash", "responseId": "r1"})
 
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.unit.dialects.gemini.samples import HELLO, neutral
+from tokenway.dialects.gemini.read import read
 from tokenway.model.errors import Refusal
 from tokenway.model.request import (
     FormatKind,
@@ -206,3 +207,21 @@ def test_what_is_wrong_is_named(changes: dict[str, object], param: str) -> None:
     with pytest.raises(Refusal) as caught:
         neutral({**HELLO, **changes})
     assert (caught.value.problem.status, caught.value.problem.param) == (400, param)
+
+
+def nested(depth: int) -> bytes:
+    """A request with a schema of this depth."""
+    schema = b'{"items":' * depth + b"{}" + b"}" * depth
+    return b'{"contents":[],"tools":[{"functionDeclarations":[{"name":"f","parameters":%b}]}]}' % schema
+
+
+def test_schemas_may_be_nested() -> None:
+    """Deeper than anybody needs."""
+    assert bytes(read(nested(200), "m", False).tools[0].parameters).count(b"items") == 200
+
+
+@pytest.mark.parametrize("depth", [700, 950, 5000])
+def test_endless_nesting_is_refused(depth: int) -> None:
+    """A 400, not an accident."""
+    with pytest.raises(Refusal):
+        read(nested(depth), "m", False)

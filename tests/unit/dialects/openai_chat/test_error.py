@@ -74,11 +74,8 @@ def test_our_reader_knows_our_error() -> None:
     ("body", "expected"),
     [
         (
-            (
-                b'{"error":{"message":"The model `x` does not exist","type":"invalid_request_error","param":null,'
-                b'"code":"model_not_found"}}'
-            ),
-            UpstreamError("The model `x` does not exist", "model_not_found", is_ours=True, type=ErrorType.NOT_FOUND),
+            b'{"error":{"message":"No such model","type":"invalid_request_error","code":"model_not_found"}}',
+            UpstreamError("No such model", "model_not_found", is_ours=True, type=ErrorType.NOT_FOUND),
         ),
         (
             b'{"error":{"code":503,"message":"busy","metadata":{"error_type":"provider_overloaded"}}}',

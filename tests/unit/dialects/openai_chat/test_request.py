@@ -195,4 +195,19 @@ def test_each_prompt_has_its_answers(prompt: str, answers: int) -> None:
 
 def test_every_operation_has_a_path() -> None:
     """What is added to a provider's address."""
-    assert set(PATHS) | set(SIDE_PATHS) | {Operation.COUNT} == set(Operation)
+    assert set(PATHS) | set(SIDE_PATHS) | {Operation.COUNT, Operation.EMBED_CONTENT} == set(Operation)
+
+
+def test_a_request_in_the_neutral_form() -> None:
+    """With the name that the caller asks for, and whether it streams."""
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}'
+    neutral = parse(Operation.CHAT, body).neutral()
+    assert (neutral.model, neutral.stream, len(neutral.messages)) == ("m", True, 1)
+
+
+def test_the_neutral_form_names_what_is_wrong() -> None:
+    """What stays in the dialect is not looked into, what leaves it is."""
+    request = parse(Operation.CHAT, b'{"model":"m","messages":[{"role":"robot","content":"hi"}]}')
+    with pytest.raises(Refusal) as raised:
+        request.neutral()
+    assert raised.value.problem.param == "messages[0].role"

@@ -14,12 +14,13 @@ from tokenway.dialects.openai_chat.schema import (
     UsageFields,
     buckets,
     meter,
+    usage_object,
 )
 from tokenway.model.usage import TOKENS_BELIEVABLE, UNMETERED, Metered, Usage
 
 COUNT = st.none() | st.integers(0, 50)
 DETAILS = st.none() | st.builds(PromptDetails, COUNT, COUNT, COUNT, COUNT)
-MORE = st.none() | st.builds(CompletionDetails, COUNT, COUNT)
+MORE = st.none() | st.builds(CompletionDetails, COUNT, COUNT, COUNT)
 
 
 def metered(text: bytes) -> Metered:
@@ -97,3 +98,22 @@ def test_buckets_are_disjoint_and_add_up(fields: UsageFields) -> None:
         assert usage.input_tokens == (fields.prompt_tokens or 0)
         assert usage.output_tokens == (fields.completion_tokens or 0)
         assert min(msgspec.structs.astuple(usage)) >= 0
+
+
+def test_totals_are_given_back() -> None:
+    """What was read is written again, each count in its place."""
+    usage = Usage(1, 2, 3, 0, 5, 6, 7, 8, 9, 10, searches=11)
+    assert meter(msgspec.Raw(msgspec.json.encode(usage_object(usage)))).usage == usage
+
+
+def test_images_that_came_out_are_counted() -> None:
+    """OpenRouter tells them inside of the completion."""
+    text = b'{"prompt_tokens":1,"completion_tokens":9,"completion_tokens_details":{"image_tokens":4}}'
+    assert metered(text).usage == Usage(1, output_text=5, image_out=4)
+
+
+@pytest.mark.parametrize("details", ["null", "5", "{}", '{"web_search_requests":-1}', '{"web_search_requests":"x"}'])
+def test_searches_that_cannot_be_are_none(details: str) -> None:
+    """The tokens beside them are believed all the same."""
+    text = f'{{"prompt_tokens":1,"completion_tokens":2,"server_tool_use_details":{details}}}'
+    assert metered(text.encode()).usage == Usage(1, output_text=2)

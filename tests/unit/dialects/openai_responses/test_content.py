@@ -53,8 +53,8 @@ def parts(*given: dict[str, Any]) -> tuple[Any, ...]:
             Media(MediaKind.IMAGE, "image/png", "aGk=", place=f"{PLACE}.file_data"),
         ),
         (
-            {"type": "input_file", "file_url": "https://x/y.pdf"},
-            Media(MediaKind.DOCUMENT, url="https://x/y.pdf", place=f"{PLACE}.file_url"),
+            {"type": "input_file", "file_url": "https://x/y.pdf", "detail": "low"},
+            Media(MediaKind.DOCUMENT, url="https://x/y.pdf", detail="low", place=f"{PLACE}.file_url"),
         ),
         (
             {"type": "input_file", "file_id": "file-1"},
@@ -138,7 +138,10 @@ def test_content_is_a_text_or_a_list() -> None:
             Media(MediaKind.DOCUMENT, data="aGk=", title="a.pdf"),
             {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="},
         ),
-        (Media(MediaKind.DOCUMENT, url="https://x"), {"type": "input_file", "file_url": "https://x"}),
+        (
+            Media(MediaKind.DOCUMENT, url="https://x", detail="low"),
+            {"type": "input_file", "detail": "low", "file_url": "https://x"},
+        ),
         (Media(MediaKind.DOCUMENT, file_id="f"), {"type": "input_file", "file_id": "f"}),
         (Media(MediaKind.DOCUMENT, text="b"), {"type": "input_text", "text": "b"}),
         (Media(MediaKind.DOCUMENT, text="b", title="a"), {"type": "input_text", "text": "a\n\nb"}),

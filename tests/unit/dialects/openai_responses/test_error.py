@@ -16,9 +16,10 @@ from tokenway.dialects.openai_responses.error import error_body, error_code, err
 from tokenway.dialects.openai_responses.passing import PassingResponses
 from tokenway.dialects.openai_responses.writer import Writer
 from tokenway.model.errors import ErrorType, Problem
-from tokenway.model.event import Added, Failed, Opened, PartKind, Started
+from tokenway.model.event import Added, Event, Failed, Opened, PartKind, Started
 
 PROBLEM = Problem(429, ErrorType.RATE_LIMIT_EXCEEDED, "slow down", param="p", code="c", details={"provider": "lab"})
+_BEGUN: list[Event] = [Started(), Opened(0, PartKind.TEXT), Added(0, "Hel")]
 BROKEN = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "it broke")
 
 
@@ -75,7 +76,7 @@ def test_an_error_repeats_the_id_and_goes_on_counting() -> None:
 def test_the_sdk_sees_the_failure() -> None:
     """Its helper gives the event, and has no final response to give."""
     writer = Writer(maker())
-    begun = b"".join(map(writer.write, (Started(), Opened(0, PartKind.TEXT), Added(0, "Hel"))))
+    begun = b"".join([writer.write(each) for each in _BEGUN])
     event = error_event(BROKEN, msgspec.structs.replace(maker(), sequence=writer.sequence))
     with client(begun + event, is_stream=True).responses.stream(model="m", input="hi") as stream:
         seen = list(stream)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -82,7 +82,8 @@ def test_an_upstreams_own_cost_is_replaced() -> None:
 
 def test_without_a_usage_there_is_no_cost() -> None:
     """The last event passes as it came."""
-    for usage in (None, {}):
+    usages: list[dict[str, int] | None] = [None, {}]
+    for usage in usages:
         sent = stream(*text_events("x"), end=response("completed", usage=usage))
         _, reader = read([sent])
         assert reader.metered == (UNMETERED if usage is None else Metered(given=True, usage=Usage()))
@@ -126,9 +127,9 @@ def test_how_a_stream_is_cut_does_not_matter(cuts: list[int], line_end: bytes) -
 def test_the_end_of_the_body_ends_the_last_event() -> None:
     """A server may leave out the last blank line; half an event gives nothing."""
     _, reader = read([HELLO.removesuffix(b"\n\n")])
-    assert not reader.is_whole
+    before = reader.is_whole
     assert reader.finish() == b""
-    assert reader.is_whole
+    assert (before, reader.is_whole) == (False, True)
     assert decoded(reader.tail(COST, b""))[0]["response"]["usage"]["cost"] == 0.5
 
     _, half = read([HELLO[:-40]])
@@ -185,7 +186,7 @@ def test_pauses_are_counted() -> None:
 class Careful(PassingResponses):
     """A reader that decodes every event."""
 
-    MARKS = (b"data:",)
+    MARKS: ClassVar[tuple[bytes, ...]] = (b"data:",)
 
 
 TRICKY = stream(

@@ -267,3 +267,22 @@ def test_what_has_no_neutral_place_stays_by_its_name() -> None:
     }
     assert (found.user, found.metadata, found.logprobs) == ("u", NO_JSON, None)
     assert neutral(truncation="disabled", reasoning={"context": "auto"}).rest == {}
+
+
+def test_members_of_items_and_tools_without_a_neutral_place_are_declared() -> None:
+    """By their names; what is false or null asks for nothing."""
+    found = neutral(
+        input=[
+            {"role": "assistant", "content": "x", "phase": "commentary"},
+            {**CALL, "namespace": "n", "caller": None},
+        ],
+        tools=[
+            {"type": "function", "name": "f", "defer_loading": True, "async": False},
+            {"type": "web_search", "search_context_size": "low"},
+        ],
+    )
+    assert found.rest == {
+        "phase": msgspec.Raw(b'"commentary"'),
+        "namespace": msgspec.Raw(b'"n"'),
+        "defer_loading": msgspec.Raw(b"true"),
+    }

@@ -247,6 +247,14 @@ def test_log_probabilities_come_with_their_text() -> None:
     assert entire.choices[0].logprobs == (Logprobs(0, raw),)
 
 
+@pytest.mark.parametrize("odd", [[-1], {"content": []}, "x"])
+def test_log_probabilities_of_another_shape_are_left_out(odd: object) -> None:
+    """A server that sends something else there still gives its text."""
+    body = stream(("response.output_text.delta", {"output_index": 0, "delta": "a", "logprobs": odd}))
+    assert fold(read_all(body)).choices[0].parts == (Text("a"),)
+    assert not any(isinstance(each, Logprobs) for each in read_all(body))
+
+
 def test_items_that_only_this_vendor_knows() -> None:
     """A made picture is media, all others are whole and foreign, and stand where they came."""
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}

@@ -26,8 +26,14 @@ from tokenway.model.errors import ErrorType, Problem, Refusal, WireError
 from tokenway.model.request import Message, Role, Text, ToolCall, ToolResult
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}", "status": "completed"}
-THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA", "status": None}
-BARE = {"type": "reasoning", "id": "rs_2", "summary": []}
+THOUGHT: dict[str, Any] = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "summary": [],
+    "encrypted_content": "gAAA",
+    "status": None,
+}
+BARE: dict[str, Any] = {"type": "reasoning", "id": "rs_2", "summary": []}
 
 
 def body(given: Any, **members: Any) -> bytes:

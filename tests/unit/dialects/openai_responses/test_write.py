@@ -144,11 +144,12 @@ def test_a_tools_error_is_said_in_its_text() -> None:
     """The API has no field for it."""
     call = Message(Role.ASSISTANT, (ToolCall("c", "f", "{}"),))
     picture = Media(MediaKind.IMAGE, "image/png", "aGk=")
-    for content, output in [
+    cases: list[tuple[tuple[Text | Media, ...], Any]] = [
         ((Text("no file"),), "Error: no file"),
         ((), "Error: "),
         ((picture,), [{"type": "input_text", "text": "Error:"}, *(write_of(picture))]),
-    ]:
+    ]
+    for content, output in cases:
         found, _ = items(call, Message(Role.USER, (ToolResult("c", content, is_error=True),)))
         assert found[1]["output"] == output
 

@@ -273,18 +273,33 @@ def test_a_calls_signature_follows_it() -> None:
 
 
 def test_what_this_api_has_no_item_for_is_left_out() -> None:
-    """Sound, and other vendors' own parts; its own come back."""
+    """Sound, probabilities in an odd shape, and other vendors' own parts; its own come back."""
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     out = decoded(
         written(
             flow(
                 Whole(0, Media(MediaKind.AUDIO, "audio/wav", "aGk=")),
+                Opened(3, PartKind.TEXT),
+                Logprobs(3, msgspec.Raw(b"[1]")),
+                Closed(3),
                 Whole(1, Foreign("server_tool_use", msgspec.Raw(b"{}"))),
                 Whole(2, Foreign("web_search_call", msgspec.Raw(json.dumps(search).encode()))),
             )
         )
     )
-    assert out[-1]["response"]["output"] == [search]
+    nothing, found = out[-1]["response"]["output"]
+    assert nothing["content"] == [{"type": "output_text", "annotations": [], "logprobs": [], "text": ""}]
+    assert found == search
+
+
+def test_media_by_address_are_links() -> None:
+    """In Markdown, because this API has no item for them."""
+    picture = Whole(0, Media(MediaKind.IMAGE, url="https://x/y.png"))
+    film = Whole(1, Media(MediaKind.VIDEO, url="https://x/y.mp4", title="cats"))
+    assert fold(read_all(written(flow(picture, film)))).choices[0].parts == (
+        Text("![image](https://x/y.png)"),
+        Text("[cats](https://x/y.mp4)"),
+    )
 
 
 @pytest.mark.parametrize(

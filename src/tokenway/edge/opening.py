@@ -1,0 +1,102 @@
+"""One attempt, from the machine's order to the bytes that go to an endpoint.
+
+Where the endpoint speaks the caller's dialect, the caller's own bytes go there and the answer passes; elsewhere both
+are converted.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from tokenway.dialects.base import AnswerStream, Maker
+from tokenway.dialects.seal import MARKS
+from tokenway.dialects.translate import Translation
+from tokenway.edge import reply
+from tokenway.edge.attempt import AttemptReader
+from tokenway.edge.crossing import Crossings, spelled
+from tokenway.edge.routes import JSON_TYPE, Target, asked_for
+from tokenway.model.catalog import Dialect
+
+if TYPE_CHECKING:
+    from tokenway.edge.intake import Intake
+    from tokenway.edge.relay import Relay
+    from tokenway.edge.state import EdgeState
+    from tokenway.exchange.commands import Open
+
+Payload = list[bytes | memoryview]
+
+
+def make_reader(relay: Relay, intake: Intake, command: Open) -> AttemptReader:
+    """Who reads the attempt's answer."""
+    endpoint, request = command.endpoint, intake.request
+    form = intake.route.format_of(endpoint)
+    maker = None
+    stream: AnswerStream | None = None
+    if intake.route.is_crossing(endpoint):
+        maker = maker_of(relay, intake)
+        if request.stream:
+            stream = Translation(form, relay.form, maker)
+    elif request.stream:
+        stream = form.passing(request)
+    reader = AttemptReader(relay, command.attempt, form, stream, maker)
+    reader.endpoint = endpoint
+    return reader
+
+
+def maker_of(relay: Relay, intake: Intake, stream: AnswerStream | None = None) -> Maker:
+    """What a writer of the caller's dialect is told of the exchange, and of the stream whose end it is to write."""
+    if stream is None:
+        return Maker(relay.id, relay.model, int(time.time()), intake.request)
+    return Maker(
+        relay.id, relay.model, int(time.time()), intake.request, answer=stream.answer_id, sequence=stream.sequence
+    )
+
+
+def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReader) -> tuple[Target, Payload]:
+    """Where the attempt goes and what is sent; raises Refusal where it cannot be made."""
+    endpoint, request, form = reader.endpoint, intake.request, reader.form
+    is_crossing = reader.is_translated
+    operation = asked_for(relay.door.operation) if is_crossing else relay.door.operation
+    target = state.routes.target(endpoint, operation, form, stream=request.stream)
+    reader.lines = target.label
+    if is_crossing:
+        body: bytes | list[bytes | memoryview] = _written(relay, intake.crossings, reader)
+    elif form.dialect in _SEALING and any(mark in request.body for mark in MARKS):
+        # Turns of this conversation were another vendor's: its seals are not shown to this one.
+        body = _written(relay, Crossings(request, intake.route), reader)
+    else:
+        body = request.upstream_body(endpoint.upstream_model)
+    if target.is_signed:
+        return target, target.signed(body, _more_lines(relay, reader, target), time.time())
+    if form.forwarded or target.defaults or relay.door.is_form:
+        return target, target.request(body, _more_lines(relay, reader, target))
+    return target, target.request(body)
+
+
+_SEALING: Final = frozenset({Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.BEDROCK})
+"""Dialects whose opaque fields can hold another vendor's seal. The Responses API's own reader leaves those out."""
+
+
+def _written(relay: Relay, crossings: Crossings | None, reader: AttemptReader) -> bytes:
+    """The request written anew; what its dialect cannot say is told in a header."""
+    if crossings is None:
+        raise RuntimeError("an endpoint of another dialect without a crossing")
+    written = crossings.written(reader.endpoint)
+    if written.dropped:
+        names = spelled(written.dropped, relay.form)
+        reader.lines += b"x-tokenway-dropped: %b\r\n" % reply.header_value(names)
+    return written.body
+
+
+def _more_lines(relay: Relay, reader: AttemptReader, target: Target) -> bytes:
+    """Header lines that depend on the caller: its own, for its own dialect, and the dialect's where it has none."""
+    lines = {b"content-type": JSON_TYPE, **target.defaults}
+    if relay.door.is_form:
+        lines[b"content-type"] = b"content-type: %b\r\n" % relay.headers.get(b"content-type", b"")
+    forwarded = reader.form.forwarded
+    if forwarded and not reader.is_translated:
+        for name, value in relay.headers.items():
+            if name.startswith(forwarded):
+                lines[name] = b"%b: %b\r\n" % (name, value)
+    return b"".join(lines.values())

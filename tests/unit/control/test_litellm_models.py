@@ -1,0 +1,97 @@
+"""Single entries of LiteLLM's list of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tokenway.control.litellm_models import ModelList, environment, is_literal
+
+
+def read(*parameters: dict[str, Any], info: dict[str, Any] | None = None) -> tuple[ModelList, dict[str, str]]:
+    """Entries called `m`, read, and what was named."""
+    named: dict[str, str] = {}
+    listed = ModelList(named.__setitem__)
+    for index, each in enumerate(parameters):
+        listed.read({"model_name": "m", "litellm_params": each, "model_info": info or {}}, f"e[{index}]")
+    return listed, named
+
+
+def test_variables_are_named_as_here() -> None:
+    """And what looks like one of ours is kept as text."""
+    assert environment("os.environ/A_KEY") == "${A_KEY}"
+    assert environment("a${b}") == "a$${b}"
+    assert (is_literal("os.environ/A"), is_literal("sk-1")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "provider", "model"),
+    [
+        ({"model": "gpt-4o"}, "openai", "gpt-4o"),
+        ({"model": "claude-sonnet-4-5"}, "anthropic", "claude-sonnet-4-5"),
+        ({"model": "never-heard-of"}, "openai", "never-heard-of"),
+        ({"model": "openrouter/anthropic/claude-3"}, "openrouter", "anthropic/claude-3"),
+        ({"model": "together_ai/org/model"}, "together", "org/model"),
+        ({"model": "cohere_chat/command-r"}, "cohere", "command-r"),
+        ({"model": "bedrock/invoke/x.y"}, "bedrock", "x.y"),
+        ({"model": "fireworks_ai/accounts/fireworks/models/z"}, "fireworks", "accounts/fireworks/models/z"),
+        ({"model": "gpt-4o", "api_base": "https://api.openai.com/v1/"}, "openai", "gpt-4o"),
+        ({"model": "openai/x", "api_base": "http://vllm.lan:8000/v1"}, "vllm-lan", "x"),
+        ({"model": "x/y", "custom_llm_provider": "openai", "api_base": "https://api.host.io"}, "host-io", "x/y"),
+        ({"model": "mine/x", "api_base": "os.environ/MINE_API_BASE"}, "mine", "x"),
+        ({"model": "databricks/x"}, "databricks", "x"),
+        ({"model": "vertex_ai/gemini-2.0-flash"}, "vertex", "gemini-2.0-flash"),
+    ],
+)
+def test_a_models_prefix_tells_its_provider(parameters: dict[str, Any], provider: str, model: str) -> None:
+    """By LiteLLM's names for them, by the vendors' own names, or by the server's address."""
+    listed, _ = read(parameters)
+    (endpoint,) = listed.models["m"]["endpoints"]
+    assert (endpoint["provider"], endpoint["model"]) == (provider, model)
+    assert set(listed.providers) == {provider}
+
+
+def test_one_account_is_one_provider() -> None:
+    """Another key or address is another one, which is like the first."""
+    one, two = {"model": "openai/a", "api_key": "os.environ/K1"}, {"model": "openai/a", "api_key": "os.environ/K2"}
+    listed, named = read(one, one | {"model": "openai/b"}, two, two)
+    assert listed.providers == {
+        "openai": {"api_key": "${K1}"},
+        "openai-2": {"like": "openai", "api_key": "${K2}"},
+    }
+    assert [each["provider"] for each in listed.models["m"]["endpoints"]] == ["openai", "openai", "openai-2"]
+    assert set(named) == {"e[3]"}
+
+
+def test_prices_may_stand_beside_or_below() -> None:
+    """In the parameters or in what is said of the model; what is no amount is named."""
+    listed, named = read(
+        {"model": "openai/a", "input_cost_per_token": "much", "output_cost_per_token": 1e-6},
+        info={"cache_read_input_token_cost": 5e-8, "cache_creation_input_token_cost": -1},
+    )
+    assert listed.models["m"]["endpoints"][0]["price"] == {"input": "0", "output": "1", "cache_read": "0.05"}
+    assert {"e[0].input_cost_per_token", "e[0].cache_creation_input_token_cost", "e[0]"} <= set(named)
+
+
+def test_an_organisation_is_a_header() -> None:
+    """As OpenAI takes it."""
+    listed, _ = read({"model": "openai/a", "organization": "os.environ/ORG", "headers": {"x-a": "b"}})
+    assert listed.providers["openai"]["headers"] == {"x-a": "b", "openai-organization": "${ORG}"}
+
+
+@pytest.mark.parametrize("entry", [None, "text", {}, {"litellm_params": 5}, {"litellm_params": {"model": ""}}])
+def test_what_is_no_entry_is_named(entry: object) -> None:
+    """And nothing comes of it."""
+    named: dict[str, str] = {}
+    listed = ModelList(named.__setitem__)
+    listed.read(entry, "e")
+    assert (listed.models, list(named)) == ({}, ["e"])
+
+
+def test_a_name_that_no_caller_can_send_is_named() -> None:
+    """Spaces cannot stand in a header."""
+    named: dict[str, str] = {}
+    listed = ModelList(named.__setitem__)
+    listed.read({"model_name": "two words", "litellm_params": {"model": "gpt-4o"}}, "e")
+    assert (listed.models, list(named)) == ({}, ["e.model_name"])

@@ -1,0 +1,197 @@
+"""Neutral requests, written for an upstream of the chat dialect."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from tokenway.dialects.base import Upstream
+from tokenway.dialects.openai_chat.write import effort_of, write_request
+from tokenway.model.catalog import Quirks
+from tokenway.model.request import (
+    FormatKind,
+    Message,
+    Request,
+    ResponseFormat,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolMode,
+)
+
+BASE = Request("asked", (Message(Role.USER, (Text("hi"),)),))
+RAW = msgspec.Raw(b'{"type":"object"}')
+F = Tool("f", "d", RAW, strict=True)
+G = Tool("g")
+
+
+def write(quirks: Quirks | None = None, **fields: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What is added to the least body, and what is dropped."""
+    request = msgspec.structs.replace(BASE, **fields)
+    written = write_request(request, Upstream("theirs", quirks=quirks or Quirks()))
+    body = json.loads(written.body)
+    assert body.pop("model") == "theirs"
+    assert body.pop("messages") == [{"role": "user", "content": "hi"}]
+    return body, written.dropped
+
+
+def test_nothing_is_sent_that_was_not_said() -> None:
+    """Model and messages alone."""
+    assert write() == ({}, ())
+
+
+def test_a_stream_is_asked_for_its_usage() -> None:
+    """Where the server takes the option."""
+    assert write(stream=True)[0] == {"stream": True, "stream_options": {"include_usage": True}}
+    assert write(Quirks(usage_flag=False), stream=True)[0] == {"stream": True}
+
+
+def test_the_limit_has_the_servers_name() -> None:
+    """The newer one, or the older."""
+    assert write(max_tokens=5)[0] == {"max_completion_tokens": 5}
+    assert write(Quirks(limit_field="max_tokens"), max_tokens=5)[0] == {"max_tokens": 5}
+
+
+def test_plain_fields() -> None:
+    """Under their own names."""
+    fields: dict[str, Any] = {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "frequency_penalty": 1.0,
+        "presence_penalty": 2.0,
+        "seed": 3,
+        "n": 2,
+        "logprobs": True,
+        "top_logprobs": 4,
+        "user": "u",
+        "prompt_cache_key": "k",
+        "verbosity": "low",
+        "service_tier": "flex",
+    }
+    assert write(**fields, stop=("a", "b"), logit_bias=msgspec.Raw(b'{"1":2}')) == (
+        {**fields, "stop": ["a", "b"], "logit_bias": {"1": 2}},
+        (),
+    )
+
+
+def test_sampling_that_openai_does_not_have() -> None:
+    """Sent where it is known, else declared."""
+    fields: dict[str, Any] = {"top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1}
+    assert write(**fields) == ({}, ("top_k", "min_p", "repetition_penalty"))
+    assert write(Quirks(sampling_extras=True), **fields) == (fields, ())
+
+
+def test_hints_are_declared() -> None:
+    """What has no counterpart; what happens anyway is not worth a word."""
+    rest = {"container": msgspec.Raw(b"1"), "prediction": msgspec.Raw(b'{"type":"content"}')}
+    body, dropped = write(metadata=msgspec.Raw(b'{"a":"b"}'), service_tier="standard_only", rest=rest)
+    assert body == {"prediction": {"type": "content"}}
+    assert dropped == ("service_tier", "metadata", "container")
+    assert write(service_tier="auto") == ({}, ())
+
+
+def test_tools() -> None:
+    """Functions and free text; a vendor's own are declared by their type."""
+    tools = (F, Tool("h", custom=True, grammar=RAW), Tool("web", hosted="web_search", raw=RAW), Tool("g", cache="5m"))
+    body, dropped = write(tools=tools, parallel_tool_calls=False)
+    assert body == {
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+            },
+            {"type": "custom", "custom": {"name": "h", "format": {"type": "object"}}},
+            {"type": "function", "function": {"name": "g"}},
+        ],
+        "parallel_tool_calls": False,
+    }
+    assert dropped == ("web_search", "cache_control")
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (ToolChoice(ToolMode.AUTO), "auto"),
+        (ToolChoice(ToolMode.NONE), "none"),
+        (ToolChoice(ToolMode.REQUIRED), "required"),
+        (ToolChoice(ToolMode.NAMED, ("f",)), {"type": "function", "function": {"name": "f"}}),
+        (ToolChoice(ToolMode.NAMED, ("c",)), {"type": "custom", "custom": {"name": "c"}}),
+    ],
+)
+def test_tool_choice(choice: ToolChoice, expected: object) -> None:
+    """A tool by its kind."""
+    assert write(tools=(F, Tool("c", custom=True)), tool_choice=choice)[0]["tool_choice"] == expected
+
+
+def test_a_choice_among_some_tools_sends_those() -> None:
+    """Few servers know another way."""
+    body, dropped = write(tools=(F, G), tool_choice=ToolChoice(ToolMode.REQUIRED, ("g",)))
+    assert body == {"tools": [{"type": "function", "function": {"name": "g"}}], "tool_choice": "required"}
+    assert dropped == ()
+
+
+def test_a_choice_needs_its_tools() -> None:
+    """Without any, only a choice that wanted one is worth a word; a tool that is not sent cannot be chosen."""
+    assert write(tool_choice=ToolChoice(ToolMode.AUTO), parallel_tool_calls=True) == ({}, ())
+    assert write(tool_choice=ToolChoice(ToolMode.REQUIRED)) == ({}, ("tool_choice",))
+    hosted = Tool("web", hosted="web_search", raw=RAW)
+    body, dropped = write(tools=(G, hosted), tool_choice=ToolChoice(ToolMode.NAMED, ("web",)))
+    assert "tool_choice" not in body
+    assert dropped == ("web_search", "tool_choice")
+
+
+def test_response_format() -> None:
+    """A schema gets a name where it has none; a server without schemas is declared."""
+    schema = ResponseFormat(FormatKind.SCHEMA, schema=RAW, strict=True, description="d")
+    named = {"name": "answer", "description": "d", "schema": {"type": "object"}, "strict": True}
+    assert write(response_format=ResponseFormat(FormatKind.TEXT)) == ({}, ())
+    assert write(response_format=ResponseFormat(FormatKind.JSON))[0] == {"response_format": {"type": "json_object"}}
+    assert write(response_format=schema)[0] == {"response_format": {"type": "json_schema", "json_schema": named}}
+    assert write(Quirks(json_schema=False), response_format=schema) == ({}, ("response_format",))
+
+
+@pytest.mark.parametrize(
+    ("thinking", "limit", "expected"),
+    [
+        (Thinking(effort="xhigh", budget=1), 10, "xhigh"),
+        (Thinking(budget=80), 100, "high"),
+        (Thinking(budget=50), 100, "medium"),
+        (Thinking(budget=20), 100, "low"),
+        (Thinking(budget=19), 100, "minimal"),
+        (Thinking(budget=8192), None, "medium"),
+        (Thinking(budget=0), 100, "none"),
+        (Thinking(enabled=False), 100, "none"),
+        (Thinking(budget=-1), 100, None),
+        (Thinking(enabled=True), 100, None),
+    ],
+)
+def test_an_effort_for_a_budget(thinking: Thinking, limit: int | None, expected: str | None) -> None:
+    """By its share of the limit; nothing where it is left to the model."""
+    assert effort_of(thinking, limit) == expected
+
+
+def test_thinking_is_an_effort() -> None:
+    """How it is shown cannot be said."""
+    said = Thinking(effort="low", shown=False, summary="auto")
+    assert write(thinking=said) == ({"reasoning_effort": "low"}, ("shown", "summary"))
+    assert write(thinking=Thinking(shown=True)) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("thinking", "expected"),
+    [
+        (Thinking(budget=9, shown=False), {"max_tokens": 9, "exclude": True}),
+        (Thinking(effort="low", budget=9, summary="auto"), {"effort": "low", "summary": "auto"}),
+        (Thinking(budget=0), {"enabled": False}),
+        (Thinking(enabled=True, budget=-1), {"enabled": True}),
+    ],
+)
+def test_openrouter_takes_all_of_it(thinking: Thinking, expected: dict[str, Any]) -> None:
+    """In its own object."""
+    assert write(Quirks(reasoning_field="reasoning_details"), thinking=thinking) == ({"reasoning": expected}, ())
+    assert write(Quirks(reasoning_field="reasoning_details"), thinking=Thinking()) == ({}, ())
