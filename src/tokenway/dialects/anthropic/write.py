@@ -213,7 +213,7 @@ class _Writing:
                     self.drop("top_p")
             return
         if request.temperature is not None:
-            self.body["temperature"] = min(max(request.temperature, 0), 1)
+            self.body["temperature"] = self._bounded(request.temperature)
         if request.top_p is not None:
             if request.temperature is None or family.samples_by_both:
                 self.body["top_p"] = request.top_p
@@ -221,6 +221,13 @@ class _Writing:
                 self.drop("top_p")
         if request.top_k is not None:
             self.body["top_k"] = request.top_k
+
+    def _bounded(self, temperature: float) -> float:
+        """The nearest temperature that Anthropic takes; that it is another one is declared."""
+        bounded = min(max(temperature, 0), 1)
+        if bounded != temperature:
+            self.drop("temperature")
+        return bounded
 
     def others(self) -> None:
         """What is left, said or declared."""
