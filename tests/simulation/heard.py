@@ -46,7 +46,7 @@ def check_heard(history: History, answer: Answer, settled: Settled | None = None
         return
     reading, crosses = call.reading, plan.crosses(call.endpoint)
     heard = plan.voice.hear(answer.body, plan.asked.query if plan.asked is not None else b"")
-    whole = {} if heard.ending == "whole" else None
+    whole: dict[str, str] | None = {} if heard.ending == "whole" else None
     if heard.ending == reading.ending == "error":
         # Everything before the error is there, but for a call that cannot be said before it is complete.
         whole = {CALL: ""} if plan.voice.says_calls_whole else {}

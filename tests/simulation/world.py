@@ -26,7 +26,9 @@ from tests.simulation.voices.base import SOUNDS, Asked, Voice
 from tests.simulation.voices.table import CHAT, VOICES
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.dialects.registry import FORMATS
+from tokenway.dialects.translate import Translation
 from tokenway.edge import attempt as attempt_module
+from tokenway.edge import opening as opening_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import Door
@@ -347,8 +349,10 @@ def _recording(machine: type[Exchange]) -> type[Exchange]:
 
 
 @contextmanager
-def _in_place(clock: Clock, machine: type[Exchange], reader: type[PassingChat]) -> Iterator[None]:
-    """The relay's modules with a virtual clock, and perhaps with a broken machine or reader."""
+def _in_place(
+    clock: Clock, machine: type[Exchange], reader: type[PassingChat], translation: type[Translation]
+) -> Iterator[None]:
+    """The relay's modules with a virtual clock, and perhaps with a broken machine, reader or translation."""
 
     def now() -> float:
         return clock.now
@@ -359,6 +363,7 @@ def _in_place(clock: Clock, machine: type[Exchange], reader: type[PassingChat]) 
     before = {name: relay[name] for name in changed}
     relay.update(changed)
     attempt["monotonic"] = now
+    vars(opening_module)["Translation"] = translation
     FORMATS[Dialect.OPENAI_CHAT] = msgspec.structs.replace(
         form, passing=lambda request: reader(request.choices, asks_usage=request.asks_usage)
     )
@@ -368,17 +373,23 @@ def _in_place(clock: Clock, machine: type[Exchange], reader: type[PassingChat]) 
     finally:
         relay.update(before)
         attempt["monotonic"] = before["monotonic"]
+        vars(opening_module)["Translation"] = Translation
         FORMATS[Dialect.OPENAI_CHAT] = form
         relay_module.log.disabled = False
 
 
-def play(seed: int, machine: type[Exchange] = Exchange, reader: type[PassingChat] = PassingChat) -> History:
+def play(
+    seed: int,
+    machine: type[Exchange] = Exchange,
+    reader: type[PassingChat] = PassingChat,
+    translation: type[Translation] = Translation,
+) -> History:
     """Lives through one history; what the relay raises is kept in `crash`."""
     plan = draw(seed)
     clock = Clock()
     client = Client(clock, plan.habits)
     history = History(plan, clock, client)
-    with _in_place(clock, machine, reader):
+    with _in_place(clock, machine, reader, translation):
         try:
             _live(history)
         except Exception as error:  # noqa: BLE001 - a crash is a finding, reported with its seed

@@ -72,8 +72,8 @@ class AnthropicTeller(Teller):
         if numbers is None:
             return {}, told(None, given=False)
         if self.is_absurd:
-            bad = pick(self.rng, ({"output_tokens": -1}, {"output_tokens": HUGE}, {"output_tokens": "many"}))
-            return {"usage": self.input_usage() | bad}, told(None, given=True)
+            bad: Any = pick(self.rng, (-1, HUGE, "many"))
+            return {"usage": self.input_usage() | {"output_tokens": bad}}, told(None, given=True)
         details = {"output_tokens": numbers.output, "output_tokens_details": {"thinking_tokens": numbers.reasoning}}
         return {"usage": self.input_usage() | details}, told(numbers.usage(), given=True)
 

@@ -75,7 +75,7 @@ class Heard:
     """`whole` or `error`; empty while more must come."""
     last_at: int = 0
     """Where the last event begins."""
-    usage: tuple[int, int] | None = None
+    usage: tuple[Any, Any] | None = None
     """Tokens in and out, where they were told."""
     cost: Any = None
 

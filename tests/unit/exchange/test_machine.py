@@ -240,6 +240,17 @@ def test_silence_before_the_first_text_is_not_yet_silence() -> None:
     assert settle_of(out).shares[0].fault == Fault.FIRST_TOKEN_DEADLINE
 
 
+def test_text_that_cannot_be_forwarded_yet_is_no_silence() -> None:
+    """A translated call is written whole: while it arrives nothing is forwarded, and only silence ends the attempt."""
+    machine, _ = begun(retries=0)
+    machine.feed(e.UpstreamOpen(2.0, 1))
+    machine.feed(e.UpstreamHead(3.0, 1, 200))
+    assert machine.feed(e.DeadlinePassed(6.0, last_activity=5.5, has_text=True)) == []
+    assert machine.feed(e.DeadlinePassed(12.0, last_activity=11.5, has_text=True)) == []
+    out = machine.feed(e.DeadlinePassed(14.5, last_activity=11.5, has_text=True))
+    assert settle_of(out).shares[0].fault == Fault.BETWEEN_TOKENS_DEADLINE
+
+
 def test_the_first_text_clears_its_deadline() -> None:
     """When it passes and text has come, nothing happens."""
     machine = flowing()

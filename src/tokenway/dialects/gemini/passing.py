@@ -114,8 +114,6 @@ class PassingGemini(PassingStream):
         whole = data if data[-2:] == b"\n\n" and not self._splitter.rest else self._splitter.feed(data)
         if not whole:
             return b""
-        if _COUNTS in whole:
-            self._counted = whole
         if (
             self._is_quick
             and b'"finishReason"' not in whole
@@ -125,8 +123,14 @@ class PassingGemini(PassingStream):
         ):
             self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
             self.last_delta = now
+            if _COUNTS in whole:
+                self._counted = whole
             return whole if self._array is None else self._array.elements(whole)
-        return self._forwarded(self._look(whole, now))
+        out = self._look(whole, now)
+        read = whole.partition(self.fault_event)[0] if self.fault_event else whole
+        if _COUNTS in read:
+            self._counted = read
+        return self._forwarded(out)
 
     def finish(self) -> bytes:
         """What a last event without its blank line still gives; the end of the body is the end of the answer."""
@@ -185,7 +189,6 @@ class PassingGemini(PassingStream):
                 return self._pass(event)
             raise not_of_dialect(error) from None
         if response.error:
-            self._counted = self._counted.partition(event)[0]
             self._fail(event, fault_text(response.error))
             return False
         if self.phase is _WAITING:
