@@ -138,7 +138,7 @@ def _check_line(history: History, line: Line, call: Call) -> Iterator[str]:
     elif has_end and is_last:
         expected = {Settlement.DELIVERED}
     elif left_at is not None and call.how == "cancelled" and call.over_at == left_at:
-        expected = {Settlement.UPSTREAM_BILLED}
+        expected = {Settlement.ABSORBED if history.given_up else Settlement.UPSTREAM_BILLED}
     elif line.fault == Fault.STATUS:
         expected = {Settlement.RELEASED}
     else:

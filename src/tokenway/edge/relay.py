@@ -210,16 +210,15 @@ class Relay:
         counted = self._counted()
         self.tell(e.DeadlinePassed(now, activity, has_text, self.dice(), counted.usage, counted.is_absurd))
 
-    def client_gone(self) -> None:
-        """The caller closed its connection."""
+    def client_gone(self, *, waits: bool = False) -> None:
+        """The caller closed its connection, or `waits` for an answer that is given up all the same."""
         self.disconnected = True
         if self._fan is not None:
             self._fan.client_gone()
-        elif not self.response_complete:
-            if self._machine.phase is not Phase.FRESH:
-                counted = self._counted()
-                self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd))
-            self._finish()
+        elif not self.response_complete and self._machine.phase is not Phase.FRESH:
+            counted = self._counted()
+            self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd, waits))
+        self._finish()
 
     def _counted(self) -> Metered:
         """What the provider of the latest attempt has counted so far."""

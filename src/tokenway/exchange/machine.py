@@ -135,7 +135,7 @@ class Exchange:
         for attempt in self._attempts:
             if attempt.is_live:
                 attempt.usage, attempt.absurd = event.usage, event.absurd
-        self._close(out, UPSTREAM_BILLED, CLIENT_GONE)
+        self._close(out, ABSORBED if event.waits else UPSTREAM_BILLED, CLIENT_GONE)
 
     # -- admission ---------------------------------------------------------------------------------------
 

@@ -223,7 +223,7 @@ def _elements(body: bytes, query: bytes, heard: Heard) -> Iterator[tuple[int, st
     if not body:
         return
     text = body.decode()
-    is_closed = text.endswith("]") and _closes(text)
+    is_closed = text.endswith("]") and closes(text)
     for element in load(text if is_closed else text + "]"):
         yield 0, compact(element)
     need(heard.ending != "" or not is_closed, "the array ends and the answer does not")
@@ -231,7 +231,8 @@ def _elements(body: bytes, query: bytes, heard: Heard) -> Iterator[tuple[int, st
         heard.ending = ""
 
 
-def _closes(text: str) -> bool:
+def closes(text: str) -> bool:
+    """Whether an array is complete."""
     try:
         load(text)
     except ValueError:

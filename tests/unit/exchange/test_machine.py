@@ -192,6 +192,14 @@ def test_a_caller_that_leaves_cancels_and_pays_what_was_counted() -> None:
     assert not any(isinstance(command, c.SendError | c.SendEnd) for command in out)
 
 
+def test_who_waits_for_an_answer_that_is_given_up_does_not_pay() -> None:
+    """One of several answers failed: the others are cancelled at the gateway's cost."""
+    out = flowing().feed(e.ClientGone(4.0, USAGE, waits=True))
+    assert out[0] == c.Cancel(1)
+    assert settle_of(out).settlement is Settlement.ABSORBED
+    assert settle_of(out).shares[0].usage == USAGE
+
+
 def test_a_caller_that_leaves_in_a_pause_pays_nothing() -> None:
     """Between two attempts nothing is made for it: what failed before is ours."""
     machine, _ = begun(A)
