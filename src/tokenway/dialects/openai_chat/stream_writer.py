@@ -116,6 +116,7 @@ class _Writer:
     def __init__(self, maker: Maker) -> None:
         self._maker = maker
         head = {"id": maker.exchange, "object": self.OBJECT, "created": maker.created, "model": maker.model}
+        head["system_fingerprint"] = None  # OpenRouter's SDK does not read an answer without it
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
         self._is_open = False
         self._parts: dict[tuple[int, int], _Part] = {}
