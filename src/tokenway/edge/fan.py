@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -102,6 +102,7 @@ class Fan:
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again."""
         for copy in self._copies:
+            copy.inner.is_write_paused = paused
             copy.relay.client_paused(paused=paused)
 
     def client_gone(self) -> None:
@@ -130,14 +131,14 @@ class Fan:
     def _arrived(self, copy: _Copy, data: bytes) -> None:
         if self._is_over:
             return
-        out = []
-        for frame in copy.framing.feed(data):
-            for event in copy.reader.read(frame) if frame else ():
-                written = self._write(copy, event)
-                if written:
-                    out.append(written)
+        frames = copy.framing.feed(data)
+        self._forward(copy, [event for frame in frames if frame for event in copy.reader.read(frame)])
+
+    def _forward(self, copy: _Copy, events: Iterable[Event]) -> None:
+        """What events of a copy become goes to the caller."""
+        out = b"".join([self._write(copy, event) for event in events])
         if out:
-            self._relay.forward_stream(b"".join(out), self._lines(copy), self._intake.request.stream_type)
+            self._relay.forward_stream(out, self._lines(copy), self._intake.request.stream_type)
 
     def _write(self, copy: _Copy, event: Event) -> bytes:
         """What one event of a copy becomes in the stream of all."""
@@ -167,6 +168,8 @@ class Fan:
         is_good = inner.status == 200 and not inner.was_aborted
         if self._intake.request.stream and is_good and (receipt is None or receipt.record.error_type):
             is_good = False
+        if is_good and self._intake.request.stream:
+            self._forward(copy, copy.reader.end())  # a dialect without an end mark finishes here
         if not is_good:
             self._give_up(copy)
         elif all(each.is_over for each in self._copies):
@@ -181,7 +184,7 @@ class Fan:
         self._is_over = True
         for copy in self._copies:
             if copy is not broken and hasattr(copy, "relay"):
-                copy.relay.client_gone()
+                copy.relay.client_gone(waits=True)
         problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
         if self._relay.is_streaming:
             self._relay.end_stream(self._form.error_event(problem, self._maker))
