@@ -32,7 +32,7 @@ CREATED: Final = 1_760_000_000
 IN_PATH: Final = frozenset({Dialect.GEMINI, Dialect.BEDROCK})
 """The dialects whose path names the model and asks for the stream."""
 
-_TABLE: Final = "tokenway.dialects.formats"
+_TABLE: Final = "tokenway.dialects.registry"
 
 Files = Mapping[str, bytes]
 """Paths below `tests/golden`, with what belongs there."""
