@@ -1,4 +1,4 @@
-"""A form is read or ends in WireError; its parts stand in order, hold no boundary, and are the same in a mapped file."""
+"""A form is read or ends in WireError; its parts stand in order, hold no boundary, and a mapped file has the same."""
 
 from __future__ import annotations
 
