@@ -66,7 +66,7 @@ class Route:
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
             each.id: spoken[each.id] is not dialect
-            or (operation is Operation.COMPLETION and not each.capabilities.completions)
+            or (operation is Operation.COMPLETION and not _completes(each))
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())
@@ -100,6 +100,11 @@ def _can_ask(spoken: Dialect, door: Door) -> bool:
     if spoken is door.dialect or door.operation in _CONVERTED:
         return True
     return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
+
+
+def _completes(endpoint: Endpoint) -> bool:
+    """Whether legacy completions can be asked for as they are."""
+    return endpoint.capabilities.completions and Operation.COMPLETION in endpoint.operations
 
 
 def asked_for(operation: Operation) -> Operation:
