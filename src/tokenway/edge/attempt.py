@@ -7,6 +7,7 @@ what it cost.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     from tokenway.edge.relay import Relay
     from tokenway.upstream.call import Call
 
+log = logging.getLogger("tokenway.edge")
+
 OK: Final = 200
+MISTAKES: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What code raises that meets a value it did not think of."""
 JSON: Final = b"application/json"
 
 
@@ -182,6 +187,9 @@ class AttemptReader:
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
             return
+        except MISTAKES:
+            self._misread()
+            return
         if stream.is_calm:
             if out:
                 self._write(out)
@@ -203,6 +211,9 @@ class AttemptReader:
             out = stream.feed(data, now)
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
+            return
+        except MISTAKES:
+            self._misread()
             return
         if stream.is_calm:
             if out:
@@ -228,6 +239,9 @@ class AttemptReader:
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
+        except MISTAKES:
+            self._misread()
+            return
         if stream.fault:
             self._fail(Fault.IN_BAND, stream.fault, stream.fault_event)
         elif stream.is_whole:
@@ -251,6 +265,9 @@ class AttemptReader:
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
+        except MISTAKES:
+            self._misread()
+            return
         self.answer = answer
         self.body = body
         metered = answer.metered
@@ -268,6 +285,11 @@ class AttemptReader:
         return translate_answer(self.form, self._relay.form, body, maker)
 
     # -- failures ----------------------------------------------------------------------------------------
+
+    def _misread(self) -> None:
+        """A mistake of ours in reading: the caller is told like of an answer that is none, and we find it in the log."""
+        log.exception("an answer could not be read", extra={"exchange": self._relay.id, "endpoint": self.endpoint.id})
+        self._break(Fault.NOT_DIALECT, "it could not be converted")
 
     def _break(self, fault: Fault, detail: str, body: bytes = b"") -> None:
         """What arrived cannot be used: the connection is given up as well."""

@@ -65,8 +65,7 @@ class Route:
         self._providers = providers
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
-            each.id: spoken[each.id] is not dialect
-            or (operation is Operation.COMPLETION and not _completes(each))
+            each.id: spoken[each.id] is not dialect or (operation is Operation.COMPLETION and not _completes(each))
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())
