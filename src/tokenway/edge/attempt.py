@@ -8,6 +8,7 @@ what it cost.
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,12 @@ OK: Final = 200
 MISTAKES: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What code raises that meets a value it did not think of."""
 JSON: Final = b"application/json"
+
+
+def where(error: Exception) -> str:
+    """What was raised and at which line; not its text, which can hold what a caller wrote."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {last.filename}:{last.lineno}"
 
 
 class AttemptReader:
@@ -187,8 +194,8 @@ class AttemptReader:
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
             return
-        except MISTAKES:
-            self._misread()
+        except MISTAKES as error:
+            self._misread(error)
             return
         if stream.is_calm:
             if out:
@@ -212,8 +219,8 @@ class AttemptReader:
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
             return
-        except MISTAKES:
-            self._misread()
+        except MISTAKES as error:
+            self._misread(error)
             return
         if stream.is_calm:
             if out:
@@ -239,8 +246,8 @@ class AttemptReader:
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
-        except MISTAKES:
-            self._misread()
+        except MISTAKES as error:
+            self._misread(error)
             return
         if stream.fault:
             self._fail(Fault.IN_BAND, stream.fault, stream.fault_event)
@@ -265,8 +272,8 @@ class AttemptReader:
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
-        except MISTAKES:
-            self._misread()
+        except MISTAKES as error:
+            self._misread(error)
             return
         self.answer = answer
         self.body = body
@@ -286,9 +293,10 @@ class AttemptReader:
 
     # -- failures ----------------------------------------------------------------------------------------
 
-    def _misread(self) -> None:
-        """A mistake of ours in reading: the caller is told like of an answer that is none, and we find it in the log."""
-        log.exception("an answer could not be read", extra={"exchange": self._relay.id, "endpoint": self.endpoint.id})
+    def _misread(self, error: Exception) -> None:
+        """A mistake of ours in reading: the caller is told as of an answer that is none, and the log has the place."""
+        more = {"exchange": self._relay.id, "endpoint": self.endpoint.id, "mistake": where(error)}
+        log.error("an answer could not be read", extra=more)
         self._break(Fault.NOT_DIALECT, "it could not be converted")
 
     def _break(self, fault: Fault, detail: str, body: bytes = b"") -> None:

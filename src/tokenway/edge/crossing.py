@@ -14,7 +14,7 @@ import msgspec
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
 from tokenway.dialects.gemini.request import EMBEDDINGS
-from tokenway.edge.attempt import MISTAKES
+from tokenway.edge.attempt import MISTAKES, where
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
@@ -133,7 +133,7 @@ def media_of(request: Request) -> list[Media]:
 
 def _misread(error: Exception) -> Problem:
     """500: a mistake of ours, found in the log."""
-    log.error("a request could not be converted", exc_info=error)
+    log.error("a request could not be converted", extra={"mistake": where(error)})
     message = "The gateway could not convert this request for an endpoint of another dialect."
     return Problem(500, ErrorType.SERVER, message, code="internal_error", should_retry=False)
 
