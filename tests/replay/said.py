@@ -165,7 +165,7 @@ INCOMPLETE: Final = {"max_output_tokens": "length", "content_filter": "content_f
 def _responses_end(draft: Draft, response: Json) -> None:
     status = response.get("status")
     if status == "incomplete":
-        draft.finish = INCOMPLETE.get((response.get("incomplete_details") or {}).get("reason"), "length")
+        draft.finish = INCOMPLETE.get(str((response.get("incomplete_details") or {}).get("reason")), "length")
     elif status == "failed":
         draft.finish = "error"
     else:
