@@ -207,6 +207,7 @@ def _provider(
         quirks=_quirks(written, row),
         fetch_urls=written.fetch_urls,
         operations=tuple(Operation) if row is None else row.operations,
+        elsewhere=() if row is None or written.base_url else row.elsewhere,
         completions=row is None or row.chats_by_completions,
         aws=_aws(written, row, environment) if not api_keys else None,
     )

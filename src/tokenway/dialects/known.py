@@ -67,7 +67,8 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     `key_variables` are alternatives, the usual one first; a row without any needs no key. `signing` are the
     variables of an access key and its secret, and `account_file` that of a credentials file, which do instead of a
-    key. `stand_ins` gives another variable to read where the first is not set. `prices` is its name in the price
+    key. `stand_ins` gives another variable to read where the first is not set. `elsewhere` are operations that it has
+    at another address. `prices` is its name in the price
     book, where that is another one, and `models` a pattern of the book's names that are names of its models.
     """
 
@@ -85,6 +86,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     speaks: tuple[Offer, ...] = ()
     quirks: Quirks = Quirks()
     services: tuple[Service, ...] = ()
+    elsewhere: tuple[tuple[Operation, str], ...] = ()
     chats: bool = True
     prices: str = ""
     models: str = "."

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tokenway.dialects.known import KnownProvider, Offer, Service
-from tokenway.model.catalog import BEARER, Dialect, Quirks
+from tokenway.model.catalog import BEARER, Dialect, Operation, Quirks
 
 _CHAT: Final = Dialect.OPENAI_CHAT
 _RESPONSES: Final = Dialect.OPENAI_RESPONSES
@@ -147,6 +147,7 @@ _VENDORS: Final = (
         prefixes=("command-", "c4ai-", "embed-", "rerank-"),
         quirks=_CLASSIC,
         services=(*_EMBED, Service.RERANK),
+        elsewhere=((Operation.RERANK, "https://api.cohere.com/v2"),),
     ),
     KnownProvider(
         name="ai21",

@@ -209,11 +209,12 @@ class Routes:
             if len(self._targets) >= ROUTES_MAX:
                 self._targets.clear()
             path = form.path(operation, endpoint.upstream_model, stream)
-            target = self._targets[key] = self._make(provider, endpoint, form, path)
+            target = self._targets[key] = self._make(provider, endpoint, form, operation, path)
         return target
 
-    def _make(self, provider: Provider, endpoint: Endpoint, form: Format, path: str) -> Target:
-        pool, prefix = self._pools.get(provider.address(form.dialect) or provider.base_url)
+    def _make(self, provider: Provider, endpoint: Endpoint, form: Format, operation: Operation, path: str) -> Target:
+        elsewhere = dict(provider.elsewhere).get(operation)
+        pool, prefix = self._pools.get(elsewhere or provider.address(form.dialect) or provider.base_url)
         own = {name.lower() for name, _ in provider.headers}
         defaults = {
             header_value(name): b"%b: %b\r\n" % (header_value(name), header_value(value))

@@ -213,6 +213,8 @@ class Provider(msgspec.Struct, frozen=True):
     speaks_with: tuple[tuple[Dialect, str], ...] = ()
     """The credential header of a dialect in `speaks`, where it is not the usual one of that dialect."""
     quirks: Quirks = Quirks()
+    elsewhere: tuple[tuple[Operation, str], ...] = ()
+    """Operations that it has at another address than the rest, each with the base URL for it."""
     completions: bool = True
     """Whether it takes legacy completions; where not, they are asked for as chat."""
     fetch_urls: bool = False
