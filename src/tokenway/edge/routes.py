@@ -65,8 +65,7 @@ class Route:
         self._providers = providers
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
-            each.id: spoken[each.id] is not dialect
-            or (operation is Operation.COMPLETION and not each.capabilities.completions)
+            each.id: spoken[each.id] is not dialect or (operation is Operation.COMPLETION and not _completes(each))
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())
@@ -102,6 +101,11 @@ def _can_ask(spoken: Dialect, door: Door) -> bool:
     return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
 
 
+def _completes(endpoint: Endpoint) -> bool:
+    """Whether legacy completions can be asked for as they are."""
+    return endpoint.capabilities.completions and Operation.COMPLETION in endpoint.operations
+
+
 def asked_for(operation: Operation) -> Operation:
     """What a converted request asks for: legacy completions are asked for as chat, embeddings as a batch."""
     return _ASKED_FOR.get(operation, operation)
@@ -132,7 +136,7 @@ class Target:
     `defaults` are header lines by name that are sent unless the caller's own take their place.
     """
 
-    __slots__ = ("_heads", "_signer", "defaults", "label", "pool")
+    __slots__ = ("_headers", "_heads", "_lines", "_signer", "defaults", "label", "pool")
 
     def __init__(
         self,
@@ -147,6 +151,20 @@ class Target:
         self.defaults = defaults
         self._heads = cycle(heads)
         self._signer = signer
+        self._headers: object = None
+        self._lines = b""
+
+    def more_lines(self, headers: object) -> bytes | None:
+        """The lines that were kept for a caller's headers, if these are the last ones; else None.
+
+        A connection's requests share their headers as long as its head repeats itself.
+        """
+        return self._lines if headers is self._headers else None
+
+    def keep_lines(self, headers: object, lines: bytes) -> bytes:
+        """Keeps the header lines that go to the endpoint for a caller's headers, and gives them back."""
+        self._headers, self._lines = headers, lines
+        return lines
 
     @property
     def is_signed(self) -> bool:
