@@ -197,6 +197,8 @@ def needs(row: KnownProvider) -> str:
     keys = " or ".join(f"`{key}`" for key in row.key_variables)
     if row.signing is not None:
         keys = f"({keys} or `{row.signing[0]}` with `{row.signing[1]}`)"
+    if row.account_file:
+        keys = f"({keys} or `{row.account_file}`)"
     return " and ".join(filter(None, [keys, *(f"`{name}`" for name in row.address_variables)])) or "none"
 
 

@@ -84,11 +84,11 @@ def answer(script: Script, ask: Ask) -> Whole | Streamed:
     if ask.kind == "models":
         return Whole(json.dumps(models()).encode())
     bill = Bill(prompt_tokens(script, request), script.cached)
-    words = len(tokens(script))
+    words = tokens(script)
     if ask.stream:
-        return Streamed(_frames(script, request, bill, words), words, end=event("[DONE]"))
+        return Streamed(_frames(script, request, bill, words), len(words), end=event("[DONE]"))
     if ask.kind != "embeddings":
-        bill = _after(script, bill, words)
+        bill = _after(script, bill, len(words))
     body = whole(script, ask.kind, request, bill)
     return Whole(json.dumps(body, ensure_ascii=False).encode())
 
@@ -98,18 +98,18 @@ def _after(script: Script, bill: Bill, words: int) -> Bill:
     return dataclasses.replace(bill, completion=words, reasoning=min(words, script.reasoning))
 
 
-def _frames(script: Script, request: dict[str, Any], bill: Bill, words: int) -> Iterator[Frame]:
+def _frames(script: Script, request: dict[str, Any], bill: Bill, words: list[str]) -> Iterator[Frame]:
     if script.empty_first:
         yield Frame(event(first(request)))
-    for number in range(words):
+    for number, word in enumerate(words):
         running = _after(script, bill, number + 1)
-        data = chunk(script, request, number, running)
+        data = chunk(script, request, number, word, running)
         yield Frame(event(data), 1, number < script.reasoning)
         if number == 0 and script.usage is UsageMode.EARLY:
-            yield Frame(event(usage_chunk(script, request, dataclasses.replace(running, completion=words))))
+            yield Frame(event(usage_chunk(script, request, dataclasses.replace(running, completion=len(words)))))
     yield Frame(event(stop(request)))
     if _tells_usage(script, request):
-        yield Frame(event(usage_chunk(script, request, _after(script, bill, words))))
+        yield Frame(event(usage_chunk(script, request, _after(script, bill, len(words)))))
 
 
 def _tells_usage(script: Script, request: dict[str, Any]) -> bool:
@@ -159,9 +159,8 @@ def whole(script: Script, kind: str, request: dict[str, Any], bill: Bill) -> dic
     return answer
 
 
-def chunk(script: Script, request: dict[str, Any], number: int, bill: Bill) -> dict[str, Any]:
-    """The event of token `number`; `bill` is the running total, for engines that repeat it."""
-    word = tokens(script)[number]
+def chunk(script: Script, request: dict[str, Any], number: int, word: str, bill: Bill) -> dict[str, Any]:
+    """The event of token `number`, which is `word`; `bill` is the running total, for engines that repeat it."""
     answer = _event(request)
     if request.get("messages") is None:
         answer["choices"] = [{"index": 0, "text": word, "logprobs": None, "finish_reason": None}]

@@ -73,8 +73,8 @@ _FAULTS: Final[Mapping[str, Script]] = MappingProxyType(
         "rate-limited": Script(status=429, error="The fake provider has had enough.", retry_after="60"),
         "broken": Script(status=500, error="The fake provider is broken."),
         "overloaded": Script(status=503, error="The fake provider is overloaded."),
-        "error-mid": Script(reply=REPLIES["text"], error=BROKEN, error_after=3),
-        "cut-mid": Script(reply=REPLIES["text"], cut=3),
+        "error-mid": Script(reply=REPLIES["text"], error=BROKEN, error_after=3, gap=0.02),
+        "cut-mid": Script(reply=REPLIES["text"], cut=3, gap=0.02),
         "slow": Script(reply=REPLIES["text"], gap=0.05),
     }
 )

@@ -70,6 +70,8 @@ class Play:
         self._voice: Voice = routes.VOICES[self._ask.dialect]
         self._sent = 0
         """Frames sent."""
+        self._is_even = not (script.gap or script.gate) and max(script.stall, script.error_after, script.cut) < 0
+        """Whether nothing happens between the tokens."""
 
     async def run(self) -> None:
         """Raises Gone when the script ends the connection."""
@@ -125,7 +127,7 @@ class Play:
         """Frame by frame, chunked, each in a chunk and a write of its own."""
         script, request = self._script, self._request
         media_type = script.content_type or answer.media_type
-        is_text = answer.media_type.startswith("text/event-stream")
+        is_dressed = answer.media_type.startswith("text/event-stream") and (script.comments or script.crlf)
         fields = {"content-type": media_type} | self._pause()
         if not script.until_close:
             fields["transfer-encoding"] = "chunked"
@@ -134,7 +136,7 @@ class Play:
         request.bill = dataclasses.replace(full, completion=0, reasoning=0)
         is_ending = False
         for frame in answer.frames:
-            data = self._dressed(frame.data) if is_text else frame.data
+            data = self._dressed(frame.data) if is_dressed else frame.data
             if frame.tokens:
                 await self._before(range(request.sent, request.sent + frame.tokens), data, answer.total)
                 self._bill(frame.tokens, reasoning=frame.reasoning)
@@ -153,6 +155,8 @@ class Play:
 
     async def _before(self, tokens: range, following: bytes, total: int) -> None:
         """Pace and faults that come before a frame; `tokens` are the numbers of those it delivers."""
+        if self._is_even:
+            return
         script = self._script
         if tokens.start and script.gap:
             await asyncio.sleep(script.gap)

@@ -77,13 +77,20 @@ def _anthropic(body: Body) -> Heard:
     return Heard(_joined(body["system"]), _turns(body["messages"], _USER), tools, body["max_tokens"], stops)
 
 
+def _schema(declared: Body) -> Body:
+    """A function's schema, under whichever of its names a client of Google's has put it."""
+    names = ("parametersJsonSchema", "parameters_json_schema", "parameters")
+    schema: Body = next(declared[name] for name in names if name in declared)
+    return schema
+
+
 def _gemini(body: Body) -> Heard:
     declared = [each for tool in body["tools"] for each in tool["functionDeclarations"]]
     config = body["generationConfig"]
     return Heard(
         _joined(body["systemInstruction"]["parts"]),
         "".join(_joined(turn["parts"]) for turn in body["contents"]),
-        _tools((each["name"], each.get("parametersJsonSchema") or each["parameters"]) for each in declared),
+        _tools((each["name"], _schema(each)) for each in declared),
         config["maxOutputTokens"],
         tuple(config.get("stopSequences", ())),
     )

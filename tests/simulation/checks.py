@@ -21,6 +21,7 @@ from typing import Any, Final
 from tests.simulation.answers import check_answer
 from tests.simulation.client import load
 from tests.simulation.clock import START
+from tests.simulation.heard import check_asked
 from tests.simulation.provider import NEVER, Call
 from tests.simulation.world import History
 from tokenway.edge.state import SWEEP_SECONDS
@@ -137,7 +138,7 @@ def _check_line(history: History, line: Line, call: Call) -> Iterator[str]:
     elif has_end and is_last:
         expected = {Settlement.DELIVERED}
     elif left_at is not None and call.how == "cancelled" and call.over_at == left_at:
-        expected = {Settlement.UPSTREAM_BILLED}
+        expected = {Settlement.ABSORBED if history.given_up else Settlement.UPSTREAM_BILLED}
     elif line.fault == Fault.STATUS:
         expected = {Settlement.RELEASED}
     else:
@@ -173,6 +174,9 @@ def check_attempts(history: History) -> Iterator[str]:
 
 def _check_request(history: History, call: Call) -> Iterator[str]:
     plan = history.plan
+    if plan.is_mixed:
+        yield from check_asked(history, call)
+        return
     expected: dict[str, Any] = {**plan.request, "model": call.endpoint.upstream_model}
     expected.pop("session_id", None)
     if plan.stream:

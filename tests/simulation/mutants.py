@@ -1,4 +1,4 @@
-"""Broken machines and readers: each has one mistake that an invariant must catch.
+"""Broken machines, readers and translations: each has one mistake that an invariant must catch.
 
 They show that the simulation can fail. A mutant is a subclass with a wrong method, or the machine with a filter over
 what it is told and what it orders.
@@ -6,19 +6,23 @@ what it is told and what it orders.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 from typing import Final
 
 import msgspec
 
 from tokenway.dialects.openai_chat.passing import PassingChat
+from tokenway.dialects.translate import Translation
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.attempts import Choice, Field
 from tokenway.exchange.deadlines import Deadline, Deadlines
 from tokenway.exchange.machine import Exchange, Phase
 from tokenway.metering.ledger import Settlement
+from tokenway.model.event import Counted, Event, Finished
 from tokenway.model.faults import Fault
+from tokenway.model.usage import Metered
 
 Out = list[c.Command]
 
@@ -206,6 +210,63 @@ class HidesErrors(Exchange):
         ]
 
 
+class DropsAFinish(Translation):
+    """Keeps to itself why the answer ended."""
+
+    __slots__ = ()
+
+    def _take(self, events: Iterable[Event], now: float, out: list[bytes]) -> None:
+        super()._take([event for event in events if not isinstance(event, Finished)], now, out)
+
+
+class ForwardsAfterTheEnd(Translation):
+    """Has the caller read what comes behind the end."""
+
+    __slots__ = ()
+
+    def tail(self, cost: bytes, extra: bytes) -> bytes:
+        """The end, and the last event once more."""
+        end = super().tail(cost, extra)
+        return end + end
+
+
+class CountsTwice(Translation):
+    """Adds a count to the ones before it, though each is all of it."""
+
+    __slots__ = ()
+
+    def _note(self, event: Event, now: float) -> None:
+        before = self.metered.usage
+        super()._note(event, now)
+        after = self.metered.usage
+        if isinstance(event, Counted) and before is not None and after is not None:
+            total = after.output_text + before.output_text
+            self.metered = Metered(given=True, usage=msgspec.structs.replace(after, output_text=total))
+
+
+class LosesADelta(Translation):
+    """Drops the last of several deltas of one read."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """All but the last."""
+        out = super().feed(data, now)
+        events = out.split(b"\n\n")
+        return b"\n\n".join([*events[:-2], b""]) if len(events) > 4 else out
+
+
+class TakesACutForAnEnd(Translation):
+    """Finds every translated answer whole."""
+
+    __slots__ = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Always."""
+        return True
+
+
 def _has(out: Out, kind: type[c.Command]) -> bool:
     return any(isinstance(command, kind) for command in out)
 
@@ -324,6 +385,13 @@ MACHINES: Final[tuple[type[Exchange], ...]] = (
     HidesErrors,
     CallsDeadlinesEarly,
     *(without(deadline) for deadline in Deadline),
+)
+TRANSLATIONS: Final[tuple[type[Translation], ...]] = (
+    DropsAFinish,
+    ForwardsAfterTheEnd,
+    CountsTwice,
+    LosesADelta,
+    TakesACutForAnEnd,
 )
 READERS: Final[tuple[type[PassingChat], ...]] = (
     ForwardsHalfEvents,

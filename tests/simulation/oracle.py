@@ -7,6 +7,7 @@ drawn that way, and how many of the bytes arrived.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.simulation.scripts import Item
 from tokenway.model.usage import Usage
@@ -20,8 +21,10 @@ class Reading:
 
     forwarded: list[bytes] = field(default_factory=list)
     """The events for the caller, in order, as they were sent."""
-    texts: dict[int, str] = field(default_factory=dict)
-    """The text of each choice in them."""
+    held: list[bytes] = field(default_factory=list)
+    """Events that may be kept back until the end; sent behind the others."""
+    texts: dict[Any, str] = field(default_factory=dict)
+    """The text of each choice in them, or of each kind."""
     is_whole: bool = False
     ending: str = ""
     """`done`, `error` or `garbage` once such an item was read; nothing after it counts."""
@@ -33,10 +36,10 @@ class Reading:
 def read(items: list[Item], size: int, choices: int, *, ended: bool) -> Reading:
     """Reads the items that lie whole within `size` bytes.
 
-    `ended` is whether the body ended there: then an event counts that lacks but its blank line.
+    `ended` is whether the body ended there: then an event of a text stream counts that lacks but its blank line.
     """
     reading = Reading()
-    finished: set[int] = set()
+    finished: set[int | str] = set()
     begun = False
     at = 0
     for item in items:
@@ -51,20 +54,32 @@ def read(items: list[Item], size: int, choices: int, *, ended: bool) -> Reading:
             if begun:
                 reading.forwarded.append(data)
             continue
-        if item.kind in {"done", "error", "garbage"}:
-            reading.ending = item.kind
-            break
         begun = True
-        if item.told:
-            reading.told, reading.usage = True, item.usage
+        _take(reading, item, data)
+        if reading.ending:
+            break
         if item.finishes:
             finished.add(item.index)
-        if item.text:
-            reading.has_text = True
-            reading.texts[item.index] = reading.texts.get(item.index, "") + item.text
-        if item.kind == "chunk":
-            reading.forwarded.append(data)
         if at > size:
             break
     reading.is_whole = reading.ending == "done" or (not reading.ending and len(finished) >= choices)
     return reading
+
+
+def _take(reading: Reading, item: Item, data: bytes) -> None:
+    """What one event adds."""
+    if item.told:
+        reading.told, reading.usage = True, item.usage
+    if item.kind in {"done", "error", "garbage"}:
+        reading.ending = item.kind
+        if item.kind == "done":
+            reading.held.append(data)
+        return
+    if item.text or item.visible:
+        reading.has_text = True
+    if item.text:
+        reading.texts[item.index] = reading.texts.get(item.index, "") + item.text
+    if item.held:
+        reading.held.append(data)
+    elif item.kind == "chunk":
+        reading.forwarded.append(data)

@@ -8,6 +8,7 @@ from typing import Final
 from tests.simulation.clock import Clock
 from tests.simulation.oracle import Reading, read
 from tests.simulation.scripts import Script
+from tests.simulation.voices.base import Voice
 from tokenway.model.catalog import Endpoint, Price
 from tokenway.model.faults import Fault
 from tokenway.model.usage import Usage
@@ -29,6 +30,7 @@ class Call:
         "choices",
         "endpoint",
         "first_text_at",
+        "head",
         "how",
         "opened_at",
         "over_at",
@@ -38,11 +40,20 @@ class Call:
         "size",
         "started_at",
         "status_at",
+        "voice",
     )
 
     def __init__(
-        self, clock: Clock, endpoint: Endpoint, script: Script, request: bytes, reader: Reader, choices: int
+        self,
+        clock: Clock,
+        endpoint: Endpoint,
+        script: Script,
+        request: list[bytes],
+        reader: Reader,
+        choices: int,
+        voice: Voice | None = None,
     ) -> None:
+        """`request` is head and body; `voice` is the provider's dialect, None for chat as it is played alone."""
         self._clock = clock
         self._reader = reader
         self._reading: Reading | None = None
@@ -50,7 +61,8 @@ class Call:
         self._held = False
         self.endpoint = endpoint
         self.script = script
-        self.request = request
+        self.head, self.request = request[0], b"".join(request[1:])
+        self.voice = voice
         self.choices = choices
         self.started_at = clock.now
         self.opened_at = NEVER
@@ -156,8 +168,12 @@ class Call:
         return reading
 
     def _read(self) -> Reading:
-        script = self.script
+        script, voice = self.script, self.voice
         whole_before = read(script.items, self.size, self.choices, ended=False)
+        if voice is not None and voice.is_binary:
+            return whole_before
+        if voice is not None and voice.ends_with_body and self.how != "end":
+            whole_before.is_whole = False
         steps = script.steps
         failed_whole = self.how == "fail" and whole_before.is_whole and steps[-1][2][0] in {Fault.RESET, Fault.FRAMING}
         if self.how == "end" or failed_whole:

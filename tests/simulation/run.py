@@ -16,15 +16,19 @@ from tests.simulation.checks import violations
 from tests.simulation.clock import START
 from tests.simulation.world import History, play
 from tokenway.dialects.openai_chat.passing import PassingChat
+from tokenway.dialects.translate import Translation
 from tokenway.exchange.machine import Exchange
 
 
 def first_failure(
-    seeds: Iterable[int], machine: type[Exchange] = Exchange, reader: type[PassingChat] = PassingChat
+    seeds: Iterable[int],
+    machine: type[Exchange] = Exchange,
+    reader: type[PassingChat] = PassingChat,
+    translation: type[Translation] = Translation,
 ) -> tuple[History, list[str]] | None:
     """The first history that breaks an invariant, with what is wrong; None when all hold."""
     for seed in seeds:
-        history = play(seed, machine, reader)
+        history = play(seed, machine, reader, translation)
         found = violations(history)
         if found:
             return history, found
@@ -35,11 +39,15 @@ def trace(history: History) -> str:
     """A history as text: what was drawn, what the machine was told and what it ordered."""
     plan = history.plan
     lines = [
-        f"seed {plan.seed}: {plan.operation} n={plan.choices}, retries {plan.max_retries}, {plan.timeouts}",
+        f"seed {plan.seed}: {plan.voice.dialect} {plan.operation} n={plan.choices}",
+        f"  retries {plan.max_retries}, {plan.timeouts}",
         f"  request {plan.body.decode()}",
         f"  caller {plan.habits}",
     ]
-    lines += [f"  endpoint {endpoint.id} {endpoint.price}" for endpoint in plan.endpoints]
+    lines += [
+        f"  endpoint {endpoint.id} speaks {plan.voice_of(endpoint).dialect}, {endpoint.price}"
+        for endpoint in plan.endpoints
+    ]
     for at, event, commands in history.steps:
         lines.append(f"{at - START:10.3f}  {_short(event)}")
         lines += [f"{'':12}→ {_short(command)}" for command in commands]

@@ -15,6 +15,8 @@ import msgspec
 
 from tests.simulation.bodies import Shape, draw_usage, items_of, whole_body
 from tests.simulation.clock import pick
+from tests.simulation.voices.base import Voice, drawn_parts
+from tests.simulation.voices.base import items_of as told_items
 from tokenway.model.catalog import Operation
 from tokenway.model.faults import Fault
 from tokenway.model.usage import Usage
@@ -34,7 +36,8 @@ class Item:
     kind: str
     """`comment`, `chunk`, `usage` (no choices), `done`, `error`, `garbage`, or `junk` (after the end mark)."""
     data: bytes
-    index: int = 0
+    index: int | str = 0
+    """The choice that it adds to; where the answer has one, what it adds: text, a thought, a call."""
     text: str = ""
     """What it adds for a reader to see."""
     finishes: bool = False
@@ -42,6 +45,10 @@ class Item:
     """Whether it carries a count."""
     usage: Usage | None = None
     """The count; None when there is none that can be believed."""
+    held: bool = False
+    """Whether a stream that stays in its dialect may keep it back until its end."""
+    visible: bool = False
+    """Whether a reader sees something though it adds no text."""
 
 
 @dataclass(slots=True)
@@ -58,6 +65,8 @@ class Script:
     """The count in an answer that does not stream, like an item's."""
     answer: bytes = b""
     """The whole body of an answer that does not stream and is well-formed; empty otherwise."""
+    said: dict[str, str] = field(default_factory=dict)
+    """What that answer says, by kind, where the answer may be translated."""
     retry_after: float | None = None
     should_retry: bool | None = None
     code: str = ""
@@ -72,6 +81,8 @@ class Ask:
     operation: Operation
     stream: bool
     choices: int
+    voice: Voice | None = None
+    """The provider's dialect, where the callers' may be another; None in the histories that are all of chat."""
 
 
 STATUSES = (400, 401, 402, 403, 404, 408, 409, 422, 429, 429, 500, 500, 501, 502, 503, 503, 504, 529, 204, 301)
@@ -87,7 +98,7 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
     chance = rng.random
     pace = pick(rng, (0.001, 0.02, 0.3))
     steps: list[Step] = []
-    name = "well" if chance() < health else pick(rng, STREAM_FAULTS if ask.stream else ANSWER_FAULTS)
+    name = "well" if chance() < health else pick(rng, _faults(ask))
     script = Script(name, steps)
     if name == "refuse":
         steps.append((chance() * 3, "fail", (Fault.CONNECT, "connection refused")))
@@ -105,13 +116,16 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
         steps.append((chance() * pace, "fail", (Fault.RESET, "the connection was closed")))
         return script
     if name == "status":
-        _status(rng, script, pace)
+        _status(rng, script, pace, ask.voice)
         return script
-    if name == "page":
-        _page(rng, script, pace)
+    if name in {"page", "json for a stream", "strange stream"}:
+        _page(rng, script, pace, ask)
         return script
-    steps.append((chance() * pace * 10, "head", (200, {b"content-type": EVENT_STREAM if ask.stream else JSON})))
-    if ask.stream:
+    streamed = EVENT_STREAM if ask.voice is None else ask.voice.stream_type
+    steps.append((chance() * pace * 10, "head", (200, {b"content-type": streamed if ask.stream else JSON})))
+    if ask.voice is not None and not ask.stream:
+        _spoken_answer(rng, script, ask.voice, pace)
+    elif ask.stream:
         _stream(rng, script, ask, pace)
     else:
         _answer(rng, script, ask, pace)
@@ -139,14 +153,29 @@ ANSWER_FAULTS = (
 )
 
 
-def _status(rng: Random, script: Script, pace: float) -> None:
+MIXED_FAULTS = (*STREAM_FAULTS, "json for a stream", "strange stream")
+
+
+def _faults(ask: Ask) -> tuple[str, ...]:
+    """What may go wrong with an answer to this."""
+    if not ask.stream:
+        return ANSWER_FAULTS
+    return STREAM_FAULTS if ask.voice is None else MIXED_FAULTS
+
+
+def _status(rng: Random, script: Script, pace: float, voice: Voice | None) -> None:
     """An error status (or one that is no answer), with or without advice and a body."""
     chance = rng.random
     status = script.status = pick(rng, STATUSES)
     headers: dict[bytes, bytes] = {b"content-type": JSON}
     _advise(rng, script, headers)
     kind = chance()
-    if kind < 0.5:
+    if kind < 0.5 and voice is not None:
+        spoken, code = voice.error(rng)
+        body = msgspec.json.encode(spoken)
+        if status >= 400:
+            script.code, script.error_body = code, body
+    elif kind < 0.5:
         error: dict[str, object] = {"message": "no", "type": "server_error"}
         code = pick(rng, _ERROR_CODES)
         if code:
@@ -190,11 +219,16 @@ def _advise(rng: Random, script: Script, headers: dict[bytes, bytes]) -> None:
         headers[b"x-should-retry"] = b"true" if script.should_retry else b"false"
 
 
-def _page(rng: Random, script: Script, pace: float) -> None:
-    """A success of another type."""
+def _page(rng: Random, script: Script, pace: float, ask: Ask) -> None:
+    """A success of another type: a page, a whole answer where a stream was asked for, another dialect's stream."""
     script.status = 0
-    script.steps.append((rng.random() * pace, "head", (200, {b"content-type": pick(rng, (b"text/html", b""))})))
-    script.steps.append((rng.random() * pace, "body", b"<html>welcome</html>"))
+    kind, body = pick(rng, (b"text/html", b"")), b"<html>welcome</html>"
+    if script.name == "json for a stream" and ask.voice is not None:
+        kind, body = JSON, ask.voice.whole(ask.voice.teller(rng), [("text", "Hello")])[0]
+    elif script.name == "strange stream" and ask.voice is not None:
+        kind = b"application/x-ndjson" if ask.voice.is_binary else b"application/vnd.amazon.eventstream"
+    script.steps.append((rng.random() * pace, "head", (200, {b"content-type": kind})))
+    script.steps.append((rng.random() * pace, "body", body))
     script.steps.append((rng.random() * pace, "end", None))
 
 
@@ -202,8 +236,11 @@ def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
     """A stream, whole or broken somewhere."""
     name = script.name
     chance = rng.random
-    shape = Shape(rng, ask.choices, legacy=ask.operation is Operation.COMPLETION)
-    script.items = [Item(*fields) for fields in items_of(rng, shape, name)]
+    if ask.voice is not None:
+        script.items = [Item(*fields) for fields in told_items(rng, ask.voice.teller(rng), name)]
+    else:
+        shape = Shape(rng, ask.choices, legacy=ask.operation is Operation.COMPLETION)
+        script.items = [Item(*fields) for fields in items_of(rng, shape, name)]
     body = b"".join([item.data for item in script.items])
     last: Step | None = (chance() * pace, "end", None)
     if name in {"cut", "cut by reset"}:
@@ -262,6 +299,35 @@ def _answer(rng: Random, script: Script, ask: Ask, pace: float) -> None:
         last = None
     for piece in _pieces(rng, body):
         script.steps.append((chance() * pace, "body", piece))
+    if last is not None:
+        script.steps.append(last)
+
+
+_NO_ANSWERS = (b"<html>", b"[]", b"{}", b"1", b"\xff\xfe", b"null", b'"text"')
+
+
+def _spoken_answer(rng: Random, script: Script, voice: Voice, pace: float) -> None:
+    """An answer in one object of a provider's dialect, whole or broken somewhere."""
+    name, chance = script.name, rng.random
+    parts = [(kind, "".join(texts)) for kind, texts in drawn_parts(rng)]
+    body, count = voice.whole(voice.teller(rng), parts)
+    last: Step | None = (chance() * pace, "end", None)
+    if name == "garbage":
+        body = pick(rng, _NO_ANSWERS)
+    elif name in {"empty", "reset after head"}:
+        body = b""
+    elif name == "error with 200":
+        body = pick(rng, voice.bad_answers)
+    elif name in {"cut", "cut by reset", "stall"}:
+        body = body[: int((len(body) - 1) * chance())]
+    else:
+        script.answer, script.told, script.usage = body, count.told, count.usage
+        script.said = {kind: text for kind, text in parts if text}
+    if name in {"cut by reset", "reset after head"}:
+        last = (chance() * pace, "fail", (Fault.RESET, "the connection was closed"))
+    elif name == "stall":
+        last = None
+    script.steps += [(chance() * pace, "body", piece) for piece in _pieces(rng, body)]
     if last is not None:
         script.steps.append(last)
 

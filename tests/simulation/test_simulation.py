@@ -6,8 +6,10 @@ import pytest
 
 from tests.simulation.checks import violations
 from tests.simulation.run import first_failure, main, trace
+from tests.simulation.voices.table import VOICES
 from tests.simulation.world import History, play
 from tokenway.metering.ledger import Settled, Settlement
+from tokenway.model.catalog import Dialect
 from tokenway.model.faults import Fault
 
 SEEDS = 20_000
@@ -57,6 +59,27 @@ def test_the_histories_are_varied() -> None:
     assert most == 5
     assert left > 50
     assert paused > 20
+
+
+def test_every_dialect_meets_every_other() -> None:
+    """Whole streams and whole answers are delivered from each dialect to each, as are streams that broke."""
+    whole: set[tuple[Dialect, Dialect, bool]] = set()
+    broken: set[tuple[Dialect, Dialect]] = set()
+    for seed in range(3_000):
+        history = play(seed)
+        plan = history.plan
+        settled = next((record for record in history.records if isinstance(record, Settled)), None)
+        call = history.calls[-1] if history.calls else None
+        if not plan.is_mixed or call is None or settled is None or settled.status != 200:
+            continue
+        pair = (plan.voice.dialect, plan.voice_of(call.endpoint).dialect)
+        if settled.error_type:
+            broken.add(pair)
+        else:
+            whole.add((*pair, plan.stream))
+    every = [(voice.dialect, other.dialect) for voice in VOICES for other in VOICES]
+    assert whole == {(*pair, stream) for pair in every for stream in (False, True)}
+    assert broken == set(every)
 
 
 def test_a_history_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,25 +6,27 @@ What is real: the exchange machine, the dialect, planning, metering, and the she
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from math import floor, inf
-from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import msgspec
 
-from tests.simulation.client import Client, Habits
-from tests.simulation.clock import START, Clock, pick
+from tests.simulation.client import Client
+from tests.simulation.clock import START, Clock
+from tests.simulation.plan import MODEL, Plan, draw
 from tests.simulation.provider import Call
 from tests.simulation.scripts import Ask, draw_script
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.dialects.registry import FORMATS
+from tokenway.dialects.translate import Translation
 from tokenway.edge import attempt as attempt_module
+from tokenway.edge import opening as opening_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import Door
@@ -34,51 +36,19 @@ from tokenway.exchange.commands import Command, Open
 from tokenway.exchange.events import Event
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Record
-from tokenway.model.catalog import Dialect, Endpoint, Model, Operation, Price, Provider, Timeouts
+from tokenway.model.catalog import Dialect, Endpoint, Model, Provider
 from tokenway.model.errors import TokenwayError
-from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal, Snapshot
 
 STEPS_MAX: Final = 20_000
 """A history that takes more steps does not end."""
-MODEL: Final = "asked"
 KEY: Final = b"sk-simulated"
 KEY_ID: Final = "caller"
 _DIGEST: Final = sha256(KEY).hexdigest()
-_BUDGETS: Final = (*[None] * 20, *[NanoUsd(10**15)] * 20, NanoUsd(0), NanoUsd(10**6))
 
 
 class EndlessError(AssertionError):
     """A history that goes on without end."""
-
-
-@dataclass(slots=True)
-class Plan:
-    """What a seed draws before the first event."""
-
-    seed: int
-    rng: Random
-    operation: Operation
-    body: bytes
-    request: dict[str, Any]
-    asks_usage: bool
-    choices: int
-    endpoints: tuple[Endpoint, ...]
-    health: dict[str, float]
-    absent: str
-    """The provider that is not enabled; mostly empty."""
-    timeouts: Timeouts
-    max_retries: int
-    habits: Habits
-    budget: NanoUsd | None
-    """What the caller's key may spend; None for a key without a budget."""
-    journal_breaks_at: int
-    """Which write to the journal fails, from 1; 0 is none."""
-
-    @property
-    def stream(self) -> bool:
-        """Whether the answer streams."""
-        return self.request.get("stream") is True
 
 
 @dataclass(slots=True)
@@ -88,8 +58,8 @@ class History:
     plan: Plan
     clock: Clock
     client: Client
-    made: dict[int, Call] = field(default_factory=dict)
-    """The calls by the number of their attempt."""
+    made: dict[tuple[str, int], Call] = field(default_factory=dict)
+    """The calls by their exchange and the number of their attempt."""
     calls: list[Call | None] = field(default_factory=list)
     """By attempt; None for one that could not be made because its provider is not enabled."""
     opened_at: list[float] = field(default_factory=list)
@@ -97,6 +67,8 @@ class History:
     attempt_endpoints: list[Endpoint] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     steps: list[tuple[float, Event, list[Command]]] = field(default_factory=list)
+    given_up: bool = False
+    """Whether the gateway gave the answer up, though its caller waited: one of several, of which another failed."""
     left: int | None = None
     """What is left of the caller's budget, in nano-dollars."""
     crash: BaseException | None = None
@@ -110,115 +82,23 @@ class History:
         return self._commands
 
 
-def draw(seed: int) -> Plan:
-    """The plan of one seed."""
-    rng = Random(seed)
-    chance = rng.random
-    operation = Operation.CHAT if chance() < 0.8 else pick(rng, (Operation.COMPLETION, Operation.EMBEDDING))
-    request, body = _draw_request(rng, operation)
-    options = request.get("stream_options") or {}
-    prices = [_draw_price(rng) for _ in range(pick(rng, (1, 1, 2, 3, 5)))]
-    endpoints = tuple(
-        Endpoint(f"p{n}", pick(rng, ("up", MODEL, 'm"é', "org/x")), price) for n, price in enumerate(prices)
-    )
-    hurried = chance() < 0.3
-    timeouts = Timeouts(
-        pick(rng, (0.5, 2.0, 5.0)),
-        pick(rng, (0.5, 3.0, 60.0)),
-        pick(rng, (0.3, 3.0, 30.0)),
-        pick(rng, (0.4, 2.0, 10.0)) if hurried else 900.0,
-    )
-    leaves = chance()
-    habits = Habits(
-        speed=0.0 if chance() < 0.6 else pick(rng, (20.0, 500.0, 20_000.0)),
-        leaves_after_bytes=int(chance() * 4000) if leaves < 0.15 else None,
-        leaves_at=chance() * pick(rng, (0.01, 0.3, 5.0, 60.0)) if 0.15 <= leaves < 0.3 else None,
-        chunked=chance() < 0.9,
-    )
-    return Plan(
-        seed,
-        rng,
-        operation,
-        body,
-        request,
-        asks_usage=options.get("include_usage") is True,
-        choices=(request.get("n") or 1) * (2 if request.get("prompt") == ["one", "two"] else 1),
-        endpoints=endpoints,
-        health={endpoint.provider: pick(rng, (0.0, 0.2, 0.5, 0.9)) for endpoint in endpoints},
-        absent="p0" if chance() < 0.02 else "",
-        timeouts=timeouts,
-        max_retries=pick(rng, (0, 1, 2, 2, 4)),
-        habits=habits,
-        budget=pick(rng, _BUDGETS),
-        journal_breaks_at=pick(rng, (1, 2)) if chance() < 0.02 else 0,
-    )
-
-
-def _draw_price(rng: Random) -> Price | None:
-    chance = rng.random
-    if chance() < 0.2:
-        return None
-    rate = int(chance() * 3_000_000_000)
-    return Price(
-        Rate(rate),
-        Rate(rate * 3 + 1),
-        cache_read=Rate(rate // 10) if chance() < 0.5 else None,
-        reasoning=Rate(rate * 4) if chance() < 0.2 else None,
-        request=NanoUsd(int(chance() * 1e6)) if chance() < 0.2 else NanoUsd(0),
-    )
-
-
-_OPTIONS: Final[tuple[dict[str, bool] | None, ...]] = (
-    None,
-    None,
-    {},
-    {"include_usage": False},
-    {"include_usage": True},
-    {"include_usage": True},
-)
-
-
-def _draw_request(rng: Random, operation: Operation) -> tuple[dict[str, Any], bytes]:
-    chance = rng.random
-    request: dict[str, Any] = {"model": MODEL}
-    if operation is Operation.CHAT:
-        request["messages"] = [{"role": "user", "content": pick(rng, ("hi", 'say "model"', '"stream_options"', "é\n"))}]
-    else:
-        request["prompt" if operation is Operation.COMPLETION else "input"] = pick(rng, ("hi", ["hi"], [1, 2]))
-        if operation is Operation.COMPLETION and chance() < 0.2:
-            request["prompt"] = ["one", "two"]
-    if chance() < 0.8:
-        request["stream"] = chance() < 0.9 and operation is not Operation.EMBEDDING
-        if chance() < 0.8:
-            request["stream_options"] = pick(rng, _OPTIONS)
-    if chance() < 0.15 and operation is not Operation.EMBEDDING:
-        request["n"] = 2
-    if chance() < 0.3:
-        request["max_tokens"] = 100
-    if chance() < 0.2:
-        request["metadata"] = {"model": "inner", "x": [1e3, None]}
-    if chance() < 0.1:
-        request["session_id"] = "s"
-    members = list(request.items())
-    rng.shuffle(members)
-    gaps = (", ", ": ") if chance() < 0.5 else (",", ":")
-    return request, json.dumps(dict(members), separators=gaps, ensure_ascii=chance() < 0.5).encode()
-
-
-class _State(EdgeState):
+class State(EdgeState):
     """A worker's state with simulated connections and chance, and itself as the journal; it has no event loop."""
 
     def __init__(self, history: History) -> None:
         plan = history.plan
         super().__init__(cast("Any", None), cast("Any", _Pools(history)), self, cast("Any", None))
         self._history = history
-        self._writes = 0
+        self._writes = self._ids = 0
         enabled = [each for each in plan.endpoints if each.provider != plan.absent]
         caller = Principal(KEY_ID, "caller", "default", plan.budget)
         self.adopt(
             Snapshot(
                 1,
-                {each.provider: Provider(each.provider, f"http://{each.provider}") for each in enabled},
+                {
+                    each.provider: Provider(each.provider, f"http://{each.provider}", plan.voice_of(each).dialect)
+                    for each in enabled
+                },
                 {MODEL: Model(MODEL, plan.endpoints)},
                 {},
                 {_DIGEST: caller},
@@ -232,8 +112,9 @@ class _State(EdgeState):
         return self._history.plan.rng.random()
 
     def new_id(self) -> str:
-        """The exchange's id."""
-        return "gen-1"
+        """An exchange's id."""
+        self._ids += 1
+        return f"gen-{self._ids}"
 
     def append(self, record: Record) -> None:
         """Writes a record."""
@@ -269,10 +150,11 @@ class _Pool:
     def open(self, payload: list[bytes], reader: AttemptReader) -> Call:
         """A call, treated by a fresh script."""
         history, plan = self._history, self._history.plan
-        ask = Ask(plan.operation, plan.stream, plan.choices)
+        voice = plan.voice_of(self._endpoint)
+        ask = Ask(plan.operation, plan.stream, plan.choices, voice if plan.is_mixed else None)
         script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
-        call = Call(history.clock, self._endpoint, script, payload[1], reader, plan.choices)
-        history.made[reader.number] = call
+        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice)
+        history.made[cast("Any", reader)._relay.id, reader.number] = call
         call.start()
         return call
 
@@ -286,31 +168,38 @@ def _recording(machine: type[Exchange]) -> type[Exchange]:
         return _RECORDING[machine]
 
     class Recording(machine):  # type: ignore[misc, valid-type]
-        __slots__ = ("log",)
-        log: Callable[[Event, list[Command]], None]
+        __slots__ = ("_clock", "steps")
+
+        def __init__(self, clock: Clock) -> None:
+            super().__init__()
+            self._clock = clock
+            self.steps: list[tuple[float, Event, list[Command]]] = []
 
         def feed(self, event: Event) -> list[Command]:
-            commands = super().feed(event)
-            self.log(event, commands)
-            return cast("list[Command]", commands)
+            commands = cast("list[Command]", super().feed(event))
+            self.steps.append((self._clock.now, event, commands))
+            return commands
 
     _RECORDING[machine] = Recording
     return Recording
 
 
 @contextmanager
-def _in_place(clock: Clock, machine: type[Exchange], reader: type[PassingChat]) -> Iterator[None]:
-    """The relay's modules with a virtual clock, and perhaps with a broken machine or reader."""
+def in_place(
+    clock: Clock, machine: type[Exchange], reader: type[PassingChat], translation: type[Translation]
+) -> Iterator[None]:
+    """The relay's modules with a virtual clock, and perhaps with a broken machine, reader or translation."""
 
     def now() -> float:
         return clock.now
 
     relay, attempt = vars(relay_module), vars(attempt_module)
-    changed = {"monotonic": now, "Exchange": _recording(machine)}
+    changed = {"monotonic": now, "Exchange": partial(_recording(machine), clock)}  # type: ignore[call-arg]
     form = FORMATS[Dialect.OPENAI_CHAT]
     before = {name: relay[name] for name in changed}
     relay.update(changed)
     attempt["monotonic"] = now
+    vars(opening_module)["Translation"] = translation
     FORMATS[Dialect.OPENAI_CHAT] = msgspec.structs.replace(
         form, passing=lambda request: reader(request.choices, asks_usage=request.asks_usage)
     )
@@ -320,66 +209,98 @@ def _in_place(clock: Clock, machine: type[Exchange], reader: type[PassingChat]) 
     finally:
         relay.update(before)
         attempt["monotonic"] = before["monotonic"]
+        vars(opening_module)["Translation"] = Translation
         FORMATS[Dialect.OPENAI_CHAT] = form
         relay_module.log.disabled = False
 
 
-def play(seed: int, machine: type[Exchange] = Exchange, reader: type[PassingChat] = PassingChat) -> History:
+def play(
+    seed: int,
+    machine: type[Exchange] = Exchange,
+    reader: type[PassingChat] = PassingChat,
+    translation: type[Translation] = Translation,
+) -> History:
     """Lives through one history; what the relay raises is kept in `crash`."""
     plan = draw(seed)
     clock = Clock()
     client = Client(clock, plan.habits)
     history = History(plan, clock, client)
-    with _in_place(clock, machine, reader):
+    with in_place(clock, machine, reader, translation):
         try:
             _live(history)
         except Exception as error:  # noqa: BLE001 - a crash is a finding, reported with its seed
             history.crash = error
+    return history
+
+
+def tell(history: History, relay: Relay) -> None:
+    """What the exchange of a relay was told and ordered, and which calls it made."""
+    history.steps = cast("Any", relay)._machine.steps
     for at, _, commands in history.steps:
         for command in commands:
             if isinstance(command, Open):
                 history.opened_at.append(at)
                 history.attempt_endpoints.append(command.endpoint)
-                history.calls.append(history.made.get(command.attempt))
-    return history
+                history.calls.append(history.made.get((relay.id, command.attempt)))
+
+
+def _door(plan: Plan) -> Door:
+    """Where the caller asks."""
+    asked = plan.asked
+    if asked is None:
+        return Door(Dialect.OPENAI_CHAT, plan.operation)
+    return Door(plan.voice.dialect, plan.operation, asked.model, asked.stream)
 
 
 def _live(history: History) -> None:
-    plan, clock, client = history.plan, history.clock, history.client
-    state = _State(history)
-    headers = {b"authorization": b"Bearer " + KEY}
-    chunked = plan.habits.chunked
+    state = State(history)
+    relay = begin(history, state)
+    try:
+        run(history, state)
+    finally:
+        tell(history, relay)
+
+
+def begin(history: History, state: EdgeState) -> Relay:
+    """The caller asks."""
+    plan, client = history.plan, history.client
     relay = Relay(
         state,
         cast("Any", client),
-        Door(Dialect.OPENAI_CHAT, plan.operation),
-        headers,
-        b"",
+        _door(plan),
+        {b"authorization": b"Bearer " + KEY},
+        plan.asked.query if plan.asked is not None else b"",
         keep_alive=True,
-        chunked=chunked,
+        chunked=plan.habits.chunked,
     )
     client.on_pause = lambda paused: relay.client_paused(paused=paused)
     client.on_leave = relay.client_gone
-    machine = cast("Any", relay)._machine
-    machine.log = lambda event, commands: history.steps.append((clock.now, event, commands))
     relay.check_head()
     relay.add_body(plan.body)
     relay.body_complete = True
     if plan.habits.leaves_at is not None:
-        clock.after(plan.habits.leaves_at, client.leave)
-    relay.start()
+        history.clock.after(plan.habits.leaves_at, client.leave)
+    history.clock.after(0.0, relay.start)
+    return relay
+
+
+def run(history: History, state: EdgeState) -> None:
+    """Lets the time pass until nothing happens any more; the open exchanges are looked at as the sweep does it."""
+    clock = history.clock
     steps = 0
     while True:
         steps += 1
         if steps > STEPS_MAX:
             raise EndlessError(f"{steps} steps, the time is {clock.now - START:.3f}")
-        due = (floor(relay.wake_at / SWEEP_SECONDS) + 1) * SWEEP_SECONDS if relay.wake_at < inf else inf
+        wake_at = min([each.wake_at for each in state.open], default=inf)
+        due = (floor(wake_at / SWEEP_SECONDS) + 1) * SWEEP_SECONDS if wake_at < inf else inf
         coming = clock.next_time
         if coming is not None and coming <= due:
             clock.step()
         elif due < inf:
             clock.now = due
-            relay.wake(due)
+            for each in [each for each in state.open if each.wake_at <= due]:
+                each.wake(due)
         else:
             history.left = state.admission.remaining.get(KEY_ID)
             return

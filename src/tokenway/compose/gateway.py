@@ -29,12 +29,14 @@ from tokenway.aio.tasks import Tasks
 from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
+from tokenway.control.addresses import enabled_by
 from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.keyring import key_figures, principals
 from tokenway.control.prices import price_book
-from tokenway.control.publish import build_snapshot
+from tokenway.control.publish import Facts, build_snapshot
 from tokenway.control.reload import Reloader
+from tokenway.control.vertex import AGAIN_AFTER, Tokens, fetch_token, files_in_use
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
@@ -61,6 +63,7 @@ INGEST_SECONDS: Final = 0.2
 """How often journals are read when nothing asks for it; a question about an exchange reads them at once."""
 INGEST_RETRY_SECONDS: Final = 2.0
 KEYS_SECONDS: Final = 0.5
+TOKENS_SECONDS: Final = 60.0
 """How often the store is asked whether keys have changed."""
 STORE_NICENESS: Final = 5
 """Steps below the workers: a third of their weight, enough to keep up with some that saturate the core."""
@@ -107,6 +110,7 @@ class Gateway:
         server = self.settings.server
         hooks = WorkerHooks(self._worker_command, self._snapshot_for, self._answer, self._worker_ended, self._keep)
         self.workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
+        self._tokens = Tokens(fetch_token, say)
         self._engine = EngineKeeper(data_dir, self._tasks, lambda: self._tasks.spawn("publish", self._publish()))
         self._reloader = Reloader(
             current=loaded,
@@ -128,6 +132,7 @@ class Gateway:
         await self.workers.wait_serving()
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
+        self._tasks.spawn("tokens", self._forever("asking for access tokens", self._renew_tokens))
         self._tasks.spawn("reload", self._reloader.run())
         self._tasks.spawn("responses", self._forever("dropping old responses", self._purge_responses))
         # What is alive now stays alive; the records that pass through leave no cycles behind.
@@ -241,6 +246,13 @@ class Gateway:
             self._keys_seen = seen
         return KEYS_SECONDS
 
+    async def _renew_tokens(self) -> float:
+        """Publishes when an access token has come; asks sooner where one is still missing."""
+        files = files_in_use(self._reloader.settings, self._environment, enabled_by(self._environment)[0])
+        if await asyncio.to_thread(self._tokens.renew, files, time.time()):
+            await self._publish()
+        return TOKENS_SECONDS if files == set(self._tokens.by_file) else AGAIN_AFTER
+
     # -- snapshots ---------------------------------------------------------------------------------------
 
     def _build(self, settings: Settings) -> Snapshot:
@@ -253,8 +265,7 @@ class Gateway:
             local=self._engine.offer(),
             version=self._version,
             not_ready=self._engine.why_not_ready(),
-            book=price_book(),
-            day=int(time.time() // 86400),
+            facts=Facts(price_book(), int(time.time() // 86400), self._tokens.by_file),
         )
 
     def _swap(self, snapshot: Snapshot) -> None:

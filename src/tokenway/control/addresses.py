@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -101,11 +102,22 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def reads_accounts() -> bool:
+    """Whether google-auth is installed, which asks for access tokens with a credentials file."""
+    try:
+        return find_spec("google.oauth2.service_account") is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def enabled_by(environment: Mapping[str, str]) -> tuple[dict[str, KnownProvider], list[Finding]]:
     """The known providers whose usual variables are set and usable, and a warning for each that is set in vain."""
     findings = []
     rows = detected(environment)
     for name, row in detected(environment).items():
+        if row.account_file and row.key(environment) is None and not reads_accounts():
+            del rows[name]
+    for name, row in list(rows.items()):
         fault = address_fault(row.address(environment) or "")
         if fault is not None:
             del rows[name]

@@ -10,6 +10,7 @@ import msgspec
 
 from tokenway.control.addresses import enabled_by, row_of, speeches_of
 from tokenway.control.model_rules import alias_chain
+from tokenway.control.vertex import credentials_of
 from tokenway.dialects.known import KnownProvider
 from tokenway.dialects.providers import KNOWN
 from tokenway.metering.price_book import Book, listings
@@ -38,7 +39,7 @@ from tokenway.model.settings import (
     Settings,
 )
 from tokenway.model.snapshot import Principal, ProviderHint, Snapshot
-from tokenway.routing.plan import resolve
+from tokenway.routing.plan import able_at, resolve
 
 _DEMONSTRATION: Final = "A 135M-parameter demonstration model inside the gateway: real tokens, small answers."
 _DEMONSTRATION_EMBEDDING: Final = (
@@ -75,6 +76,14 @@ class LocalOffer(msgspec.Struct, frozen=True):
     models: tuple[LocalModel, ...] = DEMONSTRATION
 
 
+class Facts(msgspec.Struct, frozen=True):
+    """What a snapshot needs of the world: prices, the Unix day of them, access tokens by credentials file."""
+
+    book: Book | None = None
+    day: int = 0
+    tokens: dict[str, Secret] = {}
+
+
 def fixed_key_id(name: str) -> str:
     """The id of a key that the configuration brings."""
     return f"config:{name}"
@@ -93,29 +102,29 @@ def build_snapshot(
     local: LocalOffer | None,
     version: int,
     not_ready: str = "",
-    book: Book | None = None,
-    day: int = 0,
+    facts: Facts | None = None,
 ) -> Snapshot:
     """The snapshot that these settings mean. Nothing is read, called or contacted.
 
-    Of the price book only the rows of the enabled providers go in, with what they cost on the Unix day `day`.
+    Of the price book only the rows of the enabled providers go in, with what they cost on its day.
 
     `keys` are whom each key stands for, by digest (`control.keyring`).
     `environment` enables known providers that the settings do not name.
     """
+    facts = facts or Facts()
     if settings.is_off(LOCAL_PROVIDER):
         local = None
-    providers = _providers(settings, environment)
+    providers = _providers(settings, environment, facts.tokens)
     offered = {model.name: model for model in local.models} if local is not None else {}
     if local is not None:
         providers[LOCAL_PROVIDER] = _local_provider(local)
-    listed = _listings(settings, providers, book, day)
+    listed = _listings(settings, providers, facts)
     models = {name: _local_model(model) for name, model in offered.items()}
     for name, model in settings.models.items():
         # Without the engine its endpoints are nowhere, nor are those of a provider that is switched off; what is
         # left of the model still has its fallbacks.
         endpoints = [
-            _endpoint(endpoint, offered, first_meant(listed.get(endpoint.provider, ()), endpoint.model))
+            _endpoint(endpoint, offered, providers[endpoint.provider], listed.get(endpoint.provider, ()))
             for endpoint in model.endpoints
             if endpoint.provider in providers
         ]
@@ -153,20 +162,24 @@ def _with_reachable_fallbacks(snapshot: Snapshot) -> Snapshot:
     return msgspec.structs.replace(snapshot, models=models)
 
 
-def _providers(settings: Settings, environment: Mapping[str, str]) -> dict[str, Provider]:
+def _providers(settings: Settings, environment: Mapping[str, str], tokens: Mapping[str, Secret]) -> dict[str, Provider]:
     found = {
-        name: _provider(name, provider, environment)
+        name: _provider(name, provider, environment, tokens)
         for name, provider in settings.providers.items()
         if name != LOCAL_PROVIDER and provider.enabled
     }
     for name, row in enabled_by(environment)[0].items():
         if name not in settings.providers:
-            found[name] = _provider(name, ProviderSettings(), environment, row)
+            found[name] = _provider(name, ProviderSettings(), environment, tokens, row)
     return found
 
 
 def _provider(
-    name: str, written: ProviderSettings, environment: Mapping[str, str], row: KnownProvider | None = None
+    name: str,
+    written: ProviderSettings,
+    environment: Mapping[str, str],
+    tokens: Mapping[str, Secret],
+    row: KnownProvider | None = None,
 ) -> Provider:
     """What was written, filled up from the row of a known provider."""
     row = row or row_of(name, written)
@@ -174,6 +187,9 @@ def _provider(
     usual = None if row is None else row.key(environment)
     if not api_keys and usual is not None:
         api_keys = (usual,)
+    token = tokens.get(credentials_of(name, written, environment) or "")
+    if token is not None:
+        api_keys = (token,)
     speeches = speeches_of(written, row, environment)
     if not speeches:
         raise ValueError(f"provider {name!r} has no address: these settings were not checked")
@@ -190,7 +206,9 @@ def _provider(
         speaks_with=tuple((other, header) for other, _, header in others if header != credential_header(other)),
         quirks=_quirks(written, row),
         fetch_urls=written.fetch_urls,
-        operations=tuple(Operation) if row is None or row.chats else (Operation.EMBEDDING,),
+        operations=tuple(Operation) if row is None else row.operations,
+        elsewhere=() if row is None or written.base_url else row.elsewhere,
+        completions=row is None or row.chats_by_completions,
         aws=_aws(written, row, environment) if not api_keys else None,
     )
 
@@ -209,21 +227,21 @@ def _aws(written: ProviderSettings, row: KnownProvider | None, environment: Mapp
     return AwsKeys(written.aws.access_key.reveal(), written.aws.secret_key, region, written.aws.session_token)
 
 
-def _listings(
-    settings: Settings, providers: Mapping[str, Provider], book: Book | None, day: int
-) -> dict[str, tuple[Listing, ...]]:
+def _listings(settings: Settings, providers: Mapping[str, Provider], facts: Facts) -> dict[str, tuple[Listing, ...]]:
     """What the price book has of each provider that is there."""
     found = {}
-    for name in providers if book is not None else ():
-        written = settings.providers.get(name)
-        row = row_of(name, written)
-        if book is not None and row is not None:
-            found[name] = listings(book, row.prices or row.name, day, row.models)
+    for name in providers if facts.book is not None else ():
+        row = row_of(name, settings.providers.get(name))
+        if facts.book is not None and row is not None:
+            found[name] = listings(facts.book, row.prices or row.name, facts.day, row.models)
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel], listing: Listing | None) -> Endpoint:
-    """An endpoint as written, filled up from the price book; one of the embedded engine is free."""
+def _endpoint(
+    endpoint: EndpointSettings, offered: Mapping[str, LocalModel], provider: Provider, rows: tuple[Listing, ...]
+) -> Endpoint:
+    """An endpoint as written, filled up from the price book's rows; one of the embedded engine is free."""
+    listing = first_meant(rows, endpoint.model)
     local = offered.get(endpoint.model) if endpoint.provider == LOCAL_PROVIDER else None
     price = endpoint.price or (_FREE if local is not None else None)
     return Endpoint(
@@ -232,7 +250,7 @@ def _endpoint(endpoint: EndpointSettings, offered: Mapping[str, LocalModel], lis
         price=listing.price if price is None and listing is not None else price,
         grade=endpoint.grade or Grade(weights=endpoint.quantization or "unknown"),
         limits=endpoint.limits,
-        capabilities=_capabilities(endpoint.capabilities, listing),
+        capabilities=able_at(provider, _capabilities(endpoint.capabilities, listing)),
         weight=endpoint.weight,
         operations=tuple(Operation) if local is None else local.operations,
     )

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from tokenway.control.addresses import address_fault, enabled_by, is_loopback, row_of
+from tokenway.control.addresses import address_fault, enabled_by, is_loopback, reads_accounts, row_of
 from tokenway.control.document import Mapping, Scalar
 from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
@@ -29,11 +29,11 @@ NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
     (("models", "*", "routing", "sort"), Severity.NOTE, _IN_ORDER),
     (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
     (("models", "*", "endpoints", "*", "weight"), Severity.NOTE, _IN_ORDER),
-    (("providers", "*", "fetch_urls"), Severity.NOTE, "this version does not fetch images"),
     (("models", "*", "endpoints", "*", "limits"), Severity.NOTE, "this version does not hold calls to it"),
-    *(
-        (("models", "*", "endpoints", "*", "capabilities", able), Severity.NOTE, "this version does not choose by it")
-        for able in ("prefill", "tools", "vision")
+    (
+        ("models", "*", "endpoints", "*", "capabilities", "prefill"),
+        Severity.NOTE,
+        "this version does not choose by it",
     ),
 )
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
@@ -46,7 +46,6 @@ _OURS: Final = frozenset(
 )
 """Headers that frame the request; a fixed value would break it."""
 
-_ACCOUNT_FILE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 _WEAK_KEY: Final = 16
 
 
@@ -87,14 +86,26 @@ def _not_yet(subject: Examination) -> None:
 
 
 def _account_file(subject: Examination) -> None:
-    """A note where the environment has a file that would enable Vertex AI, which this version does not read."""
+    """A note where a credentials file would enable Vertex AI, were the package there that reads it."""
     environment = subject.environment
     row = KNOWN["vertex"]
-    if row.name in subject.settings.providers or row.missing(environment) != row.key_variables:
+    if reads_accounts() or row.name in subject.settings.providers or row.missing(environment):
         return
-    if environment.get(_ACCOUNT_FILE):
-        reason = f"{row.title} is not enabled: this version takes an access token; set {row.key_variables[0]}"
-        subject.findings.append(Finding(f"${_ACCOUNT_FILE}", 0, "", reason, (), Severity.NOTE))
+    if row.key(environment) is None:
+        reason = f"{row.title} is not enabled: it needs the extra `vertex`, or a token in {row.key_variables[0]}"
+        subject.findings.append(Finding(f"${row.account_file}", 0, "", reason, (), Severity.NOTE))
+
+
+def _token_file(subject: Examination, name: str, provider: ProviderSettings) -> None:
+    """A credentials file is Vertex AI's, can be read, and the package is there that reads it."""
+    path: Path = ("providers", name, "credentials")
+    row = row_of(name, provider)
+    if provider.credentials is None:
+        return
+    if row is None or not row.account_file:
+        subject.say(path, "is for Vertex AI only; write api_key for another one")
+    elif _readable_file(subject, path, provider.credentials) and not reads_accounts():
+        subject.say(path, "needs the package google-auth: pip install 'tokenway[vertex]'")
 
 
 def _server(subject: Examination) -> None:
@@ -186,6 +197,7 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
         _credentials(subject, name, provider)
         _address(subject, name, provider)
     _aws(subject, name, provider)
+    _token_file(subject, name, provider)
     if provider.like is not None and provider.like not in KNOWN:
         reason = f"{provider.like!r} is not a provider that is known here"
         subject.say((*path, "like"), reason, nearest(provider.like, KNOWN))
@@ -251,7 +263,9 @@ def _missing(subject: Examination, name: str) -> tuple[str, ...]:
     written = subject.node(("providers", name))
     if row is None or _is_written(written, "base_url"):
         return ()
-    return row.missing(subject.environment, has_key=_is_written(written, "api_key", "api_keys", "headers", "aws"))
+    return row.missing(
+        subject.environment, has_key=_is_written(written, "api_key", "api_keys", "headers", "aws", "credentials")
+    )
 
 
 def _is_waived(subject: Examination, name: str) -> bool:

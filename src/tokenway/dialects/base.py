@@ -287,6 +287,8 @@ class Format(msgspec.Struct, frozen=True):
     """The caller's names of neutral fields, where they differ: `top_k` is Gemini's `topK`."""
     headers: tuple[tuple[str, str], ...] = ()
     """Sent with every request, unless the caller or the provider says otherwise."""
+    has_refusals: bool = False
+    """Whether an answer has a place for a refusal; elsewhere it is text, and the reason to stop says what it is."""
     has_choices: bool = False
     """Whether one call can make several answers (`n`)."""
     credential_header: str = "authorization"

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.model.catalog import AwsKeys, Dialect, Quirks, credential_header
+from tokenway.model.catalog import AwsKeys, Dialect, Operation, Quirks, credential_header
 from tokenway.model.secret import Secret
 
 _WORLD: Final = ("//global-aiplatform.", "//aiplatform.")
@@ -31,6 +31,17 @@ class Service(StrEnum):
     SPEECH = "speech"
     TRANSCRIPTIONS = "transcriptions"
     RERANK = "rerank"
+
+
+_OPERATIONS: Final = {
+    Service.COMPLETIONS: (Operation.COMPLETION,),
+    Service.EMBEDDINGS: (Operation.EMBEDDING, Operation.EMBED_CONTENT),
+    Service.MODERATIONS: (Operation.MODERATION,),
+    Service.IMAGES: (Operation.IMAGE, Operation.IMAGE_EDIT, Operation.IMAGE_VARIATION),
+    Service.SPEECH: (Operation.SPEECH,),
+    Service.TRANSCRIPTIONS: (Operation.TRANSCRIPTION, Operation.TRANSLATION),
+    Service.RERANK: (Operation.RERANK,),
+}
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -55,9 +66,10 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     """One row. Addresses may hold `{VARIABLE}`, which is read from the environment.
 
     `key_variables` are alternatives, the usual one first; a row without any needs no key. `signing` are the
-    variables of an access key and its secret, which do instead of a key. `stand_ins` gives another variable to read
-    where the first is not set. `prices` is its name in the price book, where that is another one, and `models` a
-    pattern of the book's names that are names of its models.
+    variables of an access key and its secret, and `account_file` that of a credentials file, which do instead of a
+    key. `stand_ins` gives another variable to read where the first is not set. `elsewhere` are operations that it has
+    at another address. `prices` is its name in the price
+    book, where that is another one, and `models` a pattern of the book's names that are names of its models.
     """
 
     name: str
@@ -70,9 +82,11 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     address_variables: tuple[str, ...] = ()
     stand_ins: tuple[tuple[str, str], ...] = ()
     signing: tuple[str, str] | None = None
+    account_file: str = ""
     speaks: tuple[Offer, ...] = ()
     quirks: Quirks = Quirks()
     services: tuple[Service, ...] = ()
+    elsewhere: tuple[tuple[Operation, str], ...] = ()
     chats: bool = True
     prices: str = ""
     models: str = "."
@@ -81,6 +95,18 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     def is_keyless(self) -> bool:
         """Whether it is called without a key: a server of one's own."""
         return not self.key_variables
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What its models may be asked for: everything, unless it has no chat at all."""
+        if self.chats:
+            return tuple(Operation)
+        return tuple(operation for service in self.services for operation in _OPERATIONS[service])
+
+    @property
+    def chats_by_completions(self) -> bool:
+        """Whether legacy completions can be asked for as they are."""
+        return self.is_keyless or Service.COMPLETIONS in self.services
 
     @property
     def credential_header(self) -> str:
@@ -131,6 +157,6 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(missing)
 
     def _has_credentials(self, environment: Mapping[str, str]) -> bool:
-        if self.is_keyless or self.key(environment) is not None:
+        if self.is_keyless or self.key(environment) is not None or environment.get(self.account_file):
             return True
         return self.signing is not None and all(is_key(environment.get(name, "").strip()) for name in self.signing)

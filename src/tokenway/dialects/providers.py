@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tokenway.dialects.known import KnownProvider, Offer, Service
-from tokenway.model.catalog import BEARER, Dialect, Quirks
+from tokenway.model.catalog import BEARER, Dialect, Operation, Quirks
 
 _CHAT: Final = Dialect.OPENAI_CHAT
 _RESPONSES: Final = Dialect.OPENAI_RESPONSES
@@ -27,6 +27,8 @@ _SOUND: Final = (Service.SPEECH, Service.TRANSCRIPTIONS)
 _CLASSIC: Final = Quirks(limit_field="max_tokens")
 _WITHOUT_SCHEMA: Final = Quirks(limit_field="max_tokens", json_schema=False)
 _WITHOUT_URLS: Final = Quirks(limit_field="max_tokens", image_urls=False)
+_WIDE: Final = Quirks(limit_field="max_tokens", sampling_extras=True)
+_THINKING: Final = Quirks(limit_field="max_tokens", json_schema=False, reasoning_field="reasoning_content")
 _ALWAYS_COUNTS: Final = Quirks(limit_field="max_tokens", usage_flag=False)
 """It refuses or ignores the usage flag, and ends every stream with its usage."""
 
@@ -82,6 +84,7 @@ _VENDORS: Final = (
         base_url="https://{GOOGLE_CLOUD_LOCATION}-aiplatform.googleapis.com/v1/projects/{GOOGLE_CLOUD_PROJECT}"
         "/locations/{GOOGLE_CLOUD_LOCATION}/publishers/google",
         key_variables=("GOOGLE_OAUTH_ACCESS_TOKEN",),
+        account_file="GOOGLE_APPLICATION_CREDENTIALS",
         header=BEARER,
         address_variables=("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_PROJECT"),
         stand_ins=(("GOOGLE_CLOUD_LOCATION", "VERTEXAI_LOCATION"), ("GOOGLE_CLOUD_PROJECT", "VERTEXAI_PROJECT")),
@@ -124,7 +127,7 @@ _VENDORS: Final = (
             Offer(_RESPONSES, "https://api.deepseek.com"),
             Offer(_ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),
         ),
-        quirks=_WITHOUT_SCHEMA,
+        quirks=_THINKING,
     ),
     KnownProvider(
         name="xai",
@@ -144,6 +147,7 @@ _VENDORS: Final = (
         prefixes=("command-", "c4ai-", "embed-", "rerank-"),
         quirks=_CLASSIC,
         services=(*_EMBED, Service.RERANK),
+        elsewhere=((Operation.RERANK, "https://api.cohere.com/v2"),),
     ),
     KnownProvider(
         name="ai21",
@@ -171,7 +175,7 @@ _VENDORS: Final = (
             Offer(_RESPONSES, "https://api.moonshot.ai/v1"),
             Offer(_ANTHROPIC, "https://api.moonshot.ai/anthropic/v1", BEARER),
         ),
-        quirks=_WITHOUT_URLS,
+        quirks=Quirks(limit_field="max_tokens", image_urls=False, reasoning_field="reasoning_content"),
         prices="moonshotai",
     ),
     KnownProvider(
@@ -181,7 +185,7 @@ _VENDORS: Final = (
         key_variables=("ZAI_API_KEY",),
         prefixes=("glm-",),
         speaks=(Offer(_ANTHROPIC, "https://api.z.ai/api/anthropic/v1", BEARER),),
-        quirks=_WITHOUT_SCHEMA,
+        quirks=_THINKING,
         services=(Service.IMAGES,),
     ),
     KnownProvider(
@@ -190,7 +194,7 @@ _VENDORS: Final = (
         base_url="https://open.bigmodel.cn/api/paas/v4",
         key_variables=("ZHIPUAI_API_KEY", "ZHIPU_API_KEY"),
         speaks=(Offer(_ANTHROPIC, "https://open.bigmodel.cn/api/anthropic/v1", BEARER),),
-        quirks=_WITHOUT_SCHEMA,
+        quirks=_THINKING,
         services=(*_EMBED, Service.IMAGES),
         prices="zhipuai",
     ),
@@ -256,6 +260,7 @@ _HOSTS: Final = (
             Offer(_RESPONSES, "https://openrouter.ai/api/v1"),
             Offer(_ANTHROPIC, "https://openrouter.ai/api/v1", BEARER),
         ),
+        quirks=Quirks(reasoning_field="reasoning_details", sampling_extras=True),
         services=(*_BOTH, Service.IMAGES, *_SOUND, Service.RERANK),
         models="/",
     ),
@@ -272,7 +277,7 @@ _HOSTS: Final = (
         title="Together AI",
         base_url="https://api.together.xyz/v1",
         key_variables=("TOGETHER_API_KEY",),
-        quirks=_CLASSIC,
+        quirks=_WIDE,
         services=(*_BOTH, Service.IMAGES, *_SOUND, Service.RERANK),
     ),
     KnownProvider(
@@ -284,7 +289,7 @@ _HOSTS: Final = (
             Offer(_RESPONSES, "https://api.fireworks.ai/inference/v1"),
             Offer(_ANTHROPIC, "https://api.fireworks.ai/inference/v1", BEARER),
         ),
-        quirks=_CLASSIC,
+        quirks=_WIDE,
         services=(*_BOTH, Service.RERANK),
     ),
     KnownProvider(
@@ -307,7 +312,7 @@ _HOSTS: Final = (
         title="DeepInfra",
         base_url="https://api.deepinfra.com/v1/openai",
         key_variables=("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
-        quirks=_CLASSIC,
+        quirks=_WIDE,
         services=(*_BOTH, Service.IMAGES, *_SOUND),
     ),
     KnownProvider(
@@ -315,7 +320,7 @@ _HOSTS: Final = (
         title="Novita AI",
         base_url="https://api.novita.ai/openai/v1",
         key_variables=("NOVITA_API_KEY",),
-        quirks=_CLASSIC,
+        quirks=_WIDE,
         services=_BOTH,
     ),
     KnownProvider(
@@ -323,7 +328,7 @@ _HOSTS: Final = (
         title="Hyperbolic",
         base_url="https://api.hyperbolic.xyz/v1",
         key_variables=("HYPERBOLIC_API_KEY",),
-        quirks=_CLASSIC,
+        quirks=_WIDE,
         services=_TEXT,
     ),
     KnownProvider(
@@ -346,7 +351,7 @@ _HOSTS: Final = (
         title="Featherless AI",
         base_url="https://api.featherless.ai/v1",
         key_variables=("FEATHERLESS_API_KEY",),
-        quirks=_CLASSIC,
+        quirks=_WIDE,
         services=_TEXT,
     ),
     KnownProvider(
@@ -362,7 +367,7 @@ _HOSTS: Final = (
         title="Parasail",
         base_url="https://api.parasail.io/v1",
         key_variables=("PARASAIL_API_KEY",),
-        quirks=_CLASSIC,
+        quirks=_WIDE,
         services=_BOTH,
     ),
     KnownProvider(
@@ -456,6 +461,7 @@ _OWN: Final = (
             Offer(_RESPONSES, "http://127.0.0.1:8000/v1"),
             Offer(_ANTHROPIC, "http://127.0.0.1:8000/v1"),
         ),
+        quirks=Quirks(sampling_extras=True),
         services=(*_BOTH, Service.TRANSCRIPTIONS, Service.RERANK),
     ),
     KnownProvider(
@@ -466,6 +472,7 @@ _OWN: Final = (
             Offer(_RESPONSES, "http://127.0.0.1:30000/v1"),
             Offer(_ANTHROPIC, "http://127.0.0.1:30000/v1"),
         ),
+        quirks=Quirks(sampling_extras=True),
         services=(*_BOTH, Service.RERANK),
     ),
     KnownProvider(

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from tokenway.dialects.base import EventReader, EventWriter, Format, Maker, WholeAnswer
 from tokenway.dialects.passing import Pace
 from tokenway.model.errors import WireError
@@ -28,12 +30,14 @@ from tokenway.model.event import (
     Event,
     Failed,
     Finished,
+    FinishReason,
     Opened,
     PartKind,
     Ping,
     Started,
     Whole,
 )
+from tokenway.model.request import Refusal
 from tokenway.model.usage import UNMETERED, Metered
 
 _REASONING: Final = PartKind.REASONING
@@ -48,9 +52,11 @@ class Translation(Pace):
         "_content_type",
         "_finished",
         "_framing",
+        "_has_refusals",
         "_has_started",
         "_is_done",
         "_reader",
+        "_refused",
         "_thoughts",
         "_writer",
         "fault",
@@ -69,6 +75,9 @@ class Translation(Pace):
         self._choices = maker.request.choices
         self._finished: set[int] = set()
         self._has_started = False
+        self._has_refusals = caller.has_refusals
+        self._refused: set[int] = set()
+        """The choices that are refusals."""
         self._is_done = False
         self._thoughts: set[tuple[int, int]] = set()
         """The open parts that are reasoning."""
@@ -133,7 +142,10 @@ class Translation(Pace):
                 return
             elif kind is not Ping:
                 self._note(event, now)
-            data = write(event)
+            if kind is Finished and self._refused and not self._has_refusals:
+                data = write(_as_refusal(event, self._refused))  # type: ignore[arg-type]
+            else:
+                data = write(event)
             if data:
                 out.append(data)
             if self._is_done:
@@ -149,6 +161,8 @@ class Translation(Pace):
                     self._thoughts.add((event.choice, event.part))
                 elif event.kind is _TOOL_CALL:
                     self.stamp_text(now, answer=True)
+                elif event.kind is PartKind.REFUSAL:
+                    self._refused.add(event.choice)
             case Whole():
                 self.stamp_text(now, answer=True)
             case Counted():
@@ -166,6 +180,29 @@ class Translation(Pace):
 def translate_answer(upstream: Format, caller: Format, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
     """A whole answer of the upstream's dialect in the caller's; raises WireError when it is none."""
     answer: Answer = upstream.read_answer(body)
+    if not caller.has_refusals:
+        answer = _without_refusals(answer)
     finish = answer.choices[0].finish if answer.choices else None
     reason = "" if finish is None else finish.native or finish.reason.value
     return WholeAnswer(answer.metered, reason), caller.write_answer(answer, maker)
+
+
+def _as_refusal(finish: Finished, refused: set[int]) -> Finished:
+    """The end of a refusal for a caller who gets it as text: its reason tells what it is."""
+    if finish.choice not in refused or finish.reason is not FinishReason.STOP:
+        return finish
+    return msgspec.structs.replace(finish, reason=FinishReason.CONTENT_FILTER)
+
+
+def _without_refusals(answer: Answer) -> Answer:
+    refused = {
+        number
+        for number, choice in enumerate(answer.choices)
+        if any(isinstance(part, Refusal) for part in choice.parts)
+    }
+    if not refused:
+        return answer
+    choices = tuple(
+        msgspec.structs.replace(choice, finish=_as_refusal(choice.finish, refused)) for choice in answer.choices
+    )
+    return msgspec.structs.replace(answer, choices=choices)

@@ -7,6 +7,8 @@ so that what is wrong with a request is told at once and costs nobody anything.
 
 from __future__ import annotations
 
+import msgspec
+
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
 from tokenway.dialects.gemini.request import EMBEDDINGS
@@ -53,9 +55,14 @@ class Crossings:
             if self._request.operation in EMBEDDINGS:
                 written = embeddings.write_request(self._request, form.dialect, endpoint.upstream_model)
             else:
-                written = form.write_request(self.neutral, to)
+                written = form.write_request(self._said_to(form), to)
             self._written[endpoint.id] = written
         return written
+
+    def _said_to(self, form: Format) -> Request:
+        """The request for a dialect: where one call makes one answer, several are asked for by several calls."""
+        request = self.neutral
+        return request if form.has_choices or request.n is None else msgspec.structs.replace(request, n=None)
 
     def able(self, *, whole: bool) -> tuple[Endpoint, ...]:
         """The endpoints that can be asked, in their order; `whole` leaves out those that could not say all of it.

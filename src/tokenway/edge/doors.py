@@ -103,7 +103,7 @@ def find(path: bytes) -> Door | None:
 
 
 def dialect_at(path: bytes, headers: Mapping[bytes, bytes]) -> Dialect:
-    """The dialect that callers of a path speak, whether it is there or not: by its beginning, or their headers."""
+    """The dialect of a path's callers, whether anything is there or not: by its beginning, or their headers."""
     plain = path.removeprefix(b"/api")
     if _GOOGLES.match(plain) or (b"x-goog-api-key" in headers and plain.startswith(_MODELS)):
         return Dialect.GEMINI

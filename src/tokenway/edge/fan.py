@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from tokenway.edge.intake import Intake
     from tokenway.edge.relay import Relay
     from tokenway.edge.state import EdgeState
+
+
+_TOLD: Final = (b"x-tokenway-endpoint", b"x-tokenway-overhead-ms", b"x-tokenway-dropped")
+"""Header lines of one copy that are true of the whole answer."""
+_ATTEMPTS: Final = b"x-tokenway-attempts"
 
 
 class One:
@@ -96,12 +101,15 @@ class Fan:
         for copy in self._copies:
             copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
             copy.relay = self._relay.sibling(copy.inner)
+            # The first is found under the answer's own id, the others behind it.
+            copy.relay.id = self._relay.id if not copy.number else f"{self._relay.id}-{copy.number + 1}"
             if not self._is_over:
                 copy.relay.begin(self._single())
 
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again."""
         for copy in self._copies:
+            copy.inner.is_write_paused = paused
             copy.relay.client_paused(paused=paused)
 
     def client_gone(self) -> None:
@@ -130,14 +138,14 @@ class Fan:
     def _arrived(self, copy: _Copy, data: bytes) -> None:
         if self._is_over:
             return
-        out = []
-        for frame in copy.framing.feed(data):
-            for event in copy.reader.read(frame) if frame else ():
-                written = self._write(copy, event)
-                if written:
-                    out.append(written)
+        frames = copy.framing.feed(data)
+        self._forward(copy, [event for frame in frames if frame for event in copy.reader.read(frame)])
+
+    def _forward(self, copy: _Copy, events: Iterable[Event]) -> None:
+        """What events of a copy become goes to the caller."""
+        out = b"".join([self._write(copy, event) for event in events])
         if out:
-            self._relay.forward_stream(b"".join(out), self._lines(copy), self._intake.request.stream_type)
+            self._relay.forward_stream(out, self._lines(copy), self._intake.request.stream_type)
 
     def _write(self, copy: _Copy, event: Event) -> bytes:
         """What one event of a copy becomes in the stream of all."""
@@ -167,6 +175,8 @@ class Fan:
         is_good = inner.status == 200 and not inner.was_aborted
         if self._intake.request.stream and is_good and (receipt is None or receipt.record.error_type):
             is_good = False
+        if is_good and self._intake.request.stream:
+            self._forward(copy, copy.reader.end())  # a dialect without an end mark finishes here
         if not is_good:
             self._give_up(copy)
         elif all(each.is_over for each in self._copies):
@@ -181,7 +191,7 @@ class Fan:
         self._is_over = True
         for copy in self._copies:
             if copy is not broken and hasattr(copy, "relay"):
-                copy.relay.client_gone()
+                copy.relay.client_gone(waits=True)
         problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
         if self._relay.is_streaming:
             self._relay.end_stream(self._form.error_event(problem, self._maker))
@@ -243,5 +253,8 @@ class Fan:
         return b"" if cost is None else b'"cost":%d.%09d' % divmod(cost, NANO_PER_USD)
 
     def _lines(self, copy: _Copy) -> bytes:
-        """The header lines of the answer: the caller's own id, and the endpoint that a copy was made at."""
-        return self._relay.header_lines() + self._intake.route.label + copy.relay.label
+        """The header lines of the answer: the caller's own id, a copy's endpoint, and the attempts of all so far."""
+        told = copy.inner.head_lines(_TOLD)
+        attempts = sum(each.inner.number(_ATTEMPTS) for each in self._copies)
+        count = b"x-tokenway-attempts: %d\r\n" % attempts if attempts else b""
+        return self._relay.header_lines() + self._intake.route.label + count + told

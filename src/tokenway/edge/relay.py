@@ -15,11 +15,13 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tokenway.dialects.base import CallerRequest, Format, Maker
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
-from tokenway.edge.attempt import JSON, AttemptReader
+from tokenway.edge.attempt import JSON, OK, AttemptReader
 from tokenway.edge.client import Client
 from tokenway.edge.doors import Door
 from tokenway.edge.fan import Fan
@@ -35,7 +37,7 @@ from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange, Phase
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
-from tokenway.model.errors import Problem, Refusal, TokenwayError
+from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
 from tokenway.model.usage import UNMETERED, Metered
@@ -200,24 +202,23 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
-        winner = self._winner
-        stream = winner.stream if winner is not None else None
+        # A translated stream can have begun before there is anything to forward: a call that is written whole.
+        latest = self._attempts[-1].stream if self._attempts else None
         waits_for_reader = self._client.is_write_paused
         activity = now if waits_for_reader else self.last_activity
-        has_text = stream is not None and stream.first_delta > 0.0
+        has_text = latest is not None and latest.first_delta > 0.0
         counted = self._counted()
         self.tell(e.DeadlinePassed(now, activity, has_text, self.dice(), counted.usage, counted.is_absurd))
 
-    def client_gone(self) -> None:
-        """The caller closed its connection."""
+    def client_gone(self, *, waits: bool = False) -> None:
+        """The caller closed its connection, or `waits` for an answer that is given up all the same."""
         self.disconnected = True
         if self._fan is not None:
             self._fan.client_gone()
-        elif not self.response_complete:
-            if self._machine.phase is not Phase.FRESH:
-                counted = self._counted()
-                self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd))
-            self._finish()
+        elif not self.response_complete and self._machine.phase is not Phase.FRESH:
+            counted = self._counted()
+            self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd, waits))
+        self._finish()
 
     def _counted(self) -> Metered:
         """What the provider of the latest attempt has counted so far."""
@@ -237,12 +238,6 @@ class Relay:
     def answered_by(self) -> str:
         """The endpoint that answered; empty before one has."""
         return "" if self.receipt is None else self.receipt.record.endpoint
-
-    @property
-    def label(self) -> bytes:
-        """The header lines about the attempt that answers, or was tried last; empty before there is one."""
-        attempts = self._attempts
-        return (self._winner or attempts[-1]).lines if attempts else b""
 
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
@@ -349,6 +344,9 @@ class Relay:
             elif winner.answer is not None:
                 self.finish_reason = winner.answer.finish_reason
         times.end = monotonic()
+        if command.error_type and command.status != OK and not command.passes:
+            status = self.form.statuses.get(ErrorType(command.error_type), command.status)
+            command = msgspec.structs.replace(command, status=status)
         receipt = self.receipt = make_receipt(command, self, time.time())
         if self._lease is not None:
             self._lease.close(self._intake.order.amount, receipt.record.charged)

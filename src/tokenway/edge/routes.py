@@ -65,8 +65,7 @@ class Route:
         self._providers = providers
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
-            each.id: spoken[each.id] is not dialect
-            or (operation is Operation.COMPLETION and not each.capabilities.completions)
+            each.id: spoken[each.id] is not dialect or (operation is Operation.COMPLETION and not _completes(each))
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())
@@ -100,6 +99,11 @@ def _can_ask(spoken: Dialect, door: Door) -> bool:
     if spoken is door.dialect or door.operation in _CONVERTED:
         return True
     return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
+
+
+def _completes(endpoint: Endpoint) -> bool:
+    """Whether legacy completions can be asked for as they are."""
+    return endpoint.capabilities.completions and Operation.COMPLETION in endpoint.operations
 
 
 def asked_for(operation: Operation) -> Operation:
@@ -209,11 +213,12 @@ class Routes:
             if len(self._targets) >= ROUTES_MAX:
                 self._targets.clear()
             path = form.path(operation, endpoint.upstream_model, stream)
-            target = self._targets[key] = self._make(provider, endpoint, form, path)
+            target = self._targets[key] = self._make(provider, endpoint, form, operation, path)
         return target
 
-    def _make(self, provider: Provider, endpoint: Endpoint, form: Format, path: str) -> Target:
-        pool, prefix = self._pools.get(provider.address(form.dialect) or provider.base_url)
+    def _make(self, provider: Provider, endpoint: Endpoint, form: Format, operation: Operation, path: str) -> Target:
+        elsewhere = dict(provider.elsewhere).get(operation)
+        pool, prefix = self._pools.get(elsewhere or provider.address(form.dialect) or provider.base_url)
         own = {name.lower() for name, _ in provider.headers}
         defaults = {
             header_value(name): b"%b: %b\r\n" % (header_value(name), header_value(value))

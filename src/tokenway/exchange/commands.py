@@ -87,7 +87,8 @@ class Share(msgspec.Struct, frozen=True, gc=False):
 class Settle(msgspec.Struct, frozen=True, gc=False):
     """Close the reservation. `winner` is the attempt that answered, 0 when none did.
 
-    `status` is what the caller sees: the HTTP status, or 499 when it left first.
+    `status` is what the caller sees: the HTTP status, or 499 when it left first. `passes` is whether that is the
+    upstream's own error, passed on unchanged.
     """
 
     settlement: Settlement
@@ -95,6 +96,7 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
     winner: int
     status: int
     error_type: str = ""
+    passes: bool = False
 
 
 class Note(msgspec.Struct, frozen=True, gc=False):

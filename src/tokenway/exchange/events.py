@@ -37,12 +37,14 @@ class ClientRequest(msgspec.Struct, frozen=True, gc=False):
 class ClientGone(msgspec.Struct, frozen=True, gc=False):
     """The caller closed its connection before the answer was complete.
 
-    `usage` is what the live attempt's provider has counted so far, None when it has not; `absurd` as below.
+    `usage` is what the live attempt's provider has counted so far, None when it has not; `absurd` as below. `waits` is
+    whether it did not: its answer is given up because another one, without which it is of no use, has failed.
     """
 
     at: float
     usage: Usage | None = None
     absurd: bool = False
+    waits: bool = False
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):

@@ -135,7 +135,7 @@ class Exchange:
         for attempt in self._attempts:
             if attempt.is_live:
                 attempt.usage, attempt.absurd = event.usage, event.absurd
-        self._close(out, UPSTREAM_BILLED, CLIENT_GONE)
+        self._close(out, ABSORBED if event.waits else UPSTREAM_BILLED, CLIENT_GONE)
 
     # -- admission ---------------------------------------------------------------------------------------
 
@@ -179,6 +179,8 @@ class Exchange:
         if attempt is not None:
             attempt.phase = ANSWERING
             attempt.status = event.status
+            # From its text on: a translated stream can have some before there is anything to forward.
+            self._deadlines.set(BETWEEN_TOKENS, event.at + self._order.timeouts.between_tokens)
 
     def _first_bytes(self, event: e.UpstreamBytes, out: list[c.Command]) -> None:
         attempt = self._live(event.attempt)
@@ -257,8 +259,8 @@ class Exchange:
         problem = problem_of(event, attempt.endpoint, len(self._attempts))
         in_band = self.phase is FLOWING
         out.append(c.Note(attempt.number, attempt.endpoint, event.fault, event.detail, None))
-        self._close(out, ABSORBED, OK if in_band else problem.status, problem.type)
         keeps_body = passes_unchanged(event) and in_band is (event.fault is Fault.IN_BAND)
+        self._close(out, ABSORBED, OK if in_band else problem.status, problem.type, passes=keeps_body)
         out.append(c.SendError(problem, in_band, event.body if keeps_body else b""))
 
     # -- time --------------------------------------------------------------------------------------------
@@ -326,7 +328,9 @@ class Exchange:
         attempt.phase = OVER
         out.append(c.Cancel(attempt.number))
 
-    def _close(self, out: list[c.Command], ending: Settlement, status: int, error_type: str = "") -> None:
+    def _close(
+        self, out: list[c.Command], ending: Settlement, status: int, error_type: str = "", *, passes: bool = False
+    ) -> None:
         """Cancels what is live and settles. `ending` is what becomes of the attempts that were not lost before."""
         was_admitted = self.phase is not ADMITTING
         self.phase = CLOSED
@@ -340,7 +344,7 @@ class Exchange:
             shares.append(attempt.share(ABSORBED if lost_before else ending))
         if was_admitted:
             number = winner.number if winner is not None else 0
-            out.append(c.Settle(_summary(ending, shares), tuple(shares), number, status, error_type))
+            out.append(c.Settle(_summary(ending, shares), tuple(shares), number, status, error_type, passes))
 
 
 def _impossible(exchange: Exchange, event: e.Event, _out: list[c.Command]) -> None:

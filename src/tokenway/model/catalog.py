@@ -47,6 +47,13 @@ class Operation(StrEnum):
     COUNT = "count"
 
 
+MADE_OF: Final[dict[Operation, Operation]] = {
+    Operation.COMPLETION: Operation.CHAT,
+    Operation.EMBED_CONTENT: Operation.EMBEDDING,
+    Operation.COUNT: Operation.CHAT,
+}
+"""What a model can that can something else: legacy completions are asked for as chat where there is nothing better."""
+
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
 _Minute = Annotated[int, Meta(ge=0, le=1440)]
 
@@ -213,6 +220,10 @@ class Provider(msgspec.Struct, frozen=True):
     speaks_with: tuple[tuple[Dialect, str], ...] = ()
     """The credential header of a dialect in `speaks`, where it is not the usual one of that dialect."""
     quirks: Quirks = Quirks()
+    elsewhere: tuple[tuple[Operation, str], ...] = ()
+    """Operations that it has at another address than the rest, each with the base URL for it."""
+    completions: bool = True
+    """Whether it takes legacy completions; where not, they are asked for as chat."""
     fetch_urls: bool = False
     """Whether images that a caller gives by URL may be fetched for it, from public addresses only."""
     operations: tuple[Operation, ...] = tuple(Operation)
@@ -258,6 +269,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...] = tuple(Operation)
     id: str = ""
     """`provider/upstream-model`, as headers and the ledger name it; made from the two when it is not given."""
+
+    def can(self, operation: Operation) -> bool:
+        """Whether the operation can be asked for here, as it is or as what it is made of."""
+        return operation in self.operations or MADE_OF.get(operation) in self.operations
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -139,6 +139,19 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     usage_flag: Annotated[
         bool | None, Meta(description="OpenAI chat: whether a stream may be asked for its usage.")
     ] = None
+    reasoning_field: Annotated[
+        str | None,
+        Meta(
+            description="OpenAI chat: the member of a message that takes former reasoning back: `reasoning_content`, "
+            "`reasoning_details` or `extra_content`; empty for none."
+        ),
+    ] = None
+    sampling_extras: Annotated[
+        bool | None, Meta(description="OpenAI chat: whether it knows `top_k`, `min_p` and `repetition_penalty`.")
+    ] = None
+    encrypted_reasoning: Annotated[
+        bool | None, Meta(description="OpenAI Responses: whether sealed reasoning may be asked for.")
+    ] = None
     json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
 
@@ -170,6 +183,10 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     api_keys: Annotated[tuple[Secret, ...], Meta(description="Several keys, to spread calls over them.")] = ()
     headers: Annotated[dict[str, str], Meta(description="Headers added to each call.")] = {}
     aws: Annotated[AwsSettings | None, Meta(description="Only for `bedrock`: what signs its requests.")] = None
+    credentials: Annotated[
+        FilePath | None,
+        Meta(description="Only for `vertex`: the file with which access tokens are asked for."),
+    ] = None
     quirks: Annotated[QuirkSettings, Meta(description="Where it differs from its dialect.")] = QuirkSettings()
     like: Annotated[
         str | None,

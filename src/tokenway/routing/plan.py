@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.model.catalog import Endpoint, Listing, Model, Operation, Provider
+from tokenway.model.catalog import Capabilities, Endpoint, Listing, Model, Operation, Provider
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.match import first_meant
 from tokenway.model.snapshot import ProviderHint, Snapshot
@@ -21,6 +21,7 @@ from tokenway.model.snapshot import ProviderHint, Snapshot
 ALIASES_MAX: Final = 8
 """How many aliases may lead to one another."""
 NEAREST_MAX: Final = 3
+_EMBEDDING: Final = (Operation.EMBEDDING, Operation.EMBED_CONTENT)
 MODELS_MAX: Final = 16
 """How many models one request may name as fallbacks."""
 
@@ -78,7 +79,9 @@ def _unlisted(snapshot: Snapshot, name: str, provider: str, upstream: str) -> Mo
     server = snapshot.providers[provider]
     listing = first_meant(snapshot.listings.get(provider, ()), upstream)
     if listing is None:
-        return Model(name, (Endpoint(provider, upstream, operations=server.operations),), owner=provider)
+        able = able_at(server, Capabilities())
+        bare = Endpoint(provider, upstream, capabilities=able, operations=server.operations)
+        return Model(name, (bare,), owner=provider)
     return from_listing(server, listing, name, upstream)
 
 
@@ -88,10 +91,15 @@ def from_listing(provider: Provider, listing: Listing, name: str, upstream: str)
         provider.name,
         upstream,
         price=listing.price,
-        capabilities=listing.capabilities,
-        operations=(Operation.EMBEDDING,) if listing.embeds else provider.operations,
+        capabilities=able_at(provider, listing.capabilities),
+        operations=_EMBEDDING if listing.embeds else provider.operations,
     )
     return Model(name, (endpoint,), owner=provider.name, title=listing.title)
+
+
+def able_at(provider: Provider, able: Capabilities) -> Capabilities:
+    """What a model can do where it is served."""
+    return able if provider.completions else msgspec.structs.replace(able, completions=False)
 
 
 def plan(
@@ -114,7 +122,7 @@ def plan(
         endpoints = _with_fallbacks(snapshot, model, (*model.fallbacks, *more[:MODELS_MAX]))
     if not endpoints:
         raise Refusal(_nobody(name))
-    able = tuple(endpoint for endpoint in endpoints if operation in endpoint.operations)
+    able = tuple(endpoint for endpoint in endpoints if endpoint.can(operation))
     if not able:
         raise Refusal(wrong_operation(name, operation))
     if wishes is not NO_WISHES:

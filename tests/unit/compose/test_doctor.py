@@ -206,13 +206,14 @@ def test_nothing_to_serve_is_a_warning() -> None:
     assert doctor.providers_probe([], [], local_works=False).level is Level.WARN
 
 
-def test_a_note_about_a_variable_is_a_line_of_its_own() -> None:
+def test_a_note_about_a_variable_is_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials that this version cannot use are not passed over; nothing has failed."""
     environment = {
         "GOOGLE_APPLICATION_CREDENTIALS": "s3cret.json",
         "GOOGLE_CLOUD_PROJECT": "p",
         "GOOGLE_CLOUD_LOCATION": "global",
     }
+    monkeypatch.setattr("tokenway.control.rules.reads_accounts", lambda: False)
     (probe,) = doctor.variable_probes(load(None, environment))
     assert probe.level is Level.OK
     assert probe.detail.startswith("$GOOGLE_APPLICATION_CREDENTIALS is set: Google Vertex AI is not enabled")

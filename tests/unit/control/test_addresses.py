@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.control.addresses import address_fault, enabled_by, is_loopback, speeches_of, versioned
+from tokenway.control.addresses import address_fault, enabled_by, is_loopback, reads_accounts, speeches_of, versioned
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import Dialect
 from tokenway.model.settings import ProviderSettings
@@ -171,3 +171,27 @@ def test_what_was_written_stands_before_what_is_known(
 def test_a_dialect_that_nobody_knows_of_has_no_address() -> None:
     """The provider's other dialects are no answer to it."""
     assert speeches_of(ProviderSettings(dialect=GEMINI), KNOWN["openai"], {}) == {}
+
+
+def test_a_credentials_file_enables_only_where_it_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package that reads it nothing is enabled by it; a token in its variable needs no package."""
+    environment = {
+        "GOOGLE_APPLICATION_CREDENTIALS": "account.json",
+        "GOOGLE_CLOUD_PROJECT": "p",
+        "GOOGLE_CLOUD_LOCATION": "global",
+    }
+    monkeypatch.setattr("tokenway.control.addresses.reads_accounts", lambda: True)
+    assert list(enabled_by(environment)[0]) == ["vertex"]
+    monkeypatch.setattr("tokenway.control.addresses.reads_accounts", lambda: False)
+    assert enabled_by(environment) == ({}, [])
+    assert list(enabled_by(environment | {"GOOGLE_OAUTH_ACCESS_TOKEN": "t"})[0]) == ["vertex"]
+
+
+def test_whether_a_package_is_there_is_told_without_it() -> None:
+    """The answer is the same as that of an import."""
+    try:
+        import google.oauth2.service_account  # noqa: F401, PLC0415 - the question itself
+    except ImportError:
+        assert not reads_accounts()
+    else:
+        assert reads_accounts()

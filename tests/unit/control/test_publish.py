@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tokenway.control.config import load
-from tokenway.control.publish import DEMONSTRATION, LocalModel, LocalOffer, build_snapshot, key_digest
+from tokenway.control.publish import DEMONSTRATION, Facts, LocalModel, LocalOffer, build_snapshot, key_digest
 from tokenway.metering.price_book import read_book
 from tokenway.model.catalog import (
     AwsKeys,
@@ -26,6 +26,7 @@ from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
 from tokenway.model.settings import ProviderSettings, Settings
 from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.routing.plan import resolve
 
 OFFER = LocalOffer("http://127.0.0.1:1/v1/", Secret("engine-key"), (*DEMONSTRATION, LocalModel("tiny", weights="q8_0")))
 
@@ -157,7 +158,9 @@ def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
         (Dialect.ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),
     )
     assert deepseek.header(Dialect.ANTHROPIC) == "x-api-key"
-    assert deepseek.quirks == Quirks(limit_field="max_tokens", json_schema=False, image_urls=False)
+    assert deepseek.quirks == Quirks(
+        limit_field="max_tokens", json_schema=False, image_urls=False, reasoning_field="reasoning_content"
+    )
     assert openrouter.address(Dialect.ANTHROPIC) == "https://openrouter.ai/api/v1"
     assert openrouter.header(Dialect.ANTHROPIC) == "authorization"
     assert openrouter.address(Dialect.GEMINI) is None
@@ -194,7 +197,20 @@ def test_signing_keys_arrive_where_there_is_no_key(tmp_path: Path) -> None:
 def test_a_provider_without_chat_embeds_only() -> None:
     """So that a chat with its model is refused with the reason."""
     provider = build(Settings(), {"VOYAGE_API_KEY": "k"}).providers["voyage"]
-    assert provider.operations == (Operation.EMBEDDING,)
+    assert provider.operations == (Operation.EMBEDDING, Operation.EMBED_CONTENT, Operation.RERANK)
+
+
+def test_where_there_are_no_legacy_completions_they_are_asked_for_as_chat(tmp_path: Path) -> None:
+    """By what is known of the provider; of a server of one's own it is taken for granted."""
+    text = """
+providers: {groq: {api_key: k}, vllm: , lab: {base_url: 'http://x/v1'}}
+models: {a: {endpoints: [{provider: groq, model: m}, {provider: vllm, model: m}, {provider: lab, model: m}]}}
+"""
+    snapshot = build(settings_of(text, tmp_path))
+    assert [each.capabilities.completions for each in snapshot.models["a"].endpoints] == [False, True, True]
+    unlisted = resolve(snapshot, "groq/other")
+    assert unlisted is not None
+    assert not unlisted.endpoints[0].capabilities.completions
 
 
 BOOK = read_book(
@@ -217,7 +233,7 @@ models:
       - {provider: lab, model: gpt-x}
 """
     settings = settings_of(text, tmp_path)
-    snapshot = build_snapshot(settings, keys={}, environment={}, local=None, version=1, book=BOOK, day=10)
+    snapshot = build_snapshot(settings, keys={}, environment={}, local=None, version=1, facts=Facts(BOOK, 10))
     filled, written, unknown = snapshot.models["a"].endpoints
     assert filled.price == Price(Rate(3), Rate(4))
     assert filled.capabilities == Capabilities(context=100, max_output=10, vision=True)
@@ -232,7 +248,7 @@ models:
 def test_only_enabled_providers_rows_are_published() -> None:
     """A snapshot goes to every worker, so it stays small."""
     snapshot = build_snapshot(
-        Settings(), keys={}, environment={"MISTRAL_API_KEY": "k"}, local=None, version=1, book=BOOK, day=0
+        Settings(), keys={}, environment={"MISTRAL_API_KEY": "k"}, local=None, version=1, facts=Facts(BOOK)
     )
     assert set(snapshot.listings) == {"mistral"}
     data = msgspec.msgpack.encode(snapshot, enc_hook=lambda secret: secret.reveal())

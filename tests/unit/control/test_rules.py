@@ -175,23 +175,50 @@ ACCOUNT = {
 
 
 @pytest.mark.parametrize(
-    ("text", "environment", "is_noted"),
+    ("text", "environment", "is_there", "is_noted"),
     [
-        ("", ACCOUNT, True),
-        ("", ACCOUNT | {"GOOGLE_CLOUD_PROJECT": ""}, False),
-        ("", ACCOUNT | {"GOOGLE_APPLICATION_CREDENTIALS": ""}, False),
-        ("", ACCOUNT | {"GOOGLE_OAUTH_ACCESS_TOKEN": "ya29"}, False),
-        ("providers: {vertex: {api_key: b}}", ACCOUNT, False),
-        ("providers: {vertex: {enabled: false}}", ACCOUNT, False),
+        ("", ACCOUNT, False, True),
+        ("", ACCOUNT, True, False),
+        ("", ACCOUNT | {"GOOGLE_CLOUD_PROJECT": ""}, False, False),
+        ("", ACCOUNT | {"GOOGLE_APPLICATION_CREDENTIALS": ""}, False, False),
+        ("", ACCOUNT | {"GOOGLE_OAUTH_ACCESS_TOKEN": "ya29"}, False, False),
+        ("providers: {vertex: {api_key: b}}", ACCOUNT, False, False),
+        ("providers: {vertex: {enabled: false}}", ACCOUNT, False, False),
     ],
 )
-def test_an_account_file_for_vertex_is_noted(
-    text: str, environment: dict[str, str], is_noted: bool, tmp_path: Path
+def test_a_credentials_file_without_its_package_is_noted(
+    text: str,
+    environment: dict[str, str],
+    is_there: bool,
+    is_noted: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who has one learns why Vertex AI is not enabled, and which variable enables it now."""
+    """Who has one for Vertex AI learns why that is not enabled, and what enables it."""
+    monkeypatch.setattr("tokenway.control.rules.reads_accounts", lambda: is_there)
     findings = [str(finding) for finding in found(text, tmp_path, environment)]
-    note = "$GOOGLE_APPLICATION_CREDENTIALS: note: Google Vertex AI is not enabled: this version takes an access token"
-    assert findings == ([f"{note}; set GOOGLE_OAUTH_ACCESS_TOKEN"] if is_noted else [])
+    note = "$GOOGLE_APPLICATION_CREDENTIALS: note: Google Vertex AI is not enabled: it needs the extra `vertex`"
+    assert findings == ([f"{note}, or a token in GOOGLE_OAUTH_ACCESS_TOKEN"] if is_noted else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_there", "expected"),
+    [
+        ("providers: {vertex: {credentials: there.json}}", True, None),
+        ("providers: {vertex: {credentials: there.json}}", False, "needs the package google-auth"),
+        ("providers: {vertex: {credentials: gone.json}}", True, "there is no file"),
+        ("providers: {openai: {api_key: k, credentials: there.json}}", True, "is for Vertex AI only"),
+    ],
+)
+def test_a_credentials_file_must_be_of_use(
+    text: str, is_there: bool, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, its package too, and its provider takes one."""
+    monkeypatch.setattr("tokenway.control.rules.reads_accounts", lambda: is_there)
+    (tmp_path / "there.json").write_text("{}")
+    reasons = [str(finding) for finding in found(text, tmp_path, ACCOUNT)]
+    assert len(reasons) == (0 if expected is None else 1)
+    assert all(expected in reason for reason in reasons if expected is not None)
 
 
 @pytest.mark.parametrize(

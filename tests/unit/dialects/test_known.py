@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.dialects.known import KnownProvider, Offer, is_key
-from tokenway.model.catalog import AwsKeys, Dialect
+from tokenway.dialects.known import KnownProvider, Offer, Service, is_key
+from tokenway.model.catalog import AwsKeys, Dialect, Operation
 from tokenway.model.secret import Secret
 
 ROW = KnownProvider(
@@ -38,6 +38,17 @@ def test_a_header_is_the_dialects_own_unless_it_is_said() -> None:
     assert ROW.credential_header == "x-goog-api-key"
     assert Offer(Dialect.ANTHROPIC, "https://x").credential_header == "x-api-key"
     assert Offer(Dialect.ANTHROPIC, "https://x", "authorization").credential_header == "authorization"
+
+
+def test_what_it_does_is_told_by_its_services() -> None:
+    """Everything where it chats; else what its services are; legacy completions where they are one."""
+    embeds = KnownProvider(
+        name="e", title="E", base_url="https://e", key_variables=("E",), chats=False, services=(Service.EMBEDDINGS,)
+    )
+    assert embeds.operations == (Operation.EMBEDDING, Operation.EMBED_CONTENT)
+    assert ROW.operations == tuple(Operation)
+    assert not ROW.chats_by_completions
+    assert KnownProvider(name="o", title="Own", base_url="http://127.0.0.1").chats_by_completions
 
 
 def test_signing_keys_do_instead_of_a_key() -> None:

@@ -163,6 +163,18 @@ async def test_a_provider_that_is_gone_is_an_attempt_that_failed(provider: FakeP
         assert (answer.status, answer.headers["x-tokenway-attempts"]) == (200, "2")
 
 
+async def test_the_record_has_the_status_that_the_caller_saw(provider: FakeProvider) -> None:
+    """Anthropic's callers know an overload by a status of their own: 529."""
+    models = {"mock": Model("mock", (Endpoint("lab", "fake"),))}
+    async with Inside(provider, models=models, max_retries=0) as inside, inside.client() as raw:
+        provider.queue(Script(status=503))
+        body = b'{"model":"mock","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}'
+        await raw.send(post(body, path=b"/v1/messages"))
+        answer = await raw.answer()
+        (settled,) = inside.journal.settled
+    assert (answer.status, settled.status, settled.error_type) == (529, 529, "provider_overloaded")
+
+
 async def test_deadlines_are_kept_by_the_sweep(provider: FakeProvider) -> None:
     """A call that takes too long ends in time with the status of a deadline."""
     async with Inside(provider, timeouts=Timeouts(total=0.1)) as inside, inside.client() as raw:

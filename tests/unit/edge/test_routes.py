@@ -110,6 +110,16 @@ def test_a_unix_socket_is_reached_by_its_path() -> None:
     assert bytes(target.request(b"")[0]).startswith(b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\n")
 
 
+def test_an_operation_may_be_at_another_address() -> None:
+    """As reranking at Cohere; the rest stays where it was."""
+    provider = Provider("p", "http://host/v1", elsewhere=((Operation.RERANK, "http://other/v2"),))
+    table = routes(snapshot(providers={"p": provider}))
+    rerank = table.target(ENDPOINT, Operation.RERANK, FORM, stream=False)
+    assert rerank.pool.origin.host == "other"
+    assert bytes(rerank.request(b"")[0]).startswith(b"POST /v2/rerank HTTP/1.1\r\nhost: other\r\n")
+    assert table.target(ENDPOINT, Operation.CHAT, FORM, stream=False).pool.origin.host == "host"
+
+
 def test_a_route_is_made_once_unless_the_caller_wishes() -> None:
     """By name and operation; fallbacks and wishes make one of their own and leave the other as it was."""
     table = routes(snapshot())

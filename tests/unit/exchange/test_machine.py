@@ -192,6 +192,14 @@ def test_a_caller_that_leaves_cancels_and_pays_what_was_counted() -> None:
     assert not any(isinstance(command, c.SendError | c.SendEnd) for command in out)
 
 
+def test_who_waits_for_an_answer_that_is_given_up_does_not_pay() -> None:
+    """One of several answers failed: the others are cancelled at the gateway's cost."""
+    out = flowing().feed(e.ClientGone(4.0, USAGE, waits=True))
+    assert out[0] == c.Cancel(1)
+    assert settle_of(out).settlement is Settlement.ABSORBED
+    assert settle_of(out).shares[0].usage == USAGE
+
+
 def test_a_caller_that_leaves_in_a_pause_pays_nothing() -> None:
     """Between two attempts nothing is made for it: what failed before is ours."""
     machine, _ = begun(A)
@@ -238,6 +246,17 @@ def test_silence_before_the_first_text_is_not_yet_silence() -> None:
     machine.feed(e.DeadlinePassed(9.0, last_activity=3.0))
     out = machine.feed(e.DeadlinePassed(12.0, last_activity=3.0))
     assert settle_of(out).shares[0].fault == Fault.FIRST_TOKEN_DEADLINE
+
+
+def test_text_that_cannot_be_forwarded_yet_is_no_silence() -> None:
+    """A translated call is written whole: while it arrives nothing is forwarded, and only silence ends the attempt."""
+    machine, _ = begun(retries=0)
+    machine.feed(e.UpstreamOpen(2.0, 1))
+    machine.feed(e.UpstreamHead(3.0, 1, 200))
+    assert machine.feed(e.DeadlinePassed(6.0, last_activity=5.5, has_text=True)) == []
+    assert machine.feed(e.DeadlinePassed(12.0, last_activity=11.5, has_text=True)) == []
+    out = machine.feed(e.DeadlinePassed(14.5, last_activity=11.5, has_text=True))
+    assert settle_of(out).shares[0].fault == Fault.BETWEEN_TOKENS_DEADLINE
 
 
 def test_the_first_text_clears_its_deadline() -> None:

@@ -88,7 +88,7 @@ def test_names_of_the_price_book_have_its_price() -> None:
     assert resolve(snapshot, "a/other") == Model("a/other", (Endpoint("a", "other"),), owner="a")
     embedding = resolve(snapshot, "a/embed-x")
     assert embedding is not None
-    assert embedding.endpoints[0].operations == (Operation.EMBEDDING,)
+    assert embedding.endpoints[0].operations == (Operation.EMBEDDING, Operation.EMBED_CONTENT)
 
 
 def test_a_provider_that_only_embeds_is_not_chatted_with() -> None:

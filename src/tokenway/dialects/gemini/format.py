@@ -49,6 +49,7 @@ FORMAT: Final = Format(
         "service_tier": "serviceTier",
         "messages": "contents",
         "reasoning": "thought",
+        "shown": "includeThoughts",
         "title": "displayName",
     },
     has_choices=True,

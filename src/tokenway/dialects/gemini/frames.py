@@ -74,6 +74,10 @@ class Array:
                 self._is_open = self._request.array_opened = True
         return b"".join(found)
 
+    def broken_by(self, event: bytes) -> bytes:
+        """An event that is an error, as the last element, and the end of the array."""
+        return last_element(frame_data(event) or b"{}", self._request) or b""
+
     def end(self) -> bytes:
         """The end of the array."""
         return _CLOSE if self._is_open else _OPEN + _CLOSE

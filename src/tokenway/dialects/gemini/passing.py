@@ -89,8 +89,11 @@ class PassingGemini(PassingStream):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the answer is complete: every candidate gave its finish reason, or the prompt was blocked."""
-        return self.phase >= _FINISHED
+        """Whether the answer is complete: it had finished when its body ended.
+
+        A finish reason alone is no end, since older models write one into every chunk.
+        """
+        return self.phase is Phase.DONE
 
     @property
     def metered(self) -> Metered:
@@ -111,8 +114,6 @@ class PassingGemini(PassingStream):
         whole = data if data[-2:] == b"\n\n" and not self._splitter.rest else self._splitter.feed(data)
         if not whole:
             return b""
-        if _COUNTS in whole:
-            self._counted = whole
         if (
             self._is_quick
             and b'"finishReason"' not in whole
@@ -122,8 +123,14 @@ class PassingGemini(PassingStream):
         ):
             self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
             self.last_delta = now
+            if _COUNTS in whole:
+                self._counted = whole
             return whole if self._array is None else self._array.elements(whole)
-        return self._forwarded(self._look(whole, now))
+        out = self._look(whole, now)
+        read = whole.partition(self.fault_event)[0] if self.fault_event else whole
+        if _COUNTS in read:
+            self._counted = read
+        return self._forwarded(out)
 
     def finish(self) -> bytes:
         """What a last event without its blank line still gives; the end of the body is the end of the answer."""
@@ -153,7 +160,12 @@ class PassingGemini(PassingStream):
         if self._let_go:
             out = b"".join((out, *self._let_go))
             self._let_go.clear()
-        return out if self._array is None else self._array.elements(out)
+        if self._array is None:
+            return out
+        out = self._array.elements(out)
+        if self.fault_event:
+            self.fault_event = self._array.broken_by(self.fault_event)
+        return out
 
     def _is_entire(self, data: bytes) -> bool:
         """See `PassingStream`."""

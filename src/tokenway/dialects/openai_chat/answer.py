@@ -33,6 +33,7 @@ def write_answer(answer: Answer, maker: Maker) -> bytes:
             "object": "text_completion" if is_completion else "chat.completion",
             "created": maker.created,
             "model": maker.model,
+            "system_fingerprint": None,
             "choices": [write(number, choice, maker) for number, choice in enumerate(answer.choices)],
             "usage": None if usage is None else usage_object(usage),
         }

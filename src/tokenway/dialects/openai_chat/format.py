@@ -74,6 +74,7 @@ FORMAT: Final = Format(
     read_error=read_error,
     spelling={"thinking": "reasoning", "reasoning": "reasoning_details", "title": "filename"},
     has_choices=True,
+    has_refusals=True,
     forwarded=(b"openai-beta",),
     returned=(b"openai-processing-ms", b"openai-version"),
 )

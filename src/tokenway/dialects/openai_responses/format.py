@@ -44,6 +44,7 @@ FORMAT: Final = Format(
         "user": "safety_identifier",
         "cache_control": "prompt_cache_breakpoint",
     },
+    has_refusals=True,
     forwarded=(b"openai-beta", b"x-codex-", b"session-id", b"session_id", b"thread-id", b"originator"),
     returned=(b"openai-", b"x-codex-"),
 )

@@ -94,7 +94,7 @@ class PassingResponses(PassingStream):
     def feed(self, data: bytes, now: float) -> bytes:
         """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
         out = super().feed(data, now)
-        if out:
+        if b'"sequence_number"' in out:
             self._last = out
         return out
 

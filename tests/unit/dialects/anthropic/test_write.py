@@ -239,7 +239,7 @@ def test_thinking_does_not_begin_amid_calls() -> None:
     ("model", "members", "said", "dropped"),
     [
         (OLD, {"temperature": 0.5}, {"temperature": 0.5}, ()),
-        (OLD, {"temperature": 1.7}, {"temperature": 1}, ()),
+        (OLD, {"temperature": 1.7}, {"temperature": 1}, ("temperature",)),
         (OLD, {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}, ("top_p",)),
         (OLD, {"temperature": 0.5, "top_p": 1.0}, {"temperature": 0.5}, ()),
         (OLD, {"top_p": 0.9, "top_k": 5}, {"top_p": 0.9, "top_k": 5}, ()),

@@ -50,9 +50,9 @@ def test_chunks_pass_as_they_came() -> None:
     parts = [thought("hm"), text("a"), PING, text("b"), last("c")]
     out, reader = read(parts)
     assert out == b"".join(parts[:-1])
-    assert (reader.is_whole, reader.is_calm) == (True, True)
+    assert (reader.is_whole, reader.is_calm) == (False, True)
     assert reader.finish() == b""
-    assert (reader.phase, reader.is_calm) == (Phase.DONE, False)
+    assert (reader.is_whole, reader.phase, reader.is_calm) == (True, Phase.DONE, False)
     assert reader.tail(b'"cost":1', b'"x":2') == parts[-1]
     assert (reader.metered.usage, reader.finish_reason) == (COUNTED, "STOP")
 
@@ -85,15 +85,15 @@ def test_every_candidate_must_finish() -> None:
     """With two of them, one finish reason does not end the answer."""
     body = {**HELLO, "generationConfig": {"candidateCount": 2}}
     out, reader = read([last("a", index=0)], PassingGemini(request(body)))
-    assert (out, reader.is_whole) == (last("a", index=0), False)
-    assert (reader.feed(last("b", index=1), 2.0), reader.is_whole) == (b"", True)
+    assert (out, reader.finish(), reader.is_whole) == (last("a", index=0), b"", False)
+    assert (reader.feed(last("b", index=1), 2.0), reader.finish(), reader.is_whole) == (b"", b"", True)
 
 
 def test_a_blocked_prompt_is_a_whole_answer() -> None:
     """It has no candidates, only the reason why."""
     blocked = event({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 7}})
     out, reader = read([blocked])
-    assert out == b""
+    assert out + reader.finish() == b""
     assert reader.is_whole
     assert reader.finish_reason == "SAFETY"
     assert reader.tail(b"", b"") == blocked
@@ -107,6 +107,29 @@ def test_an_error_ends_the_stream(before: list[bytes], error: bytes) -> None:
     assert b"overloaded" not in out
     assert b"late" not in out
     assert (reader.fault, reader.fault_event, reader.is_calm) == ("overloaded", error, False)
+
+
+def test_an_error_ends_an_array_as_its_last_element() -> None:
+    """Who asked for one array gets one, whether or not the error came in one read with what was before it."""
+    for pieces in ([text("a"), ERROR], [text("a") + ERROR]):
+        out, reader = read(pieces, PassingGemini(request(array=True)))
+        first, second = json.loads(out + reader.fault_event)
+        assert first["candidates"][0]["content"]["parts"] == [{"text": "a"}]
+        assert second["error"]["message"] == "overloaded"
+
+
+def test_what_is_counted_behind_an_error_does_not_count() -> None:
+    """The count before it stays, also where all came in one read."""
+    _, reader = read([text("a") + last("b"), ERROR + last("c", count=99)])
+    assert reader.metered.usage == COUNTED
+
+
+def test_a_finish_reason_is_no_end_while_the_body_goes_on() -> None:
+    """A connection that breaks behind one may have lost the rest: older models write it into every chunk."""
+    _, reader = read([text("a", finishReason="STOP")])
+    assert not reader.is_whole
+    reader.finish()
+    assert reader.is_whole
 
 
 def test_a_stream_that_is_cut_is_not_whole() -> None:
@@ -232,7 +255,7 @@ def test_spacing_hides_nothing(colon: str) -> None:
     """However a provider spaces its JSON, usage and finish reason are found behind the first text."""
     parts = [part.replace(b'": ', b'"' + colon.encode()) for part in (text("a"), text("b"), last("c"))]
     out, reader = read(parts)
-    assert out == b"".join(parts[:2])
+    assert out + reader.finish() == b"".join(parts[:2])
     assert reader.is_whole
     assert reader.metered.usage == COUNTED
 

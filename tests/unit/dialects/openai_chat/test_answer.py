@@ -29,6 +29,7 @@ def test_a_plain_answer() -> None:
         "object": "chat.completion",
         "created": 5,
         "model": "m",
+        "system_fingerprint": None,
         "choices": [
             {
                 "index": 0,

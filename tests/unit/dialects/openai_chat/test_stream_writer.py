@@ -71,7 +71,10 @@ def read(stream: bytes) -> Answer:
 def test_a_plain_stream() -> None:
     """Byte by byte: role, text, finish, usage with its cost, end."""
     stream = write(unfold(PLAIN), cost=b'"cost":0.5', extra=b'"tokenway":{}')
-    head = b'data: {"id":"gen-1","object":"chat.completion.chunk","created":5,"model":"m","choices":['
+    head = (
+        b'data: {"id":"gen-1","object":"chat.completion.chunk","created":5,"model":"m","system_fingerprint":null,'
+        b'"choices":['
+    )
     open_end = b',"logprobs":null,"finish_reason":null}]}\n\n'
     usage = (
         b'{"prompt_tokens":22,"completion_tokens":29,"total_tokens":51,"prompt_tokens_details":{"cached_tokens":2,'
@@ -251,6 +254,7 @@ def test_no_count_is_null() -> None:
         "object": "chat.completion.chunk",
         "created": 5,
         "model": "m",
+        "system_fingerprint": None,
         "choices": [],
         "usage": None,
         "tokenway": {},

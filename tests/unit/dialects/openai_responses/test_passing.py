@@ -273,13 +273,14 @@ def test_an_answer_may_come_in_its_last_event() -> None:
 
 
 def test_the_next_number() -> None:
-    """One more than the last that was forwarded; none before the first, or where the upstream does not count."""
+    """One more than the last that was forwarded, also behind a comment; none where the upstream does not count."""
     reader = PassingResponses()
     assert reader.sequence == 0
     reader.feed(begun(HELLO), 1.0)
     assert reader.sequence == 8
-    reader.feed(b"data: {}\n\n", 2.0)
-    assert reader.sequence == 0
+    reader.feed(b": ping\n\n", 2.0)
+    assert reader.sequence == 8
+    assert read([event("response.created")])[1].sequence == 0
 
 
 def test_the_sdk_takes_what_passed() -> None:

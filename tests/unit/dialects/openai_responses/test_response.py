@@ -48,7 +48,7 @@ def test_an_id_that_was_told_is_kept() -> None:
 def test_a_request_of_another_dialect_has_no_settings() -> None:
     """The defaults stand for all of them."""
     request = parse_chat(Operation.CHAT, b'{"model":"m","messages":[],"temperature":1}')
-    shape = Shape(Maker("gen-7", "m", 1, request)).make("completed")  # type: ignore[arg-type]
+    shape = Shape(Maker("gen-7", "m", 1, request)).make("completed")
     assert (shape["temperature"], shape["store"], shape["previous_response_id"]) == (None, True, None)
 
 
