@@ -136,7 +136,7 @@ class Target:
     `defaults` are header lines by name that are sent unless the caller's own take their place.
     """
 
-    __slots__ = ("_heads", "_signer", "defaults", "label", "pool")
+    __slots__ = ("_headers", "_heads", "_lines", "_signer", "defaults", "label", "pool")
 
     def __init__(
         self,
@@ -151,6 +151,20 @@ class Target:
         self.defaults = defaults
         self._heads = cycle(heads)
         self._signer = signer
+        self._headers: object = None
+        self._lines = b""
+
+    def more_lines(self, headers: object) -> bytes | None:
+        """The lines that were kept for a caller's headers, if these are the last ones; else None.
+
+        A connection's requests share their headers as long as its head repeats itself.
+        """
+        return self._lines if headers is self._headers else None
+
+    def keep_lines(self, headers: object, lines: bytes) -> bytes:
+        """Keeps the header lines that go to the endpoint for a caller's headers, and gives them back."""
+        self._headers, self._lines = headers, lines
+        return lines
 
     @property
     def is_signed(self) -> bool:
