@@ -38,7 +38,7 @@ async def gateway(provider: FakeProvider, tmp_path_factory: pytest.TempPathFacto
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def five(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    """A gateway with a provider of every dialect, and a model for every case of each: `anthropic--tools`. It asks once."""
+    """A gateway with a provider of every dialect, and a model for every case of each. It asks once."""
     running = Gateway(tmp_path_factory.mktemp("gateway"), sdk_matrix.configuration(provider, retries={"max": 0}))
     await running.start()
     yield running

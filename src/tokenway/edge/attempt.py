@@ -288,7 +288,8 @@ class AttemptReader:
 
     def _translated(self, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
         if maker.request.operation in EMBEDDINGS:
-            return embeddings.translate(maker.request, self.form.dialect, body)
+            form = embeddings.form_of(self.form.dialect, self._relay.route.quirks_of(self.endpoint))
+            return embeddings.translate(maker.request, form, body)
         return translate_answer(self.form, self._relay.form, body, maker)
 
     # -- failures ----------------------------------------------------------------------------------------

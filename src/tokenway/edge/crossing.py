@@ -62,7 +62,8 @@ class Crossings:
             to = Upstream(endpoint.upstream_model, endpoint.capabilities, self._route.quirks_of(endpoint))
             try:
                 if self._request.operation in EMBEDDINGS:
-                    written = embeddings.write_request(self._request, form.dialect, endpoint.upstream_model)
+                    own = embeddings.form_of(form.dialect, to.quirks)
+                    written = embeddings.write_request(self._request, own, endpoint.upstream_model)
                 else:
                     written = form.write_request(self._said_to(form), to)
             except MISTAKES as error:
