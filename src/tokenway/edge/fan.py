@@ -125,7 +125,11 @@ class Fan:
         route = intake.route
         amount = worst_case(route.bounds, one.size, one.max_tokens, 1)
         order = msgspec.structs.replace(intake.order, amount=min(amount, intake.order.amount))
-        return msgspec.structs.replace(intake, request=one, order=order, crossings=Crossings(one, route), copies=1)
+        crossings = Crossings(one, route)
+        if intake.crossings is not None:
+            # With the images that were fetched for it.
+            crossings.complete(msgspec.structs.replace(intake.crossings.neutral, n=None))
+        return msgspec.structs.replace(intake, request=one, order=order, crossings=crossings, copies=1)
 
     def _taker(self, copy: _Copy) -> Callable[[Inner, bytes], None] | None:
         """Who takes a copy's stream; None where the answers are whole."""

@@ -140,10 +140,15 @@ class Relay:
     def start(self) -> None:
         """The connection's turn has come and the body is complete, or the call is refused already."""
         self.begun = True
-        if self.problem is not None:
-            self.refuse(self.problem)
+        try:
+            if self.problem is not None:
+                raise Refusal(self.problem)
+            body = self._body.take()
+        except Refusal as refusal:
+            self._body.drop()
+            self.refuse(refusal.problem)
         else:
-            start(self._state, self, self._body.take())
+            start(self._state, self, body)
 
     def fan_out(self, intake: Intake) -> None:
         """The request is understood, and takes several exchanges."""
