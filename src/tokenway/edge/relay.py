@@ -477,11 +477,11 @@ class Relay:
         if self._streaming:
             self._state.streams -= 1
         self._state.open.discard(self)
-        # The attempts refer back to their relay: without this every exchange would wait for the collector.
+        # Attempts and copies refer back to their relay: without this every exchange would wait for the collector.
         for attempt in self._attempts:
             attempt.release()
         self._attempts.clear()
-        self._winner = None
+        self._winner = self._fan = None
         self._client.relay_finished(self)
 
 
