@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tokenway.dialects.base import Maker, WholeAnswer
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import attempt as module
@@ -14,7 +15,7 @@ from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import CHAT
 from tokenway.exchange import events as e
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Dialect
+from tokenway.model.catalog import Dialect, Endpoint, Operation
 from tokenway.model.faults import Fault
 from tokenway.upstream.base import Headers
 from tokenway.wire.limits import ERROR_BODY
@@ -31,6 +32,7 @@ class Told:
     """A relay that keeps what it is told, and a call that keeps what was asked of it."""
 
     def __init__(self) -> None:
+        self.id = "gen-1"
         self.times = Stamps(0.0)
         self.door = CHAT
         self.form = FORMATS[Dialect.OPENAI_CHAT]
@@ -343,3 +345,82 @@ def test_what_was_counted_is_told_with_the_failure() -> None:
         attempt.upstream_failed(Fault.RESET, "")
         failed = failure(told)
         assert (failed.usage.output_tokens if failed.usage else None, failed.absurd) == expected
+
+
+class Mistaken(PassingChat):
+    """A stream whose reader has a mistake: in its first event, behind it, or at its end."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__(1)
+        self._mistake_at = at
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """Raises what code raises that did not think of something."""
+        if self._mistake_at.encode() in data:
+            raise KeyError("what a model said")
+        return super().feed(data, now)
+
+    def finish(self) -> bytes:
+        """The same at the end."""
+        if self._mistake_at == "end":
+            raise IndexError("what a model said")
+        return super().finish()
+
+
+@pytest.mark.parametrize("at", ["one", "two", "end"])
+def test_a_mistake_in_reading_a_stream_ends_it(at: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As an answer that is none; the log has the place, and nothing of what the model said."""
+    told = Told()
+    attempt = AttemptReader(cast("Any", told), 1, told.form, Mistaken(at))
+    attempt.call, attempt.endpoint = cast("Any", told), Endpoint("p", "m")
+    attempt.upstream_opened()
+    attempt.upstream_head(200, Headers(STREAM))
+    attempt.upstream_body(chunk("one"))
+    if at != "one":
+        attempt.splice(lambda _: None)
+        attempt.upstream_body(chunk("two"))
+    if at == "end":
+        attempt.upstream_end()
+    assert (failure(told).fault, failure(told).detail) == (Fault.NOT_DIALECT, "it could not be converted")
+    assert told.asked == ["cancel"]
+    _only_the_place(caplog)
+
+
+def test_a_mistake_in_reading_an_answer_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    """The same of a whole one."""
+
+    def mistaken(_operation: Operation, _body: bytes) -> WholeAnswer:
+        raise TypeError("what a model said")
+
+    told = Told()
+    told.form = msgspec.structs.replace(told.form, read_whole=mistaken)
+    attempt = reading(told)
+    attempt.endpoint = Endpoint("p", "m")
+    attempt.upstream_answer(200, Headers(JSON), WHOLE)
+    assert failure(told).detail == "it could not be converted"
+    _only_the_place(caplog)
+
+
+def _only_the_place(caplog: pytest.LogCaptureFixture) -> None:
+    [record] = caplog.records
+    told = record.__dict__
+    assert (told["endpoint"], told["exchange"]) == ("p/m", "gen-1")
+    assert "test_attempt.py:" in told["mistake"]
+    assert "what a model said" not in f"{record.getMessage()} {told['mistake']}"
+    assert record.exc_info is None
+
+
+@pytest.mark.parametrize("is_translated", [False, True])
+@pytest.mark.parametrize("status", [200, 429])
+def test_what_a_provider_tells_its_own_callers_goes_back_to_them(status: int, is_translated: bool) -> None:
+    """Its limits and its id; a caller of another dialect would not know what to make of them."""
+    told = Told()
+    form = FORMATS[Dialect.ANTHROPIC]
+    maker = Maker("gen-1", "m", 5, cast("Any", None)) if is_translated else None
+    attempt = AttemptReader(cast("Any", told), 1, form, None, maker)
+    head = Headers(
+        JSON | {b"anthropic-ratelimit-requests-remaining": b" 7 ", b"request-id": b"req_1", b"set-cookie": b"c"}
+    )
+    attempt.upstream_head(status, head)
+    expected = b"anthropic-ratelimit-requests-remaining: 7\r\nrequest-id: req_1\r\n"
+    assert attempt.lines == (b"" if is_translated else expected)

@@ -14,8 +14,9 @@ from tests.unit.dialects.anthropic import samples
 from tests.unit.edge.bench import ENDPOINT, HEAD, LAST_CHUNK, Bench, Client, answer, bench, chunk, request, snapshot
 from tokenway.edge.fan import Fan
 from tokenway.edge.relay import Relay
-from tokenway.metering.ledger import Reserved
+from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.catalog import Dialect, Model, Provider, Timeouts
+from tokenway.model.errors import TokenwayError
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
 from tokenway.upstream.mock import Ending
@@ -376,3 +377,36 @@ async def test_a_finished_fan_leaves_nothing_to_collect(stream: bool, leaves: bo
 
 def _fans() -> list[object]:
     return [each for each in gc.get_objects() if isinstance(each, Fan | Relay)]
+
+
+async def test_what_one_cannot_count_nobody_counts() -> None:
+    """A sum of some of them would be wrong: there is no usage and no cost, and each is charged what is known."""
+    uncounted = whole("two").replace(b'"usage":{"input_tokens":10,"output_tokens":5}', b'"usage":null')
+    uncounted = answer(uncounted.partition(b"\r\n\r\n")[2])
+    async with bench([[whole("one")]], [[uncounted]], what=claude()) as made:
+        client = await begun(made)
+        shown = await answered(client)
+        assert (client.statuses, shown.get("usage")) == ([200], None)
+        assert "x-tokenway-cost" not in lines(client)
+
+
+async def test_an_unsettled_copy_has_no_end(caplog: pytest.LogCaptureFixture) -> None:
+    """What the books do not know is not shown: the caller is told that it failed."""
+
+    class Full(TokenwayError):
+        """There is no room."""
+
+    async with bench([[whole("one")]], [[whole("two")]], what=claude()) as made:
+        keep = made.books.append
+
+        def append(record: Any) -> None:
+            if isinstance(record, Settled):
+                raise Full
+            keep(record)
+
+        made.state.journal.append = append  # type: ignore[method-assign]
+        client = await begun(made)
+        await until(lambda: bool(client.statuses))
+        assert client.statuses == [502]
+        assert b'"code":"copies"' in client.written
+        assert "could not be settled" in caplog.text

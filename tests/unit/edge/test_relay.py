@@ -14,7 +14,7 @@ from tests.contract.upstreams import until
 from tests.e2e.gateway import KEY
 from tests.e2e.raw import chat, post
 from tests.fake_provider import FakeProvider, Script, UsageMode
-from tests.unit.edge.bench import HEAD, STREAMED, TAIL, WHOLE, answer, bench, chunk, event, request
+from tests.unit.edge.bench import HEAD, LAST_CHUNK, STREAMED, TAIL, WHOLE, answer, bench, chunk, event, request
 from tests.unit.edge.inside import Inside, turns
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
@@ -22,6 +22,7 @@ from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.catalog import Endpoint, Model, Timeouts
 from tokenway.model.money import NanoUsd
 from tokenway.model.snapshot import Principal
+from tokenway.upstream.mock import Ending
 
 BUDGET = 100_000_000
 
@@ -281,3 +282,27 @@ async def test_a_caller_that_leaves_cancels_its_upstream() -> None:
         client.lose(ConnectionResetError())
         assert [each.is_closing() for each in made.network.transports] == [True]
         assert [record.status for record in made.books.settled] == [499]
+
+
+async def test_sound_that_breaks_off_is_cut() -> None:
+    """It has no place for a message: the caller sees that its end is missing."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with bench([[head, chunk(b"ID3"), Ending.RESET]]) as made:
+        client = made.connect()
+        client.send(request(b'{"model":"m","input":"hi","voice":"alloy"}', b"/v1/audio/speech"))
+        await until(lambda: client.is_closed)
+        assert client.written.endswith(b"3\r\nID3\r\n")
+        assert b"\r\ncontent-type: audio/mpeg\r\n" in client.written
+        [settled] = made.books.settled
+        assert settled.error_type
+
+
+async def test_sound_passes_to_its_end() -> None:
+    """As it comes, in the provider's own type."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with bench([[head, chunk(b"ID3"), chunk(b"\0\1"), LAST_CHUNK]]) as made:
+        client = made.connect()
+        client.send(request(b'{"model":"m","input":"hi","voice":"alloy"}', b"/v1/audio/speech"))
+        await until(lambda: client.written.endswith(b"0\r\n\r\n"))
+        assert b"3\r\nID3\r\n2\r\n\0\1\r\n" in client.written
+        assert not client.is_closed

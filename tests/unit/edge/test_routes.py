@@ -12,9 +12,9 @@ from tokenway.aio.tasks import Tasks
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import routes as module
 from tokenway.edge.doors import Door
-from tokenway.edge.routes import Routes
+from tokenway.edge.routes import Routes, spoken_by
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import Dialect, Endpoint, Operation, Provider
+from tokenway.model.catalog import AwsKeys, Dialect, Endpoint, Operation, Provider
 from tokenway.model.errors import Refusal
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
@@ -165,3 +165,54 @@ def test_a_provider_that_is_gone_is_unavailable() -> None:
     with pytest.raises(Refusal) as refused:
         routes(snapshot()).target(Endpoint("gone", "up"), CHAT.operation, FORM, stream=False)
     assert refused.value.problem.status == 503
+
+
+@pytest.mark.parametrize(
+    ("speaks", "operation", "caller", "dialect"),
+    [
+        (Dialect.OPENAI_CHAT, Operation.CHAT, Dialect.OPENAI_CHAT, Dialect.OPENAI_CHAT),
+        (Dialect.ANTHROPIC, Operation.CHAT, Dialect.OPENAI_CHAT, Dialect.ANTHROPIC),
+        (Dialect.OPENAI_RESPONSES, Operation.CHAT, Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES),
+        (Dialect.OPENAI_RESPONSES, Operation.MODERATION, Dialect.OPENAI_CHAT, Dialect.OPENAI_CHAT),
+        (Dialect.OPENAI_RESPONSES, Operation.EMBEDDING, Dialect.GEMINI, Dialect.OPENAI_CHAT),
+    ],
+)
+def test_a_provider_is_asked_in_a_dialect_of_its_own(
+    speaks: Dialect, operation: Operation, caller: Dialect, dialect: Dialect
+) -> None:
+    """The caller's, if it speaks that; who has the Responses API has OpenAI's other operations too."""
+    assert spoken_by(Provider("p", "http://host/v1", speaks), Door(caller, operation)) is dialect
+
+
+def test_a_provider_that_speaks_the_callers_dialect_too_is_asked_in_it() -> None:
+    """And one that is not there is asked in the caller's, which leads nowhere."""
+    both = Provider("p", "http://host/v1", speaks=((Dialect.ANTHROPIC, "http://host/anthropic"),))
+    assert spoken_by(both, Door(Dialect.ANTHROPIC, Operation.CHAT)) is Dialect.ANTHROPIC
+    assert spoken_by(None, Door(Dialect.GEMINI, Operation.CHAT)) is Dialect.GEMINI
+
+
+@pytest.mark.parametrize("operation", [Operation.MODERATION, Operation.IMAGE, Operation.RERANK])
+def test_what_only_passes_is_refused_where_nobody_has_it(operation: Operation) -> None:
+    """No other dialect has it."""
+    table = routes(snapshot(providers={"p": Provider("p", "http://host", Dialect.ANTHROPIC)}))
+    with pytest.raises(Refusal) as caught:
+        table.find("m", Door(Dialect.OPENAI_CHAT, operation))
+    assert caught.value.problem.status == 400
+
+
+def test_a_body_in_pieces_is_signed_as_a_whole() -> None:
+    """The signature of the same body is the same however it is held; without keys nothing signs."""
+    keys = AwsKeys("AKID", Secret("secret"), "eu-west-1")
+    amazon = Provider("p", "http://host", Dialect.BEDROCK, aws=keys)
+    target = routes(snapshot(providers={"p": amazon})).target(
+        ENDPOINT, Operation.CHAT, FORMATS[Dialect.BEDROCK], stream=False
+    )
+    one = b"".join(target.signed(b'{"a":1}', b"", 1.5e9))
+    assert target.is_signed
+    assert one == b"".join(target.signed([b'{"a"', memoryview(b":1}")], b"", 1.5e9))
+    assert one != b"".join(target.signed(b'{"a":2}', b"", 1.5e9))
+    assert b"authorization: AWS4-HMAC-SHA256 Credential=AKID/20170714/eu-west-1/bedrock/" in one
+    plain = routes(snapshot()).target(ENDPOINT, Operation.CHAT, FORM, stream=False)
+    assert not plain.is_signed
+    with pytest.raises(RuntimeError):
+        plain.signed(b"", b"", 0.0)
