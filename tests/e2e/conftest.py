@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import httpx2
 import psutil
 import pytest
 import pytest_asyncio
 
+from tests.e2e import sdk_matrix
+from tests.e2e.callers import dial
 from tests.e2e.gateway import Gateway, configuration, until
 from tests.fake_provider import FakeProvider
 
@@ -31,6 +34,23 @@ async def gateway(provider: FakeProvider, tmp_path_factory: pytest.TempPathFacto
     yield running
     assert await running.stop() == 0
     assert "Traceback" not in running.complaints, running.complaints
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def five(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """A gateway with a provider of every dialect, and a model for every case of each. It asks once."""
+    running = Gateway(tmp_path_factory.mktemp("gateway"), sdk_matrix.configuration(provider, retries={"max": 0}))
+    await running.start()
+    yield running
+    assert await running.stop() == 0
+    assert "Traceback" not in running.complaints, running.complaints
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def http(five: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client of that gateway."""
+    async with dial(five) as client:
+        yield client
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

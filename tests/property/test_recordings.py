@@ -1,24 +1,18 @@
-"""Real traffic through the readers: recorded exchanges with providers, where a file of them is at hand.
-
-The file has one exchange a line, as JSON with `dialect`, `stream`, `request` and `response`. It is found by the
-variable TOKENWAY_RECORDINGS, or in a folder `recordings` of a directory beside the repository.
-"""
+"""Real traffic in OpenAI's chat dialect as it passes: recorded exchanges, where a file of them is at hand."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
 from collections.abc import Iterator
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from tests.replay.exchanges import lines
+from tests.replay.said import chat_counts
 from tests.simulation.client import load, parse_events
 from tokenway.dialects.base import GATEWAY_FIELDS, Maker, Upstream
 from tokenway.dialects.openai_chat.answer import write_answer
@@ -33,7 +27,6 @@ from tokenway.model.event import Answer, Event, fold, unfold
 from tokenway.model.usage import Usage
 from tokenway.wire.sse import DataFrames
 
-NAME = "recordings.jsonl.gz"
 OPERATIONS = {
     "openai_chat": Operation.CHAT,
     "openai_completions": Operation.COMPLETION,
@@ -41,24 +34,9 @@ OPERATIONS = {
 }
 
 
-def find() -> Path | None:
-    """The file of recordings; None when there is none."""
-    named = os.environ.get("TOKENWAY_RECORDINGS")
-    if named:
-        return Path(named)
-    root = Path(__file__).resolve().parents[2]
-    return next(iter(sorted(root.parent.glob(f"*/recordings/{NAME}"))), None)
-
-
-@cache
 def recordings() -> list[dict[str, Any]]:
     """The exchanges of this dialect that were answered."""
-    path = find()
-    if path is None or not path.is_file():
-        pytest.skip("no file of recorded exchanges is at hand; TOKENWAY_RECORDINGS names one")
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        exchanges = [json.loads(line) for line in lines]
-    return [each for each in exchanges if each["dialect"] in OPERATIONS and each["response"]]
+    return [each for each in lines() if each["dialect"] in OPERATIONS and each["response"]]
 
 
 def is_answer(body: str, *, stream: bool) -> bool:
@@ -97,8 +75,8 @@ def totals(usage: Usage | None) -> tuple[int, int] | None:
 
 def told(objects: list[Any]) -> tuple[int, int] | None:
     """The totals of the last usage in these objects, read by hand."""
-    found = [each["usage"] for each in objects if each.get("usage")]
-    return (found[-1].get("prompt_tokens") or 0, found[-1].get("completion_tokens") or 0) if found else None
+    found = [counts for each in objects if (counts := chat_counts(each.get("usage")))]
+    return (found[-1].input, found[-1].output) if found else None
 
 
 def run(body: bytes, cuts: list[int]) -> tuple[bytes, PassingChat]:

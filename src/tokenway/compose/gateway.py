@@ -187,6 +187,7 @@ class Gateway:
 
         self._store = store
         self.first_start = store.keys.bootstrap()
+        store.responses.abandon()  # no worker runs yet
         self._keys_seen = (store.keys.revision(), int(time.time() // 86400))
         self._keys = store.keys.keys()
         self._grants = Grants(self.settings.server.workers, self._spent)

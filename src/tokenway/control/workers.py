@@ -46,6 +46,8 @@ HEALTHY_SECONDS: Final = 30.0
 """A worker that lived this long resets the pause before its next start."""
 STOP_MARGIN: Final = 3.0
 """Seconds beyond the drain time after which a worker that did not stop is killed."""
+LAST_WORDS_SECONDS: Final = 2.0
+"""How long what the workers said before they ended is listened to and kept."""
 LIVES_BEFORE_SERVING: Final = 3
 """How often a worker may end before it has served at all; more often and it never will."""
 
@@ -98,6 +100,7 @@ class Workers:
         self._serving = asyncio.Event()
         self._hopeless = ""
         self._stopping = asyncio.Event()
+        self._supervisors: list[asyncio.Task[None]] = []
 
     @property
     def alive(self) -> list[Worker]:
@@ -107,7 +110,7 @@ class Workers:
     def start(self) -> None:
         """Begins to supervise; call it once, in the running loop."""
         for number in range(1, self._count + 1):
-            self._tasks.spawn(f"worker {number}", self._supervise(number))
+            self._supervisors.append(self._tasks.start(f"worker {number}", self._supervise(number)))
 
     async def wait_serving(self) -> None:
         """Until every worker accepts requests; raises TokenwayError when one cannot be brought to it."""
@@ -133,6 +136,9 @@ class Workers:
         except TimeoutError:
             for worker in alive:
                 _signal(worker, signal.SIGKILL)
+        # Their last messages may still be in the links.
+        if self._supervisors:
+            await asyncio.wait(self._supervisors, timeout=LAST_WORDS_SECONDS)
 
     async def _supervise(self, number: int) -> None:
         pause = RESTART_FIRST
@@ -149,7 +155,9 @@ class Workers:
                 self._hopeless = f"worker {number} {how} {lives} times before it served; its reason stands above"
                 self._serving.set()
             pause = RESTART_FIRST if lived > HEALTHY_SECONDS else min(RESTART_MAX, pause * 2)
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
 
     async def _live_and_end(self, number: int) -> str:
         """One life of a worker and what follows from its end; says how it ended. Whatever fails, it returns."""

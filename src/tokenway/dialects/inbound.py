@@ -16,7 +16,7 @@ from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
 from tokenway.model.request import Request
 from tokenway.wire.limits import MODEL_NAME
-from tokenway.wire.splice import find_value, keys_pattern, layout, may_repeat, replace, without_members
+from tokenway.wire.splice import find_value, keys_pattern, layout, may_repeat, replace, set_members, without_members
 
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`")
 _DECIDING: Final = keys_pattern("model", "stream", "max_tokens", "max_output_tokens")
@@ -135,6 +135,14 @@ def decode_body(decode: Callable[[bytes], _T], body: bytes) -> _T:
         raise wrong_type(str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise invalid_request(f"The body is not valid JSON: {error}.") from None
+
+
+def with_model(body: bytes, model: str) -> bytes:
+    """A body with the model that its path names in place of its own; unchanged where it is none that can be served."""
+    try:
+        return set_members(body, b'"model":' + _encode(model), ("model",))
+    except (WireError, ValueError):
+        return body
 
 
 def twice(error: WireError) -> Refusal:

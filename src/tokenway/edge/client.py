@@ -61,6 +61,16 @@ class Inner:
         self._on_data = on_data
         self._head = b""
 
+    def head_lines(self, names: tuple[bytes, ...]) -> bytes:
+        """The lines of the answer's head whose names begin so, each with its end."""
+        lines = self._head.split(b"\r\n")[1:]
+        return b"".join(line + b"\r\n" for line in lines if line.startswith(names))
+
+    def number(self, name: bytes) -> int:
+        """The number that a line of the answer's head has; 0 without one."""
+        text = self.head_lines((name,)).partition(b":")[2].strip()
+        return int(text) if text.isdigit() else 0
+
     @property
     def transport(self) -> Writing:
         """It is its own."""

@@ -16,19 +16,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tokenway.dialects.openai_chat.error import error_body
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge import listing
-from tokenway.edge.doors import FIXED
+from tokenway.edge.doors import FIXED, dialect_at
 from tokenway.edge.kept import KeptPages
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
-from tokenway.model.catalog import Model
+from tokenway.model.catalog import Dialect, Model
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.routing.plan import resolve, unknown_model
 
 Handler = Callable[[Request, Principal], Awaitable[object]]
 _encode: Final = msgspec.json.encode
+_CONVERSE: Final = ("converse", "converse-stream")
 ANTHROPIC_PAGE: Final = 20
 """Models of a page where an Anthropic client does not say."""
 
@@ -55,6 +56,9 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{version}/models", pages.with_key(pages.gemini_models)),
             Route(f"{version}/models/{{name:path}}", pages.with_key(pages.gemini_model)),
         ]
+    for version in ("/v1", "/v1beta", "/api/v1", "/api/v1beta"):
+        routes.append(Route(f"{version}/models/{{name:path}}:{{verb:str}}", pages.relayed, methods=["POST"]))
+    routes += [Route(f"/model/{{name}}/{verb}", pages.relayed, methods=["POST"]) for verb in _CONVERSE]
     routes += [Route("/api/hello", pages.hello)]
     routes += [Route("/health/live", pages.live), Route("/health/ready", pages.ready)]
     # What is relayed never comes here, but for other methods, which are told so.
@@ -88,7 +92,10 @@ class Pages:
     async def models(self, request: Request, _principal: Principal) -> object:
         """`GET /v1/models`: what callers can ask for, aliases and the enabled providers' own models included."""
         snapshot = self._state.snapshot
-        if "anthropic-version" in request.headers:
+        dialect = _dialect(request)
+        if dialect is Dialect.GEMINI:
+            return await self.gemini_models(request, _principal)
+        if dialect is Dialect.ANTHROPIC:
             query = request.query_params
             size = listing.number(query.get("limit"), ANTHROPIC_PAGE, "limit", listing.PAGE_MAX)
             return listing.anthropic_page(snapshot, size, query.get("after_id", ""))
@@ -121,7 +128,10 @@ class Pages:
     async def model(self, request: Request, _principal: Principal) -> object:
         """`GET /v1/models/{id}`: one model; also names that the list does not hold but a provider serves."""
         name, model = self._find(request)
-        if "anthropic-version" in request.headers:
+        dialect = _dialect(request)
+        if dialect is Dialect.GEMINI:
+            return listing.gemini_model(name, model)
+        if dialect is Dialect.ANTHROPIC:
             return listing.anthropic_model(name, model)
         return listing.describe(model) | {"id": name}
 
@@ -190,13 +200,25 @@ class Pages:
                 code="unknown_url",
                 should_retry=False,
             )
-        return self._respond(problem.status, error_body(problem), error.headers)
+        return self._problem(request, problem, error.headers)
 
-    async def refusal(self, _request: Request, refusal: Refusal) -> Response:
+    async def refusal(self, request: Request, refusal: Refusal) -> Response:
         """What a handler refused."""
-        return self._respond(refusal.problem.status, error_body(refusal.problem))
+        return self._problem(request, refusal.problem)
 
-    def _respond(self, status: int, body: bytes, more: Mapping[str, str] | None = None) -> Response:
-        identity = header_value(self._state.new_id()).decode()
+    def _problem(self, request: Request, problem: Problem, more: Mapping[str, str] | None = None) -> Response:
+        """An error in the shape that callers of the path read."""
+        identity = self._state.new_id()
+        form = FORMATS[_dialect(request)]
+        status = form.statuses.get(problem.type, problem.status)
+        return self._respond(status, form.error_body(problem, identity), more, identity)
+
+    def _respond(self, status: int, body: bytes, more: Mapping[str, str] | None = None, identity: str = "") -> Response:
+        identity = header_value(identity or self._state.new_id()).decode()
         headers = {"x-request-id": identity, "x-generation-id": identity, **(more or {})}
         return Response(body, status, headers, media_type="application/json")
+
+
+def _dialect(request: Request) -> Dialect:
+    """The dialect that who asks for a path speaks."""
+    return dialect_at(request.scope["path"].encode("utf-8", "replace"), dict(request.scope["headers"]))

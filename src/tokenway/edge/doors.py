@@ -7,7 +7,7 @@ Azure's `/openai/deployments/{name}` is `/v1` with that model.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
@@ -100,6 +100,22 @@ def find(path: bytes) -> Door | None:
         if found is not None:
             return make(found)
     return None
+
+
+def dialect_at(path: bytes, headers: Mapping[bytes, bytes]) -> Dialect:
+    """The dialect of a path's callers, whether anything is there or not: by its beginning, or their headers."""
+    plain = path.removeprefix(b"/api")
+    if _GOOGLES.match(plain) or (b"x-goog-api-key" in headers and plain.startswith(_MODELS)):
+        return Dialect.GEMINI
+    if plain.startswith(b"/v1/messages") or b"anthropic-version" in headers:
+        return Dialect.ANTHROPIC
+    if plain.startswith(b"/model/"):
+        return Dialect.BEDROCK
+    return Dialect.OPENAI_CHAT
+
+
+_GOOGLES: Final = re.compile(rb"/v1(beta[0-9]?|alpha)(/|$)|/v1/models/[^:]+:[A-Za-z]+$")
+_MODELS: Final = (b"/v1/models",)
 
 
 def _name(quoted: bytes) -> str:

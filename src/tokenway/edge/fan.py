@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from tokenway.edge.intake import Intake
     from tokenway.edge.relay import Relay
     from tokenway.edge.state import EdgeState
+
+
+_TOLD: Final = (b"x-tokenway-endpoint", b"x-tokenway-overhead-ms", b"x-tokenway-dropped")
+"""Header lines of one copy that are true of the whole answer."""
+_ATTEMPTS: Final = b"x-tokenway-attempts"
 
 
 class One:
@@ -96,6 +101,8 @@ class Fan:
         for copy in self._copies:
             copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
             copy.relay = self._relay.sibling(copy.inner)
+            # The first is found under the answer's own id, the others behind it.
+            copy.relay.id = self._relay.id if not copy.number else f"{self._relay.id}-{copy.number + 1}"
             if not self._is_over:
                 copy.relay.begin(self._single())
 
@@ -246,5 +253,8 @@ class Fan:
         return b"" if cost is None else b'"cost":%d.%09d' % divmod(cost, NANO_PER_USD)
 
     def _lines(self, copy: _Copy) -> bytes:
-        """The header lines of the answer: the caller's own id, and the endpoint that a copy was made at."""
-        return self._relay.header_lines() + self._intake.route.label + copy.relay.label
+        """The header lines of the answer: the caller's own id, a copy's endpoint, and the attempts of all so far."""
+        told = copy.inner.head_lines(_TOLD)
+        attempts = sum(each.inner.number(_ATTEMPTS) for each in self._copies)
+        count = b"x-tokenway-attempts: %d\r\n" % attempts if attempts else b""
+        return self._relay.header_lines() + self._intake.route.label + count + told

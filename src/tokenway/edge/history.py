@@ -49,6 +49,18 @@ class _Final(msgspec.Struct):
     output: tuple[msgspec.Raw, ...] = ()
 
 
+class _Told(msgspec.Struct):
+    """The error object of an answer."""
+
+    message: str | None = None
+    code: str | int | None = None
+
+
+class _Failure(msgspec.Struct):
+    error: _Told
+
+
+_decode_failure: Final = msgspec.json.Decoder(_Failure).decode
 _decode_final: Final = msgspec.json.Decoder(_Final).decode
 
 
@@ -234,12 +246,13 @@ class _Background:
 
     @staticmethod
     def _problem(inner: Inner) -> Problem:
+        """What the exchange would have told a caller who waited."""
         try:
-            error = msgspec.json.decode(inner.body, type=dict[str, dict[str, object]]).get("error", {})
+            told = _decode_failure(inner.body).error
         except UNREADABLE:
-            error = {}
-        message = str(error.get("message") or "The response could not be made.")
-        return Problem(inner.status or 502, ErrorType.SERVER, message, code=str(error.get("code") or "server_error"))
+            told = _Told()
+        message = told.message or "The response could not be made."
+        return Problem(inner.status or 502, ErrorType.SERVER, message, code=str(told.code or "server_error"))
 
 
 def _not_kept(previous: str) -> Problem:

@@ -67,11 +67,12 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
         body = _written(relay, Crossings(request, intake.route), reader)
     else:
         body = request.upstream_body(endpoint.upstream_model)
+    lines = target.more_lines(relay.headers)
+    if lines is None:
+        lines = target.keep_lines(relay.headers, _more_lines(relay, reader, target))
     if target.is_signed:
-        return target, target.signed(body, _more_lines(relay, reader, target), time.time())
-    if form.forwarded or target.defaults or relay.door.is_form:
-        return target, target.request(body, _more_lines(relay, reader, target))
-    return target, target.request(body)
+        return target, target.signed(body, lines, time.time())
+    return target, target.request(body, lines)
 
 
 _SEALING: Final = frozenset({Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.BEDROCK})

@@ -239,12 +239,6 @@ class Relay:
         """The endpoint that answered; empty before one has."""
         return "" if self.receipt is None else self.receipt.record.endpoint
 
-    @property
-    def label(self) -> bytes:
-        """The header lines about the attempt that answers, or was tried last; empty before there is one."""
-        attempts = self._attempts
-        return (self._winner or attempts[-1]).lines if attempts else b""
-
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
         winner = self._winner

@@ -14,7 +14,7 @@ from typing import Final
 from tokenway import __version__
 from tokenway.dialects.base import Format
 from tokenway.dialects.bedrock import sign
-from tokenway.dialects.embeddings import SPEAKERS
+from tokenway.dialects.embeddings import PATHS, SPEAKERS
 from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import Door
@@ -53,6 +53,7 @@ class Route:
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
         """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
         dialect, operation = door.dialect, door.operation
+        self._providers = providers
         spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
         able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
         if not able:
@@ -62,11 +63,11 @@ class Route:
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints)
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
-        self._providers = providers
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
             each.id: spoken[each.id] is not dialect
-            or (operation is Operation.COMPLETION and not each.capabilities.completions)
+            or (operation is Operation.COMPLETION and not _completes(each))
+            or (operation in EMBEDDINGS and bool(self.quirks_of(each).embeddings))
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())
@@ -102,6 +103,11 @@ def _can_ask(spoken: Dialect, door: Door) -> bool:
     return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
 
 
+def _completes(endpoint: Endpoint) -> bool:
+    """Whether legacy completions can be asked for as they are."""
+    return endpoint.capabilities.completions and Operation.COMPLETION in endpoint.operations
+
+
 def asked_for(operation: Operation) -> Operation:
     """What a converted request asks for: legacy completions are asked for as chat, embeddings as a batch."""
     return _ASKED_FOR.get(operation, operation)
@@ -132,7 +138,7 @@ class Target:
     `defaults` are header lines by name that are sent unless the caller's own take their place.
     """
 
-    __slots__ = ("_heads", "_signer", "defaults", "label", "pool")
+    __slots__ = ("_headers", "_heads", "_lines", "_signer", "defaults", "label", "pool")
 
     def __init__(
         self,
@@ -147,6 +153,20 @@ class Target:
         self.defaults = defaults
         self._heads = cycle(heads)
         self._signer = signer
+        self._headers: object = None
+        self._lines = b""
+
+    def more_lines(self, headers: object) -> bytes | None:
+        """The lines that were kept for a caller's headers, if these are the last ones; else None.
+
+        A connection's requests share their headers as long as its head repeats itself.
+        """
+        return self._lines if headers is self._headers else None
+
+    def keep_lines(self, headers: object, lines: bytes) -> bytes:
+        """Keeps the header lines that go to the endpoint for a caller's headers, and gives them back."""
+        self._headers, self._lines = headers, lines
+        return lines
 
     @property
     def is_signed(self) -> bool:
@@ -208,7 +228,8 @@ class Routes:
                 raise Refusal(Problem(503, ErrorType.PROVIDER_UNAVAILABLE, message))
             if len(self._targets) >= ROUTES_MAX:
                 self._targets.clear()
-            path = form.path(operation, endpoint.upstream_model, stream)
+            own = PATHS.get(provider.quirks.embeddings) if operation in EMBEDDINGS else None
+            path = own or form.path(operation, endpoint.upstream_model, stream)
             target = self._targets[key] = self._make(provider, endpoint, form, operation, path)
         return target
 

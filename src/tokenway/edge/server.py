@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
@@ -31,6 +32,7 @@ from tokenway.upstream.pool import Pools
 log = logging.getLogger("tokenway.edge")
 BACKLOG: Final = 2048
 GAUGES_SECONDS: Final = 1.0
+BACKGROUND_SECONDS: Final = 0.05
 
 
 class _EdgeServer(Server):
@@ -81,17 +83,28 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
     listener = socket.socket(fileno=options.listener_fd)
     server = _EdgeServer(_server_config(options, state))
 
+    drained_at = 0.0
+
     def stop() -> None:
+        nonlocal drained_at
+        drained_at = monotonic() + options.drain
         state.draining = True
 
     server.on_exit = stop
     tasks.spawn("gauges", _send_gauges(state, link))
     link.send(Serving(snapshot.version))
     await server.serve(sockets=[listener])
+    await _finish_background(state, drained_at)
     for running in list(state.background.values()):
         running.client_gone()
     await pools.close()
     await tasks.close()
+
+
+async def _finish_background(state: EdgeState, until: float) -> None:
+    """Lets what has no caller come to its end, as open streams may, until a moment in monotonic seconds."""
+    while state.background and monotonic() < until:  # noqa: ASYNC110 - once in a process's life, and it may be long
+        await asyncio.sleep(BACKGROUND_SECONDS)
 
 
 def _server_config(options: WorkerOptions, state: EdgeState) -> Config:

@@ -47,6 +47,13 @@ class Operation(StrEnum):
     COUNT = "count"
 
 
+MADE_OF: Final[dict[Operation, Operation]] = {
+    Operation.COMPLETION: Operation.CHAT,
+    Operation.EMBED_CONTENT: Operation.EMBEDDING,
+    Operation.COUNT: Operation.CHAT,
+}
+"""What a model can that can something else: legacy completions are asked for as chat where there is nothing better."""
+
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
 _Minute = Annotated[int, Meta(ge=0, le=1440)]
 
@@ -177,6 +184,8 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI chat: whether `top_k`, `min_p` and `repetition_penalty` are known, as to vLLM, OpenRouter and Together."""
     image_urls: bool = True
     """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
+    embeddings: str = ""
+    """The provider's own form of embeddings (`cohere`); empty where it is its dialect's."""
     encrypted_reasoning: bool = True
     """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
 
@@ -262,6 +271,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...] = tuple(Operation)
     id: str = ""
     """`provider/upstream-model`, as headers and the ledger name it; made from the two when it is not given."""
+
+    def can(self, operation: Operation) -> bool:
+        """Whether the operation can be asked for here, as it is or as what it is made of."""
+        return operation in self.operations or MADE_OF.get(operation) in self.operations
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -122,7 +122,7 @@ def plan(
         endpoints = _with_fallbacks(snapshot, model, (*model.fallbacks, *more[:MODELS_MAX]))
     if not endpoints:
         raise Refusal(_nobody(name))
-    able = tuple(endpoint for endpoint in endpoints if operation in endpoint.operations)
+    able = tuple(endpoint for endpoint in endpoints if endpoint.can(operation))
     if not able:
         raise Refusal(wrong_operation(name, operation))
     if wishes is not NO_WISHES:

@@ -68,9 +68,11 @@ class SqlResponses:
         with self._database.write() as connection:
             return connection.execute(gone).rowcount > 0
 
-    def abandon(self, maker: str) -> int:
-        """Marks what `maker` left unfinished as failed; how many there were."""
-        left = responses.update().where(responses.c.maker == maker, responses.c.status.in_(UNFINISHED))
+    def abandon(self, maker: str | None = None) -> int:
+        """Marks what `maker`, or anybody, left unfinished as failed; how many there were."""
+        left = responses.update().where(responses.c.status.in_(UNFINISHED))
+        if maker is not None:
+            left = left.where(responses.c.maker == maker)
         with self._database.write() as connection:
             return connection.execute(left.values(status="failed")).rowcount
 

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -145,33 +145,51 @@ async def dial_public(
             if origin.scheme == "unix":
                 raise DialFailure(Fault.CONNECT, "A socket of this machine is not public.")
             found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-            addresses = list(dict.fromkeys(entry[4][0] for entry in found))
-            if not addresses or not all(is_public(str(address)) for address in addresses):
-                raise DialFailure(Fault.CONNECT, f"{origin} is not a public address.")
+            address = public_address(origin, [str(entry[4][0]) for entry in found])
             if origin.scheme == "https":
-                await loop.create_connection(
-                    protocol, str(addresses[0]), origin.port, ssl=context, server_hostname=origin.host
-                )
+                await loop.create_connection(protocol, address, origin.port, ssl=context, server_hostname=origin.host)
             else:
-                await loop.create_connection(protocol, str(addresses[0]), origin.port)
+                await loop.create_connection(protocol, address, origin.port)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise _explain(origin, error, timeout) from error
+
+
+def public_address(origin: Origin, addresses: Sequence[str]) -> str:
+    """The address to connect to; raises DialFailure unless every one that the origin has is public."""
+    if not addresses or not all(is_public(address) for address in addresses):
+        raise DialFailure(Fault.CONNECT, f"{origin} is not a public address.")
+    return addresses[0]
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the open internet, also behind an embedding of IPv4 in IPv6."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
+        inner = parsed.ipv4_mapped or parsed.sixtofour
         if parsed in _NAT64:
-            return ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF).is_global
-    return parsed.is_global and not parsed.is_multicast
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        if inner is not None:
+            parsed = inner
+        elif parsed not in _GIVEN_OUT:
+            return False
+    return parsed.is_global and not parsed.is_multicast and not any(parsed in each for each in _SPECIAL)
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """Addresses that a translator makes IPv4 ones of (RFC 6052)."""
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
+"""What IANA gives out as global unicast addresses: all else, such as the old site-local ones, is nobody's."""
+_SPECIAL = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "192.0.0.0/24",  # IETF protocol assignments: answered by the nearest router, or by a cloud's metadata service
+        "192.88.99.0/24",  # relays of 6to4, deprecated (RFC 7526)
+        "168.63.129.16/32",  # the host of a virtual machine in Azure
+        "2001::/23",  # IETF protocol assignments, Teredo and identifiers that are no places
+        "3fff::/20",  # documentation (RFC 9637)
+    )
+)
+"""Addresses that are not of the open internet, but count as global in some version of Python's own table."""
 
 
 def _explain(origin: Origin, error: Exception, timeout: float) -> DialFailure:

@@ -21,8 +21,9 @@ FIELD: Final = 64 * KIB
 """A field that is read, and not only passed on."""
 
 _BOUNDARY: Final = re.compile(rb';[ \t]*boundary=(?:"([^"\r\n]{1,70})"|([^;" \t\r\n]{1,70}))', re.IGNORECASE)
-_DISPOSITION: Final = re.compile(rb"^content-disposition:[ \t]*form-data[ \t]*;(.*)$", re.IGNORECASE | re.MULTILINE)
-_PARAMETER: Final = re.compile(rb'(?:^|;)[ \t]*(name|filename)="((?:[^"\\\r\n]|\\.)*)"', re.IGNORECASE)
+_DISPOSITION: Final = re.compile(rb"content-disposition:[ \t]*form-data[ \t]*", re.IGNORECASE)
+_PARAMETER: Final = re.compile(rb';[ \t]*([^\s=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s;"]*))[ \t]*')
+"""A parameter of a header line; its value is quoted, or a plain word, as .NET writes it."""
 
 
 class Body(Protocol):
@@ -86,19 +87,38 @@ def parts_of(body: Body, boundary: bytes) -> list[FormPart]:
 
 
 def _named(head: bytes) -> tuple[str, bool]:
-    found = _DISPOSITION.search(head.replace(b"\r\n", b"\n"))
-    parameters = dict(_PARAMETER.findall(found[1])) if found is not None else {}
-    by_name = {key.lower(): value for key, value in parameters.items()}
-    if b"name" not in by_name:
+    """The name in a part's head, and whether it is a file; raises WireError where two readers could see two names."""
+    lines = [line for line in head.split(b"\r\n") if line[:20].lower() == b"content-disposition:"]
+    found = _DISPOSITION.match(lines[0]) if len(lines) == 1 else None
+    if found is None:
         raise WireError("a part of the form has no name")
-    return by_name[b"name"].decode("utf-8", "replace"), b"filename" in by_name
+    line = lines[0].rstrip(b"; \t")
+    parameters: dict[bytes, bytes] = {}
+    at = found.end()
+    while at < len(line):
+        parameter = _PARAMETER.match(line, at)
+        if parameter is None or parameter[1].lower() in parameters:
+            raise WireError("the name of a part of the form cannot be read in one way only")
+        parameters[parameter[1].lower()] = parameter[3] if parameter[2] is None else parameter[2]
+        at = parameter.end()
+    if b"name" not in parameters:
+        raise WireError("a part of the form has no name")
+    return parameters[b"name"].decode("utf-8", "replace"), not parameters.keys().isdisjoint((b"filename", b"filename*"))
 
 
 def field(body: Body, parts: list[FormPart], name: str) -> str | None:
-    """The text of the first field by this name; None without one. Raises WireError where it is too long or no text."""
-    part = next((each for each in parts if each.name == name and not each.is_file), None)
-    if part is None:
+    """The text of the field by this name; None without one.
+
+    Raises WireError where it is too long, no text, a file, or there twice, so that two readers could differ.
+    """
+    found = [each for each in parts if each.name == name]
+    if not found:
         return None
+    part = found[0]
+    if len(found) > 1:
+        raise WireError(f"the field '{name}' comes twice")
+    if part.is_file:
+        raise WireError(f"the field '{name}' is a file")
     if part.end - part.start > FIELD:
         raise WireError(f"the field '{name}' is longer than {FIELD} bytes")
     try:

@@ -110,6 +110,14 @@ def event_data(event: bytes) -> bytes | None:
     return b"\n".join(parts) if parts else None
 
 
+def one_line(data: bytes) -> bytes:
+    """JSON without line ends, which would cut an event's data short: JSON that passes may have been written in lines.
+
+    Inside of JSON's texts line ends are escaped, so those that are found stand between its tokens.
+    """
+    return data.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
 def make_event(data: bytes) -> bytes:
     """One event that carries `data`, which must hold no line ends."""
     return b"data: " + data + b"\n\n"

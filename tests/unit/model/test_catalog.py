@@ -56,3 +56,13 @@ def test_capabilities_have_sizes_or_none() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"context": 0}, Capabilities)
     assert msgspec.convert({"context": 1}, Capabilities).max_output is None
+
+
+def test_an_endpoint_can_what_is_made_of_what_it_does() -> None:
+    """A chat model completes text and counts tokens; one that only embeds does neither."""
+    chat = Endpoint("p", "m", operations=(Operation.CHAT,))
+    assert [chat.can(each) for each in (Operation.CHAT, Operation.COMPLETION, Operation.COUNT)] == [True, True, True]
+    assert not chat.can(Operation.EMBED_CONTENT)
+    embeds = Endpoint("p", "m", operations=(Operation.EMBEDDING,))
+    assert embeds.can(Operation.EMBED_CONTENT)
+    assert not embeds.can(Operation.COMPLETION)

@@ -18,7 +18,16 @@ from tokenway.model.errors import ConfigError
 from tokenway.model.faults import Fault
 from tokenway.upstream import transport
 from tokenway.upstream.pool import Pool
-from tokenway.upstream.transport import Origin, dial, parse_base_url, system_trust
+from tokenway.upstream.transport import (
+    DialFailure,
+    Origin,
+    dial,
+    dial_public,
+    is_public,
+    parse_base_url,
+    public_address,
+    system_trust,
+)
 
 
 @pytest.mark.parametrize(
@@ -242,3 +251,86 @@ def test_each_foreign_error_becomes_a_sentence(error: Exception, fault: Fault, w
     assert words in failure.detail
     assert failure.detail.endswith(".")
     assert "secret" not in failure.detail
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("8.8.8.8", "1.1.1.1", "193.0.14.129", "100.63.255.255", "172.15.255.255", "223.255.255.254"),
+        *("2606:4700:4700::1111", "2001:4860:4860::8888", "2a00:1450:4001::1"),
+        *("::ffff:8.8.8.8", "2002:808:808::1", "64:ff9b::8.8.8.8"),
+    ],
+)
+def test_an_address_of_the_open_internet_is_public(address: str) -> None:
+    """Also the neighbours of special ranges, and embeddings of a public IPv4 address."""
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("what", "addresses"),
+    [
+        ("loopback", ["127.0.0.1", "127.255.255.254", "::1"]),
+        ("private", ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fc00::1", "fd00:ec2::254"]),
+        ("link-local", ["169.254.169.254", "fe80::1", "fe80::1%eth0"]),
+        ("site-local", ["fec0::1"]),
+        ("carrier-grade NAT", ["100.64.0.1", "100.100.100.200", "100.127.255.255"]),
+        ("multicast", ["224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"]),
+        ("unspecified", ["0.0.0.0", "0.1.2.3", "::"]),
+        ("reserved and broadcast", ["240.0.0.1", "255.255.255.255"]),
+        ("documentation", ["192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "3fff::1"]),
+        ("benchmarks", ["198.18.0.1", "198.19.255.255"]),
+        ("protocol assignments", ["192.0.0.1", "192.0.0.9", "192.0.0.192", "2001:20::1"]),
+        ("relays of 6to4", ["192.88.99.1"]),
+        ("a cloud's host", ["168.63.129.16", "::ffff:168.63.129.16"]),
+        ("IPv4 mapped", ["::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254"]),
+        ("IPv4 translated and compatible", ["::ffff:0:127.0.0.1", "::127.0.0.1", "::8.8.8.8"]),
+        ("6to4", ["2002:7f00:1::", "2002:a00:1::", "2002:a9fe:a9fe::", "2002:e000:1::"]),
+        ("Teredo", ["2001:0:4136:e378:8000:63bf:3fff:fdd2"]),
+        ("NAT64", ["64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b::224.0.0.1", "64:ff9b:1::8.8.8.8"]),
+        ("nobody's", ["4000::1", "5f00::1", "100::1"]),
+    ],
+)
+def test_an_address_of_a_special_range_is_not_public(what: str, addresses: list[str]) -> None:
+    """Whatever range it is of, and however an IPv4 address is embedded."""
+    assert [address for address in addresses if is_public(address)] == [], what
+
+
+def test_a_name_with_one_private_address_among_several_is_refused() -> None:
+    """It would be a matter of luck which one is connected to."""
+    origin = Origin("http", "two-faced.example", 80)
+    with pytest.raises(DialFailure, match=r"two-faced\.example is not a public address") as caught:
+        public_address(origin, ["8.8.8.8", "2606:4700:4700::1111", "10.0.0.1"])
+    assert caught.value.fault is Fault.CONNECT
+
+
+def test_the_first_of_several_public_addresses_is_connected_to() -> None:
+    """In the order that the system's look-up has chosen."""
+    assert public_address(Origin("http", "h", 80), ["2606:4700:4700::1111", "1.1.1.1"]) == "2606:4700:4700::1111"
+
+
+def test_a_name_without_an_address_is_refused() -> None:
+    """Nothing of it is known to be public."""
+    with pytest.raises(DialFailure):
+        public_address(Origin("http", "h", 80), [])
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "2130706433", "0x7f.1", "::ffff:127.0.0.1", "169.254.169.254"]
+)
+async def test_this_machine_is_not_dialed_for_a_caller(host: str) -> None:
+    """However its address is spelled; nothing is connected."""
+    with pytest.raises(DialFailure) as caught:
+        await dial_public(Origin("http", host, 80), asyncio.Protocol, timeout=5, context=None)
+    assert caught.value.fault is Fault.CONNECT
+
+
+async def test_a_socket_of_this_machine_is_not_dialed_for_a_caller() -> None:
+    """A URL cannot name one, and an origin that does is refused."""
+    with pytest.raises(DialFailure, match="not public"):
+        await dial_public(Origin("unix", path="/run/x.sock"), asyncio.Protocol, timeout=5, context=None)
+
+
+async def test_a_name_that_does_not_resolve_is_refused_in_a_sentence() -> None:
+    """A label of more than 63 letters is no name anywhere."""
+    with pytest.raises(DialFailure, match=r"No connection to|does not resolve"):
+        await dial_public(Origin("http", "x" * 64 + ".example", 80), asyncio.Protocol, timeout=5, context=None)

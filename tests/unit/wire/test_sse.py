@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 
@@ -10,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.model.errors import WireError
-from tokenway.wire.sse import DataFrames, EventSplitter, event_data, event_end, make_event, split_events
+from tokenway.wire.sse import (
+    DataFrames,
+    EventSplitter,
+    event_data,
+    event_end,
+    make_event,
+    one_line,
+    split_events,
+)
 
 STREAM = b'\xef\xbb\xbf: hello\n\nevent: x\ndata: {"a":\ndata: "\xc3\xa9\xf0\x9f\x98\x80"}\n\nid: 1\n\ndata: [DONE]\n\n'
 LINES = st.sampled_from(
@@ -175,3 +184,11 @@ def test_an_event_that_is_made_is_read_again(data: bytes) -> None:
     event = make_event(data)
     assert EventSplitter().feed(event) == event
     assert event_data(event) == data
+
+
+def test_json_that_was_written_in_lines_becomes_one() -> None:
+    """Its value is the same, and an event can carry it."""
+    written = b'{\n  "a": [1,\r\n 2],\n "b": "\\n"}'
+    line = one_line(written)
+    assert json.loads(line) == {"a": [1, 2], "b": "\n"}
+    assert event_data(make_event(line)) == line

@@ -251,9 +251,12 @@ def _messages(root: Node, reading: _Reading) -> tuple[Message, ...]:
     system = root.at("system")
     if system is not None:
         found.append(Message(Role.SYSTEM, tuple(reading.content(system))))
-    for node in root.need("messages").items():
+    turns = root.need("messages")
+    for node in turns.items():
         role = node.need("role").one_of(_ROLES)
         found.append(Message(role, tuple(reading.content(node.need("content")))))
+    if not turns.value:
+        raise turns.wrong("it must have at least one message")
     return tuple(found)
 
 

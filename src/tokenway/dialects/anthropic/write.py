@@ -17,6 +17,7 @@ from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, tex
 from tokenway.dialects.anthropic.families import family_of
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.opening import no_opening, opened
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
@@ -85,7 +86,7 @@ class _Writing:
         """The turns; puts the system's messages into the body."""
         system: list[Block] = []
         turns: list[dict[str, Any]] = []
-        for message in self.request.messages:
+        for message in opened(self.request.messages):
             if message.name:
                 self.drop("name")
             blocks = self.blocks.of(message)
@@ -97,8 +98,8 @@ class _Writing:
                 turns[-1]["content"] = _results_first([*turns[-1]["content"], *blocks])
             else:
                 turns.append({"role": message.role.value, "content": blocks})
-        if not turns and system:  # Anthropic needs a turn to answer
-            turns, system = [{"role": "user", "content": system}], []
+        if not turns or turns[0]["role"] != Role.USER.value:
+            raise no_opening("of Anthropic's")
         if system:
             self.body["system"] = system
         if turns and turns[-1]["role"] == "assistant":

@@ -57,6 +57,7 @@ from tokenway.model.event import (
 )
 from tokenway.model.request import Foreign, Media, Reasoning
 from tokenway.model.usage import UNMETERED, Metered
+from tokenway.wire.sse import one_line
 
 _encode: Final = msgspec.json.encode
 
@@ -234,7 +235,7 @@ class Writer:
         self._index += 1
         return b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n' % (
             index,
-            _encode(block),
+            one_line(_encode(block)),
         )
 
     def _block(self, block: dict[str, object] | msgspec.Raw) -> bytes:

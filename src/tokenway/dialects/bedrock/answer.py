@@ -23,6 +23,7 @@ from tokenway.model.errors import WireError
 from tokenway.model.event import Answer, AnswerPart, Choice, Cited, Finished, FinishReason
 from tokenway.model.request import Media, MediaKind, Reasoning, Refusal, Text, ToolCall
 
+_NO_TEXT: Final = Text("")
 _decode: Final = msgspec.json.Decoder(schema.Whole).decode
 _encode: Final = msgspec.json.encode
 _decode_any: Final = msgspec.json.Decoder().decode
@@ -36,9 +37,13 @@ def read_answer(body: bytes) -> Answer:
     try:
         for block in answer.output.message.content or ():
             part = _part(block)
-            if part is not None:
-                sources = block.citations_content.citations if block.citations_content is not None else None
-                citations += [each for source in sources or () for each in cited(len(parts), source)]
+            if part is None:
+                continue
+            sources = block.citations_content.citations if block.citations_content is not None else None
+            is_behind = sources is not None and part == _NO_TEXT and bool(parts) and isinstance(parts[-1], Text)
+            number = len(parts) - is_behind
+            citations += [each for source in sources or () for each in cited(number, source)]
+            if not is_behind:
                 parts.append(part)
     except ValueError as error:
         raise WireError(f"the answer is not one of this dialect: {error}") from None
@@ -127,10 +132,10 @@ def write_answer(answer: Answer, maker: Maker) -> bytes:
 
 def _blocks(part: AnswerPart, sources: list[Cited]) -> Iterator[dict[str, object]]:
     match part:
-        case Text() if sources:
-            yield {"citationsContent": {"content": [{"text": part.text}], "citations": list(map(citation_of, sources))}}
         case Text() | Refusal():
             yield {"text": part.text}
+            if sources:  # behind the text, as in a stream: who only reads texts must not miss one that has sources
+                yield {"citationsContent": {"content": [], "citations": list(map(citation_of, sources))}}
         case ToolCall():
             tool = {"toolUseId": part.id, "name": part.name, "input": tool_input(part.arguments)}
             yield {"toolUse": tool}

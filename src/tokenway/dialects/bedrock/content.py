@@ -17,6 +17,7 @@ from tokenway.dialects.bedrock.answer import tool_input
 from tokenway.dialects.bedrock.blobs import make_blob
 from tokenway.dialects.bedrock.extras import CLAUDE, NOVA
 from tokenway.dialects.bedrock.media import Names, media_block
+from tokenway.dialects.opening import no_opening
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.errors import invalid_request
 from tokenway.model.request import (
@@ -85,11 +86,7 @@ class Content:
             else:
                 turns.append({"role": message.role.value, "content": blocks})
         if not turns or turns[0]["role"] != Role.USER.value:
-            raise invalid_request(
-                "A conversation with a model on Bedrock begins with a message of the user's.",
-                param="messages",
-                code="unsupported_parameter",
-            )
+            raise no_opening("on Bedrock")
         return turns
 
     def cache_point(self, cache: str) -> Iterator[Block]:

@@ -80,7 +80,10 @@ class _Reading:
         said: dict[str, Any] = {}
         system = root.at("system")
         messages = [Message(Role.SYSTEM, self.parts(system))] if system is not None and system.value else []
-        messages += [self.message(node) for node in root.need("messages").items()]
+        turns = root.need("messages")
+        messages += [self.message(node) for node in turns.items()]
+        if not turns.value:
+            raise turns.wrong("it must have at least one message")
         said |= self.inference(root.at("inferenceConfig"))
         said |= self.tools(root.at("toolConfig"))
         said |= self.output(root.at("outputConfig"))

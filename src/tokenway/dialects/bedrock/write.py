@@ -14,6 +14,7 @@ import msgspec
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.bedrock.content import Content
 from tokenway.dialects.bedrock.extras import CLAUDE, Extras, extras, vendor_of
+from tokenway.dialects.opening import opened
 from tokenway.model.errors import invalid_request
 from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolMode, Written
 
@@ -47,8 +48,9 @@ def write(request: Request, upstream: Upstream) -> Written:
     request = msgspec.structs.replace(request, model=upstream.model)
     vendor = vendor_of(upstream.model)
     content = Content(vendor, dropped)
-    body: dict[str, Any] = {"messages": content.turns(request.messages)}
-    system = content.system(request.messages)
+    messages = opened(request.messages)
+    body: dict[str, Any] = {"messages": content.turns(messages)}
+    system = content.system(messages)
     if system:
         body["system"] = system
     limit = request.max_tokens or upstream.capabilities.max_output

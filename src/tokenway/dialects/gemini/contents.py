@@ -103,8 +103,15 @@ class Contents:
 
     def _add_system(self, message: Message) -> None:
         for part in message.parts:
+            if isinstance(part, Foreign):
+                self._drop(part.name)
+                continue
             if not isinstance(part, Text):
-                raise invalid_request("A Gemini model takes text only as its system instruction.", code="invalid_value")
+                raise invalid_request(
+                    "A Gemini model takes text only as its system instruction.",
+                    param=getattr(part, "place", "") or "systemInstruction",
+                    code="unsupported_media",
+                )
             self._hint(part.cache)
             if part.text:
                 self.system.append({"text": part.text})

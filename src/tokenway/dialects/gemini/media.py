@@ -55,6 +55,8 @@ def media_part(media: Media, *, takes_urls: bool) -> dict[str, object]:
 def _by_address(media: Media, url: str, *, takes_urls: bool) -> dict[str, object]:
     if not takes_urls and not url.startswith(_GOOGLE):
         raise _refused(media, "this endpoint takes no media by URL; send the data itself in base64")
+    if not url.startswith((*_GOOGLE, "https://", "http://")):
+        raise _refused(media, "a Gemini model reads addresses of the web and of Google's own stores only")
     found: dict[str, object] = {"fileUri": url}
     kind = media.media_type or guessed_type(url)
     if kind:

@@ -76,7 +76,10 @@ def _read(root: Node, model: str, *, stream: bool) -> Request:
     rest: dict[str, msgspec.Raw] = {}
     fields: dict[str, Any] = {}
     turns = Turns(rest)
-    messages = turns.read(needed(root, "contents"))
+    contents = needed(root, "contents")
+    messages = turns.read(contents)
+    if not messages:
+        raise contents.wrong("it must have at least one content with a part")
     tools: list[Tool] = []
     for name, node in members(root):
         match name:

@@ -16,8 +16,9 @@ from tokenway.dialects.base import Upstream
 from tokenway.dialects.gemini.contents import Contents
 from tokenway.dialects.gemini.schema import HOSTED_TOOLS
 from tokenway.dialects.gemini.thinking import thinking_config
+from tokenway.dialects.opening import no_opening, opened
 from tokenway.model.errors import invalid_request
-from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolMode, Written
+from tokenway.model.request import NO_JSON, FormatKind, Request, Role, Tool, ToolMode, Written
 
 _encode: Final = msgspec.json.encode
 
@@ -53,6 +54,7 @@ _TIERS: Final = {
     "priority": "priority",
     "fast": "priority",
 }
+_TURNS: Final = frozenset({Role.USER, Role.ASSISTANT})
 _AS_THE_PROVIDER_LIKES: Final = "auto"
 
 
@@ -60,11 +62,12 @@ def write(request: Request, upstream: Upstream) -> Written:
     """The body for an upstream; raises Refusal (400) for what cannot be said at all."""
     dropped: dict[str, None] = {}
     turns = Contents(upstream, dropped)
-    for message in request.messages:
+    has_turns = any(message.role in _TURNS for message in request.messages)
+    for message in request.messages if has_turns else opened(request.messages):
         turns.add(message)
     turns.finish()
     if not turns.contents:
-        raise invalid_request("A Gemini model needs a message that is no system message.", param="messages")
+        raise no_opening("of Gemini's")
     body: dict[str, object] = {"contents": turns.contents}
     if turns.system:
         body["systemInstruction"] = {"parts": turns.system}

@@ -53,7 +53,7 @@ from tokenway.model.event import (
 )
 from tokenway.model.request import Foreign, Media, Reasoning, ToolCall
 from tokenway.model.usage import UNMETERED, Metered
-from tokenway.wire.sse import make_event
+from tokenway.wire.sse import make_event, one_line
 
 _encode: Final = msgspec.json.encode
 _REASONING: Final = PartKind.REASONING
@@ -102,7 +102,7 @@ class Writer:
         last: dict[str, object] = {"candidates": candidates}
         if self._metered.usage is not None:
             last["usageMetadata"] = usage_object(self._metered.usage)
-        event = make_event(_encode(last | self._names()))
+        event = make_event(one_line(_encode(last | self._names())))
         return event if self._array is None else self._array.elements(event) + self._array.end()
 
     # -- events ------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class Writer:
 
     def _chunk(self, choice: int, piece: object) -> bytes:
         candidate = {"content": {"parts": [piece], "role": "model"}, "index": choice}
-        return make_event(_encode({"candidates": [candidate], **self._names()}))
+        return make_event(one_line(_encode({"candidates": [candidate], **self._names()})))
 
     def _last(self, number: int) -> dict[str, object]:
         """A candidate as the last chunk has it."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from tokenway.dialects.base import AnswerStream, CallerRequest, Format, WholeAnswer
+from tokenway.dialects.inbound import with_model
 from tokenway.dialects.openai_chat.answer import write_answer
 from tokenway.dialects.openai_chat.error import error_body, error_event, read_error
 from tokenway.dialects.openai_chat.passing import PassingChat, read_whole, with_usage_members
@@ -19,8 +18,6 @@ from tokenway.dialects.side import request as side
 from tokenway.dialects.side.passing import PassingBytes, PassingEvents
 from tokenway.dialects.side.passing import read_whole as read_side
 from tokenway.model.catalog import Dialect, Operation
-from tokenway.model.errors import WireError
-from tokenway.wire.splice import set_members
 from tokenway.wire.sse import DataFrames
 
 STREAM_TYPE: Final = b"text/event-stream"
@@ -30,12 +27,7 @@ def parse(operation: Operation, body: bytes, path_model: str, _path_stream: bool
     """A body, with the model that the path names in place of its own (Azure's deployments); raises Refusal (400)."""
     if operation in side.PATHS:
         return side.parse(operation, body, path_model)
-    if path_model:
-        try:
-            body = set_members(body, b'"model":' + msgspec.json.encode(path_model), ("model",))
-        except (WireError, ValueError):
-            return parse_body(operation, body)  # which says what is wrong with it
-    return parse_body(operation, body)
+    return parse_body(operation, with_model(body, path_model) if path_model else body)
 
 
 def passing(request: CallerRequest) -> AnswerStream:

@@ -72,6 +72,11 @@ class UsageFields(msgspec.Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: Tokens | None = 0
     """DeepSeek's place for cached tokens."""
+    cached_tokens: Tokens | None = 0
+    """Moonshot's."""
+    num_cached_tokens: Tokens | None = 0
+    """Mistral's."""
+    total_tokens: Tokens | None = None
     server_tool_use_details: Any = None
     """OpenRouter's place for searches (`web_search_requests`)."""
 
@@ -190,11 +195,12 @@ def meter(raw: msgspec.Raw) -> Metered:
 def buckets(fields: UsageFields) -> Usage | None:
     """Totals with details to disjoint buckets; None when the counts contradict each other.
 
-    OpenAI counts cached and audio tokens inside the prompt, reasoning and audio inside the completion.
+    OpenAI counts cached and audio tokens inside the prompt, reasoning and audio inside the completion. Where the total
+    shows that a provider keeps reasoning out of the completion, it is added (see `_hidden`).
     """
     uncached = fields.prompt_tokens or 0
     text = fields.completion_tokens or 0
-    cached = fields.prompt_cache_hit_tokens or 0
+    cached = fields.prompt_cache_hit_tokens or fields.cached_tokens or fields.num_cached_tokens or 0
     written = audio_in = image_in = reasoning = audio_out = image_out = 0
     details, more = fields.prompt_tokens_details, fields.completion_tokens_details
     if details is not None:
@@ -206,14 +212,42 @@ def buckets(fields: UsageFields) -> Usage | None:
         reasoning = more.reasoning_tokens or 0
         audio_out = more.audio_tokens or 0
         image_out = more.image_tokens or 0
-    uncached -= cached + written + audio_in + image_in
+    hidden = _hidden(fields, reasoning)
+    if hidden:
+        text, reasoning = text + hidden, hidden
+    uncached -= cached + written
+    if 0 <= uncached < audio_in + image_in <= (fields.prompt_tokens or 0):
+        # What was cached is not split: some of the sound and images was.
+        audio_in = min(audio_in, uncached)
+        image_in = uncached - audio_in
+    uncached -= audio_in + image_in
     text -= reasoning + audio_out + image_out
+    if text < 0 <= text + reasoning and _adds_up(fields):
+        text, reasoning = 0, text + reasoning
     if uncached < 0 or text < 0:
         return None
     searches = _searches(fields.server_tool_use_details)
     return Usage(
         uncached, cached, written, 0, text, reasoning, audio_in, audio_out, image_in, image_out, searches=searches
     )
+
+
+def _adds_up(fields: UsageFields) -> bool:
+    """Whether the totals agree with each other, so that a detail against them is the detail's fault."""
+    return fields.total_tokens == (fields.prompt_tokens or 0) + (fields.completion_tokens or 0)
+
+
+def _hidden(fields: UsageFields, reasoning: int) -> int:
+    """Reasoning that is billed and stands in the total, but not in the completion.
+
+    xAI tells it in the details; Google's endpoint for OpenAI's clients has no details and no other place for it. Any
+    other total is not explained by what is known, and changes nothing.
+    """
+    rest = (fields.total_tokens or 0) - (fields.prompt_tokens or 0) - (fields.completion_tokens or 0)
+    if rest <= 0:
+        return 0
+    has_details = fields.prompt_tokens_details is not None or fields.completion_tokens_details is not None
+    return rest if rest == reasoning or not has_details else 0
 
 
 def _searches(details: Any) -> int:

@@ -62,6 +62,7 @@ from tokenway.model.event import (
 )
 from tokenway.model.request import Media, MediaKind, Reasoning
 from tokenway.model.usage import UNMETERED, Metered
+from tokenway.wire.sse import one_line
 
 _encode: Final = msgspec.json.encode
 
@@ -279,7 +280,7 @@ class ChatWriter(_Writer):
         is_refusal = self._part(event).opened.kind is _REFUSAL
         lists = {"content": None, "refusal": event.tokens} if is_refusal else {"content": event.tokens, "refusal": None}
         choice = {"index": event.choice, "delta": {}, "logprobs": lists, "finish_reason": None}
-        return self._head + _encode(choice) + b"]}\n\n"
+        return self._head + one_line(_encode(choice)) + b"]}\n\n"
 
     def _shape(self, part: _Part, tally: _Tally) -> bytes:
         """See `_Writer`."""

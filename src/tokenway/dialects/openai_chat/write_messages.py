@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any, Final
 
+import msgspec
+
 from tokenway.dialects.openai_chat.answer import details_from, signature
 from tokenway.dialects.openai_chat.read_messages import AUDIO_TYPES
 from tokenway.dialects.openai_chat.words import data_url, sniffed
@@ -35,6 +37,8 @@ from tokenway.model.request import (
 )
 
 _AUDIO_FORMATS: Final = {kind: name for name, kind in AUDIO_TYPES.items()}
+
+_WEB: Final = ("https://", "http://")
 
 _BETWEEN: Final = "\n\n"
 """Between texts that were apart: instructions, what a user said, what a tool gave."""
@@ -60,6 +64,9 @@ class Messages:
         for role, run in groupby(turns, key=lambda turn: turn.role):
             if role is Role.USER:
                 self._user(list(run))
+            elif role is Role.ASSISTANT:
+                for turn in _joined(run):
+                    self._assistant(turn)
             else:
                 for turn in run:
                     _ROLES[role](self, turn)
@@ -186,6 +193,7 @@ class Messages:
         if not part.url and not part.data:
             raise unsupported(part, "this model takes no images by a file's id")
         _check_type(part, "image/")
+        _check_url(part)
         url = part.url or data_url(part.media_type or sniffed(part.data, "image/png"), part.data)
         return {"type": "image_url", "image_url": {"url": url} | ({"detail": part.detail} if part.detail else {})}
 
@@ -210,6 +218,7 @@ class Messages:
         if not part.url and not part.data:
             raise unsupported(part, "this model takes no films by a file's id")
         _check_type(part, "video/")
+        _check_url(part)
         url = part.url or data_url(part.media_type or "video/mp4", part.data)
         return {"type": "video_url", "video_url": {"url": url}}
 
@@ -217,7 +226,6 @@ class Messages:
 _ROLES: Final[dict[Role, Callable[[Messages, Message], None]]] = {
     Role.SYSTEM: Messages._system,  # noqa: SLF001 - the table of this module's own class
     Role.DEVELOPER: Messages._system,  # noqa: SLF001
-    Role.ASSISTANT: Messages._assistant,  # noqa: SLF001
 }
 _MEDIA: Final[dict[MediaKind, Callable[[Messages, Media], dict[str, Any]]]] = {
     MediaKind.IMAGE: Messages._image,  # noqa: SLF001
@@ -225,6 +233,20 @@ _MEDIA: Final[dict[MediaKind, Callable[[Messages, Media], dict[str, Any]]]] = {
     MediaKind.AUDIO: Messages._audio,  # noqa: SLF001
     MediaKind.VIDEO: Messages._video,  # noqa: SLF001
 }
+
+
+def _joined(run: Iterable[Message]) -> Iterable[Message]:
+    """The model's turns, with one that follows calls joined to them: their results must come next."""
+    before: Message | None = None
+    for turn in run:
+        if before is not None and any(isinstance(part, ToolCall) for part in before.parts):
+            before = msgspec.structs.replace(before, parts=before.parts + turn.parts)
+            continue
+        if before is not None:
+            yield before
+        before = turn
+    if before is not None:
+        yield before
 
 
 def inlined(part: Media) -> str | None:
@@ -243,6 +265,11 @@ def unsupported(part: Media, message: str) -> Refused:
     """400 for media that this dialect cannot say, with the caller's place of it."""
     where = f"'{part.place}': " if part.place else ""
     return invalid_request(f"{where}{message}.", param=part.place or None, code="unsupported_media")
+
+
+def _check_url(part: Media) -> None:
+    if part.url and not part.url.startswith(_WEB):
+        raise unsupported(part, "this model takes addresses of the web only, not a vendor's own store")
 
 
 def _check_type(part: Media, beginning: str) -> None:

@@ -26,6 +26,7 @@ from tokenway.model.request import (
 Part = Text | Media | Reasoning | ToolCall | ToolResult | Refusal | Foreign
 
 _PDF: Final = "application/pdf"
+_WEB: Final = ("https://", "http://")
 _TYPES: Final = {
     "csv": "text/csv",
     "doc": "application/msword",
@@ -130,7 +131,7 @@ def _located(kind: MediaKind, node: Node, *, title: str = "", detail: str = "", 
     """Media by a data URL or by an address."""
     url = node.text()
     if not url.startswith("data:"):
-        if not url.startswith(("https://", "http://")):
+        if not url.startswith(_WEB):
             raise node.wrong("it is neither a data URL nor an http(s) URL")
         return Media(kind, url=url, title=title, detail=detail, cache=cache, place=node.path)
     head, comma, data = url[len("data:") :].partition(",")
@@ -167,6 +168,8 @@ def write_part(part: Text | Media, *, image_urls: bool) -> dict[str, object]:
 
     Raises Refusal (400) for what this API has no part for. `image_urls` is whether images may be given by URL.
     """
+    if isinstance(part, Media) and part.url and not part.url.startswith(_WEB):
+        raise unsupported(part)
     if isinstance(part, Text):
         return {"type": "input_text", "text": part.text}
     if part.kind is MediaKind.IMAGE:

@@ -18,6 +18,7 @@ from tokenway.dialects.base import UNREADABLE, Maker, UpstreamError, fault_text
 from tokenway.dialects.openai_chat.error import error_object
 from tokenway.dialects.openai_responses.response import Shape, failure
 from tokenway.model.errors import ErrorType, Problem
+from tokenway.wire.sse import one_line
 
 _encode: Final = msgspec.json.encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -66,7 +67,7 @@ def error_event(problem: Problem, maker: Maker) -> bytes:
         "error_type": problem.type.value,
         "sequence_number": maker.sequence,
     }
-    return b"event: response.failed\ndata: %b\n\n" % _encode(event)
+    return b"event: response.failed\ndata: %b\n\n" % one_line(_encode(event))
 
 
 def read_error(status: int, body: bytes) -> UpstreamError:  # noqa: ARG001

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE
-from tokenway.dialects.inbound import Inbound, decode_body
+from tokenway.dialects.inbound import Inbound, decode_body, with_model
 from tokenway.dialects.openai_responses.read import read
 from tokenway.dialects.openai_responses.schema import NOTHING, RequestFields
 from tokenway.dialects.seal import OPENAI, unseal
@@ -97,11 +97,13 @@ def _is_foreign(item: msgspec.Raw) -> bool:
 
 def parse(operation: Operation, body: bytes, path_model: str, path_stream: bool) -> ResponsesRequest:  # noqa: FBT001
     """A request body to a ResponsesRequest; raises Refusal (400) for a body that cannot be served."""
+    if path_model:
+        body = with_model(body, path_model)
     fields = decode_body(_decode, body)
     given = (fields.input, fields.prompt, fields.conversation)
     if all(value in NOTHING for value in given) and not fields.previous_response_id:
         raise invalid_request("The field 'input' is missing.", param="input", code="missing_required_parameter")
-    return ResponsesRequest(operation, body, fields, path_model, stream=path_stream)
+    return ResponsesRequest(operation, body, fields, "", stream=path_stream)
 
 
 def path(operation: Operation, model: str, stream: bool) -> str:  # noqa: ARG001, FBT001

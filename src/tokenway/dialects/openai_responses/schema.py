@@ -193,6 +193,7 @@ class UsageFields(msgspec.Struct, gc=False):
     output_tokens: Tokens | None = 0
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
+    total_tokens: Tokens | None = None
 
 
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
@@ -219,6 +220,9 @@ def buckets(fields: UsageFields) -> Usage | None:
         reasoning = fields.output_tokens_details.reasoning_tokens or 0
     uncached = (fields.input_tokens or 0) - cached - written
     text = (fields.output_tokens or 0) - reasoning
+    if text < 0 and fields.total_tokens == (fields.input_tokens or 0) + (fields.output_tokens or 0):
+        # The totals agree with each other: the detail is wrong, and no reason to leave the call unpaid.
+        text, reasoning = 0, fields.output_tokens or 0
     if uncached < 0 or text < 0:
         return None
     return Usage(uncached, cached, written, 0, text, reasoning)

@@ -52,6 +52,7 @@ from tokenway.model.event import (
 )
 from tokenway.model.request import Media, MediaKind, Reasoning
 from tokenway.model.usage import UNMETERED, Metered
+from tokenway.wire.sse import one_line
 
 _encode: Final = msgspec.json.encode
 _decode_tokens: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
@@ -181,7 +182,7 @@ class Writer:
         number = self.sequence
         self.sequence = number + 1
         data = _encode({"type": name, **members, "sequence_number": number})
-        return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+        return b"event: %b\ndata: %b\n\n" % (name.encode(), one_line(data))
 
     def _start(self, event: Event) -> bytes:  # noqa: ARG002
         self.state = State.FLOWING

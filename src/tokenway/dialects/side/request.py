@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import Preferences
-from tokenway.dialects.inbound import EVENTS, Inbound, InboundFields, decode_body
+from tokenway.dialects.inbound import EVENTS, Inbound, InboundFields, decode_body, with_model
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
 from tokenway.model.request import Request
@@ -51,6 +51,7 @@ AUDIO_BYTES_PER_TOKEN: Final = 64
 """A second of speech is ten tokens and, at the lowest rate of any codec in use, a thousand bytes."""
 
 _ABSENT: Final = msgspec.Raw()
+_NOTHING: Final = (_ABSENT, msgspec.Raw(b"null"))
 
 
 class SideFields(InboundFields):
@@ -70,18 +71,27 @@ _decode: Final = msgspec.json.Decoder(SideFields).decode
 class SideRequest(Inbound):
     """A side request with a JSON body."""
 
-    __slots__ = ("stream_type",)
+    __slots__ = ("answers", "stream_type")
 
 
 def _no_neutral(_body: bytes, _model: str, _stream: bool) -> Request:  # noqa: FBT001 - the shape of a reader
     raise invalid_request("No endpoint of this model has this operation.", param="model", code="wrong_endpoint")
 
 
+def images_made(count: Any) -> int:
+    """How many images are made; what is no number is the provider's to refuse."""
+    return max(1, count) if isinstance(count, int) and not isinstance(count, bool) else 1
+
+
 def parse(operation: Operation, body: bytes, path_model: str) -> SideRequest:
     """A JSON body to a request; raises Refusal (400) as `inbound.decode_body`, or where something is missing."""
     fields = decode_body(_decode, body)
+    named = path_model or ("" if fields.model else DEFAULT_MODELS.get(operation, ""))
+    if named:
+        body = with_model(body, named)
+        fields = decode_body(_decode, body)
     for name in REQUIRED.get(operation, ()):
-        if getattr(fields, name) in {_ABSENT, msgspec.Raw(b"null")}:
+        if getattr(fields, name) in _NOTHING:
             raise invalid_request(f"The field '{name}' is missing.", param=name, code="missing_required_parameter")
     is_sound = operation is Operation.SPEECH
     request = SideRequest(
@@ -90,10 +100,10 @@ def parse(operation: Operation, body: bytes, path_model: str) -> SideRequest:
         body,
         fields,
         _no_neutral,
-        model=path_model or ("" if fields.model else DEFAULT_MODELS.get(operation, "")),
         stream=fields.stream is True or is_sound,
         max_tokens=0 if operation in {Operation.MODERATION, Operation.RERANK} else None,
     )
+    request.answers = images_made(fields.n) if operation is Operation.IMAGE else 1
     request.stream_type = b"" if is_sound and fields.stream_format != "sse" else EVENTS
     return request
 
@@ -104,7 +114,6 @@ class FormRequest:
     dialect = Dialect.OPENAI_CHAT
     asks_usage = True
     choices = 1
-    answers = 1
     body = b""
     models: tuple[str, ...] = ()
     preferences: Preferences | None = None
@@ -117,33 +126,39 @@ class FormRequest:
         self.content_type = content_type
         self._content = content
         try:
-            parts = parts_of(content, boundary_of(content_type))
-            named = field(content, parts, "model")
-            self.stream = field(content, parts, "stream") in {"true", "True", "1"}
+            self._boundary = boundary_of(content_type)
+            parts = parts_of(content, self._boundary)
+            self._named = field(content, parts, "model")
+            self.stream = (field(content, parts, "stream") or "").lower() in {"true", "1"}
+            count = field(content, parts, "n") or ""
         except WireError as error:
             raise invalid_request(f"The form cannot be read: {error}.", code="invalid_form") from None
+        self.answers = images_made(int(count)) if count.isascii() and count.isdigit() and len(count) < 10 else 1
+        self.size = sum((each.end - each.start) // (AUDIO_BYTES_PER_TOKEN if each.is_file else 1) for each in parts)
+        """The most prompt tokens that it can be."""
         self._span = next(((each.start, each.end) for each in parts if each.name == "model"), None)
-        self.model = path_model or named or DEFAULT_MODELS.get(operation, "")
+        self.model = path_model or self._named or DEFAULT_MODELS.get(operation, "")
         if not self.model:
             raise invalid_request("The field 'model' is missing.", param="model", code="missing_required_parameter")
         if len(self.model) > MODEL_NAME:
             raise invalid_request(f"'model' is longer than {MODEL_NAME} characters.", param="model")
+        if not self.model.isprintable():
+            raise invalid_request("'model' holds characters that no name has.", param="model")
         if not any(each.is_file for each in parts):
             name = "file" if operation in {Operation.TRANSCRIPTION, Operation.TRANSLATION} else "image"
             raise invalid_request(f"The file '{name}' is missing.", param=name, code="missing_required_parameter")
 
-    @property
-    def size(self) -> int:
-        """The most prompt tokens that it can be."""
-        return len(self._content) // AUDIO_BYTES_PER_TOKEN
-
     def upstream_body(self, model: str) -> list[bytes | memoryview]:
         """The form with the upstream's name of the model, in pieces that are not copied."""
         whole = memoryview(self._content)  # type: ignore[arg-type]  # bytes or a mapped file
-        if self._span is None or model == self.model:
+        if self._named == model:
             return [whole]
-        start, end = self._span
-        return [whole[:start], model.encode(), whole[end:]]
+        if self._span is not None:
+            start, end = self._span
+            return [whole[:start], model.encode(), whole[end:]]
+        start = self._content.find(b"--" + self._boundary)
+        head = b'--%b\r\ncontent-disposition: form-data; name="model"\r\n\r\n' % self._boundary
+        return [whole[:start], b"%b%b\r\n" % (head, model.encode()), whole[start:]]
 
     def neutral(self) -> Request:
         """No other dialect has it."""

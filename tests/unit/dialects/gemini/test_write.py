@@ -85,10 +85,12 @@ def test_too_many_stops_are_refused() -> None:
     assert (caught.value.problem.param, caught.value.problem.code) == ("stop", "unsupported_parameter")
 
 
-def test_nothing_but_a_system_message_is_refused() -> None:
-    """Gemini wants contents."""
+def test_nothing_but_a_system_message_is_the_users_word() -> None:
+    """Gemini wants contents; without any message there are none."""
+    written = json.loads(write(Request("m", (Message(Role.SYSTEM, (Text("be"),)),)), UPSTREAM).body)
+    assert written == {"contents": [{"role": "user", "parts": [{"text": "be"}]}]}
     with pytest.raises(Refusal) as caught:
-        write(Request("m", (Message(Role.SYSTEM, (Text("be"),)),)), UPSTREAM)
+        write(Request("m", ()), UPSTREAM)
     assert caught.value.problem.param == "messages"
 
 

@@ -53,6 +53,52 @@ def test_deepseeks_cache_is_found() -> None:
     assert usage == Usage(input_uncached=6, cache_read=4, output_text=1)
 
 
+@pytest.mark.parametrize("name", ["cached_tokens", "num_cached_tokens"])
+def test_other_places_of_the_cache_are_found(name: str) -> None:
+    """Moonshot's and Mistral's, so that what a cache gave is not charged as new."""
+    usage = metered(b'{"prompt_tokens":64,"completion_tokens":6,"total_tokens":70,"%b":32}' % name.encode()).usage
+    assert usage == Usage(input_uncached=32, cache_read=32, output_text=6)
+
+
+def test_reasoning_outside_of_the_completion_is_counted() -> None:
+    """The total of xAI is the prompt, the completion and the reasoning; what it bills is all of it."""
+    text = (
+        b'{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,'
+        b'"completion_tokens_details":{"reasoning_tokens":94}}'
+    )
+    assert metered(text).usage == Usage(input_uncached=32, output_text=9, reasoning=94)
+
+
+def test_reasoning_that_only_the_total_tells_is_counted() -> None:
+    """Google's endpoint for OpenAI's clients has no place for thoughts but the total."""
+    usage = metered(b'{"prompt_tokens":35,"completion_tokens":12,"total_tokens":109}').usage
+    assert usage == Usage(input_uncached=35, output_text=12, reasoning=62)
+
+
+def test_a_total_that_is_not_explained_changes_nothing() -> None:
+    """A shim may count its cache in the total alone: that is no reasoning."""
+    text = (
+        b'{"prompt_tokens":5,"completion_tokens":2,"total_tokens":1007,"prompt_tokens_details":{"cached_tokens":0},'
+        b'"completion_tokens_details":{"reasoning_tokens":1}}'
+    )
+    assert metered(text).usage == Usage(input_uncached=5, output_text=1, reasoning=1)
+
+
+def test_sound_that_was_cached_is_in_one_bucket() -> None:
+    """The cached part is not split, so that sound beyond the rest was in it."""
+    text = b'{"prompt_tokens":100,"prompt_tokens_details":{"cached_tokens":80,"audio_tokens":30}}'
+    assert metered(text).usage == Usage(cache_read=80, audio_in=20)
+
+
+def test_totals_that_agree_are_believed_against_a_detail() -> None:
+    """More reasoning than output cannot be, but what is billed is clear."""
+    text = (
+        b'{"prompt_tokens":18,"completion_tokens":5,"total_tokens":23,'
+        b'"completion_tokens_details":{"reasoning_tokens":8}}'
+    )
+    assert metered(text).usage == Usage(input_uncached=18, reasoning=5)
+
+
 @pytest.mark.parametrize("raw", [ABSENT, msgspec.Raw(b"null")])
 def test_no_usage_is_unmetered(raw: msgspec.Raw) -> None:
     """Neither an absent member nor null is a count of zero."""

@@ -49,6 +49,12 @@ def test_counts_that_cannot_be_are_absurd(text: bytes) -> None:
     assert meter(msgspec.Raw(text)) == ABSURD
 
 
+def test_totals_that_agree_are_believed_against_a_detail() -> None:
+    """More reasoning than output cannot be, but what is billed is clear."""
+    text = b'{"input_tokens":18,"output_tokens":5,"total_tokens":23,"output_tokens_details":{"reasoning_tokens":8}}'
+    assert meter(msgspec.Raw(text)).usage == Usage(18, reasoning=5)
+
+
 @pytest.mark.parametrize("text", [NO_JSON, msgspec.Raw(b"null")])
 def test_no_count_is_none(text: msgspec.Raw) -> None:
     """Absent or null."""
