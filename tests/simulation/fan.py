@@ -86,7 +86,7 @@ def draw_fan(seed: int) -> Plan:
     plan.body = json.dumps(plan.request).encode()
     plan.voices = {each.provider: pick(rng, _SINGLE) for each in plan.endpoints}
     plan.endpoints = tuple(
-        msgspec.structs.replace(each, upstream_model=pick(rng, ("up", "m-1", "org/x"))) for each in plan.endpoints
+        msgspec.structs.replace(each, upstream_model=pick(rng, ("up", "m é\r\n?", "org/x"))) for each in plan.endpoints
     )
     plan.health = {each.provider: pick(rng, (0.2, 0.7, 0.95, 1.0)) for each in plan.endpoints}
     return plan
@@ -119,7 +119,7 @@ def _live(story: Story) -> None:
         tell(whole, relay)
         return
     for each in relay._fan._copies:
-        if not hasattr(each, "relay") or not each.relay._machine.steps:
+        if not each.relay._machine.steps:
             continue
         caller = Client(whole.clock, whole.plan.habits)
         caller.pauses = whole.client.pauses

@@ -97,12 +97,13 @@ class Fan:
         self._is_over = False
 
     def start(self) -> None:
-        """Begins all copies."""
+        """Begins all copies, unless one of them has failed by then."""
         for copy in self._copies:
             copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
             copy.relay = self._relay.sibling(copy.inner)
             # The first is found under the answer's own id, the others behind it.
             copy.relay.id = self._relay.id if not copy.number else f"{self._relay.id}-{copy.number + 1}"
+        for copy in self._copies:
             if not self._is_over:
                 copy.relay.begin(self._single())
 
@@ -116,8 +117,7 @@ class Fan:
         """The caller left: nothing is made for it any more."""
         self._is_over = True
         for copy in self._copies:
-            if hasattr(copy, "relay"):
-                copy.relay.client_gone()
+            copy.relay.client_gone()
 
     def _single(self) -> Intake:
         intake = self._intake
@@ -190,7 +190,7 @@ class Fan:
         """One copy failed: the others are not wanted any more."""
         self._is_over = True
         for copy in self._copies:
-            if copy is not broken and hasattr(copy, "relay"):
+            if copy is not broken:
                 copy.relay.client_gone(waits=True)
         problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
         if self._relay.is_streaming:

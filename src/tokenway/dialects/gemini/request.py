@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -122,8 +123,11 @@ def wants_array(query: bytes) -> bool:
 
 
 def path(operation: Operation, model: str, stream: bool) -> str:  # noqa: FBT001
-    """What is added to a base URL that ends with the version."""
-    name = model if "/" in model else MODELS + model
+    """What is added to a base URL that ends with the version.
+
+    A caller can name the model of a provider that serves any: what would end the path or the line is quoted.
+    """
+    name = quote(model if "/" in model else MODELS + model, safe="/@")
     if operation in _VERBS:
         return f"/{name}:{_VERBS[operation]}"
     return f"/{name}:streamGenerateContent?alt=sse" if stream else f"/{name}:generateContent"
