@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -19,6 +18,7 @@ from tokenway.dialects.inbound import EVENTS, Inbound, decode_body, twice
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
 from tokenway.model.request import Request
+from tokenway.wire.percent import quote
 from tokenway.wire.splice import layout, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
