@@ -100,7 +100,7 @@ class Fan:
         self._is_over = False
 
     def start(self) -> None:
-        """Begins all copies, unless one of them has failed by then."""
+        """Begins all copies; one that cannot be begun ends them all."""
         for copy in self._copies:
             copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
             copy.relay = self._relay.sibling(copy.inner)
@@ -130,7 +130,11 @@ class Fan:
         route = intake.route
         amount = worst_case(route.bounds, one.size, one.max_tokens, 1)
         order = msgspec.structs.replace(intake.order, amount=min(amount, intake.order.amount))
-        return msgspec.structs.replace(intake, request=one, order=order, crossings=Crossings(one, route), copies=1)
+        crossings = Crossings(one, route)
+        if intake.crossings is not None:
+            # With the images that were fetched for it.
+            crossings.complete(msgspec.structs.replace(intake.crossings.neutral, n=None))
+        return msgspec.structs.replace(intake, request=one, order=order, crossings=crossings, copies=1)
 
     def _taker(self, copy: _Copy) -> Callable[[Inner, bytes], None] | None:
         """Who takes a copy's stream; None where the answers are whole."""
@@ -214,7 +218,8 @@ class Fan:
             lines = self._lines(broken)
             head = reply.STATUS_LINES[broken.inner.status] + b"content-type: application/json\r\n"
             length = b"content-length: %d\r\n" % len(broken.inner.body)
-            self._relay.answered(head + length + lines + b"\r\n" + broken.inner.body)
+            advice = broken.inner.head_lines((b"retry-after", b"x-should-retry"))
+            self._relay.answered(head + length + advice + lines + b"\r\n" + broken.inner.body)
         else:
             self._relay.refuse(problem)
 

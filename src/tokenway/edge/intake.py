@@ -72,13 +72,15 @@ def take_in(
         wishes = NO_WISHES if own is None else _read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(more), wishes)
     endpoints = route.endpoints
-    if only:
-        endpoints = tuple(each for each in endpoints if each.provider == only)
     crossings = None
     needs_whole = own is not None and own.require_parameters is True
     if route.crosses or needs_whole:
         crossings = Crossings(request, route)
         endpoints = crossings.able(whole=needs_whole)
+    if only:
+        endpoints = tuple(each for each in endpoints if each.provider == only)
+        if not endpoints:
+            raise Refusal(_must_be(only))
     copies = 1
     if request.choices > 1 and route.crosses:
         choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
@@ -159,6 +161,17 @@ def no_journal() -> Problem:
         code="journal_unavailable",
         retry_after=5.0,
         should_retry=True,
+    )
+
+
+def _must_be(provider: str) -> Problem:
+    return Problem(
+        503,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        f"The provider '{provider}' has the response before this one, and may not be asked for this request.",
+        param="provider",
+        code="no_endpoints",
+        should_retry=False,
     )
 
 

@@ -142,10 +142,15 @@ class Relay:
     def start(self) -> None:
         """The connection's turn has come and the body is complete, or the call is refused already."""
         self.begun = True
-        if self.problem is not None:
-            self.refuse(self.problem)
+        try:
+            if self.problem is not None:
+                raise Refusal(self.problem)
+            body = self._body.take()
+        except Refusal as refusal:
+            self._body.drop()
+            self.refuse(refusal.problem)
         else:
-            start(self._state, self, self._body.take())
+            start(self._state, self, body)
 
     def fan_out(self, intake: Intake) -> None:
         """The request is understood, and takes several exchanges."""
@@ -478,11 +483,11 @@ class Relay:
         if self._streaming:
             self._state.streams -= 1
         self._state.open.discard(self)
-        # The attempts refer back to their relay: without this every exchange would wait for the collector.
+        # Attempts and copies refer back to their relay: without this every exchange would wait for the collector.
         for attempt in self._attempts:
             attempt.release()
         self._attempts.clear()
-        self._winner = None
+        self._winner = self._fan = None
         self._client.relay_finished(self)
 
 
