@@ -315,7 +315,7 @@ class Relay:
 
     def forward(self, data: bytes) -> None:
         """Payload of a stream to the caller, behind the head if that has not gone out yet."""
-        if self._chunked:
+        if self._chunked and data:  # an empty chunk would be the last
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:
             data = self._head + data

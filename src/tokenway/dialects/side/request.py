@@ -51,6 +51,7 @@ AUDIO_BYTES_PER_TOKEN: Final = 64
 """A second of speech is ten tokens and, at the lowest rate of any codec in use, a thousand bytes."""
 
 _ABSENT: Final = msgspec.Raw()
+_NOTHING: Final = (_ABSENT, msgspec.Raw(b"null"))
 
 
 class SideFields(InboundFields):
@@ -90,7 +91,7 @@ def parse(operation: Operation, body: bytes, path_model: str) -> SideRequest:
         body = with_model(body, named)
         fields = decode_body(_decode, body)
     for name in REQUIRED.get(operation, ()):
-        if getattr(fields, name) in {_ABSENT, msgspec.Raw(b"null")}:
+        if getattr(fields, name) in _NOTHING:
             raise invalid_request(f"The field '{name}' is missing.", param=name, code="missing_required_parameter")
     is_sound = operation is Operation.SPEECH
     request = SideRequest(
