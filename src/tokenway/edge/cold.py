@@ -98,7 +98,8 @@ class Pages:
         if dialect is Dialect.ANTHROPIC:
             query = request.query_params
             size = listing.number(query.get("limit"), ANTHROPIC_PAGE, "limit", listing.PAGE_MAX)
-            return listing.anthropic_page(snapshot, size, query.get("after_id", ""))
+            after, before = query.get("after_id", ""), query.get("before_id", "")
+            return listing.anthropic_page(snapshot, size, after=after, before=before)
         if self._listed is None or self._listed[0] is not snapshot:
             self._listed = (snapshot, msgspec.Raw(_encode(listing.openai_list(snapshot))))
         return self._listed[1]
