@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tokenway.edge.relay import Relay
 
 _HEAD_END: Final = b"\r\n\r\n"
+_ADVICE: Final = (b"retry-after", b"x-should-retry")
 Bytes = bytes | bytearray | memoryview
 
 
@@ -70,6 +71,12 @@ class Inner:
         """The number that a line of the answer's head has; 0 without one."""
         text = self.head_lines((name,)).partition(b":")[2].strip()
         return int(text) if text.isdigit() else 0
+
+    @property
+    def advice(self) -> bytes:
+        """The header lines that say whether and when to try again."""
+        lines = self._head.split(b"\r\n")
+        return b"".join(b"%b\r\n" % line for line in lines if line.startswith(_ADVICE))
 
     @property
     def transport(self) -> Writing:

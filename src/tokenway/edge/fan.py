@@ -199,7 +199,7 @@ class Fan:
             lines = self._lines(broken)
             head = reply.STATUS_LINES[broken.inner.status] + b"content-type: application/json\r\n"
             length = b"content-length: %d\r\n" % len(broken.inner.body)
-            self._relay.answered(head + length + lines + b"\r\n" + broken.inner.body)
+            self._relay.answered(head + length + broken.inner.advice + lines + b"\r\n" + broken.inner.body)
         else:
             self._relay.refuse(problem)
 
