@@ -39,7 +39,7 @@ def make_app(state: EdgeState) -> Starlette:
     pages = Pages(state)
     kept = KeptPages(state)
     routes = []
-    for prefix in ("/v1", "/api/v1"):
+    for prefix in ("/v1", "/api/v1", "/openai/v1", "/openai"):
         routes += [
             Route(f"{prefix}/models", pages.with_key(pages.models)),
             Route(f"{prefix}/models/{{name:path}}/endpoints", pages.with_key(pages.endpoints)),
