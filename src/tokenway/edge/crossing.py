@@ -12,6 +12,7 @@ import msgspec
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
 from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
@@ -83,7 +84,7 @@ class Crossings:
                 reasons.append(refusal)
                 continue
             if whole and missing:
-                lost[endpoint.id] = ",".join(missing)
+                lost[endpoint.id] = spelled(missing, FORMATS[self._request.dialect])
             else:
                 kept.append(endpoint)
         if kept:
