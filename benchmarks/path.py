@@ -1,4 +1,7 @@
-"""`python -m benchmarks.path`: what the worker's own steps of one whole answer take, without sockets.
+"""`python -m benchmarks.path [CASE...]`: what the worker's own steps of one whole answer take, without sockets.
+
+A case is a plain answer, a stream of 64 events in the dialect of its caller, or one translated from Anthropic's; each
+event comes in a read of its own.
 
 Real are the protocol, the relay, the machine, the pool, the parsers and the journal; the transports at both ends only
 keep what is written. Prints microseconds per call in a loop, and with `--bytecodes` how many bytecodes each function
@@ -23,8 +26,8 @@ import uvloop
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from benchmarks.load.clients import KEY, request
-from benchmarks.runner import PLAIN_BODY
+from benchmarks.answers import CASES, Case
+from benchmarks.load.clients import KEY
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.cold import make_app
 from tokenway.edge.protocol import EdgeProtocol
@@ -38,28 +41,23 @@ from tokenway.upstream.http1 import Connection
 from tokenway.upstream.pool import Pools
 
 BASE_URL = "http://127.0.0.1:1/v1"
+ENDS = (b"}", b"0\r\n\r\n")
 ROUNDS = 5
 SHOWN = 40
 PRICE = Price(Rate(500_000_000), Rate(1_500_000_000), cache_read=Rate(50_000_000))
-BODY = (
-    b'{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"up-bench","choices":[{"index":0,'
-    b'"message":{"role":"assistant","content":"%b","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":'
-    b'{"prompt_tokens":120,"completion_tokens":24,"total_tokens":144,"prompt_tokens_details":{"cached_tokens":0},'
-    b'"completion_tokens_details":{"reasoning_tokens":0}}}' % (b"word " * 24)
-)
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 
 class Kept(asyncio.Transport):
-    """Keeps the last write and is never closed."""
+    """Keeps the first write and the last, and is never closed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.written = b""
+        self.first = self.written = b""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Keeps it."""
         self.written = bytes(data)
+        self.first = self.first or self.written
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Keeps them."""
@@ -83,11 +81,11 @@ class Kept(asyncio.Transport):
 class Bench:
     """A worker's state between two kept transports."""
 
-    def __init__(self, journals: Path) -> None:
+    def __init__(self, journals: Path, case: Case = CASES[0]) -> None:
         loop = asyncio.get_running_loop()
         pools = Pools(loop, Tasks(lambda name, error: sys.exit(f"{name}: {error}")))
         state = EdgeState(loop, pools, JournalWriter(journals, "edge-1"), _nobody)
-        provider = Provider("lab", BASE_URL, api_keys=(Secret("sk-lab"),))
+        provider = Provider("lab", BASE_URL, case.dialect, api_keys=(Secret("sk-lab"),))
         model = Model("bench", (Endpoint("lab", "up-bench", PRICE),))
         keys = {sha256(KEY.encode()).hexdigest(): Principal("k1", "bench", "default")}
         state.adopt(Snapshot(1, {"lab": provider}, {"bench": model}, {}, keys))
@@ -100,15 +98,17 @@ class Bench:
         config.load()
         self.protocol = EdgeProtocol(state, config, ServerState(), {})
         self.protocol.connection_made(self.client)
-        self.request = request(PLAIN_BODY)
+        self.case = case
 
     def call(self) -> None:
         """One call, from the client's bytes to the answer's."""
-        self.client.written = b""
-        self.protocol.data_received(self.request)
-        self.connection.data_received(ANSWER)
-        if not self.client.written.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"no answer: {self.client.written[:200]!r}")
+        client, receive = self.client, self.connection.data_received
+        client.first = client.written = b""
+        self.protocol.data_received(self.case.request)
+        for piece in self.case.answer:
+            receive(piece)
+        if not client.first.startswith(b"HTTP/1.1 200") or not client.written.endswith(ENDS):
+            raise SystemExit(f"no answer: {client.first[:200]!r} … {client.written[-200:]!r}")
 
     def microseconds(self, calls: int) -> float:
         """The best of some rounds, per call."""
@@ -142,25 +142,37 @@ async def _nobody(_what: str, _principal: Principal, _subject: str) -> bytes | N
     return None
 
 
-async def _main(calls: int, *, is_counting: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
-        bench.microseconds(1000)  # specialised code, known heads
-        print(f"{bench.microseconds(calls):.1f} µs per call")
-        if is_counting:
-            steps, counts = bench.bytecodes()
-            print(f"{steps.total()} bytecodes in {counts.total()} functions")
-            for name, count in steps.most_common(SHOWN):
-                print(f"{count:6} {counts[name]:4}  {name}")
+async def _main(cases: list[Case], calls: int, *, is_counting: bool) -> None:
+    found: dict[str, float] = {}
+    for case in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(Path(folder), case)
+            bench.microseconds(200)  # specialised code, known heads
+            found[case.name] = bench.microseconds(max(1, calls // len(case.answer)))
+            print(f"{case.name}: {found[case.name]:.1f} µs per call")
+            if is_counting:
+                steps, counts = bench.bytecodes()
+                print(f"{steps.total()} bytecodes in {counts.total()} functions")
+                for name, count in steps.most_common(SHOWN):
+                    print(f"{count:6} {counts[name]:4}  {name}")
+    if {"stream", "translated"} <= found.keys():
+        print(f"translated / stream: {found['translated'] / found['stream']:.2f}")
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.path", description=__doc__)
-    parser.add_argument("--calls", type=int, default=20_000, help="calls in a round (default 20000)")
+    names = [case.name for case in CASES]
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(names)}; all when none is named")
+    parser.add_argument(
+        "--calls", type=int, default=20_000, help="calls in a round, of a stream fewer by its events (default 20000)"
+    )
     parser.add_argument("--bytecodes", action="store_true", help="count bytecodes by function as well")
     arguments = parser.parse_args()
-    uvloop.run(_main(arguments.calls, is_counting=arguments.bytecodes))
+    if unknown := set(arguments.cases) - set(names):
+        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    cases = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
+    uvloop.run(_main(cases, arguments.calls, is_counting=arguments.bytecodes))
 
 
 if __name__ == "__main__":

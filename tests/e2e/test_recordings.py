@@ -40,6 +40,7 @@ pytestmark = [
     ),
 ]
 DIALECTS = tuple(Dialect)
+OPENAI = frozenset({Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES})
 PAIRS = [pytest.param(*pair, id=f"{pair[0]}--{pair[1]}") for pair in permutations(DIALECTS, 2)]
 EACH = [pytest.param(dialect, id=str(dialect)) for dialect in DIALECTS]
 OWN_CREDENTIAL = frozenset({401, 402, 403})
@@ -326,6 +327,8 @@ def canonical(told: Said, caller: Dialect) -> Said:
     finish = told.finish or "stop"
     if finish in {"error", "stop"} and caller in {Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.OPENAI_RESPONSES}:
         finish = "stop"
+    if told.refused and caller not in OPENAI:
+        finish = "content_filter"
     calls = tuple((name, unwrapped(arguments)) for name, arguments in told.calls if name)
     if calls and finish == "stop":
         finish = "tool_calls"
@@ -415,7 +418,6 @@ def lost(each: Exchange, sent: bytes) -> list[str]:
 
 
 STREAM_TYPES = ("text/event-stream", "application/vnd.amazon.eventstream")
-OPENAI = frozenset({Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES})
 UNSAYABLE = {
     "top_k": OPENAI,
     "container": frozenset(DIALECTS) - {Dialect.ANTHROPIC},

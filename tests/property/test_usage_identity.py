@@ -63,10 +63,8 @@ def passed(each: Exchange) -> Metered:
     return stream.metered
 
 
-def agrees(usage: Usage | None, counts: Counts) -> bool:
+def agrees(usage: Usage, counts: Counts) -> bool:
     """Whether disjoint buckets are these totals."""
-    if usage is None:
-        return False
     reasoning = usage.reasoning if counts.reasoning is not None else None
     return Counts(usage.input_tokens, usage.output_tokens, usage.cache_read, reasoning) == counts
 
@@ -76,6 +74,7 @@ def test_buckets_sum_to_the_providers_totals_as_it_passes(dialect: Dialect) -> N
     """Input, output, cached tokens and reasoning; none is below zero."""
     for each, counts in with_counts(dialect):
         usage = passed(each).usage
+        assert usage is not None, each.id
         assert agrees(usage, counts), (each.id, usage, counts)
         assert min(msgspec.structs.astuple(usage)) >= 0, each.id
 

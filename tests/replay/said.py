@@ -37,6 +37,8 @@ class Said:
     calls: tuple[tuple[str, str], ...] = ()
     finish: str = ""
     counts: Counts | None = None
+    refused: bool = False
+    """Whether the text is a refusal in a place of its own, which only OpenAI's dialects have."""
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Draft:
     """Place to name and pieces of arguments."""
     finish: str = ""
     counts: Counts | None = None
+    refused: bool = False
 
     def call(self, place: Any, name: str, arguments: Any = "") -> None:
         """A tool call begins, or is told whole."""
@@ -57,7 +60,7 @@ class Draft:
     def said(self) -> Said:
         """All of it."""
         calls = tuple((name, spelled("".join(rest))) for name, *rest in self.calls.values())
-        return Said("".join(self.text), "".join(self.reasoning), calls, self.finish, self.counts)
+        return Said("".join(self.text), "".join(self.reasoning), calls, self.finish, self.counts, self.refused)
 
 
 def spelled(arguments: str) -> str:
@@ -110,6 +113,7 @@ def _chat_message(draft: Draft, message: Json) -> None:
         else:
             draft.text.append(part.get("text") or "")
     draft.text.append(message.get("refusal") or "")
+    draft.refused = draft.refused or bool(message.get("refusal"))
     draft.reasoning.append(_chat_reasoning(message))
     for number, call in enumerate(message.get("tool_calls") or ()):
         place = call.get("index", number)
@@ -165,7 +169,7 @@ INCOMPLETE: Final = {"max_output_tokens": "length", "content_filter": "content_f
 def _responses_end(draft: Draft, response: Json) -> None:
     status = response.get("status")
     if status == "incomplete":
-        draft.finish = INCOMPLETE.get((response.get("incomplete_details") or {}).get("reason"), "length")
+        draft.finish = INCOMPLETE.get(str((response.get("incomplete_details") or {}).get("reason")), "length")
     elif status == "failed":
         draft.finish = "error"
     else:
@@ -189,6 +193,7 @@ def responses(body: bytes) -> Said:
     for number, item in enumerate(response["output"]):
         if item["type"] == "message":
             draft.text.extend(part.get("text") or part.get("refusal") or "" for part in item["content"])
+            draft.refused = any(part["type"] == "refusal" for part in item["content"])
         elif item["type"] == "reasoning":
             parts = [*(item.get("summary") or ()), *(item.get("content") or ())]
             draft.reasoning.extend(part.get("text") or "" for part in parts)
@@ -211,6 +216,7 @@ def responses_stream(body: bytes) -> Said:
         kind = event["type"]
         if kind in RESPONSE_TEXTS:
             draft.text.append(event["delta"])
+            draft.refused = draft.refused or kind == "response.refusal.delta"
         elif kind in RESPONSE_THOUGHTS:
             draft.reasoning.append(event["delta"])
         elif kind == "response.output_item.added" and event["item"]["type"] in ITEM_CALLS:

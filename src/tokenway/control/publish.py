@@ -216,7 +216,10 @@ def _provider(
 def _quirks(written: ProviderSettings, row: KnownProvider | None) -> Quirks:
     """The row's, with what was written over them."""
     said = {name: value for name, value in msgspec.structs.asdict(written.quirks).items() if value is not None}
-    return msgspec.structs.replace(Quirks() if row is None else row.quirks, **said)
+    known = Quirks() if row is None else row.quirks
+    if written.base_url:
+        said["embeddings"] = ""  # the form of its own belongs to the address that it has for them
+    return msgspec.structs.replace(known, **said)
 
 
 def _aws(written: ProviderSettings, row: KnownProvider | None, environment: Mapping[str, str]) -> AwsKeys | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from tokenway.dialects.known import KnownProvider, Offer, Service
 from tokenway.model.catalog import BEARER, Dialect, Operation, Quirks
 
@@ -145,9 +147,12 @@ _VENDORS: Final = (
         base_url="https://api.cohere.ai/compatibility/v1",
         key_variables=("COHERE_API_KEY", "CO_API_KEY"),
         prefixes=("command-", "c4ai-", "embed-", "rerank-"),
-        quirks=_CLASSIC,
+        quirks=msgspec.structs.replace(_CLASSIC, embeddings="cohere"),
         services=(*_EMBED, Service.RERANK),
-        elsewhere=((Operation.RERANK, "https://api.cohere.com/v2"),),
+        elsewhere=(
+            (Operation.RERANK, "https://api.cohere.com/v2"),
+            (Operation.EMBEDDING, "https://api.cohere.com/v2"),
+        ),
     ),
     KnownProvider(
         name="ai21",

@@ -111,7 +111,7 @@ class Translation(Pace):
                 self._take(self._reader.read(frame), now, out)
             elif self._has_started:
                 out.append(self._writer.write(Ping()))
-        return b"".join(out)
+        return out[0] if len(out) == 1 else b"".join(out)
 
     def finish(self) -> bytes:
         """What the end of the body still gives."""
@@ -135,12 +135,18 @@ class Translation(Pace):
         for event in events:
             kind = type(event)
             if kind is Added:
-                self.stamp_text(now, answer=(event.choice, event.part) not in self._thoughts)  # type: ignore[union-attr]
-            elif kind is Failed:
+                if self.first_answer:  # a delta like most: only the pause before it is noted
+                    self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
+                    self.last_delta = now
+                else:
+                    self.stamp_text(now, answer=(event.choice, event.part) not in self._thoughts)  # type: ignore[union-attr]
+                out.append(write(event))
+                continue
+            if kind is Failed:
                 self.fault = event.message or event.code or "an error without a message"  # type: ignore[union-attr]
                 self.is_calm = False
                 return
-            elif kind is not Ping:
+            if kind is not Ping:
                 self._note(event, now)
             if kind is Finished and self._refused and not self._has_refusals:
                 data = write(_as_refusal(event, self._refused))  # type: ignore[arg-type]

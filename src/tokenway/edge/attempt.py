@@ -7,6 +7,8 @@ what it cost.
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -29,8 +31,18 @@ if TYPE_CHECKING:
     from tokenway.edge.relay import Relay
     from tokenway.upstream.call import Call
 
+log = logging.getLogger("tokenway.edge")
+
 OK: Final = 200
+MISTAKES: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What code raises that meets a value it did not think of."""
 JSON: Final = b"application/json"
+
+
+def where(error: Exception) -> str:
+    """What was raised and at which line; not its text, which can hold what a caller wrote."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {last.filename}:{last.lineno}"
 
 
 class AttemptReader:
@@ -182,6 +194,9 @@ class AttemptReader:
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
             return
+        except MISTAKES as error:
+            self._misread(error)
+            return
         if stream.is_calm:
             if out:
                 self._write(out)
@@ -203,6 +218,9 @@ class AttemptReader:
             out = stream.feed(data, now)
         except WireError as error:
             self._break(Fault.NOT_DIALECT, str(error))
+            return
+        except MISTAKES as error:
+            self._misread(error)
             return
         if stream.is_calm:
             if out:
@@ -228,6 +246,9 @@ class AttemptReader:
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
+        except MISTAKES as error:
+            self._misread(error)
+            return
         if stream.fault:
             self._fail(Fault.IN_BAND, stream.fault, stream.fault_event)
         elif stream.is_whole:
@@ -251,6 +272,9 @@ class AttemptReader:
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
+        except MISTAKES as error:
+            self._misread(error)
+            return
         self.answer = answer
         self.body = body
         metered = answer.metered
@@ -264,10 +288,17 @@ class AttemptReader:
 
     def _translated(self, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
         if maker.request.operation in EMBEDDINGS:
-            return embeddings.translate(maker.request, self.form.dialect, body)
+            form = embeddings.form_of(self.form.dialect, self._relay.route.quirks_of(self.endpoint))
+            return embeddings.translate(maker.request, form, body)
         return translate_answer(self.form, self._relay.form, body, maker)
 
     # -- failures ----------------------------------------------------------------------------------------
+
+    def _misread(self, error: Exception) -> None:
+        """A mistake of ours in reading: the caller is told as of an answer that is none, and the log has the place."""
+        more = {"exchange": self._relay.id, "endpoint": self.endpoint.id, "mistake": where(error)}
+        log.error("an answer could not be read", extra=more)
+        self._break(Fault.NOT_DIALECT, "it could not be converted")
 
     def _break(self, fault: Fault, detail: str, body: bytes = b"") -> None:
         """What arrived cannot be used: the connection is given up as well."""

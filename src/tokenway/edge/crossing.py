@@ -7,16 +7,24 @@ so that what is wrong with a request is told at once and costs nobody anything.
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
 from tokenway.dialects.gemini.request import EMBEDDINGS
+<<<<<<< HEAD
 from tokenway.dialects.registry import FORMATS
+=======
+from tokenway.edge.attempt import MISTAKES, where
+>>>>>>> main
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.request import Media, MediaKind, Request, ToolResult, Written
+
+log = logging.getLogger("tokenway.edge")
 
 
 class Crossings:
@@ -34,7 +42,10 @@ class Crossings:
     def neutral(self) -> Request:
         """The request in its neutral form; raises Refusal where it is wrong."""
         if self._neutral is None:
-            self._neutral = self._request.neutral()
+            try:
+                self._neutral = self._request.neutral()
+            except MISTAKES as error:
+                raise Refusal(_misread(error)) from error
         return self._neutral
 
     @property
@@ -53,10 +64,14 @@ class Crossings:
         if written is None:
             form = self._route.format_of(endpoint)
             to = Upstream(endpoint.upstream_model, endpoint.capabilities, self._route.quirks_of(endpoint))
-            if self._request.operation in EMBEDDINGS:
-                written = embeddings.write_request(self._request, form.dialect, endpoint.upstream_model)
-            else:
-                written = form.write_request(self._said_to(form), to)
+            try:
+                if self._request.operation in EMBEDDINGS:
+                    own = embeddings.form_of(form.dialect, to.quirks)
+                    written = embeddings.write_request(self._request, own, endpoint.upstream_model)
+                else:
+                    written = form.write_request(self._said_to(form), to)
+            except MISTAKES as error:
+                raise Refusal(_misread(error)) from error
             self._written[endpoint.id] = written
         return written
 
@@ -119,6 +134,13 @@ def media_of(request: Request) -> list[Media]:
             inner = part.content if isinstance(part, ToolResult) else (part,)
             found += [each for each in inner if isinstance(each, Media)]
     return found
+
+
+def _misread(error: Exception) -> Problem:
+    """500: a mistake of ours, found in the log."""
+    log.error("a request could not be converted", extra={"mistake": where(error)})
+    message = "The gateway could not convert this request for an endpoint of another dialect."
+    return Problem(500, ErrorType.SERVER, message, code="internal_error", should_retry=False)
 
 
 def _cannot(lost: dict[str, str]) -> Problem:

@@ -14,7 +14,7 @@ from typing import Final
 from tokenway import __version__
 from tokenway.dialects.base import Format
 from tokenway.dialects.bedrock import sign
-from tokenway.dialects.embeddings import SPEAKERS
+from tokenway.dialects.embeddings import PATHS, SPEAKERS
 from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import Door
@@ -53,6 +53,7 @@ class Route:
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
         """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
         dialect, operation = door.dialect, door.operation
+        self._providers = providers
         spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
         able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
         if not able:
@@ -62,10 +63,11 @@ class Route:
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints)
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
-        self._providers = providers
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
-            each.id: spoken[each.id] is not dialect or (operation is Operation.COMPLETION and not _completes(each))
+            each.id: spoken[each.id] is not dialect
+            or (operation is Operation.COMPLETION and not _completes(each))
+            or (operation in EMBEDDINGS and bool(self.quirks_of(each).embeddings))
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())
@@ -226,7 +228,8 @@ class Routes:
                 raise Refusal(Problem(503, ErrorType.PROVIDER_UNAVAILABLE, message))
             if len(self._targets) >= ROUTES_MAX:
                 self._targets.clear()
-            path = form.path(operation, endpoint.upstream_model, stream)
+            own = PATHS.get(provider.quirks.embeddings) if operation in EMBEDDINGS else None
+            path = own or form.path(operation, endpoint.upstream_model, stream)
             target = self._targets[key] = self._make(provider, endpoint, form, operation, path)
         return target
 

@@ -184,6 +184,8 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI chat: whether `top_k`, `min_p` and `repetition_penalty` are known, as to vLLM, OpenRouter and Together."""
     image_urls: bool = True
     """Whether images may be given by URL; where not, the call is refused unless `fetch_urls` is on."""
+    embeddings: str = ""
+    """The provider's own form of embeddings (`cohere`); empty where it is its dialect's."""
     encrypted_reasoning: bool = True
     """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
 

@@ -15,6 +15,8 @@ from tokenway.wire.limits import EVENT
 
 _BLANK_LINES: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 """How a blank line ends, after the line before it; `CRLF CRLF` holds the second."""
+_ODD_BLANK_LINES: Final = _BLANK_LINES[1:]
+_BLANK_LINE: Final = re.compile(rb"\n\n|\n\r\n|\r\r")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -65,8 +67,14 @@ class EventSplitter:
 
 def event_end(whole: bytes, start: int) -> int:
     """Where the event that begins at `start` ends, behind its blank line; the end of `whole` when it has none."""
-    ends = [at + len(mark) for mark in _BLANK_LINES if (at := whole.find(mark, start)) >= 0]
-    return min(ends, default=len(whole))
+    end = whole.find(b"\n\n", start) + 2
+    if end == 1:
+        end = len(whole)
+    for mark in _ODD_BLANK_LINES:
+        at = whole.find(mark, start, end)
+        if at >= 0:
+            end = at + len(mark)
+    return end
 
 
 def last_event_end(whole: bytes | bytearray, start: int, stop: int) -> int:
@@ -77,13 +85,16 @@ def last_event_end(whole: bytes | bytearray, start: int, stop: int) -> int:
 
 def split_events(whole: bytes) -> list[bytes]:
     """Whole events, one by one, each with the blank line that ends it; their concatenation is `whole`."""
-    events = []
-    start = 0
-    while start < len(whole):
-        end = event_end(whole, start)
-        events.append(whole[start:end])
-        start = end
-    return events
+    if b"\r" not in whole:
+        events = [event + b"\n\n" for event in whole.split(b"\n\n")]
+        # What is behind the last blank line is no whole event, but is given all the same.
+        rest = events.pop()[:-2]
+        return [*events, rest] if rest else events
+    events, start = [], 0
+    for match in _BLANK_LINE.finditer(whole):
+        events.append(whole[start : match.end()])
+        start = match.end()
+    return [*events, whole[start:]] if start < len(whole) else events
 
 
 def event_data(event: bytes) -> bytes | None:
@@ -122,8 +133,21 @@ class DataFrames:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The data of the events that `data` completes; raises WireError when one event grows beyond the limit."""
-        whole = self._splitter.feed(data)
-        return [event_data(event) or b"" for event in split_events(whole)] if whole else []
+        splitter = self._splitter
+        whole = data if data[-2:] == b"\n\n" and not splitter.rest else splitter.feed(data)
+        if b"\r" in whole:
+            return [event_data(event) or b"" for event in split_events(whole)]
+        events = whole.split(b"\n\n")
+        events.pop()  # behind the last blank line is nothing
+        frames = []
+        for event in events:
+            # One line of data, with a name before it or without, as nearly every event is.
+            start = event.find(b"\n") + 7 if event[:6] == b"event:" else 6
+            if event[start - 6 : start] == b"data: " and event.find(b"\n", start) < 0:
+                frames.append(event[start:])
+            else:
+                frames.append(event_data(event) or b"")
+        return frames
 
     def rest(self) -> list[bytes]:
         """The data of a last event without its blank line, and forgets it."""

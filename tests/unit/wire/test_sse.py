@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.model.errors import WireError
-from tokenway.wire.sse import EventSplitter, event_data, make_event, one_line, split_events
+from tokenway.wire.sse import (
+    DataFrames,
+    EventSplitter,
+    event_data,
+    event_end,
+    make_event,
+    one_line,
+    split_events,
+)
 
 STREAM = b'\xef\xbb\xbf: hello\n\nevent: x\ndata: {"a":\ndata: "\xc3\xa9\xf0\x9f\x98\x80"}\n\nid: 1\n\ndata: [DONE]\n\n'
 LINES = st.sampled_from(
@@ -49,6 +57,28 @@ def test_whole_events_come_out_however_they_are_cut(stream: tuple[list[list[byte
     assert splitter.pending == 0
     found = [event for whole in wholes for event in split_events(whole)]
     assert [event_data(event) for event in found] == [data_of(lines) for lines in events]
+
+
+@given(streams(), st.lists(st.integers(0, 200), max_size=8))
+def test_frames_are_the_data_of_the_events(stream: tuple[list[list[bytes]], bytes], at: list[int]) -> None:
+    """However the bytes are cut: the data of each event, and nothing for one that has none."""
+    events, data = stream
+    frames = DataFrames()
+    found = [frame for piece in cut(data, at) for frame in frames.feed(piece)]
+    assert found == [data_of(lines) or b"" for lines in events]
+    assert frames.rest() == []
+
+
+@given(st.lists(st.sampled_from([b"data: a", b"data:", b"event: e", b"\n", b"\r", b"\n\n", b"x", b":"]), max_size=30))
+def test_events_are_split_where_they_end(parts: list[bytes]) -> None:
+    """One after the other by `event_end`, or all at once: the same pieces, and no byte is lost."""
+    data = b"".join(parts)
+    pieces, start = [], 0
+    while start < len(data):
+        pieces.append(data[start : event_end(data, start)])
+        start = event_end(data, start)
+    assert split_events(data) == pieces
+    assert b"".join(pieces) == data
 
 
 def test_byte_by_byte_gives_events_one_by_one() -> None:
@@ -106,6 +136,27 @@ def test_a_large_event_costs_linear_time() -> None:
         splitter.feed(b"x" * step)
     assert counted.searched < 4 * size
     assert len(splitter.feed(b"\n\n")) == size + 2
+
+
+class Searched(bytes):
+    """Bytes that count how many of them are searched."""
+
+    searched = 0
+
+    def find(self, mark: bytes, start: int = 0, stop: int | None = None) -> int:  # type: ignore[override]
+        """Searches as bytes do."""
+        at = super().find(mark, start, len(self) if stop is None else stop)
+        self.searched += (len(self) if stop is None else stop) - start if at < 0 else at - start
+        return at
+
+
+def test_many_events_cost_linear_time() -> None:
+    """Each one is looked for up to its end, not up to the end of all."""
+    whole = Searched(b"data: x\n\n" * 1000)
+    start = 0
+    while start < len(whole):
+        start = event_end(whole, start)
+    assert whole.searched < 4 * len(whole)
 
 
 @pytest.mark.parametrize(

@@ -82,16 +82,17 @@ class Reader:
 
     def read(self, frame: bytes) -> Sequence[Event]:
         """The events of one event's data; raises WireError when it is not one of this dialect, or cannot come now."""
-        if self._row is _OVER:
+        row = self._row
+        if row is _OVER:
             return ()
-        if not frame.strip():
-            return _PING
         try:
             event = decode_frame(frame)
-            step = self._row.get(event.type)
+            step = row.get(event.type)
             if step is not None:
                 return step(self, event, frame)
         except UNREADABLE as error:
+            if not frame.strip():
+                return _PING
             raise not_of_dialect(error) from None
         if event.type in _ORDERED:
             raise WireError(f"'{event.type}' cannot come here in the stream")

@@ -136,7 +136,7 @@ class _Writer:
                 if part.between:
                     return b"%b%b%b%b%b" % (part.before, text, part.between, text, part.behind)
                 part.chars += len(event.text)
-                return b"%b%b%b" % (part.before, text, part.behind)
+                return part.before + text + part.behind
         step = _STEPS.get((self._is_open, type(event)))
         if step is None:
             raise WireError(f"an event of an answer cannot come now: {type(event).__name__}")

@@ -19,7 +19,7 @@ from tokenway.dialects.base import UNREADABLE, WholeAnswer, fault_text
 from tokenway.dialects.passing import Pace, PassingStream, not_of_dialect
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage
 from tokenway.wire.sse import event_data
 
 _IMAGES: Final = frozenset({Operation.IMAGE, Operation.IMAGE_EDIT, Operation.IMAGE_VARIATION})
@@ -59,7 +59,7 @@ class SideUsage(msgspec.Struct, gc=False):
 
 
 class BilledUnits(msgspec.Struct, gc=False):
-    """What Cohere bills."""
+    """What Cohere bills: whole searches, which it writes as `1` or `1.0`."""
 
     search_units: Tokens | float | None = None
 
@@ -78,19 +78,21 @@ class SideAnswer(msgspec.Struct):
     data: list[msgspec.Raw] | None = None
     text: Any = None
     usage: msgspec.Raw = msgspec.Raw()
-    meta: Meta | None = None
+    meta: msgspec.Raw = msgspec.Raw()
     error: Any = None
 
 
 _decode: Final = msgspec.json.Decoder(SideAnswer).decode
 _decode_usage: Final = msgspec.json.Decoder(SideUsage | None).decode
+_decode_meta: Final = msgspec.json.Decoder(Meta | None).decode
 
 
 def meter(operation: Operation, answer: SideAnswer) -> Metered:
     """The usage of an answer or event."""
-    units = answer.meta.billed_units if answer.meta is not None else None
-    if units is not None and units.search_units is not None:
-        return Metered(given=True, usage=Usage(searches=int(units.search_units)))
+    if answer.meta:
+        searches = _searches(answer.meta)
+        if searches.given:
+            return searches
     if not answer.usage:
         return UNMETERED
     try:
@@ -98,6 +100,20 @@ def meter(operation: Operation, answer: SideAnswer) -> Metered:
     except UNREADABLE:
         return ABSURD
     return UNMETERED if fields is None else buckets(operation, fields)
+
+
+def _searches(meta: msgspec.Raw) -> Metered:
+    """The searches that were billed."""
+    try:
+        told = _decode_meta(meta)
+    except UNREADABLE:
+        return ABSURD
+    units = told.billed_units.search_units if told is not None and told.billed_units is not None else None
+    if units is None:
+        return UNMETERED
+    if units != int(units) or not 0 <= units <= TOKENS_BELIEVABLE:
+        return ABSURD
+    return Metered(given=True, usage=Usage(searches=int(units)))
 
 
 def buckets(operation: Operation, fields: SideUsage) -> Metered:

@@ -134,6 +134,8 @@ class FormRequest:
         except WireError as error:
             raise invalid_request(f"The form cannot be read: {error}.", code="invalid_form") from None
         self.answers = images_made(int(count)) if count.isascii() and count.isdigit() and len(count) < 10 else 1
+        self.size = sum((each.end - each.start) // (AUDIO_BYTES_PER_TOKEN if each.is_file else 1) for each in parts)
+        """The most prompt tokens that it can be."""
         self._span = next(((each.start, each.end) for each in parts if each.name == "model"), None)
         self.model = path_model or self._named or DEFAULT_MODELS.get(operation, "")
         if not self.model:
@@ -145,11 +147,6 @@ class FormRequest:
         if not any(each.is_file for each in parts):
             name = "file" if operation in {Operation.TRANSCRIPTION, Operation.TRANSLATION} else "image"
             raise invalid_request(f"The file '{name}' is missing.", param=name, code="missing_required_parameter")
-
-    @property
-    def size(self) -> int:
-        """The most prompt tokens that it can be."""
-        return len(self._content) // AUDIO_BYTES_PER_TOKEN
 
     def upstream_body(self, model: str) -> list[bytes | memoryview]:
         """The form with the upstream's name of the model, in pieces that are not copied."""

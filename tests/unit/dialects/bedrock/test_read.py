@@ -315,17 +315,17 @@ def turn(*blocks: dict[str, Any]) -> dict[str, Any]:
             turn({"reasoningContent": {"redactedContent": "%"}}),
             "messages[0].content[0].reasoningContent.redactedContent",
         ),
-        ({"messages": [], "inferenceConfig": {"maxTokens": 0}}, "inferenceConfig.maxTokens"),
-        ({"messages": [], "inferenceConfig": {"temperature": "1"}}, "inferenceConfig.temperature"),
-        ({"messages": [], "toolConfig": {}}, "toolConfig.tools"),
-        ({"messages": [], "toolConfig": {"tools": [], "toolChoice": {"none": {}}}}, "toolConfig.toolChoice"),
+        ({"messages": [USER], "inferenceConfig": {"maxTokens": 0}}, "inferenceConfig.maxTokens"),
+        ({"messages": [USER], "inferenceConfig": {"temperature": "1"}}, "inferenceConfig.temperature"),
+        ({"messages": [USER], "toolConfig": {}}, "toolConfig.tools"),
+        ({"messages": [USER], "toolConfig": {"tools": [], "toolChoice": {"none": {}}}}, "toolConfig.toolChoice"),
         (
-            {"messages": [], "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": []}}}]}},
+            {"messages": [USER], "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": []}}}]}},
             "toolConfig.tools[0].toolSpec.inputSchema.json",
         ),
         (
             {
-                "messages": [],
+                "messages": [USER],
                 "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": "{"}}}},
             },
             "outputConfig.textFormat.structure.jsonSchema.schema",

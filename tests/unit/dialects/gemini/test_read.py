@@ -212,8 +212,10 @@ def test_what_is_wrong_is_named(changes: dict[str, object], param: str) -> None:
 def nested(depth: int) -> bytes:
     """A request with a schema of this depth."""
     schema = b'{"items":' * depth + b"{}" + b"}" * depth
-    tools = b'[{"functionDeclarations":[{"name":"f","parameters":%b}]}]' % schema
-    return b'{"contents":[{"parts":[{"text":"hi"}]}],"tools":%b}' % tools
+    return (
+        b'{"contents":[{"parts":[{"text":"hi"}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":%b}]}]}'
+        % schema
+    )
 
 
 def test_schemas_may_be_nested() -> None:

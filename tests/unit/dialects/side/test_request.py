@@ -224,7 +224,7 @@ def test_a_mapped_form_is_read_like_memory() -> None:
     request = FormRequest(Operation.TRANSCRIPTION, mapped, TYPE)
     assert request.model == "m"
     assert sent(request, "n") == FILE + part("model", "n") + END
-    assert request.size == len(content) // 64
+    assert request.size == 1
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,8 @@ def test_a_model_in_the_path_takes_the_place_of_the_forms() -> None:
     assert sent(form(FILE, path_model="cheap"), "cheap") == part("model", "cheap") + FILE + END
 
 
-def test_a_form_is_as_long_as_its_sound_at_most() -> None:
-    """A token of sound takes 64 bytes at least."""
-    content = FILE + b"\0" * 6400 + part("model", "m") + END
-    assert FormRequest(Operation.TRANSCRIPTION, content, TYPE).size == len(content) // 64
+def test_a_form_is_as_many_tokens_as_its_text_and_its_sound_can_be() -> None:
+    """A token takes a byte of text, and 64 bytes of sound, at least."""
+    sound = FILE.replace(b"RIFF", b"\0" * 6400)
+    request = form(sound, part("model", "m"), part("prompt", "x" * 1000), part("language", "de"))
+    assert request.size == 100 + 1 + 1000 + 2

@@ -28,7 +28,8 @@ from tokenway.model.usage import Metered
 
 def price(into: str, out: str, **more: Any) -> Price:
     """A price from USD per million tokens."""
-    return Price(parse_rate(into), parse_rate(out), **{name: parse_rate(rate) for name, rate in more.items()})
+    rates: dict[str, Any] = {name: parse_rate(rate) for name, rate in more.items()}
+    return Price(parse_rate(into), parse_rate(out), **rates)
 
 
 # OpenAI, Pricing: GPT-4o of October, its audio of December 2024, GPT-4.1 of April, o3 of June, GPT-5 of August 2025
