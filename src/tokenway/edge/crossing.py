@@ -14,11 +14,8 @@ import msgspec
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
 from tokenway.dialects.gemini.request import EMBEDDINGS
-<<<<<<< HEAD
 from tokenway.dialects.registry import FORMATS
-=======
 from tokenway.edge.attempt import MISTAKES, where
->>>>>>> main
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
