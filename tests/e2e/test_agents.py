@@ -319,7 +319,7 @@ ASKED: list[dict[str, Any]] = [
     {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"}]},
     {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is the weather? — “ü”"}]},
 ]
-SHELL = [
+SHELL: list[dict[str, Any]] = [
     {
         "type": "local_shell_call",
         "call_id": "call_s",
@@ -328,7 +328,7 @@ SHELL = [
     },
     {"type": "local_shell_call_output", "call_id": "call_s", "output": "a.py"},
 ]
-PATCH = [
+PATCH: list[dict[str, Any]] = [
     {"type": "custom_tool_call", "call_id": "call_p", "name": "apply_patch", "input": "*** Begin Patch\n"},
     {"type": "custom_tool_call_output", "call_id": "call_p", "output": "Done."},
 ]
@@ -367,7 +367,7 @@ def output(found: list[tuple[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", ["reasoning-tools", "sealed", "text"])
 async def test_codex_at_its_own_dialect(http: httpx2.AsyncClient, provider: FakeProvider, case: str) -> None:
     """The bytes of the request but for the model's name, its turn's headers, and the bytes of the stream's events."""
-    sealed = {"type": "reasoning", "summary": [], "encrypted_content": SEAL}
+    sealed: dict[str, Any] = {"type": "reasoning", "summary": [], "encrypted_content": SEAL}
     body = codex_body(model("openai_responses", case), [*ASKED, sealed, *SHELL, *PATCH])
     answer = await codex(http, body)
     received = provider.requests[-1]

@@ -22,7 +22,7 @@ from tokenway.model.catalog import Dialect
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SAID = "Grüße from the fake provider, 你好 👋🏽.\n\nIt speaks “plain” text."
-OWN = {"route": "fallback", "session_id": "s-1"}
+OWN: dict[str, Any] = {"route": "fallback", "session_id": "s-1"}
 """Members that only the gateway reads."""
 
 

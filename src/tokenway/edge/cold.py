@@ -212,6 +212,8 @@ class Pages:
         identity = self._state.new_id()
         form = FORMATS[_dialect(request)]
         status = form.statuses.get(problem.type, problem.status)
+        if form.id_header:
+            more = {**(more or {}), form.id_header.decode(): header_value(identity).decode()}
         return self._respond(status, form.error_body(problem, identity), more, identity)
 
     def _respond(self, status: int, body: bytes, more: Mapping[str, str] | None = None, identity: str = "") -> Response:
