@@ -14,6 +14,7 @@ import msgspec
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
 from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge.attempt import MISTAKES, where
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
@@ -95,7 +96,7 @@ class Crossings:
                 reasons.append(refusal)
                 continue
             if whole and missing:
-                lost[endpoint.id] = ",".join(missing)
+                lost[endpoint.id] = spelled(missing, FORMATS[self._request.dialect])
             else:
                 kept.append(endpoint)
         if kept:
