@@ -29,6 +29,8 @@ SPELLING: Final = {
     "service_tier": "serviceTier",
     "cache_control": "cachePoint",
     "reasoning": "reasoningContent",
+    "shown": "additionalModelRequestFields.thinking.display",
+    "title": "document.name",
     "strict": "toolSpec.strict",
 }
 """Bedrock's names of neutral fields."""
