@@ -160,7 +160,7 @@ def test_wildcards_are_providers(tmp_path: Path) -> None:
     file.write_text(imported("wildcards").text)
     settings = load(file, ENVIRONMENT).demand()
     snapshot = build_snapshot(settings, keys={}, environment={}, local=None, version=1)
-    assert snapshot.providers["together_ai"].base_url == "https://api.together.xyz/v1"
+    assert snapshot.providers["together_ai"].base_url == "https://api.together.ai/v1"
     for name in ("together_ai/x/y", "eu/mistral-large", "openai/gpt-4o", "gpt-4o"):
         assert resolve(snapshot, name) is not None
     fast = settings.models["fast"]
