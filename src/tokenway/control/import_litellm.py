@@ -163,8 +163,9 @@ class _Conversion:
         """The master key is a key like any other here: it calls models, and does not administer."""
         key = self._general.get("master_key")
         if not key:
-            self._say("general_settings.master_key", "is not set, so calls need no key, as before")
-            return {"required": False}
+            # The proxy takes it from LITELLM_MASTER_KEY too, so its absence here does not say that everybody may call.
+            self._say("general_settings.master_key", "is not set: calls need a key here, unless `auth.required: false`")
+            return {}
         if is_literal(key):
             self._say("general_settings.master_key", LITERAL)
         fixed: Json = {"name": "master", "key": environment(key)}

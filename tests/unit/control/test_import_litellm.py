@@ -72,7 +72,6 @@ def test_usual_names_need_no_more_than_a_key() -> None:
     """A model without a prefix belongs to the vendor whose names are like it."""
     made = yaml.safe_load(imported("simple").text)
     assert made == {
-        "auth": {"required": False},
         "providers": {
             "openai": {"api_key": "${OPENAI_API_KEY}"},
             "anthropic": {"api_key": "${ANTHROPIC_API_KEY}"},
@@ -83,6 +82,13 @@ def test_usual_names_need_no_more_than_a_key() -> None:
             "embed": {"endpoints": [{"provider": "openai", "model": "text-embedding-3-small"}]},
         },
     }
+
+
+def test_a_file_without_a_master_key_opens_nothing() -> None:
+    """The proxy takes it from its environment too."""
+    made = imported("simple")
+    assert "auth" not in yaml.safe_load(made.text)
+    assert "calls need a key here" in unmapped(made)["general_settings.master_key"]
 
 
 def test_entries_of_one_name_are_endpoints_of_one_model() -> None:
