@@ -73,51 +73,6 @@ class Inner:
 
     @property
     def transport(self) -> Writing:
-        """Where the answer goes."""
-
-    @property
-    def is_write_paused(self) -> bool:
-        """Whether the client reads more slowly than it is written to."""
-
-    def relay_finished(self, relay: Relay) -> None:
-        """The answer is out."""
-
-
-class Inner:
-    """A client without a connection. The relay must not chunk its body: it ends with the answer.
-
-    `on_data` is called with each piece of the body of a success, `on_end` once when the answer is out; `status` and
-    `body` then hold what came, the body only where no `on_data` took it.
-    """
-
-    is_write_paused = False
-
-    def __init__(self, on_end: Callable[[Inner], None], on_data: Callable[[Inner, bytes], None] | None = None) -> None:
-        self.status = 0
-        self.body = b""
-        self.was_aborted = False
-        self._on_end = on_end
-        self._on_data = on_data
-        self._head = b""
-
-    def head_lines(self, names: tuple[bytes, ...]) -> bytes:
-        """The lines of the answer's head whose names begin so, each with its end."""
-        lines = self._head.split(b"\r\n")[1:]
-        return b"".join(line + b"\r\n" for line in lines if line.startswith(names))
-
-    def number(self, name: bytes) -> int:
-        """The number that a line of the answer's head has; 0 without one."""
-        text = self.head_lines((name,)).partition(b":")[2].strip()
-        return int(text) if text.isdigit() else 0
-
-    @property
-    def advice(self) -> bytes:
-        """The header lines that say whether and when to try again."""
-        lines = self._head.split(b"\r\n")
-        return b"".join(b"%b\r\n" % line for line in lines if line.startswith(_ADVICE))
-
-    @property
-    def transport(self) -> Writing:
         """It is its own."""
         return self
 
@@ -142,10 +97,5 @@ class Inner:
         self.was_aborted = True
 
     def relay_finished(self, relay: Relay) -> None:  # noqa: ARG002 - the client of a relay
-        """The answer is out: who is told is let go of, so that nobody has to collect it."""
-        on_end, self._on_end, self._on_data = self._on_end, _nobody, None
-        on_end(self)
-
-
-def _nobody(_inner: Inner) -> None:
-    """Whom an end is told that was told already."""
+        """The answer is out."""
+        self._on_end(self)
