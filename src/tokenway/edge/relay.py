@@ -76,6 +76,8 @@ class Relay:
     _head = b""
     _lease: Lease | None = None
     _winner: AttemptReader | None = None
+    holder: Callable[[e.UpstreamEnd], None] | None = None
+    """Hears of a whole answer in place of the machine, and tells it when all others are there."""
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _fan: Fan | None = None
@@ -199,6 +201,10 @@ class Relay:
     def dice(self) -> float:
         """A random number in [0, 1)."""
         return self._state.dice()
+
+    def take_whole(self, end: e.UpstreamEnd) -> None:
+        """A whole answer is there: the machine delivers it, unless somebody holds it until it is wanted."""
+        (self.holder or self.tell)(end)
 
     @property
     def wake_at(self) -> float:
