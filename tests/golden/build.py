@@ -18,6 +18,7 @@ from tests.fake_provider.dialects.base import Ask, Streamed, Whole
 from tests.fake_provider.routes import VOICES
 from tokenway.dialects.base import Format, Maker, Upstream
 from tokenway.dialects.translate import Translation, translate_answer
+from tokenway.edge.crossing import spelled
 from tokenway.model.catalog import Capabilities, Dialect, Operation
 from tokenway.model.errors import Refusal
 
@@ -95,7 +96,7 @@ def request_files(caller: Format, upstream: Format, case: str) -> dict[str, byte
         return {f"{stem}/refused.txt": "\n".join(lines).encode()}
     files = {f"{stem}/request.json": pretty(written.body)}
     if written.dropped:
-        files[f"{stem}/dropped.txt"] = "".join(f"{name}\n" for name in written.dropped).encode()
+        files[f"{stem}/dropped.txt"] = spelled(written.dropped, caller).replace(",", "\n").encode() + b"\n"
     return files
 
 

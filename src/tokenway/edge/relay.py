@@ -326,7 +326,7 @@ class Relay:
 
     def forward(self, data: bytes) -> None:
         """Payload of a stream to the caller, behind the head if that has not gone out yet."""
-        if self._chunked:
+        if self._chunked and data:  # an empty chunk would be the last
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:
             data = self._head + data
@@ -437,12 +437,14 @@ class Relay:
     def header_lines(self) -> bytes:
         """The header lines that every answer has."""
         attempts = self._attempts
+        lines = (self._winner or attempts[-1]).lines if attempts else b""
+        common = self._labels + self._state.date
+        name = self.form.id_header
+        if name and name not in lines:  # else it is the upstream's own
+            common = b"%b: %b\r\n%b" % (name, self.id.encode(), common)
         if not attempts:
-            return reply.identity(self.id, keep_alive=self.keep_alive) + self._labels + self._state.date
-        lines = (self._winner or attempts[-1]).lines
-        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + (
-            self._labels + self._state.date
-        )
+            return reply.identity(self.id, keep_alive=self.keep_alive) + common
+        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + common
 
     # -- an answer that is made of others ----------------------------------------------------------------
 

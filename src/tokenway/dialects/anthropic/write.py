@@ -66,6 +66,10 @@ class _Writing:
         self.family = family_of(upstream.model)
         self.dropped: dict[str, None] = {}
         self.blocks = Blocks(self.drop, has_urls=upstream.quirks.image_urls)
+        self.callable: set[str] = set()
+        """The names of the caller's tools that the model may call."""
+        self.may_call = True
+        """Whether there is any tool that the model may call."""
         self.body: dict[str, Any] = {"model": upstream.model, "max_tokens": self.limit()}
 
     def drop(self, name: str) -> None:
@@ -115,11 +119,14 @@ class _Writing:
         choice = request.tool_choice
         only = set(choice.names) if choice is not None and choice.mode is not ToolMode.NAMED else set()
         offered = [tool for tool in request.tools if not only or tool.name in only]
-        written = [shape for shape in map(self.tool, offered) if shape is not None]
+        shapes = [(tool.name, self.tool(tool)) for tool in offered]
+        written = [shape for _, shape in shapes if shape is not None]
+        self.callable = {name for name, shape in shapes if shape is not None}
         if _SEARCH_OPTIONS in request.rest and dict(_SEARCH_TOOL) not in written:
             written.append(dict(_SEARCH_TOOL))
-        if not written and not request.tools:  # none was offered, and none was left out
+        if not written:
             # Calls in the conversation need their tools described, also where none may be called any more.
+            self.may_call = False
             names = {part.name for message in request.messages for part in message.parts if isinstance(part, ToolCall)}
             written = [{"name": name, "input_schema": {"type": "object"}} for name in sorted(names)]
         return written
@@ -132,7 +139,7 @@ class _Writing:
             if tool.hosted in _WEB_SEARCH:
                 return dict(_SEARCH_TOOL)
         if tool.hosted or tool.custom:
-            self.drop("tools")
+            self.drop(tool.declared)
             return None
         shape: dict[str, Any] = {"name": tool.name}
         if tool.description:
@@ -151,18 +158,18 @@ class _Writing:
         """Which tools to call: a call cannot be forced while the model thinks."""
         request = self.request
         choice = request.tool_choice
-        if not has_tools:
-            if choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}:
+        forced = choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}
+        if not self.may_call:
+            if forced:
                 self.drop("tool_choice")
-            return None
-        if not request.tools and _SEARCH_OPTIONS not in request.rest:
-            return {"type": "none"}
+            return {"type": "none"} if has_tools else None
         shape: dict[str, Any] | None = None
         if choice is not None:
-            forced = choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}
             if forced and thinks:
                 self.drop("tool_choice")
                 shape = {"type": "auto"}
+            elif choice.mode is ToolMode.NAMED and choice.names[0] not in self.callable:
+                self.drop("tool_choice")
             elif choice.mode is ToolMode.NAMED:
                 shape = {"type": "tool", "name": choice.names[0]}
             else:

@@ -102,10 +102,8 @@ def _write_tools(request: Request, body: dict[str, object], dropped: dict[str, N
             dropped["cache_control"] = None
         if tool.hosted in HOSTED_TOOLS:
             tools.append(tool.raw)
-        elif tool.hosted:
-            dropped[tool.hosted] = None
-        elif tool.custom:
-            dropped["custom"] = None
+        elif tool.hosted or tool.custom:
+            dropped[tool.declared] = None
         else:
             functions.append(_declaration(tool, dropped))
     if functions:

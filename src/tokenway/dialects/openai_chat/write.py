@@ -126,7 +126,7 @@ def _tool_members(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
         if tool.cache:
             dropped["cache_control"] = None
         if tool.hosted:
-            dropped[tool.hosted] = None
+            dropped[tool.declared] = None
         elif not allowed or tool.name in allowed:
             tools.append(_tool(tool))
             custom |= {tool.name} if tool.custom else set()

@@ -132,7 +132,7 @@ class Messages:
             message["refusal"] = "".join(refusals)
         if calls:
             message["tool_calls"] = calls
-        message |= self._reasoning([part for part in turn.parts if isinstance(part, Reasoning)])
+        message |= self._reasoning(turn)
         for part in turn.parts:
             if isinstance(part, Media):
                 raise unsupported(part, "this model takes no images or files in its own turns")
@@ -147,19 +147,22 @@ class Messages:
         """A call; Google's signature at it goes back to Google alone."""
         inner, name = ("custom", "input") if part.custom else ("function", "arguments")
         call: dict[str, Any] = {"id": part.id, "type": inner, inner: {"name": part.name, name: part.arguments}}
-        if part.signature and part.format == GEMINI and self._quirks.reasoning_field == EXTRA:
+        field = self._quirks.reasoning_field
+        if part.signature and part.format == GEMINI and field == EXTRA:
             call["extra_content"] = signature(part.signature, part.format)
-        elif part.signature:
+        elif part.signature and field != DETAILS:
             self.drop("reasoning")
         return call
 
-    def _reasoning(self, thoughts: list[Reasoning]) -> dict[str, Any]:
+    def _reasoning(self, turn: Message) -> dict[str, Any]:
         """Former reasoning, where the upstream takes it back."""
         field = self._quirks.reasoning_field
+        if field == DETAILS:
+            details = details_from(_with_calls(turn))
+            return {DETAILS: details} if details else {}
+        thoughts = [part for part in turn.parts if isinstance(part, Reasoning)]
         if not thoughts:
             return {}
-        if field == DETAILS:
-            return {DETAILS: details_from(thoughts)}
         if field != CONTENT or any(part.sealed or part.signature for part in thoughts):
             self.drop("reasoning")
         text = "".join(part.text for part in thoughts)
@@ -247,6 +250,21 @@ def _joined(run: Iterable[Message]) -> Iterable[Message]:
         before = turn
     if before is not None:
         yield before
+
+
+def _with_calls(turn: Message) -> list[Reasoning]:
+    """A turn's reasoning for OpenRouter, where what Google signed of a turn with calls has the id of the first."""
+    calls = [part for part in turn.parts if isinstance(part, ToolCall)]
+    thoughts = [part for part in turn.parts if isinstance(part, Reasoning)]
+    if not calls:
+        return thoughts
+    whose = [
+        msgspec.structs.replace(part, id=calls[0].id) if part.sealed and part.format == GEMINI and not part.id else part
+        for part in thoughts
+    ]
+    return whose + [
+        Reasoning(sealed=call.signature, format=call.format, id=call.id) for call in calls if call.signature
+    ]
 
 
 def inlined(part: Media) -> str | None:

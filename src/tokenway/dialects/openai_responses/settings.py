@@ -123,7 +123,7 @@ def read_thinking(reasoning: Node | None) -> Thinking | None:
 
 
 def write_tools(tools: Sequence[Tool], dropped: list[str]) -> list[object]:
-    """`tools`; another vendor's own tools are declared by their type."""
+    """`tools`; another vendor's own tools are declared."""
     written: list[object] = []
     for tool in tools:
         if tool.cache:
@@ -132,7 +132,7 @@ def write_tools(tools: Sequence[Tool], dropped: list[str]) -> list[object]:
             if tool.hosted in HOSTED_TOOLS and tool.raw not in NOTHING:
                 written.append(tool.raw)
             else:
-                dropped.append(tool.hosted)
+                dropped.append(tool.declared)
             continue
         shape: dict[str, object] = {"type": "custom" if tool.custom else "function", "name": tool.name}
         if tool.description:

@@ -112,7 +112,7 @@ def test_tools() -> None:
         },
         {"googleSearch": {"a": 1}},
     ]
-    assert dropped(tools=tools) == ("cache_control", "strict", "web_search_20250305", "custom")
+    assert dropped(tools=tools) == ("cache_control", "strict", "tools.web_search_20250305", "tools.custom")
 
 
 @pytest.mark.parametrize(

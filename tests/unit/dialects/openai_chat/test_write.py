@@ -110,7 +110,7 @@ def test_tools() -> None:
         ],
         "parallel_tool_calls": False,
     }
-    assert dropped == ("web_search", "cache_control")
+    assert dropped == ("tools.web_search", "cache_control")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_choice_needs_its_tools() -> None:
     hosted = Tool("web", hosted="web_search", raw=RAW)
     body, dropped = write(tools=(G, hosted), tool_choice=ToolChoice(ToolMode.NAMED, ("web",)))
     assert "tool_choice" not in body
-    assert dropped == ("web_search", "tool_choice")
+    assert dropped == ("tools.web_search", "tool_choice")
 
 
 def test_response_format() -> None:

@@ -81,7 +81,7 @@ def test_another_vendors_tool_is_declared() -> None:
     dropped: list[str] = []
     tools = [Tool("web", hosted="web_search_20250305", raw=msgspec.Raw(b"{}")), Tool("f", cache="5m")]
     assert [each["name"] for each in plain(write_tools(tools, dropped))] == ["f"]
-    assert dropped == ["web_search_20250305", "cache_control"]
+    assert dropped == ["tools.web_search_20250305", "cache_control"]
 
 
 CHOICES: list[tuple[Any, ToolChoice]] = [
