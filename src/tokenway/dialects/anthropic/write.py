@@ -18,6 +18,7 @@ from tokenway.dialects.anthropic.families import family_of
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.opening import no_opening, opened
+from tokenway.dialects.strict import enforceable, is_enforceable
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
@@ -146,7 +147,7 @@ class _Writing:
             shape["description"] = tool.description
         shape["input_schema"] = _input_schema(tool.parameters)
         if tool.strict:
-            if self.family.has_schema:
+            if self.family.has_schema and is_enforceable(tool.parameters):
                 shape["strict"] = True
             else:
                 self.drop("strict")
@@ -197,7 +198,10 @@ class _Writing:
         if wanted is not None and wanted.kind is not FormatKind.TEXT:
             can = self.family.has_schema and self.upstream.quirks.json_schema
             if wanted.kind is FormatKind.SCHEMA and can:
-                config["format"] = {"type": "json_schema", "schema": closed(_decode(wanted.schema))}
+                schema, told = enforceable(_decode(wanted.schema))
+                config["format"] = {"type": "json_schema", "schema": schema}
+                for name in told:
+                    self.drop(name)
             else:
                 self.drop("response_format")
         if found.thinking is not None:
@@ -288,18 +292,6 @@ def _input_schema(parameters: msgspec.Raw) -> msgspec.Raw | dict[str, Any]:
     if not isinstance(schema, dict):
         return {"type": "object"}
     return parameters if "type" in schema else {"type": "object", **schema}
-
-
-def closed(schema: Any) -> Any:
-    """A schema whose objects have no members but their own, which Anthropic wants said."""
-    if isinstance(schema, list):
-        return [closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: closed(value) for name, value in schema.items()}
-    if found.get("type") == "object" and isinstance(found.get("properties"), dict):
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 def _results_first(blocks: list[Block]) -> list[Block]:

@@ -15,6 +15,7 @@ import msgspec
 
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.openai_chat.write_messages import DETAILS, Messages
+from tokenway.dialects.strict import is_strict
 from tokenway.model.catalog import Quirks
 from tokenway.model.request import (
     NO_JSON,
@@ -128,7 +129,7 @@ def _tool_members(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
         if tool.hosted:
             dropped[tool.declared] = None
         elif not allowed or tool.name in allowed:
-            tools.append(_tool(tool))
+            tools.append(_tool(tool, dropped))
             custom |= {tool.name} if tool.custom else set()
     if not tools:
         if choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}:
@@ -145,7 +146,7 @@ def _tool_members(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
     return members
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, dropped: dict[str, None]) -> dict[str, Any]:
     inner: dict[str, Any] = {"name": tool.name}
     if tool.description:
         inner["description"] = tool.description
@@ -154,8 +155,16 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.parameters != NO_JSON:
         inner["parameters"] = tool.parameters
     if tool.strict is not None:
-        inner["strict"] = tool.strict
+        inner["strict"] = _strictness(tool.parameters, dropped, asked=tool.strict)
     return {"type": "function", "function": inner}
+
+
+def _strictness(schema: msgspec.Raw, dropped: dict[str, None], *, asked: bool) -> bool:
+    """Whether a schema is strict: OpenAI refuses the word for one with optional members, which others take."""
+    if asked and not is_strict(schema):
+        dropped["strict"] = None
+        return False
+    return asked
 
 
 def _choice(choice: ToolChoice, custom: set[str]) -> Any:
@@ -183,7 +192,7 @@ def _format_members(wanted: ResponseFormat, quirks: Quirks, dropped: dict[str, N
     if wanted.schema != NO_JSON:
         schema["schema"] = wanted.schema
     if wanted.strict is not None:
-        schema["strict"] = wanted.strict
+        schema["strict"] = _strictness(wanted.schema, dropped, asked=wanted.strict)
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 

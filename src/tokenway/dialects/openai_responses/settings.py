@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.openai_responses.schema import HOSTED_TOOLS, NOTHING
+from tokenway.dialects.strict import is_strict
 from tokenway.dialects.walk import Node
 from tokenway.model.request import (
     NO_JSON,
@@ -139,11 +140,19 @@ def write_tools(tools: Sequence[Tool], dropped: list[str]) -> list[object]:
             shape["description"] = tool.description
         if not tool.custom:
             shape["parameters"] = _NO_PARAMETERS if tool.parameters in NOTHING else tool.parameters
-            shape["strict"] = tool.strict is True
+            shape["strict"] = _strictness(tool.parameters, dropped, asked=tool.strict is True)
         elif tool.grammar not in NOTHING:
             shape["format"] = _flat(tool.grammar)
         written.append(shape)
     return written
+
+
+def _strictness(schema: msgspec.Raw, dropped: list[str], *, asked: bool) -> bool:
+    """Whether a schema is strict: OpenAI refuses the word for one with optional members, which others take."""
+    if asked and not is_strict(schema):
+        dropped.append("strict")
+        return False
+    return asked
 
 
 def _flat(grammar: msgspec.Raw) -> object:
@@ -171,13 +180,13 @@ def write_tool_choice(choice: ToolChoice, tools: Sequence[Tool]) -> object | Non
     return choice.mode.value
 
 
-def write_format(wanted: ResponseFormat) -> dict[str, object]:
+def write_format(wanted: ResponseFormat, dropped: list[str]) -> dict[str, object]:
     """`text.format`."""
     shape: dict[str, object] = {"type": wanted.kind.value}
     if wanted.kind is FormatKind.SCHEMA:
         shape["name"] = wanted.name or "answer"
         shape["schema"] = _NO_PARAMETERS if wanted.schema in NOTHING else wanted.schema
-        shape["strict"] = wanted.strict is True
+        shape["strict"] = _strictness(wanted.schema, dropped, asked=wanted.strict is True)
         if wanted.description:
             shape["description"] = wanted.description
     return shape

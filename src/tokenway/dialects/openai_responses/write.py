@@ -115,7 +115,7 @@ def _write_settings(request: Request, upstream: Upstream, body: dict[str, object
         if wanted.kind is FormatKind.SCHEMA and not upstream.quirks.json_schema:
             dropped.append("response_format")
         else:
-            text["format"] = write_format(wanted)
+            text["format"] = write_format(wanted, dropped)
     if request.verbosity is not None:
         text["verbosity"] = request.verbosity
     if text:

@@ -25,7 +25,9 @@ from tokenway.model.request import (
 )
 
 BASE = Request("asked", (Message(Role.USER, (Text("hi"),)),))
-RAW = msgspec.Raw(b'{"type":"object"}')
+RAW = msgspec.Raw(b'{"type":"object","additionalProperties":false}')
+OBJECT = {"type": "object", "additionalProperties": False}
+LOOSE = msgspec.Raw(b'{"type":"object","properties":{"a":{}},"additionalProperties":false}')
 F = Tool("f", "d", RAW, strict=True)
 G = Tool("g")
 
@@ -103,9 +105,9 @@ def test_tools() -> None:
         "tools": [
             {
                 "type": "function",
-                "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+                "function": {"name": "f", "description": "d", "parameters": OBJECT, "strict": True},
             },
-            {"type": "custom", "custom": {"name": "h", "format": {"type": "object"}}},
+            {"type": "custom", "custom": {"name": "h", "format": OBJECT}},
             {"type": "function", "function": {"name": "g"}},
         ],
         "parallel_tool_calls": False,
@@ -145,10 +147,19 @@ def test_a_choice_needs_its_tools() -> None:
     assert dropped == ("tools.web_search", "tool_choice")
 
 
+def test_an_open_schema_is_not_strict() -> None:
+    """OpenAI refuses the word for one with optional members: it is declared, of a tool and of an answer."""
+    body, dropped = write(tools=(Tool("f", parameters=LOOSE, strict=True),))
+    assert (body["tools"][0]["function"]["strict"], dropped) == (False, ("strict",))
+    body, dropped = write(response_format=ResponseFormat(FormatKind.SCHEMA, "n", LOOSE, strict=True))
+    assert (body["response_format"]["json_schema"]["strict"], dropped) == (False, ("strict",))
+    assert write(tools=(Tool("f", parameters=LOOSE, strict=False),))[1] == ()
+
+
 def test_response_format() -> None:
     """A schema gets a name where it has none; a server without schemas is declared."""
     schema = ResponseFormat(FormatKind.SCHEMA, schema=RAW, strict=True, description="d")
-    named = {"name": "answer", "description": "d", "schema": {"type": "object"}, "strict": True}
+    named = {"name": "answer", "description": "d", "schema": OBJECT, "strict": True}
     assert write(response_format=ResponseFormat(FormatKind.TEXT)) == ({}, ())
     assert write(response_format=ResponseFormat(FormatKind.JSON))[0] == {"response_format": {"type": "json_object"}}
     assert write(response_format=schema)[0] == {"response_format": {"type": "json_schema", "json_schema": named}}
