@@ -18,7 +18,7 @@ from tokenway.dialects.gemini.schema import HOSTED_TOOLS
 from tokenway.dialects.gemini.thinking import thinking_config
 from tokenway.dialects.opening import no_opening, opened
 from tokenway.model.errors import invalid_request
-from tokenway.model.request import NO_JSON, FormatKind, Request, Role, Tool, ToolMode, Written
+from tokenway.model.request import KINDS_OF_SUMMARY, NO_JSON, FormatKind, Request, Role, Tool, ToolMode, Written
 
 _encode: Final = msgspec.json.encode
 
@@ -171,6 +171,8 @@ def _generation(request: Request, upstream: Upstream, dropped: dict[str, None]) 
             config["thinkingConfig"] = thinking.members
         if not thinking.is_exact:
             dropped["thinking"] = None
+        if request.thinking.summary in KINDS_OF_SUMMARY:
+            dropped["summary"] = None
     return config
 
 

@@ -126,7 +126,12 @@ def test_tools_keep_their_schema_as_it_is() -> None:
     """A prompt cache knows it by its bytes; a type is added where none is."""
     tools = (
         TOOL,
-        Tool("g", parameters=msgspec.Raw(b'{"properties":{"a":{}},"additionalProperties":false}'), strict=True, cache="5m"),
+        Tool(
+            "g",
+            parameters=msgspec.Raw(b'{"properties":{"a":{}},"additionalProperties":false}'),
+            strict=True,
+            cache="5m",
+        ),
         Tool("h", strict=False),
         Tool(
             "web_fetch",
@@ -332,7 +337,16 @@ def test_what_is_left_is_said_or_declared() -> None:
     assert (body["stop_sequences"], body["metadata"], body["stream"]) == (["END"], {"user_id": "u"}, True)
     assert dropped == (
         *("name", "x", "stop", "service_tier", "min_p", "seed", "logprobs", "top_logprobs", "frequency_penalty"),
-        *("presence_penalty", "repetition_penalty", "prompt_cache_key", "verbosity", "logit_bias", "metadata", "store"),
+        *(
+            "presence_penalty",
+            "repetition_penalty",
+            "prompt_cache_key",
+            "verbosity",
+            "n",
+            "logit_bias",
+            "metadata",
+            "store",
+        ),
     )
     neutral = {
         "frequency_penalty": 0,

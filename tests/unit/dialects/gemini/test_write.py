@@ -160,6 +160,8 @@ def test_thinking() -> None:
         "includeThoughts": True,
     }
     assert dropped(Upstream("gemini-2.0-flash"), thinking=Thinking(effort="high")) == ("thinking",)
+    assert dropped(thinking=Thinking(effort="high", summary="auto")) == ()
+    assert dropped(thinking=Thinking(effort="high", summary="concise")) == ("summary",)
 
 
 @pytest.mark.parametrize(
