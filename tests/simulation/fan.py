@@ -86,7 +86,7 @@ def draw_fan(seed: int) -> Plan:
     plan.body = json.dumps(plan.request).encode()
     plan.voices = {each.provider: pick(rng, _SINGLE) for each in plan.endpoints}
     plan.endpoints = tuple(
-        msgspec.structs.replace(each, upstream_model=pick(rng, ("up", "m-1", "org/x"))) for each in plan.endpoints
+        msgspec.structs.replace(each, upstream_model=pick(rng, ("up", "m é\r\n?", "org/x"))) for each in plan.endpoints
     )
     plan.health = {each.provider: pick(rng, (0.2, 0.7, 0.95, 1.0)) for each in plan.endpoints}
     return plan
@@ -119,7 +119,7 @@ def _live(story: Story) -> None:
         tell(whole, relay)
         return
     for each in relay._fan._copies:
-        if not hasattr(each, "relay") or not each.relay._machine.steps:
+        if not each.relay._machine.steps:
             continue
         caller = Client(whole.clock, whole.plan.habits)
         caller.pauses = whole.client.pauses
@@ -127,6 +127,7 @@ def _live(story: Story) -> None:
         caller.finished_at = each.inner.ends[0] if each.inner.ends else None
         caller.left_at = caller.finished_at if each.relay.disconnected else None
         copy = History(whole.plan, whole.clock, caller, whole.made)
+        copy.held = each.made is not None
         copy.given_up = caller.left_at is not None and whole.client.left_at is None
         copy.records = [record for record in whole.records if record.id == each.relay.id]
         tell(copy, each.relay)
@@ -200,6 +201,8 @@ def _check_sums(story: Story) -> Iterator[str]:
     if whole.plan.budget is not None and whole.left != whole.plan.budget - charged:
         yield f"{whole.left} is left of {whole.plan.budget}, and {charged} was charged"
     if whole.client.left_at is None:
+        if charged and not whole.plan.stream and not whole.client.writes[0].startswith(b"HTTP/1.1 200"):
+            yield f"the caller got no answer, and pays {charged}"
         for record in settled:
             if record.settlement is Settlement.UPSTREAM_BILLED:
                 yield "the caller stayed, and pays for an answer that was given up"

@@ -37,7 +37,6 @@ KEY_VARIABLES: Final = {
     "azure": "AZURE_API_KEY",
     "databricks": "DATABRICKS_API_KEY",
     "fireworks": "FIREWORKS_AI_API_KEY",
-    "github": "GITHUB_API_KEY",
     "huggingface": "HUGGINGFACE_API_KEY",
     "jina": "JINA_AI_API_KEY",
     "together": "TOGETHERAI_API_KEY",

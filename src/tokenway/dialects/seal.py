@@ -37,7 +37,9 @@ def seal(value: str, whose: str, own: str, call: str = "") -> str:
     """`value` as it may stand in an opaque field of the dialect whose own format is `own`."""
     if not value or (whose in {own, ""} and not call):
         return value
-    return f"{_MARK}{whose}{'@' + call if call else ''}.{value}"
+    # A point would end the call's id, and some models make theirs of a function's name with points.
+    place = "@" + call.replace("%", "%25").replace(".", "%2E") if call else ""
+    return f"{_MARK}{whose}{place}.{value}"
 
 
 def unseal(text: str, own: str) -> Sealed:
@@ -46,5 +48,5 @@ def unseal(text: str, own: str) -> Sealed:
         whose, dot, value = text[len(_MARK) :].partition(".")
         whose, _, call = whose.partition("@")
         if dot and whose in FORMATS:
-            return Sealed(value, whose, call)
+            return Sealed(value, whose, call.replace("%2E", ".").replace("%25", "%"))
     return Sealed(text, own)

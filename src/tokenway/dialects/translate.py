@@ -116,13 +116,14 @@ class Translation(Pace):
     def finish(self) -> bytes:
         """What the end of the body still gives."""
         out: list[bytes] = []
-        if self.is_calm:
-            for frame in self._framing.rest():
+        for frame in self._framing.rest():
+            if self.is_calm:
                 try:
                     events = self._reader.read(frame)
                 except WireError:
                     break  # half an event: `is_whole` says whether anything is missing
                 self._take(events, self.last_delta, out)
+        if self.is_calm:
             self._take(self._reader.end(), self.last_delta, out)
         return b"".join(out)
 

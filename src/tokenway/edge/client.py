@@ -97,5 +97,10 @@ class Inner:
         self.was_aborted = True
 
     def relay_finished(self, relay: Relay) -> None:  # noqa: ARG002 - the client of a relay
-        """The answer is out."""
-        self._on_end(self)
+        """The answer is out: who is told is let go of, so that nobody has to collect it."""
+        on_end, self._on_end, self._on_data = self._on_end, _nobody, None
+        on_end(self)
+
+
+def _nobody(_inner: Inner) -> None:
+    """Whom an end is told that was told already."""

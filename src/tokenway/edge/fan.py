@@ -20,6 +20,7 @@ from tokenway.edge import reply
 from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner
 from tokenway.edge.crossing import Crossings
+from tokenway.exchange.events import UpstreamEnd
 from tokenway.metering.estimate import worst_case
 from tokenway.model.errors import ErrorType, Problem, WireError
 from tokenway.model.event import Answer, Counted, Ended, Event, Finished, Started
@@ -78,6 +79,8 @@ class _Copy:
         self.inner: Inner
         self.is_over = False
         self.finished: Finished | None = None
+        self.made: UpstreamEnd | None = None
+        """The end of a whole answer, until the others have theirs."""
         self.metered: Metered = UNMETERED
 
 
@@ -97,12 +100,15 @@ class Fan:
         self._is_over = False
 
     def start(self) -> None:
-        """Begins all copies."""
+        """Begins all copies; one that cannot be begun ends them all."""
         for copy in self._copies:
             copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
             copy.relay = self._relay.sibling(copy.inner)
+            if not self._intake.request.stream:
+                copy.relay.holder = functools.partial(self._made, copy)
             # The first is found under the answer's own id, the others behind it.
             copy.relay.id = self._relay.id if not copy.number else f"{self._relay.id}-{copy.number + 1}"
+        for copy in self._copies:
             if not self._is_over:
                 copy.relay.begin(self._single())
 
@@ -116,8 +122,7 @@ class Fan:
         """The caller left: nothing is made for it any more."""
         self._is_over = True
         for copy in self._copies:
-            if hasattr(copy, "relay"):
-                copy.relay.client_gone()
+            copy.relay.client_gone()
 
     def _single(self) -> Intake:
         intake = self._intake
@@ -125,7 +130,11 @@ class Fan:
         route = intake.route
         amount = worst_case(route.bounds, one.size, one.max_tokens, 1)
         order = msgspec.structs.replace(intake.order, amount=min(amount, intake.order.amount))
-        return msgspec.structs.replace(intake, request=one, order=order, crossings=Crossings(one, route), copies=1)
+        crossings = Crossings(one, route)
+        if intake.crossings is not None:
+            # With the images that were fetched for it.
+            crossings.complete(msgspec.structs.replace(intake.crossings.neutral, n=None))
+        return msgspec.structs.replace(intake, request=one, order=order, crossings=crossings, copies=1)
 
     def _taker(self, copy: _Copy) -> Callable[[Inner, bytes], None] | None:
         """Who takes a copy's stream; None where the answers are whole."""
@@ -164,6 +173,16 @@ class Fan:
                 copy.finished = event
         return self._writer.write(event)
 
+    # -- whole answers -----------------------------------------------------------------------------------
+
+    def _made(self, copy: _Copy, end: UpstreamEnd) -> None:
+        """A copy's answer is there: it is delivered, and so paid for, once all of them are."""
+        copy.made = end
+        if all(each.made is not None for each in self._copies):
+            for each in self._copies:
+                if each.made is not None:
+                    each.relay.tell(each.made)
+
     # -- ends --------------------------------------------------------------------------------------------
 
     def _ended(self, copy: _Copy, _inner: Inner) -> None:
@@ -190,7 +209,7 @@ class Fan:
         """One copy failed: the others are not wanted any more."""
         self._is_over = True
         for copy in self._copies:
-            if copy is not broken and hasattr(copy, "relay"):
+            if copy is not broken:
                 copy.relay.client_gone(waits=True)
         problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
         if self._relay.is_streaming:
@@ -199,7 +218,8 @@ class Fan:
             lines = self._lines(broken)
             head = reply.STATUS_LINES[broken.inner.status] + b"content-type: application/json\r\n"
             length = b"content-length: %d\r\n" % len(broken.inner.body)
-            self._relay.answered(head + length + lines + b"\r\n" + broken.inner.body)
+            advice = broken.inner.head_lines((b"retry-after", b"x-should-retry"))
+            self._relay.answered(head + length + advice + lines + b"\r\n" + broken.inner.body)
         else:
             self._relay.refuse(problem)
 

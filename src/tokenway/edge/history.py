@@ -20,6 +20,7 @@ from tokenway.dialects.openai_responses.request import ResponsesRequest, parse
 from tokenway.edge import reply
 from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner
+from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import take_in
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal, WireError, invalid_request
@@ -95,6 +96,9 @@ async def recall(state: EdgeState, relay: Relay, request: CallerRequest, go: Go)
             go(request, only)
     except Refusal as refusal:
         relay.refuse(refusal.problem)
+    except UNREADABLE:
+        log.exception("a kept response cannot be read", extra={"exchange": relay.id})
+        relay.refuse(_not_kept(request.previous))
 
 
 async def _with_history(state: EdgeState, relay: Relay, request: ResponsesRequest) -> tuple[ResponsesRequest, str]:
@@ -199,7 +203,7 @@ class _Background:
         """Tells the caller that its response is being made, and begins to make it; raises Refusal."""
         request, caller, state = self._asked, self._caller, self._state
         plain = parse(caller.door.operation, without_members(request.body, ("background",)), "", False)
-        plain.asked = request.asked
+        plain.asked, plain.previous = request.asked, request.previous
         intake = take_in(state, caller.door, plain, caller.headers, self._only)
         kept = self._keep(self._waiting, caller.model)
         self._key = (kept.id, self._project)
@@ -210,7 +214,10 @@ class _Background:
         lines = caller.header_lines() + intake.route.label
         head = reply.answer_head(lines, None, None, JSON, len(self._waiting))
         caller.answered(head + self._waiting)
-        run.begin(intake)
+        if wants_images(intake):
+            state.tasks.spawn("images", fetch_for(state, run, intake, run.begin))
+        else:
+            run.begin(intake)
 
     def client_gone(self) -> None:
         """It is not wanted any more."""

@@ -20,7 +20,7 @@ from tokenway.model.errors import ConfigError, Refusal, invalid_request
 from tokenway.model.request import Media, Request, ToolResult
 from tokenway.upstream.fetch import FetchError, fetch
 from tokenway.upstream.pool import Pool
-from tokenway.upstream.transport import dial_public, parse_base_url
+from tokenway.upstream.transport import Dial, dial_public, parse_base_url
 from tokenway.wire.limits import FETCHED, FETCHES_MAX
 
 if TYPE_CHECKING:
@@ -54,13 +54,15 @@ async def fetch_for(state: EdgeState, relay: Relay, intake: Intake, begin: Calla
         begin(intake)
 
 
-async def with_images(request: Request, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> Request:
+async def with_images(
+    request: Request, loop: asyncio.AbstractEventLoop, tasks: Tasks, dialer: Dial = dial_public
+) -> Request:
     """The request with its media in place of their URLs; raises Refusal (400) that names the one that is not there."""
     wanted = list(dict.fromkeys(media.url for media in media_of(request) if media.url))
     if len(wanted) > FETCHES_MAX:
         raise invalid_request(f"More than {FETCHES_MAX} images by URL.", code="too_many_images")
     places = {media.url: media.place for media in media_of(request)}
-    found = await asyncio.gather(*(_fetch(url, places[url], loop, tasks) for url in wanted))
+    found = await asyncio.gather(*(_fetch(url, places[url], loop, tasks, dialer) for url in wanted))
     media = dict(zip(wanted, found, strict=True))
     messages = tuple(
         msgspec.structs.replace(message, parts=tuple(_filled(part, media) for part in message.parts))
@@ -79,34 +81,35 @@ def _filled(part: Any, media: dict[str, tuple[str, str]]) -> Any:
     return part
 
 
-async def _fetch(url: str, place: str, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> tuple[str, str]:
+async def _fetch(url: str, place: str, loop: asyncio.AbstractEventLoop, tasks: Tasks, dialer: Dial) -> tuple[str, str]:
     """An image's media type and its bytes in base64."""
     try:
         parts = urlsplit(url)
         origin, _ = parse_base_url(f"{parts.scheme}://{parts.netloc}")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if not target.isascii() or not target.isprintable() or " " in target:
+        if not (target + origin.host).isascii() or not target.isprintable() or " " in target:
             raise ConfigError("the URL holds characters that must be escaped")
     except (ConfigError, ValueError) as error:
-        raise _unfetched(url, place, str(error)) from None
-    pool = Pool(origin, loop, tasks, max_idle=0, dialer=dial_public)
+        raise _unfetched("", place, str(error)) from None
+    pool = Pool(origin, loop, tasks, max_idle=0, dialer=dialer)
     try:
         head = f"GET {target} HTTP/1.1\r\nhost: {origin.authority}\r\naccept: image/*, application/pdf\r\n\r\n"
         answer = await fetch(pool, head.encode(), limit=FETCHED, timeout=FETCH_SECONDS)
     except FetchError as error:
-        raise _unfetched(url, place, str(error)) from None
+        raise _unfetched(origin.authority, place, str(error)) from None
     finally:
         await pool.close()
     if answer.status != 200:
-        raise _unfetched(url, place, f"the answer has the status {answer.status}")
+        raise _unfetched(origin.authority, place, f"the answer has the status {answer.status}")
     if not answer.content_type.startswith(("image/", "application/pdf", "audio/", "video/")):
-        raise _unfetched(url, place, f"the answer is of the type {answer.content_type[:60] or 'none'}")
+        raise _unfetched(origin.authority, place, f"the answer is of the type {answer.content_type[:60] or 'none'}")
     return answer.content_type, base64.b64encode(answer.body).decode()
 
 
-def _unfetched(url: str, place: str, why: str) -> Refusal:
+def _unfetched(host: str, place: str, why: str) -> Refusal:
+    where = f" at {host[:100]}" if host else ""
     return invalid_request(
-        f"'{place}': the file at {urlsplit(url).netloc[:100]} could not be fetched: {why.rstrip('.')}.",
+        f"'{place}': the file{where} could not be fetched: {why.rstrip('.')}.",
         param=place or None,
         code="image_not_fetched",
     )

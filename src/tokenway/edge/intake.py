@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import CallerRequest, Format, Preferences
+from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.side.request import FormRequest
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.doors import Door
@@ -28,6 +29,9 @@ from tokenway.routing.plan import NO_WISHES, Wishes
 
 AMOUNT_MAX: Final = 2**63 - 1
 """The largest amount that the books can hold, in nano-dollars: a caller can name any number of tokens."""
+
+COPIES_MAX: Final = 128
+"""Answers of one request where each takes an exchange of its own: as many as OpenAI's API gives."""
 
 RUN_MAX: Final = 256
 """Characters of a run id that are kept."""
@@ -72,17 +76,21 @@ def take_in(
         wishes = NO_WISHES if own is None else _read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(more), wishes)
     endpoints = route.endpoints
-    if only:
-        endpoints = tuple(each for each in endpoints if each.provider == only)
     crossings = None
     needs_whole = own is not None and own.require_parameters is True
     if route.crosses or needs_whole:
         crossings = Crossings(request, route)
         endpoints = crossings.able(whole=needs_whole)
+    if only:
+        endpoints = tuple(each for each in endpoints if each.provider == only)
+        if not endpoints:
+            raise Refusal(_must_be(only))
     copies = 1
     if request.choices > 1 and route.crosses:
         choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
         copies = 1 if choosing else request.choices
+        if copies > COPIES_MAX:
+            raise _too_many(door)
         endpoints = choosing or endpoints
     if door.operation is Operation.COUNT:
         endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
@@ -138,6 +146,12 @@ def _with_total(timeouts: Timeouts, value: bytes) -> Timeouts:
     return Timeouts(timeouts.connect, timeouts.first_token, timeouts.between_tokens, min(seconds, timeouts.total))
 
 
+def _too_many(door: Door) -> Refusal:
+    """400: so many answers are not made."""
+    name = FORMATS[door.dialect].spelling.get("n", "n")
+    return invalid_request(f"'{name}' must be at most {COPIES_MAX}.", param=name, code="invalid_value")
+
+
 def draining() -> Problem:
     """503: the process is about to end."""
     return Problem(
@@ -159,6 +173,17 @@ def no_journal() -> Problem:
         code="journal_unavailable",
         retry_after=5.0,
         should_retry=True,
+    )
+
+
+def _must_be(provider: str) -> Problem:
+    return Problem(
+        503,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        f"The provider '{provider}' has the response before this one, and may not be asked for this request.",
+        param="provider",
+        code="no_endpoints",
+        should_retry=False,
     )
 
 

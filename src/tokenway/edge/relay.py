@@ -76,6 +76,8 @@ class Relay:
     _head = b""
     _lease: Lease | None = None
     _winner: AttemptReader | None = None
+    holder: Callable[[e.UpstreamEnd], None] | None = None
+    """Hears of a whole answer in place of the machine, and tells it when all others are there."""
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _fan: Fan | None = None
@@ -140,10 +142,15 @@ class Relay:
     def start(self) -> None:
         """The connection's turn has come and the body is complete, or the call is refused already."""
         self.begun = True
-        if self.problem is not None:
-            self.refuse(self.problem)
+        try:
+            if self.problem is not None:
+                raise Refusal(self.problem)
+            body = self._body.take()
+        except Refusal as refusal:
+            self._body.drop()
+            self.refuse(refusal.problem)
         else:
-            start(self._state, self, self._body.take())
+            start(self._state, self, body)
 
     def fan_out(self, intake: Intake) -> None:
         """The request is understood, and takes several exchanges."""
@@ -194,6 +201,10 @@ class Relay:
     def dice(self) -> float:
         """A random number in [0, 1)."""
         return self._state.dice()
+
+    def take_whole(self, end: e.UpstreamEnd) -> None:
+        """A whole answer is there: the machine delivers it, unless somebody holds it until it is wanted."""
+        (self.holder or self.tell)(end)
 
     @property
     def wake_at(self) -> float:
@@ -315,7 +326,7 @@ class Relay:
 
     def forward(self, data: bytes) -> None:
         """Payload of a stream to the caller, behind the head if that has not gone out yet."""
-        if self._chunked:
+        if self._chunked and data:  # an empty chunk would be the last
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:
             data = self._head + data
@@ -426,12 +437,14 @@ class Relay:
     def header_lines(self) -> bytes:
         """The header lines that every answer has."""
         attempts = self._attempts
+        lines = (self._winner or attempts[-1]).lines if attempts else b""
+        common = self._labels + self._state.date
+        name = self.form.id_header
+        if name and name not in lines:  # else it is the upstream's own
+            common = b"%b: %b\r\n%b" % (name, self.id.encode(), common)
         if not attempts:
-            return reply.identity(self.id, keep_alive=self.keep_alive) + self._labels + self._state.date
-        lines = (self._winner or attempts[-1]).lines
-        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + (
-            self._labels + self._state.date
-        )
+            return reply.identity(self.id, keep_alive=self.keep_alive) + common
+        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + common
 
     # -- an answer that is made of others ----------------------------------------------------------------
 
@@ -472,11 +485,11 @@ class Relay:
         if self._streaming:
             self._state.streams -= 1
         self._state.open.discard(self)
-        # The attempts refer back to their relay: without this every exchange would wait for the collector.
+        # Attempts and copies refer back to their relay: without this every exchange would wait for the collector.
         for attempt in self._attempts:
             attempt.release()
         self._attempts.clear()
-        self._winner = None
+        self._winner = self._fan = None
         self._client.relay_finished(self)
 
 

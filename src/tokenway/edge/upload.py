@@ -6,6 +6,7 @@ stand. The file has no name in the file system and is gone with the process.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import mmap
 import tempfile
@@ -81,20 +82,32 @@ class Upload(Body):
             raise Refusal(_no_room()) from None
 
     def take(self) -> Content:
-        """The whole body; a mapping that is still in use stays until its last user is done."""
+        """The whole body, as `Body.take`; raises Refusal where there was no room for it.
+
+        A mapping that is still in use stays until its last user is done.
+        """
         if self._file is None:
             return super().take()
-        self._file.flush()
-        content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            self._file.flush()
+            return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError:
+            log.exception("a form could not be kept")
+            raise Refusal(_no_room()) from None
+        finally:
+            self.drop()
+
+    def __del__(self) -> None:
+        """Nobody takes it any more: its client has left."""
         self.drop()
-        return content
 
     def drop(self) -> None:
         """Lets go of it."""
         super().drop()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # what there was no room for is not written at the end either
+                file.close()
 
 
 def _no_room() -> Problem:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from tests.fake_provider import FakeProvider, Script
@@ -24,6 +25,8 @@ from tokenway.control.config import load
 from tokenway.control.ingest import Ingest
 from tokenway.control.workers import Worker
 from tokenway.metering.ledger import Settled
+from tokenway.model.link import Question
+from tokenway.model.stored import StoredResponse
 from tokenway.store.base import StoreError
 from tokenway.store.sqlite import open_sqlite
 
@@ -172,6 +175,47 @@ async def test_workers_questions_are_answered_from_the_ledger(launch: Launch, pr
     generation = await running.call(f"/v1/generation?id={running.exchanges[0].id}")
     assert generation.json["data"]["total_cost"] == answer.json["usage"]["cost"] == 0.000004
     assert (await running.call("/v1/generation?id=gen-0")).status == 404
+
+
+async def test_kept_responses_are_found_by_their_project(launch: Launch, provider: FakeProvider) -> None:
+    """One, a chain of them, and that one is forgotten; None for what is not there, and for what nobody knows to ask."""
+    gateway = (await launch(config(provider))).gateway
+    first = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
+    second = msgspec.structs.replace(first, id="resp_2", previous="resp_1")
+    await gateway._keep(1, first)
+    await gateway._keep(1, second)
+
+    async def ask(what: str, subject: str = "resp_2", project: str = "default") -> bytes | None:
+        return await gateway._answer(Question(1, what, "k1", subject, project))
+
+    assert await ask("response") == msgspec.msgpack.encode(second)
+    assert await ask("chain") == msgspec.msgpack.encode([first, second])
+    assert [await ask(what, project="other") for what in ("response", "chain", "forget")] == [None] * 3
+    assert await ask("stop", "resp_9") == b""
+    assert [await ask("forget", "resp_1") for _ in range(2)] == [b"", None]
+    assert await ask("chain") is None
+    assert await ask("weather") is None
+
+
+async def test_what_a_worker_left_unfinished_has_failed(launch: Launch, provider: FakeProvider) -> None:
+    """Before its successor begins."""
+    running: Running = await launch(config(provider))
+    (worker,) = running.gateway.workers.alive
+    going = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "in_progress", b"{}", b"[]")
+    await running.gateway._keep(worker.number, going)
+    worker.process.kill()
+    await running.has_successor_of(worker)
+    found = await running.gateway._answer(Question(1, "response", "k1", "resp_1", "default"))
+    assert found is not None
+    assert msgspec.msgpack.decode(found, type=StoredResponse).status == "failed"
+
+
+async def test_a_response_is_kept_for_the_time_of_the_settings(launch: Launch, provider: FakeProvider) -> None:
+    """With none at all it has ended at once."""
+    running: Running = await launch(config(provider, responses={"retention": 0}))
+    gone = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
+    await running.gateway._keep(1, gone)
+    assert await running.gateway._answer(Question(1, "response", "k1", "resp_1", "default")) is None
 
 
 async def test_a_key_that_another_process_made_is_let_in(launch: Launch, provider: FakeProvider) -> None:

@@ -17,13 +17,14 @@ from tokenway.aio.tasks import Tasks
 from tokenway.control import workers as module
 from tokenway.control.workers import Worker, WorkerHooks, Workers, worker_command
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import Question
+from tokenway.model.link import Question, Stop
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
 
 PROGRAM: Final = """
 import os, signal, socket, sys
-from tokenway.model.link import Answer, Gauges, Publish, Question, Serving, pack, unpack_for_worker
+from tokenway.model.link import Answer, Gauges, Keep, Publish, Question, Serving, Stop, pack, unpack_for_worker
+from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
 
 what, link = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
@@ -46,6 +47,9 @@ while data := link.recv(65536):
         if isinstance(message, Answer):
             send(Gauges(0, 0.0, {"answer": len(message.body or b"")}))
             continue
+        if isinstance(message, Stop):
+            send(Gauges(0, 0.0, {message.response: len(message.project)}))
+            continue
         # The version in force is shown as a number of open streams.
         send(Gauges(message.snapshot.version, 0.0, {}))
         if not served:
@@ -53,6 +57,9 @@ while data := link.recv(65536):
             send(Serving(message.snapshot.version))
             if what == "ask":
                 send(Question(7, "key", "key_1"))
+            if what == "keep":
+                for status in ("in_progress", "completed"):
+                    send(Keep(StoredResponse("resp_1", "default", 1.0, "m", "p/up", status, b"{}", b"[]")))
             if what == "talk nonsense":
                 link.sendall(b"\\xff" * 8)
 while what == "ignore SIGTERM":
@@ -163,6 +170,27 @@ async def test_a_question_is_answered_to_the_worker_that_asked(start: Start) -> 
     (worker,) = pool.alive
     await becomes(lambda: worker.gauges is not None and worker.gauges.leases == {"answer": 2})
     assert owner.asked == [Question(7, "key", "key_1")]
+
+
+async def test_a_response_is_given_on_to_be_kept(start: Start) -> None:
+    """With the number of the worker that made it, and in the order in which its states came."""
+    owner = Owner("keep")
+    pool = start(owner)
+    await pool.wait_serving()
+    await becomes(lambda: len(owner.kept) == 2)
+    assert [(number, kept.id, kept.status) for number, kept in owner.kept] == [
+        (1, "resp_1", "in_progress"),
+        (1, "resp_1", "completed"),
+    ]
+
+
+async def test_a_worker_is_told_to_stop_what_it_does_in_the_background(start: Start) -> None:
+    """By the response's id and project."""
+    pool = start(Owner())
+    await pool.wait_serving()
+    (worker,) = pool.alive
+    worker.send(Stop("resp_1", "default"))
+    await becomes(lambda: worker.gauges is not None and worker.gauges.leases == {"resp_1": 7})
 
 
 async def test_a_killed_worker_has_a_successor_with_the_snapshot_in_force(start: Start) -> None:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.records import reserved, settled
+from tokenway.model.stored import StoredResponse
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.schema import HEAD
 from tokenway.store.sqlite import open_sqlite
@@ -85,6 +86,22 @@ def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
     again = open_sqlite(path)
 
     assert again.keys.keys() == before
+    again.close()
+
+
+def test_a_file_without_a_place_for_responses_is_given_one(tmp_path: Path) -> None:
+    """A file of the second schema keeps them from its next opening on."""
+    path = tmp_path / "t.db"
+    store = open_sqlite(path)
+    with store.database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE responses")
+    store.close()
+    set_version(path, "0002")
+    again = open_sqlite(path)
+    kept = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
+    again.responses.put(kept, expires=2.0**40, maker="1")
+
+    assert again.responses.get("resp_1", "default") == kept
     again.close()
 
 

@@ -51,6 +51,7 @@ FORMAT: Final = Format(
     headers=(("anthropic-version", "2023-06-01"),),
     credential_header="x-api-key",
     forwarded=(b"anthropic-",),
+    id_header=b"request-id",
     returned=(b"anthropic-", b"request-id"),
     statuses=STATUSES,
 )

@@ -55,5 +55,6 @@ FORMAT: Final = Format(
     spelling=SPELLING,
     credential_header="authorization",
     forwarded=(b"x-amzn-bedrock-",),
+    id_header=b"x-amzn-requestid",
     returned=(b"x-amzn-",),
 )

@@ -216,10 +216,11 @@ class PassingEvents(PassingStream):
 class PassingBytes(Pace):
     """Sound as it comes. It says nothing of its end or its usage: the framing tells whether it is whole."""
 
-    __slots__ = ("fault", "fault_event", "finish_reason", "is_calm", "metered")
+    __slots__ = ("_has_ended", "fault", "fault_event", "finish_reason", "is_calm", "metered")
 
     def __init__(self) -> None:
         super().__init__()
+        self._has_ended = False
         self.is_calm = True
         self.fault = ""
         self.fault_event = b""
@@ -228,8 +229,8 @@ class PassingBytes(Pace):
 
     @property
     def is_whole(self) -> bool:
-        """Whether anything came: an end of the body is the end of the sound."""
-        return self.first_delta > 0.0
+        """Whether the body has ended well, with anything in it: that is the end of the sound, and nothing else is."""
+        return self._has_ended and self.first_delta > 0.0
 
     @staticmethod
     def accepts(content_type: bytes) -> bool:
@@ -241,9 +242,9 @@ class PassingBytes(Pace):
         self.stamp_text(now, answer=True)
         return data
 
-    @staticmethod
-    def finish() -> bytes:
+    def finish(self) -> bytes:
         """Nothing is left."""
+        self._has_ended = True
         return b""
 
     @staticmethod

@@ -1,0 +1,129 @@
+"""From a body to what it asks for: one exchange, several, an estimate, or a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.contract.upstreams import until
+from tests.unit.edge.bench import WHOLE, Bench, Client, answer, bench, request, snapshot
+from tokenway.model.catalog import Dialect, Endpoint, Model, Provider
+from tokenway.model.secret import Secret
+
+CLAUDE = Provider("p", "http://upstream/v1", Dialect.ANTHROPIC, api_keys=(Secret("sk-up"),))
+GEMINI = Provider("p", "http://upstream/v1beta", Dialect.GEMINI, api_keys=(Secret("sk-up"),))
+COUNT = b'{"model":"m","messages":[{"role":"user","content":"12345678"}]}'
+
+
+def shown(client: Client) -> Any:
+    """The body of the caller's answer."""
+    return msgspec.json.decode(client.written.partition(b"\r\n\r\n")[2])
+
+
+async def asked(made: Bench, body: bytes, path: bytes = b"/v1/chat/completions", **headers: str) -> Client:
+    """A caller's request and its answer."""
+    client = made.connect()
+    client.send(request(body, path, **headers))
+    await until(lambda: bool(client.statuses))
+    return client
+
+
+async def test_a_request_becomes_one_exchange() -> None:
+    """Reserved, asked and settled."""
+    async with bench([[answer(WHOLE)]]) as made:
+        client = await asked(made, b'{"model":"m","messages":[]}')
+        assert (client.statuses, len(made.books.settled)) == ([200], 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"{", 400), (b'{"model":"m"}', 400), (b'{"model":"nobody","messages":[]}', 404)],
+    ids=["no JSON", "no messages", "no such model"],
+)
+async def test_what_cannot_be_served_costs_nothing(body: bytes, status: int) -> None:
+    """No exchange begins."""
+    async with bench() as made:
+        client = await asked(made, body)
+        assert (client.statuses, made.books.records, made.network.dials) == ([status], [], [])
+
+
+async def test_a_count_that_no_provider_makes_is_estimated() -> None:
+    """At once, and it says so; nothing is asked, reserved or charged."""
+    async with bench() as made:
+        client = await asked(made, COUNT, b"/v1/messages/count_tokens")
+        assert shown(client) == {"input_tokens": 14, "estimated": True}
+        assert b"\r\nx-tokenway-estimated: true\r\n" in client.written
+        assert b"\r\nx-tokenway-model: m\r\n" in client.written
+        assert (made.books.records, made.network.dials) == ([], [])
+
+
+async def test_a_count_of_a_wrong_request_is_refused() -> None:
+    """As the request itself would be."""
+    async with bench() as made:
+        wrong = COUNT.replace(b'"user"', b'"nobody"')
+        client = await asked(made, wrong, b"/v1/messages/count_tokens")
+        assert (client.statuses, shown(client)["error"]["type"]) == ([400], "invalid_request_error")
+
+
+async def test_a_provider_that_counts_is_asked() -> None:
+    """Its count is passed on as it came, and costs nothing."""
+    async with bench([[answer(b'{"input_tokens":9}')]], what=snapshot(providers={"p": CLAUDE})) as made:
+        client = await asked(made, COUNT, b"/v1/messages/count_tokens")
+        assert shown(client) == {"input_tokens": 9}
+        assert b"x-tokenway-estimated" not in client.written
+        assert made.network.requests[0].startswith(b"POST /v1/messages/count_tokens HTTP/1.1\r\n")
+        assert [each.charged for each in made.books.settled] == [0]
+
+
+async def test_several_answers_take_several_exchanges() -> None:
+    """Where no endpoint makes them at once."""
+    async with bench(what=snapshot(providers={"p": CLAUDE})) as made:
+        client = made.connect()
+        client.send(request(b'{"model":"m","messages":[{"role":"user","content":"x"}],"n":3}'))
+        await until(lambda: len(made.network.requests) == 3)
+        client.lose()
+        assert len(made.books.settled) == 3
+
+
+async def test_a_form_is_passed_with_its_files() -> None:
+    """Byte for byte, but for the model's name; its type goes along."""
+    kind = "multipart/form-data; boundary=XX"
+    form = (
+        b'--XX\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n%b\r\n'
+        b'--XX\r\ncontent-disposition: form-data; name="model"\r\n\r\nm\r\n--XX--\r\n'
+    ) % bytes(range(256))
+    async with bench([[answer(b'{"text":"hi"}')]]) as made:
+        client = await asked(made, form, b"/v1/audio/transcriptions", content_type=kind)
+        assert (client.statuses, shown(client)["text"]) == ([200], "hi")
+        head, _, body = made.network.requests[0].partition(b"\r\n\r\n")
+        assert body == form.replace(b"\r\n\r\nm\r\n", b"\r\n\r\nup\r\n")
+        assert b"\r\ncontent-type: multipart/form-data; boundary=XX\r\n" in head + b"\r\n"
+        assert head.startswith(b"POST /v1/audio/transcriptions HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(("query", "is_array"), [(b"", True), (b"?alt=sse", False)])
+async def test_google_streams_as_a_list_unless_it_is_asked_for_events(query: bytes, is_array: bool) -> None:
+    """The query says it."""
+    body = b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}'
+    event = (
+        b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP","index":0}],'
+        b'"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1,"totalTokenCount":2}}\r\n\r\n'
+    )
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(event)
+    async with bench([[head, event]], what=snapshot(providers={"p": GEMINI})) as made:
+        client = made.connect()
+        client.send(request(body, b"/v1beta/models/m:streamGenerateContent" + query))
+        await until(lambda: client.written.endswith(b"0\r\n\r\n"))
+        payload = client.written.partition(b"\r\n\r\n")[2]
+        assert (b"data: {" in payload) is not is_array
+        assert (b"\n[{" in payload) is is_array
+
+
+async def test_a_model_of_no_operation_is_refused() -> None:
+    """An endpoint of another dialect has no moderations."""
+    models = {"m": Model("m", (Endpoint("p", "up"),))}
+    async with bench(what=snapshot(providers={"p": CLAUDE}, models=models)) as made:
+        client = await asked(made, b'{"model":"m","input":"x"}', b"/v1/moderations")
+        assert client.statuses == [400]
