@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.model.request import NO_JSON
+from tokenway.model.request import NO_JSON, ResponseFormat
 
 _encode: Final = msgspec.json.encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -88,6 +88,16 @@ def _is_bound(key: str, value: Any) -> bool:
 def _is_object(schema: dict[str, Any]) -> bool:
     kind = schema.get("type")
     return kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in schema
+
+
+def described(wanted: ResponseFormat) -> msgspec.Raw:
+    """The schema of an answer with its description, for who has no other place for that."""
+    if not wanted.description:
+        return wanted.schema
+    schema = _decode(wanted.schema)
+    if not isinstance(schema, dict) or "description" in schema:
+        return wanted.schema
+    return msgspec.Raw(_encode({"description": wanted.description, **schema}))
 
 
 def is_enforceable(schema: msgspec.Raw) -> bool:

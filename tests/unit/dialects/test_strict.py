@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.dialects.strict import enforceable, is_enforceable, is_strict
-from tokenway.model.request import NO_JSON
+from tokenway.dialects.strict import described, enforceable, is_enforceable, is_strict
+from tokenway.model.request import NO_JSON, FormatKind, ResponseFormat
 
 TEXT = {"type": "string"}
 
@@ -77,6 +77,16 @@ def test_bounds_are_told_in_the_description(
 def test_a_member_may_be_called_like_a_keyword() -> None:
     """What stands in a table of members is its name."""
     assert enforceable(closed(minimum=TEXT, format=TEXT)) == (closed(minimum=TEXT, format=TEXT), ())
+
+
+def test_a_description_stands_in_the_schema() -> None:
+    """Unless that has one of its own."""
+    wanted = ResponseFormat(FormatKind.SCHEMA, "n", raw(closed()), "a city")
+    assert msgspec.json.decode(described(wanted)) == {"description": "a city", **closed()}
+    own = msgspec.structs.replace(wanted, schema=raw({"description": "own"}))
+    assert described(own) is own.schema
+    silent = msgspec.structs.replace(wanted, description="")
+    assert described(silent) is silent.schema
 
 
 def test_what_can_be_enforced_as_it_is() -> None:

@@ -19,7 +19,7 @@ from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.opening import no_opening, opened
-from tokenway.dialects.strict import enforceable, is_enforceable
+from tokenway.dialects.strict import described, enforceable, is_enforceable
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
@@ -195,7 +195,7 @@ class _Writing:
         if wanted is not None and wanted.kind is not FormatKind.TEXT:
             can = self.family.has_schema and self.upstream.quirks.json_schema
             if wanted.kind is FormatKind.SCHEMA and can:
-                schema, told = enforceable(_decode(wanted.schema))
+                schema, told = enforceable(_decode(described(wanted)))
                 config["format"] = {"type": "json_schema", "schema": schema}
                 for name in told:
                     self.drop(name)
