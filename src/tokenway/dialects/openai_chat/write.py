@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.openai import effort_of, fitted
 from tokenway.dialects.openai_chat.write_messages import DETAILS, Messages
 from tokenway.dialects.strict import is_strict
 from tokenway.model.catalog import Quirks
@@ -46,10 +47,6 @@ _OWN: Final = frozenset(
 _TIERS: Final = frozenset({"default", "flex", "scale", "priority", "fast"})
 """OpenAI's tiers of service; `auto` is what happens anyway."""
 
-_SHARES: Final = ((0.8, "high"), (0.5, "medium"), (0.2, "low"), (0.0, "minimal"))
-"""Which effort a budget is, by its share of the answer's limit."""
-_LIMIT: Final = 16384
-"""The answer's limit that a budget is compared with where the caller set none."""
 _SCHEMA_NAME: Final = "answer"
 """A schema must have a name here; other dialects have none for it."""
 
@@ -57,9 +54,13 @@ _SCHEMA_NAME: Final = "answer"
 def write_request(request: Request, upstream: Upstream) -> Written:
     """The body for an upstream; raises Refusal (400) for media that cannot be said."""
     quirks = upstream.quirks
+    lost: tuple[str, ...] = ()
+    if quirks.reasoning_field != DETAILS:  # OpenRouter fits a request to a model itself
+        request, lost = fitted(request, upstream.model)
     messages = Messages(quirks)
     body: dict[str, Any] = {"model": upstream.model, "messages": messages.write(request.messages)}
     dropped = messages.dropped
+    dropped |= dict.fromkeys(lost)
     if request.stream:
         body["stream"] = True
         if quirks.usage_flag:
@@ -225,15 +226,3 @@ def _reasoning_object(thinking: Thinking) -> Mapping[str, Any]:
     if thinking.summary is not None:
         members["summary"] = thinking.summary
     return {"reasoning": members} if members else {}
-
-
-def effort_of(thinking: Thinking, limit: int | None) -> str | None:
-    """How much to reason, in OpenAI's words; None where it was not said, or left to the model."""
-    if thinking.effort is not None:
-        return thinking.effort
-    if thinking.enabled is False or thinking.budget == 0:
-        return "none"
-    if thinking.budget is None or thinking.budget < 0:
-        return None
-    share = thinking.budget / (limit or _LIMIT)
-    return next(effort for least, effort in _SHARES if share >= least)

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from tokenway.dialects.openai import effort_of
 from tokenway.dialects.openai_responses.schema import HOSTED_TOOLS, NOTHING
 from tokenway.dialects.strict import is_strict
 from tokenway.dialects.walk import Node
@@ -30,11 +31,6 @@ _MODES: Final = {"auto": ToolMode.AUTO, "none": ToolMode.NONE, "required": ToolM
 _LIMITED: Final = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED}
 _SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
 _NO_PARAMETERS: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
-_USUAL_LIMIT: Final = 16384
-"""Against which a budget of reasoning is weighed where the request has no limit on its answer."""
-_SHARES: Final = ((0.8, "high"), (0.5, "medium"), (0.2, "low"))
-"""Share of the answer's limit that is for reasoning, to the effort that this means."""
-
 
 # -- reading -------------------------------------------------------------------------------------------------
 
@@ -198,20 +194,9 @@ def write_thinking(request: Request) -> dict[str, object]:
     if thinking is None:
         return {}
     shape: dict[str, object] = {}
-    effort = thinking.effort or _effort(thinking, request.max_tokens)
+    effort = effort_of(thinking, request.max_tokens)
     if effort:
         shape["effort"] = effort
     if thinking.summary or thinking.shown:
         shape["summary"] = thinking.summary if thinking.summary in _SUMMARIES else "auto"
     return shape
-
-
-def _effort(thinking: Thinking, limit: int | None) -> str:
-    """A budget's share of the answer's limit as a word; a budget of -1 leaves it to the model."""
-    budget = thinking.budget
-    if thinking.enabled is False or budget == 0:
-        return "none"
-    if budget is None or budget < 0:
-        return ""
-    share = budget / (limit or _USUAL_LIMIT)
-    return next((word for least, word in _SHARES if share >= least), "minimal")

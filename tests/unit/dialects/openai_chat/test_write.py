@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tokenway.dialects.base import Upstream
-from tokenway.dialects.openai_chat.write import effort_of, write_request
+from tokenway.dialects.openai_chat.write import write_request
 from tokenway.model.catalog import Quirks
 from tokenway.model.request import (
     FormatKind,
@@ -164,26 +164,6 @@ def test_response_format() -> None:
     assert write(response_format=ResponseFormat(FormatKind.JSON))[0] == {"response_format": {"type": "json_object"}}
     assert write(response_format=schema)[0] == {"response_format": {"type": "json_schema", "json_schema": named}}
     assert write(Quirks(json_schema=False), response_format=schema) == ({}, ("response_format",))
-
-
-@pytest.mark.parametrize(
-    ("thinking", "limit", "expected"),
-    [
-        (Thinking(effort="xhigh", budget=1), 10, "xhigh"),
-        (Thinking(budget=80), 100, "high"),
-        (Thinking(budget=50), 100, "medium"),
-        (Thinking(budget=20), 100, "low"),
-        (Thinking(budget=19), 100, "minimal"),
-        (Thinking(budget=8192), None, "medium"),
-        (Thinking(budget=0), 100, "none"),
-        (Thinking(enabled=False), 100, "none"),
-        (Thinking(budget=-1), 100, None),
-        (Thinking(enabled=True), 100, None),
-    ],
-)
-def test_an_effort_for_a_budget(thinking: Thinking, limit: int | None, expected: str | None) -> None:
-    """By its share of the limit; nothing where it is left to the model."""
-    assert effort_of(thinking, limit) == expected
 
 
 def test_thinking_is_an_effort() -> None:
