@@ -86,7 +86,10 @@ def _named(book: Book, provider: str, name: str) -> Entry | None:
 
 
 def _seconded(name: str, row: KnownProvider, book: Book, day: int) -> Iterator[Disagreement]:
-    """The second collection has one price for a model: that of some hour, and only of names that can be called."""
+    """The second collection has one price for a model, that of some hour, and zero where it says nothing.
+
+    Only names that can be called are compared.
+    """
     shelf, callable_as = row.prices or row.name, re.compile(row.models)
     for entry in book.shelves[shelf].entries if shelf in book.shelves else ():
         price = entry.price_on(day)
@@ -94,7 +97,7 @@ def _seconded(name: str, row: KnownProvider, book: Book, day: int) -> Iterator[D
             continue
         for rate, other in zip(("input", "output"), entry.second, strict=True):
             says = getattr(price, rate)
-            if other not in {says, *(getattr(hours, rate) for hours in price.hours)}:
+            if other and other not in {says, *(getattr(hours, rate) for hours in price.hours)}:
                 yield Disagreement(name, entry.name, rate, Origin.BOOK, says, Origin.SECOND, other)
 
 

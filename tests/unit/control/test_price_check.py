@@ -78,6 +78,7 @@ def test_a_price_by_the_hour_agrees_with_any_of_its_hours() -> None:
     book = read_book(
         b'{"made":"","shelves":{"openai":{"entries":[{"name":"gpt-h","rule":["=","gpt-h"],"second":[2,5],"prices":['
         b'{"price":{"input":1,"output":3}},{"price":{"input":2,"output":4},"hours":[0,60]}]},'
+        b'{"name":"gpt-silent","rule":["=","gpt-silent"],"second":[1,0],"prices":[{"price":{"input":1,"output":3}}]},'
         b'{"name":"ft:gpt-h","rule":["^","ft:gpt-h"],"second":[9,9],"prices":[{"price":{"input":1,"output":3}}]}]}}}'
     )
     found = disagreements(load(None, {}).demand(), {"OPENAI_API_KEY": "k"}, book, EMPTY, 0)
