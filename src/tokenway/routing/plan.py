@@ -191,7 +191,8 @@ def nearest(snapshot: Snapshot, name: str) -> list[str]:
     known = (each for each in (*snapshot.models, *snapshot.aliases) if each != name)
     by_folded = {each.casefold(): each for each in known if resolve(snapshot, each) is not None}
     found = [by_folded[each] for each in difflib.get_close_matches(wanted, by_folded, n=NEAREST_MAX, cutoff=0.5)]
-    exact, begun = [], {}
+    exact: list[str] = []
+    begun: dict[str, str] = {}
     for full, listed in _listed_names(snapshot):
         last = listed.rpartition("/")[2]
         if wanted in {listed, last}:
