@@ -135,6 +135,19 @@ def table(result: Result, columns: tuple[Column, ...], subjects: list[str]) -> s
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
+def translated(result: Result, subject: str) -> str:
+    """What a stream costs that is translated, beside the same in one dialect; empty where that was not measured."""
+    lines = []
+    for phase, title in (("stream", "interleaved"), ("burst", "burst")):
+        same = result.median(subject, f"{phase}.cpu_us")
+        other = result.median(subject, f"translated{'' if phase == 'stream' else '-burst'}.cpu_us")
+        if same and other:
+            lines.append(f"{title} {other:,.0f} µs, {other / same:.2f} times the {same:,.0f} µs of one dialect")
+    if not lines:
+        return ""
+    return f"\n{subject}, CPU per stream of 64 events from Anthropic's dialect to OpenAI's: {'; '.join(lines)}.\n"
+
+
 def _all(result: Result, suffix: str) -> list[float]:
     return [
         value
@@ -157,7 +170,7 @@ Plain JSON, closed loop, one core (`direct` is the upstream alone: its CPU, and 
 Streams of 64 events, CPU per stream. Interleaved and burst: closed loop; paced: 10 ms between events:
 
 {streams}
-
+{translated}
 Latency added to the same call without the subject, plain JSON, open loop, at half of what each can do and at one rate:
 
 {latency}
@@ -186,6 +199,7 @@ def markdown(result: Result) -> str:
         versions=", ".join(f"{name} {version}" for name, version in result.versions.items()),
         plain=table(result, PLAIN, [UPSTREAM, *subjects]),
         streams=table(result, STREAMS, [UPSTREAM, *subjects]),
+        translated="".join(translated(result, subject) for subject in subjects),
         latency=table(result, LATENCY, subjects),
         paced=table(result, PACED, subjects),
         size=table(result, SIZE, subjects),
@@ -204,6 +218,7 @@ def one_line(figures: Figures) -> str:
         ("worker µs", "plain.worker_cpu_us"),
         ("req/s", "plain.rps"),
         ("stream µs", "stream.cpu_us"),
+        ("translated µs", "translated.cpu_us"),
         ("burst µs", "burst.cpu_us"),
         ("paced µs", "paced.cpu_us"),
         ("half p99 +µs", "half.added_p99_us"),

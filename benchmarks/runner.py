@@ -31,15 +31,17 @@ from benchmarks.machine import (
     realtime,
     stop,
 )
-from benchmarks.subjects import BURST, IDLE, PACED, PLAIN, STREAM, Subject
+from benchmarks.subjects import BURST, IDLE, PACED, PLAIN, STREAM, TRANSLATED, TRANSLATED_BURST, Subject
 
 CLOSED_LIMIT_S = 20.0
 """A closed loop on a slow subject is stretched up to this, so that it counts enough answers."""
 
-PHASES = ("idle", "plain", "stream", "burst", "half", "common", "paced")
+PHASES = ("idle", "plain", "stream", "translated", "burst", "translated-burst", "half", "common", "paced")
 
 PLAIN_BODY = body(PLAIN, is_stream=False)
 STREAM_BODY, BURST_BODY, PACED_BODY = (body(model, is_stream=True) for model in (STREAM, BURST, PACED))
+
+TRANSLATED_BODY, TRANSLATED_BURST_BODY = (body(model, is_stream=True) for model in (TRANSLATED, TRANSLATED_BURST))
 
 Figures = dict[str, float]
 
@@ -252,14 +254,25 @@ def visit_direct(up: Upstream, plan: Plan) -> Figures:
     return this.figures
 
 
+SATURATED = (
+    ("plain", PLAIN_BODY),
+    ("stream", STREAM_BODY),
+    ("translated", TRANSLATED_BODY),
+    ("burst", BURST_BODY),
+    ("translated-burst", TRANSLATED_BURST_BODY),
+)
+"""Closed loops; a translated one right behind the same in one dialect, because their ratio is what counts."""
+
+
 def _phases(
     this: Visit, target: Running, plan: Plan, common_rate: float | None
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Each phase and how to do it; later ones use what earlier ones found."""
     subject = target.subject
     yield "idle", partial(this.idle_streams, target)  # first: memory that load left free would hide the growth
-    for phase, content in (("plain", PLAIN_BODY), ("stream", STREAM_BODY), ("burst", BURST_BODY)):
-        yield phase, partial(this.saturate, phase, content, subject.connections)
+    for phase, content in SATURATED:
+        if subject.translates or not phase.startswith("translated"):
+            yield phase, partial(this.saturate, phase, content, subject.connections)
     if rps := this.figures.get("plain.rps", 0.0):
         yield "half", partial(this.added, "half", PLAIN_BODY, rps / 2)
         rate = common_rate or rps / 2

@@ -24,7 +24,11 @@ STREAM = "bench-c64-g0"
 BURST = "bench-c64-burst"
 PACED = "bench-c64-g10000"
 IDLE = "bench-idle"
+TRANSLATED = "bench-c64-g0-anthropic"
+TRANSLATED_BURST = "bench-c64-burst-anthropic"
 MODELS = (PLAIN, STREAM, BURST, PACED, IDLE)
+CLAUDES = (TRANSLATED, TRANSLATED_BURST)
+"""Models that the upstream answers in Anthropic's dialect."""
 UP = "up-"
 """Gateways that rename models ask upstream for `up-NAME`, so that the renaming is part of what is measured."""
 
@@ -41,6 +45,8 @@ class Subject(ABC):
     ready_s = 30.0
     worker_mark = ""
     """Part of the command line of the process that relays, where the subject has several."""
+    translates = False
+    """Whether it is measured with an upstream of another dialect than its caller's."""
 
     def prepare(self) -> str:
         """Makes sure that the program is there and returns its version. Raises Unavailable."""
@@ -107,6 +113,7 @@ class Tokenway(Subject):
 
     name = "tokenway"
     worker_mark = "tokenway.compose.worker"
+    translates = True
 
     def __init__(self) -> None:
         own = ROOT / ".venv" / "bin" / "python"
@@ -143,10 +150,17 @@ class Tokenway(Subject):
                         "base_url": f"http://127.0.0.1:{upstream}/v1",
                         "api_key": "sk-upstream",
                     },
+                    "claudes": {
+                        "dialect": "anthropic",
+                        "base_url": f"http://127.0.0.1:{upstream}/v1",
+                        "api_key": "sk-upstream",
+                    },
                 },
                 "timeouts": {"between_tokens": "300s"},
                 "models": {
-                    name: {"endpoints": [{"provider": "lab", "model": UP + name, "price": price}]} for name in MODELS
+                    name: {"endpoints": [{"provider": provider, "model": UP + name, "price": price}]}
+                    for provider, names in (("lab", MODELS), ("claudes", CLAUDES))
+                    for name in names
                 },
             },
         )

@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs each harness for its time; 1 when any has a finding."""
     parser = argparse.ArgumentParser(prog="python -m fuzz.run", description="Feeds the parsers with damaged input.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="the harnesses to run; all when none is named")
-    parser.add_argument("--seconds", type=float, default=20.0, help="time for each harness (default 20)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="time for each harness (default 60)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the search to play (default: a new one)")
     parser.add_argument("--first", type=int, default=0, help="the round to begin with (default 0)")
     options = parser.parse_args(arguments)

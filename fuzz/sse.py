@@ -1,5 +1,7 @@
 """However a stream of events is cut, the whole events come out in order and no byte is lost, added or changed.
 
+Their data, taken all at once, are those of the events one by one.
+
 Garbage is either passed on or ends in WireError, never in anything else.
 """
 
@@ -9,7 +11,7 @@ from random import Random
 
 from fuzz.run import pieces
 from tokenway.model.errors import WireError
-from tokenway.wire.sse import EventSplitter, event_data, split_events
+from tokenway.wire.sse import DataFrames, EventSplitter, event_data, is_blank, split_events
 
 SEEDS = (
     b'data: {"a":1}\n\ndata: {"b":2}\n\ndata: [DONE]\n\n',
@@ -22,14 +24,14 @@ LIMIT = 512
 
 def harness(data: bytes, chance: Random) -> None:
     """Feeds the splitter piece by piece."""
-    splitter = EventSplitter(LIMIT)
+    splitter, frames = EventSplitter(LIMIT), DataFrames(LIMIT)
     out = b""
     try:
         for piece in pieces(data, chance):
             whole = splitter.feed(piece)
             assert b"".join(split_events(whole)) == whole
-            for event in split_events(whole):
-                event_data(event)
+            found = [event_data(event) or b"" for event in split_events(whole) if not is_blank(event)]
+            assert frames.feed(piece) == found
             out += whole
     except WireError:
         assert splitter.pending > LIMIT

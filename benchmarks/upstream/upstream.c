@@ -15,8 +15,10 @@
  *   x-burst: 1   / -burst with no gap: one stream's events right after each other, still a write
  *                         each, so that a slower reader finds several in one read
  *   x-idle: 1    / -idle  the head and one event, then silence until the client closes
+ *                -anthropic  the stream is one of Anthropic's messages: as many content events, and
+ *                         around them its own: a message and a block that start, and their ends
  *
- * Each content event carries CLOCK_MONOTONIC in nanoseconds, 19 digits, in the field `obfuscation`
+ * Each content event of chat carries CLOCK_MONOTONIC in nanoseconds, 19 digits, in the field `obfuscation`
  * (which OpenAI's events have, filled with padding): a load generator on the same machine reads the
  * forwarding delay of every event from it.
  *
@@ -55,7 +57,7 @@ struct conn {
     char *in;                /* IN_CAP bytes while a request is being read, NULL between requests */
     size_t in_len;
     uint64_t body_left;      /* bytes of a body with content-length still to come */
-    bool is_stream, is_idle, is_burst, is_get, closes;
+    bool is_stream, is_idle, is_burst, is_get, is_anthropic, closes;
     uint32_t chunks, gap_us;
     uint32_t sent;           /* events written so far, the head not counted */
     bool head_sent;
@@ -85,6 +87,20 @@ static const char EVENT_USAGE[] = EVENT_START
     "[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":%u,\"total_tokens\":%u,"
     "\"prompt_tokens_details\":{\"cached_tokens\":0}}}\n\n";
 static const char EVENT_DONE[] = "data: [DONE]\n\n";
+#define NAMED(name, more) "event: " name "\ndata: {\"type\":\"" name "\"" more "}\n\n"
+static const char MESSAGE_START[] =
+    NAMED("message_start", ",\"message\":{\"model\":\"bench\",\"id\":\"msg_bench0123456789\",\"type\":\"message\","
+                           "\"role\":\"assistant\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,"
+                           "\"usage\":{\"input_tokens\":12,\"output_tokens\":1}}");
+static const char BLOCK_START[] =
+    NAMED("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}");
+static const char BLOCK_DELTA[] =
+    NAMED("content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" token\"}");
+static const char BLOCK_STOP[] = NAMED("content_block_stop", ",\"index\":0");
+static const char MESSAGE_DELTA[] =
+    NAMED("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
+                           "\"usage\":{\"output_tokens\":%u}");
+static const char MESSAGE_STOP[] = NAMED("message_stop", "");
 static const char PLAIN_BODY[] =
     "{\"id\":\"chatcmpl-bench0123456789abcdef\",\"object\":\"chat.completion\",\"created\":1750000000,"
     "\"model\":\"bench\",\"system_fingerprint\":\"fp_bench\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
@@ -188,6 +204,42 @@ static void put_event(struct conn *c, const char *event, size_t length, bool is_
 
 static bool request_done(struct conn *c);
 
+/* The event number `i` of chat: content, a finish, the usage, the end mark, which is 2 behind the content. */
+static bool put_chat(struct conn *c, uint32_t i) {
+    if (i == 0 && c->chunks)
+        put_event(c, EVENT_FIRST, sizeof EVENT_FIRST - 1, true, "");
+    else if (i < c->chunks)
+        put_event(c, EVENT_NEXT, sizeof EVENT_NEXT - 1, true, "");
+    else if (i == c->chunks)
+        put_event(c, EVENT_STOP, sizeof EVENT_STOP - 1, false, "");
+    else if (i == c->chunks + 1) {
+        char event[512];
+        int n = snprintf(event, sizeof event, EVENT_USAGE, c->chunks, c->chunks + 12);
+        put_event(c, event, (size_t)n, false, "");
+    } else
+        put_event(c, EVENT_DONE, sizeof EVENT_DONE - 1, false, "0\r\n\r\n");
+    return i > c->chunks + 1;
+}
+
+/* The same of Anthropic's messages, which have two events before the content and three behind it. */
+static bool put_anthropic(struct conn *c, uint32_t i) {
+    if (i == 0)
+        put_event(c, MESSAGE_START, sizeof MESSAGE_START - 1, false, "");
+    else if (i == 1)
+        put_event(c, BLOCK_START, sizeof BLOCK_START - 1, false, "");
+    else if (i < c->chunks + 2)
+        put_event(c, BLOCK_DELTA, sizeof BLOCK_DELTA - 1, false, "");
+    else if (i == c->chunks + 2)
+        put_event(c, BLOCK_STOP, sizeof BLOCK_STOP - 1, false, "");
+    else if (i == c->chunks + 3) {
+        char event[512];
+        int n = snprintf(event, sizeof event, MESSAGE_DELTA, c->chunks);
+        put_event(c, event, (size_t)n, false, "");
+    } else
+        put_event(c, MESSAGE_STOP, sizeof MESSAGE_STOP - 1, false, "0\r\n\r\n");
+    return i > c->chunks + 3;
+}
+
 /* Write the next piece of a stream, and say when the one after it goes. */
 static bool stream_event(struct conn *c) {
     if (c->out_len) { /* the reader is slow: EPOLLOUT brings us back */
@@ -202,20 +254,9 @@ static bool stream_event(struct conn *c) {
         return flush_out(c);
     }
     uint32_t i = c->sent++;
-    if (i == 0 && c->chunks)
-        put_event(c, EVENT_FIRST, sizeof EVENT_FIRST - 1, true, "");
-    else if (i < c->chunks)
-        put_event(c, EVENT_NEXT, sizeof EVENT_NEXT - 1, true, "");
-    else if (i == c->chunks)
-        put_event(c, EVENT_STOP, sizeof EVENT_STOP - 1, false, "");
-    else if (i == c->chunks + 1) {
-        char event[512];
-        int n = snprintf(event, sizeof event, EVENT_USAGE, c->chunks, c->chunks + 12);
-        put_event(c, event, (size_t)n, false, "");
-    } else
-        put_event(c, EVENT_DONE, sizeof EVENT_DONE - 1, false, "0\r\n\r\n");
+    bool is_last = c->is_anthropic ? put_anthropic(c, i) : put_chat(c, i);
     if (!flush_out(c)) return false;
-    if (i > c->chunks + 1) return request_done(c);
+    if (is_last) return request_done(c);
     ready_remove(c);
     if (c->is_idle) {
         c->phase = HELD;
@@ -274,6 +315,7 @@ static void scan_body(struct conn *c, const char *from, size_t length) {
         if (at[1] == 'g' && at[2] >= '0' && at[2] <= '9') c->gap_us = (uint32_t)strtoul(at + 2, NULL, 10);
         if (end - at > 4 && memcmp(at, "-idle", 5) == 0) c->is_idle = true;
         if (end - at > 5 && memcmp(at, "-burst", 6) == 0) c->is_burst = true;
+        if (end - at > 9 && memcmp(at, "-anthropic", 10) == 0) c->is_anthropic = true;
     }
 }
 
@@ -295,7 +337,7 @@ static int take_head(struct conn *c) {
     const char *value;
     end[2] = '\0'; /* for the string functions */
     c->is_get = c->in_len > 4 && memcmp(c->in, "GET ", 4) == 0;
-    c->is_stream = c->is_idle = c->is_burst = false;
+    c->is_stream = c->is_idle = c->is_burst = c->is_anthropic = false;
     c->chunks = 64;
     c->gap_us = 0;
     if ((value = header(c->in, "\r\nx-chunks:"))) c->chunks = (uint32_t)strtoul(value, NULL, 10);

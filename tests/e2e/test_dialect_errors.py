@@ -107,6 +107,21 @@ def problem_of_any(dialect: Dialect, body: Any, *, is_own: bool) -> None:
         problem_of(dialect, body)
 
 
+@pytest.mark.parametrize(("dialect", "name"), [(ANTHROPIC, "request-id"), (BEDROCK, "x-amzn-requestid")])
+async def test_where_a_dialects_callers_look_for_the_id(http: httpx2.AsyncClient, dialect: Dialect, name: str) -> None:
+    """It is the gateway's in the dialect's own header too, unless the upstream's own stands there."""
+    for case in ("text", "error-before"):
+        request = ask(dialect, model(CHAT, case))
+        answer = await http.post(request.path, json=request.body)
+        assert answer.headers[name] == answer.headers["x-request-id"]
+    request = ask(dialect, "nobody")
+    answer = await http.post(request.path, json=request.body)
+    assert answer.headers[name] == answer.headers["x-request-id"]
+    request = ask(dialect, model(dialect, "text"))
+    answer = await http.post(request.path, json=request.body)
+    assert answer.headers[name] not in {"", answer.headers["x-request-id"]}
+
+
 # -- paths that are not relayed -----------------------------------------------------------------------------
 
 COLD = [

@@ -59,6 +59,12 @@ def in_order(received: Received, *texts: str) -> None:
     assert [body.count(text) for text in texts] == [1] * len(texts), body
 
 
+def said_in(item: Any) -> str:
+    """The text of an item of the input."""
+    text: str = item.content[0].text
+    return text
+
+
 def native(name: str, text: str) -> bytes:
     """What a provider of the Responses API answers, under an id of its own."""
     item = {
@@ -229,14 +235,14 @@ async def test_the_items_that_went_in(client: openai.AsyncOpenAI) -> None:
     said: Any = [{"role": "user", "content": text} for text in ("One.", "Two.", "Three.")]
     made = await client.responses.create(model=CHAT, input=said)
     newest = [item async for item in client.responses.input_items.list(made.id)]
-    texts = [item.content[0].text for item in newest]  # type: ignore[union-attr]
+    texts = [said_in(item) for item in newest]
     assert texts == ["Three.", "Two.", "One."]
     assert len({item.id for item in newest}) == 3
     page = await client.responses.input_items.list(made.id, limit=2, order="asc")
-    assert [item.content[0].text for item in page.data] == ["One.", "Two."]  # type: ignore[union-attr]
+    assert [said_in(item) for item in page.data] == ["One.", "Two."]
     assert page.has_more
     last = await client.responses.input_items.list(made.id, limit=2, order="asc", after=str(page.data[-1].id))
-    assert [item.content[0].text for item in last.data] == ["Three."]  # type: ignore[union-attr]
+    assert [said_in(item) for item in last.data] == ["Three."]
     assert not last.has_more
     with pytest.raises(openai.BadRequestError):
         await client.responses.input_items.list(made.id, limit=0)
@@ -346,7 +352,7 @@ async def test_two_workers_share_one_memory(launch: Launch, provider: FakeProvid
                 previous = made.id
         async with sdk(gateway) as client:
             items = await client.responses.input_items.list(str(previous))
-            assert items.data[0].content[0].text == f"Turn 4 of {number}."  # type: ignore[union-attr]
+            assert said_in(items.data[0]) == f"Turn 4 of {number}."
 
     await asyncio.gather(*(chat(number) for number in range(12)))
     last = [received for received in provider.requests if b"Turn 4 of" in received.body]

@@ -22,7 +22,10 @@ from tests.fake_provider import REPLIES, FakeProvider, Script
 from tests.fake_provider.cases import PIXEL
 from tests.fake_provider.dialects.openai_media import SPEECH_CHUNK, SPEECH_CHUNKS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning"),  # variations and translations
+]
 
 MIB = 1024 * 1024
 PNG = base64.b64decode(PIXEL)
@@ -433,6 +436,7 @@ async def test_a_provider_of_the_responses_api_has_the_others_too(launch: Launch
     async with dial(gateway) as http:
         answer = await http.post("/v1/moderations", json={"model": "mock", "input": "x"})
         assert answer.status_code == 200
+        provider.queue(Script())
         answer = await http.post("/v1/embeddings", json={"model": "mock", "input": "x"})
         assert answer.status_code == 200
 

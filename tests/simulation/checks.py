@@ -137,7 +137,7 @@ def _check_line(history: History, line: Line, call: Call) -> Iterator[str]:
         expected = {Settlement.RELEASED}
     elif has_end and is_last:
         expected = {Settlement.DELIVERED}
-    elif left_at is not None and call.how == "cancelled" and call.over_at == left_at:
+    elif left_at is not None and (call.over_at == left_at if call.how == "cancelled" else history.held and is_last):
         expected = {Settlement.ABSORBED if history.given_up else Settlement.UPSTREAM_BILLED}
     elif line.fault == Fault.STATUS:
         expected = {Settlement.RELEASED}
@@ -249,7 +249,7 @@ def check_early(history: History) -> Iterator[str]:
         return
     limits = history.plan.timeouts
     for line, call in zip(settled.lines, history.calls, strict=True):
-        if call is None or line.fault not in _DEADLINES:
+        if call is None or line.fault not in _DEADLINES or (history.held and call.how == "end"):
             continue
         if line.fault == Fault.CONNECT_DEADLINE:
             waited, limit = call.over_at - call.started_at, limits.connect

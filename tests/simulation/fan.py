@@ -59,6 +59,7 @@ class Story:
     """What happened to a caller and its copies."""
 
     whole: History
+    fan: Fan | None = None
     copies: list[History] = field(default_factory=list)
     """The exchanges that were begun, in the order of their choices."""
     streams_left: int = 0
@@ -86,7 +87,7 @@ def draw_fan(seed: int) -> Plan:
     plan.body = json.dumps(plan.request).encode()
     plan.voices = {each.provider: pick(rng, _SINGLE) for each in plan.endpoints}
     plan.endpoints = tuple(
-        msgspec.structs.replace(each, upstream_model=pick(rng, ("up", "m-1", "org/x"))) for each in plan.endpoints
+        msgspec.structs.replace(each, upstream_model=pick(rng, ("up", "m é\r\n?", "org/x"))) for each in plan.endpoints
     )
     plan.health = {each.provider: pick(rng, (0.2, 0.7, 0.95, 1.0)) for each in plan.endpoints}
     return plan
@@ -97,7 +98,12 @@ def play_fan(seed: int, fan: type[Fan] = Fan) -> Story:
     plan, clock = draw_fan(seed), Clock()
     story = Story(History(plan, clock, Client(clock, plan.habits)))
     vars(fan_module)["Inner"] = partial(Watched, clock)
-    vars(relay_module)["Fan"] = fan
+
+    def make(*arguments: Any) -> Fan:
+        story.fan = fan(*arguments)
+        return story.fan
+
+    vars(relay_module)["Fan"] = make
     try:
         with in_place(clock, Exchange, PassingChat, Translation):
             _live(story)
@@ -112,14 +118,14 @@ def play_fan(seed: int, fan: type[Fan] = Fan) -> Story:
 def _live(story: Story) -> None:
     whole = story.whole
     state = State(whole)
-    relay = cast("Any", begin(whole, state))
+    relay = begin(whole, state)
     run(whole, state)
     story.streams_left, story.open_left = state.streams, len(state.open)
-    if relay._fan is None:
+    if story.fan is None:
         tell(whole, relay)
         return
-    for each in relay._fan._copies:
-        if not hasattr(each, "relay") or not each.relay._machine.steps:
+    for each in cast("Any", story.fan)._copies:
+        if not each.relay._machine.steps:
             continue
         caller = Client(whole.clock, whole.plan.habits)
         caller.pauses = whole.client.pauses
@@ -127,6 +133,7 @@ def _live(story: Story) -> None:
         caller.finished_at = each.inner.ends[0] if each.inner.ends else None
         caller.left_at = caller.finished_at if each.relay.disconnected else None
         copy = History(whole.plan, whole.clock, caller, whole.made)
+        copy.held = each.made is not None
         copy.given_up = caller.left_at is not None and whole.client.left_at is None
         copy.records = [record for record in whole.records if record.id == each.relay.id]
         tell(copy, each.relay)
@@ -200,6 +207,8 @@ def _check_sums(story: Story) -> Iterator[str]:
     if whole.plan.budget is not None and whole.left != whole.plan.budget - charged:
         yield f"{whole.left} is left of {whole.plan.budget}, and {charged} was charged"
     if whole.client.left_at is None:
+        if charged and not whole.plan.stream and not whole.client.writes[0].startswith(b"HTTP/1.1 200"):
+            yield f"the caller got no answer, and pays {charged}"
         for record in settled:
             if record.settlement is Settlement.UPSTREAM_BILLED:
                 yield "the caller stayed, and pays for an answer that was given up"

@@ -84,7 +84,7 @@ def draw(seed: int) -> Plan:
         request, body = _draw_request(rng, operation)
     options = request.get("stream_options") or {}
     prices = [_draw_price(rng) for _ in range(pick(rng, (1, 1, 2, 3, 5)))]
-    names = ("up", MODEL, "m-1", "org/x") if is_mixed else ("up", MODEL, 'm"é', "org/x")
+    names = ("up", MODEL, "m é\r\n?", "org/x") if is_mixed else ("up", MODEL, 'm"é', "org/x")
     endpoints = tuple(Endpoint(f"p{n}", pick(rng, names), price) for n, price in enumerate(prices))
     hurried = chance() < 0.3
     timeouts = Timeouts(

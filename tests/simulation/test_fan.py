@@ -53,7 +53,21 @@ class IgnoresTheCallersLeaving(Fan):
         """Does not hear of it."""
 
 
-FANS = (EndsWithTheFirst, ForgetsTheOthers, CountsOnlyTheFirst, ForgetsWhoWaits, IgnoresTheCallersLeaving)
+class DeliversEachAtOnce(Fan):
+    """Has the caller pay for answers that it may not get."""
+
+    def _made(self, copy: Any, end: Any) -> None:
+        copy.relay.tell(end)
+
+
+FANS = (
+    DeliversEachAtOnce,
+    EndsWithTheFirst,
+    ForgetsTheOthers,
+    CountsOnlyTheFirst,
+    ForgetsWhoWaits,
+    IgnoresTheCallersLeaving,
+)
 
 
 @pytest.mark.parametrize("start", range(0, SEEDS, CHUNK))

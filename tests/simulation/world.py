@@ -69,6 +69,8 @@ class History:
     steps: list[tuple[float, Event, list[Command]]] = field(default_factory=list)
     given_up: bool = False
     """Whether the gateway gave the answer up, though its caller waited: one of several, of which another failed."""
+    held: bool = False
+    """Whether its whole answer was there, and waited for others."""
     left: int | None = None
     """What is left of the caller's budget, in nano-dollars."""
     crash: BaseException | None = None

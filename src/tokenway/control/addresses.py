@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import ChainMap
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Final
@@ -19,6 +20,9 @@ _OPERATIONS: Final = ("/chat/completions", "/completions", "/embeddings", "/mode
 _VERSIONS: Final = {Dialect.ANTHROPIC: "/v1", Dialect.GEMINI: "/v1beta"}
 _VERSION: Final = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?", re.ASCII)
 _SENDABLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_REGION: Final = "AWS_REGION"
+_REGIONAL: Final = re.compile(r"https://bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com", re.ASCII)
+"""Amazon's own addresses, which name the region that a signature has to name too."""
 
 
 def address_fault(base_url: str) -> str | None:
@@ -63,6 +67,20 @@ def row_of(name: str, written: ProviderSettings | None) -> KnownProvider | None:
     return KNOWN.get((written.like if written is not None else None) or name)
 
 
+def with_region(written: ProviderSettings | None, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment as a provider's line means it: a region that stands there goes before the variable."""
+    region = None if written is None or written.aws is None else written.aws.region
+    return ChainMap({_REGION: region}, dict(environment)) if region else environment
+
+
+def signing_region(written: ProviderSettings, environment: Mapping[str, str]) -> str:
+    """The region that signs for a provider: the one written, that of a written address, else the environment's."""
+    if written.aws is not None and written.aws.region:
+        return written.aws.region
+    own = _REGIONAL.match(written.base_url or "")
+    return own[1] if own is not None else KNOWN["bedrock"].variable(_REGION, environment)
+
+
 def speeches_of(
     written: ProviderSettings, row: KnownProvider | None, environment: Mapping[str, str]
 ) -> dict[Dialect, tuple[str, str]]:
@@ -71,6 +89,7 @@ def speeches_of(
     An address that was written stands for the row's, and for the row's other dialects that share that one; those at
     other addresses would reach somebody else. Empty when there is no address.
     """
+    environment = with_region(written, environment)
     known: dict[Dialect, tuple[str | None, str]] = {}
     if row is not None:
         known[row.dialect] = (row.address(environment), row.credential_header)

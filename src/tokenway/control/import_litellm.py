@@ -32,7 +32,10 @@ _PERIODS: Final = {
     **dict.fromkeys(("30d", "1mo", "monthly"), "month"),
 }
 _SECTIONS: Final = frozenset(
-    {"model_list", "router_settings", "litellm_settings", "general_settings", "environment_variables"}
+    {
+        *("model_list", "router_settings", "litellm_settings", "general_settings", "environment_variables"),
+        *("credential_list", "include"),
+    }
 )
 _SHARED: Final = ("num_retries", "fallbacks", "default_fallbacks")
 _ROUTER: Final = frozenset({*_SHARED, "timeout", "model_group_alias", "routing_strategy"})
@@ -79,13 +82,20 @@ def import_litellm(text: str) -> Imported:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"this is not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"this is not YAML: {_yaml_fault(error)}") from None
     if not isinstance(document, dict) or not _SECTIONS & document.keys():
         raise ConfigError("this is not the configuration of a LiteLLM proxy: it has no model_list")
     conversion = _Conversion(document)
     made = conversion.run()
     body = yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False)
     return Imported(_HEAD + (body if made else ""), tuple(conversion.unmapped))
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """What is wrong, and at which line."""
+    mark = getattr(error, "problem_mark", None)
+    reason = getattr(error, "problem", None) or " ".join(str(error).split())
+    return reason if mark is None else f"line {mark.line + 1}: {reason}"
 
 
 class _Conversion:
@@ -101,8 +111,7 @@ class _Conversion:
     def run(self) -> Json:
         """The new configuration as plain values."""
         listed = ModelList(self._say)
-        entries = self._document.get("model_list")
-        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for index, entry in enumerate(self._entries()):
             listed.read(entry, f"model_list[{index}]")
         aliases = self._aliases(listed)
         self._fallbacks(listed, aliases)
@@ -117,6 +126,20 @@ class _Conversion:
         }
         self._leftovers()
         return {name: part for name, part in made.items() if part}
+
+    def _entries(self) -> list[Any]:
+        """The list of models, each entry with the credentials that it names."""
+        entries = self._document.get("model_list")
+        if not isinstance(entries, list) or not entries:
+            self._say("model_list", "names no model: those that the proxy keeps in its database are not in its file")
+            return []
+        listed = self._document.get("credential_list")
+        named = {
+            str(each.get("credential_name")): each["credential_values"]
+            for each in (listed if isinstance(listed, list) else ())
+            if isinstance(each, Mapping) and isinstance(each.get("credential_values"), Mapping)
+        }
+        return [_with_credentials(entry, named) for entry in entries]
 
     def _section(self, name: str) -> Mapping[str, Any]:
         found = self._document.get(name)
@@ -140,8 +163,9 @@ class _Conversion:
         """The master key is a key like any other here: it calls models, and does not administer."""
         key = self._general.get("master_key")
         if not key:
-            self._say("general_settings.master_key", "is not set, so calls need no key, as before")
-            return {"required": False}
+            # The proxy takes it from LITELLM_MASTER_KEY too, so its absence here does not say that everybody may call.
+            self._say("general_settings.master_key", "is not set: calls need a key here, unless `auth.required: false`")
+            return {}
         if is_literal(key):
             self._say("general_settings.master_key", LITERAL)
         fixed: Json = {"name": "master", "key": environment(key)}
@@ -196,6 +220,9 @@ class _Conversion:
     def _fallbacks(self, listed: ModelList, aliases: Mapping[str, str]) -> None:
         path, value = self._first(("router_settings", "fallbacks"), ("litellm_settings", "fallbacks"))
         spares = {name: (f"{path}.{name}", names) for name, names in _pairs(value)}
+        anybodys = spares.pop("*", None)
+        if anybodys is not None:
+            spares = dict.fromkeys(listed.models, anybodys) | spares
         path, usual = self._first(("router_settings", "default_fallbacks"), ("litellm_settings", "default_fallbacks"))
         for name in listed.models if isinstance(usual, list) else ():
             spares.setdefault(name, (path, usual))
@@ -247,9 +274,23 @@ class _Conversion:
         if self._section("environment_variables"):
             names = ", ".join(map(str, self._section("environment_variables")))
             self._say("environment_variables", f"are set in the environment, not in a file: {names}")
+        if self._document.get("include"):
+            self._say("include", "is not followed: put what the other files hold into this one, and convert it again")
         for section in self._document:
             if section not in _SECTIONS:
                 self._say(str(section), _DEFAULT)
+
+
+def _with_credentials(entry: Any, named: Mapping[str, Mapping[str, Any]]) -> Any:
+    """An entry with the parameters that `litellm_credential_name` stands for; its own go before them."""
+    parameters = entry.get("litellm_params") if isinstance(entry, Mapping) else None
+    if not isinstance(parameters, Mapping):
+        return entry
+    values = named.get(str(parameters.get("litellm_credential_name")))
+    if values is None:
+        return entry
+    rest = {name: value for name, value in parameters.items() if name != "litellm_credential_name"}
+    return {**entry, "litellm_params": {**values, **rest}}
 
 
 def _pairs(value: object) -> Iterator[tuple[str, list[object]]]:

@@ -65,11 +65,14 @@ _USED: Final = frozenset(
             "organization",
         ),
         *("weight", "order", "vertex_project", "vertex_location", "vertex_ai_project", "vertex_ai_location"),
+        *("vertex_credentials", "vertex_ai_credentials"),
         *_COSTS,
         *_LIMITS,
         *_AWS,
     }
 )
+_SERVERS: Final = frozenset({"openai", "huggingface"})
+"""Providers that are a server of one's own, which may need no key, once they have an address."""
 _WITHOUT_EFFECT: Final = {
     "id",
     "mode",
@@ -85,7 +88,6 @@ _WHY: Final = {
     "timeout": "deadlines hold for the whole gateway: see `timeouts`",
     "stream_timeout": "deadlines hold for the whole gateway: see `timeouts.first_token`",
     "max_retries": "retries are counted for the whole gateway: see `retries.max`",
-    "vertex_credentials": "a file is not read: give an access token in GOOGLE_OAUTH_ACCESS_TOKEN",
     "base_model": "name it as the endpoint's model, or write a price",
     "drop_params": "what a provider cannot take is left out and named in the answer",
     "tags": "callers choose by provider, not by tag",
@@ -156,6 +158,8 @@ class ModelList:
             upstream = rest
         else:
             family = family_of(model)
+            if family is None and slash:
+                return prefix, rest  # whose it is was said, and nobody here is called so
             prefix, upstream = ("openai" if family is None else family.name), model
         kind = PROVIDERS.get(prefix, prefix)
         if kind == "bedrock":
@@ -187,7 +191,9 @@ class ModelList:
         if row is not None and base.rstrip("/") == row.base_url:
             base = ""
         settings: Json = {}
-        if row is None or (base and kind in COMPATIBLE):
+        if kind == "azure_ai" and base.rstrip("/").endswith("/anthropic"):
+            settings["dialect"] = str(Dialect.ANTHROPIC)
+        elif row is None or (base and kind in COMPATIBLE):
             settings["dialect"] = str(Dialect.OPENAI_CHAT)
         address = self._base_url(kind, row, base, parameters)
         if address:
@@ -212,9 +218,22 @@ class ModelList:
             return {"api_key": environment(key)}
         if kind == "bedrock":
             return {"aws": aws} if {"access_key", "secret_key"} <= set(aws) else {}
-        if row is None or row.is_keyless or (kind == "openai" and _address(parameters)):
+        if kind == "vertex":
+            return self._account(parameters, path)
+        if row is None or row.is_keyless or (kind in _SERVERS and _address(parameters)):
             return {}
         return {"api_key": "${" + KEY_VARIABLES.get(kind, row.key_variables[0]) + "}"}
+
+    def _account(self, parameters: Mapping[str, Any], path: str) -> Json:
+        """Vertex AI's credentials file; without one the usual variables say which, or hold a token."""
+        place = next((name for name in ("vertex_credentials", "vertex_ai_credentials") if parameters.get(name)), "")
+        file = str(parameters.get(place, ""))
+        if not isinstance(parameters.get(place, ""), str) or file.lstrip().startswith("{"):
+            self._note(
+                f"{path}.litellm_params.{place}", "is a secret in the file itself: put it into a file and name it"
+            )
+            return {}
+        return {"credentials": environment(file)} if file else {}
 
     @staticmethod
     def _base_url(kind: str, row: KnownProvider | None, base: str, parameters: Mapping[str, Any]) -> str:
@@ -234,7 +253,7 @@ class ModelList:
             return f"https://bedrock-runtime.{environment(parameters['aws_region_name'])}.amazonaws.com"
         if not base and kind in BASE_VARIABLES:
             return "${" + BASE_VARIABLES[kind] + "}"
-        if kind == "ollama" and base and not base.rstrip("/").endswith("/v1"):
+        if kind in {"ollama", "huggingface"} and base and not base.rstrip("/").endswith("/v1"):
             return base.rstrip("/") + "/v1"
         return base
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.control.addresses import enabled_by, row_of, speeches_of
+from tokenway.control.addresses import enabled_by, row_of, signing_region, speeches_of
 from tokenway.control.model_rules import alias_chain
 from tokenway.control.vertex import credentials_of
 from tokenway.dialects.known import KnownProvider
@@ -224,9 +224,9 @@ def _quirks(written: ProviderSettings, row: KnownProvider | None) -> Quirks:
 
 def _aws(written: ProviderSettings, row: KnownProvider | None, environment: Mapping[str, str]) -> AwsKeys | None:
     """What signs its requests: what was written, else the environment's."""
+    region = signing_region(written, environment)
     if written.aws is None:
-        return None if row is None else row.aws(environment)
-    region = written.aws.region or KNOWN["bedrock"].variable("AWS_REGION", environment)
+        return None if row is None else row.aws({**environment, "AWS_REGION": region})
     return AwsKeys(written.aws.access_key.reveal(), written.aws.secret_key, region, written.aws.session_token)
 
 

@@ -11,12 +11,20 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from tokenway.control.addresses import address_fault, enabled_by, is_loopback, reads_accounts, row_of
+from tokenway.control.addresses import (
+    address_fault,
+    enabled_by,
+    is_loopback,
+    reads_accounts,
+    row_of,
+    signing_region,
+    with_region,
+)
 from tokenway.control.document import Mapping, Scalar
 from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
 from tokenway.control.model_rules import examine_models
-from tokenway.dialects.known import is_key
+from tokenway.dialects.known import KnownProvider, is_key
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import Dialect
 from tokenway.model.secret import Secret
@@ -45,6 +53,14 @@ _OURS: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "content-type", "content-encoding", "te", "upgrade"}
 )
 """Headers that frame the request; a fixed value would break it."""
+
+_CREDENTIALS: Final = ("api_key", "api_keys", "headers", "aws", "credentials")
+"""Where credentials may stand in a provider's line."""
+_WORDS: Final = {
+    "limit_field": ("max_completion_tokens", "max_tokens"),
+    "reasoning_field": ("reasoning_content", "reasoning_details", "extra_content", ""),
+}
+"""Quirks that are one of a few words."""
 
 _WEAK_KEY: Final = 16
 
@@ -201,6 +217,11 @@ def _provider(subject: Examination, name: str, provider: ProviderSettings) -> No
     if provider.like is not None and provider.like not in KNOWN:
         reason = f"{provider.like!r} is not a provider that is known here"
         subject.say((*path, "like"), reason, nearest(provider.like, KNOWN))
+    for quirk, words in _WORDS.items():
+        value = getattr(provider.quirks, quirk)
+        if value is not None and value not in words:
+            reason = f"expected one of {', '.join(filter(None, words))}, got {value!r}"
+            subject.say((*path, "quirks", quirk), reason, nearest(value, words))
     for header, value in provider.headers.items():
         if not _HEADER_NAME.fullmatch(header) or header.lower() in _OURS:
             subject.say((*path, "headers", header), "this header cannot be set")
@@ -238,7 +259,31 @@ def _credentials(subject: Examination, name: str, provider: ProviderSettings) ->
         reason = f"is empty, so {name!r} is left out until its variable is set"
         subject.say((*path, "api_key"), reason, severity=Severity.NOTE)
     elif missing:
-        subject.say(path, f"needs credentials: write api_key here or set {' and '.join(missing)}")
+        subject.say(path, _needs(row, missing))
+    elif _is_without_credentials(subject, name, row):
+        keys = " or ".join((*row.key_variables, *(row.signing or ())[:1]))
+        reason = f"has no credentials, so {row.title} will refuse its calls: write api_key here or set {keys}"
+        subject.say(path, reason, severity=Severity.WARNING)
+
+
+def _needs(row: KnownProvider, missing: tuple[str, ...]) -> str:
+    """What a known provider lacks, and where it can be said."""
+    if missing[0] in row.key_variables:
+        return f"needs credentials: write api_key here or set {' and '.join(missing)}"
+    return f"needs an address: write base_url here or set {' and '.join(missing)}"
+
+
+def _is_without_credentials(subject: Examination, name: str, row: KnownProvider) -> bool:
+    """Whether an address of the provider's own was written, and nothing anywhere that it would accept."""
+    written, provider = subject.node(("providers", name)), subject.settings.providers[name]
+    if not _is_written(written, "base_url") or _is_written(written, *_CREDENTIALS):
+        return False
+    host = urlsplit(provider.base_url or "").hostname or ""
+    theirs = urlsplit(row.base_url).hostname or ""
+    if host.split(".")[-2:] != theirs.split(".")[-2:]:
+        return False
+    named = dict.fromkeys(row.address_variables, "named")  # the address is there, whatever the environment says of it
+    return bool(row.missing({**subject.environment, **named}))
 
 
 def _aws(subject: Examination, name: str, provider: ProviderSettings) -> None:
@@ -253,7 +298,7 @@ def _aws(subject: Examination, name: str, provider: ProviderSettings) -> None:
         return
     for field in ("access_key", "secret_key"):
         _secret(subject, (*path, field), getattr(provider.aws, field))
-    if not provider.aws.region and not KNOWN["bedrock"].variable("AWS_REGION", subject.environment):
+    if not signing_region(provider, subject.environment):
         subject.say((*path, "region"), "is not said: write it here or set AWS_REGION")
 
 
@@ -263,9 +308,8 @@ def _missing(subject: Examination, name: str) -> tuple[str, ...]:
     written = subject.node(("providers", name))
     if row is None or _is_written(written, "base_url"):
         return ()
-    return row.missing(
-        subject.environment, has_key=_is_written(written, "api_key", "api_keys", "headers", "aws", "credentials")
-    )
+    environment = with_region(subject.settings.providers.get(name), subject.environment)
+    return row.missing(environment, has_key=_is_written(written, *_CREDENTIALS))
 
 
 def _is_waived(subject: Examination, name: str) -> bool:
@@ -297,7 +341,7 @@ def _address(subject: Examination, name: str, provider: ProviderSettings) -> Non
             reason = f"{row.title} is not known to understand it; it understands {', '.join(spoken)}"
             subject.say((*path, "dialect"), f"{reason}, and others at a base_url of their own")
             return
-        effective = row.address(subject.environment)
+        effective = row.address(with_region(provider, subject.environment))
         if effective is None:
             return
     fault = address_fault(effective)

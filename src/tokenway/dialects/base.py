@@ -294,6 +294,8 @@ class Format(msgspec.Struct, frozen=True):
     credential_header: str = "authorization"
     forwarded: tuple[bytes, ...] = ()
     """Beginnings of the caller's header names that go on to an upstream of the same dialect."""
+    id_header: bytes = b""
+    """The header in which this dialect's callers look for an answer's id, beside `x-request-id`."""
     returned: tuple[bytes, ...] = ()
     """Beginnings of the upstream's header names that go back to a caller of the same dialect."""
     statuses: Mapping[ErrorType, int] = {}

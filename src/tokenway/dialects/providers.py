@@ -42,11 +42,12 @@ _VENDORS: Final = (
         key_variables=("OPENAI_API_KEY",),
         prefixes=(
             *("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4", "text-embedding-", "davinci-", "babbage-"),
-            *("computer-use-", "omni-moderation-", "dall-e-", "tts-", "whisper-1", "sora-"),
+            *("computer-use-", "omni-moderation-", "dall-e-", "tts-", "whisper-1", "sora-", "ft:gpt-"),
         ),
         speaks=(Offer(_RESPONSES, "https://api.openai.com/v1"),),
         quirks=Quirks(developer_role=True),
         services=(*_BOTH, Service.MODERATIONS, Service.IMAGES, *_SOUND),
+        models=r"^(?!ft:|moderation$|.*\.ft-$|.*:extended$)",
     ),
     KnownProvider(
         name="azure",
@@ -78,6 +79,7 @@ _VENDORS: Final = (
         speaks=(Offer(_CHAT, "https://generativelanguage.googleapis.com/v1beta/openai"),),
         services=(*_EMBED, Service.IMAGES),
         prices="google",
+        models="^(?!claude-|.*-maas$)",  # the book's Google is Vertex too, where others' models are
     ),
     KnownProvider(
         name="vertex",
@@ -92,6 +94,7 @@ _VENDORS: Final = (
         stand_ins=(("GOOGLE_CLOUD_LOCATION", "VERTEXAI_LOCATION"), ("GOOGLE_CLOUD_PROJECT", "VERTEXAI_PROJECT")),
         services=_EMBED,
         prices="google",
+        models="^(?!claude-)",  # they are in another publisher's place
     ),
     KnownProvider(
         name="bedrock",
@@ -118,6 +121,7 @@ _VENDORS: Final = (
         ),
         quirks=_ALWAYS_COUNTS,
         services=(*_EMBED, Service.MODERATIONS, Service.TRANSCRIPTIONS),
+        models="^(?!.*:free$)",
     ),
     KnownProvider(
         name="deepseek",
@@ -280,7 +284,7 @@ _HOSTS: Final = (
     KnownProvider(
         name="together",
         title="Together AI",
-        base_url="https://api.together.xyz/v1",
+        base_url="https://api.together.ai/v1",
         key_variables=("TOGETHER_API_KEY",),
         quirks=_WIDE,
         services=(*_BOTH, Service.IMAGES, *_SOUND, Service.RERANK),
@@ -406,13 +410,6 @@ _HOSTS: Final = (
         key_variables=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
         speaks=(Offer(_RESPONSES, "https://router.huggingface.co/v1"),),
         quirks=_CLASSIC,
-    ),
-    KnownProvider(
-        name="github",
-        title="GitHub Models",
-        base_url="https://models.github.ai/inference",
-        key_variables=("GITHUB_TOKEN",),
-        services=_EMBED,
     ),
     KnownProvider(
         name="vercel",

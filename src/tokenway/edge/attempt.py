@@ -278,7 +278,7 @@ class AttemptReader:
         self.answer = answer
         self.body = body
         metered = answer.metered
-        relay.tell(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
+        relay.take_whole(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
 
     def _read_own(self, body: bytes) -> WholeAnswer:
         operation = self._relay.door.operation
@@ -326,7 +326,9 @@ class AttemptReader:
     @property
     def metered(self) -> Metered:
         """What the provider has counted so far."""
-        return self.stream.metered if self.stream is not None else UNMETERED
+        if self.stream is not None:
+            return self.stream.metered
+        return self.answer.metered if self.answer is not None else UNMETERED
 
     def _fail_by_status(self) -> None:
         """A status or a type that is no answer: reads what the upstream says about it."""

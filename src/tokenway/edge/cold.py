@@ -39,7 +39,7 @@ def make_app(state: EdgeState) -> Starlette:
     pages = Pages(state)
     kept = KeptPages(state)
     routes = []
-    for prefix in ("/v1", "/api/v1"):
+    for prefix in ("/v1", "/api/v1", "/openai/v1", "/openai"):
         routes += [
             Route(f"{prefix}/models", pages.with_key(pages.models)),
             Route(f"{prefix}/models/{{name:path}}/endpoints", pages.with_key(pages.endpoints)),
@@ -98,7 +98,8 @@ class Pages:
         if dialect is Dialect.ANTHROPIC:
             query = request.query_params
             size = listing.number(query.get("limit"), ANTHROPIC_PAGE, "limit", listing.PAGE_MAX)
-            return listing.anthropic_page(snapshot, size, query.get("after_id", ""))
+            after, before = query.get("after_id", ""), query.get("before_id", "")
+            return listing.anthropic_page(snapshot, size, after=after, before=before)
         if self._listed is None or self._listed[0] is not snapshot:
             self._listed = (snapshot, msgspec.Raw(_encode(listing.openai_list(snapshot))))
         return self._listed[1]
@@ -211,6 +212,8 @@ class Pages:
         identity = self._state.new_id()
         form = FORMATS[_dialect(request)]
         status = form.statuses.get(problem.type, problem.status)
+        if form.id_header:
+            more = {**(more or {}), form.id_header.decode(): header_value(identity).decode()}
         return self._respond(status, form.error_body(problem, identity), more, identity)
 
     def _respond(self, status: int, body: bytes, more: Mapping[str, str] | None = None, identity: str = "") -> Response:

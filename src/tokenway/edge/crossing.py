@@ -8,19 +8,24 @@ so that what is wrong with a request is told at once and costs nobody anything.
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import msgspec
 
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import CallerRequest, Format, Upstream
 from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.dialects.registry import FORMATS
 from tokenway.edge.attempt import MISTAKES, where
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.request import Media, MediaKind, Request, ToolResult, Written
+from tokenway.model.request import TOOLS, Media, MediaKind, Request, ToolResult, Written
 
 log = logging.getLogger("tokenway.edge")
+
+TOLD: Final = 2048
+"""Characters of names that are told in a header: a body may have any number of members that nobody knows."""
 
 
 class Crossings:
@@ -95,7 +100,7 @@ class Crossings:
                 reasons.append(refusal)
                 continue
             if whole and missing:
-                lost[endpoint.id] = ",".join(missing)
+                lost[endpoint.id] = spelled(missing, FORMATS[self._request.dialect])
             else:
                 kept.append(endpoint)
         if kept:
@@ -103,7 +108,7 @@ class Crossings:
         raise reasons[0] if reasons else Refusal(_cannot(lost))
 
     def _missing(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """What an endpoint could not be told of this request, by the caller's names."""
+        """What an endpoint could not be told of this request."""
         able = endpoint.capabilities
         missing = []
         if self._request.operation in EMBEDDINGS:
@@ -118,8 +123,20 @@ class Crossings:
 
 
 def spelled(dropped: tuple[str, ...], caller: Format) -> str:
-    """Neutral field names in the caller's own spelling, as the header lists them."""
-    return ",".join(dict.fromkeys(caller.spelling.get(name, name) for name in dropped))
+    """Neutral field names in the caller's own spelling, as the header lists them; those that fit."""
+    names = list(dict.fromkeys(_spelling(name, caller) for name in dropped))
+    kept, length = 0, 0
+    while kept < len(names) and (length := length + len(names[kept]) + 1) <= TOLD:
+        kept += 1
+    more = len(names) - kept
+    return ",".join([*names[:kept], *([f"{more}-more"] if more else [])])
+
+
+def _spelling(name: str, caller: Format) -> str:
+    """A kind of tools stands where the caller has its tools."""
+    if name.startswith(TOOLS):
+        return f"{caller.spelling.get('tools', 'tools')}.{name[len(TOOLS) :]}"
+    return caller.spelling.get(name, name)
 
 
 def media_of(request: Request) -> list[Media]:

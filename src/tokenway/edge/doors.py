@@ -1,7 +1,7 @@
 """The paths that are relayed: which dialect a caller speaks there, and what it asks for.
 
-Some dialects name the model and the streaming in the path. `/api/v1` and `/openai/v1` are the same as `/v1`, and
-Azure's `/openai/deployments/{name}` is `/v1` with that model.
+Some dialects name the model and the streaming in the path. `/api/v1` and Azure's `/openai/v1` and `/openai` are the
+same as `/v1`, and Azure's `/openai/deployments/{name}` is `/v1` with that model.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ FIXED: Final[dict[bytes, Door]] = {
         ("/v1", _OPENAI | _ANTHROPIC),
         ("/api/v1", _OPENAI | _ANTHROPIC),
         ("/openai/v1", _OPENAI),
+        ("/openai", _OPENAI),
     )
     for path, door in doors.items()
 }

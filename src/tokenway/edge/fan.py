@@ -20,6 +20,7 @@ from tokenway.edge import reply
 from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner
 from tokenway.edge.crossing import Crossings
+from tokenway.exchange.events import UpstreamEnd
 from tokenway.metering.estimate import worst_case
 from tokenway.model.errors import ErrorType, Problem, WireError
 from tokenway.model.event import Answer, Counted, Ended, Event, Finished, Started
@@ -78,6 +79,8 @@ class _Copy:
         self.inner: Inner
         self.is_over = False
         self.finished: Finished | None = None
+        self.made: UpstreamEnd | None = None
+        """The end of a whole answer, until the others have theirs."""
         self.metered: Metered = UNMETERED
 
 
@@ -101,6 +104,8 @@ class Fan:
         for copy in self._copies:
             copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
             copy.relay = self._relay.sibling(copy.inner)
+            if not self._intake.request.stream:
+                copy.relay.holder = functools.partial(self._made, copy)
             # The first is found under the answer's own id, the others behind it.
             copy.relay.id = self._relay.id if not copy.number else f"{self._relay.id}-{copy.number + 1}"
         for copy in self._copies:
@@ -167,6 +172,16 @@ class Fan:
             if isinstance(event, Finished):
                 copy.finished = event
         return self._writer.write(event)
+
+    # -- whole answers -----------------------------------------------------------------------------------
+
+    def _made(self, copy: _Copy, end: UpstreamEnd) -> None:
+        """A copy's answer is there: it is delivered, and so paid for, once all of them are."""
+        copy.made = end
+        if all(each.made is not None for each in self._copies):
+            for each in self._copies:
+                if each.made is not None:
+                    each.relay.tell(each.made)
 
     # -- ends --------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import CallerRequest, Format, Preferences
+from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.side.request import FormRequest
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.doors import Door
@@ -28,6 +29,9 @@ from tokenway.routing.plan import NO_WISHES, Wishes
 
 AMOUNT_MAX: Final = 2**63 - 1
 """The largest amount that the books can hold, in nano-dollars: a caller can name any number of tokens."""
+
+COPIES_MAX: Final = 128
+"""Answers of one request where each takes an exchange of its own: as many as OpenAI's API gives."""
 
 RUN_MAX: Final = 256
 """Characters of a run id that are kept."""
@@ -85,6 +89,8 @@ def take_in(
     if request.choices > 1 and route.crosses:
         choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
         copies = 1 if choosing else request.choices
+        if copies > COPIES_MAX:
+            raise _too_many(door)
         endpoints = choosing or endpoints
     if door.operation is Operation.COUNT:
         endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
@@ -138,6 +144,12 @@ def _with_total(timeouts: Timeouts, value: bytes) -> Timeouts:
     if not 0.0 < seconds < inf:
         raise invalid_request("'x-tokenway-timeout' must be a positive number of seconds.", param="x-tokenway-timeout")
     return Timeouts(timeouts.connect, timeouts.first_token, timeouts.between_tokens, min(seconds, timeouts.total))
+
+
+def _too_many(door: Door) -> Refusal:
+    """400: so many answers are not made."""
+    name = FORMATS[door.dialect].spelling.get("n", "n")
+    return invalid_request(f"'{name}' must be at most {COPIES_MAX}.", param=name, code="invalid_value")
 
 
 def draining() -> Problem:

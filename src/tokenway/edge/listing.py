@@ -140,18 +140,32 @@ def openai_list(snapshot: Snapshot) -> dict[str, object]:
     return {"object": "list", "data": shapes}
 
 
-def anthropic_page(snapshot: Snapshot, limit: int, after: str) -> dict[str, object]:
-    """`GET /v1/models` as Anthropic's clients read it, from behind the model `after`."""
+def anthropic_page(snapshot: Snapshot, limit: int, *, after: str = "", before: str = "") -> dict[str, object]:
+    """`GET /v1/models` as Anthropic's clients read it: from behind the model `after`, or the last ones before `before`.
+
+    Raises Refusal (400) where the list has no such model.
+    """
     models = list(listed(snapshot))
     names = [name for name, _ in models]
-    start = names.index(after) + 1 if after in names else 0
-    page = [anthropic_model(name, model) for name, model in models[start : start + limit]]
+    start, end = 0, len(models)
+    if before:
+        end = _place(names, before, "before_id")
+        start = max(0, end - limit)
+    elif after:
+        start = _place(names, after, "after_id") + 1
+    page = [anthropic_model(name, model) for name, model in models[start : min(end, start + limit)]]
     return {
         "data": page,
-        "has_more": start + len(page) < len(models),
+        "has_more": start > 0 if before else start + len(page) < len(models),
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
     }
+
+
+def _place(names: list[str], name: str, parameter: str) -> int:
+    if name not in names:
+        raise invalid_request(f"'{parameter}' names no model of the list.", param=parameter)
+    return names.index(name)
 
 
 def anthropic_model(name: str, model: Model) -> dict[str, object]:
@@ -174,9 +188,14 @@ def anthropic_model(name: str, model: Model) -> dict[str, object]:
 
 
 def gemini_page(snapshot: Snapshot, size: int, token: str) -> dict[str, object]:
-    """`GET /v1beta/models`; `token` is the place where the page begins, as the page before told it."""
+    """`GET /v1beta/models`; `token` is the place where the page begins, as the page before told it.
+
+    Raises Refusal (400) for a token that no page tells.
+    """
     models = list(listed(snapshot))
-    start = int(token) if token.isdecimal() and len(token) < 10 else 0
+    if token and not (token.isascii() and token.isdigit() and len(token) < 10):
+        raise invalid_request("'pageToken' is not one that a page of this list told.", param="pageToken")
+    start = int(token or "0")
     shapes = [gemini_model(name, model) for name, model in models[start : start + size]]
     page: dict[str, object] = {"models": shapes}
     if start + size < len(models):

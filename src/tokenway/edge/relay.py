@@ -76,6 +76,8 @@ class Relay:
     _head = b""
     _lease: Lease | None = None
     _winner: AttemptReader | None = None
+    holder: Callable[[e.UpstreamEnd], None] | None = None
+    """Hears of a whole answer in place of the machine, and tells it when all others are there."""
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _fan: Fan | None = None
@@ -200,6 +202,10 @@ class Relay:
         """A random number in [0, 1)."""
         return self._state.dice()
 
+    def take_whole(self, end: e.UpstreamEnd) -> None:
+        """A whole answer is there: the machine delivers it, unless somebody holds it until it is wanted."""
+        (self.holder or self.tell)(end)
+
     @property
     def wake_at(self) -> float:
         """When a deadline may pass, in monotonic seconds."""
@@ -320,7 +326,7 @@ class Relay:
 
     def forward(self, data: bytes) -> None:
         """Payload of a stream to the caller, behind the head if that has not gone out yet."""
-        if self._chunked:
+        if self._chunked and data:  # an empty chunk would be the last
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:
             data = self._head + data
@@ -431,12 +437,14 @@ class Relay:
     def header_lines(self) -> bytes:
         """The header lines that every answer has."""
         attempts = self._attempts
+        lines = (self._winner or attempts[-1]).lines if attempts else b""
+        common = self._labels + self._state.date
+        name = self.form.id_header
+        if name and name not in lines:  # else it is the upstream's own
+            common = b"%b: %b\r\n%b" % (name, self.id.encode(), common)
         if not attempts:
-            return reply.identity(self.id, keep_alive=self.keep_alive) + self._labels + self._state.date
-        lines = (self._winner or attempts[-1]).lines
-        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + (
-            self._labels + self._state.date
-        )
+            return reply.identity(self.id, keep_alive=self.keep_alive) + common
+        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + common
 
     # -- an answer that is made of others ----------------------------------------------------------------
 
@@ -481,7 +489,7 @@ class Relay:
         for attempt in self._attempts:
             attempt.release()
         self._attempts.clear()
-        self._winner = self._fan = None
+        self._winner = self._fan = self.holder = None
         self._client.relay_finished(self)
 
 

@@ -66,9 +66,16 @@ def problem_of(failure: UpstreamFailed, endpoint: Endpoint, attempts: int) -> Pr
         f"The endpoint {endpoint.id} {what}{detail}{tried}.",
         code=failure.code or fault.value,
         retry_after=failure.retry_after,
-        should_retry=status in {429, 502, 503, 504},
+        should_retry=_is_worth_a_retry(failure, status),
         details={"provider": endpoint.provider, "fault": fault.value, "attempts": attempts},
     )
+
+
+def _is_worth_a_retry(failure: UpstreamFailed, status: int) -> bool:
+    """Whether the caller should try again: as the upstream says, where it does and its own answer passes."""
+    if failure.should_retry is not None and passes_unchanged(failure):
+        return failure.should_retry
+    return status in {429, 502, 503, 504}
 
 
 def passes_unchanged(failure: UpstreamFailed) -> bool:

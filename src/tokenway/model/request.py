@@ -20,6 +20,8 @@ import msgspec
 
 NO_JSON = msgspec.Raw()
 """What a field of raw JSON holds when it was not given: no JSON value is empty."""
+TOOLS = "tools."
+"""How a kind of tools begins among the names of what was dropped: the rest of `tools` was said."""
 
 
 class Role(StrEnum):
@@ -155,6 +157,11 @@ class Tool(msgspec.Struct, frozen=True):
     raw: msgspec.Raw = NO_JSON
     cache: str = ""
 
+    @property
+    def declared(self) -> str:
+        """The name by which a writer declares that its dialect has no tools of this kind: `tools.web_search`."""
+        return f"{TOOLS}{self.hosted or 'custom'}"
+
 
 class ToolMode(StrEnum):
     """Whether the model calls tools."""
@@ -188,6 +195,10 @@ class ResponseFormat(msgspec.Struct, frozen=True):
     schema: msgspec.Raw = NO_JSON
     description: str = ""
     strict: bool | None = None
+
+
+KINDS_OF_SUMMARY = frozenset({"concise", "detailed"})
+"""Kinds of a summary of reasoning that only OpenAI's models choose between; elsewhere there is one."""
 
 
 class Thinking(msgspec.Struct, frozen=True):
@@ -243,8 +254,9 @@ class Request(msgspec.Struct, frozen=True):
 class Written(msgspec.Struct, frozen=True):
     """A request in an upstream's dialect, and the names of what that dialect cannot say.
 
-    The names are this module's field names (`seed`, `logit_bias`), names out of `Request.rest`, or of a part's
-    property (`detail`, `name`); the caller's dialect translates them into its own spelling.
+    The names are this module's field names (`seed`, `logit_bias`), names out of `Request.rest`, of a part or its
+    property (`reasoning`, `detail`, `name`), or of a kind of tools (`Tool.declared`); the caller's dialect translates
+    them into its own spelling.
     """
 
     body: bytes

@@ -97,6 +97,11 @@ def split_events(whole: bytes) -> list[bytes]:
     return [*events, whole[start:]] if start < len(whole) else events
 
 
+def is_blank(event: bytes) -> bool:
+    """Whether there is nothing between two blank lines: then how often depends on how the bytes were cut."""
+    return not event.strip(b"\r\n")
+
+
 def event_data(event: bytes) -> bytes | None:
     """The data of one event, its `data` lines joined by LF; None when it has none (a comment, a bare id)."""
     if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
@@ -136,7 +141,7 @@ class DataFrames:
         splitter = self._splitter
         whole = data if data[-2:] == b"\n\n" and not splitter.rest else splitter.feed(data)
         if b"\r" in whole:
-            return [event_data(event) or b"" for event in split_events(whole)]
+            return [event_data(event) or b"" for event in split_events(whole) if not is_blank(event)]
         events = whole.split(b"\n\n")
         events.pop()  # behind the last blank line is nothing
         frames = []
@@ -145,7 +150,7 @@ class DataFrames:
             start = event.find(b"\n") + 7 if event[:6] == b"event:" else 6
             if event[start - 6 : start] == b"data: " and event.find(b"\n", start) < 0:
                 frames.append(event[start:])
-            else:
+            elif not is_blank(event):
                 frames.append(event_data(event) or b"")
         return frames
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 from typing import Any
+from urllib.parse import unquote
 
 from tests.simulation.bodies import Count, Fields
 from tests.simulation.client import load
@@ -159,7 +160,8 @@ class GeminiVoice(Voice):
 
     def asked(self, head: bytes, body: dict[str, Any]) -> tuple[str, str, bool]:
         """What a provider was asked."""
-        path = head.split(b" ", 2)[1].decode()
+        path = unquote(head.split(b" ", 2)[1].decode("ascii"))
+        need(head.split(b"\r\n")[0].endswith(b" HTTP/1.1"), f"no line of HTTP: {head[:80]!r}")
         stream = path.endswith(":streamGenerateContent?alt=sse")
         need(stream or path.endswith(":generateContent"), f"asked at {path}")
         need("model" not in body, "a model in the body")

@@ -48,6 +48,16 @@ def test_report_holds_what_failed_and_what_was_left_out() -> None:
     assert "(not measured)" in text
 
 
+def test_translation_is_told_beside_one_dialect() -> None:
+    """As a ratio of the same run; without either of them nothing is told."""
+    both = result(
+        {"tokenway": [{"stream.cpu_us": 400.0, "translated.cpu_us": 600.0}], "nginx": [{"stream.cpu_us": 1.0}]}
+    )
+    assert "interleaved 600 µs, 1.50 times the 400 µs of one dialect." in report.translated(both, "tokenway")
+    assert "1.50 times" in report.markdown(both)
+    assert report.translated(both, "nginx") == ""
+
+
 def test_result_is_json_with_medians_beside_the_samples() -> None:
     """What is written to a file can be read back and holds each figure's median."""
     found = json.loads(json.dumps(result({"nginx": [{"plain.rps": 1.0}, {"plain.rps": 3.0}]}).as_json()))

@@ -71,6 +71,21 @@ def test_model_name_says_how_many_events(port: int, model: str) -> None:
     assert found[-1]["usage"]["completion_tokens"] == 5
 
 
+@pytest.mark.parametrize("model", ["bench-c5-g0-anthropic", "up-bench-c5-burst-anthropic"])
+def test_a_model_can_speak_anthropics_dialect(port: int, model: str) -> None:
+    """The same five content events, in a message of Anthropic's."""
+    _, content = call(port, body(model, is_stream=True))
+    found = [piece.split("\n") for piece in content.decode().split("\n\n")[:-1]]
+    kinds = [json.loads(data.removeprefix("data: "))["type"] for _, data in found]
+    assert [name for name, _ in found] == [f"event: {kind}" for kind in kinds]
+    assert kinds == [
+        *("message_start", "content_block_start"),
+        *["content_block_delta"] * 5,
+        *("content_block_stop", "message_delta", "message_stop"),
+    ]
+    assert json.loads(found[-2][1].removeprefix("data: "))["usage"] == {"output_tokens": 5}
+
+
 def test_headers_say_it_too(port: int) -> None:
     """`x-chunks` counts as the name does."""
     _, content = call(port, body("any", is_stream=True), {"x-chunks": "2"})

@@ -43,10 +43,12 @@ def unmapped(made: Imported) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_new_file_can_be_used(name: str, tmp_path: Path) -> None:
-    """It has no error and no warning where its variables are set, and every model has an endpoint."""
-    file = tmp_path / "tokenway.yaml"
-    file.write_text(imported(name).text)
+def test_the_new_file_can_be_used(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no error and no warning where its variables and files are there, and every model has an endpoint."""
+    monkeypatch.setattr("tokenway.control.rules.reads_accounts", lambda: True)
+    file, account = tmp_path / "tokenway.yaml", tmp_path / "account.json"
+    account.write_text("{}")
+    file.write_text(imported(name).text.replace("/secrets/account.json", str(account)))
     loaded = load(file, ENVIRONMENT)
     assert [str(finding) for finding in loaded.findings if finding.severity != "note"] == []
     snapshot = build_snapshot(loaded.demand(), keys={}, environment=ENVIRONMENT, local=None, version=1)
@@ -70,7 +72,6 @@ def test_usual_names_need_no_more_than_a_key() -> None:
     """A model without a prefix belongs to the vendor whose names are like it."""
     made = yaml.safe_load(imported("simple").text)
     assert made == {
-        "auth": {"required": False},
         "providers": {
             "openai": {"api_key": "${OPENAI_API_KEY}"},
             "anthropic": {"api_key": "${ANTHROPIC_API_KEY}"},
@@ -81,6 +82,13 @@ def test_usual_names_need_no_more_than_a_key() -> None:
             "embed": {"endpoints": [{"provider": "openai", "model": "text-embedding-3-small"}]},
         },
     }
+
+
+def test_a_file_without_a_master_key_opens_nothing() -> None:
+    """The proxy takes it from its environment too."""
+    made = imported("simple")
+    assert "auth" not in yaml.safe_load(made.text)
+    assert "calls need a key here" in unmapped(made)["general_settings.master_key"]
 
 
 def test_entries_of_one_name_are_endpoints_of_one_model() -> None:
@@ -124,6 +132,7 @@ def test_clouds_budgets_and_default_fallbacks() -> None:
     }
     assert made["providers"]["bedrock-2"]["base_url"] == "https://bedrock-runtime.${AWS_REGION_NAME}.amazonaws.com"
     assert "europe-west4-aiplatform" in made["providers"]["vertex"]["base_url"]
+    assert made["providers"]["vertex"]["credentials"] == "/secrets/account.json"
     assert made["auth"]["keys"][0]["budget"] == {"usd": "250.5", "period": "month"}
     assert made["models"]["sonnet"]["fallbacks"] == ["gemini"]
     assert "fallbacks" not in made["models"]["gemini"]
@@ -160,7 +169,7 @@ def test_wildcards_are_providers(tmp_path: Path) -> None:
     file.write_text(imported("wildcards").text)
     settings = load(file, ENVIRONMENT).demand()
     snapshot = build_snapshot(settings, keys={}, environment={}, local=None, version=1)
-    assert snapshot.providers["together_ai"].base_url == "https://api.together.xyz/v1"
+    assert snapshot.providers["together_ai"].base_url == "https://api.together.ai/v1"
     for name in ("together_ai/x/y", "eu/mistral-large", "openai/gpt-4o", "gpt-4o"):
         assert resolve(snapshot, name) is not None
     fast = settings.models["fast"]
@@ -186,3 +195,47 @@ def test_odd_values_are_named_and_left_out() -> None:
     named = unmapped(made)
     assert {"router_settings.timeout", "router_settings.num_retries", "litellm_settings.budget_duration"} <= set(named)
     assert yaml.safe_load(made.text)["auth"]["keys"][0]["budget"] == {"usd": "5", "period": "total"}
+
+
+def test_a_list_without_models_is_named() -> None:
+    """The proxy has them in its database, or in other files."""
+    named = unmapped(import_litellm("include: [models.yaml]\nmodel_list: []"))
+    assert "database" in named["model_list"]
+    assert "put what the other files hold" in named["include"]
+    assert "model_list" in unmapped(import_litellm("general_settings: {master_key: sk-0123456789abcdef}"))
+
+
+def test_credentials_with_a_name_are_filled_in() -> None:
+    """Where the list has that name; the entry's own parameters go before it, and an unknown name is named."""
+    made = import_litellm(
+        "credential_list: [{credential_name: c, credential_values: {api_key: os.environ/K, api_base: 'https://a.b/v1'}}]\n"
+        "model_list:\n"
+        "- {model_name: a, litellm_params: {model: openai/x, litellm_credential_name: c}}\n"
+        "- {model_name: b, litellm_params: {model: openai/x, litellm_credential_name: c, api_key: os.environ/L}}\n"
+        "- {model_name: d, litellm_params: {model: openai/x, litellm_credential_name: lost}}\n"
+    )
+    providers = yaml.safe_load(made.text)["providers"]
+    assert [(each.get("base_url"), each["api_key"]) for each in providers.values()] == [
+        ("https://a.b/v1", "${K}"),
+        ("https://a.b/v1", "${L}"),
+        (None, "${OPENAI_API_KEY}"),
+    ]
+    assert [path for path in unmapped(made) if "credential" in path] == [
+        "model_list[2].litellm_params.litellm_credential_name"
+    ]
+
+
+def test_fallbacks_of_every_model() -> None:
+    """A star stands for the models that have none of their own."""
+    made = import_litellm(
+        "model_list: [{model_name: a, litellm_params: {model: gpt-4o}}, {model_name: b, litellm_params: {model: o3}}]\n"
+        "router_settings: {fallbacks: [{'*': [b]}]}"
+    )
+    models = yaml.safe_load(made.text)["models"]
+    assert (models["a"]["fallbacks"], "fallbacks" in models["b"]) == (["b"], False)
+
+
+def test_a_mistake_in_the_yaml_has_its_line() -> None:
+    """In a sentence, without the parser's drawing."""
+    with pytest.raises(ConfigError, match=r"^this is not YAML: line 2: [^^]*$"):
+        import_litellm("model_list:\n  - model_name: [")

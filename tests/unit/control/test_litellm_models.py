@@ -42,6 +42,11 @@ def test_variables_are_named_as_here() -> None:
         ({"model": "mine/x", "api_base": "os.environ/MINE_API_BASE"}, "mine", "x"),
         ({"model": "databricks/x"}, "databricks", "x"),
         ({"model": "vertex_ai/gemini-2.0-flash"}, "vertex", "gemini-2.0-flash"),
+        (
+            {"model": "azure_ai/claude-x", "api_base": "https://me.services.ai.azure.com/anthropic"},
+            "me-services-ai-azure-com",
+            "claude-x",
+        ),
     ],
 )
 def test_a_models_prefix_tells_its_provider(parameters: dict[str, Any], provider: str, model: str) -> None:
@@ -95,3 +100,64 @@ def test_a_name_that_no_caller_can_send_is_named() -> None:
     listed = ModelList(named.__setitem__)
     listed.read({"model_name": "two words", "litellm_params": {"model": "gpt-4o"}}, "e")
     assert (listed.models, list(named)) == ({}, ["e.model_name"])
+
+
+@pytest.mark.parametrize("model", ["sagemaker/jumpstart", "replicate/llama-2:27", "github/gpt-4o"])
+def test_a_prefix_that_nobody_has_here_is_named(model: str) -> None:
+    """Its key and its prompts must not go to somebody else."""
+    listed, named = read({"model": model, "api_key": "os.environ/REPLICATE_API_KEY"})
+    assert (listed.models, listed.providers) == ({}, {})
+    assert "is not known here" in named["e[0].litellm_params.model"]
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("nvidia_nim/meta/llama", "NVIDIA_NIM_API_KEY"),
+        ("perplexity/sonar", "PERPLEXITYAI_API_KEY"),
+        ("bigmodel/glm-5", "BIGMODEL_API_KEY"),
+        ("volcengine/doubao", "VOLCENGINE_API_KEY"),
+        ("groq/llama", "GROQ_API_KEY"),
+    ],
+)
+def test_the_variable_is_the_one_that_the_proxy_read(model: str, variable: str) -> None:
+    """It is set where the proxy ran; the usual one here may not be."""
+    listed, _ = read({"model": model})
+    assert [each["api_key"] for each in listed.providers.values()] == ["${" + variable + "}"]
+
+
+def test_a_server_of_ones_own_needs_no_key() -> None:
+    """Text Generation Inference answers below /v1; a model of the hub's router needs its key."""
+    listed, _ = read({"model": "huggingface/org/x", "api_base": "http://tgi.lan:8001"}, {"model": "huggingface/org/x"})
+    assert listed.providers["huggingface"] == {"base_url": "http://tgi.lan:8001/v1"}
+    assert listed.providers["huggingface-2"] == {"like": "huggingface", "api_key": "${HUGGINGFACE_API_KEY}"}
+
+
+def test_anthropic_models_at_azure_keep_their_dialect() -> None:
+    """Their address says it."""
+    listed, _ = read(
+        {
+            "model": "azure_ai/claude",
+            "api_base": "https://me.services.ai.azure.com/anthropic",
+            "api_key": "os.environ/K",
+        }
+    )
+    (provider,) = listed.providers.values()
+    assert provider["dialect"] == "anthropic"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({}, {}),
+        ({"vertex_credentials": "/a.json"}, {"credentials": "/a.json"}),
+        ({"vertex_ai_credentials": "os.environ/FILE"}, {"credentials": "${FILE}"}),
+        ({"vertex_credentials": '{"type": "service_account"}'}, {}),
+        ({"vertex_credentials": {"type": "service_account"}}, {}),
+    ],
+)
+def test_a_credentials_file_of_vertex_is_carried_over(written: dict[str, Any], expected: dict[str, str]) -> None:
+    """A file's name; what is a secret itself is named and left out. Without one the usual variables hold."""
+    listed, named = read({"model": "vertex_ai/gemini-2.5-pro"} | written)
+    assert listed.providers == {"vertex": expected}
+    assert bool(named) == (bool(written) and not expected)

@@ -24,6 +24,9 @@ DAY = (date(2026, 11, 1) - date(1970, 1, 1)).days
         ("google", "gemini-2.5-pro", ("1.25", "10")),
         ("azure", "gpt-4o", ("2.5", "10")),
         ("mistral", "mistral-large-2411", ("2", "6")),
+        ("mistral", "mistral-large-latest", ("0.5", "1.5")),
+        ("deepseek", "deepseek-chat", ("0.28", "0.42")),
+        ("deepseek", "deepseek-reasoner", ("0.28", "0.42")),
     ],
 )
 def test_well_known_prices_are_in_it(provider: str, model: str, rates: tuple[str, str]) -> None:
@@ -64,6 +67,25 @@ def test_a_listed_name_means_its_own_row(name: str) -> None:
     listed = [row for row in listings(price_book(), name, DAY, models) if row.is_listed]
     wrong = [row.name for row in listed if (meant := first_meant(rows, row.name)) is None or meant.price != row.price]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [
+        ("openai", "ft:gpt-3.5-turbo-"),
+        ("openai", "moderation"),
+        ("openai", "gpt-4o:extended"),
+        ("mistral", "mistral-nemo:free"),
+        ("gemini", "claude-opus-4-5"),
+        ("vertex", "claude-opus-4-5"),
+        ("bedrock", "regional.anthropic.claude-3-haiku-20240307-v1:0"),
+    ],
+)
+def test_a_name_that_the_provider_does_not_know_is_not_listed(provider: str, name: str) -> None:
+    """It is the book's own, or of a model elsewhere; the price still holds for the names that its rule means."""
+    row = KNOWN[provider]
+    rows = {each.name: each for each in listings(price_book(), row.prices or row.name, DAY, row.models)}
+    assert not rows[name].is_listed
 
 
 def test_every_correction_says_where_it_was_read() -> None:

@@ -194,6 +194,18 @@ def test_signing_keys_arrive_where_there_is_no_key(tmp_path: Path) -> None:
     assert build(Settings(), {"OPENAI_API_KEY": "k"}).providers["openai"].aws is None
 
 
+def test_a_region_that_is_written_goes_before_the_variable(tmp_path: Path) -> None:
+    """It signs and makes the address; the region in a written address signs too."""
+    environment = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
+    text = "providers: {bedrock: {aws: {access_key: B, secret_key: t, region: eu-west-3}}}"
+    written = build(settings_of(text, tmp_path, environment), environment).providers["bedrock"]
+    assert written.base_url == "https://bedrock-runtime.eu-west-3.amazonaws.com"
+    text = "providers: {eu: {like: bedrock, base_url: 'https://bedrock-runtime.eu-central-1.amazonaws.com'}}"
+    assert build(settings_of(text, tmp_path, environment), environment).providers["eu"].aws == AwsKeys(
+        "A", Secret("s"), "eu-central-1"
+    )
+
+
 def test_a_provider_without_chat_embeds_only() -> None:
     """So that a chat with its model is refused with the reason."""
     provider = build(Settings(), {"VOYAGE_API_KEY": "k"}).providers["voyage"]

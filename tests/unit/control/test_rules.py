@@ -231,6 +231,17 @@ def test_a_credentials_file_must_be_of_use(
             {},
             [("providers.bedrock.aws.region", "is not said: write it here or set AWS_REGION")],
         ),
+        ("providers: {bedrock: {aws: {access_key: A, secret_key: s, region: r}}}", {}, []),
+        (
+            "providers: {bedrock: {aws: {access_key: A, secret_key: s}, base_url: 'https://bedrock-runtime.r.amazonaws.com'}}",
+            {},
+            [],
+        ),
+        (
+            "providers: {bedrock: {api_key: k}}",
+            {},
+            [("providers.bedrock", "needs an address: write base_url here or set AWS_REGION")],
+        ),
         (
             "providers: {openai: {api_key: k, aws: {access_key: A, secret_key: s}}}",
             {},
@@ -248,6 +259,46 @@ def test_signing_keys_do_instead_of_a_key(
 ) -> None:
     """Bedrock takes them from the environment or from its line, with a region."""
     assert [(finding.path, finding.reason) for finding in found(text, tmp_path, environment)] == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "environment", "is_warned"),
+    [
+        ("https://bedrock-runtime.us-west-2.amazonaws.com", {}, True),
+        ("https://bedrock-runtime.us-west-2.amazonaws.com", {"AWS_BEARER_TOKEN_BEDROCK": "k"}, False),
+        (
+            "https://bedrock-runtime.us-west-2.amazonaws.com",
+            {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s"},
+            False,
+        ),
+        ("https://proxy.example", {}, False),
+    ],
+)
+def test_an_address_of_the_providers_own_needs_credentials(
+    address: str, environment: dict[str, str], is_warned: bool, tmp_path: Path
+) -> None:
+    """A server in front of it may have them; the provider itself does not answer without."""
+    findings = found(f"providers: {{bedrock: {{base_url: '{address}'}}}}", tmp_path, environment)
+    assert [finding.severity for finding in findings] == (["warning"] if is_warned else [])
+    assert all("AWS_BEARER_TOKEN_BEDROCK or AWS_ACCESS_KEY_ID" in finding.reason for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("quirk", "value", "hint"),
+    [
+        ("limit_field", "max_token", ("max_tokens",)),
+        ("limit_field", "max_tokens", None),
+        ("reasoning_field", "reasoning_detail", ("reasoning_details",)),
+        ("reasoning_field", "''", None),
+    ],
+)
+def test_a_quirk_that_is_a_word_is_one_of_those_known(
+    quirk: str, value: str, hint: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    """A slip would only show in a provider's refusal, or in what it forgets."""
+    findings = found(f"providers: {{lab: {{base_url: 'http://x.example/v1', quirks: {{{quirk}: {value}}}}}}}", tmp_path)
+    expected = [] if hint is None else [(f"providers.lab.quirks.{quirk}", hint[0])]
+    assert [(finding.path, finding.nearest[0]) for finding in findings] == expected
 
 
 def test_a_key_that_could_not_be_read_is_reported_once(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_providers_that_people_ask_for_are_known() -> None:
     wanted = """
         openai azure anthropic gemini vertex bedrock mistral groq deepseek xai cohere together fireworks cerebras
         sambanova perplexity openrouter deepinfra novita hyperbolic nebius moonshot zhipu zai minimax dashscope
-        volcengine siliconflow nvidia huggingface github cloudflare databricks ollama vllm sglang llamacpp lmstudio
+        volcengine siliconflow nvidia huggingface cloudflare databricks ollama vllm sglang llamacpp lmstudio
         tgi ai21 baseten featherless nscale parasail jina voyage
     """
     assert set(wanted.split()) <= set(KNOWN)

@@ -208,7 +208,7 @@ def test_an_endpoint_whose_images_are_fetched_is_kept_until_they_are_there() -> 
 
 def test_names_are_told_in_the_callers_spelling() -> None:
     """Each once."""
-    assert spelled(("thinking", "seed", "seed"), FORMATS[Dialect.OPENAI_CHAT]) == "reasoning,seed"
+    assert spelled(("thinking", "seed", "seed"), FORMATS[Dialect.OPENAI_CHAT]) == "reasoning_effort,seed"
     assert spelled(("top_k",), FORMATS[Dialect.GEMINI]) == "topK"
     assert spelled((), FORMATS[Dialect.GEMINI]) == ""
 

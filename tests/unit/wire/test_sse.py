@@ -69,6 +69,17 @@ def test_frames_are_the_data_of_the_events(stream: tuple[list[list[bytes]], byte
     assert frames.rest() == []
 
 
+def test_blank_lines_are_no_frames() -> None:
+    """However many there are between two events, and however they are cut; a comment is one."""
+    for pieces in (
+        [b"data: a\n\n\n\n: ping\n\n\n"],
+        [b"data: a\n\n", b"\n", b"\n: ping\n\n", b"\n"],
+        [b"data: a\r\n\r\n\r\n:\r\n\r\n"],
+    ):
+        frames = DataFrames()
+        assert [frame for piece in pieces for frame in frames.feed(piece)] == [b"a", b""]
+
+
 @given(st.lists(st.sampled_from([b"data: a", b"data:", b"event: e", b"\n", b"\r", b"\n\n", b"x", b":"]), max_size=30))
 def test_events_are_split_where_they_end(parts: list[bytes]) -> None:
     """One after the other by `event_end`, or all at once: the same pieces, and no byte is lost."""

@@ -15,9 +15,11 @@ import msgspec
 
 from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block
 from tokenway.dialects.anthropic.families import family_of
+from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_tool
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.opening import no_opening, opened
+from tokenway.dialects.strict import described, enforceable, is_enforceable
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
@@ -34,17 +36,12 @@ _decode: Final = msgspec.json.Decoder().decode
 
 _OWN_TOOL: Final = re.compile(r"[a-z0-9_]+_20[0-9]{6}")
 """How the types of Anthropic's own tools are called: a name and the day of its version."""
-_WEB_SEARCH: Final = ("web_search", "web_search_preview", "googleSearch", "google_search")
-"""Other vendors' types of a web search, for which Anthropic has its own."""
-_SEARCH_OPTIONS: Final = "web_search_options"
-"""OpenAI's member that lets a chat model search."""
-_SEARCH_TOOL: Final = {"type": "web_search_20250305", "name": "web_search"}
 _TIERS: Final = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _LEAST_TOP_P: Final = 0.95
 """The least top_p that goes together with thinking."""
 _HINTS: Final = (
     *("min_p", "seed", "logprobs", "top_logprobs", "frequency_penalty", "presence_penalty", "repetition_penalty"),
-    *("prompt_cache_key", "verbosity"),
+    *("prompt_cache_key", "verbosity", "n"),
 )
 """Fields that Anthropic has nothing for."""
 _NEUTRAL: Final = {
@@ -53,6 +50,7 @@ _NEUTRAL: Final = {
     "repetition_penalty": 1,
     "logprobs": False,
     "min_p": 0,
+    "n": 1,
 }
 """Values that ask for nothing."""
 
@@ -66,6 +64,10 @@ class _Writing:
         self.family = family_of(upstream.model)
         self.dropped: dict[str, None] = {}
         self.blocks = Blocks(self.drop, has_urls=upstream.quirks.image_urls)
+        self.callable: set[str] = set()
+        """The names of the caller's tools that the model may call."""
+        self.may_call = True
+        """Whether there is any tool that the model may call."""
         self.body: dict[str, Any] = {"model": upstream.model, "max_tokens": self.limit()}
 
     def drop(self, name: str) -> None:
@@ -115,11 +117,14 @@ class _Writing:
         choice = request.tool_choice
         only = set(choice.names) if choice is not None and choice.mode is not ToolMode.NAMED else set()
         offered = [tool for tool in request.tools if not only or tool.name in only]
-        written = [shape for shape in map(self.tool, offered) if shape is not None]
-        if _SEARCH_OPTIONS in request.rest and dict(_SEARCH_TOOL) not in written:
-            written.append(dict(_SEARCH_TOOL))
-        if not written and not request.tools:  # none was offered, and none was left out
+        shapes = [(tool.name, self.tool(tool)) for tool in offered]
+        written = [shape for _, shape in shapes if shape is not None]
+        self.callable = {name for name, shape in shapes if shape is not None}
+        if SEARCH_OPTIONS in request.rest and not any(tool.hosted in SEARCHES for tool in request.tools):
+            written.append(search_tool(request.rest[SEARCH_OPTIONS], "", self.drop))
+        if not written:
             # Calls in the conversation need their tools described, also where none may be called any more.
+            self.may_call = False
             names = {part.name for message in request.messages for part in message.parts if isinstance(part, ToolCall)}
             written = [{"name": name, "input_schema": {"type": "object"}} for name in sorted(names)]
         return written
@@ -129,17 +134,17 @@ class _Writing:
         if tool.hosted:
             if _OWN_TOOL.fullmatch(tool.hosted):
                 return tool.raw
-            if tool.hosted in _WEB_SEARCH:
-                return dict(_SEARCH_TOOL)
+            if tool.hosted in SEARCHES:
+                return search_tool(tool.raw, tool.hosted, self.drop)
         if tool.hosted or tool.custom:
-            self.drop("tools")
+            self.drop(tool.declared)
             return None
         shape: dict[str, Any] = {"name": tool.name}
         if tool.description:
             shape["description"] = tool.description
         shape["input_schema"] = _input_schema(tool.parameters)
         if tool.strict:
-            if self.family.has_schema:
+            if self.family.has_schema and is_enforceable(tool.parameters):
                 shape["strict"] = True
             else:
                 self.drop("strict")
@@ -151,18 +156,18 @@ class _Writing:
         """Which tools to call: a call cannot be forced while the model thinks."""
         request = self.request
         choice = request.tool_choice
-        if not has_tools:
-            if choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}:
+        forced = choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}
+        if not self.may_call:
+            if forced:
                 self.drop("tool_choice")
-            return None
-        if not request.tools and _SEARCH_OPTIONS not in request.rest:
-            return {"type": "none"}
+            return {"type": "none"} if has_tools else None
         shape: dict[str, Any] | None = None
         if choice is not None:
-            forced = choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}
             if forced and thinks:
                 self.drop("tool_choice")
                 shape = {"type": "auto"}
+            elif choice.mode is ToolMode.NAMED and choice.names[0] not in self.callable:
+                self.drop("tool_choice")
             elif choice.mode is ToolMode.NAMED:
                 shape = {"type": "tool", "name": choice.names[0]}
             else:
@@ -190,7 +195,10 @@ class _Writing:
         if wanted is not None and wanted.kind is not FormatKind.TEXT:
             can = self.family.has_schema and self.upstream.quirks.json_schema
             if wanted.kind is FormatKind.SCHEMA and can:
-                config["format"] = {"type": "json_schema", "schema": closed(_decode(wanted.schema))}
+                schema, told = enforceable(_decode(described(wanted)))
+                config["format"] = {"type": "json_schema", "schema": schema}
+                for name in told:
+                    self.drop(name)
             else:
                 self.drop("response_format")
         if found.thinking is not None:
@@ -251,7 +259,7 @@ class _Writing:
             if value is not None and value != _NEUTRAL.get(name):
                 self.drop(name)
         given = [name for name in ("logit_bias", "metadata") if getattr(request, name) != NO_JSON]
-        for name in (*given, *(name for name in request.rest if name != _SEARCH_OPTIONS)):
+        for name in (*given, *(name for name in request.rest if name != SEARCH_OPTIONS)):
             self.drop(name)
         if request.stream:
             self.body["stream"] = True
@@ -281,18 +289,6 @@ def _input_schema(parameters: msgspec.Raw) -> msgspec.Raw | dict[str, Any]:
     if not isinstance(schema, dict):
         return {"type": "object"}
     return parameters if "type" in schema else {"type": "object", **schema}
-
-
-def closed(schema: Any) -> Any:
-    """A schema whose objects have no members but their own, which Anthropic wants said."""
-    if isinstance(schema, list):
-        return [closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: closed(value) for name, value in schema.items()}
-    if found.get("type") == "object" and isinstance(found.get("properties"), dict):
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 def _results_first(blocks: list[Block]) -> list[Block]:

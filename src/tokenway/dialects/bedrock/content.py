@@ -161,10 +161,9 @@ class Content:
     def _call(self, call: ToolCall) -> Block:
         self.tools_used[call.name] = None
         if call.signature:
-            self.drop("signature")
-        if call.custom:
-            self.drop("custom")
-        return {"toolUse": {"toolUseId": plain_id(call.id), "name": call.name, "input": tool_input(call.arguments)}}
+            self.drop("reasoning")
+        given = {"input": call.arguments} if call.custom else tool_input(call.arguments)
+        return {"toolUse": {"toolUseId": plain_id(call.id), "name": call.name, "input": given}}
 
     def _result(self, result: ToolResult) -> Block:
         content: list[Block] = []

@@ -29,6 +29,8 @@ SPELLING: Final = {
     "service_tier": "serviceTier",
     "cache_control": "cachePoint",
     "reasoning": "reasoningContent",
+    "shown": "additionalModelRequestFields.thinking.display",
+    "title": "document.name",
     "strict": "toolSpec.strict",
 }
 """Bedrock's names of neutral fields."""
@@ -53,5 +55,6 @@ FORMAT: Final = Format(
     spelling=SPELLING,
     credential_header="authorization",
     forwarded=(b"x-amzn-bedrock-",),
+    id_header=b"x-amzn-requestid",
     returned=(b"x-amzn-",),
 )

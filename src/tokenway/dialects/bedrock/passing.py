@@ -204,7 +204,9 @@ class PassingMessages(Pace):
 
     def _metadata(self, payload: bytes, now: float) -> bool:
         del now
-        self.metered = schema.meter(_decode_metadata(payload).usage)
+        metered = schema.meter(_decode_metadata(payload).usage)
+        if metered.given:
+            self.metered = metered
         self._has_metadata = True
         if self.phase is Phase.STOPPED:
             self._end()

@@ -82,8 +82,6 @@ class _Reading:
         messages = [Message(Role.SYSTEM, self.parts(system))] if system is not None and system.value else []
         turns = root.need("messages")
         messages += [self.message(node) for node in turns.items()]
-        if not turns.value:
-            raise turns.wrong("it must have at least one message")
         said |= self.inference(root.at("inferenceConfig"))
         said |= self.tools(root.at("toolConfig"))
         said |= self.output(root.at("outputConfig"))
@@ -96,6 +94,8 @@ class _Reading:
         for name, node in root.members():
             if name not in _KNOWN:
                 self.rest[name] = node.raw()
+        if not turns.value:
+            raise turns.wrong("it must have at least one message")
         return Request(model, tuple(messages), stream, rest=self.rest, **said)
 
     # -- messages ----------------------------------------------------------------------------------------

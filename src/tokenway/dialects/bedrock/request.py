@@ -7,11 +7,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tokenway.dialects.bedrock.paths import unquote
 from tokenway.dialects.bedrock.read import read
 from tokenway.dialects.inbound import Inbound, InboundFields, decode_body, twice
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
+from tokenway.wire.percent import unquote
 from tokenway.wire.splice import layout
 
 _LIMITS: Final = re.compile(rb'"(?:inferenceConfig|maxTokens)"[ \t\r\n]*:')

@@ -19,8 +19,8 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.bedrock.paths import quote
 from tokenway.model.secret import Secret
+from tokenway.wire.percent import quote
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SERVICE: Final = "bedrock"

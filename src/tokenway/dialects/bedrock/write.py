@@ -15,10 +15,12 @@ from tokenway.dialects.base import Upstream
 from tokenway.dialects.bedrock.content import Content
 from tokenway.dialects.bedrock.extras import CLAUDE, Extras, extras, vendor_of
 from tokenway.dialects.opening import opened
+from tokenway.dialects.strict import enforceable, is_enforceable
 from tokenway.model.errors import invalid_request
-from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolMode, Written
+from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolChoice, ToolMode, Written
 
 _encode: Final = msgspec.json.encode
+_decode: Final = msgspec.json.Decoder().decode
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NO_SCHEMA: Final[dict[str, object]] = {"type": "object", "properties": {}}
 _TIERS: Final = frozenset({"priority", "default", "flex", "reserved"})
@@ -109,7 +111,7 @@ def _tools(request: Request, content: Content, vendor: str, dropped: dict[str, N
     """`toolConfig`.
 
     There is no choice `none`: the tools are left out then. But turns with calls in them need tools, so those stay, and
-    the choice is declared; where the caller gives no tools at all, the names that were called stand for them.
+    the choice is declared; where no tool is left, the names that were called stand for them, and none is to be called.
     """
     choice = request.tool_choice
     has_calls = bool(content.tools_used)
@@ -121,26 +123,33 @@ def _tools(request: Request, content: Content, vendor: str, dropped: dict[str, N
     for tool in request.tools:
         if choice is None or choice.mode is ToolMode.NAMED or not choice.names or tool.name in choice.names:
             tools.extend(_tool(tool, content, vendor, dropped))
-    if not tools and has_calls:
-        tools = [_spec(name, _NO_SCHEMA) for name in content.tools_used]
+    chosen = _choice(choice, {each["toolSpec"]["name"] for each in tools if "toolSpec" in each}, dropped)
+    tools = tools or [_spec(name, _NO_SCHEMA) for name in content.tools_used]
     if not tools:
         return {}
     if request.parallel_tool_calls is False:
         dropped["parallel_tool_calls"] = None
-    shape: dict[str, Any] = {"tools": tools}
-    if choice is not None and choice.mode is ToolMode.REQUIRED:
-        shape["toolChoice"] = {"any": {}}
-    elif choice is not None and choice.mode is ToolMode.NAMED:
-        shape["toolChoice"] = {"tool": {"name": choice.names[0]}}
-    elif choice is not None and choice.mode is ToolMode.AUTO:
-        shape["toolChoice"] = {"auto": {}}
-    return shape
+    return {"tools": tools, **chosen}
+
+
+def _choice(choice: ToolChoice | None, known: set[str], dropped: dict[str, None]) -> dict[str, Any]:
+    """`toolChoice`; a call of a tool that could not be offered cannot be forced."""
+    match choice:
+        case ToolChoice(ToolMode.AUTO) if known:
+            return {"toolChoice": {"auto": {}}}
+        case ToolChoice(ToolMode.REQUIRED) if known:
+            return {"toolChoice": {"any": {}}}
+        case ToolChoice(ToolMode.NAMED, names) if known.intersection(names):
+            return {"toolChoice": {"tool": {"name": names[0]}}}
+        case ToolChoice(ToolMode.REQUIRED | ToolMode.NAMED):
+            dropped["tool_choice"] = None
+    return {}
 
 
 def _tool(tool: Tool, content: Content, vendor: str, dropped: dict[str, None]) -> list[dict[str, Any]]:
     """One function and the breakpoint behind it; other tools are declared."""
     if tool.hosted or tool.custom:
-        dropped[tool.hosted or "custom"] = None
+        dropped[tool.declared] = None
         return []
     if not _NAME.fullmatch(tool.name):
         raise invalid_request(
@@ -152,7 +161,7 @@ def _tool(tool: Tool, content: Content, vendor: str, dropped: dict[str, None]) -
     if tool.description.strip():
         spec["toolSpec"]["description"] = tool.description
     if tool.strict:
-        if vendor == CLAUDE:
+        if vendor == CLAUDE and is_enforceable(tool.parameters):
             spec["toolSpec"]["strict"] = True
         else:
             dropped["strict"] = None
@@ -171,7 +180,12 @@ def _output(request: Request, upstream: Upstream, dropped: dict[str, None]) -> d
     if wanted.kind is not FormatKind.SCHEMA or wanted.schema == NO_JSON or not upstream.quirks.json_schema:
         dropped["response_format"] = None
         return {}
-    definition = {"schema": bytes(wanted.schema).decode()}
+    text = bytes(wanted.schema)
+    if not is_enforceable(wanted.schema):
+        schema, told = enforceable(_decode(text))
+        dropped.update(dict.fromkeys(told))
+        text = _encode(schema)
+    definition = {"schema": text.decode()}
     if wanted.name:
         definition["name"] = wanted.name
     if wanted.description:

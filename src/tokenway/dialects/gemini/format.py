@@ -33,7 +33,6 @@ FORMAT: Final = Format(
     read_answer=read_answer,
     read_error=read_error,
     spelling={
-        "tools": "tools",
         "tool_choice": "toolConfig",
         "response_format": "responseSchema",
         "thinking": "thinkingConfig",
@@ -48,7 +47,7 @@ FORMAT: Final = Format(
         "n": "candidateCount",
         "service_tier": "serviceTier",
         "messages": "contents",
-        "reasoning": "thought",
+        "reasoning": "thoughtSignature",
         "shown": "includeThoughts",
         "title": "displayName",
     },

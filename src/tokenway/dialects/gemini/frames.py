@@ -11,7 +11,7 @@ from typing import Final
 from tokenway.dialects.base import CallerRequest
 from tokenway.dialects.gemini.request import GeminiRequest
 from tokenway.wire.limits import EVENT
-from tokenway.wire.sse import EventSplitter, event_data, split_events
+from tokenway.wire.sse import EventSplitter, event_data, is_blank, split_events
 
 _OPEN: Final = b"["
 _NEXT: Final = b",\n"
@@ -46,7 +46,7 @@ class Frames:
         ):
             return [data[6:-2]]  # one event as Google writes it
         whole = self._splitter.feed(data)
-        return [frame_data(event) or b"" for event in split_events(whole)] if whole else []
+        return [frame_data(event) or b"" for event in split_events(whole) if not is_blank(event)]
 
     def rest(self) -> list[bytes]:
         """The frame of a last event without its blank line, and forgets it."""

@@ -18,7 +18,8 @@ from tokenway.dialects.inbound import EVENTS, Inbound, decode_body, twice
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
 from tokenway.model.request import Request
-from tokenway.wire.splice import layout, without_members
+from tokenway.wire.percent import quote
+from tokenway.wire.splice import layout, replace, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _decode_any: Final = msgspec.json.Decoder().decode
@@ -97,6 +98,8 @@ class GeminiRequest(Inbound):
             raise twice(error) from None
         if self.operation in EMBEDDINGS and self._requests not in NOTHING:
             return _with_model_in_each(body, model)
+        if self.operation is Operation.COUNT and fields.generate_content_request not in NOTHING:
+            return _with_model_inside(body, bytes(fields.generate_content_request), model)
         return body
 
 
@@ -122,8 +125,11 @@ def wants_array(query: bytes) -> bool:
 
 
 def path(operation: Operation, model: str, stream: bool) -> str:  # noqa: FBT001
-    """What is added to a base URL that ends with the version."""
-    name = model if "/" in model else MODELS + model
+    """What is added to a base URL that ends with the version.
+
+    A caller can name the model of a provider that serves any: what would end the path or the line is quoted.
+    """
+    name = quote(model if "/" in model else MODELS + model, safe="/@")
     if operation in _VERBS:
         return f"/{name}:{_VERBS[operation]}"
     return f"/{name}:streamGenerateContent?alt=sse" if stream else f"/{name}:generateContent"
@@ -160,6 +166,19 @@ def _count(one: int | None, other: int | None, name: str) -> int | None:
     if value is not None and value < 1:
         raise invalid_request(f"'{where}': it must be at least 1.", param=where, code="invalid_value")
     return value
+
+
+def _with_model_inside(body: bytes, inner: bytes, model: str) -> bytes:
+    """A body to be counted with the upstream's name of the model in the request inside it, if that names one."""
+    try:
+        places = layout(inner)
+    except WireError as error:
+        raise twice(error) from None
+    if "model" not in places:
+        return body
+    at = body.find(inner)
+    told = replace(inner, places["model"][1], _encode(MODELS + model))
+    return replace(body, (at, at + len(inner)), told)
 
 
 def _with_model_in_each(body: bytes, model: str) -> bytes:

@@ -139,7 +139,7 @@ class Conversation:
             call = _function(function, f"function_{len(self.turns)}")
             self._functions[call.name] = self._calls[call.id] = call
             parts.append(call)
-        self._turn(Role.ASSISTANT, node, parts)
+        self._turn(Role.ASSISTANT, node, _signed(parts))
 
     def tool(self, node: Node) -> None:
         """What a tool gave."""
@@ -336,6 +336,25 @@ def _reasoning(node: Node) -> list[Reasoning]:
         sealed = unseal(google, GEMINI)
         parts.append(Reasoning(signature=sealed.value, format=sealed.format))
     return parts
+
+
+def _signed(parts: list[_Part]) -> list[_Part]:
+    """What Google signed of a call stands at the call: OpenRouter has it in its list, by the call's id."""
+    calls = {part.id for part in parts if isinstance(part, ToolCall) and not part.signature}
+    given = {
+        part.id: part.sealed
+        for part in parts
+        if isinstance(part, Reasoning) and part.sealed and part.format == GEMINI and not part.text and part.id in calls
+    }
+    if not given:
+        return parts
+    found: list[_Part] = []
+    for part in parts:
+        if isinstance(part, ToolCall) and part.id in given:
+            found.append(msgspec.structs.replace(part, signature=given[part.id], format=GEMINI))
+        elif not (isinstance(part, Reasoning) and part.sealed and part.id in given):
+            found.append(part)
+    return found
 
 
 def joined(details: list[Detail]) -> list[Reasoning]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects.files import file_name
 from tokenway.dialects.openai_chat.answer import details_from, signature
 from tokenway.dialects.openai_chat.read_messages import AUDIO_TYPES
 from tokenway.dialects.openai_chat.words import data_url, sniffed
@@ -132,7 +133,7 @@ class Messages:
             message["refusal"] = "".join(refusals)
         if calls:
             message["tool_calls"] = calls
-        message |= self._reasoning([part for part in turn.parts if isinstance(part, Reasoning)])
+        message |= self._reasoning(turn)
         for part in turn.parts:
             if isinstance(part, Media):
                 raise unsupported(part, "this model takes no images or files in its own turns")
@@ -147,19 +148,22 @@ class Messages:
         """A call; Google's signature at it goes back to Google alone."""
         inner, name = ("custom", "input") if part.custom else ("function", "arguments")
         call: dict[str, Any] = {"id": part.id, "type": inner, inner: {"name": part.name, name: part.arguments}}
-        if part.signature and part.format == GEMINI and self._quirks.reasoning_field == EXTRA:
+        field = self._quirks.reasoning_field
+        if part.signature and part.format == GEMINI and field == EXTRA:
             call["extra_content"] = signature(part.signature, part.format)
-        elif part.signature:
+        elif part.signature and field != DETAILS:
             self.drop("reasoning")
         return call
 
-    def _reasoning(self, thoughts: list[Reasoning]) -> dict[str, Any]:
+    def _reasoning(self, turn: Message) -> dict[str, Any]:
         """Former reasoning, where the upstream takes it back."""
         field = self._quirks.reasoning_field
+        if field == DETAILS:
+            details = details_from(_with_calls(turn))
+            return {DETAILS: details} if details else {}
+        thoughts = [part for part in turn.parts if isinstance(part, Reasoning)]
         if not thoughts:
             return {}
-        if field == DETAILS:
-            return {DETAILS: details_from(thoughts)}
         if field != CONTENT or any(part.sealed or part.signature for part in thoughts):
             self.drop("reasoning")
         text = "".join(part.text for part in thoughts)
@@ -203,7 +207,7 @@ class Messages:
         if not part.data:
             raise unsupported(part, "this model takes documents only with their content, not by URL or another's id")
         media_type = part.media_type or sniffed(part.data, "application/pdf")
-        name = part.title or f"document.{media_type.rpartition('/')[2]}"
+        name = file_name(part.title, media_type)
         return {"type": "file", "file": {"filename": name, "file_data": data_url(media_type, part.data)}}
 
     def _audio(self, part: Media) -> dict[str, Any]:
@@ -247,6 +251,21 @@ def _joined(run: Iterable[Message]) -> Iterable[Message]:
         before = turn
     if before is not None:
         yield before
+
+
+def _with_calls(turn: Message) -> list[Reasoning]:
+    """A turn's reasoning for OpenRouter, where what Google signed of a turn with calls has the id of the first."""
+    calls = [part for part in turn.parts if isinstance(part, ToolCall)]
+    thoughts = [part for part in turn.parts if isinstance(part, Reasoning)]
+    if not calls:
+        return thoughts
+    whose = [
+        msgspec.structs.replace(part, id=calls[0].id) if part.sealed and part.format == GEMINI and not part.id else part
+        for part in thoughts
+    ]
+    return whose + [
+        Reasoning(sealed=call.signature, format=call.format, id=call.id) for call in calls if call.signature
+    ]
 
 
 def inlined(part: Media) -> str | None:

@@ -229,7 +229,7 @@ class PassingBytes(Pace):
 
     @property
     def is_whole(self) -> bool:
-        """Whether anything came, and the body has ended as its framing says: a connection that broke ends nothing."""
+        """Whether the body has ended well, with anything in it: that is the end of the sound, and nothing else is."""
         return self._has_ended and self.first_delta > 0.0
 
     @staticmethod
@@ -243,7 +243,7 @@ class PassingBytes(Pace):
         return data
 
     def finish(self) -> bytes:
-        """Nothing is left: this is the end."""
+        """Nothing is left."""
         self._has_ended = True
         return b""
 

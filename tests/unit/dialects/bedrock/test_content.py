@@ -203,8 +203,8 @@ def test_what_is_declared() -> None:
         Message(Role.ASSISTANT, (ToolCall("t", "f", "free text", custom=True, signature="s", format=GEMINI),)),
         Message(Role.USER, (ToolResult("t", (Text("x"),)), Foreign("server_tool_use", NO_JSON))),
     )
-    assert dropped == ["name", "detail", "signature", "custom", "server_tool_use"]
-    assert turns[1]["content"][0]["toolUse"]["input"] == {"arguments": "free text"}
+    assert dropped == ["name", "detail", "reasoning", "server_tool_use"]
+    assert turns[1]["content"][0]["toolUse"]["input"] == {"input": "free text"}
 
 
 def test_media_where_there_can_be_none() -> None:

@@ -51,6 +51,12 @@ def read(pieces: Iterable[bytes]) -> tuple[bytes, PassingMessages]:
     return b"".join([reader.feed(piece, float(now)) for now, piece in enumerate(pieces, start=1)]), reader
 
 
+def test_a_count_stays_where_a_later_one_says_nothing() -> None:
+    """As the reader takes it; found by `fuzz/bedrock_stream.py`."""
+    _, reader = read([START, text("a"), METADATA, message("metadata", metrics={"latencyMs": 9}), STOP])
+    assert reader.metered.usage == COUNTED
+
+
 def test_messages_pass_as_they_came() -> None:
     """Every message is forwarded with its own bytes, but for the last two, which the tail gives."""
     messages = [START, text("a"), UNKNOWN, text("b"), BLOCK_STOP]

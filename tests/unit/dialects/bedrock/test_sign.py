@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.dialects.bedrock.paths import path, quote
+from tokenway.dialects.bedrock.paths import path
 from tokenway.dialects.bedrock.sign import NO_BODY, Call, Credentials, payload_hash, sign
 from tokenway.model.catalog import Operation
 from tokenway.model.secret import Secret
+from tokenway.wire.percent import quote
 
 NOW = 1795662245.75  # 2026-11-26 03:04:05 UTC
 KEY = Credentials("AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))

@@ -33,7 +33,9 @@ from tokenway.model.request import (
 
 CLAUDE = "us.anthropic.claude-sonnet-4-6"
 USER = Message(Role.USER, (Text("hi"),))
-SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"number","multipleOf":0.10}}}')
+SCHEMA = msgspec.Raw(
+    b'{"type":"object","properties":{"a":{"type":"number","const":0.10}},"additionalProperties":false}'
+)
 TOOL = Tool("f", "does f", SCHEMA)
 CALLED = (
     USER,
@@ -187,12 +189,25 @@ def test_calls_without_tools() -> None:
     assert written(messages=CALLED) == ({"toolConfig": {"tools": [spec()]}}, ())
 
 
+def test_a_call_that_cannot_be_forced() -> None:
+    """The tool is not there; a name that only stands for a call of before is not to be called."""
+    free = Tool("c", custom=True)
+    for mode, names in ((ToolMode.REQUIRED, ()), (ToolMode.NAMED, ("c",))):
+        choice = ToolChoice(mode, names)
+        assert written(tools=(free,), tool_choice=choice) == ({}, ("tools.custom", "tool_choice"))
+        stands = {"toolConfig": {"tools": [spec()]}}
+        assert written(messages=CALLED, tools=(free,), tool_choice=choice) == (stands, ("tools.custom", "tool_choice"))
+    named = ToolChoice(ToolMode.NAMED, ("c",))
+    body, dropped = written(tools=(Tool("f"), free), tool_choice=named)
+    assert (body, dropped) == ({"toolConfig": {"tools": [spec()]}}, ("tools.custom", "tool_choice"))
+
+
 def test_tools_that_are_declared() -> None:
     """Tools of other kinds, the choice of one at a time, and strictness where it is not known."""
     tools = (Tool("f", strict=True), Tool("c", custom=True), Tool("", hosted="web_search_20250305"))
     body, dropped = written("meta.llama3-1-8b-instruct-v1:0", tools=tools, parallel_tool_calls=False)
     assert body["toolConfig"]["tools"] == [spec()]
-    assert dropped == ("strict", "custom", "web_search_20250305", "parallel_tool_calls")
+    assert dropped == ("strict", "tools.custom", "tools.web_search_20250305", "parallel_tool_calls")
     assert written(tools=(Tool("f"),), parallel_tool_calls=True)[1] == ()
 
 
@@ -212,6 +227,14 @@ def test_a_schema_for_the_answer() -> None:
         "structure": {"jsonSchema": {"schema": bytes(SCHEMA).decode(), "name": "City", "description": "a city"}},
     }
     assert dropped == ()
+    bounded = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"number","minimum":1}}}')
+    body, dropped = written(response_format=ResponseFormat(FormatKind.SCHEMA, schema=bounded))
+    assert json.loads(body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"]) == {
+        "type": "object",
+        "properties": {"a": {"type": "number", "description": "{minimum: 1}"}},
+        "additionalProperties": False,
+    }
+    assert dropped == ("minimum",)
     old = Upstream(CLAUDE, quirks=Quirks(json_schema=False))
     assert written(response_format=wanted, upstream=old) == ({}, ("response_format",))
     assert written(response_format=ResponseFormat(FormatKind.JSON)) == ({}, ("response_format",))

@@ -39,7 +39,7 @@ def test_how_a_stream_is_cut_does_not_matter(cuts: list[int]) -> None:
         (b"data: {}\r\n\r\n", b"{}"),
         (b"data: a\rdata: b\n\n", b"a\nb"),
         (b"id: 1\n\n", None),
-        (b"\n\n", None),
+        (b": ping\n\n", None),
         (b"{}\n\n", b"{}"),
     ],
 )
@@ -47,6 +47,11 @@ def test_the_data_of_one_event(event: bytes, data: bytes | None) -> None:
     """Its `data` lines, or bare JSON."""
     assert frame_data(event) == data
     assert Frames().feed(event) == [data or b""]
+
+
+def test_blank_lines_are_no_frames() -> None:
+    """However many there are between two events."""
+    assert Frames().feed(b"{}\n\n\n\n{}\r\n\r\n\r\n\n\n") == [b"{}", b"{}"]
 
 
 def test_an_event_has_a_bound() -> None:

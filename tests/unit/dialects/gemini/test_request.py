@@ -113,3 +113,4 @@ def test_paths() -> None:
     assert path(CHAT, "gemini-x", True) == "/models/gemini-x:streamGenerateContent?alt=sse"
     assert path(EMBEDDING, "e", False) == "/models/e:batchEmbedContents"
     assert path(CHAT, "tunedModels/t", False) == "/tunedModels/t:generateContent"
+    assert path(CHAT, "x HTTP/1.1\r\nhost: y?é", False) == "/x%20HTTP/1.1%0D%0Ahost%3A%20y%3F%C3%A9:generateContent"

@@ -112,7 +112,7 @@ def test_tools() -> None:
         },
         {"googleSearch": {"a": 1}},
     ]
-    assert dropped(tools=tools) == ("cache_control", "strict", "web_search_20250305", "custom")
+    assert dropped(tools=tools) == ("cache_control", "strict", "tools.web_search_20250305", "tools.custom")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,10 @@ def test_thinking() -> None:
         "includeThoughts": True,
     }
     assert dropped(Upstream("gemini-2.0-flash"), thinking=Thinking(effort="high")) == ("thinking",)
+    adaptive = body(thinking=Thinking("low", -1, enabled=True), max_tokens=8000)["generationConfig"]["thinkingConfig"]
+    assert adaptive == {"thinkingBudget": 1600, "includeThoughts": True}
+    assert dropped(thinking=Thinking(effort="high", summary="auto")) == ()
+    assert dropped(thinking=Thinking(effort="high", summary="concise")) == ("summary",)
 
 
 @pytest.mark.parametrize(

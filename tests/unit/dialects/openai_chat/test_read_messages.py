@@ -258,6 +258,19 @@ def test_googles_signatures() -> None:
     assert parts_of_assistant(extra_content=extra) == (Reasoning("", "g", format=GEMINI), Text("a"))
 
 
+def test_what_google_signed_of_a_call_is_found_in_openrouters_list() -> None:
+    """By the call's id; one without it, or with another, stays a part of its own."""
+    sealed = {"type": "reasoning.encrypted", "data": "g", "format": GEMINI}
+    signed = ToolCall("c", "f", "{}", signature="g", format=GEMINI)
+    details = [{"type": "reasoning.text", "text": "hm", "format": GEMINI}, {**sealed, "id": "c"}]
+    found = parts_of_assistant(reasoning_details=details, tool_calls=[call("c")])
+    assert found == (Reasoning("hm", format=GEMINI), Text("a"), signed)
+    for other in (sealed, {**sealed, "id": "d"}):
+        found = parts_of_assistant(reasoning_details=[other], tool_calls=[call("c")])
+        thought = Reasoning(sealed="g", format=GEMINI, id=other.get("id", ""))
+        assert found == (thought, Text("a"), ToolCall("c", "f", "{}"))
+
+
 def test_what_an_assistant_said_aloud_is_a_vendors_own() -> None:
     """Only OpenAI knows the id."""
     assert parts_of_assistant(audio={"id": "s"}) == (Text("a"), Foreign("audio", msgspec.Raw(b'{"id":"s"}')))

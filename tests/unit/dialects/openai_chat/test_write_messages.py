@@ -217,6 +217,16 @@ def test_googles_signatures_go_to_google() -> None:
     assert dropped == []
 
 
+def test_googles_signatures_stand_in_openrouters_list() -> None:
+    """By the id of the call; one that has lost it gets the first call's."""
+    signed = ToolCall("c", "f", "{}", signature="g", format=GEMINI)
+    messages, dropped = write(assistant(signed), reasoning_field="reasoning_details")
+    detail = {"type": "reasoning.encrypted", "data": "g", "format": GEMINI, "id": "c", "index": 0}
+    assert (messages[0]["reasoning_details"], dropped) == ([detail], [])
+    lost = assistant(Reasoning(sealed="g", format=GEMINI), ToolCall("c", "f", "{}"), ToolCall("d", "f", "{}"))
+    assert write(lost, reasoning_field="reasoning_details")[0][0]["reasoning_details"] == [detail]
+
+
 def test_refusals_are_given_back() -> None:
     """In the field that they came in."""
     assert write(assistant(Refusal("no")))[0] == [{"role": "assistant", "content": None, "refusal": "no"}]
