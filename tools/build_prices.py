@@ -26,6 +26,8 @@ from tools.tree import ROOT
 
 PAGE: Final = Path("src/tokenway/metering/price_data.json")
 
+_LOWER: Final = frozenset({"zai", "zhipuai"})
+"""Whose models genai-prices names in capitals, as their price lists do, and their API takes in small letters."""
 _EPOCH: Final = date(1970, 1, 1)
 _NANO: Final = 10**9
 _KEYS: Final = {
@@ -280,7 +282,7 @@ def named(made: Json) -> Json:
         for written, entry in zip(each["entries"], read.shelves[name].entries, strict=True):
             asked = asked_name(read.shelves[name], entry)
             if asked:
-                written["asked"] = asked
+                written["asked"] = asked.lower() if name in _LOWER else asked
     return made
 
 

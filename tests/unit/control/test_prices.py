@@ -88,6 +88,14 @@ def test_a_name_that_the_provider_does_not_know_is_not_listed(provider: str, nam
     assert not rows[name].is_listed
 
 
+@pytest.mark.parametrize("shelf", ["zai", "zhipuai"])
+def test_names_are_listed_as_the_provider_takes_them(shelf: str) -> None:
+    """Its price list has capitals, its API small letters."""
+    listed = [row.name for row in listings(price_book(), shelf, DAY) if row.is_listed]
+    assert listed
+    assert listed == [name.lower() for name in listed]
+
+
 def test_every_correction_says_where_it_was_read() -> None:
     """A price that nobody can look up again is not put over a published one."""
     entries = [entry for shelf in corrections().shelves.values() for entry in shelf.entries]
