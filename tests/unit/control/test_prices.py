@@ -77,6 +77,7 @@ def test_a_listed_name_means_its_own_row(name: str) -> None:
         ("openai", "gpt-4o:extended"),
         ("mistral", "mistral-nemo:free"),
         ("gemini", "claude-opus-4-5"),
+        ("openrouter", "anthropic/claude-haiku-4.5:batch"),
         ("vertex", "claude-opus-4-5"),
         ("bedrock", "regional.anthropic.claude-3-haiku-20240307-v1:0"),
     ],
