@@ -26,6 +26,8 @@ from tools.tree import ROOT
 
 PAGE: Final = Path("src/tokenway/metering/price_data.json")
 
+_LOWER: Final = frozenset({"zai", "zhipuai"})
+"""Whose models genai-prices names in capitals, as their price lists do, and their API takes in small letters."""
 _EPOCH: Final = date(1970, 1, 1)
 _NANO: Final = 10**9
 _KEYS: Final = {
@@ -92,6 +94,15 @@ _LITELLM: Final = {
     "vercel": ("vercel_ai_gateway/", "vercel_ai_gateway"),
 }
 """A provider as the book names it, to the beginning of its models' names in LiteLLM's table and its name there."""
+
+_VENDORS: Final = {
+    **{name: name for name in ("anthropic", "cohere", "deepseek", "google", "minimax", "moonshotai", "openai", "x-ai")},
+    "mistralai": "mistral",
+    "z-ai": "zai",
+}
+"""Whose model a name at OpenRouter begins with, as the book names the vendor."""
+_ANYWHERE: Final = ("vision", "tools")
+"""What a model can do wherever it is served."""
 
 Json = dict[str, Any]
 
@@ -197,6 +208,9 @@ def _seconded(provider: str, entry: Json, context: int | None, table: Mapping[st
     """What LiteLLM's table adds to an entry: capabilities, and its own rates to compare."""
     row = next((table[name] for name in _spellings(provider, entry) if name in table), {})
     able = capabilities(row, context)
+    if provider == "openrouter" and not row:
+        theirs = capabilities(next((table[name] for name in _at_vendor(entry["name"]) if name in table), {}))
+        able |= {name: theirs[name] for name in _ANYWHERE if name in theirs}
     found: Json = {"capabilities": able} if able else {}
     if row.get("mode") == "embedding":
         found["embeds"] = True
@@ -212,6 +226,16 @@ def _spellings(provider: str, entry: Json) -> Iterator[str]:
     for each in value if sign == "|" else [entry["rule"]]:
         if each[0] == "=":
             yield prefix + each[1]
+
+
+def _at_vendor(name: str) -> Iterator[str]:
+    """The names that a model of OpenRouter's may have in LiteLLM's table at its vendor."""
+    vendor, _, model = name.partition("/")
+    prefix, _ = _LITELLM.get(_VENDORS.get(vendor, ""), ("", ""))
+    if vendor in _VENDORS:
+        bare = model.partition(":")[0]
+        yield prefix + bare
+        yield prefix + bare.replace(".", "-")
 
 
 def capabilities(row: Json, context: int | None = None) -> Json:
@@ -280,7 +304,7 @@ def named(made: Json) -> Json:
         for written, entry in zip(each["entries"], read.shelves[name].entries, strict=True):
             asked = asked_name(read.shelves[name], entry)
             if asked:
-                written["asked"] = asked
+                written["asked"] = asked.lower() if name in _LOWER else asked
     return made
 
 

@@ -271,7 +271,7 @@ _HOSTS: Final = (
         ),
         quirks=Quirks(reasoning_field="reasoning_details", sampling_extras=True),
         services=(*_BOTH, Service.IMAGES, *_SOUND, Service.RERANK),
-        models="/",
+        models="/(?!.*:batch$)",  # batches are another API's
     ),
     KnownProvider(
         name="groq",

@@ -111,6 +111,7 @@ def test_a_restart_goes_on_where_the_ledger_is(store: SqliteStore, journals: Pat
 def test_settlements_are_told_by_the_batch(store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch is told once, after it is in the ledger; one without a settlement is not."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 3)
+    monkeypatch.setattr(module, "ROUND_SECONDS", 60.0)  # a busy machine must not end the round in between
     writer = JournalWriter(journals, "w0")
     for record in (reserved(1), reserved(2), settled(1), settled(2), reserved(3), settled(3), reserved(4)):
         writer.append(record)

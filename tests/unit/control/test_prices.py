@@ -77,6 +77,7 @@ def test_a_listed_name_means_its_own_row(name: str) -> None:
         ("openai", "gpt-4o:extended"),
         ("mistral", "mistral-nemo:free"),
         ("gemini", "claude-opus-4-5"),
+        ("openrouter", "anthropic/claude-haiku-4.5:batch"),
         ("vertex", "claude-opus-4-5"),
         ("bedrock", "regional.anthropic.claude-3-haiku-20240307-v1:0"),
     ],
@@ -86,6 +87,14 @@ def test_a_name_that_the_provider_does_not_know_is_not_listed(provider: str, nam
     row = KNOWN[provider]
     rows = {each.name: each for each in listings(price_book(), row.prices or row.name, DAY, row.models)}
     assert not rows[name].is_listed
+
+
+@pytest.mark.parametrize("shelf", ["zai", "zhipuai"])
+def test_names_are_listed_as_the_provider_takes_them(shelf: str) -> None:
+    """Its price list has capitals, its API small letters."""
+    listed = [row.name for row in listings(price_book(), shelf, DAY) if row.is_listed]
+    assert listed
+    assert listed == [name.lower() for name in listed]
 
 
 def test_every_correction_says_where_it_was_read() -> None:

@@ -145,6 +145,23 @@ def test_a_book_is_made_and_read_back() -> None:
     assert len(text.splitlines()) == 5 + 5 + 1
 
 
+def test_a_vendors_model_can_see_at_openrouter_too() -> None:
+    """What it can do is the vendor's to say, also of a variant; how long its answers are is not, nor are its prices."""
+    names = ["anthropic/claude-x-4.5", "anthropic/claude-x-4.5:thinking", "nobody/claude-x-4.5", "anthropic/other"]
+    models = [model(name, flat(input="1", output="1"), context_window=10) for name in names]
+    openrouter = SimpleNamespace(id="openrouter", fallback_model_providers=None, models=models)
+    row = {"mode": "chat", "supports_vision": True, "max_output_tokens": 5, "input_cost_per_token": 3e-06}
+    made = book([openrouter], {"claude-x-4-5": row}, "by hand")
+    entries = made["shelves"]["openrouter"]["entries"]
+    assert [each["capabilities"] for each in entries] == [
+        {"context": 10, "vision": True, "tools": False},
+        {"context": 10, "vision": True, "tools": False},
+        {"context": 10},
+        {"context": 10},
+    ]
+    assert not any("second" in each for each in entries)
+
+
 def test_capabilities_say_only_what_is_known() -> None:
     """Nothing without a row; a row that names no tools has none."""
     assert capabilities({}) == {}
