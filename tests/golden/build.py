@@ -20,11 +20,12 @@ from tokenway.dialects.base import Format, Maker, Upstream
 from tokenway.dialects.translate import Translation, translate_answer
 from tokenway.edge.crossing import spelled
 from tokenway.model.catalog import Capabilities, Dialect, Operation
-from tokenway.model.errors import Refusal
+from tokenway.model.errors import ErrorType, Problem, Refusal
 
 ROOT: Final = Path(__file__).resolve().parent
 REQUESTS: Final = ROOT / "cases" / "requests"
 ANSWERS: Final = ROOT / "cases" / "answers"
+ERRORS: Final = ROOT / "errors"
 LEFT_OUT: Final = frozenset({"long"})
 """Replies that would only be long."""
 CALLER_MODEL: Final = "caller-model"
@@ -34,6 +35,43 @@ IN_PATH: Final = frozenset({Dialect.GEMINI, Dialect.BEDROCK})
 """The dialects whose path names the model and asks for the stream."""
 
 _TABLE: Final = "tokenway.dialects.registry"
+
+PROBLEMS: Final = {
+    "bad-request": Problem(
+        400, ErrorType.INVALID_REQUEST, "'messages[0].role': it is missing.", "messages[0].role", "missing_parameter"
+    ),
+    "wrong-key": Problem(401, ErrorType.AUTHENTICATION, "The key is not known.", code="invalid_api_key"),
+    "no-budget": Problem(
+        402, ErrorType.PAYMENT_REQUIRED, "The key's budget is spent.", code="budget_exceeded", should_retry=False
+    ),
+    "not-allowed": Problem(
+        403, ErrorType.PERMISSION_DENIED, "This key may not call 'm'.", "model", "model_not_allowed"
+    ),
+    "unknown-model": Problem(
+        404, ErrorType.NOT_FOUND, "There is no model 'm'.", "model", "model_not_found", details={"nearest": ["n", "o"]}
+    ),
+    "too-large": Problem(413, ErrorType.PAYLOAD_TOO_LARGE, "The body passes 32 MiB.", code="payload_too_large"),
+    "rate-limit": Problem(
+        429, ErrorType.RATE_LIMIT_EXCEEDED, "Too many requests.", code="rate_limit_exceeded", retry_after=12.5
+    ),
+    "mistake": Problem(500, ErrorType.SERVER, "The gateway made a mistake.", code="internal_error"),
+    "broken-provider": Problem(
+        502, ErrorType.PROVIDER_UNAVAILABLE, "The provider broke off.", should_retry=True, details={"attempts": 2}
+    ),
+    "provider-credential": Problem(
+        403, ErrorType.PROVIDER_AUTHENTICATION, "The provider refuses the gateway's credential.", should_retry=False
+    ),
+    "no-endpoint": Problem(
+        503,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        "No endpoint can serve this.",
+        code="no_endpoints",
+        details={"availability": {"code": "constraint_filtered", "excluded_by": {"lab/m": "max_price"}}},
+    ),
+    "overloaded": Problem(503, ErrorType.PROVIDER_OVERLOADED, "The provider has too much to do.", retry_after=3),
+    "deadline": Problem(504, ErrorType.TIMEOUT, "No token came in 60 s.", code="first_token_deadline"),
+}
+"""One of each kind of failure."""
 
 Files = Mapping[str, bytes]
 """Paths below `tests/golden`, with what belongs there."""
@@ -147,6 +185,21 @@ def readable(dialect: Dialect, stream: bytes) -> bytes:
     return b"".join(blocks)
 
 
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+def error_files() -> dict[str, bytes]:
+    """Every problem in every dialect: as the body of an answer, and as the end of a stream that had begun."""
+    made = {}
+    for dialect, form in sorted(formats().items()):
+        request = _parse(form, _plain_request(dialect), "plain-stream")
+        maker = Maker("gen-golden", CALLER_MODEL, CREATED, request, sequence=4)
+        for case, problem in PROBLEMS.items():
+            made[f"errors/{dialect}/{case}.json"] = pretty(form.error_body(problem, "gen-golden"))
+            made[f"errors/{dialect}/{case}.txt"] = readable(dialect, form.error_event(problem, maker))
+    return made
+
+
 # -- all of it ---------------------------------------------------------------------------------------------
 
 
@@ -183,7 +236,7 @@ def pair_files(caller: Format, upstream: Format) -> dict[str, bytes]:
 
 def present() -> set[str]:
     """The golden files that are there, but for the requests, which are written by hand."""
-    folders = [ANSWERS, *ROOT.glob("*--*")]
+    folders = [ANSWERS, ERRORS, *ROOT.glob("*--*")]
     return {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
@@ -197,9 +250,9 @@ def write(files: Files) -> None:
 
 def main() -> int:
     """Writes everything anew; the answers first, since the rest is made of them. Tells of every case that fails."""
-    for folder in (ANSWERS, *ROOT.glob("*--*")):
+    for folder in (ANSWERS, ERRORS, *ROOT.glob("*--*")):
         shutil.rmtree(folder, ignore_errors=True)
-    files = answer_files()
+    files = answer_files() | error_files()
     write(files)
     count, failures = len(files), 0
     for caller, upstream in pairs(formats()):

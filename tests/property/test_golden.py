@@ -9,6 +9,7 @@ import pytest
 from tests.golden import build
 from tokenway.dialects.base import Format
 from tokenway.model.catalog import Dialect
+from tokenway.model.errors import ErrorType
 
 PAIRS = [pytest.param(*pair, id=f"{pair[0].dialect}--{pair[1].dialect}") for pair in build.pairs(build.formats())]
 needs_formats = pytest.mark.skipif(not PAIRS, reason="fewer than two dialects are converted")
@@ -24,6 +25,12 @@ def differences(made: dict[str, bytes], prefix: str) -> list[str]:
 def test_the_answers_are_what_the_fake_provider_says() -> None:
     """Every reply is there in every dialect, whole and streamed, and nothing else."""
     assert differences(build.answer_files(), "cases/answers/") == []
+
+
+def test_failures_are_told_as_written() -> None:
+    """Each kind of failure in each dialect, as an answer and at the end of a stream."""
+    assert differences(build.error_files(), "errors/") == []
+    assert {problem.type for problem in build.PROBLEMS.values()} == set(ErrorType)
 
 
 @pytest.mark.parametrize("dialect", Dialect)

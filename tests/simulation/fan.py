@@ -59,6 +59,7 @@ class Story:
     """What happened to a caller and its copies."""
 
     whole: History
+    fan: Fan | None = None
     copies: list[History] = field(default_factory=list)
     """The exchanges that were begun, in the order of their choices."""
     streams_left: int = 0
@@ -97,7 +98,12 @@ def play_fan(seed: int, fan: type[Fan] = Fan) -> Story:
     plan, clock = draw_fan(seed), Clock()
     story = Story(History(plan, clock, Client(clock, plan.habits)))
     vars(fan_module)["Inner"] = partial(Watched, clock)
-    vars(relay_module)["Fan"] = fan
+
+    def make(*arguments: Any) -> Fan:
+        story.fan = fan(*arguments)
+        return story.fan
+
+    vars(relay_module)["Fan"] = make
     try:
         with in_place(clock, Exchange, PassingChat, Translation):
             _live(story)
@@ -112,13 +118,13 @@ def play_fan(seed: int, fan: type[Fan] = Fan) -> Story:
 def _live(story: Story) -> None:
     whole = story.whole
     state = State(whole)
-    relay = cast("Any", begin(whole, state))
+    relay = begin(whole, state)
     run(whole, state)
     story.streams_left, story.open_left = state.streams, len(state.open)
-    if relay._fan is None:
+    if story.fan is None:
         tell(whole, relay)
         return
-    for each in relay._fan._copies:
+    for each in cast("Any", story.fan)._copies:
         if not each.relay._machine.steps:
             continue
         caller = Client(whole.clock, whole.plan.habits)

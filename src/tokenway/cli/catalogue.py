@@ -119,8 +119,10 @@ def _check(config: Path | None, *, as_json: bool) -> int:
                     "provider": each.provider,
                     "model": each.model,
                     "rate": each.rate,
-                    str(each.origin): _dollars(each.says),
-                    str(each.other): _dollars(each.other_says),
+                    "source": each.origin,
+                    "says": _dollars(each.says),
+                    "against": each.other,
+                    "against_says": _dollars(each.other_says),
                 }
                 for each in found
             ]

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from tokenway.cli.errors import BadUsage
 from tokenway.cli.options import AsJson, ConfigFile, DataDir
-from tokenway.cli.output import Column, money, number, print_json, print_table
+from tokenway.cli.output import NOTHING, Column, money, number, print_json, print_table
 from tokenway.compose.commands import data_directory, stored
 from tokenway.model.money import format_usd
 from tokenway.model.units import parse_duration
@@ -32,6 +32,7 @@ _FIGURES: Final = (
     Column("tokens/s", right=True),
     Column("slow", right=True),
     Column("unmetered", right=True),
+    Column("unpriced", right=True),
 )
 
 
@@ -48,7 +49,8 @@ def usage(
     Input counts cached tokens too. Charged is what keys pay, cost what
     providers bill. Time to the first token and tokens per second are medians;
     slow counts the streams under their floor, unmetered the attempts that were
-    delivered, or that the provider will bill, without any usage.
+    delivered, or that the provider will bill, without any usage, unpriced those
+    with usage at endpoints whose price is not known.
 
     For example:
       tokenway usage
@@ -103,11 +105,12 @@ def _cells(row: UsageRow) -> list[str]:
         f"{row.usage.cache_read}",
         f"{row.usage.output_tokens}",
         money(row.charged),
-        money(row.cost),
+        NOTHING if row.unpriced and not row.cost else money(row.cost),
         number(row.ttft, 2),
         number(row.output_speed),
         f"{row.slow}",
         f"{row.unmetered}",
+        f"{row.unpriced}",
     ]
 
 
@@ -122,6 +125,7 @@ def _data(dimensions: list[str], row: UsageRow, names: dict[str, str]) -> dict[s
         "expired": row.expired,
         "slow": row.slow,
         "unmetered": row.unmetered,
+        "unpriced": row.unpriced,
         "usage": {name: getattr(row.usage, name) for name in BUCKETS},
         "charged_usd": format_usd(row.charged),
         "cost_usd": format_usd(row.cost),

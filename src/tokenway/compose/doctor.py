@@ -239,7 +239,12 @@ def local_probe(problems: Sequence[str], *, is_off: bool = False) -> Probe:
     if is_off:
         return Probe("local engine", Level.OK, "switched off in the configuration")
     if problems:
-        return Probe("local engine", Level.WARN, problems[0], "`tokenway local status` lists everything it lacks")
+        return Probe(
+            "local engine",
+            Level.WARN,
+            problems[0].removesuffix("."),
+            "`tokenway local status` lists everything it lacks",
+        )
     return Probe("local engine", Level.OK, "can run on this machine")
 
 

@@ -221,8 +221,8 @@ class _Conversion:
         path, value = self._first(("router_settings", "fallbacks"), ("litellm_settings", "fallbacks"))
         spares = {name: (f"{path}.{name}", names) for name, names in _pairs(value)}
         anybodys = spares.pop("*", None)
-        for name in listed.models if anybodys is not None else ():
-            spares.setdefault(name, anybodys)
+        if anybodys is not None:
+            spares = dict.fromkeys(listed.models, anybodys) | spares
         path, usual = self._first(("router_settings", "default_fallbacks"), ("litellm_settings", "default_fallbacks"))
         for name in listed.models if isinstance(usual, list) else ():
             spares.setdefault(name, (path, usual))
@@ -284,7 +284,9 @@ class _Conversion:
 def _with_credentials(entry: Any, named: Mapping[str, Mapping[str, Any]]) -> Any:
     """An entry with the parameters that `litellm_credential_name` stands for; its own go before them."""
     parameters = entry.get("litellm_params") if isinstance(entry, Mapping) else None
-    values = named.get(str(parameters.get("litellm_credential_name"))) if isinstance(parameters, Mapping) else None
+    if not isinstance(parameters, Mapping):
+        return entry
+    values = named.get(str(parameters.get("litellm_credential_name")))
     if values is None:
         return entry
     rest = {name: value for name, value in parameters.items() if name != "litellm_credential_name"}

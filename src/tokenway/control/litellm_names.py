@@ -11,6 +11,7 @@ PROVIDERS: Final = {
     "ai21_chat": "ai21",
     "azure_text": "azure",
     "bedrock_converse": "bedrock",
+    "bigmodel": "zhipu",
     "codestral": "mistral",
     "cohere_chat": "cohere",
     "featherless_ai": "featherless",
@@ -35,11 +36,18 @@ COMPATIBLE: Final = frozenset({"openai_like", "custom_openai", "litellm_proxy", 
 
 KEY_VARIABLES: Final = {
     "azure": "AZURE_API_KEY",
+    "cloudflare": "CLOUDFLARE_API_KEY",
     "databricks": "DATABRICKS_API_KEY",
+    "featherless": "FEATHERLESS_AI_API_KEY",
     "fireworks": "FIREWORKS_AI_API_KEY",
     "huggingface": "HUGGINGFACE_API_KEY",
     "jina": "JINA_AI_API_KEY",
+    "nvidia": "NVIDIA_NIM_API_KEY",
+    "perplexity": "PERPLEXITYAI_API_KEY",
     "together": "TOGETHERAI_API_KEY",
+    "vercel": "VERCEL_AI_GATEWAY_API_KEY",
+    "volcengine": "VOLCENGINE_API_KEY",
+    "zhipu": "BIGMODEL_API_KEY",
 }
 """The variable that it reads for a key, where it is not the usual one here."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
@@ -10,7 +11,7 @@ import msgspec
 from tokenway.control.addresses import enabled_by, row_of
 from tokenway.dialects.known import KnownProvider
 from tokenway.metering.price import in_force
-from tokenway.metering.price_book import Book, Entry, find
+from tokenway.metering.price_book import Book, Entry, corrected, find
 from tokenway.model.catalog import Price, Rates
 from tokenway.model.settings import Settings
 
@@ -42,10 +43,11 @@ def disagreements(
     """Everything that differs on a Unix day: configured endpoints, corrections, and what enabled providers charge."""
     found = list(_configured(settings, published, day))
     found += _corrected(published, corrections, day)
+    book = corrected(published, corrections)
     for name in sorted({*settings.providers, *enabled_by(environment)[0]}):
         row = _row(settings, name)
         if row is not None and not settings.is_off(name):
-            found += _seconded(name, row.prices or row.name, published, day)
+            found += _seconded(name, row, book, day)
     return found
 
 
@@ -83,13 +85,19 @@ def _named(book: Book, provider: str, name: str) -> Entry | None:
     return None if shelf is None else next((entry for entry in shelf.entries if entry.name == name), None)
 
 
-def _seconded(name: str, shelf: str, book: Book, day: int) -> Iterator[Disagreement]:
+def _seconded(name: str, row: KnownProvider, book: Book, day: int) -> Iterator[Disagreement]:
+    """The second collection has one price for a model, that of some hour, and zero where it says nothing.
+
+    Only names that can be called are compared.
+    """
+    shelf, callable_as = row.prices or row.name, re.compile(row.models)
     for entry in book.shelves[shelf].entries if shelf in book.shelves else ():
         price = entry.price_on(day)
-        if price is None or entry.second is None:
+        if price is None or entry.second is None or callable_as.search(entry.name) is None:
             continue
-        for rate, says, other in zip(("input", "output"), (price.input, price.output), entry.second, strict=True):
-            if says != other:
+        for rate, other in zip(("input", "output"), entry.second, strict=True):
+            says = getattr(price, rate)
+            if other and other not in {says, *(getattr(hours, rate) for hours in price.hours)}:
                 yield Disagreement(name, entry.name, rate, Origin.BOOK, says, Origin.SECOND, other)
 
 

@@ -79,6 +79,7 @@ _VENDORS: Final = (
         speaks=(Offer(_CHAT, "https://generativelanguage.googleapis.com/v1beta/openai"),),
         services=(*_EMBED, Service.IMAGES),
         prices="google",
+        models="^(?!claude-|.*-maas$)",  # the book's Google is Vertex too, where others' models are
     ),
     KnownProvider(
         name="vertex",
@@ -93,6 +94,7 @@ _VENDORS: Final = (
         stand_ins=(("GOOGLE_CLOUD_LOCATION", "VERTEXAI_LOCATION"), ("GOOGLE_CLOUD_PROJECT", "VERTEXAI_PROJECT")),
         services=_EMBED,
         prices="google",
+        models="^(?!claude-)",  # they are in another publisher's place
     ),
     KnownProvider(
         name="bedrock",

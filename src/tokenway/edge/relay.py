@@ -489,7 +489,7 @@ class Relay:
         for attempt in self._attempts:
             attempt.release()
         self._attempts.clear()
-        self._winner = self._fan = None
+        self._winner = self._fan = self.holder = None
         self._client.relay_finished(self)
 
 

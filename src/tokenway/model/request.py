@@ -197,6 +197,10 @@ class ResponseFormat(msgspec.Struct, frozen=True):
     strict: bool | None = None
 
 
+KINDS_OF_SUMMARY = frozenset({"concise", "detailed"})
+"""Kinds of a summary of reasoning that only OpenAI's models choose between; elsewhere there is one."""
+
+
 class Thinking(msgspec.Struct, frozen=True):
     """How much to reason. None in each is: not said.
 

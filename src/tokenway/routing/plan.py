@@ -8,7 +8,7 @@ list, then those of its fallbacks and of the caller's `models`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +21,8 @@ from tokenway.model.snapshot import ProviderHint, Snapshot
 ALIASES_MAX: Final = 8
 """How many aliases may lead to one another."""
 NEAREST_MAX: Final = 3
+_ALIKE_FROM: Final = 4
+"""With how many characters a provider's model has to begin like a name, to be compared with it."""
 _EMBEDDING: Final = (Operation.EMBEDDING, Operation.EMBED_CONTENT)
 MODELS_MAX: Final = 16
 """How many models one request may name as fallbacks."""
@@ -181,11 +183,32 @@ def _rank(endpoint: Endpoint, order: Sequence[str]) -> int:
 
 
 def nearest(snapshot: Snapshot, name: str) -> list[str]:
-    """Other names that lead somewhere here and look like `name`, the most alike first."""
+    """Other names that lead somewhere here and look like `name`: a provider's model of that name, then the most alike.
+
+    Providers list thousands of models, and comparing is slow: of theirs only those that begin like the name are.
+    """
+    wanted = name.casefold()
     known = (each for each in (*snapshot.models, *snapshot.aliases) if each != name)
     by_folded = {each.casefold(): each for each in known if resolve(snapshot, each) is not None}
-    found = difflib.get_close_matches(name.casefold(), by_folded, n=NEAREST_MAX, cutoff=0.5)
-    return [by_folded[each] for each in found]
+    found = [by_folded[each] for each in difflib.get_close_matches(wanted, by_folded, n=NEAREST_MAX, cutoff=0.5)]
+    exact: list[str] = []
+    begun: dict[str, str] = {}
+    for full, listed in _listed_names(snapshot):
+        last = listed.rpartition("/")[2]
+        if wanted in {listed, last}:
+            exact.append(full)
+        elif last.startswith(wanted.rpartition("/")[2][:_ALIKE_FROM]):
+            begun.setdefault(last, full)
+    alike = difflib.get_close_matches(wanted.rpartition("/")[2], begun, n=NEAREST_MAX, cutoff=0.75)
+    return list(dict.fromkeys((*exact, *found, *(begun[each] for each in alike))))[:NEAREST_MAX]
+
+
+def _listed_names(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """What providers are known to serve: `provider/model`, and the folded name of the model there."""
+    for provider, rows in snapshot.listings.items():
+        for row in rows:
+            if row.is_listed:
+                yield f"{provider}/{row.name}", row.name.casefold()
 
 
 def unknown_model(snapshot: Snapshot, name: str) -> Problem:

@@ -50,7 +50,7 @@ class UsageRow(msgspec.Struct):
     `group` has a text for each dimension asked for. `usage` are the summed buckets, `charged` what keys pay and
     `cost` what providers bill, in nano-dollars. `ttft` is in seconds and `output_speed` in tokens per second,
     both medians, None when nothing was measured. `unmetered` attempts were delivered, or are billed by the provider,
-    and gave no usage.
+    and gave no usage. `unpriced` ones gave usage, and nobody knows what it costs.
     """
 
     group: Group
@@ -59,6 +59,7 @@ class UsageRow(msgspec.Struct):
     expired: int = 0
     slow: int = 0
     unmetered: int = 0
+    unpriced: int = 0
     charged: int = 0
     cost: int = 0
     usage: Usage = Usage()
@@ -95,10 +96,13 @@ class SqlUsage:
         rows: dict[Group, UsageRow] = {}
         with self._database.read() as connection:
             for query in (_inline_sums(by, since), _apart_sums(by, since)):
-                for group, (attempts, unmetered, charged, cost, *buckets) in _grouped(connection, query, len(by)):
+                for group, (attempts, unmetered, unpriced, charged, cost, *buckets) in _grouped(
+                    connection, query, len(by)
+                ):
                     row = rows.setdefault(group, UsageRow(group))
                     row.attempts += attempts or 0
                     row.unmetered += unmetered or 0
+                    row.unpriced += unpriced or 0
                     row.charged += charged or 0
                     row.cost += cost or 0
                     row.usage = Usage(*(had + (new or 0) for had, new in zip(astuple(row.usage), buckets, strict=True)))
@@ -193,18 +197,20 @@ def _group(by: Sequence[str], part: sa.Subquery, *values: sa.ColumnElement[Any])
 
 
 def _inline_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
-    """Per group, of attempts in their exchange's row: how many, how many unmetered (none), money, every bucket."""
+    """Per group, of attempts in their exchange's row: all, unmetered (none), unpriced, money, every bucket."""
     part = _by_kind(
         by,
         since,
         many=sa.func.count(),
+        priced=sa.func.count(exchanges.c.cost),
         charged=sa.func.sum(exchanges.c.charged),
         cost=sa.func.sum(exchanges.c.cost),
         **{name: sa.func.sum(exchanges.c[name]) for name in INLINE_BUCKETS},
     )
     buckets = (sa.func.sum(part.c[name]) if name in INLINE_BUCKETS else sa.literal(0) for name in BUCKETS)
     sums = (sa.func.sum(part.c.charged), sa.func.sum(part.c.cost), *buckets)
-    query = _group(by, part, sa.func.sum(part.c.many), sa.literal(0), *sums)
+    unpriced = sa.func.sum(part.c.many - part.c.priced)
+    query = _group(by, part, sa.func.sum(part.c.many), sa.literal(0), unpriced, *sums)
     return query.where(kinds.c.inline_attempt.is_not(None))
 
 
@@ -213,6 +219,7 @@ def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
     is_attempt = attempts.c.attempt != EXPIRED_ATTEMPT
     is_believed = attempts.c.absurd == 0
     is_unmetered = attempts.c.settlement.in_(_ANSWERED) & attempts.c.input_uncached.is_(None)
+    is_unpriced = attempts.c.input_uncached.is_not(None) & attempts.c.cost.is_(None) & is_believed
     day = sa.cast(exchanges.c.at, sa.BigInteger) // SECONDS_PER_DAY
     own = {"run": exchanges.c.run, "day": day, "endpoint": attempts.c.endpoint}
     groups = [own[name] if name in own else kinds.c[name] for name in by]
@@ -221,6 +228,7 @@ def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
             *groups,
             sa.func.sum(sa.case((is_attempt, 1), else_=0)),
             sa.func.sum(sa.case((is_unmetered, 1), else_=0)),
+            sa.func.sum(sa.case((is_unpriced, 1), else_=0)),
             sa.func.sum(attempts.c.charged),
             sa.func.sum(attempts.c.cost),
             *(sa.func.sum(sa.case((is_believed, attempts.c[name]))) for name in BUCKETS),

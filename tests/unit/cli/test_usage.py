@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tokenway.cli.main import run
 from tokenway.cli.usage import _start
@@ -59,6 +60,21 @@ def test_the_last_week_by_model_is_the_default(ledger: str, capsys: pytest.Captu
     row = dict(zip(titles, rows[0], strict=True))
     assert (row["model"], row["requests"], row["input"], row["output"]) == ("local", "1", "5", "41")
     assert (row["charged"], row["TTFT s"], row["tokens/s"]) == ("$0.000003", "0.25", "20.0")
+
+
+def test_a_call_without_a_price_does_not_look_free(home: Path, ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its cost is a dash, and it is counted."""
+    call = settled("gen-3", time.time() - 60, ledger, "dear", 0)
+    unpriced = replace(call, lines=(replace(call.lines[0], cost=None),))
+    with stored(home / "data" / "tokenway", None, {"HOME": str(home)}) as store:
+        store.ledger.commit(Progress("j-2", "edge-1", "owner", 100), [unpriced])
+    assert run(["usage"]) == 0
+    titles, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    found = {row[0]: dict(zip(titles, row, strict=True)) for row in rows}
+    assert [(found[name]["cost"], found[name]["unpriced"]) for name in ("local", "dear")] == [
+        ("$0.000003", "0"),
+        ("–", "1"),
+    ]
 
 
 def test_json_has_every_bucket_and_names_the_key(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:

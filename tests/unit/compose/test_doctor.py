@@ -195,7 +195,7 @@ def test_what_the_local_engine_lacks_is_a_warning() -> None:
     """The engine is optional: the first thing that it lacks is told, and nothing fails."""
     assert doctor.local_probe(()).level is Level.OK
     probe = doctor.local_probe(("No libgomp.", "No weights."))
-    assert (probe.level, probe.detail) == (Level.WARN, "No libgomp.")
+    assert (probe.level, probe.detail) == (Level.WARN, "No libgomp")
 
 
 def test_nothing_to_serve_is_a_warning() -> None:

@@ -179,7 +179,8 @@ async def test_workers_questions_are_answered_from_the_ledger(launch: Launch, pr
 
 async def test_kept_responses_are_found_by_their_project(launch: Launch, provider: FakeProvider) -> None:
     """One, a chain of them, and that one is forgotten; None for what is not there, and for what nobody knows to ask."""
-    gateway = (await launch(config(provider))).gateway
+    running: Running = await launch(config(provider))
+    gateway = running.gateway
     first = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
     second = msgspec.structs.replace(first, id="resp_2", previous="resp_1")
     await gateway._keep(1, first)

@@ -110,6 +110,22 @@ def test_a_prefix_that_nobody_has_here_is_named(model: str) -> None:
     assert "is not known here" in named["e[0].litellm_params.model"]
 
 
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("nvidia_nim/meta/llama", "NVIDIA_NIM_API_KEY"),
+        ("perplexity/sonar", "PERPLEXITYAI_API_KEY"),
+        ("bigmodel/glm-5", "BIGMODEL_API_KEY"),
+        ("volcengine/doubao", "VOLCENGINE_API_KEY"),
+        ("groq/llama", "GROQ_API_KEY"),
+    ],
+)
+def test_the_variable_is_the_one_that_the_proxy_read(model: str, variable: str) -> None:
+    """It is set where the proxy ran; the usual one here may not be."""
+    listed, _ = read({"model": model})
+    assert [each["api_key"] for each in listed.providers.values()] == ["${" + variable + "}"]
+
+
 def test_a_server_of_ones_own_needs_no_key() -> None:
     """Text Generation Inference answers below /v1; a model of the hub's router needs its key."""
     listed, _ = read({"model": "huggingface/org/x", "api_base": "http://tgi.lan:8001"}, {"model": "huggingface/org/x"})

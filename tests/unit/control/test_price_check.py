@@ -47,6 +47,16 @@ def test_corrections_and_a_second_collection_are_compared() -> None:
     assert disagreements(settings, {"OPENAI_API_KEY": "k"}, BOOK, EMPTY, 0) == [second]
 
 
+def test_a_correction_goes_before_the_second_collection() -> None:
+    """What was corrected to what it says is no disagreement any more."""
+    agreed = read_book(
+        b'{"made":"","shelves":{"openai":{"entries":[{"name":"gpt-x","rule":["=","gpt-x"],'
+        b'"prices":[{"price":{"input":1000000000,"output":3000000000}}]}]}}}'
+    )
+    found = disagreements(load(None, {}).demand(), {"OPENAI_API_KEY": "k"}, BOOK, agreed, 0)
+    assert {each.other for each in found} == {Origin.BOOK}
+
+
 def test_unknown_models_and_agreement_are_silent(tmp_path: Path) -> None:
     """Nothing to compare with is no disagreement."""
     file = tmp_path / "f.yaml"
@@ -61,3 +71,15 @@ models:
 """)
     found = disagreements(load(file, {}).demand(), {}, BOOK, EMPTY, 0)
     assert [(each.provider, each.origin) for each in found] == [("eu", Origin.BOOK)]
+
+
+def test_a_price_by_the_hour_agrees_with_any_of_its_hours() -> None:
+    """A collection without hours has one of them; names that are the book's own are not compared."""
+    book = read_book(
+        b'{"made":"","shelves":{"openai":{"entries":[{"name":"gpt-h","rule":["=","gpt-h"],"second":[2,5],"prices":['
+        b'{"price":{"input":1,"output":3}},{"price":{"input":2,"output":4},"hours":[0,60]}]},'
+        b'{"name":"gpt-silent","rule":["=","gpt-silent"],"second":[1,0],"prices":[{"price":{"input":1,"output":3}}]},'
+        b'{"name":"ft:gpt-h","rule":["^","ft:gpt-h"],"second":[9,9],"prices":[{"price":{"input":1,"output":3}}]}]}}}'
+    )
+    found = disagreements(load(None, {}).demand(), {"OPENAI_API_KEY": "k"}, book, EMPTY, 0)
+    assert [(each.model, each.rate, each.other_says) for each in found] == [("gpt-h", "output", 5)]

@@ -76,11 +76,13 @@ def test_a_listed_name_means_its_own_row(name: str) -> None:
         ("openai", "moderation"),
         ("openai", "gpt-4o:extended"),
         ("mistral", "mistral-nemo:free"),
+        ("gemini", "claude-opus-4-5"),
+        ("vertex", "claude-opus-4-5"),
         ("bedrock", "regional.anthropic.claude-3-haiku-20240307-v1:0"),
     ],
 )
-def test_a_name_of_the_books_own_is_not_listed(provider: str, name: str) -> None:
-    """The provider would not know it; its price still holds for the names that its rule means."""
+def test_a_name_that_the_provider_does_not_know_is_not_listed(provider: str, name: str) -> None:
+    """It is the book's own, or of a model elsewhere; the price still holds for the names that its rule means."""
     row = KNOWN[provider]
     rows = {each.name: each for each in listings(price_book(), row.prices or row.name, DAY, row.models)}
     assert not rows[name].is_listed

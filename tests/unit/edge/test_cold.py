@@ -100,3 +100,45 @@ async def test_every_answer_has_an_id_of_its_own(inside: Inside) -> None:
     answers = [await fetch(inside, get(path)) for path in (b"/v1/models", b"/nothing", b"/v1/models/mokc")]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 3
     assert all(answer.headers["x-generation-id"] == answer.headers["x-request-id"] for answer in answers)
+
+
+async def test_the_list_has_the_shape_that_its_caller_reads(inside: Inside) -> None:
+    """OpenAI's, Anthropic's or Google's, by the headers and the path."""
+    openai = (await fetch(inside, get(b"/v1/models"))).json
+    anthropic = (await fetch(inside, _with(b"/v1/models?limit=1", b"anthropic-version: 2023-06-01"))).json
+    google = (await fetch(inside, get(b"/v1beta/models?pageSize=1"))).json
+    keyed = (await fetch(inside, _with(b"/v1/models", b"x-goog-api-key: k"))).json
+    assert (openai["object"], anthropic["first_id"], google["models"][0]["name"]) == ("list", "mock", "models/mock")
+    assert keyed["models"][0]["name"] == "models/mock"
+
+
+async def test_a_model_has_the_shape_that_its_caller_reads(inside: Inside) -> None:
+    """The same for one of them."""
+    anthropic = (await fetch(inside, _with(b"/v1/models/mock", b"anthropic-version: 2023-06-01"))).json
+    google = (await fetch(inside, get(b"/v1beta/models/mock"))).json
+    keyed = (await fetch(inside, _with(b"/v1/models/mock", b"x-goog-api-key: k"))).json
+    assert (anthropic["type"], google["name"], keyed["name"]) == ("model", "models/mock", "models/mock")
+
+
+async def test_an_error_has_the_shape_that_its_caller_reads(inside: Inside) -> None:
+    """Of a path that is not there, and of a page that is too large."""
+    openai = (await fetch(inside, get(b"/v1/nothing"))).json
+    anthropic = (await fetch(inside, get(b"/v1/messages/nothing"))).json
+    google = (await fetch(inside, get(b"/v1beta/nothing"))).json
+    page = await fetch(inside, _with(b"/v1/models?limit=0", b"anthropic-version: 2023-06-01"))
+    assert openai["error"]["code"] == "unknown_url"
+    assert (anthropic["type"], anthropic["error"]["type"]) == ("error", "not_found_error")
+    assert google["error"]["status"] == "NOT_FOUND"
+    assert (page.status, page.json["error"]["type"]) == (400, "invalid_request_error")
+
+
+async def test_somebody_is_there(inside: Inside) -> None:
+    """Claude Code asks before it begins."""
+    async with inside.client() as raw:
+        await raw.send(get(b"/api/hello", b"HEAD"))
+        assert (await raw.answer(bodyless=True)).status == 200
+
+
+def _with(path: bytes, line: bytes) -> bytes:
+    """A request with one more header line."""
+    return get(path).replace(b"\r\n", b"\r\n" + line + b"\r\n", 1)

@@ -103,7 +103,7 @@ def test_several_answers_are_asked_for_where_one_call_makes_them() -> None:
 
 def test_embeddings_are_written_by_their_own_conversion() -> None:
     """They have no messages."""
-    way = route(Endpoint("gemini", "x", operations=frozenset({Operation.EMBEDDING})), operation=Operation.EMBEDDING)
+    way = route(Endpoint("gemini", "x", operations=(Operation.EMBEDDING,)), operation=Operation.EMBEDDING)
     written = Crossings(asked(operation=Operation.EMBEDDING), way).written(way.endpoints[0])
     assert b'"requests":[' in written.body
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.edge.doors import FIXED, Door, find
+from tokenway.edge.doors import FIXED, Door, dialect_at, find
 from tokenway.model.catalog import Dialect, Operation
 
 CHAT, COMPLETION, EMBEDDING = list(Operation)[:3]
@@ -51,3 +51,28 @@ def test_other_paths_are_not_relayed(path: bytes) -> None:
 def test_a_prefix_changes_nothing() -> None:
     """`/api/v1` is `/v1` for every path that is fixed."""
     assert all(FIXED[b"/api" + path] is door for path, door in FIXED.items() if path.startswith(b"/v1/"))
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "dialect"),
+    [
+        (b"/v1/nothing", {}, Dialect.OPENAI_CHAT),
+        (b"/v1/models", {}, Dialect.OPENAI_CHAT),
+        (b"/v1/models", {b"anthropic-version": b"1"}, Dialect.ANTHROPIC),
+        (b"/api/v1/messages/batches", {}, Dialect.ANTHROPIC),
+        (b"/v1/models/x", {b"x-goog-api-key": b"k"}, Dialect.GEMINI),
+        (b"/v1/chat/completions", {b"x-goog-api-key": b"k"}, Dialect.OPENAI_CHAT),
+        (b"/v1beta/models", {}, Dialect.GEMINI),
+        (b"/v1beta", {}, Dialect.GEMINI),
+        (b"/api/v1alpha/cachedContents", {}, Dialect.GEMINI),
+        (b"/v1/models/x:countTokens", {}, Dialect.GEMINI),
+        (b"/model/x/invoke", {}, Dialect.BEDROCK),
+        (b"/v1betamax", {}, Dialect.OPENAI_CHAT),
+        (b"", {}, Dialect.OPENAI_CHAT),
+    ],
+)
+def test_errors_are_told_in_the_dialect_of_a_paths_callers(
+    path: bytes, headers: dict[bytes, bytes], dialect: Dialect
+) -> None:
+    """Also where nothing is there."""
+    assert dialect_at(path, headers) is dialect

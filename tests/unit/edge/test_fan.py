@@ -175,8 +175,10 @@ async def test_they_are_numbered_by_when_they_were_asked() -> None:
     """Whoever comes first."""
     async with bench([[]], [[whole("two")]], what=claude()) as made:
         client = await begun(made)
-        await until(lambda: len(made.books.settled) == 1)
+        for _ in range(20):
+            await asyncio.sleep(0)
         assert client.written == b""
+        assert made.books.settled == []  # it is paid for when all are there
         made.network.transports[0].feed([whole("one")])
         shown = await answered(client)
         assert [each["message"]["content"] for each in shown["choices"]] == ["one", "two"]
@@ -242,6 +244,17 @@ async def test_an_answer_that_is_none_fails_it_all() -> None:
         client = await begun(made)
         await until(lambda: bool(client.statuses))
         assert client.statuses == [502]
+
+
+async def test_nobody_pays_for_half_of_the_answers() -> None:
+    """One failed when the other was there: what that took is the gateway's loss."""
+    broken = answer(b'{"type":"error","error":{"type":"api_error","message":"no"}}', b"500 Internal Server Error")
+    async with bench([[whole("one")]], [[]], what=claude()) as made:
+        client = await begun(made)
+        made.network.transports[1].feed([broken])
+        await until(lambda: client.statuses == [502])
+        assert [each.charged for each in made.books.settled] == [0, 0]
+        assert sum(line.cost or 0 for each in made.books.settled for line in each.lines) == COST
 
 
 # -- streams -----------------------------------------------------------------------------------------------

@@ -15,9 +15,21 @@ from tokenway.aio.tasks import Tasks
 from tokenway.edge import link as module
 from tokenway.edge.link import ControlLink
 from tokenway.model.errors import Refusal
-from tokenway.model.link import Answer, Gauges, Publish, Question, Serving, ToControl, pack, unpack_for_control
+from tokenway.model.link import (
+    Answer,
+    Gauges,
+    Keep,
+    Publish,
+    Question,
+    Serving,
+    Stop,
+    ToControl,
+    pack,
+    unpack_for_control,
+)
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
 
 ALICE = Principal("k1", "alice", "maps")
@@ -33,7 +45,8 @@ class Control:
         self.losses = 0
         self.errors: list[BaseException] = []
         self.tasks = Tasks(lambda _name, error: self.errors.append(error))
-        self.link = ControlLink(self.snapshots.put_nowait, self._lose)
+        self.stopped: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.link = ControlLink(self.snapshots.put_nowait, self._lose, lambda *what: self.stopped.put_nowait(what))
         self._splitter = FrameSplitter()
         self._heard: list[ToControl] = []
 
@@ -167,3 +180,18 @@ async def test_what_is_no_frame_ends_the_link() -> None:
         await control.lost.wait()
         await until(lambda: bool(control.errors))
         assert "a frame of 4294967295 bytes" in str(control.errors.pop())
+
+
+async def test_a_response_is_given_to_control_as_it_is() -> None:
+    """Also one that is larger than a read."""
+    async with linked() as control:
+        kept = StoredResponse("resp_1", "maps", 1.5, "m", "p/up", "completed", b"\0" * 100_000, b"[]", True, "resp_0")
+        control.link.keep(kept)
+        assert await control.hear() == Keep(kept)
+
+
+async def test_what_is_done_in_the_background_is_ended_by_control() -> None:
+    """By its id and its project."""
+    async with linked() as control:
+        await control.send(frame(pack(Stop("resp_1", "maps"))))
+        assert await control.stopped.get() == ("resp_1", "maps")

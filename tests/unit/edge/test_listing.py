@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.raw import Answer
+from tests.unit.edge.bench import snapshot
 from tests.unit.edge.inside import PRICE, Inside
-from tokenway.edge.listing import describe, describe_endpoint, per_token, pricing
+from tokenway.edge.listing import (
+    PAGE_MAX,
+    anthropic_page,
+    describe,
+    describe_endpoint,
+    gemini_page,
+    number,
+    per_token,
+    pricing,
+)
 from tokenway.model.catalog import Capabilities, Endpoint, Grade, Hours, Model, Operation, Price, Tier
+from tokenway.model.errors import Refusal
 from tokenway.model.money import NanoUsd, Rate
 
 MODEL = Model(
@@ -87,3 +100,105 @@ def test_what_goes_in_and_comes_out_is_described() -> None:
     embeds = describe(Model("m", (Endpoint("p", "m", operations=(Operation.EMBEDDING,)),)))
     assert embeds["architecture"]["output_modalities"] == ["embeddings"]  # type: ignore[index]
     assert embeds["supported_parameters"] == []
+
+
+BARE = Model("bare", ())
+KNOWN = Model("known", MODEL.endpoints, title="Known", description="A model.", created=86400)
+THREE = snapshot(models={"m": MODEL, "bare": BARE, "known": KNOWN})
+
+
+def test_a_page_in_anthropics_shape() -> None:
+    """Sizes and descriptions where they are known; times as text."""
+    assert anthropic_page(THREE, 20, "") == {
+        "data": [
+            {
+                "type": "model",
+                "id": "m",
+                "display_name": "m",
+                "created_at": "1970-01-01T00:00:07Z",
+                "max_input_tokens": 1000,
+                "max_tokens": 10,
+            },
+            {"type": "model", "id": "bare", "display_name": "bare", "created_at": "1970-01-01T00:00:00Z"},
+            {
+                "type": "model",
+                "id": "known",
+                "display_name": "Known",
+                "created_at": "1970-01-02T00:00:00Z",
+                "description": "A model.",
+                "max_input_tokens": 1000,
+                "max_tokens": 10,
+            },
+        ],
+        "has_more": False,
+        "first_id": "m",
+        "last_id": "known",
+    }
+
+
+@pytest.mark.parametrize(
+    ("limit", "after", "ids", "has_more"),
+    [
+        (2, "", ["m", "bare"], True),
+        (2, "m", ["bare", "known"], False),
+        (2, "bare", ["known"], False),
+        (2, "known", [], False),
+        (2, "gone", ["m", "bare"], True),
+    ],
+)
+def test_anthropics_pages_begin_behind_a_model(limit: int, after: str, ids: list[str], has_more: bool) -> None:
+    """A model that is not listed any more begins them anew."""
+    page: Any = anthropic_page(THREE, limit, after)
+    assert ([each["id"] for each in page["data"]], page["has_more"]) == (ids, has_more)
+    assert (page["first_id"], page["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
+
+
+def test_a_page_in_googles_shape() -> None:
+    """Names with their folder; limits where they are known."""
+    page: Any = gemini_page(THREE, 50, "")
+    methods = ["generateContent", "countTokens", "embedContent"]
+    assert page["models"][0] == {
+        "name": "models/m",
+        "baseModelId": "m",
+        "version": "",
+        "displayName": "m",
+        "description": "",
+        "supportedGenerationMethods": methods,
+        "inputTokenLimit": 1000,
+        "outputTokenLimit": 10,
+    }
+    assert page["models"][1].keys().isdisjoint({"inputTokenLimit", "outputTokenLimit"})
+    assert (page["models"][2]["displayName"], page["models"][2]["description"]) == ("Known", "A model.")
+    assert "nextPageToken" not in page
+
+
+@pytest.mark.parametrize(
+    ("size", "token", "names", "following"),
+    [
+        (2, "", ["models/m", "models/bare"], "2"),
+        (2, "2", ["models/known"], None),
+        (1, "1", ["models/bare"], "2"),
+        (2, "3", [], None),
+        (2, "x", ["models/m", "models/bare"], "2"),
+        (2, "-1", ["models/m", "models/bare"], "2"),
+        (2, "9" * 5000, ["models/m", "models/bare"], "2"),
+    ],
+)
+def test_googles_pages_begin_at_a_token(size: int, token: str, names: list[str], following: str | None) -> None:
+    """The one that the page before told; another text begins them anew."""
+    page: Any = gemini_page(THREE, size, token)
+    assert ([each["name"] for each in page["models"]], page.get("nextPageToken")) == (names, following)
+
+
+@pytest.mark.parametrize(("text", "count"), [(None, 20), ("1", 1), (str(PAGE_MAX), PAGE_MAX)])
+def test_a_query_may_say_how_many(text: str | None, count: int) -> None:
+    """Or leave it to us."""
+    assert number(text, 20, "limit", PAGE_MAX) == count
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "x", str(PAGE_MAX + 1), "9" * 5000])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    """With the parameter's name."""
+    with pytest.raises(Refusal) as caught:
+        number(text, 20, "limit", PAGE_MAX)
+    assert (caught.value.problem.status, caught.value.problem.param) == (400, "limit")

@@ -180,6 +180,26 @@ def test_an_unknown_name_is_met_with_the_nearest() -> None:
     assert nearest(SNAPSHOT, "SMALLL")[0] == "small"
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Llama-3.3", ["a/llama-3.3", "b/meta/llama-3.3"]),
+        ("meta/llama-3.3", ["b/meta/llama-3.3", "a/llama-3.3"]),
+        ("llama-3.2", ["a/llama-3.3"]),
+        ("sonnet-45", ["b/vendor/sonnet-4-5"]),
+        ("qwerty", []),
+        ("hidden", []),
+    ],
+)
+def test_what_a_provider_is_known_to_serve_is_near(name: str, expected: list[str]) -> None:
+    """Under the name that callers have to send; rows that no list shows are nobody's."""
+    rows = {
+        "a": (Listing("llama-3.3", Equals("llama-3.3")), Listing("hidden", Equals("hidden"), is_listed=False)),
+        "b": (Listing("meta/llama-3.3", Equals("x")), Listing("vendor/sonnet-4-5", Equals("y"))),
+    }
+    assert nearest(msgspec.structs.replace(SNAPSHOT, listings=rows), name) == expected
+
+
 @pytest.mark.parametrize("name", ["lost", "losst", "round", "circl"])
 def test_an_alias_that_leads_nowhere_is_nobodys_nearest(name: str) -> None:
     """Neither to itself nor to what looks like it: who follows the advice must not get the same answer."""

@@ -124,6 +124,18 @@ def test_an_attempt_that_nobody_is_billed_for_is_not_unmetered(
     assert (row.attempts, row.unmetered) == (1, count)
 
 
+def test_usage_without_a_price_is_counted(store: SqliteStore) -> None:
+    """In the exchange's own row and in an attempt's; nothing unknown passes for free of charge."""
+    whole, apart = USAGE, Usage(input_uncached=1, output_text=1, searches=1)
+    ingest(
+        store,
+        settled(1),
+        *(settled(n, charged=0, lines=(line(usage=each, cost=None),)) for n, each in ((2, whole), (3, apart))),
+    )
+    (row,) = store.usage.report()
+    assert (row.attempts, row.unpriced, row.unmetered) == (3, 2, 0)
+
+
 def test_absurd_usage_is_in_no_sum(store: SqliteStore) -> None:
     """However large it is, it neither counts nor overflows."""
     absurd = line(usage=Usage(2**63 - 1), cost=None, absurd=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from tokenway.dialects.anthropic.families import Family, Thinks, effort_for
 from tokenway.dialects.walk import Node
-from tokenway.model.request import Thinking
+from tokenway.model.request import KINDS_OF_SUMMARY, Thinking
 
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 SHARES: Final = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
@@ -72,7 +72,7 @@ def plan(
     """
     if wanted is None or wanted == Thinking():
         return Plan(is_on=family.thinks_unasked)
-    if wanted.summary in {"concise", "detailed"}:
+    if wanted.summary in KINDS_OF_SUMMARY:
         drop("summary")
     if wanted.enabled is False or wanted.effort == "none" or wanted.budget == 0:
         return _off(family, drop)

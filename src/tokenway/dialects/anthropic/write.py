@@ -15,9 +15,11 @@ import msgspec
 
 from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block
 from tokenway.dialects.anthropic.families import family_of
+from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_tool
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.opening import no_opening, opened
+from tokenway.dialects.strict import described, enforceable, is_enforceable
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
@@ -34,17 +36,12 @@ _decode: Final = msgspec.json.Decoder().decode
 
 _OWN_TOOL: Final = re.compile(r"[a-z0-9_]+_20[0-9]{6}")
 """How the types of Anthropic's own tools are called: a name and the day of its version."""
-_WEB_SEARCH: Final = ("web_search", "web_search_preview", "googleSearch", "google_search")
-"""Other vendors' types of a web search, for which Anthropic has its own."""
-_SEARCH_OPTIONS: Final = "web_search_options"
-"""OpenAI's member that lets a chat model search."""
-_SEARCH_TOOL: Final = {"type": "web_search_20250305", "name": "web_search"}
 _TIERS: Final = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _LEAST_TOP_P: Final = 0.95
 """The least top_p that goes together with thinking."""
 _HINTS: Final = (
     *("min_p", "seed", "logprobs", "top_logprobs", "frequency_penalty", "presence_penalty", "repetition_penalty"),
-    *("prompt_cache_key", "verbosity"),
+    *("prompt_cache_key", "verbosity", "n"),
 )
 """Fields that Anthropic has nothing for."""
 _NEUTRAL: Final = {
@@ -53,6 +50,7 @@ _NEUTRAL: Final = {
     "repetition_penalty": 1,
     "logprobs": False,
     "min_p": 0,
+    "n": 1,
 }
 """Values that ask for nothing."""
 
@@ -122,8 +120,8 @@ class _Writing:
         shapes = [(tool.name, self.tool(tool)) for tool in offered]
         written = [shape for _, shape in shapes if shape is not None]
         self.callable = {name for name, shape in shapes if shape is not None}
-        if _SEARCH_OPTIONS in request.rest and dict(_SEARCH_TOOL) not in written:
-            written.append(dict(_SEARCH_TOOL))
+        if SEARCH_OPTIONS in request.rest and not any(tool.hosted in SEARCHES for tool in request.tools):
+            written.append(search_tool(request.rest[SEARCH_OPTIONS], "", self.drop))
         if not written:
             # Calls in the conversation need their tools described, also where none may be called any more.
             self.may_call = False
@@ -136,8 +134,8 @@ class _Writing:
         if tool.hosted:
             if _OWN_TOOL.fullmatch(tool.hosted):
                 return tool.raw
-            if tool.hosted in _WEB_SEARCH:
-                return dict(_SEARCH_TOOL)
+            if tool.hosted in SEARCHES:
+                return search_tool(tool.raw, tool.hosted, self.drop)
         if tool.hosted or tool.custom:
             self.drop(tool.declared)
             return None
@@ -146,7 +144,7 @@ class _Writing:
             shape["description"] = tool.description
         shape["input_schema"] = _input_schema(tool.parameters)
         if tool.strict:
-            if self.family.has_schema:
+            if self.family.has_schema and is_enforceable(tool.parameters):
                 shape["strict"] = True
             else:
                 self.drop("strict")
@@ -197,7 +195,10 @@ class _Writing:
         if wanted is not None and wanted.kind is not FormatKind.TEXT:
             can = self.family.has_schema and self.upstream.quirks.json_schema
             if wanted.kind is FormatKind.SCHEMA and can:
-                config["format"] = {"type": "json_schema", "schema": closed(_decode(wanted.schema))}
+                schema, told = enforceable(_decode(described(wanted)))
+                config["format"] = {"type": "json_schema", "schema": schema}
+                for name in told:
+                    self.drop(name)
             else:
                 self.drop("response_format")
         if found.thinking is not None:
@@ -258,7 +259,7 @@ class _Writing:
             if value is not None and value != _NEUTRAL.get(name):
                 self.drop(name)
         given = [name for name in ("logit_bias", "metadata") if getattr(request, name) != NO_JSON]
-        for name in (*given, *(name for name in request.rest if name != _SEARCH_OPTIONS)):
+        for name in (*given, *(name for name in request.rest if name != SEARCH_OPTIONS)):
             self.drop(name)
         if request.stream:
             self.body["stream"] = True
@@ -288,18 +289,6 @@ def _input_schema(parameters: msgspec.Raw) -> msgspec.Raw | dict[str, Any]:
     if not isinstance(schema, dict):
         return {"type": "object"}
     return parameters if "type" in schema else {"type": "object", **schema}
-
-
-def closed(schema: Any) -> Any:
-    """A schema whose objects have no members but their own, which Anthropic wants said."""
-    if isinstance(schema, list):
-        return [closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: closed(value) for name, value in schema.items()}
-    if found.get("type") == "object" and isinstance(found.get("properties"), dict):
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 def _results_first(blocks: list[Block]) -> list[Block]:

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.walk import Node
-from tokenway.model.request import Request, Thinking
+from tokenway.model.request import KINDS_OF_SUMMARY, Request, Thinking
 from tokenway.model.request import ToolMode as Mode
 
 CLAUDE: Final = "anthropic"
@@ -98,6 +98,8 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     """
     out = Extras({}, [])
     thinking = request.thinking
+    if thinking is not None and thinking.summary in KINDS_OF_SUMMARY:
+        out.dropped.append("summary")
     if thinking is not None and _wants(thinking):
         said = _reasoning(thinking, request, vendor, limit, may_think=may_think)
         if said is None:

@@ -15,10 +15,12 @@ from tokenway.dialects.base import Upstream
 from tokenway.dialects.bedrock.content import Content
 from tokenway.dialects.bedrock.extras import CLAUDE, Extras, extras, vendor_of
 from tokenway.dialects.opening import opened
+from tokenway.dialects.strict import enforceable, is_enforceable
 from tokenway.model.errors import invalid_request
 from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolChoice, ToolMode, Written
 
 _encode: Final = msgspec.json.encode
+_decode: Final = msgspec.json.Decoder().decode
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NO_SCHEMA: Final[dict[str, object]] = {"type": "object", "properties": {}}
 _TIERS: Final = frozenset({"priority", "default", "flex", "reserved"})
@@ -159,7 +161,7 @@ def _tool(tool: Tool, content: Content, vendor: str, dropped: dict[str, None]) -
     if tool.description.strip():
         spec["toolSpec"]["description"] = tool.description
     if tool.strict:
-        if vendor == CLAUDE:
+        if vendor == CLAUDE and is_enforceable(tool.parameters):
             spec["toolSpec"]["strict"] = True
         else:
             dropped["strict"] = None
@@ -178,7 +180,12 @@ def _output(request: Request, upstream: Upstream, dropped: dict[str, None]) -> d
     if wanted.kind is not FormatKind.SCHEMA or wanted.schema == NO_JSON or not upstream.quirks.json_schema:
         dropped["response_format"] = None
         return {}
-    definition = {"schema": bytes(wanted.schema).decode()}
+    text = bytes(wanted.schema)
+    if not is_enforceable(wanted.schema):
+        schema, told = enforceable(_decode(text))
+        dropped.update(dict.fromkeys(told))
+        text = _encode(schema)
+    definition = {"schema": text.decode()}
     if wanted.name:
         definition["name"] = wanted.name
     if wanted.description:

@@ -96,7 +96,7 @@ def _budget(thinking: Thinking, model: str, max_tokens: int | None) -> Config:
     if _is_off(thinking):
         return Config({"thinkingBudget": 0 if bounds.can_stop else bounds.least}, is_exact=bounds.can_stop)
     wanted = thinking.budget
-    if wanted is None and thinking.effort in SHARES:
+    if wanted in {None, _DYNAMIC} and thinking.effort in SHARES:
         wanted = TOKENS[thinking.effort] if max_tokens is None else int(SHARES[thinking.effort] * max_tokens)
     if wanted is None:
         return Config({"thinkingBudget": _DYNAMIC} if thinking.enabled else {})

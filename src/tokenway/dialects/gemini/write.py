@@ -17,8 +17,9 @@ from tokenway.dialects.gemini.contents import Contents
 from tokenway.dialects.gemini.schema import HOSTED_TOOLS
 from tokenway.dialects.gemini.thinking import thinking_config
 from tokenway.dialects.opening import no_opening, opened
+from tokenway.dialects.strict import described
 from tokenway.model.errors import invalid_request
-from tokenway.model.request import NO_JSON, FormatKind, Request, Role, Tool, ToolMode, Written
+from tokenway.model.request import KINDS_OF_SUMMARY, NO_JSON, FormatKind, Request, Role, Tool, ToolMode, Written
 
 _encode: Final = msgspec.json.encode
 
@@ -171,6 +172,8 @@ def _generation(request: Request, upstream: Upstream, dropped: dict[str, None]) 
             config["thinkingConfig"] = thinking.members
         if not thinking.is_exact:
             dropped["thinking"] = None
+        if request.thinking.summary in KINDS_OF_SUMMARY:
+            dropped["summary"] = None
     return config
 
 
@@ -181,6 +184,6 @@ def _write_format(request: Request, upstream: Upstream, config: dict[str, object
     config["responseMimeType"] = "application/json"
     if wanted.kind is FormatKind.SCHEMA and wanted.schema != NO_JSON:
         if upstream.quirks.json_schema:
-            config["responseJsonSchema"] = wanted.schema
+            config["responseJsonSchema"] = described(wanted)
         else:
             dropped["response_format"] = None

@@ -14,7 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.openai import effort_of, fitted
 from tokenway.dialects.openai_chat.write_messages import DETAILS, Messages
+from tokenway.dialects.strict import is_strict
 from tokenway.model.catalog import Quirks
 from tokenway.model.request import (
     NO_JSON,
@@ -45,10 +47,6 @@ _OWN: Final = frozenset(
 _TIERS: Final = frozenset({"default", "flex", "scale", "priority", "fast"})
 """OpenAI's tiers of service; `auto` is what happens anyway."""
 
-_SHARES: Final = ((0.8, "high"), (0.5, "medium"), (0.2, "low"), (0.0, "minimal"))
-"""Which effort a budget is, by its share of the answer's limit."""
-_LIMIT: Final = 16384
-"""The answer's limit that a budget is compared with where the caller set none."""
 _SCHEMA_NAME: Final = "answer"
 """A schema must have a name here; other dialects have none for it."""
 
@@ -56,9 +54,13 @@ _SCHEMA_NAME: Final = "answer"
 def write_request(request: Request, upstream: Upstream) -> Written:
     """The body for an upstream; raises Refusal (400) for media that cannot be said."""
     quirks = upstream.quirks
+    lost: tuple[str, ...] = ()
+    if quirks.reasoning_field != DETAILS:  # OpenRouter fits a request to a model itself
+        request, lost = fitted(request, upstream.model)
     messages = Messages(quirks)
     body: dict[str, Any] = {"model": upstream.model, "messages": messages.write(request.messages)}
     dropped = messages.dropped
+    dropped |= dict.fromkeys(lost)
     if request.stream:
         body["stream"] = True
         if quirks.usage_flag:
@@ -128,7 +130,7 @@ def _tool_members(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
         if tool.hosted:
             dropped[tool.declared] = None
         elif not allowed or tool.name in allowed:
-            tools.append(_tool(tool))
+            tools.append(_tool(tool, dropped))
             custom |= {tool.name} if tool.custom else set()
     if not tools:
         if choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}:
@@ -145,7 +147,7 @@ def _tool_members(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
     return members
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, dropped: dict[str, None]) -> dict[str, Any]:
     inner: dict[str, Any] = {"name": tool.name}
     if tool.description:
         inner["description"] = tool.description
@@ -154,8 +156,16 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.parameters != NO_JSON:
         inner["parameters"] = tool.parameters
     if tool.strict is not None:
-        inner["strict"] = tool.strict
+        inner["strict"] = _strictness(tool.parameters, dropped, asked=tool.strict)
     return {"type": "function", "function": inner}
+
+
+def _strictness(schema: msgspec.Raw, dropped: dict[str, None], *, asked: bool) -> bool:
+    """Whether a schema is strict: OpenAI refuses the word for one with optional members, which others take."""
+    if asked and not is_strict(schema):
+        dropped["strict"] = None
+        return False
+    return asked
 
 
 def _choice(choice: ToolChoice, custom: set[str]) -> Any:
@@ -183,7 +193,7 @@ def _format_members(wanted: ResponseFormat, quirks: Quirks, dropped: dict[str, N
     if wanted.schema != NO_JSON:
         schema["schema"] = wanted.schema
     if wanted.strict is not None:
-        schema["strict"] = wanted.strict
+        schema["strict"] = _strictness(wanted.schema, dropped, asked=wanted.strict)
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
@@ -216,15 +226,3 @@ def _reasoning_object(thinking: Thinking) -> Mapping[str, Any]:
     if thinking.summary is not None:
         members["summary"] = thinking.summary
     return {"reasoning": members} if members else {}
-
-
-def effort_of(thinking: Thinking, limit: int | None) -> str | None:
-    """How much to reason, in OpenAI's words; None where it was not said, or left to the model."""
-    if thinking.effort is not None:
-        return thinking.effort
-    if thinking.enabled is False or thinking.budget == 0:
-        return "none"
-    if thinking.budget is None or thinking.budget < 0:
-        return None
-    share = thinking.budget / (limit or _LIMIT)
-    return next(effort for least, effort in _SHARES if share >= least)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects.files import file_name
 from tokenway.dialects.openai_chat.answer import details_from, signature
 from tokenway.dialects.openai_chat.read_messages import AUDIO_TYPES
 from tokenway.dialects.openai_chat.words import data_url, sniffed
@@ -206,7 +207,7 @@ class Messages:
         if not part.data:
             raise unsupported(part, "this model takes documents only with their content, not by URL or another's id")
         media_type = part.media_type or sniffed(part.data, "application/pdf")
-        name = part.title or f"document.{media_type.rpartition('/')[2]}"
+        name = file_name(part.title, media_type)
         return {"type": "file", "file": {"filename": name, "file_data": data_url(media_type, part.data)}}
 
     def _audio(self, part: Media) -> dict[str, Any]:

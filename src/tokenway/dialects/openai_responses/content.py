@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from tokenway.dialects.files import PDF, file_name, type_of
 from tokenway.dialects.walk import Node, is_base64
 from tokenway.model.errors import Refusal as Refused
 from tokenway.model.errors import invalid_request
@@ -25,23 +26,7 @@ from tokenway.model.request import (
 
 Part = Text | Media | Reasoning | ToolCall | ToolResult | Refusal | Foreign
 
-_PDF: Final = "application/pdf"
 _WEB: Final = ("https://", "http://")
-_TYPES: Final = {
-    "csv": "text/csv",
-    "doc": "application/msword",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "html": "text/html",
-    "json": "application/json",
-    "md": "text/markdown",
-    "pdf": _PDF,
-    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    "txt": "text/plain",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "xml": "text/xml",
-}
-"""Media types of files by the end of their name, for data that does not say."""
-_ENDS: Final = {media_type: end for end, media_type in _TYPES.items()}
 _SOUNDS: Final = {"wav": "audio/wav", "mp3": "audio/mp3"}
 _SOUND_FORMATS: Final = {
     "audio/wav": "wav",
@@ -97,7 +82,7 @@ def _read_file(part: Node) -> Part:
     look = _detail(part)
     data, url, name = part.at("file_data"), part.at("file_url"), part.at("file_id")
     if data is not None and not data.text().startswith("data:"):
-        media_type = _TYPES.get(title.rpartition(".")[2].lower(), "")
+        media_type = type_of(title)
         return Media(
             MediaKind.DOCUMENT, media_type, data.base64(), title=title, detail=look, cache=_cache(part), place=data.path
         )
@@ -202,8 +187,8 @@ def _file(part: Media) -> dict[str, object]:
     if part.detail:
         shape["detail"] = part.detail
     if part.data:
-        media_type = part.media_type or _PDF
-        shape["filename"] = part.title or f"document.{_ENDS.get(media_type, 'bin')}"
+        media_type = part.media_type or PDF
+        shape["filename"] = file_name(part.title, media_type)
         shape["file_data"] = f"data:{media_type};base64,{part.data}"
     elif part.url:
         shape["file_url"] = part.url

@@ -11,7 +11,9 @@ from typing import Final
 
 import msgspec
 
+from tokenway.dialects.openai import effort_of
 from tokenway.dialects.openai_responses.schema import HOSTED_TOOLS, NOTHING
+from tokenway.dialects.strict import is_strict
 from tokenway.dialects.walk import Node
 from tokenway.model.request import (
     NO_JSON,
@@ -29,11 +31,6 @@ _MODES: Final = {"auto": ToolMode.AUTO, "none": ToolMode.NONE, "required": ToolM
 _LIMITED: Final = {"auto": ToolMode.AUTO, "required": ToolMode.REQUIRED}
 _SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
 _NO_PARAMETERS: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
-_USUAL_LIMIT: Final = 16384
-"""Against which a budget of reasoning is weighed where the request has no limit on its answer."""
-_SHARES: Final = ((0.8, "high"), (0.5, "medium"), (0.2, "low"))
-"""Share of the answer's limit that is for reasoning, to the effort that this means."""
-
 
 # -- reading -------------------------------------------------------------------------------------------------
 
@@ -139,11 +136,19 @@ def write_tools(tools: Sequence[Tool], dropped: list[str]) -> list[object]:
             shape["description"] = tool.description
         if not tool.custom:
             shape["parameters"] = _NO_PARAMETERS if tool.parameters in NOTHING else tool.parameters
-            shape["strict"] = tool.strict is True
+            shape["strict"] = _strictness(tool.parameters, dropped, asked=tool.strict is True)
         elif tool.grammar not in NOTHING:
             shape["format"] = _flat(tool.grammar)
         written.append(shape)
     return written
+
+
+def _strictness(schema: msgspec.Raw, dropped: list[str], *, asked: bool) -> bool:
+    """Whether a schema is strict: OpenAI refuses the word for one with optional members, which others take."""
+    if asked and not is_strict(schema):
+        dropped.append("strict")
+        return False
+    return asked
 
 
 def _flat(grammar: msgspec.Raw) -> object:
@@ -171,13 +176,13 @@ def write_tool_choice(choice: ToolChoice, tools: Sequence[Tool]) -> object | Non
     return choice.mode.value
 
 
-def write_format(wanted: ResponseFormat) -> dict[str, object]:
+def write_format(wanted: ResponseFormat, dropped: list[str]) -> dict[str, object]:
     """`text.format`."""
     shape: dict[str, object] = {"type": wanted.kind.value}
     if wanted.kind is FormatKind.SCHEMA:
         shape["name"] = wanted.name or "answer"
         shape["schema"] = _NO_PARAMETERS if wanted.schema in NOTHING else wanted.schema
-        shape["strict"] = wanted.strict is True
+        shape["strict"] = _strictness(wanted.schema, dropped, asked=wanted.strict is True)
         if wanted.description:
             shape["description"] = wanted.description
     return shape
@@ -189,20 +194,9 @@ def write_thinking(request: Request) -> dict[str, object]:
     if thinking is None:
         return {}
     shape: dict[str, object] = {}
-    effort = thinking.effort or _effort(thinking, request.max_tokens)
+    effort = effort_of(thinking, request.max_tokens)
     if effort:
         shape["effort"] = effort
     if thinking.summary or thinking.shown:
         shape["summary"] = thinking.summary if thinking.summary in _SUMMARIES else "auto"
     return shape
-
-
-def _effort(thinking: Thinking, limit: int | None) -> str:
-    """A budget's share of the answer's limit as a word; a budget of -1 leaves it to the model."""
-    budget = thinking.budget
-    if thinking.enabled is False or budget == 0:
-        return "none"
-    if budget is None or budget < 0:
-        return ""
-    share = budget / (limit or _USUAL_LIMIT)
-    return next((word for least, word in _SHARES if share >= least), "minimal")

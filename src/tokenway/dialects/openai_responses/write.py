@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.openai import family_of, fitted
 from tokenway.dialects.openai_responses.content import unsupported, write_part
 from tokenway.dialects.openai_responses.schema import ENCRYPTED, HOSTED_ITEMS, LOGPROBS, NOTHING
 from tokenway.dialects.openai_responses.settings import write_format, write_thinking, write_tool_choice, write_tools
@@ -36,8 +37,6 @@ from tokenway.model.request import (
 _encode: Final = msgspec.json.encode
 _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 
-_UNTHINKING: Final = ("gpt-3.5", "gpt-4", "chatgpt-4o")
-"""Beginnings of OpenAI's names of models that do not reason: sealed reasoning may not be asked of them."""
 _CARRIED: Final = (
     "include",
     "max_tool_calls",
@@ -68,7 +67,8 @@ _OWN_IDS: Final = re.compile(r"rs_\w+")
 
 def write(request: Request, upstream: Upstream) -> Written:
     """The body and what it leaves out; raises Refusal (400) for media that the API has no part for."""
-    dropped: list[str] = []
+    request, lost = fitted(request, upstream.model)
+    dropped = [*lost]
     messages, instructions = _instructions(request.messages)
     body: dict[str, object] = {"model": upstream.model}
     if instructions:
@@ -115,7 +115,7 @@ def _write_settings(request: Request, upstream: Upstream, body: dict[str, object
         if wanted.kind is FormatKind.SCHEMA and not upstream.quirks.json_schema:
             dropped.append("response_format")
         else:
-            text["format"] = write_format(wanted)
+            text["format"] = write_format(wanted, dropped)
     if request.verbosity is not None:
         text["verbosity"] = request.verbosity
     if text:
@@ -159,7 +159,8 @@ def _write_rest(request: Request, upstream: Upstream, body: dict[str, object], d
         includes.append(LOGPROBS)
         if request.top_logprobs is not None:
             body["top_logprobs"] = request.top_logprobs
-    if upstream.quirks.encrypted_reasoning and not upstream.model.startswith(_UNTHINKING):
+    family = family_of(upstream.model)
+    if upstream.quirks.encrypted_reasoning and (family is None or family.efforts):
         includes.append(ENCRYPTED)
     if includes:
         body["include"] = list(dict.fromkeys(includes))

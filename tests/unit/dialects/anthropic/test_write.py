@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tokenway.dialects.anthropic.read import read
-from tokenway.dialects.anthropic.write import closed, write
+from tokenway.dialects.anthropic.write import write
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.catalog import Capabilities, Quirks
@@ -126,7 +126,12 @@ def test_tools_keep_their_schema_as_it_is() -> None:
     """A prompt cache knows it by its bytes; a type is added where none is."""
     tools = (
         TOOL,
-        Tool("g", parameters=msgspec.Raw(b'{"properties":{"a":{}}}'), strict=True, cache="5m"),
+        Tool(
+            "g",
+            parameters=msgspec.Raw(b'{"properties":{"a":{}},"additionalProperties":false}'),
+            strict=True,
+            cache="5m",
+        ),
         Tool("h", strict=False),
         Tool(
             "web_fetch",
@@ -140,7 +145,7 @@ def test_tools_keep_their_schema_as_it_is() -> None:
     assert json.loads(found.body)["tools"][1:] == [
         {
             "name": "g",
-            "input_schema": {"type": "object", "properties": {"a": {}}},
+            "input_schema": {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
             "strict": True,
             "cache_control": {"type": "ephemeral"},
         },
@@ -293,11 +298,16 @@ def test_a_schema_for_the_answer() -> None:
     assert written(OLD, response_format=ResponseFormat(FormatKind.TEXT))[1] == ()
 
 
-def test_open_objects_stay_open() -> None:
-    """Where a schema says so itself."""
-    schema = {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}
-    assert closed(schema) == schema
-    assert closed(True) is True
+def test_bounds_of_a_schema_are_told_and_declared() -> None:
+    """Nobody enforces them; a tool with any is not strict."""
+    bounded = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"integer","minimum":1}}}')
+    body, dropped = written(OLD, response_format=ResponseFormat(FormatKind.SCHEMA, "n", bounded))
+    told = {"type": "integer", "description": "{minimum: 1}"}
+    assert body["output_config"]["format"]["schema"]["properties"] == {"a": told}
+    assert dropped == ("minimum",)
+    body, dropped = written(OLD, tools=(Tool("f", parameters=bounded, strict=True),))
+    assert ("strict" in body["tools"][0], dropped) == (False, ("strict",))
+    assert body["tools"][0]["input_schema"]["properties"] == {"a": {"type": "integer", "minimum": 1}}
 
 
 def test_what_is_left_is_said_or_declared() -> None:
@@ -327,7 +337,16 @@ def test_what_is_left_is_said_or_declared() -> None:
     assert (body["stop_sequences"], body["metadata"], body["stream"]) == (["END"], {"user_id": "u"}, True)
     assert dropped == (
         *("name", "x", "stop", "service_tier", "min_p", "seed", "logprobs", "top_logprobs", "frequency_penalty"),
-        *("presence_penalty", "repetition_penalty", "prompt_cache_key", "verbosity", "logit_bias", "metadata", "store"),
+        *(
+            "presence_penalty",
+            "repetition_penalty",
+            "prompt_cache_key",
+            "verbosity",
+            "n",
+            "logit_bias",
+            "metadata",
+            "store",
+        ),
     )
     neutral = {
         "frequency_penalty": 0,

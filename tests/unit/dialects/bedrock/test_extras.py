@@ -113,6 +113,12 @@ def test_models_that_do_not_reason(model: str, limit: int) -> None:
     assert said(model, Thinking(effort="high"), limit) == Extras({}, ["thinking"])
 
 
+def test_kinds_of_summary_are_openais() -> None:
+    """Any summary is what there is; a certain one is declared."""
+    assert said(NEW, Thinking(effort="high", summary="auto")).dropped == []
+    assert said(NEW, Thinking(effort="high", summary="detailed")).dropped == ["summary"]
+
+
 def test_reasoning_needs_a_free_choice_of_tools() -> None:
     """Claude does not reason where it must call a tool, and a budget not behind calls without thoughts."""
     forced = ToolChoice(ToolMode.REQUIRED)

@@ -33,7 +33,9 @@ from tokenway.model.request import (
 
 CLAUDE = "us.anthropic.claude-sonnet-4-6"
 USER = Message(Role.USER, (Text("hi"),))
-SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"number","multipleOf":0.10}}}')
+SCHEMA = msgspec.Raw(
+    b'{"type":"object","properties":{"a":{"type":"number","const":0.10}},"additionalProperties":false}'
+)
 TOOL = Tool("f", "does f", SCHEMA)
 CALLED = (
     USER,
@@ -225,6 +227,14 @@ def test_a_schema_for_the_answer() -> None:
         "structure": {"jsonSchema": {"schema": bytes(SCHEMA).decode(), "name": "City", "description": "a city"}},
     }
     assert dropped == ()
+    bounded = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"number","minimum":1}}}')
+    body, dropped = written(response_format=ResponseFormat(FormatKind.SCHEMA, schema=bounded))
+    assert json.loads(body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"]) == {
+        "type": "object",
+        "properties": {"a": {"type": "number", "description": "{minimum: 1}"}},
+        "additionalProperties": False,
+    }
+    assert dropped == ("minimum",)
     old = Upstream(CLAUDE, quirks=Quirks(json_schema=False))
     assert written(response_format=wanted, upstream=old) == ({}, ("response_format",))
     assert written(response_format=ResponseFormat(FormatKind.JSON)) == ({}, ("response_format",))

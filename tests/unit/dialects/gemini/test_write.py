@@ -160,6 +160,10 @@ def test_thinking() -> None:
         "includeThoughts": True,
     }
     assert dropped(Upstream("gemini-2.0-flash"), thinking=Thinking(effort="high")) == ("thinking",)
+    adaptive = body(thinking=Thinking("low", -1, enabled=True), max_tokens=8000)["generationConfig"]["thinkingConfig"]
+    assert adaptive == {"thinkingBudget": 1600, "includeThoughts": True}
+    assert dropped(thinking=Thinking(effort="high", summary="auto")) == ()
+    assert dropped(thinking=Thinking(effort="high", summary="concise")) == ("summary",)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tokenway.dialects.base import Upstream
-from tokenway.dialects.openai_chat.write import effort_of, write_request
+from tokenway.dialects.openai_chat.write import write_request
 from tokenway.model.catalog import Quirks
 from tokenway.model.request import (
     FormatKind,
@@ -25,7 +25,9 @@ from tokenway.model.request import (
 )
 
 BASE = Request("asked", (Message(Role.USER, (Text("hi"),)),))
-RAW = msgspec.Raw(b'{"type":"object"}')
+RAW = msgspec.Raw(b'{"type":"object","additionalProperties":false}')
+OBJECT = {"type": "object", "additionalProperties": False}
+LOOSE = msgspec.Raw(b'{"type":"object","properties":{"a":{}},"additionalProperties":false}')
 F = Tool("f", "d", RAW, strict=True)
 G = Tool("g")
 
@@ -103,9 +105,9 @@ def test_tools() -> None:
         "tools": [
             {
                 "type": "function",
-                "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+                "function": {"name": "f", "description": "d", "parameters": OBJECT, "strict": True},
             },
-            {"type": "custom", "custom": {"name": "h", "format": {"type": "object"}}},
+            {"type": "custom", "custom": {"name": "h", "format": OBJECT}},
             {"type": "function", "function": {"name": "g"}},
         ],
         "parallel_tool_calls": False,
@@ -145,34 +147,23 @@ def test_a_choice_needs_its_tools() -> None:
     assert dropped == ("tools.web_search", "tool_choice")
 
 
+def test_an_open_schema_is_not_strict() -> None:
+    """OpenAI refuses the word for one with optional members: it is declared, of a tool and of an answer."""
+    body, dropped = write(tools=(Tool("f", parameters=LOOSE, strict=True),))
+    assert (body["tools"][0]["function"]["strict"], dropped) == (False, ("strict",))
+    body, dropped = write(response_format=ResponseFormat(FormatKind.SCHEMA, "n", LOOSE, strict=True))
+    assert (body["response_format"]["json_schema"]["strict"], dropped) == (False, ("strict",))
+    assert write(tools=(Tool("f", parameters=LOOSE, strict=False),))[1] == ()
+
+
 def test_response_format() -> None:
     """A schema gets a name where it has none; a server without schemas is declared."""
     schema = ResponseFormat(FormatKind.SCHEMA, schema=RAW, strict=True, description="d")
-    named = {"name": "answer", "description": "d", "schema": {"type": "object"}, "strict": True}
+    named = {"name": "answer", "description": "d", "schema": OBJECT, "strict": True}
     assert write(response_format=ResponseFormat(FormatKind.TEXT)) == ({}, ())
     assert write(response_format=ResponseFormat(FormatKind.JSON))[0] == {"response_format": {"type": "json_object"}}
     assert write(response_format=schema)[0] == {"response_format": {"type": "json_schema", "json_schema": named}}
     assert write(Quirks(json_schema=False), response_format=schema) == ({}, ("response_format",))
-
-
-@pytest.mark.parametrize(
-    ("thinking", "limit", "expected"),
-    [
-        (Thinking(effort="xhigh", budget=1), 10, "xhigh"),
-        (Thinking(budget=80), 100, "high"),
-        (Thinking(budget=50), 100, "medium"),
-        (Thinking(budget=20), 100, "low"),
-        (Thinking(budget=19), 100, "minimal"),
-        (Thinking(budget=8192), None, "medium"),
-        (Thinking(budget=0), 100, "none"),
-        (Thinking(enabled=False), 100, "none"),
-        (Thinking(budget=-1), 100, None),
-        (Thinking(enabled=True), 100, None),
-    ],
-)
-def test_an_effort_for_a_budget(thinking: Thinking, limit: int | None, expected: str | None) -> None:
-    """By its share of the limit; nothing where it is left to the model."""
-    assert effort_of(thinking, limit) == expected
 
 
 def test_thinking_is_an_effort() -> None:

@@ -25,8 +25,8 @@ from tokenway.model.request import (
     ToolMode,
 )
 
-OBJECT = {"type": "object"}
-RAW = msgspec.Raw(b'{"type":"object"}')
+OBJECT = {"type": "object", "additionalProperties": False}
+RAW = msgspec.Raw(b'{"type":"object","additionalProperties":false}')
 GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "x"}
 TOOLS: list[dict[str, Any]] = [
     {"type": "function", "name": "f", "description": "d", "parameters": OBJECT, "strict": True},
@@ -134,12 +134,21 @@ FORMATS: list[tuple[dict[str, Any], ResponseFormat]] = [
 def test_a_format_is_read_and_written(shape: dict[str, Any], wanted: ResponseFormat) -> None:
     """A schema's members stand flat beside its type."""
     assert neutral(text={"format": shape}).response_format == wanted
-    assert plain(write_format(wanted)) == shape
+    assert plain(write_format(wanted, [])) == shape
+
+
+def test_an_open_schema_is_not_strict() -> None:
+    """OpenAI refuses the word for one with optional members: it is declared, of a tool and of an answer."""
+    loose = msgspec.Raw(b'{"type":"object","properties":{"a":{}},"additionalProperties":false}')
+    dropped: list[str] = []
+    assert plain(write_tools([Tool("f", parameters=loose, strict=True)], dropped))[0]["strict"] is False
+    assert plain(write_format(ResponseFormat(FormatKind.SCHEMA, "n", loose, strict=True), dropped))["strict"] is False
+    assert dropped == ["strict", "strict"]
 
 
 def test_a_schema_always_has_a_name_and_says_whether_it_is_strict() -> None:
     """This API requires the one, and both APIs differ in the other."""
-    assert plain(write_format(ResponseFormat(FormatKind.SCHEMA, schema=RAW))) == {
+    assert plain(write_format(ResponseFormat(FormatKind.SCHEMA, schema=RAW), [])) == {
         "type": "json_schema",
         "name": "answer",
         "schema": OBJECT,

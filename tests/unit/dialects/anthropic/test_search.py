@@ -1,0 +1,35 @@
+"""Other vendors' web search as Anthropic's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tokenway.dialects.anthropic.search import search_tool
+
+ZURICH = {"city": "Zürich", "country": "CH"}
+THERE = {"user_location": {"type": "approximate", **ZURICH}}
+
+
+@pytest.mark.parametrize(
+    ("given", "hosted", "expected", "dropped"),
+    [
+        ({}, "", {}, []),
+        ({"type": "web_search", "search_context_size": "low"}, "web_search", {}, ["search_context_size"]),
+        ({"user_location": {"type": "approximate", **ZURICH, "region": None}}, "web_search", THERE, []),
+        ({"user_location": {"type": "approximate", "approximate": ZURICH}}, "", THERE, []),
+        ({"filters": {"allowed_domains": ["a.ch"]}}, "web_search", {"allowed_domains": ["a.ch"]}, []),
+        ({"filters": {"blocked": ["a.ch"]}}, "web_search", {}, ["filters"]),
+        ({"googleSearch": {}}, "googleSearch", {}, []),
+        ({"googleSearch": {"timeRangeFilter": {"a": 1}}}, "googleSearch", {}, ["timeRangeFilter"]),
+        ([], "", {}, []),
+    ],
+)
+def test_options_are_carried_or_declared(given: Any, hosted: str, expected: dict[str, Any], dropped: list[str]) -> None:
+    """A place and domains are; how much to read is OpenAI's alone."""
+    told: list[str] = []
+    found = search_tool(msgspec.Raw(msgspec.json.encode(given)), hosted, told.append)
+    assert found == {"type": "web_search_20250305", "name": "web_search", **expected}
+    assert told == dropped
