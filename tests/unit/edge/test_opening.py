@@ -112,7 +112,7 @@ async def test_another_vendors_seal_is_not_shown() -> None:
         assert b"c2ln" not in body
         assert b"hello" in body
         await until(lambda: bool(client.statuses))
-        assert b"\r\nx-tokenway-dropped: thinking\r\n" in client.written
+        assert b"\r\nx-tokenway-dropped: messages.thinking\r\n" in client.written
 
 
 async def test_each_endpoint_is_asked_in_its_own_dialect() -> None:
