@@ -212,7 +212,7 @@ async def test_claude_code_at_a_chat_provider(http: httpx2.AsyncClient, provider
     assert messages[-1] == {"role": "tool", "tool_call_id": "call_fake_1", "content": "It is sunny."}
     assert messages[-2]["tool_calls"][0]["function"]["name"] == "get_weather"
     # An unknown provider of this dialect may refuse reasoning that is given back: it is left out, and said so.
-    assert "thinking" in answer.headers["x-tokenway-dropped"].split(",")
+    assert "messages.thinking" in answer.headers["x-tokenway-dropped"].split(",")
 
 
 def assembled(found: list[tuple[str, Any]]) -> list[dict[str, Any]]:
@@ -271,8 +271,9 @@ async def test_signed_reasoning_goes_round_in_chat(launch: Launch, provider: Fak
         assert told[0] == THOUGHT
         back = [FIRST, {"role": "assistant", "content": told}, {"role": "user", "content": [RESULT]}]
         await claude(http, claude_body("mock", back))
-    (detail,) = provider.requests[-1].json["messages"][-2]["reasoning_details"]
+    detail, of_call = provider.requests[-1].json["messages"][-2]["reasoning_details"]
     assert (detail["text"], detail["signature"]) == (THOUGHT["thinking"], SIGNATURE)
+    assert CALL_SIGNATURE in of_call.values()
 
 
 async def test_claude_codes_runs(http: httpx2.AsyncClient, five: Gateway) -> None:
