@@ -46,7 +46,7 @@ class Crossings:
             try:
                 self._neutral = self._request.neutral()
             except MISTAKES as error:
-                raise Refusal(_misread(error)) from error
+                raise Refusal(mistaken(error)) from error
         return self._neutral
 
     @property
@@ -72,7 +72,7 @@ class Crossings:
                 else:
                     written = form.write_request(self._said_to(form), to)
             except MISTAKES as error:
-                raise Refusal(_misread(error)) from error
+                raise Refusal(mistaken(error)) from error
             self._written[endpoint.id] = written
         return written
 
@@ -149,10 +149,10 @@ def media_of(request: Request) -> list[Media]:
     return found
 
 
-def _misread(error: Exception) -> Problem:
-    """500: a mistake of ours, found in the log."""
-    log.error("a request could not be converted", extra={"mistake": where(error)})
-    message = "The gateway could not convert this request for an endpoint of another dialect."
+def mistaken(error: Exception) -> Problem:
+    """500: a mistake of ours, whose place is in the log."""
+    log.error("a request could not be taken in", extra={"mistake": where(error)})
+    message = "The gateway could not understand this request, by a mistake of its own."
     return Problem(500, ErrorType.SERVER, message, code="internal_error", should_retry=False)
 
 

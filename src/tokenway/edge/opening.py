@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from tokenway.edge.state import EdgeState
     from tokenway.exchange.commands import Open
 
+BETA: Final = "?beta=true"
+"""What Anthropic's clients add to the path where they use what is not settled yet; it goes on to Anthropic."""
+_ANTHROPIC: Final = Dialect.ANTHROPIC
+
 Payload = list[bytes | memoryview]
+
+
+def is_beta(query: bytes) -> bool:
+    """Whether a caller of Anthropic's has said so."""
+    return b"beta=true" in query.split(b"&")
 
 
 def make_reader(relay: Relay, intake: Intake, command: Open) -> AttemptReader:
@@ -58,7 +67,8 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
     endpoint, request, form = reader.endpoint, intake.request, reader.form
     is_crossing = reader.is_translated
     operation = asked_for(relay.door.operation) if is_crossing else relay.door.operation
-    target = state.routes.target(endpoint, operation, form, stream=request.stream)
+    query = BETA if not is_crossing and relay.query and form.dialect is _ANTHROPIC and is_beta(relay.query) else ""
+    target = state.routes.target(endpoint, operation, form, stream=request.stream, query=query)
     reader.lines = target.label
     if is_crossing:
         body: bytes | list[bytes | memoryview] = _written(relay, intake.crossings, reader)

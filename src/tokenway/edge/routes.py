@@ -197,7 +197,7 @@ class Routes:
         self._snapshot = snapshot
         self._pools = pools
         self._routes: dict[tuple[str, Operation, Dialect], Route] = {}
-        self._targets: dict[tuple[str, Operation, Dialect, bool], Target] = {}
+        self._targets: dict[tuple[str, Operation, Dialect, bool, str], Target] = {}
 
     def plan(self, name: str, door: Door, more: tuple[str, ...], wishes: Wishes) -> Route:
         """A route with a caller's own fallbacks and preferences; raises Refusal as `routing.plan.plan` does."""
@@ -217,9 +217,11 @@ class Routes:
             self._routes[key] = route
         return route
 
-    def target(self, endpoint: Endpoint, operation: Operation, form: Format, *, stream: bool) -> Target:
-        """The target; raises Refusal (503) when the endpoint's provider is not there."""
-        key = (endpoint.id, operation, form.dialect, stream)
+    def target(
+        self, endpoint: Endpoint, operation: Operation, form: Format, *, stream: bool, query: str = ""
+    ) -> Target:
+        """The target; raises Refusal (503) when the endpoint's provider is not there. `query` is put behind it."""
+        key = (endpoint.id, operation, form.dialect, stream, query)
         target = self._targets.get(key)
         if target is None:
             provider = self._snapshot.providers.get(endpoint.provider)
@@ -229,7 +231,7 @@ class Routes:
             if len(self._targets) >= ROUTES_MAX:
                 self._targets.clear()
             own = PATHS.get(provider.quirks.embeddings) if operation in EMBEDDINGS else None
-            path = own or form.path(operation, endpoint.upstream_model, stream)
+            path = (own or form.path(operation, endpoint.upstream_model, stream)) + query
             target = self._targets[key] = self._make(provider, endpoint, form, operation, path)
         return target
 

@@ -14,7 +14,8 @@ from tokenway.dialects.base import CallerRequest
 from tokenway.dialects.counting import estimate
 from tokenway.dialects.gemini.request import GeminiRequest, wants_array
 from tokenway.edge import reply
-from tokenway.edge.attempt import JSON
+from tokenway.edge.attempt import JSON, MISTAKES
+from tokenway.edge.crossing import mistaken
 from tokenway.edge.history import needs_history, recall
 from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import Intake, read_request, take_in
@@ -34,6 +35,9 @@ def start(state: EdgeState, relay: Relay, body: Content) -> None:
     except Refusal as refusal:
         relay.refuse(refusal.problem)
         return
+    except MISTAKES as error:
+        relay.refuse(mistaken(error))
+        return
     if isinstance(request, GeminiRequest):
         request.array = request.stream and wants_array(relay.query)
     if needs_history(request):
@@ -48,6 +52,9 @@ def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "") -
         intake = take_in(state, relay.door, request, relay.headers, only)
     except Refusal as refusal:
         relay.refuse(refusal.problem)
+        return
+    except MISTAKES as error:
+        relay.refuse(mistaken(error))
         return
     if intake.crossings is not None and wants_images(intake):
         state.tasks.spawn("images", fetch_for(state, relay, intake, partial(begin, relay)))
