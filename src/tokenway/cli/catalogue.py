@@ -198,7 +198,7 @@ def _per_million(per_token: Any) -> str:
         amount = Decimal(str(per_token)) * 1_000_000
     except InvalidOperation:
         return NOTHING
-    return f"{amount.normalize():f}" if amount.is_finite() else NOTHING
+    return f"{amount.normalize():f}" if amount.is_finite() and amount >= 0 else NOTHING
 
 
 def _text(value: object) -> str:

@@ -100,8 +100,10 @@ class Pages:
             size = listing.number(query.get("limit"), ANTHROPIC_PAGE, "limit", listing.PAGE_MAX)
             after, before = query.get("after_id", ""), query.get("before_id", "")
             return listing.anthropic_page(snapshot, size, after=after, before=before)
+        if request.query_params:
+            return listing.openai_list(snapshot, request.query_params)
         if self._listed is None or self._listed[0] is not snapshot:
-            self._listed = (snapshot, msgspec.Raw(_encode(listing.openai_list(snapshot))))
+            self._listed = (snapshot, msgspec.Raw(_encode(listing.openai_list(snapshot, {}))))
         return self._listed[1]
 
     async def gemini_models(self, request: Request, _principal: Principal) -> object:

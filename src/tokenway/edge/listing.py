@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
 from tokenway.model.errors import invalid_request
@@ -16,6 +16,10 @@ from tokenway.routing.plan import from_listing, resolve
 PAGE: Final = 50
 """Models of one page where the caller does not say, as Google has it."""
 PAGE_MAX: Final = 1000
+UNPRICED: Final = "-1"
+"""What OpenRouter writes for a price that is not one number; here it is not known."""
+_CHOICES: Final = ("auto", "none", "required", "function")
+_OFFSET_MAX: Final = 10**6
 _PARAMETERS: Final = ("max_tokens", "temperature", "top_p", "stop", "response_format", "seed")
 _SHOWN: Final = {
     "input": "prompt",
@@ -57,13 +61,17 @@ def describe(model: Model) -> dict[str, object]:
         "top_provider": {
             "context_length": first.capabilities.context,
             "max_completion_tokens": first.capabilities.max_output,
+            "is_moderated": False,
         },
         "architecture": architecture(first),
         "supported_parameters": supported(first),
+        "default_parameters": None,
+        "per_request_limits": None,
+        "supported_voices": None,
+        "links": {"details": f"/api/v1/models/{model.name}/endpoints"},
         "endpoints": [endpoint.id for endpoint in model.endpoints],
+        **priced(first),
     }
-    if first.price is not None:
-        shape["pricing"] = pricing(first.price)
     return shape
 
 
@@ -71,7 +79,13 @@ def architecture(endpoint: Endpoint) -> dict[str, object]:
     """What goes in and what comes out, in OpenRouter's words."""
     taken = ["text", "image"] if endpoint.capabilities.vision else ["text"]
     made = ["text"] if Operation.CHAT in endpoint.operations else ["embeddings"]
-    return {"modality": f"{'+'.join(taken)}->{made[0]}", "input_modalities": taken, "output_modalities": made}
+    return {
+        "modality": f"{'+'.join(taken)}->{made[0]}",
+        "input_modalities": taken,
+        "output_modalities": made,
+        "tokenizer": "Other",
+        "instruct_type": None,
+    }
 
 
 def supported(endpoint: Endpoint) -> list[str]:
@@ -90,13 +104,30 @@ def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
         "model_name": endpoint.upstream_model,
         "provider_name": endpoint.provider,
         "quantization": endpoint.grade.weights,
-        "context_length": endpoint.capabilities.context,
+        "context_length": endpoint.capabilities.context or 0,
         "max_completion_tokens": endpoint.capabilities.max_output,
+        "max_prompt_tokens": None,
         "supported_parameters": supported(endpoint),
-        "pricing": None if endpoint.price is None else pricing(endpoint.price),
+        "supports_tool_choice": dict.fromkeys(_CHOICES, endpoint.capabilities.tools),
+        "supports_implicit_caching": endpoint.price is not None and endpoint.price.cache_read is not None,
+        "supports_diarization": False,
+        "native_tools": {},
+        "service_tier": None,
+        "status": 0,
         "latency_last_30m": None,
         "throughput_last_30m": None,
+        "uptime_last_5m": None,
+        "uptime_last_30m": None,
+        "uptime_last_1d": None,
+        **priced(endpoint),
     }
+
+
+def priced(endpoint: Endpoint) -> dict[str, object]:
+    """An endpoint's price; one that has none says so, with OpenRouter's `-1` for what has no price of its own."""
+    if endpoint.price is None:
+        return {"pricing": {"prompt": UNPRICED, "completion": UNPRICED}, "unpriced": True}
+    return {"pricing": pricing(endpoint.price)}
 
 
 def pricing(price: Price) -> dict[str, object]:
@@ -134,10 +165,30 @@ def per_token(rate: int) -> str:
     return f"{dollars.normalize():f}"
 
 
-def openai_list(snapshot: Snapshot) -> dict[str, object]:
-    """`GET /v1/models` as OpenAI's and OpenRouter's clients read it: all of it."""
+def openai_list(snapshot: Snapshot, query: Mapping[str, str]) -> dict[str, object]:
+    """`GET /v1/models` as OpenAI's and OpenRouter's clients read it, by OpenRouter's filters.
+
+    `q` is part of a name; `supported_parameters`, `input_modalities` and `output_modalities` are lists of which a
+    model must have all; `offset` and `limit` cut a page out. Raises Refusal (400) for a number that is none.
+    """
     shapes = [describe(model) | {"id": name, "canonical_slug": model.name} for name, model in listed(snapshot)]
-    return {"object": "list", "data": shapes}
+    found = [shape for shape in shapes if _is_wanted(shape, query)]
+    start = number(query.get("offset"), 0, "offset", _OFFSET_MAX, least=0)
+    end = start + number(query.get("limit"), _OFFSET_MAX, "limit", _OFFSET_MAX)
+    return {"object": "list", "data": found[start:end], "total_count": len(found), "links": {"next": None}}
+
+
+def _is_wanted(shape: dict[str, Any], query: Mapping[str, str]) -> bool:
+    has = {
+        "supported_parameters": shape["supported_parameters"],
+        "input_modalities": shape["architecture"]["input_modalities"],
+        "output_modalities": shape["architecture"]["output_modalities"],
+    }
+    text = query.get("q", "").lower()
+    if text and text not in shape["id"].lower() and text not in shape["name"].lower():
+        return False
+    wanted = [(given, each) for name, given in has.items() for each in query.get(name, "").split(",")]
+    return all(not each or each == "all" or each in given for given, each in wanted)
 
 
 def anthropic_page(snapshot: Snapshot, limit: int, *, after: str = "", before: str = "") -> dict[str, object]:
@@ -225,12 +276,12 @@ def _first(model: Model) -> Endpoint:
     return model.endpoints[0] if model.endpoints else Endpoint("", "")
 
 
-def number(text: str | None, usual: int, name: str, most: int) -> int:
+def number(text: str | None, usual: int, name: str, most: int, least: int = 1) -> int:
     """How many of a list a query asks for; raises Refusal (400) for what is no such number."""
     try:
         count = usual if text is None else int(text)
     except ValueError:
-        count = 0
-    if not 1 <= count <= most:
-        raise invalid_request(f"'{name}' must be a number from 1 to {most}.", param=name)
+        count = least - 1
+    if not least <= count <= most:
+        raise invalid_request(f"'{name}' must be a number from {least} to {most}.", param=name)
     return count

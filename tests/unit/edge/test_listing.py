@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.e2e.raw import Answer
@@ -16,6 +17,7 @@ from tokenway.edge.listing import (
     describe_endpoint,
     gemini_page,
     number,
+    openai_list,
     per_token,
     pricing,
 )
@@ -64,7 +66,37 @@ def test_a_model_and_its_endpoint_are_described() -> None:
     assert (offer["tag"], offer["quantization"], offer["max_completion_tokens"]) == ("p/up", "fp8", 10)
     bare = describe(Model("none", ()))
     assert bare["endpoints"] == []
-    assert "pricing" not in bare
+    assert (bare["pricing"], bare["unpriced"]) == ({"prompt": "-1", "completion": "-1"}, True)
+    assert "unpriced" not in shape
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({}, ["m", "bare", "known"]),
+        ({"q": "KNOW"}, ["known"]),
+        ({"q": "a", "limit": "1"}, ["bare"]),
+        ({"offset": "1", "limit": "1"}, ["bare"]),
+        ({"supported_parameters": "tools,seed"}, ["m", "bare", "known"]),
+        ({"supported_parameters": "tools,logit_bias"}, []),
+        ({"input_modalities": "image"}, []),
+        ({"output_modalities": "all"}, ["m", "bare", "known"]),
+    ],
+)
+def test_the_list_is_filtered_as_openrouters(query: dict[str, str], names: list[str]) -> None:
+    """By parts of names, by parameters and by kinds of content; the count is of all that fit."""
+    page: Any = openai_list(THREE, query)
+    assert [each["id"] for each in page["data"]] == names
+    assert page["total_count"] >= len(names)
+
+
+def test_openrouters_client_reads_the_list() -> None:
+    """And an endpoint, priced or not."""
+    components = pytest.importorskip("openrouter.components")
+    read = components.ModelsListResponse.model_validate(msgspec.to_builtins(openai_list(THREE, {})))
+    assert [each.id for each in read.data] == ["m", "bare", "known"]
+    for endpoint in (MODEL.endpoints[0], Endpoint("p", "unpriced")):
+        components.PublicEndpoint.model_validate(msgspec.to_builtins(describe_endpoint(MODEL, endpoint)))
 
 
 def test_conditions_of_a_price_are_shown_as_overrides() -> None:
@@ -92,6 +124,8 @@ def test_what_goes_in_and_comes_out_is_described() -> None:
         "modality": "text+image->text",
         "input_modalities": ["text", "image"],
         "output_modalities": ["text"],
+        "tokenizer": "Other",
+        "instruct_type": None,
     }
     assert shape["name"] == "M"
     assert "tools" in shape["supported_parameters"]  # type: ignore[operator]
