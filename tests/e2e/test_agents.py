@@ -111,7 +111,7 @@ async def test_claude_code_at_its_own_dialect(
     answer = await claude(http, body)
     received = provider.requests[-1]
     assert received.body == renamed(body, case)
-    assert received.path == "/v1/messages"
+    assert received.path == "/v1/messages?beta=true"
     for name, value in CLAUDE_HEADERS.items():
         if name.startswith("anthropic-"):
             assert received.header(name) == value
