@@ -37,6 +37,7 @@ OK: Final = 200
 MISTAKES: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What code raises that meets a value it did not think of."""
 JSON: Final = b"application/json"
+_COUNT: Final = Operation.COUNT
 
 
 def where(error: Exception) -> str:
@@ -150,7 +151,7 @@ class AttemptReader:
     def upstream_answer(self, status: int, headers: Headers, body: bytes) -> None:
         """All of it in one call: what is asked of a whole answer is read at once."""
         content_type = headers.get(b"content-type") or b""
-        if self.stream is None and status == OK and self._is_whole_type(content_type.lower()):
+        if self.stream is None and status == OK and (content_type == JSON or self._is_whole_type(content_type.lower())):
             self.content_type = content_type
             if self.form.returned:
                 self._return(headers)
@@ -264,11 +265,13 @@ class AttemptReader:
         relay = self._relay
         self._parts.clear()
         try:
-            if self._maker is None:
-                answer = self._read_own(body)
-            else:
+            if self._maker is not None:
                 answer, body = self._translated(body, self._maker)
                 self.content_type = JSON
+            elif relay.door.operation is _COUNT:
+                answer = read_count(self.form.dialect, body)
+            else:
+                answer = self.form.read_whole(relay.door.operation, body)
         except WireError as error:
             self._fail(Fault.NOT_DIALECT, str(error))
             return
@@ -279,12 +282,6 @@ class AttemptReader:
         self.body = body
         metered = answer.metered
         relay.take_whole(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
-
-    def _read_own(self, body: bytes) -> WholeAnswer:
-        operation = self._relay.door.operation
-        if operation is Operation.COUNT:
-            return read_count(self.form.dialect, body)
-        return self.form.read_whole(operation, body)
 
     def _translated(self, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
         if maker.request.operation in EMBEDDINGS:
@@ -365,9 +362,9 @@ class AttemptReader:
         """Keeps what the provider tells a caller of its own dialect in headers."""
         if self._maker is None:
             returned = self.form.returned
-            self.lines += b"".join(
-                b"%b: %b\r\n" % (name, value.strip()) for name, value in headers if name.startswith(returned)
-            )
+            told = [b"%b: %b\r\n" % (name, value.strip()) for name, value in headers if name.startswith(returned)]
+            if told:
+                self.lines += b"".join(told)
 
 
 def _retry_after(headers: Headers | None) -> float | None:

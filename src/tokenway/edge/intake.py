@@ -30,6 +30,9 @@ from tokenway.routing.plan import NO_WISHES, Wishes
 AMOUNT_MAX: Final = 2**63 - 1
 """The largest amount that the books can hold, in nano-dollars: a caller can name any number of tokens."""
 
+_COUNT: Final = Operation.COUNT
+"""Python 3.11 takes a quarter of a microsecond to look a member up in its enumeration."""
+
 COPIES_MAX: Final = 128
 """Answers of one request where each takes an exchange of its own: as many as OpenAI's API gives."""
 
@@ -92,12 +95,10 @@ def take_in(
         if copies > COPIES_MAX:
             raise _too_many(door)
         endpoints = choosing or endpoints
-    if door.operation is Operation.COUNT:
+    if door.operation is _COUNT:
         endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
     amount = (
-        0
-        if door.operation is Operation.COUNT
-        else worst_case(route.bounds, request.size, request.max_tokens, request.answers)
+        0 if door.operation is _COUNT else worst_case(route.bounds, request.size, request.max_tokens, request.answers)
     )
     min_tps = route.model.min_tps
     if own is not None:

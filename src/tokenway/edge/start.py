@@ -56,7 +56,9 @@ def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "") -
     except MISTAKES as error:
         relay.refuse(mistaken(error))
         return
-    if intake.crossings is not None and wants_images(intake):
+    if intake.crossings is None:
+        relay.begin(intake)
+    elif wants_images(intake):
         state.tasks.spawn("images", fetch_for(state, relay, intake, partial(begin, relay)))
     else:
         begin(relay, intake)

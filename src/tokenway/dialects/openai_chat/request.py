@@ -24,6 +24,7 @@ _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
 _COMPLETION: Final = Operation.COMPLETION
 _EMBEDDING: Final = Operation.EMBEDDING
+_DIALECT: Final = Dialect.OPENAI_CHAT
 _NOTHING: Final = (ABSENT, msgspec.Raw(b"null"))
 
 PATHS: Final[dict[Operation, str]] = {
@@ -73,7 +74,7 @@ class ChatRequest:
     @property
     def dialect(self) -> Dialect:
         """The wire format."""
-        return Dialect.OPENAI_CHAT
+        return _DIALECT
 
     @property
     def model(self) -> str:
