@@ -72,7 +72,7 @@ def events(out: bytes) -> list[bytes]:
 
 
 def keeps_grammar(found: list[Event]) -> bool:
-    """Whether parts begin once, take text while they are open, and end before the end."""
+    """Whether parts begin once, take text while they are open, and end before the end; what is over may be cited."""
     is_open: set[tuple[int, int]] = set()
     begun: set[tuple[int, int]] = set()
     for event in found:
@@ -84,8 +84,11 @@ def keeps_grammar(found: list[Event]) -> bool:
                 begun.add(place)
                 if isinstance(event, Opened):
                     is_open.add(place)
-            case Added() | Cited():
+            case Added():
                 if (event.choice, event.part) not in is_open:
+                    return False
+            case Cited():
+                if (event.choice, event.part) not in begun:
                     return False
             case Closed():
                 is_open.remove((event.choice, event.part))

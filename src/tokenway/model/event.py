@@ -121,7 +121,7 @@ class Counted(msgspec.Struct, frozen=True, gc=False, tag=True):
 class Finished(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A choice is complete. `native` is the upstream's own word, `stop` the stop sequence that was met.
 
-    `detail` is a refusal's explanation.
+    `detail` is a refusal's or an error's explanation.
     """
 
     reason: FinishReason
@@ -129,6 +129,11 @@ class Finished(msgspec.Struct, frozen=True, gc=False, tag=True):
     stop: str | None = None
     detail: str = ""
     choice: int = 0
+
+
+def failure_text(finish: Finished) -> str:
+    """What an answer that ended with an error says of it."""
+    return f"The model did not complete its answer: {finish.detail or finish.native or 'no reason was given'}."
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag=True):

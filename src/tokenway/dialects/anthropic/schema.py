@@ -20,7 +20,6 @@ OWN_BLOCKS: Final = frozenset(
         "advisor_tool_result",
         "bash_code_execution_tool_result",
         "code_execution_tool_result",
-        "compaction",
         "container_upload",
         "mcp_tool_result",
         "mcp_tool_use",
@@ -34,7 +33,10 @@ OWN_BLOCKS: Final = frozenset(
         "web_search_tool_result",
     }
 )
-"""Content blocks that only Anthropic has: a foreign part of such a name is this dialect's own and can be written."""
+"""Content blocks that only Anthropic has: a foreign part of such a name is this dialect's own and can be written.
+
+`compaction` is not among them: OpenAI has an item of that name, and neither reads the other's.
+"""
 
 
 class RequestFields(InboundFields):
@@ -68,6 +70,7 @@ class Iteration(msgspec.Struct, gc=False):
 
     type: Any = None
     input_tokens: Tokens | None = None
+    cache_creation: CacheCreation | None = None
     cache_creation_input_tokens: Tokens | None = None
     cache_read_input_tokens: Tokens | None = None
     output_tokens: Tokens | None = None
@@ -219,19 +222,14 @@ def buckets(fields: UsageFields) -> Usage | None:
     """
     uncached = fields.input_tokens or 0
     read = fields.cache_read_input_tokens or 0
-    split = fields.cache_creation
-    short = (split.ephemeral_5m_input_tokens or 0) if split else 0
-    long = (split.ephemeral_1h_input_tokens or 0) if split else 0
-    written = fields.cache_creation_input_tokens
-    if written is not None:
-        long = min(long, written)
-        short = written - long
+    short, long = _written(fields)
     output = fields.output_tokens or 0
     for each in fields.iterations or ():
         if each.type == "compaction":
             uncached += each.input_tokens or 0
             read += each.cache_read_input_tokens or 0
-            short += each.cache_creation_input_tokens or 0
+            more_short, more_long = _written(each)
+            short, long = short + more_short, long + more_long
             output += each.output_tokens or 0
     details = fields.output_tokens_details
     reasoning = (details.thinking_tokens or 0) if details else 0
@@ -240,3 +238,15 @@ def buckets(fields: UsageFields) -> Usage | None:
     tools = fields.server_tool_use
     searches = (tools.web_search_requests or 0) if tools else 0
     return Usage(uncached, read, short, long, output - reasoning, reasoning, searches=searches)
+
+
+def _written(counts: UsageFields | Iteration) -> tuple[int, int]:
+    """What was written to the cache for five minutes and for an hour."""
+    split = counts.cache_creation
+    short = (split.ephemeral_5m_input_tokens or 0) if split else 0
+    long = (split.ephemeral_1h_input_tokens or 0) if split else 0
+    written = counts.cache_creation_input_tokens
+    if written is None:
+        return short, long
+    long = min(long, written)
+    return written - long, long

@@ -2,7 +2,7 @@
 
     {"output": {"message": {"role": "assistant", "content": [block, …]}}, "stopReason", "usage", "metrics"}
 
-A block has one field: `text`, `toolUse`, `reasoningContent`, `citationsContent` (text with its sources), `image`.
+A block has one field: `text`, `toolUse`, `reasoningContent`, `citationsContent` (text with its sources), or media.
 Converse tells neither an id nor a model. What it has no block for (sound, another vendor's own parts) is left out; a
 refusal is text.
 """
@@ -73,8 +73,10 @@ def _part(block: schema.Block) -> AnswerPart | None:
     if block.citations_content is not None:
         pieces = [piece.get("text") for piece in block.citations_content.content or ()]
         return Text("".join([piece for piece in pieces if isinstance(piece, str)]))
-    if block.image is not None:
-        return media_of(block.image)
+    for kind in MediaKind:
+        given: schema.Given | None = getattr(block, kind.value)
+        if given is not None:
+            return media_of(kind, given) or no_media(given)
     return None
 
 
@@ -91,18 +93,31 @@ def _compact(raw: msgspec.Raw) -> str:
     return msgspec.json.format(text, indent=-1).decode() if text not in {b"", b"null"} else "{}"
 
 
-def media_of(image: schema.Image) -> Media:
-    """A picture in an answer."""
-    data = (image.source or {}).get("bytes")
-    return Media(
-        MediaKind.IMAGE, media_type_of(MediaKind.IMAGE, image.format or ""), data if isinstance(data, str) else ""
-    )
+def media_of(kind: MediaKind, given: schema.Given) -> Media | None:
+    """Media in an answer, a place in S3 as a URL; None where they are not there."""
+    source = given.source or {}
+    place = source.get("s3Location")
+    found = (source.get("bytes"), place.get("uri") if isinstance(place, dict) else None, source.get("text"))
+    data, url, text = (each if isinstance(each, str) else "" for each in found)
+    pieces = source.get("content")
+    if isinstance(pieces, list):
+        texts = [piece.get("text") for piece in pieces if isinstance(piece, dict)]
+        text = "\n\n".join([each for each in texts if isinstance(each, str)])
+    if not (data or url or text):
+        return None
+    return Media(kind, media_type_of(kind, given.format or ""), data, url, text=text, title=given.name or "")
+
+
+def no_media(given: schema.Given) -> Refusal | None:
+    """Why a picture was not made; None where nothing is said."""
+    message = (given.error or {}).get("message")
+    return Refusal(message) if isinstance(message, str) and message else None
 
 
 def cited(part: int, citation: schema.Cited) -> Iterator[Cited]:
-    """A source of a part, if it is a page of the web; one in a document or search result has no address."""
+    """A source of a part: a page of the web, or what a search result names; a place in a document has no address."""
     web = (citation.location or {}).get("web")
-    url = web.get("url") if isinstance(web, dict) else None
+    url = web.get("url") if isinstance(web, dict) else citation.source
     if not isinstance(url, str):
         return
     texts = [piece.get("text") for piece in citation.source_content or ()]
@@ -137,7 +152,7 @@ def _blocks(part: AnswerPart, sources: list[Cited]) -> Iterator[dict[str, object
             if sources:  # behind the text, as in a stream: who only reads texts must not miss one that has sources
                 yield {"citationsContent": {"content": [], "citations": list(map(citation_of, sources))}}
         case ToolCall():
-            tool = {"toolUseId": part.id, "name": part.name, "input": tool_input(part.arguments)}
+            tool = {"toolUseId": part.id, "name": part.name, "input": tool_input(part.arguments, is_custom=part.custom)}
             yield {"toolUse": tool}
             if part.signature:
                 yield {"reasoningContent": {"redactedContent": make_blob(sealed_call(part))}}
@@ -145,6 +160,14 @@ def _blocks(part: AnswerPart, sources: list[Cited]) -> Iterator[dict[str, object
             yield from _reasoning_blocks(part)
         case Media() if is_picture(part):
             yield {"image": {"format": format_of(part), "source": {"bytes": part.data}}}
+        case Media() if part.text or part.url:
+            yield {"text": part.text or link(part)}
+
+
+def link(media: Media) -> str:
+    """Media by an address, which Converse has no block for: a link in Markdown."""
+    mark = "!" if media.kind is MediaKind.IMAGE else ""
+    return f"{mark}[{media.title or media.kind.value}]({media.url})"
 
 
 def _reasoning_blocks(part: Reasoning) -> Iterator[dict[str, object]]:
@@ -181,8 +204,10 @@ def citation_of(source: Cited) -> dict[str, object]:
     return shape
 
 
-def tool_input(arguments: str) -> Any:
+def tool_input(arguments: str, *, is_custom: bool = False) -> Any:
     """A tool's arguments as the object that they are; text that is none stands in one, under `arguments`."""
+    if is_custom:
+        return {"arguments": arguments}
     if not arguments.strip():
         return {}
     try:

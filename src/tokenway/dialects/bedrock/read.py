@@ -204,7 +204,7 @@ class _Reading:
         kind = node.at("type")
         if kind is not None and kind.text() == SERVER_TOOL:
             self.hosted.add(node.need("toolUseId").text())
-            return Foreign(SERVER_TOOL, node.raw())
+            return Foreign("toolUse", node.raw())
         call = ToolCall(node.need("toolUseId").text(), node.need("name").text(), _object(node.need("input")))
         self.calls[call.id] = call.name
         return call

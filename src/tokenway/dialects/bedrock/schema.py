@@ -29,7 +29,7 @@ REASONS: Final[dict[str, FinishReason]] = {
     "malformed_model_output": FinishReason.ERROR,
     "malformed_tool_use": FinishReason.ERROR,
 }
-"""Each of Bedrock's stop reasons, the usual one of a kind first."""
+"""Each of Bedrock's stop reasons, the usual one of a kind first; one that is not known counts as an error."""
 _USUAL: Final[dict[FinishReason, str]] = {reason: native for native, reason in reversed(REASONS.items())}
 
 
@@ -51,11 +51,13 @@ class TokenUsage(msgspec.Struct, gc=False, rename="camel"):
     cache_details: list[CacheDetail] | None = None
 
 
-class Image(msgspec.Struct):
-    """A picture: its format and `{"bytes"}` or `{"s3Location"}`."""
+class Given(msgspec.Struct):
+    """Media: the format and `{"bytes"}`, `{"s3Location"}` or a document's `{"text"}`; or why there are none."""
 
     format: str | None = None
+    name: str | None = None
     source: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
 
 
 class ToolUse(msgspec.Struct, rename="camel"):
@@ -104,7 +106,10 @@ class Block(msgspec.Struct, rename="camel"):
     tool_use: ToolUse | None = None
     reasoning_content: Reasoned | None = None
     citations_content: CitedText | None = None
-    image: Image | None = None
+    image: Given | None = None
+    document: Given | None = None
+    video: Given | None = None
+    audio: Given | None = None
 
 
 class AnswerMessage(msgspec.Struct):
@@ -149,7 +154,7 @@ class Delta(msgspec.Struct, rename="camel"):
     tool_use: ToolUsePiece | None = None
     reasoning_content: ReasoningPiece | None = None
     citation: Cited | None = None
-    image: Image | None = None
+    image: Given | None = None
 
 
 class BlockDelta(msgspec.Struct, rename="camel"):
@@ -163,7 +168,7 @@ class Start(msgspec.Struct, rename="camel"):
     """What a block is, where its deltas do not tell."""
 
     tool_use: ToolUse | None = None
-    image: Image | None = None
+    image: Given | None = None
 
 
 class BlockStart(msgspec.Struct, rename="camel"):
@@ -246,7 +251,8 @@ def finished(stop_reason: str | None, extra: Any) -> Finished:
     """
     native = stop_reason or ""
     stop = extra.get("stop_sequence") if isinstance(extra, dict) else None
-    return Finished(REASONS.get(native, FinishReason.STOP), native, stop if isinstance(stop, str) else None)
+    reason = REASONS.get(native, FinishReason.ERROR) if native else FinishReason.STOP
+    return Finished(reason, native, stop if isinstance(stop, str) else None)
 
 
 def finish_members(finish: Finished) -> dict[str, object]:

@@ -32,14 +32,14 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.bedrock import frames, schema
-from tokenway.dialects.bedrock.answer import cited, media_of
+from tokenway.dialects.bedrock.answer import cited, media_of, no_media
 from tokenway.dialects.bedrock.blobs import from_base64, open_blob, to_base64
 from tokenway.dialects.bedrock.error import failed
 from tokenway.dialects.passing import not_of_dialect
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.errors import WireError
 from tokenway.model.event import Added, Closed, Counted, Ended, Event, Opened, PartKind, Started, Whole
-from tokenway.model.request import Reasoning
+from tokenway.model.request import MediaKind, Reasoning
 from tokenway.wire.event_stream import parse_message, sections
 
 _decode_start: Final = msgspec.json.Decoder(schema.BlockStart).decode
@@ -82,7 +82,7 @@ _OPENED: Final = {
 class _Block:
     """A block that has not ended."""
 
-    __slots__ = ("data", "has_text", "kind", "part", "signature", "source")
+    __slots__ = ("data", "has_text", "kind", "media", "part", "signature")
 
     def __init__(self, kind: Kind, part: int) -> None:
         self.kind = kind
@@ -91,7 +91,7 @@ class _Block:
         self.signature = ""
         self.data = b""
         """The bytes of a sealed reasoning or a picture."""
-        self.source = schema.Image()
+        self.media = schema.Given()
 
 
 class Reader:
@@ -145,7 +145,7 @@ class Reader:
             return events
         if start.image is not None:
             block, events = self._open(Kind.IMAGE, index)
-            block.source = start.image
+            block.media = start.image
             return events
         if start != schema.Start():
             return self._open(Kind.SKIPPED, index)[1]
@@ -192,11 +192,13 @@ class Reader:
         block, events = self._need(kind, index)
         return (*events, *cited(block.part, citation))
 
-    def _image_delta(self, index: int, kind: Kind, piece: schema.Image) -> Sequence[Event]:
+    def _image_delta(self, index: int, kind: Kind, piece: schema.Given) -> Sequence[Event]:
         block, events = self._need(kind, index)
         data = (piece.source or {}).get("bytes")
         if isinstance(data, str):
             block.data += from_base64(data)
+        else:
+            block.media = schema.Given(block.media.format, source=piece.source, error=piece.error)
         return events
 
     def _block_stop(self, payload: bytes) -> Sequence[Event]:
@@ -252,13 +254,26 @@ class Reader:
         if block.kind is Kind.SEALED:
             return (Whole(block.part, Reasoning(sealed=sealed, format=ANTHROPIC)),)
         if block.kind is Kind.IMAGE:
-            source = schema.Image(block.source.format, {"bytes": to_base64(block.data)})
-            return (Whole(block.part, media_of(source)),)
+            return _picture(block)
         if block.kind is Kind.REASONING:
             return (Closed(block.part, block.signature, sealed, ANTHROPIC),)
         if block.kind is Kind.TOOL_CALL and not block.has_text:
             return (Added(block.part, "{}"), Closed(block.part))
         return (Closed(block.part),)
+
+
+def _picture(block: _Block) -> Sequence[Event]:
+    """A picture that is complete, or why there is none."""
+    given = block.media
+    if block.data:
+        given = schema.Given(given.format, source={"bytes": to_base64(block.data)})
+    media = media_of(MediaKind.IMAGE, given)
+    if media is not None:
+        return (Whole(block.part, media),)
+    why = no_media(given)
+    if why is None:
+        return ()
+    return (Opened(block.part, PartKind.REFUSAL), Added(block.part, why.text), Closed(block.part))
 
 
 _DELTAS: Final[tuple[tuple[str, Kind, Callable[[Reader, int, Kind, Any], Sequence[Event]]], ...]] = (

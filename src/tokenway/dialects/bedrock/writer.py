@@ -26,7 +26,7 @@ import msgspec
 
 from tokenway.dialects.base import Maker
 from tokenway.dialects.bedrock import frames
-from tokenway.dialects.bedrock.answer import citation_of, sealed_call, seals
+from tokenway.dialects.bedrock.answer import citation_of, link, sealed_call, seals
 from tokenway.dialects.bedrock.blobs import make_blob
 from tokenway.dialects.bedrock.media import format_of, is_picture
 from tokenway.dialects.bedrock.schema import finish_members, usage_object
@@ -96,7 +96,10 @@ class Writer:
             if block is None:
                 raise WireError("a part grew that was not open")
             block.has_text = True
-            payload = b"%b%b%b" % (block.prefix, _encode(event.text), block.suffix)  # type: ignore[union-attr]
+            text = event.text  # type: ignore[union-attr]
+            if block.opened.custom:
+                text = _inside(text)
+            payload = b"%b%b%b" % (block.prefix, _encode(text), block.suffix)
             return frame_message(_DELTA, payload)
         if not self._has_started and kind not in _BEFORE:
             raise WireError(f"{kind.__name__} came before the answer began")
@@ -126,7 +129,11 @@ class Writer:
         block = self._blocks[event.part] = _Block(self._next(), event)
         if event.kind is not PartKind.TOOL_CALL:
             return b""
-        return _start(block.index, {"toolUse": {"toolUseId": event.id, "name": event.name}})
+        start = _start(block.index, {"toolUse": {"toolUseId": event.id, "name": event.name}})
+        if not event.custom:
+            return start
+        block.has_text = True  # free text grows inside of an object's one member
+        return start + _delta(block.index, {"toolUse": {"input": '{"arguments":"'}})
 
     def _closed(self, event: Closed) -> bytes:
         block = self._blocks.pop(event.part, None)
@@ -138,7 +145,8 @@ class Writer:
             part = Reasoning("", event.signature, event.sealed, whose)
             return self._reasoning_end(index, part, has_text=block.has_text)
         if opened.kind is PartKind.TOOL_CALL:
-            out = _stop(index) if block.has_text else _delta(index, {"toolUse": {"input": "{}"}}) + _stop(index)
+            end = '"}' if opened.custom else "" if block.has_text else "{}"
+            out = (_delta(index, {"toolUse": {"input": end}}) if end else b"") + _stop(index)
             if event.signature:
                 call = ToolCall(opened.id, opened.name, "", signature=event.signature, format=whose)
                 out += self._sealed(make_blob(sealed_call(call)))
@@ -162,11 +170,18 @@ class Writer:
             index = self._next()
             text = _delta(index, {"reasoningContent": {"text": value.text}}) if value.text else b""
             return text + self._reasoning_end(index, value, has_text=bool(value.text))
-        if not isinstance(value, Media) or not is_picture(value):
+        if not isinstance(value, Media):
             return b""
+        if not is_picture(value):
+            return self._text(value.text or link(value)) if value.text or value.url else b""
         index = self._next()
         start = _start(index, {"image": {"format": format_of(value)}})
         return start + _delta(index, {"image": {"source": {"bytes": value.data}}}) + _stop(index)
+
+    def _text(self, text: str) -> bytes:
+        """A block of text of its own."""
+        index = self._next()
+        return _delta(index, {"text": text}) + _stop(index)
 
     def _cited(self, event: Cited) -> bytes:
         block = self._blocks.get(event.part)
@@ -192,6 +207,11 @@ class Writer:
         index = self._count
         self._count += 1
         return index
+
+
+def _inside(text: str) -> str:
+    """Free text as it stands between the quotes of a JSON text."""
+    return _encode(text)[1:-1].decode()
 
 
 def _start(index: int, start: dict[str, object]) -> bytes:

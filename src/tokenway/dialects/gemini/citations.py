@@ -25,10 +25,21 @@ class _Source(msgspec.Struct):
     text: str | None = None
 
 
+class _Picture(msgspec.Struct, rename="camel"):
+    source_uri: str | None = None
+    title: str | None = None
+
+
 class _Chunk(msgspec.Struct, rename="camel"):
     web: _Source | None = None
     retrieved_context: _Source | None = None
     maps: _Source | None = None
+    image: _Picture | None = None
+
+    def source(self) -> _Source | None:
+        """Where the text is from; for a picture that was found, the page that has it."""
+        page = None if self.image is None else _Source(self.image.source_uri, self.image.title)
+        return self.web or self.retrieved_context or self.maps or page
 
 
 class _Segment(msgspec.Struct, rename="camel"):
@@ -64,29 +75,32 @@ _decode_citations: Final = msgspec.json.Decoder(_Citations).decode
 
 
 def read_citations(
-    grounding: msgspec.Raw, citations: msgspec.Raw, text: str, part: int, choice: int
+    grounding: msgspec.Raw, citations: msgspec.Raw, texts: Mapping[int, str], choice: int
 ) -> Iterator[Cited]:
-    """The citations of a part whose text is `text` so far; what cannot be read is none."""
-    encoded = text.encode()
+    """The citations of the text parts, by their number, as far as they have come; what cannot be read is none.
+
+    A stretch is in the last part that has at its place what the stretch says; a source without one belongs to the last.
+    """
+    encoded = {part: text.encode() for part, text in texts.items()}
+    last = max(encoded)
     try:
         if grounding not in NOTHING:
-            yield from _grounded(_decode_grounding(grounding), encoded, part, choice)
+            yield from _grounded(_decode_grounding(grounding), encoded, choice)
         if citations not in NOTHING:
             found = _decode_citations(citations)
             for each in found.citations or found.citation_sources or ():
                 if each.uri:
-                    start, end = _characters(encoded, each.start_index, each.end_index)
-                    yield Cited(part, each.uri, each.title or "", "", start, end, choice)
+                    start, end = _characters(encoded[last], each.start_index, each.end_index)
+                    yield Cited(last, each.uri, each.title or "", "", start, end, choice)
     except UNREADABLE:
         return
 
 
-def _grounded(grounding: _Grounding, text: bytes, part: int, choice: int) -> Iterator[Cited]:
-    sources = [chunk.web or chunk.retrieved_context or chunk.maps for chunk in grounding.grounding_chunks or ()]
+def _grounded(grounding: _Grounding, texts: Mapping[int, bytes], choice: int) -> Iterator[Cited]:
+    sources = [chunk.source() for chunk in grounding.grounding_chunks or ()]
     unused = dict(enumerate(sources))
     for support in grounding.grounding_supports or ():
-        segment = support.segment or _Segment()
-        start, end = _characters(text, segment.start_index, segment.end_index, segment.text)
+        part, start, end = _place(texts, support.segment or _Segment())
         for number in support.grounding_chunk_indices or ():
             source = sources[number] if 0 <= number < len(sources) else None
             unused.pop(number, None)
@@ -94,7 +108,16 @@ def _grounded(grounding: _Grounding, text: bytes, part: int, choice: int) -> Ite
                 yield Cited(part, source.uri, source.title or "", source.text or "", start, end, choice)
     for source in unused.values():
         if source is not None and source.uri:
-            yield Cited(part, source.uri, source.title or "", source.text or "", choice=choice)
+            yield Cited(max(texts), source.uri, source.title or "", source.text or "", choice=choice)
+
+
+def _place(texts: Mapping[int, bytes], segment: _Segment) -> tuple[int, int, int]:
+    """The part that a stretch is of, and where it is in there; one that does not say its text is of the last part."""
+    for part in sorted(texts, reverse=True) if segment.text is not None else (max(texts),):
+        start, end = _characters(texts[part], segment.start_index, segment.end_index, segment.text)
+        if start >= 0:
+            return part, start, end
+    return max(texts), -1, -1
 
 
 def _characters(text: bytes, start: int | None, end: int | None, says: str | None = None) -> tuple[int, int]:

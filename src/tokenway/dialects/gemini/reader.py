@@ -116,8 +116,8 @@ class _Choice:
         self.state = _IDLE
         self.part = -1
         """The number of the part that is open, or was the last."""
-        self.texts: list[str] = []
-        """The open text part, for stretches of it that are cited."""
+        self.texts: dict[int, list[str]] = {}
+        """The text parts by their number, for stretches of them that are cited."""
         self.seal = ""
         self.calls = 0
         self.finish: str | None = None
@@ -129,7 +129,7 @@ class _Choice:
         self.close()
         self.part += 1
         self.state = _TEXT
-        self.texts = [text]
+        self.texts[self.part] = [text]
         self.out += (Opened(self.part, PartKind.TEXT, choice=self.number), Added(self.part, text, self.number))
 
     def more_text(self, text: str) -> None:
@@ -137,7 +137,7 @@ class _Choice:
         if self.seal:
             self.open_text(text)
             return
-        self.texts.append(text)
+        self.texts[self.part].append(text)
         self.out.append(Added(self.part, text, self.number))
 
     def open_thought(self, text: str) -> None:
@@ -203,13 +203,13 @@ class _Choice:
             self.seal = ""
 
     def cite(self, candidate: Candidate) -> None:
-        """What the text that is open rests on; chunks repeat what earlier ones said."""
-        if self.state is not _TEXT:
+        """What the texts rest on, also those that are over; chunks repeat what earlier ones said."""
+        if not self.texts:
             return
-        text = "".join(self.texts)
-        self.texts = [text]
+        texts = {part: "".join(pieces) for part, pieces in self.texts.items()}
+        self.texts = {part: [text] for part, text in texts.items()}
         grounding, citations = candidate.grounding_metadata, candidate.citation_metadata
-        for cited in read_citations(grounding, citations, text, self.part, self.number):
+        for cited in read_citations(grounding, citations, texts, self.number):
             key = (cited.part, cited.url, cited.start, cited.end)
             if key not in self.seen:
                 self.seen.add(key)
@@ -218,7 +218,7 @@ class _Choice:
     def finished(self, blocked: str, message: str) -> Finished:
         """Why this choice ended; `blocked` is why the prompt was, where no candidate says more."""
         native = self.finish or blocked
-        reason = FINISH.get(native, FinishReason.STOP)
+        reason = FINISH.get(native, FinishReason.ERROR) if native else FinishReason.STOP
         if self.finish is None and blocked:
             reason = FinishReason.CONTENT_FILTER
         elif self.calls and reason is FinishReason.STOP:
@@ -304,10 +304,10 @@ class Reader:
             choice.message = candidate.finish_message or ""
         if candidate.grounding_metadata is not ABSENT or candidate.citation_metadata is not ABSENT:
             choice.cite(candidate)
-        if candidate.logprobs_result is not ABSENT and choice.state is _TEXT:
+        if candidate.logprobs_result is not ABSENT and choice.texts:
             tokens = read_logprobs(candidate.logprobs_result)
             if tokens is not None:
-                self._out.append(Logprobs(choice.part, tokens, number))
+                self._out.append(Logprobs(max(choice.texts), tokens, number))
 
     def end(self, *, is_complete: bool = False) -> Sequence[Event]:
         """What is owed when the body ends; nothing when the answer is not whole.

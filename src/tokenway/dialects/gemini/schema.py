@@ -135,6 +135,7 @@ class FileData(msgspec.Struct, rename="camel"):
 FINISH: Final[dict[str, FinishReason]] = {
     "STOP": FinishReason.STOP,
     "MAX_TOKENS": FinishReason.LENGTH,
+    "CONTINUATION": FinishReason.LENGTH,
     "SAFETY": FinishReason.CONTENT_FILTER,
     "RECITATION": FinishReason.CONTENT_FILTER,
     "LANGUAGE": FinishReason.CONTENT_FILTER,
@@ -146,6 +147,8 @@ FINISH: Final[dict[str, FinishReason]] = {
     "IMAGE_RECITATION": FinishReason.CONTENT_FILTER,
     "IMAGE_OTHER": FinishReason.CONTENT_FILTER,
     "MODEL_ARMOR": FinishReason.CONTENT_FILTER,
+    "ESCALATION": FinishReason.CONTENT_FILTER,
+    "PUP_LIMITED_DISABLED": FinishReason.CONTENT_FILTER,
     "NO_IMAGE": FinishReason.ERROR,
     "MALFORMED_FUNCTION_CALL": FinishReason.ERROR,
     "MALFORMED_RESPONSE": FinishReason.ERROR,
@@ -154,7 +157,7 @@ FINISH: Final[dict[str, FinishReason]] = {
     "MISSING_THOUGHT_SIGNATURE": FinishReason.ERROR,
     "OTHER": FinishReason.ERROR,
 }
-"""Gemini's finish reasons to ours; a word that is not here counts as STOP, and is kept as the native one."""
+"""Gemini's finish reasons to ours; a word that is not here is no plain end: it counts as an error."""
 
 FINISH_WORDS: Final[dict[FinishReason, str]] = {
     FinishReason.STOP: "STOP",

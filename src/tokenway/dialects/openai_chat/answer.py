@@ -16,7 +16,7 @@ from tokenway.dialects.openai_chat.schema import usage_object
 from tokenway.dialects.openai_chat.words import ENCRYPTED, SUMMARY, TEXT, data_url
 from tokenway.dialects.seal import GEMINI, seal
 from tokenway.model.catalog import Operation
-from tokenway.model.event import Answer, AnswerPart, Choice, Cited, Finished, FinishReason
+from tokenway.model.event import Answer, AnswerPart, Choice, Cited, Finished, FinishReason, failure_text
 from tokenway.model.request import Foreign, Media, MediaKind, Reasoning, Refusal, Text, ToolCall
 
 _encode: Final = msgspec.json.encode
@@ -55,8 +55,11 @@ def _choice(number: int, choice: Choice, maker: Maker) -> dict[str, Any]:
 
 
 def finish_members(finish: Finished) -> dict[str, object]:
-    """Why a choice ended: OpenAI's word, and the upstream's own beside it as OpenRouter has it."""
-    return {"finish_reason": finish.reason.value, "native_finish_reason": finish.native or None}
+    """Why a choice ended: OpenAI's word, and beside it the upstream's own, and what failed, as OpenRouter has them."""
+    members: dict[str, object] = {"finish_reason": finish.reason.value, "native_finish_reason": finish.native or None}
+    if finish.reason is FinishReason.ERROR:
+        members["error"] = {"code": 502, "message": failure_text(finish)}
+    return members
 
 
 def _message(choice: Choice, maker: Maker) -> dict[str, Any]:

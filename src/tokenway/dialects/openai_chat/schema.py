@@ -164,6 +164,8 @@ class EventChoice(msgspec.Struct, gc=False):
     stop_reason: Any = None
     """vLLM's place for the stop sequence that was met; a number is a token."""
     logprobs: Any = None
+    error: Any = None
+    """OpenRouter's place for why a choice failed."""
 
 
 class EventChunk(msgspec.Struct, gc=False):

@@ -42,12 +42,12 @@ from tokenway.dialects.openai_chat.error import status_of
 from tokenway.dialects.openai_chat.schema import EventChoice, EventChunk, EventDelta, meter
 from tokenway.dialects.openai_chat.words import (
     ENCRYPTED,
-    FINISHES,
     NO_DETAIL,
     SUMMARY,
     Detail,
     continues,
     details_of,
+    finish_of,
     made_call_id,
     sniffed,
     split_data_url,
@@ -119,6 +119,7 @@ class _Choice:
         "_format",
         "_seed",
         "_signature",
+        "_sources",
         "_whole",
         "is_finished",
         "kind",
@@ -143,6 +144,8 @@ class _Choice:
         self._signature = self._format = ""
         self._calls: list[_Call] = []
         self._audio: dict[str, Any] = {}
+        self._sources: list[Any] = []
+        """Annotations that came before any text."""
         self._seed = seed
         self._whole = whole
 
@@ -180,6 +183,9 @@ class _Choice:
             self._open(_TEXT)
         self.text_part = self.part
         self._add(text)
+        if self._sources:
+            sources, self._sources = self._sources, []
+            self.take_annotations(sources)
 
     def refusal(self, text: str) -> None:
         """More of a refusal."""
@@ -356,10 +362,13 @@ class _Choice:
             self._signature, self._format = own.value, own.format
 
     def take_annotations(self, annotations: Any) -> None:
-        """Citations of sources on the web, which belong to the text before them."""
+        """Citations of sources on the web, which belong to the text before them; without one they wait for it."""
+        if self.text_part < 0 and isinstance(annotations, list):
+            self._sources += annotations
+            return
         for item in annotations if isinstance(annotations, list) else ():
             cited = item.get("url_citation") if isinstance(item, dict) else None
-            if not isinstance(cited, dict) or self.text_part < 0:
+            if not isinstance(cited, dict):
                 continue
             start, end = cited.get("start_index"), cited.get("end_index")
             if not isinstance(start, int) or not isinstance(end, int) or (start, end) == (0, 0):
@@ -376,14 +385,11 @@ class _Choice:
                 )
             )
 
-    def take_logprobs(self, logprobs: Any) -> None:
-        """Log probabilities of the text's or the refusal's tokens."""
-        if not isinstance(logprobs, dict):
-            return
-        for name, part in (("content", self.text_part), ("refusal", self.refusal_part)):
-            tokens = logprobs.get(name)
-            if part >= 0 and isinstance(tokens, list) and tokens:
-                self.out.append(Logprobs(part, msgspec.Raw(_encode(tokens)), self.number))
+    def take_logprobs(self, logprobs: Any, name: str, part: int) -> None:
+        """Log probabilities of the text's tokens (`content`) or the refusal's."""
+        tokens = logprobs.get(name) if isinstance(logprobs, dict) else None
+        if part >= 0 and isinstance(tokens, list) and tokens:
+            self.out.append(Logprobs(part, msgspec.Raw(_encode(tokens)), self.number))
 
     # -- the end -----------------------------------------------------------------------------------------
 
@@ -400,22 +406,22 @@ class _Choice:
         self.is_finished = True
         word = text_of(choice.finish_reason) if choice is not None else ""
         native = word if choice is None or choice.native_finish_reason is msgspec.UNSET else choice.native_finish_reason
-        reason = FINISHES.get(word, FinishReason.STOP)
+        reason = finish_of(word)
         if reason is FinishReason.STOP and self._calls:
             reason = FinishReason.TOOL_CALLS  # a call that was forced ends with `stop`
         stop = choice.stop_reason if choice is not None and isinstance(choice.stop_reason, str) else None
-        self.out.append(Finished(reason, text_of(native), stop, choice=self.number))
+        error = choice.error if choice is not None and reason is FinishReason.ERROR else None
+        self.out.append(Finished(reason, text_of(native), stop, fault_text(error) if error else "", self.number))
 
 
 _MEMBERS: Final[tuple[tuple[str, Callable[[_Choice, Any], None]], ...]] = (
-    ("content", _Choice.take_content),
     ("refusal", _Choice.take_refusal),
     ("images", _Choice.take_images),
     ("audio", _Choice.take_audio),
     ("tool_calls", _Choice.take_calls),
     ("function_call", _Choice.take_function),
 )
-"""What a delta adds, in the order in which it counts; reasoning comes before, citations after it."""
+"""What a delta adds behind its reasoning and its text, in the order in which it counts."""
 
 
 class Reader:
@@ -535,15 +541,20 @@ class Reader:
         if not choice.is_finished:
             if delta is not None:
                 choice.take_reasoning(delta)
-                for name, take in _MEMBERS:
-                    value = getattr(delta, name)
-                    if value is not None:
-                        take(choice, value)
+                if delta.content is not None:
+                    choice.take_content(delta.content)
             if piece.text is not None:
                 choice.take_content(piece.text)
+        # What belongs to the text comes before what ends it.
         if delta is not None and delta.annotations is not None:
             choice.take_annotations(delta.annotations)
-        choice.take_logprobs(piece.logprobs)
+        choice.take_logprobs(piece.logprobs, "content", choice.text_part)
+        if not choice.is_finished and delta is not None:
+            for name, take in _MEMBERS:
+                value = getattr(delta, name)
+                if value is not None:
+                    take(choice, value)
+        choice.take_logprobs(piece.logprobs, "refusal", choice.refusal_part)
         self._last = choice
         if self._whole or (isinstance(piece.finish_reason, str) and piece.finish_reason):
             choice.finish(piece)

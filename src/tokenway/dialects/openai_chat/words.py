@@ -22,9 +22,22 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "tool_calls": FinishReason.TOOL_CALLS,
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
     "error": FinishReason.ERROR,
+    **dict.fromkeys(("eos", "eos_token", "end_of_text", "end_turn", "stop_sequence", "complete"), FinishReason.STOP),
 }
-"""What servers write; any other word is a plain end."""
+"""What servers write: OpenAI, Mistral (`model_length`), Zhipu (`sensitive`), and others for a plain end."""
+
+
+def finish_of(word: str) -> FinishReason:
+    """Why a choice ended; Google puts its own reason behind the word: `content_filter: RECITATION`.
+
+    No word is a plain end, and one that is not known is none: `insufficient_system_resource`, `network_error`, `abort`.
+    """
+    if not word:
+        return FinishReason.STOP
+    return FINISHES.get(word.partition(":")[0].strip().lower(), FinishReason.ERROR)
+
 
 TEXT: Final = "reasoning.text"
 SUMMARY: Final = "reasoning.summary"

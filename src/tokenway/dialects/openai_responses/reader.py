@@ -32,7 +32,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, fault_text
 from tokenway.dialects.openai_responses.error import STATUSES, error_code
-from tokenway.dialects.openai_responses.schema import NOTHING, ResponseFields, StreamEvent, meter
+from tokenway.dialects.openai_responses.schema import NOTHING, ResponseFields, StreamEvent, meter_response
 from tokenway.dialects.passing import not_of_dialect
 from tokenway.dialects.seal import OPENAI
 from tokenway.model.errors import WireError
@@ -69,8 +69,10 @@ _SUMMARY, _CONTENT = 0, 1
 _CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
 """Types of calls, and where their arguments stand."""
 _CONTENTS: Final = {"output_text": PartKind.TEXT, "text": PartKind.TEXT, "refusal": PartKind.REFUSAL}
-_UNFINISHED: Final = frozenset({"failed", "cancelled", "queued", "in_progress"})
-_LENGTH: Final = ("max_output_tokens", "max_tokens", "incomplete")
+_MADE: Final = ("completed", "complete", "incomplete", "", None)
+"""Statuses of a response that is an answer, as servers spell them; a few say none."""
+_BROKEN: Final = ("failed", "cancelled")
+"""Statuses that no last event of an answer has."""
 
 
 class State(IntEnum):
@@ -175,7 +177,7 @@ class Reader:
         Raises WireError when it is none, or no answer: an error, or a response that is still being made.
         """
         response = read_response(body)
-        if response.error or response.status in _UNFINISHED:
+        if response.error or response.status not in _MADE:
             said = fault_text(response.error) if response.error else "no output yet"
             raise WireError(f"a response came that is '{str(response.status)[:40]}': {said}")
         if response.output is None:
@@ -198,6 +200,9 @@ class Reader:
 
     def _completed(self, event: StreamEvent) -> None:
         response = read_response(event.response)
+        if response.error or response.status in _BROKEN:
+            self._failed(event)
+            return
         if not self._is_started:
             self._start(response)
         for item in self._items.values():
@@ -210,14 +215,14 @@ class Reader:
         for index, raw in enumerate(response.output or ()):
             if index not in self._items:
                 self._take_item(index, raw)
-        metered = meter(response.usage)
+        metered = meter_response(response)
         if metered.given:
             self._out.append(Counted(metered))
         native, details = response.reason, response.incomplete_details
         if native == "content_filter":
             reason = FinishReason.CONTENT_FILTER
         elif response.status == "incomplete":
-            reason = FinishReason.LENGTH if native in _LENGTH else FinishReason.STOP
+            reason = FinishReason.LENGTH
         else:
             reason = FinishReason.TOOL_CALLS if self._has_calls else FinishReason.STOP
         detail = str(details.message or "") if details is not None else ""
@@ -229,7 +234,7 @@ class Reader:
         if event.response not in NOTHING:
             error = read_response(event.response).error
         if not error:
-            error = {"message": event.message, "code": event.code}
+            error = {"message": event.message or "the response has failed", "code": event.code}
         code = error_code(error)
         self._out.append(Failed(fault_text(error), code, STATUSES.get(code, 0)))
         self.state = _ENDED
@@ -324,7 +329,7 @@ class Reader:
 
     def _content_added(self, event: StreamEvent) -> None:
         """A text's or a refusal's part begins; that of reasoning begins with its text."""
-        kind = event.part.get("type") if isinstance(event.part, dict) else None
+        kind = _text(event.part.get("type")) if isinstance(event.part, dict) else ""
         if kind in _CONTENTS:
             self._content(event, _CONTENTS[kind])
 

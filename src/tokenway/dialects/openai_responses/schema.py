@@ -13,7 +13,7 @@ import msgspec
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import InboundFields
 from tokenway.model.request import NO_JSON
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage
 
 NOTHING: Final = (NO_JSON, msgspec.Raw(b"null"))
 """What a field of raw JSON holds that the text does not have, or has as null."""
@@ -51,7 +51,6 @@ HOSTED_ITEMS: Final = frozenset(
         "apply_patch_call",
         "apply_patch_call_output",
         "code_interpreter_call",
-        "compaction",
         "computer_call",
         "computer_call_output",
         "file_search_call",
@@ -71,7 +70,10 @@ HOSTED_ITEMS: Final = frozenset(
         "web_search_call",
     }
 )
-"""Types of items that only this dialect has; an upstream of this dialect gets them as they are."""
+"""Types of items that only this dialect has; an upstream of this dialect gets them as they are.
+
+`compaction` is not among them: Anthropic has a block of that name, and neither reads the other's.
+"""
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -161,6 +163,8 @@ class ResponseFields(msgspec.Struct):
     status: Any = None
     output: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = NO_JSON
+    tool_usage: Any = None
+    """What hosted tools used beside the model; of it only searches have a price of their own."""
     error: Any = None
     incomplete_details: IncompleteDetails | None = None
 
@@ -173,11 +177,18 @@ class ResponseFields(msgspec.Struct):
         return str(self.status or "")
 
 
+class WriteDetails(msgspec.Struct, gc=False):
+    """`cache_write_tokens_details`: what was written to the cache by how long it lives; the rest is for 30 minutes."""
+
+    ttl_12h_tokens: Tokens | None = 0
+
+
 class InputDetails(msgspec.Struct, gc=False):
     """`input_tokens_details`: parts of the input tokens."""
 
     cached_tokens: Tokens | None = 0
     cache_write_tokens: Tokens | None = 0
+    cache_write_tokens_details: WriteDetails | None = None
 
 
 class OutputDetails(msgspec.Struct, gc=False):
@@ -210,12 +221,29 @@ def meter(raw: msgspec.Raw) -> Metered:
     return UNMETERED if fields is None else Metered(given=True, usage=buckets(fields))
 
 
+def meter_response(response: ResponseFields) -> Metered:
+    """The counts of a response: its usage, and the searches that its tools made."""
+    metered = meter(response.usage)
+    tools = response.tool_usage
+    search = tools.get("web_search") if isinstance(tools, dict) else None
+    count = search.get("num_requests") if isinstance(search, dict) else None
+    if metered.usage is None or type(count) is not int or not 0 < count <= TOKENS_BELIEVABLE:
+        return metered
+    return Metered(given=True, usage=msgspec.structs.replace(metered.usage, searches=count))
+
+
 def buckets(fields: UsageFields) -> Usage | None:
-    """Totals with details to disjoint buckets; None when the counts contradict each other."""
-    cached = written = reasoning = 0
-    if fields.input_tokens_details is not None:
-        cached = fields.input_tokens_details.cached_tokens or 0
-        written = fields.input_tokens_details.cache_write_tokens or 0
+    """Totals with details to disjoint buckets; None when the counts contradict each other.
+
+    What is written to the cache for twelve hours is in the bucket of the longer time, as it is asked for.
+    """
+    cached = written = long = reasoning = 0
+    details = fields.input_tokens_details
+    if details is not None:
+        cached = details.cached_tokens or 0
+        written = details.cache_write_tokens or 0
+        if details.cache_write_tokens_details is not None:
+            long = min(details.cache_write_tokens_details.ttl_12h_tokens or 0, written)
     if fields.output_tokens_details is not None:
         reasoning = fields.output_tokens_details.reasoning_tokens or 0
     uncached = (fields.input_tokens or 0) - cached - written
@@ -225,7 +253,7 @@ def buckets(fields: UsageFields) -> Usage | None:
         text, reasoning = 0, fields.output_tokens or 0
     if uncached < 0 or text < 0:
         return None
-    return Usage(uncached, cached, written, 0, text, reasoning)
+    return Usage(uncached, cached, written - long, long, text, reasoning)
 
 
 def usage_object(usage: Usage | None) -> dict[str, object] | None:

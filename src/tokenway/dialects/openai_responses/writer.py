@@ -49,6 +49,7 @@ from tokenway.model.event import (
     Ping,
     Started,
     Whole,
+    failure_text,
 )
 from tokenway.model.request import Media, MediaKind, Reasoning
 from tokenway.model.usage import UNMETERED, Metered
@@ -168,8 +169,7 @@ class Writer:
             if finish.detail:
                 incomplete["message"] = finish.detail
         elif status == "failed":
-            why = finish.detail or finish.native or "no reason was given"
-            error = failure("server_error", f"The model did not complete its answer: {why}.")
+            error = failure("server_error", failure_text(finish))
         usage = priced_usage(usage_object(self._metered.usage), cost)
         shape = self._shape.make(
             status, [item.shape for item in self._items], usage=usage, error=error, incomplete=incomplete
@@ -274,7 +274,7 @@ class Writer:
     def _whole(self, event: Whole) -> bytes:
         """A sealed reasoning, a picture, or an item that only this dialect has; media by address are a link."""
         value = event.value
-        if isinstance(value, Media) and value.url:
+        if isinstance(value, Media) and (value.text or value.url):
             return self._link(event.part, value)
         prefix, shape = "", {}
         if isinstance(value, Reasoning):
@@ -295,11 +295,11 @@ class Writer:
         return out + added + self._done(item)
 
     def _link(self, number: int, media: Media) -> bytes:
-        """A text with a link in Markdown."""
+        """A text: a plain document's, or a link in Markdown."""
         mark = "!" if media.kind is MediaKind.IMAGE else ""
-        link = f"{mark}[{media.title or media.kind.value}]({media.url})"
+        text = media.text or f"{mark}[{media.title or media.kind.value}]({media.url})"
         opened = self._open(Opened(number, PartKind.TEXT))
-        return opened + self._add(Added(number, link)) + self._close(Closed(number))
+        return opened + self._add(Added(number, text)) + self._close(Closed(number))
 
     # -- parts ---------------------------------------------------------------------------------------------
 
@@ -492,8 +492,9 @@ def _content(part: _Part) -> dict[str, Any]:
 
 def _token(token: dict[str, Any]) -> dict[str, Any]:
     """A token's log probability with the members that the SDK's type requires."""
-    others = [_bytes(other) for other in token.get("top_logprobs") or () if isinstance(other, dict)]
-    return {**_bytes(token), "top_logprobs": others}
+    others = token.get("top_logprobs")
+    likely = [_bytes(other) for other in others if isinstance(other, dict)] if isinstance(others, list) else []
+    return {**_bytes(token), "top_logprobs": likely}
 
 
 def _bytes(token: dict[str, Any]) -> dict[str, Any]:

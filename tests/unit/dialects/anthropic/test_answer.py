@@ -97,11 +97,12 @@ def test_a_message_is_read() -> None:
         ("end_turn", FinishReason.STOP),
         ("stop_sequence", FinishReason.STOP),
         ("pause_turn", FinishReason.STOP),
+        ("compaction", FinishReason.STOP),
         ("tool_use", FinishReason.TOOL_CALLS),
         ("max_tokens", FinishReason.LENGTH),
         ("model_context_window_exceeded", FinishReason.LENGTH),
         ("refusal", FinishReason.CONTENT_FILTER),
-        ("of_tomorrow", FinishReason.STOP),
+        ("of_tomorrow", FinishReason.ERROR),
     ],
 )
 def test_every_stop_reason_has_a_meaning(reason: str, expected: FinishReason) -> None:
@@ -130,7 +131,7 @@ def test_the_stop_sequence_and_the_refusal_are_told() -> None:
         (Finished(FinishReason.TOOL_CALLS, "tool_calls"), "tool_use", None),
         (Finished(FinishReason.TOOL_CALLS, "end_turn"), "tool_use", None),
         (Finished(FinishReason.CONTENT_FILTER, "SAFETY"), "refusal", None),
-        (Finished(FinishReason.ERROR, "OTHER"), "end_turn", None),
+        (Finished(FinishReason.ERROR, "OTHER"), "refusal", None),
     ],
 )
 def test_every_finish_has_a_stop_reason(finish: Finished, word: str, sequence: str | None) -> None:
@@ -143,6 +144,14 @@ def test_a_refusal_is_explained() -> None:
     """Anthropic has a place for the explanation."""
     details = stop_members(Finished(FinishReason.CONTENT_FILTER, detail="no"))["stop_details"]
     assert details == {"type": "refusal", "category": None, "explanation": "no"}
+
+
+def test_a_failed_answer_does_not_look_whole() -> None:
+    """Anthropic has no stop reason for one: of those it has, only a refusal is taken by nobody for a success."""
+    members = stop_members(Finished(FinishReason.ERROR, "MALFORMED_FUNCTION_CALL"))
+    assert members["stop_reason"] == "refusal"
+    explanation = "The model did not complete its answer: MALFORMED_FUNCTION_CALL."
+    assert members["stop_details"] == {"type": "refusal", "category": None, "explanation": explanation}
 
 
 def test_an_answer_is_written_in_anthropics_shape() -> None:
@@ -281,3 +290,10 @@ def test_a_tolerant_reader_takes_nulls() -> None:
     found = read_answer(b'{"content":[{"type":"tool_use","id":null,"name":"f","input":null}],"usage":null}')
     assert found.choices[0].parts == (ToolCall("", "f", "{}"),)
     assert found.metered == UNMETERED
+
+
+def test_another_vendors_part_of_the_same_name_is_left_out() -> None:
+    """OpenAI's sealed compaction is no block of Anthropic's."""
+    raw = msgspec.Raw(b'{"type":"compaction","id":"cmp_1","encrypted_content":"gAAA"}')
+    whole = Answer("i", "m", 0, (Choice((Foreign("compaction", raw),), Finished(FinishReason.STOP)),))
+    assert json.loads(write_answer(whole, MAKER))["content"] == []

@@ -72,6 +72,14 @@ def test_a_compaction_is_billed_beside_the_totals() -> None:
     assert usage == Usage(110, 7, output_text=25)
 
 
+def test_what_a_compaction_wrote_is_split_by_how_long_it_is_kept() -> None:
+    """As the whole call's is."""
+    split = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2}
+    compaction = {"type": "compaction", "cache_creation_input_tokens": 3, "cache_creation": split}
+    usage = meter(raw(input_tokens=10, output_tokens=5, iterations=[compaction])).usage
+    assert usage == Usage(10, 0, 1, 2, output_text=5)
+
+
 @pytest.mark.parametrize(
     "usage",
     [

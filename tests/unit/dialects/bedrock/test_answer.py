@@ -172,7 +172,7 @@ def test_what_other_vendors_seal() -> None:
 
 
 def test_what_converse_has_no_block_for() -> None:
-    """A refusal is text; sound, a picture by its URL and another vendor's own part are left out."""
+    """A refusal is text, a picture by its URL a link; sound and another vendor's own part are left out."""
     whole = answer(
         Refusal("I cannot."),
         Media(MediaKind.AUDIO, "audio/wav", "UklG"),
@@ -181,7 +181,8 @@ def test_what_converse_has_no_block_for() -> None:
         finish=Finished(FinishReason.CONTENT_FILTER, "refusal"),
     )
     written = json.loads(write_answer(whole, MAKER))
-    assert written["output"]["message"]["content"] == [{"text": "I cannot."}]
+    link = "![image](https://example.com/a.png)"
+    assert written["output"]["message"]["content"] == [{"text": "I cannot."}, {"text": link}]
     assert written["stopReason"] == "content_filtered"
 
 
@@ -245,3 +246,40 @@ def test_amazons_sdk_reads_our_answers() -> None:
     assert blocks[7]["image"]["source"]["bytes"] == b"\x89PN"
     assert parsed["stopReason"] == "tool_use"
     assert parsed["usage"]["totalTokens"] == 5
+
+
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [
+        ({"image": {"format": "png", "source": {"s3Location": {"uri": "s3://b/a.png"}}}}, "s3://b/a.png"),
+        ({"video": {"format": "mp4", "source": {"bytes": "AAAA"}}}, "AAAA"),
+        ({"audio": {"format": "wav", "source": {"bytes": "UklG"}}}, "UklG"),
+        ({"document": {"format": "txt", "name": "n", "source": {"text": "words"}}}, "words"),
+        ({"document": {"name": "n", "source": {"content": [{"text": "a"}, {"text": "b"}, {}]}}}, "a\n\nb"),
+    ],
+)
+def test_media_of_every_kind_are_read(block: dict[str, Any], part: str) -> None:
+    """By their bytes, their place or their text, with the kind and the media type."""
+    ((found,),) = (each.parts for each in read_answer(body(block)).choices)
+    assert isinstance(found, Media)
+    assert found.kind in block
+    assert part in {found.data, found.url, found.text}
+
+
+def test_a_picture_that_was_not_made_is_no_empty_one() -> None:
+    """The reason stands for it; without one there is nothing."""
+    failed = {"image": {"format": "png", "source": {}, "error": {"message": "not allowed"}}}
+    assert read_answer(body(failed, {"image": {"source": {}}})) == answer(Refusal("not allowed"))
+
+
+def test_a_search_result_is_a_source() -> None:
+    """It has no page, but says what it is of."""
+    cited = {"citations": [{"source": "https://b.example", "location": {"searchResultLocation": {}}}], "content": []}
+    found = read_answer(body({"text": "a"}, {"citationsContent": cited})).choices[0]
+    assert found.citations == (Cited(0, "https://b.example"),)
+
+
+def test_free_text_is_no_object_even_if_it_looks_like_one() -> None:
+    """A custom tool's text stands under one name, whatever is in it."""
+    (block,) = content(answer(ToolCall("c", "f", '{"a":1}', custom=True)))
+    assert block["toolUse"]["input"] == {"arguments": '{"a":1}'}

@@ -225,7 +225,7 @@ def test_amazons_own_tools() -> None:
     result = {"toolResult": {"toolUseId": "t1", "content": [{"text": "x"}]}}
     found = request(messages=[USER, {"role": "assistant", "content": [call, result, {"newBlock": {}}]}])
     assert [part.name for part in found.messages[1].parts if isinstance(part, Foreign)] == [
-        "server_tool_use",
+        "toolUse",
         "toolResult",
         "newBlock",
     ]

@@ -32,7 +32,7 @@ from tokenway.model.event import (
     Whole,
     fold,
 )
-from tokenway.model.request import Media, MediaKind, Reasoning
+from tokenway.model.request import Media, MediaKind, Reasoning, Refusal
 from tokenway.model.usage import Metered, Usage
 from tokenway.wire.event_stream import MessageFrames, make_message
 
@@ -309,3 +309,15 @@ def test_a_stream_is_its_whole_answer_however_it_is_cut(at: list[int]) -> None:
     frames = MessageFrames()
     found = [each for a, b in pairwise(edges) for each in frames.feed(data[a:b])]
     assert fold(read(found)) == read_answer(json.dumps(ANSWER).encode())
+
+
+def test_a_picture_that_is_elsewhere_or_was_not_made() -> None:
+    """A place in S3 is its URL; why there is none is a refusal, and nothing at all is no part."""
+    place = {"source": {"s3Location": {"uri": "s3://b/a.png"}}}
+    pieces = [place, {"error": {"message": "not allowed"}}, {"source": {}}]
+    frames = [START]
+    for index, piece in enumerate(pieces):
+        frames += [begin(index, image={"format": "png"}), delta(index, image=piece), end(index)]
+    reader = Reader()
+    found = fold([each for frame in [*frames, STOP, METADATA] for each in reader.read(frame)]).choices[0]
+    assert found.parts == (Media(MediaKind.IMAGE, "image/png", url="s3://b/a.png"), Refusal("not allowed"))

@@ -293,3 +293,21 @@ def test_amazons_sdk_reads_our_streams() -> None:
     assert events[5]["contentBlockStart"]["start"] == {"toolUse": {"toolUseId": "t", "name": "f"}}
     assert events[-2] == {"messageStop": {"stopReason": "tool_use"}}
     assert events[-1]["metadata"]["usage"]["totalTokens"] == 6
+
+
+def test_free_text_grows_inside_of_an_object() -> None:
+    """What is put together is JSON, as Amazon's clients expect of a tool's input."""
+    out = written(
+        Opened(0, PartKind.TOOL_CALL, "c", "f", custom=True),
+        Added(0, 'say "é"'),
+        Added(0, "\n"),
+        Closed(0),
+    )
+    pieces = [payload["delta"]["toolUse"]["input"] for name, payload in out if name == "contentBlockDelta"]
+    assert json.loads("".join(pieces)) == {"arguments": 'say "é"\n'}
+
+
+def test_media_by_an_address_are_a_link() -> None:
+    """Converse has no block for them."""
+    out = written(Whole(0, Media(MediaKind.VIDEO, url="https://a.test/1.mp4", title="a film")))
+    assert out == [block("Delta", 0, delta={"text": "[a film](https://a.test/1.mp4)"}), block("Stop", 0)]

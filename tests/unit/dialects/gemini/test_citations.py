@@ -17,7 +17,7 @@ def read(grounding: object = None, citations: object = None, text: str = TEXT) -
     """The citations of part 2."""
     one = ABSENT if grounding is None else raw(grounding)
     other = ABSENT if citations is None else raw(citations)
-    return list(read_citations(one, other, text, 2, 1))
+    return list(read_citations(one, other, {2: text}, 1))
 
 
 def test_stretches_are_counted_in_characters() -> None:
@@ -68,7 +68,7 @@ def test_what_is_written_reads_back(text: str, data: st.DataObject) -> None:
         Cited(0, "https://b.test", "", "says", 0, len(text)),
     ]
     written = write_citations(cited, {0: text}, {0: 0})
-    assert list(read_citations(raw(written), ABSENT, text, 0, 0)) == cited
+    assert list(read_citations(raw(written), ABSENT, {0: text}, 0)) == cited
 
 
 def test_sources_come_once_and_parts_are_counted() -> None:

@@ -169,7 +169,7 @@ def test_usage_is_told_with_every_chunk() -> None:
         ("RECITATION", FinishReason.CONTENT_FILTER),
         ("MALFORMED_FUNCTION_CALL", FinishReason.ERROR),
         ("OTHER", FinishReason.ERROR),
-        ("SOMETHING_NEW", FinishReason.STOP),
+        ("SOMETHING_NEW", FinishReason.ERROR),
     ],
 )
 def test_finish_reasons(native: str, reason: FinishReason) -> None:
@@ -277,3 +277,26 @@ def test_how_an_answer_is_cut_does_not_matter(cut: list[list[object]], cuts: lis
     stream = b"".join([*(chunk(*pieces) for pieces in cut), chunk({"text": ""}, **STOP)])
     edges = sorted({0, len(stream), *(min(each, len(stream)) for each in cuts)})
     assert read_stream(stream[a:b] for a, b in pairwise(edges)) == whole
+
+
+def test_a_text_that_is_over_may_still_be_cited() -> None:
+    """What comes last says what each text rests on: a stretch is found in the text that has it."""
+    code = {"executableCode": {"language": "PYTHON", "code": "1"}}
+    last = chunk(
+        CALL,
+        **STOP,
+        groundingMetadata={
+            "groundingChunks": [{"web": {"uri": "https://a.test"}}, {"image": {"sourceUri": "https://b.test"}}],
+            "groundingSupports": [
+                {"segment": {"endIndex": 5, "text": "first"}, "groundingChunkIndices": [0]},
+                {"segment": {"startIndex": 1, "endIndex": 3, "text": "ec"}, "groundingChunkIndices": [1]},
+            ],
+        },
+        logprobsResult={"chosenCandidates": [{"token": "x", "logProbability": -1}]},
+    )
+    found = read_stream([chunk({"text": "first"}), chunk(code), chunk({"text": "second"}), last]).choices[0]
+    assert found.citations == (
+        Cited(0, "https://a.test", start=0, end=5),
+        Cited(2, "https://b.test", start=1, end=3),
+    )
+    assert [each.part for each in found.logprobs] == [2]

@@ -8,7 +8,7 @@ import msgspec
 from openai.types.chat import ChatCompletion
 
 from tests.unit.dialects.openai_chat.answers import ANSWER, PLAIN, apart, maker
-from tokenway.dialects.openai_chat.answer import write_answer
+from tokenway.dialects.openai_chat.answer import finish_members, write_answer
 from tokenway.dialects.openai_chat.stream_reader import read_answer
 from tokenway.model.catalog import Operation
 from tokenway.model.event import Answer, Choice, Cited, Finished, FinishReason
@@ -144,3 +144,16 @@ def test_a_legacy_completion_has_its_text() -> None:
     assert found["object"] == "text_completion"
     assert [choice["text"] for choice in found["choices"]] == ["hello wörld", "no"]
     assert "message" not in found["choices"][0]
+
+
+def test_what_failed_stands_at_its_choice() -> None:
+    """As OpenRouter has it; an answer that ended well has no such member."""
+    assert finish_members(Finished(FinishReason.STOP, "stop")) == {
+        "finish_reason": "stop",
+        "native_finish_reason": "stop",
+    }
+    assert finish_members(Finished(FinishReason.ERROR, "OTHER", detail="no luck")) == {
+        "finish_reason": "error",
+        "native_finish_reason": "OTHER",
+        "error": {"code": 502, "message": "The model did not complete its answer: no luck."},
+    }

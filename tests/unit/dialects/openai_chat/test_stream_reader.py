@@ -26,6 +26,7 @@ from tokenway.model.event import (
     Failed,
     Finished,
     FinishReason,
+    Logprobs,
     Opened,
     PartKind,
     Started,
@@ -299,10 +300,15 @@ def test_logprobs_belong_to_the_text() -> None:
         ("content_filter", FinishReason.CONTENT_FILTER),
         ("error", FinishReason.ERROR),
         ("eos_token", FinishReason.STOP),
+        ("STOP", FinishReason.STOP),
+        ("content_filter: RECITATION", FinishReason.CONTENT_FILTER),
+        ("sensitive", FinishReason.CONTENT_FILTER),
+        ("insufficient_system_resource", FinishReason.ERROR),
+        ("of_tomorrow", FinishReason.ERROR),
     ],
 )
 def test_finish_reasons(word: str, reason: FinishReason) -> None:
-    """A word that is not known is a plain end; the word itself stays."""
+    """A word that is not known is no plain end; the word itself stays."""
     events = read([chunk({"content": "a"}, finish_reason=word), DONE])
     assert fold(events).choices[0].finish == Finished(reason, word)
 
@@ -311,6 +317,34 @@ def test_the_upstreams_own_word_stays() -> None:
     """OpenRouter's `native_finish_reason`, and the stop sequence that vLLM tells."""
     events = read([chunk({"content": "a"}, finish_reason="stop", native_finish_reason="end", stop_reason="###"), DONE])
     assert fold(events).choices[0].finish == Finished(FinishReason.STOP, "end", "###")
+
+
+def test_why_a_choice_failed_is_told() -> None:
+    """OpenRouter's error of one choice; beside a success it says nothing."""
+    error = {"code": 502, "message": "the provider went away"}
+    failed = fold(read([chunk({"content": "a"}, finish_reason="error", error=error), DONE]))
+    assert failed.choices[0].finish == Finished(FinishReason.ERROR, "error", detail="the provider went away")
+    whole = fold(read([chunk({"content": "a"}, finish_reason="stop", error=error), DONE]))
+    assert whole.choices[0].finish == Finished(FinishReason.STOP, "stop")
+
+
+def test_sources_may_come_before_the_text() -> None:
+    """Who searches first knows them first: they wait for the text they belong to."""
+    source = {"type": "url_citation", "url_citation": {"url": "https://a.test", "title": "A"}}
+    early = chunk({"annotations": [source]})
+    found = fold(read([early, chunk({"content": "a"}), STOP, DONE]))
+    assert found.choices[0].citations == (Cited(0, "https://a.test", "A"),)
+    assert fold(read([early, STOP, DONE])).choices[0].citations == ()
+
+
+def test_what_belongs_to_a_text_comes_before_what_ends_it() -> None:
+    """A server that sends all at once has text, its sources, its tokens' weights and a call in one chunk."""
+    source = {"type": "url_citation", "url_citation": {"url": "https://a.test"}}
+    delta = {"content": "a", "annotations": [source], **call(0, "x", "f", "{}")}
+    token = {"token": "a", "logprob": -1.0}
+    kinds = [type(event) for event in read([chunk(delta, logprobs={"content": [token]}), STOP, DONE])]
+    assert kinds.index(Cited) < kinds.index(Closed)
+    assert kinds.index(Logprobs) < kinds.index(Closed)
 
 
 def test_a_forced_call_ends_as_a_call() -> None:

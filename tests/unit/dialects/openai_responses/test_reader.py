@@ -291,7 +291,7 @@ def test_items_that_only_this_vendor_knows() -> None:
         ),
         (
             response("incomplete", incomplete_details={"reason": "interrupted"}),
-            Finished(FinishReason.STOP, "interrupted"),
+            Finished(FinishReason.LENGTH, "interrupted"),
         ),
     ],
 )
@@ -433,3 +433,25 @@ def test_what_is_no_whole_answer(body: bytes) -> None:
     """A page, another object, an error, or a response that is still being made."""
     with pytest.raises(WireError):
         Reader().whole(body)
+
+
+@pytest.mark.parametrize("wrong", [{"status": "cancelled"}, {"status": "failed"}, {"error": {"message": "m"}}])
+def test_a_last_event_that_is_no_success_by_its_response(wrong: dict[str, Any]) -> None:
+    """Whatever the event is called."""
+    last = "response.completed", {"response": response("completed") | wrong}
+    found = read_all(stream(*text_events("x"), last))
+    assert isinstance(found[-1], Failed)
+    assert found[-1].message in {"the response has failed", "m"}
+
+
+@pytest.mark.parametrize("status", ["cancelled", "queued", "of_tomorrow", [], {}, 1])
+def test_a_whole_response_that_is_not_made(status: object) -> None:
+    """A status that is not known is none of an answer."""
+    with pytest.raises(WireError):
+        Reader().whole(json.dumps(response("completed") | {"status": status}).encode())
+
+
+def test_a_content_without_a_readable_type_is_passed_over() -> None:
+    """A type is a text."""
+    odd = "response.content_part.added", {"output_index": 0, "content_index": 0, "part": {"type": [1]}}
+    assert read_all(stream(odd, *text_events("x")))[1:3] == [Opened(0, PartKind.TEXT), Added(0, "x")]

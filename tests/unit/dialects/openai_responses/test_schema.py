@@ -79,3 +79,11 @@ def test_null_details_count_nothing() -> None:
 def test_how_a_response_ended(status: str | None, details: IncompleteDetails | None, reason: str) -> None:
     """Its status, or why it is incomplete."""
     assert ResponseFields(status=status, incomplete_details=details).reason == reason
+
+
+def test_what_is_kept_for_twelve_hours_has_the_longer_bucket() -> None:
+    """The rest of what was written is in the shorter one; the detail cannot be more than its total."""
+    for long, expected in ((3, Usage(6, 0, 1, 3, 5)), (9, Usage(6, 0, 0, 4, 5))):
+        details = {"cache_write_tokens": 4, "cache_write_tokens_details": {"ttl_12h_tokens": long}}
+        usage = {"input_tokens": 10, "output_tokens": 5, "input_tokens_details": details}
+        assert meter(msgspec.Raw(json.dumps(usage).encode())).usage == expected

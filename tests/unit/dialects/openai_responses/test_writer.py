@@ -439,3 +439,25 @@ def test_the_sdk_raises_for_a_stream_without_its_end() -> None:
         pytest.raises((RuntimeError, openai.OpenAIError)),
     ):
         stream.get_final_response()
+
+
+def test_a_plain_document_is_its_text() -> None:
+    """There is no item for one."""
+    (item,) = decoded(written(flow(Whole(0, Media(MediaKind.DOCUMENT, text="words")))))[-1]["response"]["output"]
+    assert item["content"][0]["text"] == "words"
+
+
+def test_likely_tokens_that_are_no_list_are_none() -> None:
+    """Some provider's own shape of them."""
+    token = {"token": "a", "logprob": -0.1, "top_logprobs": 1}
+    out = flow(
+        Opened(0, PartKind.TEXT), Logprobs(0, msgspec.Raw(json.dumps([token]).encode())), Added(0, "a"), Closed(0)
+    )
+    content = decoded(written(out))[-1]["response"]["output"][0]["content"][0]
+    assert content["logprobs"][0]["top_logprobs"] == []
+
+
+def test_another_vendors_part_of_the_same_name_is_left_out() -> None:
+    """Anthropic's summary of a conversation is no compaction of OpenAI's."""
+    raw = msgspec.Raw(b'{"type":"compaction","content":"so far"}')
+    assert decoded(written(flow(Whole(0, Foreign("compaction", raw)))))[-1]["response"]["output"] == []
