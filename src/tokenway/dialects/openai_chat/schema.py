@@ -178,6 +178,10 @@ class EventChunk(msgspec.Struct, gc=False):
     choices: list[EventChoice] | None = None
     usage: Any = None
     error: Any = None
+    search_results: Any = None
+    """Perplexity's list of what it found, which the text names by its numbers."""
+    citations: Any = None
+    """The addresses alone, as xAI has them."""
 
 
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode

@@ -45,10 +45,12 @@ from tokenway.dialects.openai_chat.words import (
     NO_DETAIL,
     SUMMARY,
     Detail,
+    annotated,
     continues,
     details_of,
     finish_of,
     made_call_id,
+    searched,
     sniffed,
     split_data_url,
     text_of,
@@ -59,7 +61,6 @@ from tokenway.model.errors import WireError
 from tokenway.model.event import (
     Added,
     Answer,
-    Cited,
     Closed,
     Counted,
     Ended,
@@ -121,6 +122,7 @@ class _Choice:
         "_signature",
         "_sources",
         "_whole",
+        "has_sources",
         "is_finished",
         "kind",
         "number",
@@ -144,6 +146,7 @@ class _Choice:
         self._signature = self._format = ""
         self._calls: list[_Call] = []
         self._audio: dict[str, Any] = {}
+        self.has_sources = False
         self._sources: list[Any] = []
         """Annotations that came before any text."""
         self._seed = seed
@@ -367,23 +370,15 @@ class _Choice:
             self._sources += annotations
             return
         for item in annotations if isinstance(annotations, list) else ():
-            cited = item.get("url_citation") if isinstance(item, dict) else None
-            if not isinstance(cited, dict):
-                continue
-            start, end = cited.get("start_index"), cited.get("end_index")
-            if not isinstance(start, int) or not isinstance(end, int) or (start, end) == (0, 0):
-                start = end = -1
-            self.out.append(
-                Cited(
-                    self.text_part,
-                    text_of(cited.get("url")),
-                    text_of(cited.get("title")),
-                    text_of(cited.get("content")),
-                    start,
-                    end,
-                    self.number,
-                )
-            )
+            cited = annotated(item, self.text_part, self.number)
+            if cited is not None:
+                self.has_sources = True
+                self.out.append(cited)
+
+    def take_found(self, found: Any) -> None:
+        """What a search found, told beside the choices; not where the text has sources of its own."""
+        if not self.has_sources and self.text_part >= 0:
+            self.out += searched(found, self.text_part, self.number)
 
     def take_logprobs(self, logprobs: Any, name: str, part: int) -> None:
         """Log probabilities of the text's tokens (`content`) or the refusal's."""
@@ -427,7 +422,7 @@ _MEMBERS: Final[tuple[tuple[str, Callable[[_Choice, Any], None]], ...]] = (
 class Reader:
     """Reads one streamed answer; see `dialects.base.EventReader`."""
 
-    __slots__ = ("_choices", "_head", "_is_started", "_last", "_out", "_phase", "_whole")
+    __slots__ = ("_choices", "_found", "_head", "_is_started", "_last", "_out", "_phase", "_whole")
 
     def __init__(self, *, whole: bool = False) -> None:
         """`whole` is for `read_answer`: each choice comes in one piece."""
@@ -439,6 +434,8 @@ class Reader:
         """The choice that had text last: most chunks add to it and to nothing else."""
         self._out: list[Event] = []
         self._whole = whole
+        self._found: Any = None
+        """What a search found, as the last chunk that says it has it."""
 
     def read(self, frame: bytes) -> Sequence[Event]:
         """The events of one frame; raises WireError when it is no chunk, or cannot come now."""
@@ -511,6 +508,7 @@ class Reader:
             self._head = chunk
         if chunk.choices or chunk.usage is not None:
             self._start()
+        self._found = chunk.search_results or chunk.citations or self._found
         if chunk.usage is not None:
             self._out.append(Counted(meter(msgspec.Raw(_encode(chunk.usage)))))
         for place, choice in enumerate(chunk.choices or ()):
@@ -557,6 +555,8 @@ class Reader:
         choice.take_logprobs(piece.logprobs, "refusal", choice.refusal_part)
         self._last = choice
         if self._whole or (isinstance(piece.finish_reason, str) and piece.finish_reason):
+            if self._found and not choice.is_finished:
+                choice.take_found(self._found)
             choice.finish(piece)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.model.event import FinishReason
+from tokenway.model.event import Cited, FinishReason
 
 FINISHES: Final[dict[str, FinishReason]] = {
     "stop": FinishReason.STOP,
@@ -93,6 +93,25 @@ def details_of(items: Any) -> list[Detail]:
         if detail.text or detail.signature or detail.sealed:
             found.append(detail)
     return found
+
+
+def annotated(item: Any, part: int, choice: int) -> Cited | None:
+    """The source that an annotation tells; None for one of another kind. An empty range is one that is not known."""
+    cited = item.get("url_citation") if isinstance(item, dict) else None
+    if not isinstance(cited, dict):
+        return None
+    start, end = cited.get("start_index"), cited.get("end_index")
+    if not isinstance(start, int) or not isinstance(end, int) or (start, end) == (0, 0):
+        start = end = -1
+    url, title, text = (text_of(cited.get(name)) for name in ("url", "title", "content"))
+    return Cited(part, url, title, text, start, end, choice)
+
+
+def searched(found: Any, part: int, choice: int) -> list[Cited]:
+    """The sources in a list of what was searched: Perplexity's results, or addresses alone as xAI has them."""
+    shapes = [item if isinstance(item, dict) else {"url": item} for item in found] if isinstance(found, list) else []
+    told = [[text_of(shape.get(name)) for name in ("url", "title", "snippet")] for shape in shapes]
+    return [Cited(part, url, title, text, choice=choice) for url, title, text in told if url]
 
 
 def text_of(value: Any) -> str:

@@ -337,6 +337,27 @@ def test_sources_may_come_before_the_text() -> None:
     assert fold(read([early, STOP, DONE])).choices[0].citations == ()
 
 
+@pytest.mark.parametrize(
+    ("found", "cited"),
+    [
+        (
+            {"search_results": [{"url": "https://a.test", "title": "A", "snippet": "s"}, {"title": "B"}, 1]},
+            (Cited(0, "https://a.test", "A", "s"),),
+        ),
+        ({"citations": ["https://a.test", "https://b.test"]}, (Cited(0, "https://a.test"), Cited(0, "https://b.test"))),
+        ({"citations": "https://a.test"}, ()),
+    ],
+)
+def test_what_a_search_found_are_the_texts_sources(found: dict[str, Any], cited: tuple[Cited, ...]) -> None:
+    """Perplexity and xAI tell it beside the choices, Perplexity with every chunk: it is told once."""
+    chunks = [chunk({"content": text}) | found for text in "ab"]
+    answer = fold(read([*chunks, chunk({}, finish_reason="stop") | found, DONE]))
+    assert answer.choices[0].citations == cited
+    source = {"type": "url_citation", "url_citation": {"url": "https://own.test"}}
+    own = fold(read([chunk({"content": "a", "annotations": [source]}), STOP | found, DONE]))
+    assert own.choices[0].citations == (Cited(0, "https://own.test"),)
+
+
 def test_what_belongs_to_a_text_comes_before_what_ends_it() -> None:
     """A server that sends all at once has text, its sources, its tokens' weights and a call in one chunk."""
     source = {"type": "url_citation", "url_citation": {"url": "https://a.test"}}

@@ -9,14 +9,17 @@ from tokenway.dialects.openai_chat.words import (
     SUMMARY,
     TEXT,
     Detail,
+    annotated,
     continues,
     data_url,
     details_of,
     made_call_id,
+    searched,
     sniffed,
     split_data_url,
     text_of,
 )
+from tokenway.model.event import Cited
 
 
 def test_details_are_read_by_their_type() -> None:
@@ -94,3 +97,22 @@ def test_a_type_is_told_by_the_beginning() -> None:
 def test_only_a_text_is_a_text() -> None:
     """Null and numbers are no text."""
     assert [text_of(value) for value in ("a", None, 1)] == ["a", "", ""]
+
+
+def test_a_source_is_read_from_an_annotation() -> None:
+    """With its range, unless that is empty; a file is no source with an address."""
+    cited = {"url": "https://a.test", "title": "A", "content": "says", "start_index": 1, "end_index": 3}
+    assert annotated({"url_citation": cited}, 2, 1) == Cited(2, "https://a.test", "A", "says", 1, 3, 1)
+    empty = {"url": "https://a.test", "start_index": 0, "end_index": 0}
+    assert annotated({"url_citation": empty}, 2, 1) == Cited(2, "https://a.test", choice=1)
+    for other in ({"type": "file_citation"}, {"url_citation": 1}, None):
+        assert annotated(other, 2, 1) is None
+
+
+def test_sources_are_read_from_what_was_searched() -> None:
+    """Objects or addresses; what has no address is none."""
+    assert searched([{"url": "u", "title": "t", "snippet": "s"}, "v", {"title": "t"}, 1], 2, 0) == [
+        Cited(2, "u", "t", "s"),
+        Cited(2, "v"),
+    ]
+    assert searched("u", 2, 0) == []
