@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tokenway.control.litellm_names import (
     BASE_VARIABLES,
+    CLAUDE_ON_VERTEX,
     COMPATIBLE,
     FIREWORKS_PATH,
     KEY_VARIABLES,
@@ -71,6 +72,7 @@ _USED: Final = frozenset(
         *_AWS,
     }
 )
+_GOOGLE: Final = frozenset({"vertex", CLAUDE_ON_VERTEX})
 _SERVERS: Final = frozenset({"openai", "huggingface"})
 """Providers that are a server of one's own, which may need no key, once they have an address."""
 _WITHOUT_EFFECT: Final = {
@@ -135,7 +137,7 @@ class ModelList:
             self._note(f"{path}.litellm_params.model", f"the provider {kind!r} is not known here and has no api_base")
             return
         if kind == "vertex" and not upstream.startswith(("gemini", "gemma", "text-embedding", "*")):
-            self._note(f"{path}.litellm_params.model", "of Vertex AI only Google's own models are reached")
+            self._note(f"{path}.litellm_params.model", "of Vertex AI only Google's and Anthropic's models are reached")
             return
         self._leftovers(entry, parameters, info, path)
         if "*" in name or "*" in upstream:
@@ -164,6 +166,8 @@ class ModelList:
         kind = PROVIDERS.get(prefix, prefix)
         if kind == "bedrock":
             upstream = next((upstream.removeprefix(route) for route in ROUTES if upstream.startswith(route)), upstream)
+        if kind == "vertex" and upstream.startswith("claude"):
+            kind = CLAUDE_ON_VERTEX
         if kind == "fireworks" and "/" not in upstream and "*" not in upstream:
             upstream = FIREWORKS_PATH + upstream
         return kind, upstream
@@ -218,7 +222,7 @@ class ModelList:
             return {"api_key": environment(key)}
         if kind == "bedrock":
             return {"aws": aws} if {"access_key", "secret_key"} <= set(aws) else {}
-        if kind == "vertex":
+        if kind in _GOOGLE:
             return self._account(parameters, path)
         if row is None or row.is_keyless or (kind in _SERVERS and _address(parameters)):
             return {}
@@ -242,7 +246,7 @@ class ModelList:
             base = base or "${" + BASE_VARIABLES["azure"] + "}"
             root = re.split(r"/openai(?:/|$)", base)[0].rstrip("/")
             return root + "/openai/v1"
-        if kind == "vertex":
+        if kind in _GOOGLE:
             project = parameters.get("vertex_project") or parameters.get("vertex_ai_project")
             place = parameters.get("vertex_location") or parameters.get("vertex_ai_location")
             if project and place and row is not None:

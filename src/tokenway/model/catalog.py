@@ -188,6 +188,9 @@ class Quirks(msgspec.Struct, frozen=True):
     """The provider's own form of embeddings (`cohere`); empty where it is its dialect's."""
     encrypted_reasoning: bool = True
     """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
+    hosted_version: str = ""
+    """Anthropic: what `anthropic_version` says in a body whose model stands in the path (`vertex-2023-10-16`); empty
+    where the address is Anthropic's own."""
 
 
 BEARER: Final = "authorization"

@@ -152,6 +152,13 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     encrypted_reasoning: Annotated[
         bool | None, Meta(description="OpenAI Responses: whether sealed reasoning may be asked for.")
     ] = None
+    hosted_version: Annotated[
+        str | None,
+        Meta(
+            description="Anthropic: the `anthropic_version` of bodies whose model stands in the path "
+            "(`vertex-2023-10-16`); empty for Anthropic's own addresses."
+        ),
+    ] = None
     json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
 
@@ -185,7 +192,9 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     aws: Annotated[AwsSettings | None, Meta(description="Only for `bedrock`: what signs its requests.")] = None
     credentials: Annotated[
         FilePath | None,
-        Meta(description="Only for `vertex`: the file with which access tokens are asked for."),
+        Meta(
+            description="Only for Google's `vertex` and `vertex-anthropic`: the file with which tokens are asked for."
+        ),
     ] = None
     quirks: Annotated[QuirkSettings, Meta(description="Where it differs from its dialect.")] = QuirkSettings()
     like: Annotated[

@@ -42,6 +42,7 @@ def test_variables_are_named_as_here() -> None:
         ({"model": "mine/x", "api_base": "os.environ/MINE_API_BASE"}, "mine", "x"),
         ({"model": "databricks/x"}, "databricks", "x"),
         ({"model": "vertex_ai/gemini-2.0-flash"}, "vertex", "gemini-2.0-flash"),
+        ({"model": "vertex_ai/claude-opus-4-1@20250805"}, "vertex-anthropic", "claude-opus-4-1@20250805"),
         (
             {"model": "azure_ai/claude-x", "api_base": "https://me.services.ai.azure.com/anthropic"},
             "me-services-ai-azure-com",
@@ -55,6 +56,27 @@ def test_a_models_prefix_tells_its_provider(parameters: dict[str, Any], provider
     (endpoint,) = listed.models["m"]["endpoints"]
     assert (endpoint["provider"], endpoint["model"]) == (provider, model)
     assert set(listed.providers) == {provider}
+
+
+def test_claude_on_vertex_has_its_publishers_address() -> None:
+    """With the project, the location and the credentials file that stand beside it."""
+    listed, named = read(
+        {
+            "model": "vertex_ai/claude-sonnet-4-5@20250929",
+            "vertex_project": "os.environ/PROJECT",
+            "vertex_location": "us-east5",
+            "vertex_credentials": "/a.json",
+        },
+        {"model": "vertex_ai/mistral-large@2411"},
+    )
+    assert listed.providers == {
+        "vertex-anthropic": {
+            "base_url": "https://us-east5-aiplatform.googleapis.com/v1/projects/${PROJECT}/locations/us-east5"
+            "/publishers/anthropic",
+            "credentials": "/a.json",
+        }
+    }
+    assert "Anthropic's" in named["e[1].litellm_params.model"]
 
 
 def test_one_account_is_one_provider() -> None:
