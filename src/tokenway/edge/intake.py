@@ -21,7 +21,7 @@ from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
 from tokenway.edge.upload import Content
 from tokenway.exchange.events import Order
-from tokenway.metering.estimate import worst_case
+from tokenway.metering.estimate import asks_more, worst_case
 from tokenway.model.catalog import Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.money import format_usd, parse_usd
@@ -97,9 +97,10 @@ def take_in(
         endpoints = choosing or endpoints
     if door.operation is _COUNT:
         endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
-    amount = (
-        0 if door.operation is _COUNT else worst_case(route.bounds, request.size, request.max_tokens, request.answers)
-    )
+    bounds = route.bounds
+    if route.dearer_bounds is not None and asks_more(request.body):
+        bounds = route.dearer_bounds
+    amount = 0 if door.operation is _COUNT else worst_case(bounds, request.size, request.max_tokens, request.answers)
     min_tps = route.model.min_tps
     if own is not None:
         _check_cost(own, amount)

@@ -235,6 +235,10 @@ class Relay:
         """What the provider of the latest attempt has counted so far."""
         return self._attempts[-1].metered if self._attempts else UNMETERED
 
+    def service_of(self, attempt: int) -> str:
+        """The class of service that an attempt's answer says it had; empty for the usual one."""
+        return self._attempts[attempt - 1].metered.service
+
     @property
     def request(self) -> CallerRequest:
         """What is asked for, once that is understood."""

@@ -38,6 +38,8 @@ class Route:
     """A plan for one model, one operation and callers of one dialect. `label` is the header line that names the model.
 
     `crosses` is whether an endpoint speaks another dialect than the caller, `all_cross` whether every one does.
+    `bounds` say what a call can cost, and `dearer_bounds` one that asks for another class of service; None where those
+    are the same.
     """
 
     __slots__ = (
@@ -47,6 +49,7 @@ class Route:
         "all_cross",
         "bounds",
         "crosses",
+        "dearer_bounds",
         "endpoints",
         "label",
         "model",
@@ -64,6 +67,8 @@ class Route:
         self.model = planned.model
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints)
+        dearer = bounds_of(planned.endpoints, any_service=True)
+        self.dearer_bounds = None if dearer == self.bounds else dearer
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {

@@ -18,6 +18,8 @@ from tokenway.model.money import NanoUsd, cost_ceiling
 OUTPUT_ASSUMED: Final = 16_384
 """Output tokens assumed where neither the caller nor the endpoint names a limit."""
 UNBOUNDED: Final = 2**62
+_DEARER: Final = (b'"priority"', b'"PRIORITY"', b'"fast"')
+"""How requests ask for a class of service that costs more, in whatever dialect."""
 _IN: Final = ("input", "cache_read", "cache_write", "cache_write_1h")
 
 
@@ -31,13 +33,19 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     request: int
 
 
-def bounds_of(endpoints: Iterable[Endpoint]) -> tuple[Bound, ...]:
-    """The bounds of the endpoints that have a price; worked out once for a route."""
+def bounds_of(endpoints: Iterable[Endpoint], *, any_service: bool = False) -> tuple[Bound, ...]:
+    """The bounds of the endpoints that have a price; worked out once for a route.
+
+    `any_service` is for requests that may ask for another class of service than the usual one.
+    """
     bounds = []
     for endpoint in endpoints:
         price, able = endpoint.price, endpoint.capabilities
         if price is not None:
-            rates: tuple[Price | Rates, ...] = (price, *price.tiers, *price.hours)
+            rates: list[Price | Rates] = [price, *price.tiers, *price.hours]
+            for service in (price.flex, price.priority, price.fast):
+                if any_service and service is not None:
+                    rates += [service, *service.tiers]
             rate_in = max(dearest(rates, _IN), price.audio_input or 0, price.image_input or 0)
             rate_out = max(
                 dearest(rates, ("output",)), price.reasoning or 0, price.audio_output or 0, price.image_output or 0
@@ -45,6 +53,11 @@ def bounds_of(endpoints: Iterable[Endpoint]) -> tuple[Bound, ...]:
             context = able.context if able.context is not None else UNBOUNDED
             bounds.append(Bound(rate_in, rate_out, context, able.max_output or OUTPUT_ASSUMED, price.request))
     return tuple(bounds)
+
+
+def asks_more(body: object) -> bool:
+    """Whether a request may ask for a dearer class of service: it has the word in it, or is a form and does not."""
+    return isinstance(body, bytes) and any(word in body for word in _DEARER)
 
 
 def dearest(rates: Iterable[Price | Rates], names: Iterable[str]) -> int:

@@ -1,8 +1,9 @@
 """Usage and a price to money.
 
 Every bucket is multiplied by its own rate and the sum is rounded once (`model.money`). A bucket
-without a rate of its own is charged like its parent, as `model.catalog.Price` says. Where a price has tiers or
-hours, one set of rates holds for the whole exchange: the one of its input's length and of the minute at which it ended.
+without a rate of its own is charged like its parent, as `model.catalog.Price` says. Where a price has tiers, hours or
+classes of service, one set of rates holds for the whole exchange: that of its input's length, of the minute at which it
+ended, and of the service that the answer says it had.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from tokenway.model.money import NanoUsd, cost_of
 from tokenway.model.usage import Usage
 
 
-def cost(usage: Usage, price: Price, minute: int | None = None) -> NanoUsd:
-    """What `usage` costs at `price`, in nano-dollars; `minute` is the one of the day, UTC."""
-    spent_in, spent_out = split(usage, price, minute)
+def cost(usage: Usage, price: Price, minute: int | None = None, service: str = "") -> NanoUsd:
+    """What `usage` costs at `price`, in nano-dollars.
+
+    `minute` is the one of the day, UTC; `service` one of `model.usage.SERVICES`, or empty for the usual one.
+    """
+    spent_in, spent_out = split(usage, price, minute, service)
     return NanoUsd(spent_in + spent_out)
 
 
-def split(usage: Usage, price: Price, minute: int | None = None) -> tuple[NanoUsd, NanoUsd]:
+def split(usage: Usage, price: Price, minute: int | None = None, service: str = "") -> tuple[NanoUsd, NanoUsd]:
     """The cost as (input, searches and the call itself, output): two amounts whose sum is `cost` exactly."""
+    if service:
+        price = serving(price, service)
     if price.tiers or price.hours:
         price = in_force(price, usage.input_tokens, minute)
     came_in = weigh_input(usage, price)
@@ -47,11 +53,14 @@ def in_force(price: Price, input_tokens: int, minute: int | None = None) -> Pric
     return msgspec.structs.replace(price, tiers=(), hours=())
 
 
-def batched(price: Price) -> Price:
-    """What a call in a batch costs; the usual price where there is no other for it."""
-    if price.batch is None:
+def serving(price: Price, service: str) -> Price:
+    """The price of a class of service, by its name in `Price`; the usual one where there is no other for it."""
+    rates = getattr(price, service)
+    if rates is None:
         return price
-    return msgspec.structs.replace(_with(price, price.batch), tiers=price.batch.tiers, hours=(), batch=None)
+    return msgspec.structs.replace(
+        _with(price, rates), tiers=rates.tiers, hours=(), batch=None, flex=None, priority=None, fast=None
+    )
 
 
 def _with(price: Price, rates: Rates) -> Price:

@@ -81,8 +81,8 @@ class Hours(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
     end: Annotated[_Minute, Meta(description="The minute after the last one.")]
 
 
-class Batch(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The rates of calls in a batch, with tiers of their own."""
+class Service(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates of a class of service: a batch, a slower or a faster one. Its tiers are its own."""
 
     tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
 
@@ -92,7 +92,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     A bucket without a rate of its own is charged like its parent: cache and media input like input,
     reasoning and media output like output. `request` and `search` are nano-dollars for each. Of `tiers`, the one
-    with the highest `above` that the input passes holds; what it does not name stays as it is.
+    with the highest `above` that the input passes holds; what it does not name stays as it is. A class of service
+    (`model.usage.SERVICES`) has the price's own rates where it names no others, and neither its tiers nor its hours.
     """
 
     input: Annotated[Rate, Meta(description="Input that no cache held.")]
@@ -109,7 +110,10 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     search: Annotated[NanoUsd, Meta(description="USD for each search of the web.")] = NanoUsd(0)
     tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
     hours: Annotated[tuple[Hours, ...], Meta(description="Other rates at times of the day.")] = ()
-    batch: Annotated[Batch | None, Meta(description="Other rates for calls in a batch.")] = None
+    batch: Annotated[Service | None, Meta(description="Other rates for calls in a batch.")] = None
+    flex: Annotated[Service | None, Meta(description="Other rates where it was served as `flex`.")] = None
+    priority: Annotated[Service | None, Meta(description="Other rates where it was served as `priority`.")] = None
+    fast: Annotated[Service | None, Meta(description="Other rates where it was served as `fast`.")] = None
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ one bucket, so buckets can be priced and added without counting anything twice.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -50,11 +50,25 @@ BUCKETS: tuple[str, ...] = Usage.__struct_fields__
 """The names of the buckets, in the order in which they are stored."""
 
 
+SERVICES: Final = ("flex", "priority", "fast")
+"""Classes of service that have prices of their own: OpenAI's, Google's and Amazon's tiers, and Anthropic's speed."""
+
+
+def service_of(said: Any) -> str:
+    """The class of service that an answer names, in letters of any size; empty for the usual one and an unknown one."""
+    name = said.lower() if isinstance(said, str) else ""
+    return name if name in SERVICES else ""
+
+
 class Metered(msgspec.Struct, frozen=True, gc=False):
-    """What a provider's count says: `given` with `usage` None is a count that cannot be believed."""
+    """What a provider's count says: `given` with `usage` None is a count that cannot be believed.
+
+    `service` is one of SERVICES, or empty for the usual one.
+    """
 
     given: bool
     usage: Usage | None
+    service: str = ""
 
     @property
     def is_absurd(self) -> bool:

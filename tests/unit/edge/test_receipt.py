@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import pytest
@@ -12,7 +12,7 @@ from tokenway.edge.receipt import make_receipt, tokenway_member, usage_members
 from tokenway.exchange.commands import Settle, Share
 from tokenway.metering.ledger import Settlement
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Endpoint, Price
+from tokenway.model.catalog import Endpoint, Price, Service
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal
 from tokenway.model.usage import Usage
@@ -43,11 +43,21 @@ class Story:
     overhead: float = 0.0005
     finish_reason: str = "stop"
     gaps: tuple[int, ...] = (1, 2)
+    service: str = ""
+
+    def service_of(self, attempt: int) -> str:
+        """The first attempt's answer says it; others say nothing."""
+        return self.service if attempt == 1 else ""
 
 
 def story() -> Story:
     """One with times of its own."""
     return Story(Stamps(100.0, 100.1, 100.2, 100.9, 101.0, 102.0, 103.0, 104.0))
+
+
+def served(service: str) -> Story:
+    """One whose first attempt was served in a class of service."""
+    return replace(story(), service=service)
 
 
 def settled(*shares: Share, winner: int = 1, settlement: Settlement = DELIVERED) -> Settle:
@@ -157,3 +167,18 @@ def test_the_last_chunk_tells_the_story() -> None:
     silent.times, silent.run = Stamps(100.0, end=104.0), ""
     told = msgspec.json.decode(b"{" + tokenway_member(make_receipt(settled(), silent, 0.0)) + b"}")["tokenway"]
     assert (told["ttft_ms"], told["output_tps"], told["delivered_tps"], told["run"]) == (None, None, None, None)
+
+
+def test_a_class_of_service_is_charged_at_its_own_rates_and_recorded() -> None:
+    """10 tokens at 2000 and 5 at 3000, which the service does not name; the other attempt at the usual rates."""
+    dear = Endpoint("p", "dear", Price(Rate(10**9), Rate(3 * 10**9), priority=Service(input=Rate(2 * 10**9))))
+    shares = Share(1, dear, DELIVERED, USAGE), Share(2, dear, ABSORBED, USAGE)
+    receipt = make_receipt(settled(*shares), served("priority"), 0.0)
+    assert (receipt.cost, receipt.cost_in, receipt.record.charged) == (35_000, 20_000, 35_000)
+    assert [(line.cost, line.service) for line in receipt.record.lines] == [(35_000, "priority"), (25_000, "")]
+
+
+def test_a_class_of_service_without_rates_is_charged_as_usual() -> None:
+    """And is in the record all the same."""
+    receipt = make_receipt(settled(Share(1, PRICED, DELIVERED, USAGE)), served("flex"), 0.0)
+    assert (receipt.cost, receipt.record.lines[0].service) == (25_000, "flex")

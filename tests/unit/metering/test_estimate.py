@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.metering.test_price import PRICES
-from tokenway.metering.estimate import OUTPUT_ASSUMED, bounds_of, worst_case
+from tokenway.metering.estimate import OUTPUT_ASSUMED, asks_more, bounds_of, worst_case
 from tokenway.metering.price import cost
-from tokenway.model.catalog import Capabilities, Endpoint, Price
+from tokenway.model.catalog import Capabilities, Endpoint, Price, Service, Tier
 from tokenway.model.money import NanoUsd, parse_rate, parse_usd
 from tokenway.model.usage import Usage
 
@@ -58,3 +59,35 @@ def test_no_answer_within_its_bounds_costs_more(prices: list[Price], counts: lis
     bounds = bounds_of([Endpoint(f"p{n}", "m", price) for n, price in enumerate(prices)])
     amount = worst_case(bounds, usage.input_tokens, longest, answers)
     assert all(cost(usage, price) <= amount for price in prices)
+
+
+def test_another_service_is_reserved_for_where_it_is_asked_for() -> None:
+    """Its dearest rate, that of its tiers too; a batch is no answer to a call."""
+    price = Price(
+        parse_rate(1),
+        parse_rate(2),
+        batch=Service(output=parse_rate(90)),
+        priority=Service(input=parse_rate(3), tiers=(Tier(above=10, input=parse_rate(4)),)),
+        flex=Service(input=parse_rate("0.5")),
+    )
+    usual, any_service = (bounds_of([Endpoint("a", "m", price)], any_service=each) for each in (False, True))
+    assert worst_case(usual, 1000, 0, 1) == parse_usd("0.001")
+    assert worst_case(any_service, 1000, 0, 1) == parse_usd("0.004")
+    assert worst_case(any_service, 0, 1000, 1) == parse_usd("0.002")
+
+
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        (b'{"service_tier":"priority"}', True),
+        (b'{"serviceTier":{"type": "priority"}}', True),
+        (b'{"serviceTier":"PRIORITY"}', True),
+        (b'{"speed":"fast"}', True),
+        (b'{"service_tier":"flex"}', False),
+        (b'{"content":"a priority is fast"}', False),
+        (memoryview(b'"priority"'), False),
+    ],
+)
+def test_which_requests_may_ask_for_more(body: object, more: bool) -> None:
+    """Those with the word as a whole string; a form's body is not searched."""
+    assert asks_more(body) is more

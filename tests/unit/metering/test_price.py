@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.metering.price import batched, cost, in_force, split, weigh_input, weigh_output
-from tokenway.model.catalog import Batch, Hours, Price, Tier
+from tokenway.metering.price import cost, in_force, serving, split, weigh_input, weigh_output
+from tokenway.model.catalog import Hours, Price, Service, Tier
 from tokenway.model.money import NanoUsd, Rate, parse_rate, parse_usd
 from tokenway.model.usage import Usage
 
@@ -150,7 +150,24 @@ def test_media_and_searches_by_hand() -> None:
 
 def test_a_batch_has_rates_of_its_own() -> None:
     """With its own tiers; a price without any for it is the same."""
-    batch = Batch(input=Rate(5), tiers=(Tier(above=10, input=Rate(7)),))
+    batch = Service(input=Rate(5), tiers=(Tier(above=10, input=Rate(7)),))
     price = Price(Rate(10), Rate(20), tiers=(Tier(above=10, input=Rate(14)),), batch=batch)
-    assert batched(price) == Price(Rate(5), Rate(20), tiers=(Tier(above=10, input=Rate(7)),))
-    assert batched(LONG) is LONG
+    assert serving(price, "batch") == Price(Rate(5), Rate(20), tiers=(Tier(above=10, input=Rate(7)),))
+    assert serving(LONG, "batch") is LONG
+
+
+def test_a_class_of_service_has_rates_of_its_own() -> None:
+    """Neither the tiers nor the hours of the usual one are its own; what it does not name is as usual."""
+    price = Price(
+        parse_rate(2),
+        parse_rate(8),
+        cache_read=parse_rate("0.5"),
+        tiers=(Tier(above=0, input=parse_rate(100)),),
+        hours=(Hours(begin=0, end=1440, output=parse_rate(100)),),
+        flex=Service(input=parse_rate(1), output=parse_rate(4)),
+        priority=Service(input=parse_rate("3.5"), tiers=(Tier(above=1000, output=parse_rate(20)),)),
+    )
+    usage = Usage(1000, 2000, output_text=100)
+    assert cost(usage, price, 7, "flex") == parse_usd("0.0024")  # 1000 + 2000 * 0.5 + 100 * 4 millionths
+    assert cost(usage, price, 7, "priority") == parse_usd("0.0065")  # 3500 + 2000 * 0.5 + 100 * 20
+    assert cost(usage, price, 7, "fast") == cost(usage, price, 7)
