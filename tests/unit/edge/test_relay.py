@@ -23,6 +23,7 @@ from tokenway.model.catalog import Endpoint, Model, Timeouts
 from tokenway.model.money import NanoUsd
 from tokenway.model.snapshot import Principal
 from tokenway.upstream.mock import Ending
+from tokenway.wire.limits import PING_SECONDS
 
 BUDGET = 100_000_000
 
@@ -205,6 +206,39 @@ async def test_waiting_for_a_slow_reader_is_not_the_providers_silence(provider: 
         gate.release()
         gate.release()
         assert b"".join([chunk async for chunk in raw.chunks()]).endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "ping"),
+    [
+        (
+            b"/v1/messages",
+            b'{"model":"mock","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}',
+            1,
+        ),
+        (b"/v1/responses", b'{"model":"mock","stream":true,"input":"hi"}', 1),
+        (b"/v1/chat/completions", chat(stream=True), 0),
+    ],
+    ids=["converted", "converted-too", "passing"],
+)
+async def test_a_converted_stream_that_is_silent_says_that_it_goes_on(
+    provider: FakeProvider, path: bytes, body: bytes, ping: int
+) -> None:
+    """Once in a while and no oftener; a stream that passes has its provider's bytes and no others."""
+    gate = asyncio.Semaphore(1)
+    provider.queue(Script(chunks=2, gate=gate))
+    async with Inside(provider) as inside, inside.client() as raw:
+        await raw.send(post(body, path=path))
+        await raw.head()
+        connection = await inside.connection()
+        (exchange,) = inside.state.open
+        assert isinstance(exchange, Relay)
+        for later in (PING_SECONDS - 1, PING_SECONDS + 1, PING_SECONDS + 2):
+            connection.check(exchange.last_activity + later)
+        gate.release()
+        stream = b"".join([chunk async for chunk in raw.chunks()])
+    assert stream.count(b'{"type":"ping"}') + sum(line.startswith(b":") for line in stream.splitlines()) == ping
+    assert len(inside.journal.settled) == 1
 
 
 def exchanges() -> list[object]:
