@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 from hashlib import sha256
 from typing import Any
 
@@ -19,8 +20,8 @@ from tests.unit.edge.inside import Inside, turns
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
 from tokenway.metering.ledger import Reserved, Settled
-from tokenway.model.catalog import Endpoint, Model, Timeouts
-from tokenway.model.money import NanoUsd
+from tokenway.model.catalog import Endpoint, Model, Price, Service, Timeouts
+from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal
 from tokenway.upstream.mock import Ending
 from tokenway.wire.limits import PING_SECONDS
@@ -154,6 +155,24 @@ async def test_usage_that_cannot_be_believed_is_not_charged(inside: Inside, prov
         (line,) = inside.journal.settled[-1].lines
         assert line.absurd
         assert inside.journal.settled[-1].charged == 0
+
+
+async def test_a_faster_service_is_set_aside_for_and_charged(provider: FakeProvider) -> None:
+    """What is asked for decides what is set aside; what the answer says it had decides what is paid."""
+    price = Price(Rate(10**9), Rate(2 * 10**9), priority=Service(input=Rate(3 * 10**9), output=Rate(6 * 10**9)))
+    models = {"mock": Model("mock", (Endpoint("lab", "fake", price),))}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    said = {"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop"}], "usage": usage}
+    async with Inside(provider, models=models) as inside, inside.client() as raw:
+        for asked, served in (("priority", "priority"), ("priority", "default"), ("default", "default")):
+            provider.queue(Script(body=json.dumps(said | {"service_tier": served}).encode()))
+            await raw.send(post(chat(max_tokens=100, service_tier=asked)))
+            assert (await raw.answer()).status == 200
+    assert [each.charged for each in inside.journal.settled] == [60_000, 20_000, 20_000]
+    assert [each.lines[0].service for each in inside.journal.settled] == ["priority", "", ""]
+    first, second, usual = (each.amount for each in inside.journal.records if isinstance(each, Reserved))
+    assert first == second
+    assert first == 3 * usual + 3000  # the request is a byte longer than the usual one, which may be a token
 
 
 async def test_a_provider_that_is_gone_is_an_attempt_that_failed(provider: FakeProvider) -> None:
