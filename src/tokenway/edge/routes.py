@@ -61,7 +61,7 @@ class Route:
         planned = Plan(planned.model, able)
         self.model = planned.model
         self.endpoints = planned.endpoints
-        self.bounds = bounds_of(planned.endpoints)
+        self.bounds = bounds_of(planned.endpoints, operation)
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
