@@ -2,7 +2,7 @@
 
 The prices are those of the providers' public price pages in the month that is named; they are examples, and the
 catalogue may know others by now. A case lists what is charged as (tokens, USD per million), so that it can be checked
-with a pencil, and the total in USD. What is sold by the piece is among the fees, with its sum beside it.
+with a pencil, and the total in USD. What is not sold by the token has its cases in `test_piece_cases`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from tokenway.dialects.bedrock.schema import meter as bedrock
 from tokenway.dialects.gemini.usage import meter as gemini
 from tokenway.dialects.openai_chat.schema import meter as chat
 from tokenway.dialects.openai_responses.schema import meter as responses
-from tokenway.dialects.side.passing import PassingBytes, read_whole
-from tokenway.metering.price import cost, for_picture
-from tokenway.model.catalog import Hours, Operation, Picture, Price, Tier
+from tokenway.metering.price import cost
+from tokenway.model.catalog import Hours, Price, Tier
 from tokenway.model.money import format_usd, parse_rate, parse_usd
 from tokenway.model.usage import Metered
 
@@ -31,24 +30,6 @@ def price(into: str, out: str, **more: Any) -> Price:
     """A price from USD per million tokens."""
     rates: dict[str, Any] = {name: parse_rate(rate) for name, rate in more.items()}
     return Price(parse_rate(into), parse_rate(out), **rates)
-
-
-def side(operation: Operation) -> Callable[[msgspec.Raw], Metered]:
-    """Reads a whole answer of a side endpoint."""
-    return lambda answer: read_whole(operation, bytes(answer)).metered
-
-
-def spoken(text: msgspec.Raw) -> Metered:
-    """What is counted when a text has been spoken."""
-    stream = PassingBytes(len(msgspec.json.decode(text)))
-    stream.feed(b"ID3", 1.0)
-    stream.finish()
-    return stream.metered
-
-
-def pieces(**rates: Any) -> Price:
-    """A price without any for tokens."""
-    return msgspec.structs.replace(price("0", "0"), **rates)
 
 
 # OpenAI, Pricing: GPT-4o of October, its audio of December 2024, GPT-4.1 of April, o3 of June, GPT-5 of August 2025
@@ -103,30 +84,13 @@ GROQ_LLAMA: Final = price("0.59", "0.79")
 KIMI_K2: Final = price("0.60", "2.50", cache_read="0.15")
 SONAR: Final = msgspec.structs.replace(price("1", "1"), request=parse_usd("0.005"))
 TOGETHER_LLAMA: Final = price("0.88", "0.88")
-# OpenAI, Pricing, August 2025: Whisper is 0.006 USD a minute, TTS 15 USD a million characters, DALL-E by size and quality
-WHISPER: Final = pieces(sound_hour=parse_usd("0.36"))
-TTS: Final = pieces(characters=parse_rate("15"))
-TTS_HD: Final = pieces(characters=parse_rate("30"))
-DALL_E_3: Final = pieces(
-    image=parse_usd("0.04"),
-    images=(
-        Picture(quality="hd", size="1024x1792", image=parse_usd("0.12")),
-        Picture(quality="hd", image=parse_usd("0.08")),
-        Picture(size="1024x1792", image=parse_usd("0.08")),
-    ),
-)
-GPT_IMAGE: Final = price("5", "40", cache_read="1.25", image_input="10")
-# Groq: 0.111 USD an hour; Mistral: 0.002 USD a minute; Cohere: 2 USD a thousand searches
-GROQ_WHISPER: Final = pieces(sound_hour=parse_usd("0.111"))
-VOXTRAL: Final = pieces(sound_hour=parse_usd("0.12"))
-COHERE_RERANK: Final = pieces(search=parse_usd("0.002"))
 
 
 class Case(NamedTuple):
     """One bill: usage as it is sent, what is charged for it, and the sum in USD."""
 
     read: Callable[[msgspec.Raw], Metered]
-    usage: Any
+    usage: dict[str, Any]
     price: Price
     charged: tuple[tuple[int, str], ...]
     usd: str
@@ -503,87 +467,6 @@ CASES: Final[dict[str, Case]] = {
         TOGETHER_LLAMA,
         ((90, "0.88"), (10, "0.88")),
         "0.000088",
-    ),
-    # 9 seconds at 0.006 USD a minute
-    "openai-whisper-by-the-second": Case(
-        side(Operation.TRANSCRIPTION),
-        {"text": "Hello.", "usage": {"type": "duration", "seconds": 9}},
-        WHISPER,
-        (),
-        "0.0009",
-        fees="0.0009",
-    ),
-    # 61 seconds, which are billed, and not 60.9 that were measured
-    "openai-whisper-with-its-times": Case(
-        side(Operation.TRANSLATION),
-        {"text": "", "duration": 60.9, "segments": [], "usage": {"type": "duration", "seconds": 61}},
-        WHISPER,
-        (),
-        "0.0061",
-        fees="0.0061",
-    ),
-    # 12 characters, one of them of two bytes and one of four: 12 * 15 / 1,000,000
-    "openai-speech-by-the-character": Case(spoken, "Grüß dich \U0001f600!", TTS, (), "0.00018", fees="0.00018"),
-    "openai-speech-in-high-definition": Case(spoken, "x" * 4_096, TTS_HD, (), "0.12288", fees="0.12288"),
-    "openai-image-standard": Case(
-        side(Operation.IMAGE), {"data": [{"url": "u"}]}, for_picture(DALL_E_3, "", ""), (), "0.04", fees="0.04"
-    ),
-    "openai-image-hd-and-tall": Case(
-        side(Operation.IMAGE),
-        {"data": [{"url": "u"}]},
-        for_picture(DALL_E_3, "1024x1792", "hd"),
-        (),
-        "0.12",
-        fees="0.12",
-    ),
-    "openai-images-hd-and-square": Case(
-        side(Operation.IMAGE),
-        {"data": [{"url": "u"}] * 2},
-        for_picture(DALL_E_3, "1024x1024", "hd"),
-        (),
-        "0.16",
-        fees="0.16",
-    ),
-    "openai-image-by-token": Case(
-        side(Operation.IMAGE_EDIT),
-        {
-            "data": [{"b64_json": "AA=="}],
-            "usage": {
-                "input_tokens": 373,
-                "input_tokens_details": {"text_tokens": 50, "image_tokens": 323},
-                "output_tokens": 1_056,
-                "total_tokens": 1_429,
-            },
-        },
-        GPT_IMAGE,
-        ((50, "5"), (323, "10"), (1_056, "40")),
-        "0.04572",
-    ),
-    # 8.47 seconds at 0.111 USD an hour: 8,470 * 111,000,000 / 3,600,000 = 261,158.33 nano-dollars
-    "groq-whisper-by-the-hour": Case(
-        side(Operation.TRANSCRIPTION),
-        {"text": "Hello.", "duration": 8.47, "x_groq": {"id": "req_1"}},
-        GROQ_WHISPER,
-        (),
-        "0.000261158",
-        fees="0.000261158",
-    ),
-    # 203 seconds at 0.002 USD a minute; its tokens have no price of their own
-    "mistral-sound-beside-tokens": Case(
-        side(Operation.TRANSCRIPTION),
-        {"text": "", "usage": {"prompt_audio_seconds": 203, "prompt_tokens": 4, "completion_tokens": 635}},
-        VOXTRAL,
-        ((4, "0"), (635, "0")),
-        "0.006766667",
-        fees="0.006766667",
-    ),
-    "cohere-a-ranking-is-searches": Case(
-        side(Operation.RERANK),
-        {"results": [], "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 3}}},
-        COHERE_RERANK,
-        (),
-        "0.006",
-        fees="0.006",
     ),
 }
 
