@@ -23,6 +23,8 @@ OUTPUT_ASSUMED: Final = 16_384
 UNBOUNDED: Final = 2**62
 SOUND_MS_PER_TOKEN: Final = 100
 """A second of sound is ten tokens where its bytes are taken for tokens."""
+_LISTS: Final = frozenset({Operation.RERANK, Operation.EMBEDDING, Operation.EMBED_CONTENT, Operation.MODERATION})
+"""Operations that take many texts at once, each of which may fill the context."""
 _IN: Final = ("input", "cache_read", "cache_write", "cache_write_1h")
 
 
@@ -51,7 +53,7 @@ def bounds_of(endpoints: Iterable[Endpoint], operation: Operation = Operation.CH
             rate_out = max(
                 dearest(rates, ("output",)), price.reasoning or 0, price.audio_output or 0, price.image_output or 0
             )
-            context = UNBOUNDED if able.context is None else able.context
+            context = UNBOUNDED if able.context is None or operation in _LISTS else able.context
             if operation is Operation.SPEECH and price.characters:
                 rate_in, context = rate_in + price.characters, UNBOUNDED
             if operation in HEARING and price.sound_hour:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,14 @@ def test_the_endpoints_own_limits_bound_it() -> None:
     """Its context bounds the prompt; its longest answer bounds an answer to which the caller set no bound."""
     able = Capabilities(context=10, max_output=20)
     assert worst_case(bounds_of([Endpoint("a", "m", PRICE, capabilities=able)]), 10**9, None, 1) == 10_000 + 40_000
+
+
+@pytest.mark.parametrize(
+    "operation", [Operation.EMBEDDING, Operation.EMBED_CONTENT, Operation.MODERATION, Operation.RERANK]
+)
+def test_a_context_bounds_each_of_many_texts_and_not_their_sum(operation: Operation) -> None:
+    """A thousand texts of a context each are a thousand contexts."""
+    assert worst_case(bound(operation, PRICE, context=10), 10_000, 0, 1) == 10_000_000
 
 
 def test_something_is_assumed_where_nothing_is_known() -> None:
