@@ -39,6 +39,13 @@ _COSTS: Final = {
     "cache_read_input_token_cost": "cache_read",
     "cache_creation_input_token_cost": "cache_write",
 }
+_PIECES: Final = {
+    "input_cost_per_character": ("characters", 1_000_000),
+    "input_cost_per_second": ("sound_hour", 3600),
+    "output_cost_per_image": ("image", 1),
+    "input_cost_per_query": ("search", 1),
+}
+"""Costs of what is not sold by the token, to our rate and to how many of LiteLLM's units it is for."""
 _LIMITS: Final = {"rpm": "rpm", "tpm": "tpm", "max_parallel_requests": "concurrency"}
 _ABLE: Final = {
     "max_input_tokens": "context",
@@ -68,6 +75,7 @@ _USED: Final = frozenset(
         *("weight", "order", "vertex_project", "vertex_location", "vertex_ai_project", "vertex_ai_location"),
         *("vertex_credentials", "vertex_ai_credentials"),
         *_COSTS,
+        *_PIECES,
         *_LIMITS,
         *_AWS,
     }
@@ -280,17 +288,18 @@ class ModelList:
         return found
 
     def _price(self, parameters: Mapping[str, Any], path: str) -> dict[str, str]:
-        """Dollars per token to dollars per million."""
+        """Dollars per token to dollars per million, and those by the piece to what they are written for here."""
         price = {}
-        for theirs, ours in _COSTS.items():
+        for theirs, (ours, many) in {**{name: (rate, 1_000_000) for name, rate in _COSTS.items()}, **_PIECES}.items():
             value = parameters.get(theirs)
             if value is None:
                 continue
             try:
-                price[ours] = format_usd(parse_rate(Decimal(str(value)) * 1_000_000))
+                price[ours] = format_usd(parse_rate(Decimal(str(value)) * many))
             except (InvalidOperation, ValueError):
                 self._note(f"{path}.{theirs}", "is not an amount of dollars")
-        if price and not {"input", "output"} <= set(price):
+        is_by_token = not {rate for rate, _ in _PIECES.values()} & set(price)
+        if price and is_by_token and not {"input", "output"} <= set(price):
             self._note(path, "a price needs input and output; the one that is not written is taken as 0")
         return {"input": "0", "output": "0"} | price if price else {}
 

@@ -21,7 +21,12 @@ FORMATS: Final = frozenset(
 
 _GGUF: Final = re.compile(r"i?q[1-8](_[a-z0-9]+)*|tq[12]_0", re.ASCII | re.IGNORECASE)
 _QUANTILE: Final = re.compile(r"p[1-9][0-9]?", re.ASCII)
-_NOT_RATES: Final = frozenset({"request", "search", "tiers", "hours", "batch", *SERVICES, "above", "begin", "end"})
+_NOT_RATES: Final = frozenset(
+    {
+        *("request", "search", "image", "images", "sound_hour"),
+        *("tiers", "hours", "batch", *SERVICES, "above", "begin", "end"),
+    }
+)
 _DEAREST: Final = 10_000 * NANO_PER_USD
 _CHEAPEST: Final = NANO_PER_USD // 10_000
 """USD per million tokens beyond which a price was likely meant in another unit."""
@@ -116,7 +121,7 @@ def _price(subject: Examination, path: Path, price: Price) -> None:
         for field in part.__struct_fields__:
             rate = getattr(part, field)
             if field not in _NOT_RATES and rate and not _CHEAPEST <= rate <= _DEAREST:
-                reason = f"is {format_usd(rate)} USD per million tokens; is the unit right?"
+                reason = f"is {format_usd(rate)} USD per million; is the unit right?"
                 subject.say((*place, field), reason, severity=Severity.WARNING)
     starts = [tier.above for tier in price.tiers]
     if len(set(starts)) < len(starts):

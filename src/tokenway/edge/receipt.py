@@ -64,11 +64,12 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         spent = spent_in = spent_out = None
         service = story.service_of(share.attempt)
         if usage is not None and asked.price is not None:
-            minute = int(at // 60) % 1440 if asked.price.hours else None
-            spent_in, spent_out = price.split(usage, asked.price, minute, service)
-            spent = spent_in + spent_out
-            if settlement in _PAYING:
-                charged += spent
+            parts = price.split(usage, asked.price, at, service)
+            if parts is not None:
+                spent_in, spent_out = parts
+                spent = spent_in + spent_out
+                if settlement in _PAYING:
+                    charged += spent
         if share.attempt == settle.winner:
             endpoint, cost, cost_in, cost_out = asked.id, spent, spent_in, spent_out
             tokens = 0 if usage is None else usage.output_tokens

@@ -66,8 +66,8 @@ class Route:
         planned = Plan(planned.model, able)
         self.model = planned.model
         self.endpoints = planned.endpoints
-        self.bounds = bounds_of(planned.endpoints)
-        dearer = bounds_of(planned.endpoints, any_service=True)
+        self.bounds = bounds_of(planned.endpoints, operation)
+        dearer = bounds_of(planned.endpoints, operation, any_service=True)
         self.dearer_bounds = None if dearer == self.bounds else dearer
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}

@@ -217,7 +217,7 @@ class EndpointSettings(msgspec.Struct, frozen=True):
     model: Annotated[str, Meta(description="The model's name there.")]
     grade: Annotated[Grade | None, Meta(description="Number formats, as far as they are known.")] = None
     quantization: Annotated[str | None, Meta(description="Short for `grade: {weights: …}`.")] = None
-    price: Annotated[Price | None, Meta(description="USD per million tokens; calls are unpriced without it.")] = None
+    price: Annotated[Price | None, Meta(description="What it costs; calls are unpriced without it.")] = None
     limits: Annotated[EndpointLimits, Meta(description="What it takes.")] = EndpointLimits()
     capabilities: Annotated[Capabilities, Meta(description="What it can do.")] = Capabilities()
     weight: Annotated[

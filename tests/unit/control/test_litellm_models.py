@@ -101,6 +101,20 @@ def test_prices_may_stand_beside_or_below() -> None:
     assert {"e[0].input_cost_per_token", "e[0].cache_creation_input_token_cost", "e[0]"} <= set(named)
 
 
+def test_prices_by_the_piece_are_taken() -> None:
+    """A second is a part of an hour, a character of a million; no tokens need to be said beside them."""
+    costs = {
+        "input_cost_per_second": 0.0001,
+        "input_cost_per_character": 1.5e-05,
+        "output_cost_per_image": 0.04,
+        "input_cost_per_query": 0.002,
+    }
+    listed, named = read({"model": "openai/a", "api_key": "os.environ/OPENAI_API_KEY"} | costs)
+    pieces = {"characters": "15", "sound_hour": "0.36", "image": "0.04", "search": "0.002"}
+    assert listed.models["m"]["endpoints"][0]["price"] == {"input": "0", "output": "0"} | pieces
+    assert named == {}
+
+
 def test_an_organisation_is_a_header() -> None:
     """As OpenAI takes it."""
     listed, _ = read({"model": "openai/a", "organization": "os.environ/ORG", "headers": {"x-a": "b"}})

@@ -12,7 +12,7 @@ from tokenway.edge.receipt import make_receipt, tokenway_member, usage_members
 from tokenway.exchange.commands import Settle, Share
 from tokenway.metering.ledger import Settlement
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Endpoint, Price, Service
+from tokenway.model.catalog import Endpoint, Hours, Price, Service
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal
 from tokenway.model.usage import Usage
@@ -103,8 +103,9 @@ def test_a_price_of_dollars_is_written_with_all_its_digits() -> None:
         Share(1, PRICED, DELIVERED),
         Share(1, PRICED, DELIVERED, absurd=True),
         Share(1, UNPRICED, DELIVERED, USAGE),
+        Share(1, PRICED, DELIVERED, Usage(images=2)),
     ],
-    ids=["unmetered", "absurd", "unpriced"],
+    ids=["unmetered", "absurd", "unpriced", "a piece without a price"],
 )
 def test_what_is_not_known_is_not_a_zero(share: Share) -> None:
     """Without usage or without a price there is no cost, nobody is charged, and nothing is told about it."""
@@ -113,8 +114,25 @@ def test_what_is_not_known_is_not_a_zero(share: Share) -> None:
     assert usage_members(receipt) == b""
     line = receipt.record.lines[0]
     assert (receipt.record.charged, line.cost, line.absurd) == (0, None, share.absurd)
-    tokens = 0 if share.usage is None else 5
+    tokens = 0 if share.usage is None else share.usage.output_tokens
     assert receipt.delivered_tps == (tokens / 4.0 or None)
+
+
+def test_pieces_are_charged() -> None:
+    """Two images of 40 nano-dollars come out, an hour of sound at 70 goes in."""
+    price = Price(Rate(0), Rate(0), image=NanoUsd(40), sound_hour=NanoUsd(70))
+    share = Share(1, Endpoint("p", "by-piece", price), DELIVERED, Usage(images=2, sound_ms=3_600_000))
+    receipt = make_receipt(settled(share), story(), 0.0)
+    assert (receipt.cost, receipt.cost_in, receipt.cost_out, receipt.record.charged) == (150, 70, 80, 150)
+
+
+def test_the_minute_of_the_day_decides_the_rates() -> None:
+    """Unix time 60 is in the first minute of the day's second."""
+    hours = (Hours(begin=1, end=2, output=Rate(2_000_000)),)
+    dear = Endpoint("p", "dear", Price(Rate(0), Rate(1_000_000), hours=hours))
+    shares = settled(Share(1, dear, DELIVERED, Usage(output_text=1)))
+    costs = [make_receipt(shares, story(), at).cost for at in (59.9, 60.0, 119.9, 120.0, 86_460.0)]
+    assert costs == [1, 2, 2, 1, 2]
 
 
 def test_something_free_costs_zero_and_says_so() -> None:
