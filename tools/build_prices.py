@@ -49,6 +49,14 @@ _EACH: Final = frozenset({"search", "request"})
 """Prices of a thousand, where ours are of one."""
 _SOLD: Final = frozenset({"input", "output", "sound_hour", "characters"})
 """What makes a price of a model's: of what it takes or makes."""
+_SERVICES: Final = {
+    (("processing", "batch"),): "batch",
+    (("service_tier", "flex"),): "flex",
+    (("service_tier", "priority"),): "priority",
+    (("service_tier", "fast"),): "fast",
+    (("speed", "fast"),): "fast",
+}
+"""The conditions of genai-prices that are classes of service here."""
 _TIERED: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _CLAUSES: Final = {
     "ClauseEquals": ("=", "equals"),
@@ -100,42 +108,63 @@ def _above(value: Any, start: int) -> int:
 
 
 def prices(model: Any) -> list[Json]:
-    """Every dated price of a model, in the order of the data, batches included."""
+    """Every dated price of a model, in the order of the data, with the classes of service that there are by then.
+
+    A class of service that begins later than its price makes a price of that day: the same, and the class.
+    """
     written = model.prices if isinstance(model.prices, list) else [model]
-    found = []
-    for each in written:
+    found: list[Json] = []
+    for place, each in enumerate(written):
         amount = price(each.prices)
         if amount is None and model.id.endswith(":free"):
             amount = {"input": 0, "output": 0}
-        batch = None if amount is None else _batch(model, each)
-        dated: Json = {"price": amount if batch is None else {**(amount or {}), "batch": batch}}
-        found.append(dated | _constraint(getattr(each, "constraint", None)))
+        constraint = getattr(each, "constraint", None)
+        if amount is None or hasattr(constraint, "start_time"):
+            found.append({"price": amount} | _constraint(constraint))
+            continue
+        begins = _begins(each)
+        ends = min((day for later in written[place + 1 :] if (day := _begins(later)) > begins), default=date.max)
+        news = {day for variant in _variants(model) if begins < (day := _begins(variant)) < ends}
+        found += [
+            {"price": amount | _services(model, day)} | ({"since": (day - _EPOCH).days} if day > _EPOCH else {})
+            for day in (begins, *sorted(news))
+        ]
+    return found
+
+
+def _begins(dated: Any) -> date:
+    """The day on which something of the data begins; long ago where it does not say."""
+    begins: date = getattr(getattr(dated, "constraint", None), "start_date", None) or _EPOCH
+    return begins
+
+
+def _variants(model: Any) -> list[Any]:
+    """The variants of a model's price that are classes of service."""
+    return [each for each in getattr(model, "price_variants", None) or () if tuple(each.when.items()) in _SERVICES]
+
+
+def _services(model: Any, day: date) -> Json:
+    """The classes of service on a day, each with the rates that it has of its own."""
+    found: Json = {}
+    for variant in _variants(model):
+        given = {
+            _KEYS[key]: value
+            for key, value in vars(variant.prices).items()
+            if value is not None and _KEYS.get(key) in _TIERED
+        }
+        if _begins(variant) <= day and given:
+            rates: Json = {name: nano(getattr(value, "base", value)) for name, value in given.items()}
+            tiers = _tiers(given)
+            found.setdefault(_SERVICES[tuple(variant.when.items())], rates | ({"tiers": tiers} if tiers else {}))
     return found
 
 
 def _constraint(constraint: Any) -> Json:
-    if constraint is None:
+    """The hours of a price, and nothing where it has none."""
+    if not hasattr(constraint, "start_time"):
         return {}
-    if hasattr(constraint, "start_date"):
-        return {"since": (constraint.start_date - _EPOCH).days}
     begin, end = constraint.start_time, constraint.end_time
     return {"hours": [begin.hour * 60 + begin.minute, end.hour * 60 + end.minute]}
-
-
-def _batch(model: Any, dated: Any) -> Json | None:
-    """What a batch pays instead, where the data says so of the time of this price."""
-    constraint = getattr(dated, "constraint", None)
-    day = getattr(constraint, "start_date", None) or _EPOCH
-    for variant in getattr(model, "price_variants", None) or ():
-        begins = getattr(variant.constraint, "start_date", None) or _EPOCH
-        if variant.when == {"processing": "batch"} and begins <= day:
-            given = {_KEYS[key]: value for key, value in vars(variant.prices).items() if _KEYS.get(key) in _TIERED}
-            rates: Json = {
-                name: nano(getattr(value, "base", value)) for name, value in given.items() if value is not None
-            }
-            tiers = _tiers({name: value for name, value in given.items() if value is not None})
-            return rates | ({"tiers": tiers} if tiers else {})
-    return None
 
 
 def shelf(provider: Any, table: Mapping[str, Json]) -> Json:

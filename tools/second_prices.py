@@ -6,7 +6,8 @@ A row of the table is a model by its exact name, with a price that has no date.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
@@ -79,6 +80,18 @@ _BY_PIECE: Final = {
 }
 """The same to the rate of ours, and where it stands there."""
 
+_RATES: Final = {
+    "input_cost_per_token": "input",
+    "output_cost_per_token": "output",
+    "cache_read_input_token_cost": "cache_read",
+    "cache_creation_input_token_cost": "cache_write",
+}
+"""Its columns of rates to ours."""
+_SERVED: Final = re.compile(
+    rf"(?P<rate>{'|'.join(_RATES)})(?:_above_(?P<above>\d+)k_tokens)?_(?P<service>flex|priority)"
+)
+"""The columns of classes of service, some of them for long input."""
+
 Json = dict[str, Any]
 
 
@@ -88,7 +101,7 @@ def nano(amount: object) -> int:
 
 
 def seconded(provider: str, entry: Json, context: int | None, table: Mapping[str, Json]) -> Json:
-    """What LiteLLM's table adds to an entry: capabilities, and its own rates to compare."""
+    """What LiteLLM's table adds to an entry: capabilities, classes of service, and its own rates to compare."""
     row = next((table[name] for name in _spellings(provider, entry) if name in table), {})
     able = capabilities(row, context)
     if provider == "openrouter" and not row:
@@ -98,7 +111,11 @@ def seconded(provider: str, entry: Json, context: int | None, table: Mapping[str
     if row.get("mode") == "embedding":
         found["embeds"] = True
     if "input_cost_per_token" in row:
-        found["second"] = [million(row["input_cost_per_token"]), million(row.get("output_cost_per_token", 0))]
+        second = [million(row["input_cost_per_token"]), million(row.get("output_cost_per_token", 0))]
+        found["second"] = second
+        services = second_services(row)
+        if services:
+            found["prices"] = [with_services(dated, second, services) for dated in entry["prices"]]
     return found
 
 
@@ -153,10 +170,37 @@ def second_price(row: Json) -> Json | None:
         }
         if "cache_read_input_token_cost" in row:
             amount["cache_read"] = million(row["cache_read_input_token_cost"])
-        return amount
+        return amount | second_services(row)
     rate, places = _BY_PIECE.get(row.get("mode", ""), ("", ()))
     dollars = next((row[place] for place in places if row.get(place)), None)
     return None if dollars is None else {"input": 0, "output": 0, rate: _piece(rate, dollars)}
+
+
+def second_services(row: Json) -> Json:
+    """The classes of service in a row of LiteLLM's table, each with its rates and its tiers."""
+    found: dict[str, Json] = {}
+    tiers: dict[str, dict[int, Json]] = {}
+    for column, dollars in row.items():
+        meant = _SERVED.fullmatch(column)
+        if meant is None or not dollars:
+            continue
+        rate, above, service = _RATES[meant["rate"]], meant["above"], meant["service"]
+        if above is None:
+            found.setdefault(service, {})[rate] = million(dollars)
+        else:
+            tiers.setdefault(service, {}).setdefault(int(above) * 1000, {})[rate] = million(dollars)
+    for service, rates in found.items():
+        if service in tiers:
+            rates["tiers"] = [{"above": above} | tier for above, tier in sorted(tiers[service].items())]
+    return found
+
+
+def with_services(dated: Json, second: Sequence[int], services: Json) -> Json:
+    """A dated price with the classes of service of LiteLLM's table that it lacks, where both agree on the usual one."""
+    amount = dated["price"]
+    if amount is None or "hours" in dated or [amount["input"], amount["output"]] != list(second):
+        return dated
+    return dated | {"price": amount | {name: each for name, each in services.items() if name not in amount}}
 
 
 def _piece(rate: str, dollars: object) -> int:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
 
 from tests.fake_provider.aws import message
 from tests.property.crossing import asked, read
+from tokenway.control.prices import price_book
 from tokenway.dialects.registry import FORMATS
+from tokenway.metering.price import cost
+from tokenway.metering.price_book import price_at
 from tokenway.model.catalog import Dialect, Operation
-from tokenway.model.usage import Metered, service_of
+from tokenway.model.money import parse_usd
+from tokenway.model.usage import Metered, Usage, service_of
 
 A, B, G, C, R = Dialect.ANTHROPIC, Dialect.BEDROCK, Dialect.GEMINI, Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES
 
@@ -178,6 +183,30 @@ def test_so_does_a_stream(dialect: Dialect, body: bytes, service: str) -> None:
     assert metered.usage is not None
     assert (metered.usage.output_tokens, metered.service) == (2, service)
     assert read(dialect, body, stream=True).metered == metered
+
+
+@pytest.mark.parametrize(
+    ("shelf", "name", "usage", "service", "dollars"),
+    [
+        # millionths: 800 * 1.25 + 200 * 0.125 + 300 * 10
+        ("openai", "gpt-5", Usage(800, 200, output_text=300), "", "0.004025"),
+        # 800 * 0.625 + 200 * 0.0625 + 300 * 5
+        ("openai", "gpt-5", Usage(800, 200, output_text=300), "flex", "0.0020125"),
+        # 800 * 2.5 + 200 * 0.25 + 300 * 20
+        ("openai", "gpt-5", Usage(800, 200, output_text=300), "priority", "0.00805"),
+        # 1000 * 16 + 500 * 0.4 + 100 * 20 + 50 * 32 + 10 * 80
+        ("anthropic", "claude-fable-5-2", Usage(1000, 500, 100, 50, 10), "fast", "0.0206"),
+        # 300000 * 5 + 1000 * 22.5: it is long
+        ("openai", "gpt-5.5", Usage(300_000, output_text=1000), "flex", "1.5225"),
+        # a class that has no rates of its own there
+        ("openai", "gpt-4.1", Usage(1000, output_text=100), "flex", "0.0028"),
+    ],
+)
+def test_bills_by_hand(shelf: str, name: str, usage: Usage, service: str, dollars: str) -> None:
+    """At the book's prices of a day in November 2026."""
+    price = price_at(price_book(), shelf, name, (date(2026, 11, 26) - date(1970, 1, 1)).days)
+    assert price is not None
+    assert cost(usage, price, service=service) == parse_usd(dollars)
 
 
 @pytest.mark.parametrize(("said", "service"), [("Flex", "flex"), ("scale", ""), (None, ""), (7, ""), (["flex"], "")])

@@ -338,6 +338,7 @@ def _generation(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, A
         "status": row["status"],
         "error_type": row["error_type"] or None,
         "settlement": row["settlement"],
+        "service_tier": answer["service"] or None if answer is not None else None,
         "output_tps": row["output_speed"],
         "provider_responses": [
             {

@@ -139,6 +139,7 @@ def test_a_file_without_pieces_is_given_columns_for_them(tmp_path: Path) -> None
         found = {row["exchange"]: row for row in connection.execute(sa.select(entries)).mappings()}
     assert Usage(*(found["gen-a"][name] for name in BUCKETS)) == old
     assert {found["gen-b"][name] for name in BUCKETS} == {None}
+    assert {each["service"] for each in found.values()} == {""}
 
     new = Usage(images=2, sound_ms=1_500, characters=7)
     store.ledger.commit(Progress("j", "w", "o", 1), [reserved(1), settled(1, lines=(line(usage=new),))])

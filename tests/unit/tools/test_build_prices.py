@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tokenway.metering.price_book import price_at, read_book
-from tools.build_prices import book, main, named, price, render, rule
+from tools.build_prices import book, main, named, price, prices, render, rule
 
 
 class ClauseEquals(SimpleNamespace):
@@ -76,6 +76,37 @@ def test_what_is_not_charged_by_what_comes_and_goes_is_no_price() -> None:
     """An hour of a conversation, or a page."""
     assert price(SimpleNamespace(audio_hours=Decimal(1))) is None
     assert price(SimpleNamespace(input_document_kpages=Decimal(1))) is None
+
+
+def variant(when: dict[str, str], start: date | None, **rates: str) -> SimpleNamespace:
+    """Other prices of a model under a condition, from a day on."""
+    return SimpleNamespace(when=when, prices=flat(**rates), constraint=start and SimpleNamespace(start_date=start))
+
+
+def test_a_class_of_service_that_begins_later_makes_a_price_of_its_day() -> None:
+    """The same price as before and the class; the next price has it too, unless another one is meant for it first."""
+    first, later, new = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
+    dated = [
+        SimpleNamespace(prices=flat(input="2", output="8"), constraint=None),
+        SimpleNamespace(prices=flat(input="1", output="4"), constraint=SimpleNamespace(start_date=new)),
+    ]
+    variants = [
+        variant({"service_tier": "default"}, None),
+        variant({"service_tier": "priority"}, first, input="4", output="16", cache_read="1"),
+        variant({"service_tier": "priority"}, later, input="5"),
+        variant({"speed": "fast"}, later, output="40"),
+        variant({"route": "eu"}, first, input="3"),
+    ]
+    priority = {"input": 4 * 10**9, "output": 16 * 10**9, "cache_read": 10**9}
+    fast = {"output": 40 * 10**9}
+    usual, cheaper = {"input": 2 * 10**9, "output": 8 * 10**9}, {"input": 10**9, "output": 4 * 10**9}
+    days = [(day - date(1970, 1, 1)).days for day in (first, later, new)]
+    assert prices(model("m", dated, price_variants=variants)) == [
+        {"price": usual},
+        {"price": usual | {"priority": priority}, "since": days[0]},
+        {"price": usual | {"priority": priority, "fast": fast}, "since": days[1]},
+        {"price": cheaper | {"priority": priority, "fast": fast}, "since": days[2]},
+    ]
 
 
 def test_a_book_is_made_and_read_back() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tokenway.dialects.known import Service
-from tools.second_prices import capabilities, is_side_model, nano, second_price
+from tools.second_prices import capabilities, is_side_model, nano, second_price, second_services, with_services
 
 FREE = {"input": 0, "output": 0}
 
@@ -57,6 +57,45 @@ def test_a_row_is_priced_by_the_token_or_by_the_piece(row: dict[str, Any], found
 def test_only_sure_prices_of_what_a_provider_does_are_taken(name: str, more: dict[str, Any], is_one: bool) -> None:
     """One price for every image, and a service that is there."""
     assert is_side_model(name, {"mode": "image_generation"} | more, [Service.IMAGES]) is is_one
+
+
+SERVED = {
+    "input_cost_per_token": 1e-06,
+    "output_cost_per_token": 4e-06,
+    "input_cost_per_token_flex": 5e-07,
+    "output_cost_per_token_priority": 8e-06,
+    "input_cost_per_token_above_272k_tokens_priority": 3e-06,
+    "output_cost_per_token_batches": 2e-06,
+    "cache_read_input_token_cost_flex": None,
+}
+FLEX = {"input": 500_000_000}
+PRIORITY = {"output": 8 * 10**9, "tiers": [{"above": 272_000, "input": 3 * 10**9}]}
+
+
+def test_classes_of_service_are_read_with_their_tiers() -> None:
+    """Each by the end of its columns' names; what is for nobody is left out."""
+    assert second_services(SERVED) == {"flex": FLEX, "priority": PRIORITY}
+    assert second_price(SERVED | {"mode": "chat"}) == {
+        "input": 10**9,
+        "output": 4 * 10**9,
+        "flex": FLEX,
+        "priority": PRIORITY,
+    }
+
+
+def test_classes_of_service_are_added_where_both_tables_mean_the_same_price() -> None:
+    """A price of another time, one of the hours, and one that knows the class already stay as they are."""
+    usual = {"price": {"input": 10**9, "output": 4 * 10**9}}
+    others: list[dict[str, Any]] = [
+        {"price": {"input": 2 * 10**9, "output": 4 * 10**9}},
+        usual | {"hours": [0, 60]},
+        {"price": None},
+    ]
+    second = [10**9, 4 * 10**9]
+    assert with_services(usual, second, {"flex": FLEX}) == {"price": usual["price"] | {"flex": FLEX}}
+    assert [with_services(each, second, {"flex": FLEX}) for each in others] == others
+    known = {"price": usual["price"] | {"flex": PRIORITY}}
+    assert with_services(known, second, {"flex": FLEX}) == known
 
 
 def test_capabilities_say_only_what_is_known() -> None:
