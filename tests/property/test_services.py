@@ -188,7 +188,7 @@ def test_so_does_a_stream(dialect: Dialect, body: bytes, service: str) -> None:
 @pytest.mark.parametrize(
     ("shelf", "name", "usage", "service", "dollars"),
     [
-        # millionths: 800 * 1.25 + 200 * 0.125 + 300 * 10
+        # in millionths of a dollar, 800 * 1.25 + 200 * 0.125 + 300 * 10
         ("openai", "gpt-5", Usage(800, 200, output_text=300), "", "0.004025"),
         # 800 * 0.625 + 200 * 0.0625 + 300 * 5
         ("openai", "gpt-5", Usage(800, 200, output_text=300), "flex", "0.0020125"),
