@@ -365,10 +365,9 @@ class AttemptReader:
     def _return(self, headers: Headers) -> None:
         """Keeps what the provider tells a caller of its own dialect in headers."""
         if self._maker is None:
-            returned = self.form.returned
-            told = [b"%b: %b\r\n" % (name, value.strip()) for name, value in headers if name.startswith(returned)]
-            if told:
-                self.lines += b"".join(told)
+            found = headers.beginning(self.form.returned)
+            if found:
+                self.lines += b"".join([b"%b: %b\r\n" % (name, value.strip()) for name, value in found])
 
 
 def _retry_after(headers: Headers | None) -> float | None:

@@ -75,5 +75,6 @@ FORMAT: Final = Format(
     has_choices=True,
     has_refusals=True,
     forwarded=(b"openai-beta",),
+    returned=(b"openai-processing-ms", b"openai-version"),
 )
 """What the registry knows of this dialect."""
