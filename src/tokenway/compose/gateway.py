@@ -331,6 +331,11 @@ class Gateway:
         if question.what == "response":
             kept = await self._in_thread(self._store.responses.get, question.subject, question.project)
             return None if kept is None else msgspec.msgpack.encode(kept)
+        if question.what == "events":
+            events: bytes | None = await self._in_thread(
+                self._store.responses.events, question.subject, question.project
+            )
+            return events
         if question.what == "chain":
             chain = await self._in_thread(self._store.responses.chain, question.subject, question.project)
             return None if chain is None else msgspec.msgpack.encode(chain)

@@ -80,12 +80,16 @@ class Pages:
         self._listed: tuple[Snapshot, msgspec.Raw] | None = None
 
     def with_key(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """A handler that is only called with a valid key, and whose value becomes a JSON answer."""
+        """A handler that is only called with a valid key, and whose value becomes a JSON answer, if it is none yet."""
 
         async def answer(request: Request) -> Response:
             query = request.scope["query_string"]
             principal = self._state.gate.admit(dict(request.scope["headers"]), query, time.time())
-            return self._respond(200, _encode(await handler(request, principal)))
+            made = await handler(request, principal)
+            if isinstance(made, Response):
+                made.headers.update(_identified(self._state.new_id()))
+                return made
+            return self._respond(200, _encode(made))
 
         return answer
 
@@ -219,9 +223,14 @@ class Pages:
         return self._respond(status, form.error_body(problem, identity), more, identity)
 
     def _respond(self, status: int, body: bytes, more: Mapping[str, str] | None = None, identity: str = "") -> Response:
-        identity = header_value(identity or self._state.new_id()).decode()
-        headers = {"x-request-id": identity, "x-generation-id": identity, **(more or {})}
+        headers = {**_identified(identity or self._state.new_id()), **(more or {})}
         return Response(body, status, headers, media_type="application/json")
+
+
+def _identified(exchange: str) -> dict[str, str]:
+    """The headers that every answer has."""
+    identity = header_value(exchange).decode()
+    return {"x-request-id": identity, "x-generation-id": identity}
 
 
 def _dialect(request: Request) -> Dialect:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
+from tokenway.dialects.openai_responses.replay import UNFINISHED, beginning, broken, replay
 from tokenway.dialects.openai_responses.state import deleted, input_items
+from tokenway.edge.background import EVENTS, KEEP_ALIVE, SILENCE_SECONDS
 from tokenway.edge.listing import number
 from tokenway.edge.state import EdgeState
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Principal
 from tokenway.model.stored import StoredResponse
+from tokenway.wire.sse import split_events
 
-UNFINISHED: Final = ("queued", "in_progress")
+NUMBER_MAX: Final = 10**9
+"""No stream has as many events."""
+FOLLOW_SECONDS: Final = 0.5
+"""How often is looked whether another worker has ended a response."""
+STOP_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.02
+"""How long, and how often, is looked whether a worker has stopped."""
+_YES: Final = frozenset({"true", "True", "1"})
 LIMIT_MAX: Final = 100
 ITEMS: Final = 20
 """Items of one page at most, and where the caller does not say, as OpenAI's API has it."""
@@ -29,9 +42,19 @@ class KeptPages:
         self._state = state
 
     async def response(self, request: Request, principal: Principal) -> object:
-        """`GET /v1/responses/{id}`."""
-        kept = await self.find(request.path_params["id"], principal)
-        return with_status(kept)
+        """`GET /v1/responses/{id}`: the object, or with `stream=true` its events behind `starting_after`."""
+        identity = request.path_params["id"]
+        query = request.query_params
+        if query.get("stream") not in _YES:
+            return with_status(await self.find(identity, principal))
+        given = query.get("starting_after")
+        after = -1 if given is None else number(given, 0, "starting_after", NUMBER_MAX, 0)
+        running = self._state.background.get((identity, principal.project))
+        if running is None:
+            events = self._follow(await self.find(identity, principal), principal, after)
+        else:
+            events = running.follow(after)
+        return StreamingResponse(events, media_type=EVENTS.decode(), headers={"cache-control": "no-cache"})
 
     async def items(self, request: Request, principal: Principal) -> object:
         """`GET /v1/responses/{id}/input_items`: newest first unless `order=asc`, from behind the item `after`."""
@@ -55,6 +78,11 @@ class KeptPages:
         kept = await self.find(request.path_params["id"], principal)
         if kept.status in UNFINISHED:
             await self._state.ask("stop", principal, kept.id)
+            for _ in range(round(STOP_SECONDS / LOOK_SECONDS)):
+                kept = await self.find(kept.id, principal)
+                if kept.status not in UNFINISHED:
+                    return with_status(kept)
+                await asyncio.sleep(LOOK_SECONDS)
             return with_status(msgspec.structs.replace(kept, status="cancelled"))
         if not msgspec.json.decode(kept.response).get("background"):
             raise Refusal(
@@ -67,6 +95,31 @@ class KeptPages:
                 )
             )
         return with_status(kept)
+
+    async def _follow(self, kept: StoredResponse, principal: Principal, after: int) -> AsyncIterator[bytes]:
+        """The events of a response behind a number; of one that another worker makes the rest comes when it is made."""
+        at = after + 1
+        try:
+            if kept.status in UNFINISHED:
+                begun = beginning(kept.response)[at:]
+                at += len(begun)
+                yield b"".join(begun) or KEEP_ALIVE
+                silent = 0.0
+                while kept.status in UNFINISHED:
+                    await asyncio.sleep(FOLLOW_SECONDS)
+                    silent += FOLLOW_SECONDS
+                    if silent >= SILENCE_SECONDS:
+                        silent = 0.0
+                        yield KEEP_ALIVE
+                    kept = await self.find(kept.id, principal)
+            events = await self._state.ask("events", principal, kept.id)
+            if events is None:
+                yield b"".join(replay(msgspec.json.encode(with_status(kept)), at - 1))
+            else:
+                yield b"".join(split_events(events)[at:])
+        except Refusal as refusal:
+            # Its head has gone out: what is wrong can only be told in the stream.
+            yield broken(at, refusal.problem.code or "server_error", refusal.problem.message)
 
     async def find(self, identity: str, principal: Principal) -> StoredResponse:
         """A kept response of the caller's project; raises Refusal (404)."""

@@ -30,8 +30,8 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 class Question(msgspec.Struct, frozen=True, tag="question"):
     """Worker to control: something that only control knows, or only the store can do.
 
-    `what` is `generation`, `key`, `velocity`, or what to do with a kept response: `response`, `chain`,
-    `forget`, `stop`.
+    `what` is `generation`, `key`, `velocity`, or what to do with a kept response: `response`, `events`,
+    `chain`, `forget`, `stop`.
     """
 
     number: int
