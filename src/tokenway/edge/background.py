@@ -1,4 +1,4 @@
-"""Responses that are made in the background: exchanges without a caller, whose events anybody of the project may follow.
+"""Responses that are made in the background: exchanges without a caller, whose events may be followed by its project.
 
 The provider is asked for a stream, whatever the caller wants. What comes of it becomes the response's own stream
 (`openai_responses/replay.py`): who asked for a stream follows it from its beginning, who asks later from where they

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import listing
 from tokenway.edge.doors import FIXED, dialect_at
-from tokenway.edge.kept import KeptPages
+from tokenway.edge.kept import KeptPages, no_conversations
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Dialect, Model
@@ -29,6 +29,7 @@ from tokenway.routing.plan import resolve, unknown_model
 
 Handler = Callable[[Request, Principal], Awaitable[object]]
 _encode: Final = msgspec.json.encode
+_ANY: Final = ["GET", "POST", "DELETE"]
 _CONVERSE: Final = ("converse", "converse-stream")
 ANTHROPIC_PAGE: Final = 20
 """Models of a page where an Anthropic client does not say."""
@@ -50,6 +51,7 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.forget), methods=["DELETE"]),
             Route(f"{prefix}/responses/{{id}}/input_items", pages.with_key(kept.items)),
             Route(f"{prefix}/responses/{{id}}/cancel", pages.with_key(kept.cancel), methods=["POST"]),
+            Route(f"{prefix}/conversations{{rest:path}}", pages.with_key(no_conversations), methods=_ANY),
         ]
     for version in ("/v1beta", "/api/v1beta"):
         routes += [

@@ -15,7 +15,7 @@ from tokenway.dialects.openai_responses.state import deleted, input_items
 from tokenway.edge.background import EVENTS, KEEP_ALIVE, SILENCE_SECONDS
 from tokenway.edge.listing import number
 from tokenway.edge.state import EdgeState
-from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.snapshot import Principal
 from tokenway.model.stored import StoredResponse
 from tokenway.wire.sse import split_events
@@ -32,7 +32,15 @@ LIMIT_MAX: Final = 100
 ITEMS: Final = 20
 """Items of one page at most, and where the caller does not say, as OpenAI's API has it."""
 
+
+class _Output(msgspec.Struct):
+    output: tuple[msgspec.Raw, ...] = ()
+
+
 _unpack: Final = msgspec.msgpack.Decoder(StoredResponse).decode
+_unpack_chain: Final = msgspec.msgpack.Decoder(list[StoredResponse]).decode
+_decode_items: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+_decode_output: Final = msgspec.json.Decoder(_Output).decode
 
 
 class KeptPages:
@@ -57,13 +65,22 @@ class KeptPages:
         return StreamingResponse(events, media_type=EVENTS.decode(), headers={"cache-control": "no-cache"})
 
     async def items(self, request: Request, principal: Principal) -> object:
-        """`GET /v1/responses/{id}/input_items`: newest first unless `order=asc`, from behind the item `after`."""
+        """`GET /v1/responses/{id}/input_items`: newest first unless `order=asc`, from behind the item `after`.
+
+        What the responses before it have of the conversation belongs to it, as long as all of them are kept.
+        """
         kept = await self.find(request.path_params["id"], principal)
         query = request.query_params
-        listed = msgspec.json.decode(kept.items, type=list[msgspec.Raw])
         limit = number(query.get("limit"), ITEMS, "limit", LIMIT_MAX)
-        is_ascending = query.get("order", "desc") == "asc"
-        page = input_items(listed, after=query.get("after", ""), limit=limit, is_ascending=is_ascending)
+        order = query.get("order", "desc")
+        if order not in {"asc", "desc"}:
+            raise invalid_request("'order' must be 'asc' or 'desc'.", param="order")
+        found = await self._state.ask("chain", principal, kept.id) if kept.previous else None
+        listed: list[msgspec.Raw] = []
+        for each in _unpack_chain(found)[:-1] if found is not None else ():
+            listed += (*_decode_items(each.items), *_decode_output(each.response).output)
+        listed += _decode_items(kept.items)
+        page = input_items(listed, after=query.get("after", ""), limit=limit, is_ascending=order == "asc")
         return msgspec.Raw(page)
 
     async def forget(self, request: Request, principal: Principal) -> object:
@@ -127,6 +144,19 @@ class KeptPages:
         if found is None:
             raise Refusal(unknown(identity))
         return _unpack(found)
+
+
+async def no_conversations(_request: Request, _principal: Principal) -> object:
+    """`/v1/conversations` and below: what OpenAI has besides."""
+    raise Refusal(
+        Problem(
+            404,
+            ErrorType.NOT_FOUND,
+            "Conversations are not kept here. A response is: name the one before in 'previous_response_id'.",
+            code="unknown_url",
+            should_retry=False,
+        )
+    )
 
 
 def with_status(kept: StoredResponse) -> object:

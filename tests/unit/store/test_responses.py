@@ -66,6 +66,26 @@ def test_a_response_comes_back_as_it_was(store: SqlResponses) -> None:
     assert store.get("resp_1", "default") == kept
 
 
+def test_a_stream_is_read_apart(store: SqlResponses) -> None:
+    """Compressed in the file, and not carried along where nobody follows it; a later state takes its place."""
+    put(store, response("a", events=b"data: x\n\n" * 1000))
+    put(store, response("b", previous="a"))
+    assert store.events("a", "default") == b"data: x\n\n" * 1000
+    assert store.get("a", "default") == response("a")
+    assert [kept.events for kept in store.chain("b", "default") or ()] == [b"", b""]
+    put(store, response("a"))
+    assert store.events("a", "default") is None
+
+
+def test_a_stream_belongs_to_its_response(store: SqlResponses, clock: Clock) -> None:
+    """It is not there for another project, and ends with it."""
+    put(store, response(events=b"data: x\n\n"))
+    assert store.events("resp_1", "other") is None
+    assert store.events("resp_9", "default") is None
+    clock.now = NOON + HOUR
+    assert store.events("resp_1", "default") is None
+
+
 def test_an_unknown_one_is_none(store: SqlResponses) -> None:
     """To read, to go on from, or to forget."""
     assert store.get("resp_9", "default") is None

@@ -72,7 +72,7 @@ class Story:
             self._add(kind, data)
             self.final = final
         elif kind in _ENDS or kind == "error" or event.error:
-            self.fault = fault_text(event.error or {"message": event.message or event.code})
+            self.fault = fault_text(event.error or event.message or event.code or "the response has failed")
         else:
             self._add(kind, data)
 
@@ -178,7 +178,7 @@ def _of_message(item: dict[str, Any], place: dict[str, Any]) -> Iterator[Step]:
         key, name = ("text", "output_text") if is_text else ("refusal", "refusal")
         text = part.get(key) or ""
         more = {"logprobs": part.get("logprobs") or []} if is_text else {}
-        lists = {name: [] for name in ("annotations", "logprobs") if name in part}
+        lists: dict[str, Any] = {name: [] for name in ("annotations", "logprobs") if name in part}
         yield "response.content_part.added", {**at, "part": {**part, key: "", **lists}}
         if text:
             yield f"response.{name}.delta", {**at, "delta": text, **more}
