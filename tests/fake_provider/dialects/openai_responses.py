@@ -61,7 +61,7 @@ def answer(reply: Reply, ask: Ask) -> Whole | Streamed:
 
 def _compacted(reply: Reply) -> dict[str, Any]:
     item = {"id": "cmp_fake_1", "type": "compaction", "encrypted_content": "sealed"}
-    shape = {"id": "resp_fake_1", "object": "response.compaction", "created_at": CREATED, "output": [item]}
+    shape = {"id": "resp_fake_compact", "object": "response.compaction", "created_at": CREATED, "output": [item]}
     return shape if reply.counts is None else shape | {"usage": usage(reply.counts)}
 
 

@@ -183,7 +183,9 @@ async def test_one_that_another_worker_makes_is_waited_for(
     async with Told(provider, kept("in_progress"), kept("completed", output=[])) as made:
         answer = await fetch(made, RESPONSE + b"?stream=true&starting_after=1")
         assert types(answer) == [(2, "response.completed")]
-    async with Told(provider, kept("in_progress"), msgspec.structs.replace(kept("in_progress"), status="failed")) as made:
+    async with Told(
+        provider, kept("in_progress"), msgspec.structs.replace(kept("in_progress"), status="failed")
+    ) as made:
         answer = await fetch(made, RESPONSE + b"?stream=true&starting_after=7")
         assert types(answer) == [(8, "response.failed")]
         assert told(answer)[0]["response"]["error"]["code"] == "server_error"

@@ -141,7 +141,7 @@ def test_the_sdk_understands_them() -> None:
     for event in told(replay(response("completed", MESSAGE, CALL))):
         for fired in state.handle_event(adapter.validate_python(event)):
             assert fired.type == event["type"]
-    assert state._completed_response.output_text == "Hello."  # noqa: SLF001 - what the SDK has gathered
+    assert state._completed_response.output_text == "Hello."
 
 
 def test_our_own_reader_makes_the_same_answer_of_them() -> None:
