@@ -76,6 +76,20 @@ async def test_background_work_is_cancelled(client: openai.AsyncOpenAI, provider
     await until(lambda: not five.reservations())
 
 
+async def test_background_work_is_forgotten(client: openai.AsyncOpenAI, provider: FakeProvider, five: Gateway) -> None:
+    """Nobody could ever see what comes of it: it ends, and nothing of it comes back."""
+    provider.queue(Script(reply=REPLIES["text"], delay=30))
+    begun = await client.responses.create(model=CHAT, input="Forget me.", background=True)
+    await until(lambda: bool(provider.requests) and b"Forget me." in provider.requests[-1].body)
+    await client.responses.delete(begun.id)
+    async with asyncio.timeout(5):
+        await provider.requests[-1].over.wait()
+    await until(lambda: not five.reservations())
+    for call in (client.responses.retrieve, client.responses.cancel, client.responses.delete):
+        with pytest.raises(openai.NotFoundError):
+            await call(begun.id)
+
+
 async def test_only_background_work_is_cancelled(client: openai.AsyncOpenAI) -> None:
     """A response that its caller waited for has ended already."""
     made = await client.responses.create(model=CHAT, input="One.")

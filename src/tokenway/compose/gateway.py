@@ -333,12 +333,11 @@ class Gateway:
     async def _answer_of_responses(self, question: Question) -> bytes | None:
         """A worker asks for kept responses, or what to do with one."""
         kept, subject, project = self._store.responses, question.subject, question.project
-        if question.what == "stop":
-            for worker in self.workers.alive:
+        if question.what in {"stop", "forget"}:
+            had = question.what == "stop" or await self._in_thread(kept.delete, subject, project)
+            for worker in self.workers.alive if had else ():
                 worker.send(Stop(subject, project))
-            return b""
-        if question.what == "forget":
-            return b"" if await self._in_thread(kept.delete, subject, project) else None
+            return b"" if had else None
         if question.what == "events":
             events: bytes | None = await self._in_thread(kept.events, subject, project)
             return events

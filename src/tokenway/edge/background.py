@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -124,7 +124,7 @@ class Background:
         self._why = why
         self._run.client_gone()
 
-    async def follow(self, after: int) -> AsyncIterator[bytes]:
+    async def follow(self, after: int) -> AsyncGenerator[bytes, None]:
         """The events behind the number `after` as they come, up to the last one; comments while there are none."""
         at = after + 1
         events = self._story.events
@@ -145,7 +145,7 @@ class Background:
 
     async def _tell(self, caller: Relay, lines: bytes) -> None:
         """Shows the stream to who asked for it, as long as it is there."""
-        async with aclosing(self.follow(-1)) as events:  # type: ignore[type-var]
+        async with aclosing(self.follow(-1)) as events:
             async for data in events:
                 if caller.response_complete:
                     return

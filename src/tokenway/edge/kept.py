@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.openai_responses.replay import UNFINISHED, beginning, broken, replay
 from tokenway.dialects.openai_responses.state import deleted, input_items
 from tokenway.edge.background import EVENTS, KEEP_ALIVE, SILENCE_SECONDS
@@ -77,10 +78,13 @@ class KeptPages:
             raise invalid_request("'order' must be 'asc' or 'desc'.", param="order")
         found = await self._state.ask("chain", principal, kept.id) if kept.previous else None
         listed: list[msgspec.Raw] = []
-        for each in _unpack_chain(found)[:-1] if found is not None else ():
-            listed += (*_decode_items(each.items), *_decode_output(each.response).output)
-        listed += _decode_items(kept.items)
-        page = input_items(listed, after=query.get("after", ""), limit=limit, is_ascending=order == "asc")
+        try:
+            for each in _unpack_chain(found)[:-1] if found is not None else ():
+                listed += (*_decode_items(each.items), *_decode_output(each.response).output)
+            listed += _decode_items(kept.items)
+            page = input_items(listed, after=query.get("after", ""), limit=limit, is_ascending=order == "asc")
+        except UNREADABLE:
+            raise Refusal(unknown(kept.id)) from None
         return msgspec.Raw(page)
 
     async def forget(self, request: Request, principal: Principal) -> object:
@@ -101,7 +105,8 @@ class KeptPages:
                     return with_status(kept)
                 await asyncio.sleep(LOOK_SECONDS)
             return with_status(msgspec.structs.replace(kept, status="cancelled"))
-        if not msgspec.json.decode(kept.response).get("background"):
+        response = with_status(kept)
+        if not response.get("background"):
             raise Refusal(
                 Problem(
                     400,
@@ -111,7 +116,7 @@ class KeptPages:
                     code="not_cancellable",
                 )
             )
-        return with_status(kept)
+        return response
 
     async def _follow(self, kept: StoredResponse, principal: Principal, after: int) -> AsyncIterator[bytes]:
         """The events of a response behind a number; of one that another worker makes the rest comes when it is made."""
@@ -159,9 +164,15 @@ async def no_conversations(_request: Request, _principal: Principal) -> object:
     )
 
 
-def with_status(kept: StoredResponse) -> object:
-    """The response object; its status is the row's, which tells when a worker ended before its work was done."""
-    response = msgspec.json.decode(kept.response, type=dict[str, object])
+def with_status(kept: StoredResponse) -> dict[str, object]:
+    """The response object; its status is the row's, which tells when a worker ended before its work was done.
+
+    One that cannot be read, because its provider wrote it so, is as good as gone: raises Refusal (404).
+    """
+    try:
+        response = msgspec.json.decode(kept.response, type=dict[str, object])
+    except UNREADABLE:
+        raise Refusal(unknown(kept.id)) from None
     if response.get("status") != kept.status:
         response["status"] = kept.status
         if kept.status == "failed":

@@ -30,14 +30,15 @@ class SqlResponses:
     def put(self, response: StoredResponse, *, expires: float, maker: str) -> None:
         """Keeps a response until `expires`, in place of an earlier state of it in the same project.
 
-        `maker` says who is at work on it while it is unfinished. An id that another project has is left as it is.
+        `maker` says who is at work on it while it is unfinished. An id that another project has is left as it is, and
+        a stream's end is not kept where its beginning was forgotten meanwhile.
         """
         row = {name: getattr(response, name) for name in _FIELDS}
         events = zlib.compress(response.events) if response.events else b""
         row |= {"native": int(response.native), "expires": expires, "maker": maker, "events": events}
         ours = (responses.c.id == response.id) & (responses.c.project == response.project)
         with self._database.write() as connection:
-            if connection.execute(responses.update().where(ours).values(row)).rowcount == 0:
+            if connection.execute(responses.update().where(ours).values(row)).rowcount == 0 and not events:
                 taken = sa.select(responses.c.id).where(responses.c.id == response.id)
                 if connection.execute(taken).first() is None:
                     connection.execute(responses.insert().values(row))

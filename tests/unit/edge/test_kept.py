@@ -99,6 +99,22 @@ def test_the_status_is_the_rows() -> None:
     assert whole["error"] == {"code": "x"}
 
 
+@pytest.mark.parametrize("response", [b"\xff", b"[]", b'{"id":"\xff"}', b'{"output":["\\ud800"]}'])
+async def test_one_that_cannot_be_read_is_as_good_as_gone(inside: Inside, response: bytes) -> None:
+    """Its provider wrote it so."""
+    has(inside, msgspec.structs.replace(kept(), response=response))
+    for path, method in ((RESPONSE, b"GET"), (RESPONSE + b"/cancel", b"POST")):
+        answer = await fetch(inside, path, method)
+        assert (answer.status, answer.error["code"]) == (404, "response_not_found")
+    answer = await fetch(inside, RESPONSE + b"?stream=true")
+    assert [each["type"] for each in told(answer)] == ["error"]
+    broken = msgspec.structs.replace(kept(), previous="resp_0")
+    has(inside, broken)
+    before = msgspec.structs.replace(kept(), response=b'{"output":[{"id":"\xff"}]}')
+    inside.answers["chain"] = msgspec.msgpack.encode([before, broken])
+    assert (await fetch(inside, RESPONSE + b"/input_items")).status == 404
+
+
 # -- its stream --------------------------------------------------------------------------------------------
 
 

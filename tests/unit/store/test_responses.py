@@ -68,6 +68,7 @@ def test_a_response_comes_back_as_it_was(store: SqlResponses) -> None:
 
 def test_a_stream_is_read_apart(store: SqlResponses) -> None:
     """Compressed in the file, and not carried along where nobody follows it; a later state takes its place."""
+    put(store, response("a", status="in_progress"))
     put(store, response("a", events=b"data: x\n\n" * 1000))
     put(store, response("b", previous="a"))
     assert store.events("a", "default") == b"data: x\n\n" * 1000
@@ -79,11 +80,20 @@ def test_a_stream_is_read_apart(store: SqlResponses) -> None:
 
 def test_a_stream_belongs_to_its_response(store: SqlResponses, clock: Clock) -> None:
     """It is not there for another project, and ends with it."""
+    put(store, response(status="in_progress"))
     put(store, response(events=b"data: x\n\n"))
     assert store.events("resp_1", "other") is None
     assert store.events("resp_9", "default") is None
     clock.now = NOON + HOUR
     assert store.events("resp_1", "default") is None
+
+
+def test_what_was_forgotten_while_it_was_made_does_not_come_back(store: SqlResponses) -> None:
+    """Its end finds nothing to end."""
+    put(store, response(status="in_progress"))
+    assert store.delete("resp_1", "default")
+    put(store, response(events=b"data: x\n\n"))
+    assert store.get("resp_1", "default") is None
 
 
 def test_an_unknown_one_is_none(store: SqlResponses) -> None:

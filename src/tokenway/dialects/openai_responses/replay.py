@@ -62,12 +62,12 @@ class Story:
         self._add(_last_type(_status(final)), append_member(b"{}", b'"response":%b' % final))
 
     def _take(self, data: bytes) -> None:
-        event = _decode(data)
+        event = _decode(str(data, "utf-8"))
         kind = event.type
         if kind in _BEGINNINGS:
             return
         if kind in _ENDS and event.response not in NOTHING:
-            final = self._as_ours(bytes(event.response))
+            final = self._as_ours(bytes(event.response), kind.removeprefix("response."))
             data = set_members(data, b'"response":%b' % final, ("response",))
             self._add(kind, data)
             self.final = final
@@ -76,9 +76,14 @@ class Story:
         else:
             self._add(kind, data)
 
-    def _as_ours(self, response: bytes) -> bytes:
-        """The response under the id that the caller was given, in the background, behind the one that it named."""
+    def _as_ours(self, response: bytes, status: str) -> bytes:
+        """The response under the id that the caller was given, in the background, behind the one that it named.
+
+        Raises WireError where it cannot be read, now or later.
+        """
+        _read(response)
         ours = {name: self._told.get(name) for name in ("id", "background", "previous_response_id")}
+        ours["status"] = status
         return set_members(response, _encode(ours)[1:-1], ours)
 
     def _add(self, kind: str, data: bytes) -> None:
@@ -152,7 +157,11 @@ def _steps(response: dict[str, Any]) -> list[Step]:
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [each for each in _listed(value) if isinstance(each, dict)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _of_item(item: dict[str, Any], index: int) -> Iterator[Step]:
@@ -182,7 +191,7 @@ def _of_message(item: dict[str, Any], place: dict[str, Any]) -> Iterator[Step]:
         yield "response.content_part.added", {**at, "part": {**part, key: "", **lists}}
         if text:
             yield f"response.{name}.delta", {**at, "delta": text, **more}
-        for count, annotation in enumerate(part.get("annotations") or ()):
+        for count, annotation in enumerate(_listed(part.get("annotations"))):
             noted = {"annotation_index": count, "annotation": annotation}
             yield "response.output_text.annotation.added", {**at, **noted}
         yield f"response.{name}.done", {**at, key: text, **more}

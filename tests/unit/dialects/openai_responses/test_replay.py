@@ -263,7 +263,17 @@ def test_an_error_without_a_response_is_a_fault(data: bytes, fault: str) -> None
     assert made.final == response("failed")
 
 
-@pytest.mark.parametrize("data", [b"data: {\n\n", b"data: [DONE]\n\n", b'data: {"type":"a","type":"b"}\n\n', b"x\n\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"data: {\n\n",
+        b"data: [DONE]\n\n",
+        b'data: {"type":"a","type":"b"}\n\n',
+        b"x\n\n",
+        b'data: {"type":"\xff"}\n\n',
+        b'data: {"type":"response.failed","response":2}\n\n',
+    ],
+)
 def test_what_is_no_event_is_left_out(data: bytes) -> None:
     """It cannot be numbered."""
     made = story()
