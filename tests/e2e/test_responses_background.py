@@ -264,6 +264,9 @@ async def test_a_caller_that_leaves_its_background_stream(
     assert (await client.responses.retrieve(identity)).status == "in_progress"
     following = await client.responses.retrieve(identity, stream=True, starting_after=seen[-1].sequence_number)
     again = await client.responses.retrieve(identity, stream=True)
+    left = await client.responses.retrieve(identity, stream=True)
+    assert await anext(aiter(left)) == seen[0]
+    await left.close()
     open_wide(gate)
     rest = await told(following)
     assert rest[0].sequence_number == seen[-1].sequence_number + 1
