@@ -20,8 +20,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Final
 
+from tokenway.dialects.known import Service
 from tokenway.dialects.providers import KNOWN
-from tokenway.metering.price_book import asked_name, read_book
+from tokenway.metering.price_book import asked_name, find, read_book
 from tools.tree import ROOT
 
 PAGE: Final = Path("src/tokenway/metering/price_data.json")
@@ -43,9 +44,13 @@ _KEYS: Final = {
     "output_image_mtok": "image_output",
     "web_searches_kcount": "search",
     "requests_kcount": "request",
+    "input_audio_hours": "sound_hour",
+    "input_mchars": "characters",
 }
 _EACH: Final = frozenset({"search", "request"})
 """Prices of a thousand, where ours are of one."""
+_SOLD: Final = frozenset({"input", "output", "sound_hour", "characters"})
+"""What makes a price of a model's: of what it takes or makes."""
 _TIERED: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _CLAUSES: Final = {
     "ClauseEquals": ("=", "equals"),
@@ -88,7 +93,7 @@ _LITELLM: Final = {
     "nscale": ("nscale/", "nscale"),
     "sambanova": ("sambanova/", "sambanova"),
     "ai21": ("", "ai21"),
-    "jina": ("jina_ai/", "jina_ai"),
+    "jina": ("", "jina_ai"),
     "volcengine": ("volcengine/", "volcengine"),
     "scaleway": ("scaleway/", "scaleway"),
     "vercel": ("vercel_ai_gateway/", "vercel_ai_gateway"),
@@ -103,6 +108,23 @@ _VENDORS: Final = {
 """Whose model a name at OpenRouter begins with, as the book names the vendor."""
 _ANYWHERE: Final = ("vision", "tools")
 """What a model can do wherever it is served."""
+
+_SERVICES: Final = {
+    "rerank": Service.RERANK,
+    "audio_transcription": Service.TRANSCRIPTIONS,
+    "audio_speech": Service.SPEECH,
+    "image_generation": Service.IMAGES,
+    "image_edit": Service.IMAGES,
+}
+"""What a row of LiteLLM's table is for, to the service of a provider that does it."""
+_BY_PIECE: Final = {
+    "rerank": ("search", ("input_cost_per_query",)),
+    "audio_transcription": ("sound_hour", ("input_cost_per_second",)),
+    "audio_speech": ("characters", ("input_cost_per_character",)),
+    "image_generation": ("image", ("output_cost_per_image", "input_cost_per_image")),
+    "image_edit": ("image", ("output_cost_per_image", "input_cost_per_image")),
+}
+"""The same to the rate of ours, and where it stands there."""
 
 Json = dict[str, Any]
 
@@ -124,7 +146,7 @@ def rule(clause: Any) -> list[Any]:
 def price(written: Any) -> Json | None:
     """A `ModelPrice` as a price of ours; None when it says nothing that we could charge by."""
     given = {_KEYS[key]: value for key, value in vars(written).items() if value is not None and key in _KEYS}
-    if "input" not in given and "output" not in given:
+    if not _SOLD & set(given):
         return None
     found: Json = {"input": 0, "output": 0}
     for name, value in given.items():
@@ -261,26 +283,72 @@ def million(per_token: object) -> int:
     return nano(Decimal(str(per_token)) * 1_000_000)
 
 
-def second_shelf(provider: str, table: Mapping[str, Json]) -> Json:
-    """A provider that only LiteLLM's table knows, as a shelf: exact names, prices without a date."""
-    prefix, owner = _LITELLM[provider]
-    entries = []
-    for name, row in table.items():
-        if row.get("litellm_provider") != owner or not name.startswith(prefix) or "input_cost_per_token" not in row:
-            continue
-        bare = name.removeprefix(prefix)
+def second_price(row: Json) -> Json | None:
+    """A price by a row of LiteLLM's table: by the token, else by the piece; None where it says neither."""
+    if row.get("input_cost_per_token") or ("input_cost_per_token" in row and row.get("mode") not in _BY_PIECE):
         amount: Json = {
             "input": million(row["input_cost_per_token"]),
             "output": million(row.get("output_cost_per_token", 0)),
         }
         if "cache_read_input_token_cost" in row:
             amount["cache_read"] = million(row["cache_read_input_token_cost"])
-        entry: Json = {"name": bare, "rule": ["=", bare.lower()], "prices": [{"price": amount}]}
-        able = capabilities(row)
-        if row.get("mode") == "embedding":
-            entry["embeds"] = True
-        entries.append(entry | ({"capabilities": able} if able else {}))
-    return {"entries": entries}
+        return amount
+    rate, places = _BY_PIECE.get(row.get("mode", ""), ("", ()))
+    dollars = next((row[place] for place in places if row.get(place)), None)
+    return None if dollars is None else {"input": 0, "output": 0, rate: _piece(rate, dollars)}
+
+
+def _piece(rate: str, dollars: object) -> int:
+    """A rate by the piece. Hours are sold by the tenth of a cent, of which a second is a fraction that was cut."""
+    if rate == "characters":
+        return million(dollars)
+    if rate == "sound_hour":
+        return nano((Decimal(str(dollars)) * 3600).quantize(Decimal("0.001"), ROUND_HALF_UP))
+    return nano(dollars)
+
+
+def second_rows(provider: str, table: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+    """The rows of a provider in LiteLLM's table that have a price, by the names that they mean there."""
+    prefix, owner = _LITELLM[provider]
+    for name, row in table.items():
+        if row.get("litellm_provider") == owner and name.startswith(prefix) and second_price(row) is not None:
+            yield name.removeprefix(f"{owner}/"), row
+
+
+def second_entry(name: str, row: Json) -> Json:
+    """One of them as an entry of the book: an exact name, and a price without a date."""
+    entry: Json = {"name": name, "rule": ["=", name.lower()], "prices": [{"price": second_price(row)}]}
+    able = capabilities(row)
+    if row.get("mode") == "embedding":
+        entry["embeds"] = True
+    return entry | ({"capabilities": able} if able else {})
+
+
+def is_side_model(name: str, row: Json, services: Sequence[Service]) -> bool:
+    """Whether a row is of a model that ranks, paints, hears or speaks, at a provider that does this, for a sure price.
+
+    Images and sound by the token are left to genai-prices, since here a token of text and one of an image are one. So
+    are images at several prices: their names hold a size that nobody can ask for so, or they have more columns.
+    """
+    mode = row.get("mode", "")
+    by_token = mode != "rerank" and "input_cost_per_token" in row and bool(row["input_cost_per_token"])
+    by_size = "-x-" in name or any(column.startswith("output_cost_per_image_") for column in row)
+    return _SERVICES.get(mode) in services and not by_token and not by_size
+
+
+def with_side_models(made: Json, table: Mapping[str, Json]) -> Json:
+    """The book with what only LiteLLM's table knows of rankings, images and sound."""
+    read = read_book(json.dumps(made).encode())
+    for known in KNOWN.values():
+        name = known.prices or known.name
+        if name not in made["shelves"] or name not in _LITELLM:
+            continue
+        made["shelves"][name]["entries"].extend(
+            second_entry(model, row)
+            for model, row in second_rows(name, table)
+            if is_side_model(model, row, known.services) and find(read, name, model) is None
+        )
+    return made
 
 
 def book(providers: Iterable[Any], table: Mapping[str, Json], made: str) -> Json:
@@ -293,8 +361,12 @@ def book(providers: Iterable[Any], table: Mapping[str, Json], made: str) -> Json
         if name in by_id:
             shelves[name] = shelf(by_id[name], table)
         elif name in _LITELLM:
-            shelves[name] = second_shelf(name, table)
-    return {"made": made, "shelves": {name: each for name, each in shelves.items() if each["entries"]}}
+            rows = second_rows(name, table)
+            shelves[name] = {
+                "entries": [second_entry(each, row) for each, row in rows if "input_cost_per_token" in row]
+            }
+    found = {"made": made, "shelves": {name: each for name, each in shelves.items() if each["entries"]}}
+    return with_side_models(found, table)
 
 
 def named(made: Json) -> Json:

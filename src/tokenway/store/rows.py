@@ -177,6 +177,8 @@ def _inline_figures(line: Line, record: Settled) -> Row | None:
         return None
     if usage.audio_in or usage.audio_out or usage.image_in or usage.image_out:
         return None
+    if usage.images or usage.sound_ms or usage.characters:
+        return None
     return (usage.input_uncached, usage.cache_read, usage.output_text, usage.reasoning, usage.requests)
 
 

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from tokenway.model.usage import BUCKETS
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest revision in `migrations/versions`; a fresh database is made at it without running them."""
 
 INLINE_BUCKETS: Final = ("input_uncached", "cache_read", "output_text", "reasoning", "requests")

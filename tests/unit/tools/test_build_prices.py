@@ -9,8 +9,20 @@ from typing import Any
 
 import pytest
 
+from tokenway.dialects.known import Service
 from tokenway.metering.price_book import price_at, read_book
-from tools.build_prices import book, capabilities, main, named, nano, price, render, rule
+from tools.build_prices import (
+    book,
+    capabilities,
+    is_side_model,
+    main,
+    named,
+    nano,
+    price,
+    render,
+    rule,
+    second_price,
+)
 
 
 class ClauseEquals(SimpleNamespace):
@@ -73,9 +85,17 @@ def test_tiers_hold_every_rate_at_each_length() -> None:
     }
 
 
-def test_what_is_not_charged_by_the_token_is_no_price() -> None:
-    """An hour of sound is nothing that a token is."""
+def test_sound_and_characters_have_rates_of_their_own() -> None:
+    """Dollars an hour and a million, exactly."""
+    written = SimpleNamespace(audio_hours=Decimal("0.111"), input_audio_hours=Decimal("0.111"))
+    assert price(written) == {"input": 0, "output": 0, "sound_hour": 111_000_000}
+    assert price(SimpleNamespace(input_mchars=Decimal(15))) == {"input": 0, "output": 0, "characters": 15 * 10**9}
+
+
+def test_what_is_not_charged_by_what_comes_and_goes_is_no_price() -> None:
+    """An hour of a conversation, or a page."""
     assert price(SimpleNamespace(audio_hours=Decimal(1))) is None
+    assert price(SimpleNamespace(input_document_kpages=Decimal(1))) is None
 
 
 def test_a_book_is_made_and_read_back() -> None:
@@ -143,6 +163,66 @@ def test_a_book_is_made_and_read_back() -> None:
     assert known is not None
     assert (known.input, known.output, known.cache_read) == (10**8, 0, 10**7)
     assert len(text.splitlines()) == 5 + 5 + 1
+
+
+FREE = {"input": 0, "output": 0}
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"mode": "chat", "input_cost_per_token": 1e-6}, {"input": 10**9, "output": 0}),
+        ({"mode": "chat", "input_cost_per_token": 0.0}, FREE),
+        ({"mode": "rerank", "input_cost_per_token": 0.0, "input_cost_per_query": 0.002}, FREE | {"search": 2_000_000}),
+        ({"mode": "rerank", "input_cost_per_token": 5e-08}, {"input": 50_000_000, "output": 0}),
+        ({"mode": "rerank", "input_cost_per_token": 0.0}, None),
+        # a second of 0.21 USD an hour, as the table has it
+        ({"mode": "audio_transcription", "input_cost_per_second": 5.83333e-05}, FREE | {"sound_hour": 210_000_000}),
+        ({"mode": "audio_transcription", "input_cost_per_second": 0.0}, None),
+        ({"mode": "audio_speech", "input_cost_per_character": 1.5e-05}, FREE | {"characters": 15 * 10**9}),
+        ({"mode": "image_generation", "output_cost_per_image": 0.04}, FREE | {"image": 40_000_000}),
+        ({"mode": "image_edit", "input_cost_per_image": 0.02}, FREE | {"image": 20_000_000}),
+        ({"mode": "image_generation", "input_cost_per_pixel": 1e-08}, None),
+        ({"mode": "chat", "input_cost_per_image": 0.02}, None),
+    ],
+)
+def test_a_row_is_priced_by_the_token_or_by_the_piece(row: dict[str, Any], found: object) -> None:
+    """What says neither has no price, and a zero beside a mode that is paid for is none."""
+    assert second_price(row) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "is_one"),
+    [
+        ("flux", {"output_cost_per_image": 0.04}, True),
+        ("hd/1024-x-1024/dall-e-3", {"input_cost_per_image": 0.08}, False),
+        ("grok", {"input_cost_per_image": 0.06, "output_cost_per_image_2K": 0.06}, False),
+        ("gpt-image", {"input_cost_per_token": 5e-06, "output_cost_per_image": 0.04}, False),
+        ("tts", {"mode": "audio_speech", "input_cost_per_character": 1.5e-05}, False),
+        ("gpt", {"mode": "chat", "input_cost_per_token": 5e-06}, False),
+    ],
+)
+def test_only_sure_prices_of_what_a_provider_does_are_taken(name: str, more: dict[str, Any], is_one: bool) -> None:
+    """One price for every image, and a service that is there."""
+    assert is_side_model(name, {"mode": "image_generation"} | more, [Service.IMAGES]) is is_one
+
+
+def test_rankings_come_from_the_second_table() -> None:
+    """Where no rule of the first means the model already."""
+    cohere = SimpleNamespace(
+        id="cohere", fallback_model_providers=None, models=[model("rerank-v3.5", flat(input="1", output="1"))]
+    )
+    row = {"litellm_provider": "cohere", "mode": "rerank", "input_cost_per_query": 0.002}
+    made = book([cohere], {"rerank-v3.5": row, "rerank-v4.0": row}, "by hand")
+    read = read_book(render(named(made)).encode())
+    assert [(entry.name, entry.asked) for entry in read.shelves["cohere"].entries] == [
+        ("rerank-v3.5", "rerank-v3.5"),
+        ("rerank-v4.0", "rerank-v4.0"),
+    ]
+    known, ranked = (price_at(read, "cohere", name, 0) for name in ("rerank-v3.5", "rerank-v4.0"))
+    assert known is not None
+    assert ranked is not None
+    assert (known.search, ranked.search) == (0, 2_000_000)
 
 
 def test_a_vendors_model_can_see_at_openrouter_too() -> None:
