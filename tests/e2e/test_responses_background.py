@@ -371,20 +371,32 @@ async def test_another_projects_stream_is_not_there(launch: Launch, provider: Fa
 
 @pytest.mark.slow
 async def test_two_workers_and_one_stream(launch: Launch, provider: FakeProvider) -> None:
-    """Whichever worker is asked, the same events come."""
+    """Whichever worker is asked, the same events come, while it is made; any of them can end it."""
     gateway = await launch(sdk_matrix.configuration(provider, server={"workers": 2}))
     gate = asyncio.Semaphore(1)
     provider.queue(Script(reply=REPLIES["text"], gate=gate))
     async with sdk(gateway) as client:
         begun = await client.responses.create(model=CHAT, input="One.", background=True)
 
-    async def follow() -> list[Any]:
+    async def follow(number: int) -> list[Any]:
         async with sdk(gateway) as client:  # a connection of its own: any worker may get it
-            stream = await client.responses.retrieve(begun.id, stream=True)
-            first = await anext(aiter(stream))
-            open_wide(gate)
-            return [first, *await told(stream)]
+            events = []
+            async for event in await client.responses.retrieve(begun.id, stream=True):
+                events.append(event)
+                if event.type == "response.output_text.delta":
+                    waiting.discard(number)
+                    if not waiting:  # everybody has seen some of it before there is more
+                        open_wide(gate)
+            return events
 
-    streams = await asyncio.gather(*(follow() for _ in range(12)))
+    waiting = set(range(12))
+    streams = await asyncio.gather(*(follow(number) for number in range(12)))
     assert streams[0][-1].type == "response.completed"
     assert all(stream == streams[0] for stream in streams)
+    for _ in range(6):
+        provider.queue(Script(reply=REPLIES["text"], delay=30))
+        async with sdk(gateway) as client:
+            begun = await client.responses.create(model=CHAT, input="Two.", background=True)
+        async with sdk(gateway) as client:
+            assert (await client.responses.cancel(begun.id)).status == "cancelled"
+            assert (await client.responses.retrieve(begun.id)).status == "cancelled"

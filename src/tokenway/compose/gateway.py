@@ -40,7 +40,7 @@ from tokenway.control.vertex import AGAIN_AFTER, Tokens, fetch_token, files_in_u
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
-from tokenway.model.link import Question, Stop, WorkerOptions
+from tokenway.model.link import Question, Show, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot
@@ -333,6 +333,10 @@ class Gateway:
     async def _answer_of_responses(self, question: Question) -> bytes | None:
         """A worker asks for kept responses, or what to do with one."""
         kept, subject, project = self._store.responses, question.subject, question.project
+        if question.what == "show":
+            for worker in self.workers.alive:
+                worker.send(Show(subject, project))
+            return b""
         if question.what in {"stop", "forget"}:
             had = question.what == "stop" or await self._in_thread(kept.delete, subject, project)
             for worker in self.workers.alive if had else ():

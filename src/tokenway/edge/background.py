@@ -118,6 +118,10 @@ class Background:
         else:
             run.begin(intake)
 
+    def show(self) -> None:
+        """Keeps its events so far, for those who follow it at another worker."""
+        self._keep(self._waiting, events=b"".join(self._story.events))
+
     def stop(self, why: str = "") -> None:
         """Ends it: it is cancelled, or has failed for this reason."""
         self._is_stopped = True

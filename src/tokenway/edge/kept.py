@@ -24,7 +24,7 @@ from tokenway.wire.sse import split_events
 NUMBER_MAX: Final = 10**9
 """No stream has as many events."""
 FOLLOW_SECONDS: Final = 0.5
-"""How often is looked whether another worker has ended a response."""
+"""How often is looked how far another worker has come with a response."""
 STOP_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.02
 """How long, and how often, is looked whether a worker has stopped."""
@@ -119,29 +119,35 @@ class KeptPages:
         return response
 
     async def _follow(self, kept: StoredResponse, principal: Principal, after: int) -> AsyncIterator[bytes]:
-        """The events of a response behind a number; of one that another worker makes the rest comes when it is made."""
+        """The events of a response behind a number; another worker that makes it is asked to show what it has."""
         at = after + 1
+        silent = 0.0
         try:
-            if kept.status in UNFINISHED:
-                begun = beginning(kept.response)[at:]
-                at += len(begun)
-                yield b"".join(begun) or KEEP_ALIVE
-                silent = 0.0
-                while kept.status in UNFINISHED:
-                    await asyncio.sleep(FOLLOW_SECONDS)
-                    silent += FOLLOW_SECONDS
-                    if silent >= SILENCE_SECONDS:
-                        silent = 0.0
-                        yield KEEP_ALIVE
-                    kept = await self.find(kept.id, principal)
-            events = await self._state.ask("events", principal, kept.id)
-            if events is None:
-                yield b"".join(replay(msgspec.json.encode(with_status(kept)), at - 1))
-            else:
-                yield b"".join(split_events(events)[at:])
+            while kept.status in UNFINISHED:
+                news = await self._events(kept, principal, at)
+                at += len(news)
+                silent = 0.0 if news else silent + FOLLOW_SECONDS
+                if news:
+                    yield b"".join(news)
+                elif silent >= SILENCE_SECONDS:
+                    silent = 0.0
+                    yield KEEP_ALIVE
+                await self._state.ask("show", principal, kept.id)
+                await asyncio.sleep(FOLLOW_SECONDS)
+                kept = await self.find(kept.id, principal)
+            yield b"".join(await self._events(kept, principal, at))
         except Refusal as refusal:
             # Its head has gone out: what is wrong can only be told in the stream.
             yield broken(at, refusal.problem.code or "server_error", refusal.problem.message)
+
+    async def _events(self, kept: StoredResponse, principal: Principal, at: int) -> list[bytes]:
+        """The events of a response from a number on, as far as it is kept; raises Refusal."""
+        found = await self._state.ask("events", principal, kept.id)
+        if found is not None:
+            return split_events(found)[at:]
+        if kept.status in UNFINISHED:
+            return beginning(kept.response)[at:]
+        return replay(msgspec.json.encode(with_status(kept)), at - 1)
 
     async def find(self, identity: str, principal: Principal) -> StoredResponse:
         """A kept response of the caller's project; raises Refusal (404)."""

@@ -76,7 +76,12 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
         if running is not None:
             running.stop()
 
-    link = ControlLink(take_snapshot, control_lost, stop_background)
+    def show_background(response: str, project: str) -> None:
+        running = state.background.get((response, project))
+        if running is not None:
+            running.show()
+
+    link = ControlLink(take_snapshot, control_lost, stop_background, show_background)
     state = EdgeState(loop, pools, journal, link.ask, link.keep)
     await link.open(socket.socket(fileno=options.link_fd), tasks)
     snapshot = await first

@@ -49,6 +49,9 @@ class Running(Protocol):
     def follow(self, after: int) -> AsyncIterator[bytes]:
         """Its events behind the number `after`, up to the last one."""
 
+    def show(self) -> None:
+        """Keeps its events so far, for those who follow it at another worker."""
+
     def stop(self, why: str = "") -> None:
         """Ends it: it is cancelled, or has failed for this reason."""
 

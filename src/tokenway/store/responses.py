@@ -80,12 +80,12 @@ class SqlResponses:
             return connection.execute(gone).rowcount > 0
 
     def abandon(self, maker: str | None = None) -> int:
-        """Marks what `maker`, or anybody, left unfinished as failed; how many there were."""
+        """Marks what `maker`, or anybody, left unfinished as failed; how many there were. Half a stream is not kept."""
         left = responses.update().where(responses.c.status.in_(UNFINISHED))
         if maker is not None:
             left = left.where(responses.c.maker == maker)
         with self._database.write() as connection:
-            return connection.execute(left.values(status="failed")).rowcount
+            return connection.execute(left.values(status="failed", events=b"")).rowcount
 
     def purge(self) -> int:
         """Drops what has ended; how many there were."""

@@ -313,6 +313,23 @@ async def over_events(made: Bench, kept: list[StoredResponse]) -> list[Any]:
     return told(kept[-1].events)
 
 
+async def test_it_shows_what_there_is_so_far() -> None:
+    """For those who follow it elsewhere: its object is still under way."""
+    async with remembering([[HEAD, chunk(event("hi"))]], what=snapshot(CHAT)) as (made, memory):
+        first = await answered(begun(made, background=True))
+        [work] = made.state.background.values()
+        async for data in work.follow(1):
+            if b"output_text.delta" in data:
+                break
+        work.show()
+        shown_first, shown_now = memory.kept
+        assert (shown_now.id, shown_now.status, last(shown_now)) == (first["id"], "in_progress", last(shown_first))
+        types = [each["type"] for each in told(shown_now.events)]
+        assert types[:2] == ["response.created", "response.in_progress"]
+        assert types[-1] == "response.output_text.delta"
+        work.stop()
+
+
 async def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that nothing on the way takes the stream for dead."""
     monkeypatch.setattr(background, "SILENCE_SECONDS", 0.01)

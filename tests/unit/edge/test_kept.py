@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.raw import Answer, get
 from tests.fake_provider import FakeProvider
 from tests.unit.edge.inside import Inside
+from tokenway.dialects.openai_responses.replay import beginning
 from tokenway.edge import kept as module
 from tokenway.edge.kept import with_status
 from tokenway.model.snapshot import Principal
@@ -177,6 +178,8 @@ async def test_one_that_is_made_here_is_followed(inside: Inside) -> None:
         async def follow(self, after: int) -> AsyncIterator[bytes]:
             yield b'data: {"type":"e","sequence_number":%d}\n\n' % (after + 1)
 
+        def show(self) -> None: ...
+
         def stop(self, why: str = "") -> None: ...
 
     inside.state.background["resp_1", "default"] = Work()
@@ -188,7 +191,7 @@ async def test_one_that_is_made_here_is_followed(inside: Inside) -> None:
 async def test_one_that_another_worker_makes_is_waited_for(
     provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its beginning is told at once, then comments, and the rest when it is there."""
+    """Its beginning is told at once, what it shows as it comes, comments in between, and the rest when it is there."""
     monkeypatch.setattr(module, "FOLLOW_SECONDS", 0.01)
     monkeypatch.setattr(module, "SILENCE_SECONDS", 0.02)
     states = [kept("in_progress") for _ in range(5)]
@@ -196,6 +199,13 @@ async def test_one_that_another_worker_makes_is_waited_for(
         answer = await fetch(made, RESPONSE + b"?stream=true")
         assert types(answer) == [(0, "response.created"), (1, "response.in_progress"), (2, "response.completed")]
         assert answer.body.count(b": keep-alive\n\n") == 2
+        assert made.asked.count(("show", "k1", "resp_1")) == 5
+    shown = [*beginning(kept("in_progress").response), b'data: {"type":"e","sequence_number":2}\n\n']
+    async with Told(provider, *states, kept("completed", output=[])) as made:
+        made.answers["events"] = b"".join(shown)
+        answer = await fetch(made, RESPONSE + b"?stream=true&starting_after=0")
+        assert types(answer) == [(1, "response.in_progress"), (2, "e")]
+        assert answer.body.startswith(b"".join(shown[1:]) + b": keep-alive\n\n")
     async with Told(provider, kept("in_progress"), kept("completed", output=[])) as made:
         answer = await fetch(made, RESPONSE + b"?stream=true&starting_after=1")
         assert types(answer) == [(2, "response.completed")]

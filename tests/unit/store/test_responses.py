@@ -192,7 +192,10 @@ def test_what_a_worker_left_unfinished_has_failed(store: SqlResponses) -> None:
     put(store, response("going", status="in_progress"))
     put(store, response("done"))
     put(store, response("others", status="in_progress"), maker="2")
+    put(store, response("going", status="in_progress", events=b"data: x\n\n"))
+    assert store.events("going", "default") == b"data: x\n\n"
     assert store.abandon("1") == 2
+    assert store.events("going", "default") is None
     found = [store.get(name, "default") for name in ("queued", "going", "done", "others")]
     assert [each and each.status for each in found] == ["failed", "failed", "completed", "in_progress"]
     assert store.abandon("1") == 0
