@@ -28,6 +28,7 @@ VOICES: Final[Mapping[str, Voice]] = MappingProxyType(
 
 _PATHS: Final = (
     (re.compile(r"/responses$"), "openai_responses", "responses"),
+    (re.compile(r"/responses/(?P<kind>input_tokens|compact)$"), "openai_responses", ""),
     (re.compile(r"/messages$"), "anthropic", "messages"),
     (re.compile(r"/messages/(?P<kind>count_tokens)$"), "anthropic", ""),
     (

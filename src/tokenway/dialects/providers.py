@@ -45,7 +45,7 @@ _VENDORS: Final = (
             *("computer-use-", "omni-moderation-", "dall-e-", "tts-", "whisper-1", "sora-", "ft:gpt-"),
         ),
         speaks=(Offer(_RESPONSES, "https://api.openai.com/v1"),),
-        quirks=Quirks(developer_role=True),
+        quirks=Quirks(developer_role=True, input_tokens=True),
         services=(*_BOTH, Service.MODERATIONS, Service.IMAGES, *_SOUND),
         models=r"^(?!ft:|moderation$|.*\.ft-$|.*:extended$)",
     ),

@@ -58,6 +58,7 @@ class Route:
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
         """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
         dialect, operation = door.dialect, door.operation
+        is_input_tokens = operation is Operation.COUNT and dialect is Dialect.OPENAI_RESPONSES
         self._providers = providers
         spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
         able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
@@ -75,6 +76,7 @@ class Route:
             each.id: spoken[each.id] is not dialect
             or (operation is Operation.COMPLETION and not _completes(each))
             or (operation in EMBEDDINGS and bool(self.quirks_of(each).embeddings))
+            or (is_input_tokens and not self.quirks_of(each).input_tokens)
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())

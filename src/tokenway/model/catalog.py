@@ -45,12 +45,14 @@ class Operation(StrEnum):
     TRANSLATION = "translation"
     RERANK = "rerank"
     COUNT = "count"
+    COMPACT = "compact"
 
 
 MADE_OF: Final[dict[Operation, Operation]] = {
     Operation.COMPLETION: Operation.CHAT,
     Operation.EMBED_CONTENT: Operation.EMBEDDING,
     Operation.COUNT: Operation.CHAT,
+    Operation.COMPACT: Operation.CHAT,
 }
 """What a model can that can something else: legacy completions are asked for as chat where there is nothing better."""
 
@@ -212,6 +214,8 @@ class Quirks(msgspec.Struct, frozen=True):
     """The provider's own form of embeddings (`cohere`); empty where it is its dialect's."""
     encrypted_reasoning: bool = True
     """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
+    input_tokens: bool = False
+    """OpenAI Responses: whether it counts tokens (`/responses/input_tokens`), which few do; else they are estimated."""
     hosted_version: str = ""
     """Anthropic: what `anthropic_version` says in a body whose model stands in the path (`vertex-2023-10-16`); empty
     where the address is Anthropic's own."""

@@ -152,6 +152,9 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     encrypted_reasoning: Annotated[
         bool | None, Meta(description="OpenAI Responses: whether sealed reasoning may be asked for.")
     ] = None
+    input_tokens: Annotated[
+        bool | None, Meta(description="OpenAI Responses: whether it counts input tokens; else they are estimated.")
+    ] = None
     hosted_version: Annotated[
         str | None,
         Meta(

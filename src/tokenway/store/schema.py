@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from tokenway.model.usage import BUCKETS
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest revision in `migrations/versions`; a fresh database is made at it without running them."""
 
 INLINE_BUCKETS: Final = ("input_uncached", "cache_read", "output_text", "reasoning", "requests")
@@ -215,6 +215,8 @@ responses = sa.Table(
     _text("previous"),
     # The worker that is at work on it, while it is unfinished.
     _text("maker"),
+    # The events of its stream, compressed, where it was made in the background; else empty.
+    sa.Column("events", sa.LargeBinary, nullable=False, server_default=sa.text("x''")),
     sqlite_with_rowid=False,
 )
 sa.Index("ix_responses_expires", responses.c.expires)

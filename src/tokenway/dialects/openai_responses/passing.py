@@ -189,16 +189,16 @@ def passing(request: CallerRequest) -> PassingResponses:  # noqa: ARG001
     return PassingResponses()
 
 
-def read_whole(operation: Operation, body: bytes) -> WholeAnswer:  # noqa: ARG001
+def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     """Reads a whole answer with status 200.
 
     A response that is still being made in the background is one; one that has failed raises WireError, as does
-    what is no response.
+    what is no response. A compacted conversation has no status.
     """
     response = read_response(body)
     if response.error or response.status == "failed":
         raise WireError(f"an error came with status 200: {fault_text(response.error)}")
-    if response.output is None or response.status is None:
+    if response.output is None or (response.status is None and operation is not Operation.COMPACT):
         raise WireError("the answer is not one of this dialect")
     return WholeAnswer(response.metered, response.reason, bytes(response.usage))
 

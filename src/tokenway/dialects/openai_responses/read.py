@@ -289,12 +289,19 @@ def _refuse_state(root: Node) -> None:
     for name in ("previous_response_id", "conversation", "prompt"):
         found = root.at(name)
         if found is not None:
-            raise _needs_state(found, "what it stands for")
+            raise _needs_state(found, "what it stands for", _ADVICE.get(name, _IN_FULL))
 
 
-def _needs_state(node: Node, what: str) -> Exception:
+_IN_FULL: Final = "give the input in full"
+_ADVICE: Final = {
+    "conversation": "conversations are not kept here: name the response before this one in 'previous_response_id', or "
+    + _IN_FULL
+}
+
+
+def _needs_state(node: Node, what: str, advice: str = _IN_FULL) -> Exception:
     return invalid_request(
-        f"'{node.path}': the upstream speaks another API and does not have {what}; give the input in full.",
+        f"'{node.path}': the upstream speaks another API and does not have {what}; {advice}.",
         param=node.path,
         code="unsupported_parameter",
     )
