@@ -28,6 +28,7 @@ from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import Intake, take_in
 from tokenway.model.errors import ErrorType, Problem, WireError, invalid_request
 from tokenway.model.stored import StoredResponse
+from tokenway.wire.limits import PING_SECONDS
 from tokenway.wire.splice import append_member, without_members
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("tokenway.edge")
 
 EVENTS: Final = b"text/event-stream"
-SILENCE_SECONDS: Final = 15.0
-"""After so long without an event who follows gets a comment, so that nothing on the way takes the stream for dead."""
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
@@ -142,7 +141,7 @@ class Background:
                 return
             else:
                 try:
-                    async with asyncio.timeout(SILENCE_SECONDS):
+                    async with asyncio.timeout(PING_SECONDS):
                         await news.wait()
                 except TimeoutError:
                     yield KEEP_ALIVE

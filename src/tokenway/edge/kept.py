@@ -13,12 +13,13 @@ from starlette.responses import StreamingResponse
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.openai_responses.replay import UNFINISHED, beginning, broken, replay
 from tokenway.dialects.openai_responses.state import deleted, input_items
-from tokenway.edge.background import EVENTS, KEEP_ALIVE, SILENCE_SECONDS
+from tokenway.edge.background import EVENTS, KEEP_ALIVE
 from tokenway.edge.listing import number
 from tokenway.edge.state import EdgeState
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.snapshot import Principal
 from tokenway.model.stored import StoredResponse
+from tokenway.wire.limits import PING_SECONDS
 from tokenway.wire.sse import split_events
 
 NUMBER_MAX: Final = 10**9
@@ -129,7 +130,7 @@ class KeptPages:
                 silent = 0.0 if news else silent + FOLLOW_SECONDS
                 if news:
                     yield b"".join(news)
-                elif silent >= SILENCE_SECONDS:
+                elif silent >= PING_SECONDS:
                     silent = 0.0
                     yield KEEP_ALIVE
                 await self._state.ask("show", principal, kept.id)

@@ -332,7 +332,7 @@ async def test_it_shows_what_there_is_so_far() -> None:
 
 async def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that nothing on the way takes the stream for dead."""
-    monkeypatch.setattr(background, "SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(background, "PING_SECONDS", 0.01)
     async with remembering([[]], what=snapshot(CHAT)) as (made, _):
         await answered(begun(made, background=True))
         [work] = made.state.background.values()

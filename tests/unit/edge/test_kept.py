@@ -193,7 +193,7 @@ async def test_one_that_another_worker_makes_is_waited_for(
 ) -> None:
     """Its beginning is told at once, what it shows as it comes, comments in between, and the rest when it is there."""
     monkeypatch.setattr(module, "FOLLOW_SECONDS", 0.01)
-    monkeypatch.setattr(module, "SILENCE_SECONDS", 0.02)
+    monkeypatch.setattr(module, "PING_SECONDS", 0.02)
     states = [kept("in_progress") for _ in range(5)]
     async with Told(provider, *states, kept("completed", output=[])) as made:
         answer = await fetch(made, RESPONSE + b"?stream=true")
