@@ -126,10 +126,14 @@ class Refusal(Part, frozen=True, tag="refusal"):
 
 
 class Foreign(Part, frozen=True, tag="foreign"):
-    """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere."""
+    """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere.
+
+    `format` says whose it is where two vendors have parts of one name (`compaction`); else it may be empty.
+    """
 
     name: str
     raw: msgspec.Raw
+    format: str = ""
 
 
 class Message(msgspec.Struct, frozen=True):
