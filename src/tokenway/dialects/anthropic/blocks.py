@@ -96,9 +96,9 @@ class Blocks:
         return block
 
     def _media(self, part: Media) -> dict[str, Any]:
+        if part.detail not in {"", "auto"}:
+            self._drop("detail")
         if part.kind is MediaKind.IMAGE:
-            if part.detail not in {"", "auto"}:
-                self._drop("detail")
             return {"type": "image", "source": self._given(part) or _image(part)}
         if part.kind is MediaKind.DOCUMENT:
             titled = {"title": part.title} if part.title else {}

@@ -15,7 +15,7 @@ from tokenway.dialects.base import Upstream
 from tokenway.dialects.bedrock.content import Content
 from tokenway.dialects.bedrock.extras import CLAUDE, Extras, extras, vendor_of
 from tokenway.dialects.opening import opened
-from tokenway.dialects.strict import enforceable, is_enforceable
+from tokenway.dialects.strict import enforceable, is_any_object, is_enforceable
 from tokenway.model.errors import invalid_request
 from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolChoice, ToolMode, Written
 
@@ -173,7 +173,7 @@ def _spec(name: str, schema: object) -> dict[str, Any]:
 
 
 def _output(request: Request, upstream: Upstream, dropped: dict[str, None]) -> dict[str, Any]:
-    """`outputConfig`: a schema is JSON in a text. JSON without a schema cannot be asked for."""
+    """`outputConfig`: a schema is JSON in a text. JSON without a schema, or of any shape, cannot be asked for."""
     wanted = request.response_format
     if wanted is None or wanted.kind is FormatKind.TEXT:
         return {}
@@ -181,8 +181,12 @@ def _output(request: Request, upstream: Upstream, dropped: dict[str, None]) -> d
         dropped["response_format"] = None
         return {}
     text = bytes(wanted.schema)
+    given = _decode(text)
+    if is_any_object(given):
+        dropped["response_format"] = None
+        return {}
     if not is_enforceable(wanted.schema):
-        schema, told = enforceable(_decode(text))
+        schema, told = enforceable(given)
         dropped.update(dict.fromkeys(told))
         text = _encode(schema)
     definition = {"schema": text.decode()}

@@ -238,6 +238,8 @@ def test_a_schema_for_the_answer() -> None:
     old = Upstream(CLAUDE, quirks=Quirks(json_schema=False))
     assert written(response_format=wanted, upstream=old) == ({}, ("response_format",))
     assert written(response_format=ResponseFormat(FormatKind.JSON)) == ({}, ("response_format",))
+    anything = ResponseFormat(FormatKind.SCHEMA, schema=msgspec.Raw(b'{"type":"object"}'))
+    assert written(response_format=anything) == ({}, ("response_format",))
     assert written(response_format=ResponseFormat(FormatKind.TEXT)) == ({}, ())
 
 
