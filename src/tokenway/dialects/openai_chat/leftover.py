@@ -1,4 +1,4 @@
-"""Members of a chat request's messages, parts and tools that nothing reads, so that they can be declared.
+"""Members of a chat request's messages, parts, tools and reasoning that nothing reads, so that they can be declared.
 
 A model's own message is let be: clients give answers back with all that they had.
 Sources: OpenAI API reference, "Create chat completion"; OpenRouter's API reference, which has more of them.
@@ -34,6 +34,8 @@ _TOOLS: Final = {
 }
 """What is read of the object inside of a tool, by its type."""
 
+_REASONING: Final = frozenset({"effort", "max_tokens", "enabled", "exclude", "summary"})
+
 
 def leftover(root: Node) -> dict[str, msgspec.Raw]:
     """Those members by their names; false is not said. The body has been read: its types are right."""
@@ -49,6 +51,10 @@ def leftover(root: Node) -> dict[str, msgspec.Raw]:
         _keep_inner(tool, "function" if kind is None else kind.text(), _TOOLS, found)
     for function in _items(root.at("functions")):
         _keep(function, _TOOLS["function"], found)
+    reasoning = root.at("reasoning")
+    for name, member in reasoning.members() if reasoning is not None else ():
+        if name not in _REASONING:
+            found[member.path] = member.raw()
     return found
 
 

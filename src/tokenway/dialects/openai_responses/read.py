@@ -55,6 +55,10 @@ _KNOWN: Final = frozenset(
     }
 )
 """Members that are read here, or that ask something of the gateway itself."""
+_REASONING: Final = frozenset({"effort", "summary", "generate_summary", "max_tokens", "enabled"})
+_MODES: Final = frozenset({"context", "mode"})
+_TEXT: Final = frozenset({"format", "verbosity"})
+"""What is read of `reasoning` and `text`; any other member is declared, but for a mode that is the usual one."""
 _COMMON: Final = frozenset({"type", "id", "status"})
 _MEMBERS: Final = {
     "message": _COMMON | {"role", "content"},
@@ -318,10 +322,12 @@ def _rest(root: Node, includes: list[str]) -> dict[str, msgspec.Raw]:
     truncation = root.at("truncation")
     if truncation is not None and truncation.text() != "disabled":
         rest["truncation"] = truncation.raw()
-    reasoning = root.at("reasoning")
-    for name in ("context", "mode"):
-        node = None if reasoning is None else reasoning.at(name)
-        if node is not None and node.text() not in {"auto", "standard"}:
+    reasoning, text = root.at("reasoning"), root.at("text")
+    for name, node in reasoning.members() if reasoning is not None else ():
+        if name not in _REASONING and not (name in _MODES and node.text() in {"auto", "standard"}):
+            rest[node.path] = node.raw()
+    for name, node in text.members() if text is not None else ():
+        if name not in _TEXT:
             rest[node.path] = node.raw()
     return rest
 

@@ -56,3 +56,8 @@ def test_of_tools() -> None:
     ]
     assert names(tools=[{"type": "custom", "custom": {"name": "c", "b": 1}}, {"type": "web", "c": 1}]) == ["b"]
     assert names(functions=[function]) == ["defer_loading"]
+
+
+def test_of_reasoning() -> None:
+    """By its place, as a mode is many things."""
+    assert names(reasoning={"effort": "low", "exclude": True, "mode": "pro"}) == ["reasoning.mode"]
