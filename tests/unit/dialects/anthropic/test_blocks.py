@@ -182,6 +182,14 @@ def test_broken_arguments_are_refused(arguments: str) -> None:
     assert caught.value.problem.status == 400
 
 
+def test_a_model_shows_nothing() -> None:
+    """Anthropic takes images in the user's turns only; another vendor's model may have made one."""
+    picture = Media(MediaKind.IMAGE, "image/png", PNG, place="messages[1].images[0]")
+    with pytest.raises(Refused) as caught:
+        Blocks(list[str]().append, has_urls=True).of(Message(Role.ASSISTANT, (Text("here"), picture)))
+    assert (caught.value.problem.status, caught.value.problem.param) == (400, "messages[1].images[0]")
+
+
 def test_ids_are_in_anthropics_letters() -> None:
     """Another vendor's id stays the same for a call and its result, and two of them stay apart."""
     assert safe_id("call_1-A") == "call_1-A"
