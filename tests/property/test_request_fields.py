@@ -47,6 +47,7 @@ UPSTREAMS: Final = {
     Dialect.GEMINI: (Upstream("gemini-3-pro", _ABLE), Upstream("gemini-2.5-flash", _ABLE)),
     Dialect.BEDROCK: (
         Upstream("us.anthropic.claude-sonnet-4-5-v1:0", _ABLE),
+        Upstream("anthropic.claude-opus-5", _ABLE),
         Upstream("us.amazon.nova-2-lite-v1:0", _ABLE),
         Upstream("meta.llama3-70b", _ABLE),
     ),
