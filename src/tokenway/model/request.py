@@ -128,7 +128,7 @@ class Refusal(Part, frozen=True, tag="refusal"):
 class Foreign(Part, frozen=True, tag="foreign"):
     """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere.
 
-    `format` says whose it is where two vendors have parts of one name (`compaction`); else it may be empty.
+    `format` is whose it is, as that of reasoning, where another vendor has parts of that name as well.
     """
 
     name: str

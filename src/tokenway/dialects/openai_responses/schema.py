@@ -12,8 +12,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import InboundFields
-from tokenway.dialects.seal import OPENAI
-from tokenway.model.request import NO_JSON, Foreign
+from tokenway.model.request import NO_JSON
 from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 
 NOTHING: Final = (NO_JSON, msgspec.Raw(b"null"))
@@ -73,12 +72,6 @@ HOSTED_ITEMS: Final = frozenset(
     }
 )
 """Types of items that only this dialect has; an upstream of this dialect gets them as they are."""
-
-
-def own_item(part: Foreign) -> bool:
-    """Whether a vendor's own part is an item of this dialect."""
-    return part.name in HOSTED_ITEMS and part.format in {"", OPENAI}
-
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 

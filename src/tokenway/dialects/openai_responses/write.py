@@ -16,7 +16,7 @@ import msgspec
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.openai import family_of, fitted
 from tokenway.dialects.openai_responses.content import unsupported, write_part
-from tokenway.dialects.openai_responses.schema import ENCRYPTED, LOGPROBS, NOTHING, own_item
+from tokenway.dialects.openai_responses.schema import ENCRYPTED, HOSTED_ITEMS, LOGPROBS, NOTHING
 from tokenway.dialects.openai_responses.settings import write_format, write_thinking, write_tool_choice, write_tools
 from tokenway.dialects.seal import OPENAI
 from tokenway.model.request import (
@@ -217,7 +217,7 @@ class _Input:
             self._result(part)
         elif isinstance(part, Reasoning):
             self._reasoning(part)
-        elif own_item(part):
+        elif part.name in HOSTED_ITEMS and part.format in {"", OPENAI}:
             self._items.append(part.raw)
         else:
             self._dropped.append(part.name)

@@ -30,7 +30,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, Maker
 from tokenway.dialects.openai_responses.response import Shape, failure, priced_usage, stem, with_member
-from tokenway.dialects.openai_responses.schema import own_item, usage_object
+from tokenway.dialects.openai_responses.schema import HOSTED_ITEMS, usage_object
 from tokenway.dialects.seal import GEMINI, OPENAI, seal
 from tokenway.model.errors import WireError
 from tokenway.model.event import (
@@ -286,7 +286,7 @@ class Writer:
                 kind = value.media_type.rpartition("/")[2] or "png"
                 shape = {"type": "image_generation_call", "status": "completed", "result": value.data}
                 shape["output_format"] = kind
-        elif own_item(value):
+        elif value.name in HOSTED_ITEMS and value.format in {"", OPENAI}:
             prefix, shape = "item", _decode_any(value.raw)
         if not prefix or not isinstance(shape, dict):
             return b""
