@@ -77,7 +77,7 @@ def plan(
     if wanted.enabled is False or wanted.effort == "none" or wanted.budget == 0:
         return _off(family, drop)
     asks = wanted.enabled or wanted.effort is not None or wanted.budget is not None
-    if not asks:  # only how reasoning is shown
+    if not asks and not (wanted.shown and family.thinks_unasked):  # only how reasoning is shown, where there is any
         return Plan(is_on=family.thinks_unasked)
     if family.thinks is Thinks.NEVER:
         drop("thinking")

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects.anthropic.families import OTHER, family_of
 from tokenway.dialects.walk import Node
 from tokenway.model.request import KINDS_OF_SUMMARY, Request, Thinking
 from tokenway.model.request import ToolMode as Mode
@@ -100,15 +101,22 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     thinking = request.thinking
     if thinking is not None and thinking.summary in KINDS_OF_SUMMARY:
         out.dropped.append("summary")
-    if thinking is not None and _wants(thinking):
+    family = family_of(request.model) if vendor == CLAUDE else OTHER
+    if thinking is not None and (_wants(thinking) or (thinking.shown and family.thinks_unasked)):
         said = _reasoning(thinking, request, vendor, limit, may_think=may_think)
         if said is None:
             out.dropped.append("thinking")
         else:
             out.fields.update(said)
             out.is_thinking = vendor == CLAUDE
+    if family.thinks_unasked and not out.is_thinking:
+        is_off = thinking is not None and _is_off(thinking)
+        if family.off and (is_off or (request.tools and _is_forced(request))):
+            out.fields["thinking"] = {"type": family.off}
+        elif is_off:
+            out.dropped.append("thinking")
     if request.top_k is not None:
-        if vendor == CLAUDE and not out.is_thinking:
+        if vendor == CLAUDE and family.samples and not out.is_thinking:
             out.fields["top_k"] = request.top_k
         elif vendor == NOVA:
             out.fields["inferenceConfig"] = {"topK": request.top_k}
@@ -117,9 +125,19 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     return out
 
 
+def _is_forced(request: Request) -> bool:
+    """Whether a tool has to be called."""
+    return request.tool_choice is not None and request.tool_choice.mode in {Mode.REQUIRED, Mode.NAMED}
+
+
+def _is_off(thinking: Thinking) -> bool:
+    """Whether the caller wants no reasoning."""
+    return thinking.enabled is False or thinking.effort == "none" or thinking.budget == 0
+
+
 def _wants(thinking: Thinking) -> bool:
-    """Whether the caller asks for reasoning; without being asked, these models do none, or cannot be kept from it."""
-    if thinking.enabled is False or thinking.effort == "none" or thinking.budget == 0:
+    """Whether the caller asks for reasoning; without being asked, most models do none."""
+    if _is_off(thinking):
         return False
     return thinking.enabled is True or thinking.effort is not None or thinking.budget is not None
 
@@ -129,8 +147,7 @@ def _reasoning(
 ) -> dict[str, Any] | None:
     """The fields that ask for reasoning; None where the model, or the rest of the request, does not allow it."""
     if vendor == CLAUDE:
-        choice = request.tool_choice
-        if choice is not None and choice.mode in {Mode.REQUIRED, Mode.NAMED}:
+        if _is_forced(request):
             return None  # Claude reasons only where it may choose
         return _claude(thinking, request.model, limit, may_think=may_think)
     effort = _THREE.get(_effort(thinking, limit) or "medium", "medium")
@@ -152,6 +169,8 @@ def _claude(thinking: Thinking, model: str, limit: int | None, *, may_think: boo
         shape: dict[str, Any] = {"thinking": {"type": "adaptive"}}
         if thinking.shown is False:
             shape["thinking"]["display"] = "omitted"
+        elif version >= _ONLY_ADAPTS:  # which show nothing unless they are told to
+            shape["thinking"]["display"] = "summarized"
         effort = _effort(thinking, limit)
         if effort is not None:
             effort = "low" if effort == "minimal" else effort

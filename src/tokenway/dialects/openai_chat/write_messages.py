@@ -187,6 +187,8 @@ class Messages:
 
     def _part(self, part: Any) -> dict[str, Any]:
         if isinstance(part, Media):
+            if part.detail and part.kind is not MediaKind.IMAGE:
+                self.drop("detail")
             text = inlined(part)
             return _MEDIA[part.kind](self, part) if text is None else {"type": "text", "text": text}
         return {"type": "text", "text": part.text}

@@ -108,6 +108,7 @@ OLD, BOTH, NEW, ALWAYS, NEVER = (
         (NEW, Thinking(shown=True), Plan()),
         ("claude-sonnet-5-5", Thinking("none"), Plan({"type": "between_tools"})),
         (ALWAYS, None, Plan(is_on=True)),
+        (ALWAYS, Thinking(shown=True, summary="auto"), adaptive(None)),
         (NEVER, Thinking("none"), Plan()),
     ],
 )
