@@ -214,6 +214,11 @@ class Thinking(msgspec.Struct, frozen=True):
     shown: bool | None = None
     summary: str | None = None
 
+    @property
+    def declared(self) -> str:
+        """The name by which a writer declares that it cannot say it: an effort alone often has a place of its own."""
+        return "effort" if self.effort is not None and self.enabled is None and self.budget is None else "thinking"
+
 
 class Request(msgspec.Struct, frozen=True):
     """One request. Fields without a default of their own are None where the caller did not say.

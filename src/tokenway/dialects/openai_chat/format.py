@@ -66,6 +66,7 @@ FORMAT: Final = Format(
     read_error=read_error,
     spelling={
         "thinking": "reasoning_effort",
+        "effort": "reasoning_effort",
         "reasoning": "reasoning_details",
         "summary": "reasoning.summary",
         "shown": "reasoning.exclude",

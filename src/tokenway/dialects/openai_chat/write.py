@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
-from tokenway.dialects.openai import effort_of, fitted
+from tokenway.dialects.openai import effort_of, family_of, fitted
 from tokenway.dialects.openai_chat.write_messages import DETAILS, Messages
 from tokenway.dialects.strict import is_strict
 from tokenway.model.catalog import Quirks
@@ -71,6 +71,8 @@ def write_request(request: Request, upstream: Upstream) -> Written:
         body |= _format_members(request.response_format, quirks, dropped)
     if request.thinking is not None:
         body |= _thinking_members(request.thinking, request.max_tokens, quirks, dropped)
+        if request.thinking.shown and family_of(upstream.model) is not None and quirks.reasoning_field != DETAILS:
+            dropped["shown"] = None  # others show what they thought unasked
     body |= _hints(request, dropped)
     return Written(_encode(body), tuple(dropped))
 

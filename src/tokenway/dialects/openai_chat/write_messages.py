@@ -188,7 +188,11 @@ class Messages:
     def _part(self, part: Any) -> dict[str, Any]:
         if isinstance(part, Media):
             text = inlined(part)
-            return _MEDIA[part.kind](self, part) if text is None else {"type": "text", "text": text}
+            if text is not None:
+                return {"type": "text", "text": text}
+            if part.title and not (part.kind is MediaKind.DOCUMENT and part.data):
+                self.drop("title")
+            return _MEDIA[part.kind](self, part)
         return {"type": "text", "text": part.text}
 
     def _image(self, part: Media) -> dict[str, Any]:

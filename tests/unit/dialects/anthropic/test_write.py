@@ -241,7 +241,7 @@ def test_thinking_does_not_begin_amid_calls() -> None:
     """A model that thinks by a budget refuses results for calls that it made without a thought."""
     thinking = Thinking("high")
     body, dropped = written(OLD, USER, CALL, RESULT, tools=(TOOL,), thinking=thinking, max_tokens=5000)
-    assert ("thinking" in body, dropped) == (False, ("thinking",))
+    assert ("thinking" in body, dropped) == (False, ("effort",))
     thought = Message(Role.ASSISTANT, (Reasoning("t", "s", format=ANTHROPIC), *CALL.parts))
     for conversation in ((USER, thought, RESULT), (USER, CALL, RESULT, CALL, USER)):
         body, dropped = written(OLD, *conversation, tools=(TOOL,), thinking=thinking, max_tokens=5000)

@@ -76,6 +76,7 @@ def test_versions_of_claude(model: str, version: tuple[int, int]) -> None:
         (NEWEST, Thinking(budget=6000), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}),
         (NEWEST, Thinking(effort="xhigh"), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}}),
         (NEWEST, Thinking(enabled=True, shown=False), {"thinking": {"type": "adaptive", "display": "omitted"}}),
+        (NEWEST, Thinking(enabled=True, shown=True), {"thinking": {"type": "adaptive", "display": "summarized"}}),
         (
             "us.amazon.nova-2-lite-v1:0",
             Thinking(effort="low"),
@@ -98,6 +99,27 @@ def test_no_reasoning(thinking: Thinking | None) -> None:
     assert said(OLD, thinking) == Extras({}, [])
 
 
+def test_reasoning_that_is_done_unasked() -> None:
+    """Claude 5 is told not to; what cannot be kept from it is declared."""
+    none = Thinking(effort="none")
+    assert said(NEWEST, none) == Extras({"thinking": {"type": "disabled"}}, [])
+    assert said("anthropic.claude-opus-5-5", none) == Extras({}, ["effort"])
+    assert said("openai.gpt-oss-120b-1:0", Thinking(enabled=False)) == Extras({}, ["thinking"])
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking"),
+    [
+        (OLD, Thinking(budget=2000, shown=False)),
+        ("openai.gpt-oss-120b-1:0", Thinking(effort="low", shown=False)),
+        (OLD, Thinking(shown=True)),
+    ],
+)
+def test_how_reasoning_is_shown_is_declared(model: str, thinking: Thinking) -> None:
+    """Only Claude's newer models can hide it, and none shows what it has not thought."""
+    assert said(model, thinking).dropped == ["shown"]
+
+
 @pytest.mark.parametrize(
     ("model", "limit"),
     [
@@ -110,7 +132,7 @@ def test_no_reasoning(thinking: Thinking | None) -> None:
 )
 def test_models_that_do_not_reason(model: str, limit: int) -> None:
     """Where the model cannot, the answer has no room, or nobody knows the model, it is declared."""
-    assert said(model, Thinking(effort="high"), limit) == Extras({}, ["thinking"])
+    assert said(model, Thinking(effort="high"), limit) == Extras({}, ["effort"])
 
 
 def test_kinds_of_summary_are_openais() -> None:
@@ -122,7 +144,7 @@ def test_kinds_of_summary_are_openais() -> None:
 def test_reasoning_needs_a_free_choice_of_tools() -> None:
     """Claude does not reason where it must call a tool, and a budget not behind calls without thoughts."""
     forced = ToolChoice(ToolMode.REQUIRED)
-    assert said(NEW, Thinking(effort="high"), tool_choice=forced).dropped == ["thinking"]
+    assert said(NEW, Thinking(effort="high"), tool_choice=forced).dropped == ["effort"]
     request = Request(OLD, (), thinking=Thinking(budget=2000))
     assert extras(request, "anthropic", 10000, may_think=False).dropped == ["thinking"]
 

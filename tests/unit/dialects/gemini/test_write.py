@@ -159,7 +159,7 @@ def test_thinking() -> None:
         "thinkingBudget": 800,
         "includeThoughts": True,
     }
-    assert dropped(Upstream("gemini-2.0-flash"), thinking=Thinking(effort="high")) == ("thinking",)
+    assert dropped(Upstream("gemini-2.0-flash"), thinking=Thinking(effort="high")) == ("effort",)
     adaptive = body(thinking=Thinking("low", -1, enabled=True), max_tokens=8000)["generationConfig"]["thinkingConfig"]
     assert adaptive == {"thinkingBudget": 1600, "includeThoughts": True}
     assert dropped(thinking=Thinking(effort="high", summary="auto")) == ()

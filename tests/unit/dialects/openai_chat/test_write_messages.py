@@ -238,3 +238,6 @@ def test_what_is_dropped_is_declared_once() -> None:
     turns = (user(Text("a", "5m"), foreign), assistant(Text("b", "1h"), foreign), user(ToolResult("x", (), cache="5m")))
     assert write(*turns)[1] == ["cache_control", "server_tool_use"]
     assert write(user(foreign)) == ([], ["server_tool_use"])
+    assert write(user(msgspec.structs.replace(PNG, title="a.png")))[1] == ["title"]
+    assert write(user(Media(MediaKind.DOCUMENT, file_id="file-1", title="a.pdf")))[1] == ["title"]
+    assert write(user(Media(MediaKind.DOCUMENT, "application/pdf", "AAAA", title="a.pdf")))[1] == []

@@ -219,6 +219,21 @@ def test_what_parts_say_beyond_this_api_is_declared_once() -> None:
     assert dropped == ("name", "cache_control", "reasoning", "server_tool_use")
 
 
+@pytest.mark.parametrize(
+    ("media", "dropped"),
+    [
+        (Media(MediaKind.IMAGE, "image/png", "AAAA", title="a.png"), ("title",)),
+        (Media(MediaKind.DOCUMENT, url="https://a/b", title="a"), ("title",)),
+        (Media(MediaKind.DOCUMENT, file_id="file-1", title="a"), ("title",)),
+        (Media(MediaKind.DOCUMENT, "application/pdf", "AAAA", title="a"), ()),
+    ],
+)
+def test_only_a_document_in_the_request_has_a_name(media: Media, dropped: tuple[str, ...]) -> None:
+    """Also in a tool's result."""
+    assert items(Message(Role.USER, (media,)))[1] == dropped
+    assert items(Message(Role.USER, (ToolResult("c", (media,)),)))[1] == dropped
+
+
 def test_items_of_this_api_go_back_as_they_were() -> None:
     """They are only foreign elsewhere."""
     raw = msgspec.Raw(b'{"type":"web_search_call","id":"ws_1"}')
