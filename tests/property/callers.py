@@ -196,6 +196,8 @@ _GOOGLE: Final = Caller(
 
 # -- Amazon ----------------------------------------------------------------------------------------------------
 
+_SPECS: Final = [{"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}} for name in _NAMES]
+
 _AMAZON: Final = Caller(
     Amazon(),
     "ConverseStreamRequest",
@@ -219,18 +221,17 @@ _AMAZON: Final = Caller(
             ),
         },
         {"messages.content": {"text": "hi"}},
-        {"DocumentBlock": {"format": "pdf"}},
+        {
+            "DocumentBlock": {"format": "pdf"},
+            "ToolConfiguration.toolChoice": {"tools": _SPECS},
+        },
     ),
     "messages",
     {"role": "user", "content": [{"text": "hi"}]},
     {"role": "assistant", "content": [{"toolUse": {"toolUseId": "call_1", "name": "f", "input": {}}}]},
     frozenset({"toolUse", "reasoningContent", "citationsContent"}),
     frozenset({"toolResult"}),
-    {
-        "toolConfig": {
-            "tools": [{"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}} for name in _NAMES]
-        }
-    },
+    {"toolConfig": {"tools": _SPECS}},
 )
 
 CALLERS: Final = {Dialect.ANTHROPIC: _ANTHROPIC, Dialect.GEMINI: _GOOGLE, Dialect.BEDROCK: _AMAZON}

@@ -126,10 +126,14 @@ class Refusal(Part, frozen=True, tag="refusal"):
 
 
 class Foreign(Part, frozen=True, tag="foreign"):
-    """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere."""
+    """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere.
+
+    `format` is whose it is, as that of reasoning, where another vendor has parts of that name as well.
+    """
 
     name: str
     raw: msgspec.Raw
+    format: str = ""
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -111,7 +111,7 @@ class _Reading:
         kind = node.need("type").text()
         reader = _BLOCKS.get(kind)
         if reader is None:
-            parts.append(Foreign(kind, node.raw()))
+            parts.append(Foreign(kind, node.raw(), ANTHROPIC))
         else:
             reader(self, node, parts)
 

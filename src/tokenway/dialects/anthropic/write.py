@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block
+from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block, unsupported
 from tokenway.dialects.anthropic.families import family_of
 from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_tool
 from tokenway.dialects.anthropic.thinking import Plan, plan
@@ -23,6 +23,7 @@ from tokenway.dialects.strict import described, enforceable, is_enforceable
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
+    Media,
     Request,
     Role,
     Tool,
@@ -91,8 +92,12 @@ class _Writing:
         for message in opened(self.request.messages):
             if message.name:
                 self.drop("name")
+            is_system = message.role in {Role.SYSTEM, Role.DEVELOPER}
+            for part in message.parts if is_system else ():
+                if isinstance(part, Media):
+                    raise unsupported(part, "Anthropic takes text only in a system message")
             blocks = self.blocks.of(message)
-            if message.role in {Role.SYSTEM, Role.DEVELOPER}:
+            if is_system:
                 system += blocks
             elif not blocks:
                 continue

@@ -48,9 +48,8 @@ from tokenway.model.request import (
 ReadPart = Text | Media | Reasoning | ToolCall | ToolResult | Foreign
 _ROLES: Final = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
 _MEDIA: Final = {kind.value: kind for kind in MediaKind}
-_STATUSES: Final = {"success": False, "error": True}
-_TTLS: Final = {"5m": "5m", "1h": "1h"}
-_TYPE_FORMATS: Final = {"json_schema": FormatKind.SCHEMA}
+_OWN: Final = "amazon-bedrock"
+"""Whose a block is whose name Anthropic has as well."""
 _NOT_IN: Final = {
     Role.SYSTEM: frozenset({"toolUse", "toolResult", "reasoningContent"}),
     Role.USER: frozenset({"toolUse", "reasoningContent"}),
@@ -158,7 +157,7 @@ class _Reading:
         """How long a cache point lives."""
         self.keep(point, "cachePoint", "type", "ttl")
         ttl = point.at("ttl")
-        return "5m" if ttl is None else ttl.one_of(_TTLS)
+        return "5m" if ttl is None else ttl.one_of({"5m": "5m", "1h": "1h"})
 
     def part(self, name: str, node: Node) -> ReadPart:
         """One block that is no mark."""
@@ -172,6 +171,8 @@ class _Reading:
             return self.tool_result(node)
         if name == "guardContent":
             return self.guarded(node)
+        if name == "searchResult":
+            return self.searched(node)
         if name == "citationsContent":
             self.rest[name] = node.raw()
             pieces = node.at("content")
@@ -229,7 +230,7 @@ class _Reading:
         kind = node.at("type")
         if kind is not None and kind.text() == SERVER_TOOL:
             self.hosted.add(node.need("toolUseId").text())
-            return Foreign(SERVER_TOOL, node.raw())
+            return Foreign(SERVER_TOOL, node.raw(), _OWN)
         self.keep(node, "toolUse", "toolUseId", "name", "input", "type")
         call = ToolCall(node.need("toolUseId").text(), node.need("name").text(), _object(node.need("input")))
         self.calls[call.id] = call.name
@@ -246,7 +247,9 @@ class _Reading:
         self.keep(node, "toolResult", "toolUseId", "content", "status")
         status = node.at("status")
         content = tuple(self.result_part(block) for block in node.need("content").items())
-        return ToolResult(call, content, self.calls[call], status is not None and status.one_of(_STATUSES))
+        return ToolResult(
+            call, content, self.calls[call], status is not None and status.one_of({"success": False, "error": True})
+        )
 
     def result_part(self, block: Node) -> Text | Media:
         """One block of a tool's result; JSON becomes its text."""
@@ -258,6 +261,12 @@ class _Reading:
         if name not in {"json", "searchResult"}:
             raise node.wrong("it is no content of a result that is known here")
         return Text(bytes(node.raw()).decode())
+
+    def searched(self, node: Node) -> Text:
+        """What the caller found: its title, its source and its text."""
+        self.keep(node, "searchResult", "title", "source", "content")
+        texts = [piece.need("text").text() for piece in node.need("content").items()]
+        return Text("\n".join([node.need("title").text(), node.need("source").text(), *texts]))
 
     def guarded(self, node: Node) -> Text | Media:
         """What a guardrail looks at: its content stays, the mark is declared."""
@@ -376,7 +385,7 @@ def _choice(node: Node) -> ToolChoice:
 
 def _format(node: Node) -> ResponseFormat:
     """`textFormat`: the schema is JSON in a text."""
-    kind = node.need("type").one_of(_TYPE_FORMATS)
+    kind = node.need("type").one_of({"json_schema": FormatKind.SCHEMA})
     _, schema = _only(node.need("structure"))
     place = schema.need("schema")
     text = place.text()

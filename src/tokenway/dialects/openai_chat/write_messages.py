@@ -85,6 +85,9 @@ class Messages:
     # -- turns -------------------------------------------------------------------------------------------
 
     def _system(self, turn: Message) -> None:
+        for part in turn.parts:
+            if isinstance(part, Media) and inlined(part) is None:
+                raise unsupported(part, "this model takes text only in a system message")
         is_developer = turn.role is Role.DEVELOPER and self._quirks.developer_role
         content = self._content(turn.parts)
         if content:

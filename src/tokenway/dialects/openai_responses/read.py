@@ -252,7 +252,7 @@ def _read_reference(item: Node, conversation: _Conversation) -> None:  # noqa: A
 
 def _read_foreign(item: Node, name: str, conversation: _Conversation) -> None:
     """An item that only OpenAI knows: what the model did, or what was given to it."""
-    part = Foreign(name, item.raw())
+    part = Foreign(name, item.raw(), OPENAI)
     if name.endswith(("_output", "_response")):
         conversation.add(Role.USER, "results", part)
     else:

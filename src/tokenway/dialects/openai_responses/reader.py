@@ -307,7 +307,7 @@ class Reader:
             kind = _text(shape.get("output_format")) or "png"
             value = Media(MediaKind.IMAGE, f"image/{kind}", picture)
         else:
-            value = Foreign(item.kind, msgspec.Raw(bytes(raw)))
+            value = Foreign(item.kind, msgspec.Raw(bytes(raw)), OPENAI)
         self._out.append(Whole(self._part().number, value))
 
     def _close(self, item: _Item) -> None:

@@ -224,7 +224,7 @@ class _Input:
             self._result(part)
         elif isinstance(part, Reasoning):
             self._reasoning(part)
-        elif part.name in HOSTED_ITEMS:
+        elif part.name in HOSTED_ITEMS and part.format in {"", OPENAI}:
             self._items.append(part.raw)
         else:
             self._dropped.append(part.name)

@@ -77,8 +77,8 @@ def test_a_message_is_read() -> None:
                 (
                     Reasoning("hm", "c2ln", format=ANTHROPIC),
                     Reasoning(sealed="b3BhcXVl", format=ANTHROPIC),
-                    Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2]))),
-                    Foreign("web_search_tool_result", msgspec.Raw(encoded(CONTENT[3]))),
+                    Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2])), ANTHROPIC),
+                    Foreign("web_search_tool_result", msgspec.Raw(encoded(CONTENT[3])), ANTHROPIC),
                     Text("so"),
                     ToolCall("toolu_1", "f", '{"a":1.0}'),
                     ToolCall("toolu_2", "g", "{}"),
@@ -223,7 +223,7 @@ PARTS = st.one_of(
     st.builds(lambda text, sign: Reasoning(text, sign, format=ANTHROPIC), TEXTS, TEXTS),
     st.builds(lambda data: Reasoning(sealed=data, format=ANTHROPIC), TEXTS),
     st.builds(lambda key, text: ToolCall(key, text, json.dumps({text: [key, None, 1.5]})), TEXTS, TEXTS),
-    st.just(Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2])))),
+    st.just(Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2])), ANTHROPIC)),
 )
 COUNTS = st.integers(0, 1000)
 USAGES = st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, searches=COUNTS)

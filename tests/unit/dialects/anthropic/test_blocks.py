@@ -122,6 +122,7 @@ def test_a_documents_name_is_its_title() -> None:
         (Reasoning("t", "sig", format=GEMINI), "reasoning"),
         (Reasoning("t", sealed="x", format=OPENAI), "reasoning"),
         (Foreign("executableCode", msgspec.Raw(b"{}")), "executableCode"),
+        (Foreign("compaction", msgspec.Raw(b"{}"), OPENAI), "compaction"),
     ],
 )
 def test_what_cannot_be_said_is_declared(part: Any, name: str) -> None:

@@ -119,7 +119,7 @@ def test_breakpoints_of_the_cache() -> None:
         ),
         (
             {"type": "container_upload", "file_id": "x"},
-            Foreign("container_upload", raw({"type": "container_upload", "file_id": "x"})),
+            Foreign("container_upload", raw({"type": "container_upload", "file_id": "x"}), ANTHROPIC),
         ),
     ],
 )

@@ -13,9 +13,12 @@ from tokenway.dialects.anthropic.write import write
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.catalog import Capabilities, Quirks
+from tokenway.model.errors import Refusal
 from tokenway.model.request import (
     Foreign,
     FormatKind,
+    Media,
+    MediaKind,
     Message,
     Reasoning,
     Request,
@@ -390,3 +393,11 @@ def test_what_is_written_reads_the_same() -> None:
     found = write(given, Upstream(OLD))
     assert found.dropped == ()
     assert read(found.body, OLD, True) == given
+
+
+def test_no_medium_is_part_of_the_instructions() -> None:
+    """Refused where it stands; Anthropic takes text only."""
+    picture = Media(MediaKind.IMAGE, "image/png", "QUJD", place="system[0]")
+    with pytest.raises(Refusal) as caught:
+        written(OLD, Message(Role.SYSTEM, (picture,)), USER)
+    assert caught.value.problem.param == "system[0]"

@@ -317,6 +317,14 @@ def test_what_is_not_known_of_a_block_is_kept_by_its_name() -> None:
     assert set(found.rest) == {*expected, "additionalModelRequestFields"}
 
 
+def test_a_search_result_is_its_text() -> None:
+    """Title, source and what it says; whether it is to be cited is declared."""
+    found = {"title": "t", "source": "s", "content": [{"text": "a"}, {"text": "b"}], "citations": {"enabled": True}}
+    read = request(messages=[{"role": "user", "content": [{"searchResult": found}]}])
+    assert read.messages[0].parts == (Text("t\ns\na\nb"),)
+    assert set(read.rest) == {"searchResult.citations"}
+
+
 def test_a_cache_point_before_all_tools_is_kept() -> None:
     """There is nothing to keep in a cache."""
     found = request(toolConfig={"tools": [{"cachePoint": {"type": "default"}}]})

@@ -211,12 +211,13 @@ def test_what_parts_say_beyond_this_api_is_declared_once() -> None:
             (
                 ToolCall("c", "f", "{}", signature="s", format=GEMINI),
                 Foreign("server_tool_use", msgspec.Raw(b"{}")),
+                Foreign("compaction", msgspec.Raw(b"{}"), ANTHROPIC),
             ),
             name="bob",
         ),
         Message(Role.USER, (ToolResult("c", (Text("x", cache="5m"),), cache="5m"),)),
     )
-    assert dropped == ("name", "cache_control", "reasoning", "server_tool_use")
+    assert dropped == ("name", "cache_control", "reasoning", "server_tool_use", "compaction")
 
 
 @pytest.mark.parametrize(
