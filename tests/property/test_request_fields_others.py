@@ -19,6 +19,7 @@ from tests.property.callers import CALLERS, mistakes, places
 from tests.property.crossing import crossed
 from tests.property.places import Place
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.gemini.names import camel
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.attempt import MISTAKES
 from tokenway.edge.crossing import spelled
@@ -38,6 +39,8 @@ MODELS: Final[dict[Dialect, tuple[str, ...]]] = {
 PAIRS: Final = [(caller, target) for caller in CALLERS for target in Dialect if target is not caller]
 WRONG: Final[tuple[Any, ...]] = (True, 7, "wrong", [], ["wrong"], {}, {"wrong": 7})
 """One value of each type; for every field some of them are wrong."""
+OF_OPENAI: Final = ("include", "moderation", "prediction", "safety_identifier", "truncation", "web_search_options")
+"""Names of OpenAI's, as another vendor may have them one day."""
 
 
 class Silent(msgspec.Struct, frozen=True):
@@ -202,3 +205,14 @@ def test_every_exception_is_one(caller: Dialect, row: Silent) -> None:
     """A row stands for fields that exist."""
     targets = row.targets or [target for target in Dialect if target is not caller]
     assert any(row.explains(place, targets[0]) for place in places(caller))
+
+
+@pytest.mark.parametrize("name", OF_OPENAI)
+@pytest.mark.parametrize(("caller", "target"), PAIRS)
+def test_a_name_of_openais_is_not_openais_field(caller: Dialect, target: Dialect, name: str) -> None:
+    """What another vendor calls so is another thing, wherever it stands: it is declared, and goes to nobody."""
+    place = next(each for each in places(caller) if each.fields[0] == CALLERS[caller].turns)
+    body, without = (CALLERS[caller].framed({**place.told, **more}, place) for more in ({name: 7}, {}))
+    told, other = (outcome(caller, each, target, MODELS[target][0]) for each in (body, without))
+    assert (told.body, told.problem, told.mistake) == (other.body, None, "")
+    assert (camel(name) if caller is GEMINI else name) in told.dropped

@@ -227,7 +227,9 @@ class Thinking(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """One request. Fields without a default of their own are None where the caller did not say.
 
-    `max_tokens` bounds the answer with its reasoning. `user` is an opaque id of the caller's own user.
+    `max_tokens` bounds the answer with its reasoning. `user` is an opaque id of the caller's own user. `words` is whose
+    names those in `rest` are, like the format of reasoning, since another vendor means something else by the same name;
+    it is empty for OpenAI's, of which its two dialects share some.
     """
 
     model: str
@@ -258,6 +260,7 @@ class Request(msgspec.Struct, frozen=True):
     prompt_cache_key: str | None = None
     verbosity: str | None = None
     rest: dict[str, msgspec.Raw] = {}
+    words: str = ""
 
 
 class Written(msgspec.Struct, frozen=True):

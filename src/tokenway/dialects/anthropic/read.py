@@ -373,6 +373,7 @@ def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001 - th
         metadata=metadata,
         service_tier=tier.one_of(_TIERS) if tier is not None else None,
         rest=reading.rest,
+        words=ANTHROPIC,
     )
 
 

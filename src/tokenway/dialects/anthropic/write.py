@@ -65,6 +65,8 @@ class _Writing:
         self.family = family_of(upstream.model)
         self.dropped: dict[str, None] = {}
         self.blocks = Blocks(self.drop, has_urls=upstream.quirks.image_urls)
+        self.searches = SEARCH_OPTIONS in request.rest and not request.words
+        """Whether OpenAI's member asks for a web search."""
         self.callable: set[str] = set()
         """The names of the caller's tools that the model may call."""
         self.may_call = True
@@ -125,7 +127,7 @@ class _Writing:
         shapes = [(tool.name, self.tool(tool)) for tool in offered]
         written = [shape for _, shape in shapes if shape is not None]
         self.callable = {name for name, shape in shapes if shape is not None}
-        if SEARCH_OPTIONS in request.rest and not any(tool.hosted in SEARCHES for tool in request.tools):
+        if self.searches and not any(tool.hosted in SEARCHES for tool in request.tools):
             written.append(search_tool(request.rest[SEARCH_OPTIONS], "", self.drop))
         if not written:
             # Calls in the conversation need their tools described, also where none may be called any more.
@@ -264,7 +266,7 @@ class _Writing:
             if value is not None and value != _NEUTRAL.get(name):
                 self.drop(name)
         given = [name for name in ("logit_bias", "metadata") if getattr(request, name) != NO_JSON]
-        for name in (*given, *(name for name in request.rest if name != SEARCH_OPTIONS)):
+        for name in (*given, *(name for name in request.rest if not (self.searches and name == SEARCH_OPTIONS))):
             self.drop(name)
         if request.stream:
             self.body["stream"] = True

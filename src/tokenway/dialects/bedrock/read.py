@@ -49,7 +49,7 @@ ReadPart = Text | Media | Reasoning | ToolCall | ToolResult | Foreign
 _ROLES: Final = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
 _MEDIA: Final = {kind.value: kind for kind in MediaKind}
 _OWN: Final = "amazon-bedrock"
-"""Whose a block is whose name Anthropic has as well."""
+"""Whose names and blocks are that others have as well."""
 _NOT_IN: Final = {
     Role.SYSTEM: frozenset({"toolUse", "toolResult", "reasoningContent"}),
     Role.USER: frozenset({"toolUse", "reasoningContent"}),
@@ -105,7 +105,7 @@ class _Reading:
                 self.rest[name] = node.raw()
         if not turns.value:
             raise turns.wrong("it must have at least one message")
-        return Request(model, tuple(messages), stream, rest=self.rest, **said)
+        return Request(model, tuple(messages), stream, rest=self.rest, words=_OWN, **said)
 
     def keep(self, node: Node, whose: str, *known: str) -> None:
         """What an object has beside its known members, by name; values that ask for nothing are left out."""

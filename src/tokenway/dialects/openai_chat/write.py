@@ -110,7 +110,7 @@ def _hints(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
     if request.metadata != NO_JSON:
         dropped["metadata"] = None
     for name, value in request.rest.items():
-        if name in _OWN:
+        if name in _OWN and not request.words:
             members[name] = value
         else:
             dropped[name] = None

@@ -150,7 +150,7 @@ def _write_hints(request: Request, body: dict[str, object], dropped: list[str]) 
 def _write_rest(request: Request, upstream: Upstream, body: dict[str, object], dropped: list[str]) -> None:
     includes: list[str] = []
     for name, raw in request.rest.items():
-        if name not in _CARRIED:
+        if name not in _CARRIED or request.words:
             dropped.append(name)
         elif name == "include":
             includes += _decode_names(raw)

@@ -165,6 +165,8 @@ def test_a_search_is_a_tool_of_anthropics() -> None:
     body, dropped = written(OLD, rest={"web_search_options": msgspec.Raw(b"{}")})
     assert (body["tools"], "tool_choice" in body, dropped) == ([search], False, ())
     hosted = Tool("s", hosted="web_search", raw=msgspec.Raw(b"{}"))
+    other = written(OLD, rest={"web_search_options": msgspec.Raw(b"{}")}, words="another vendor's")
+    assert ("tools" in other[0], other[1]) == (False, ("web_search_options",))
     assert written(OLD, tools=(hosted,), rest={"web_search_options": msgspec.Raw(b"{}")})[0]["tools"] == [search]
 
 
@@ -389,6 +391,7 @@ def test_what_is_written_reads_the_same() -> None:
         stop=("END",),
         user="u",
         service_tier="default",
+        words=ANTHROPIC,
     )
     found = write(given, Upstream(OLD))
     assert found.dropped == ()

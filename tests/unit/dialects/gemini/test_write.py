@@ -10,6 +10,7 @@ import pytest
 from tests.unit.dialects.gemini.samples import neutral, raw
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.gemini.write import write
+from tokenway.dialects.seal import GEMINI
 from tokenway.model.catalog import Quirks
 from tokenway.model.errors import Refusal
 from tokenway.model.request import (
@@ -225,5 +226,6 @@ def test_what_is_written_reads_back() -> None:
         stop=("a",),
         n=2,
         service_tier="flex",
+        words=GEMINI,
     )
     assert neutral(json.loads(write(request, UPSTREAM).body)) == request

@@ -95,6 +95,7 @@ def test_hints_are_declared() -> None:
     assert body == {"prediction": {"type": "content"}}
     assert dropped == ("service_tier", "metadata", "container")
     assert write(service_tier="auto") == ({}, ())
+    assert write(rest=rest, words="another vendor's") == ({}, ("container", "prediction"))
 
 
 def test_tools() -> None:

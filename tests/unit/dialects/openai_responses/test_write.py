@@ -356,6 +356,8 @@ def test_a_callers_own_store_and_include_are_kept() -> None:
     body, dropped = wrote(Request("m", (USER,), rest=rest))
     assert (body["store"], body["truncation"], dropped) == (True, "auto", ())
     assert body["include"] == ["x", "reasoning.encrypted_content"]
+    body, dropped = wrote(Request("m", (USER,), rest=rest, words=ANTHROPIC))
+    assert (body["store"], dropped) == (False, ("store", "include", "truncation"))
 
 
 def test_what_was_written_reads_back_the_same() -> None:
