@@ -78,6 +78,7 @@ _ANTHROPIC: Final = Caller(
             "budget_tokens": (3500, 1024),
             "source.data": _PNG,
             "source.url": _URLS,
+            "source.file_id": ("file_011CN", "file_011CP"),
             "tool_use_id": ("call_1",),
             "tool_choice.name": ("f", "g"),
             "format.schema": _SCHEMAS,

@@ -15,6 +15,7 @@ import msgspec
 
 from tokenway.dialects.anthropic.thinking import read_thinking
 from tokenway.dialects.base import GATEWAY_FIELDS
+from tokenway.dialects.files import PDF
 from tokenway.dialects.seal import ANTHROPIC, OPENAI, unseal
 from tokenway.dialects.walk import Node, walk
 from tokenway.model.request import (
@@ -141,7 +142,8 @@ class _Reading:
                 media_type, data = source.need("media_type").text(), source.need("data").base64()
                 return [Media(kind, media_type, data, title=named, cache=cache, place=place)]
             case "url":
-                return [Media(kind, url=source.need("url").text(), title=named, cache=cache, place=place)]
+                known = PDF if kind is MediaKind.DOCUMENT else ""  # Anthropic reads no other document by URL
+                return [Media(kind, known, url=source.need("url").text(), title=named, cache=cache, place=place)]
             case "file":
                 return [Media(kind, file_id=source.need("file_id").text(), title=named, cache=cache, place=place)]
             case "text" if kind is MediaKind.DOCUMENT:

@@ -93,6 +93,10 @@ def test_breakpoints_of_the_cache() -> None:
             Media(MediaKind.IMAGE, url="https://a/i.png", place="messages[0].content[0]"),
         ),
         (
+            {"type": "document", "source": {"type": "url", "url": "https://a/pdf/1"}},
+            Media(MediaKind.DOCUMENT, "application/pdf", url="https://a/pdf/1", place="messages[0].content[0]"),
+        ),
+        (
             {"type": "document", "title": "T", "source": {"type": "file", "file_id": "file_1"}},
             Media(MediaKind.DOCUMENT, file_id="file_1", title="T", place="messages[0].content[0]"),
         ),

@@ -25,6 +25,7 @@ THERE = {"user_location": {"type": "approximate", **ZURICH}}
         ({"googleSearch": {}}, "googleSearch", {}, []),
         ({"googleSearch": {"timeRangeFilter": {"a": 1}}}, "googleSearch", {}, ["timeRangeFilter"]),
         ({"googleSearch": {"excludeDomains": ["a.b"]}}, "googleSearch", {"blocked_domains": ["a.b"]}, []),
+        ({"googleSearch": {"exclude_domains": ["a.b"]}}, "googleSearch", {"blocked_domains": ["a.b"]}, []),
         ([], "", {}, []),
     ],
 )
