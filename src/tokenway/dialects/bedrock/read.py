@@ -206,12 +206,8 @@ class _Reading:
         title = node.at("name")
         self.keep(node, kind.value, "format", "name", "source")
         name, source = _only(node.need("source"))
-        media = Media(
-            kind,
-            "" if form is None else media_type_of(kind, form.text()),
-            title="" if title is None else title.text(),
-            place=node.path,
-        )
+        media_type = "" if form is None else media_type_of(kind, form.text())
+        media = Media(kind, media_type, title="" if title is None else title.text(), place=node.path)
         if name == "bytes":
             return msgspec.structs.replace(media, data=source.base64())
         if name == "s3Location":
