@@ -106,6 +106,7 @@ INSIDE: Final = {
     "messages.thinking": ("redacted_thinking",),
     "thoughtSignature": ("thought",),
     "stop_sequences": ("stopSequences",),
+    "responseMimeType": ("responseSchema", "responseJsonSchema"),
 }
 """Names of what was dropped that have another field's name: both stand in the same place."""
 

@@ -20,7 +20,18 @@ from tokenway.dialects.files import PDF
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.errors import Refusal as Refused
 from tokenway.model.errors import invalid_request
-from tokenway.model.request import Foreign, Media, MediaKind, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
+from tokenway.model.request import (
+    Foreign,
+    Media,
+    MediaKind,
+    Message,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 
 _decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _encode: Final = msgspec.json.encode
@@ -50,6 +61,9 @@ class Blocks:
     def of(self, message: Message) -> list[Block]:
         """The blocks of a message: results of tools first, thoughts before anything else unless they already are."""
         parts: Iterable[Any] = message.parts
+        for part in message.parts:
+            if isinstance(part, Media) and message.role is Role.ASSISTANT:
+                raise unsupported(part, "Anthropic's models take no images or files in their own turns")
         if message.parts and not isinstance(message.parts[0], Reasoning):
             parts = sorted(message.parts, key=lambda part: not isinstance(part, Reasoning))
         if any(isinstance(part, ToolResult) for part in message.parts):
@@ -97,9 +111,9 @@ class Blocks:
         return block
 
     def _media(self, part: Media) -> dict[str, Any]:
+        if part.detail not in {"", "auto"}:
+            self._drop("detail")
         if part.kind is MediaKind.IMAGE:
-            if part.detail not in {"", "auto"}:
-                self._drop("detail")
             if part.title:
                 self._drop("title")
             return {"type": "image", "source": self._given(part) or _image(part)}

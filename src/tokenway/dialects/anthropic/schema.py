@@ -13,7 +13,7 @@ import msgspec
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import InboundFields
 from tokenway.model.request import NO_JSON
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage, service_of
 
 OWN_BLOCKS: Final = frozenset(
     {
@@ -84,6 +84,7 @@ class UsageFields(msgspec.Struct):
     output_tokens_details: OutputDetails | None = None
     server_tool_use: ServerTools | None = None
     iterations: list[Iteration] | None = None
+    speed: Any = None
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -200,7 +201,7 @@ class Tally:
             return ABSURD
         if self._fields.input_tokens is None and self._fields.output_tokens is None:
             return UNMETERED
-        return Metered(given=True, usage=buckets(self._fields))
+        return Metered(given=True, usage=buckets(self._fields), service=service_of(self._fields.speed))
 
 
 def meter(raw: msgspec.Raw) -> Metered:

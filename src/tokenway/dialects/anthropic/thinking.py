@@ -81,12 +81,10 @@ def plan(
     if wanted.enabled is False or wanted.effort == "none" or wanted.budget == 0:
         return _off(wanted, family, drop)
     asks = wanted.enabled or wanted.effort is not None or wanted.budget is not None
-    if not asks and family.thinks_unasked:  # only how reasoning is shown
-        return Plan(is_on=True) if wanted.shown is None else _adaptive(wanted, family, limit)
-    if not asks:
+    if not asks and not (wanted.shown and family.thinks_unasked):  # only how reasoning is shown, where there is any
         if wanted.shown:
             drop("shown")
-        return Plan()
+        return Plan(is_on=family.thinks_unasked)
     if family.thinks is Thinks.NEVER:
         drop(wanted.declared)
         return Plan()

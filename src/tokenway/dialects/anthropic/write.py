@@ -19,7 +19,7 @@ from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.opening import no_opening, opened
-from tokenway.dialects.strict import described, enforceable, is_enforceable
+from tokenway.dialects.strict import described, enforceable, is_any_object, is_enforceable
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
@@ -67,8 +67,8 @@ class _Writing:
         self.blocks = Blocks(self.drop, has_urls=upstream.quirks.image_urls)
         self.searches = SEARCH_OPTIONS in request.rest and not request.words
         """Whether OpenAI's member asks for a web search."""
-        self.callable: set[str] = set()
-        """The names of the caller's tools that the model may call."""
+        self.callable: dict[str, str] = {}
+        """The names of the caller's tools that the model may call, and what they are called here."""
         self.may_call = True
         """Whether there is any tool that the model may call."""
         self.body: dict[str, Any] = {"model": upstream.model, "max_tokens": self.limit()}
@@ -126,7 +126,9 @@ class _Writing:
         offered = [tool for tool in request.tools if not only or tool.name in only]
         shapes = [(tool.name, self.tool(tool)) for tool in offered]
         written = [shape for _, shape in shapes if shape is not None]
-        self.callable = {name for name, shape in shapes if shape is not None}
+        self.callable = {
+            name: shape["name"] if isinstance(shape, dict) else name for name, shape in shapes if shape is not None
+        }
         if self.searches and not any(tool.hosted in SEARCHES for tool in request.tools):
             written.append(search_tool(request.rest[SEARCH_OPTIONS], "", self.drop))
         if not written:
@@ -176,7 +178,7 @@ class _Writing:
             elif choice.mode is ToolMode.NAMED and choice.names[0] not in self.callable:
                 self.drop("tool_choice")
             elif choice.mode is ToolMode.NAMED:
-                shape = {"type": "tool", "name": choice.names[0]}
+                shape = {"type": "tool", "name": self.callable[choice.names[0]]}
             else:
                 shape = {"type": {ToolMode.REQUIRED: "any"}.get(choice.mode, choice.mode.value)}
         if request.parallel_tool_calls is False and (shape is None or shape["type"] != "none"):
@@ -201,7 +203,7 @@ class _Writing:
         wanted = request.response_format
         if wanted is not None and wanted.kind is not FormatKind.TEXT:
             can = self.family.has_schema and self.upstream.quirks.json_schema
-            if wanted.kind is FormatKind.SCHEMA and can:
+            if wanted.kind is FormatKind.SCHEMA and can and not is_any_object(_decode(wanted.schema)):
                 schema, told = enforceable(_decode(described(wanted)))
                 config["format"] = {"type": "json_schema", "schema": schema}
                 for name in told:

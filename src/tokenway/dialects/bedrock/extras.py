@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.dialects.anthropic.families import family_of
+from tokenway.dialects.anthropic.families import OTHER, family_of
 from tokenway.dialects.walk import Node
 from tokenway.model.request import KINDS_OF_SUMMARY, Request, Thinking
 from tokenway.model.request import ToolMode as Mode
@@ -102,7 +102,8 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     thinking = request.thinking
     if thinking is not None and thinking.summary in KINDS_OF_SUMMARY:
         out.dropped.append("summary")
-    if thinking is not None and _wants(thinking):
+    family = family_of(request.model) if vendor == CLAUDE else OTHER
+    if thinking is not None and (_wants(thinking) or (thinking.shown and family.thinks_unasked)):
         said = _reasoning(thinking, request, vendor, limit, may_think=may_think)
         if said is None:
             out.dropped.append(thinking.declared)
@@ -111,16 +112,16 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
             out.is_thinking = vendor == CLAUDE
             if thinking.shown is False and "display" not in said.get("thinking", {}):
                 out.dropped.append("shown")
-    elif thinking is not None and _is_off(thinking):
-        family = family_of(request.model)
-        if vendor == CLAUDE and family.thinks_unasked and family.off:
-            out.fields["thinking"] = {"type": family.off}
-        elif (vendor == CLAUDE and family.thinks_unasked) or vendor == "openai":
-            out.dropped.append(thinking.declared)
-    elif thinking is not None and thinking.shown:
+    elif thinking is not None and thinking.shown and not _is_off(thinking):
         out.dropped.append("shown")
+    is_off = thinking is not None and _is_off(thinking)
+    may_not = is_off or (bool(request.tools) and _is_forced(request))
+    if family.thinks_unasked and family.off and may_not and not out.is_thinking:
+        out.fields["thinking"] = {"type": family.off}
+    elif thinking is not None and is_off and (family.thinks_unasked or vendor == "openai"):
+        out.dropped.append(thinking.declared)
     if request.top_k is not None:
-        if vendor == CLAUDE and not out.is_thinking:
+        if vendor == CLAUDE and family.samples and not out.is_thinking:
             out.fields["top_k"] = request.top_k
         elif vendor == NOVA:
             out.fields["inferenceConfig"] = {"topK": request.top_k}
@@ -129,13 +130,18 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     return out
 
 
+def _is_forced(request: Request) -> bool:
+    """Whether a tool has to be called."""
+    return request.tool_choice is not None and request.tool_choice.mode in {Mode.REQUIRED, Mode.NAMED}
+
+
 def _is_off(thinking: Thinking) -> bool:
     """Whether the caller wants no reasoning."""
     return thinking.enabled is False or thinking.effort == "none" or thinking.budget == 0
 
 
 def _wants(thinking: Thinking) -> bool:
-    """Whether the caller asks for reasoning."""
+    """Whether the caller asks for reasoning; without being asked, most models do none."""
     if _is_off(thinking):
         return False
     return thinking.enabled is True or thinking.effort is not None or thinking.budget is not None
@@ -146,8 +152,7 @@ def _reasoning(
 ) -> dict[str, Any] | None:
     """The fields that ask for reasoning; None where the model, or the rest of the request, does not allow it."""
     if vendor == CLAUDE:
-        choice = request.tool_choice
-        if choice is not None and choice.mode in {Mode.REQUIRED, Mode.NAMED}:
+        if _is_forced(request):
             return None  # Claude reasons only where it may choose
         return _claude(thinking, request.model, limit, may_think=may_think)
     effort = _THREE.get(_effort(thinking, limit) or "medium", "medium")
@@ -167,8 +172,10 @@ def _claude(thinking: Thinking, model: str, limit: int | None, *, may_think: boo
     budget = thinking.budget if thinking.budget is not None and thinking.budget > 0 else None
     if version >= _ONLY_ADAPTS or (version >= _ADAPTS and budget is None):
         shape: dict[str, Any] = {"thinking": {"type": "adaptive"}}
-        if thinking.shown is not None:
-            shape["thinking"]["display"] = "summarized" if thinking.shown else "omitted"
+        if thinking.shown is False:
+            shape["thinking"]["display"] = "omitted"
+        elif thinking.shown or version >= _ONLY_ADAPTS:  # which show nothing unless they are told to
+            shape["thinking"]["display"] = "summarized"
         effort = _effort(thinking, limit)
         if effort is not None:
             effort = "low" if effort == "minimal" else effort

@@ -190,6 +190,8 @@ class Messages:
 
     def _part(self, part: Any) -> dict[str, Any]:
         if isinstance(part, Media):
+            if part.detail and part.kind is not MediaKind.IMAGE:
+                self.drop("detail")
             text = inlined(part)
             if text is not None:
                 return {"type": "text", "text": text}

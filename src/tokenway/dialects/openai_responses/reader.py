@@ -32,7 +32,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, fault_text
 from tokenway.dialects.openai_responses.error import STATUSES, error_code
-from tokenway.dialects.openai_responses.schema import NOTHING, ResponseFields, StreamEvent, meter
+from tokenway.dialects.openai_responses.schema import NOTHING, ResponseFields, StreamEvent
 from tokenway.dialects.passing import not_of_dialect
 from tokenway.dialects.seal import OPENAI
 from tokenway.model.errors import WireError
@@ -210,7 +210,7 @@ class Reader:
         for index, raw in enumerate(response.output or ()):
             if index not in self._items:
                 self._take_item(index, raw)
-        metered = meter(response.usage)
+        metered = response.metered
         if metered.given:
             self._out.append(Counted(metered))
         native, details = response.reason, response.incomplete_details

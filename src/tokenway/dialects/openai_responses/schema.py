@@ -13,7 +13,7 @@ import msgspec
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import InboundFields
 from tokenway.model.request import NO_JSON
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 
 NOTHING: Final = (NO_JSON, msgspec.Raw(b"null"))
 """What a field of raw JSON holds that the text does not have, or has as null."""
@@ -161,8 +161,15 @@ class ResponseFields(msgspec.Struct):
     status: Any = None
     output: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = NO_JSON
+    service_tier: Any = None
+    tool_usage: Any = None
     error: Any = None
     incomplete_details: IncompleteDetails | None = None
+
+    @property
+    def metered(self) -> Metered:
+        """What it consumed, as far as it says."""
+        return meter(self.usage, self.service_tier, self.tool_usage)
 
     @property
     def reason(self) -> str:
@@ -199,18 +206,27 @@ class UsageFields(msgspec.Struct, gc=False):
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
 
 
-def meter(raw: msgspec.Raw) -> Metered:
-    """Reads a `usage` value."""
+def meter(raw: msgspec.Raw, tier: Any = None, tools: Any = None) -> Metered:
+    """Reads a `usage` value; beside it stand `tier`, its response's `service_tier`, and `tools`, its `tool_usage`."""
     if raw == NO_JSON:
         return UNMETERED
     try:
         fields = _decode_usage(raw)
     except UNREADABLE:
         return ABSURD
-    return UNMETERED if fields is None else Metered(given=True, usage=buckets(fields))
+    if fields is None:
+        return UNMETERED
+    return Metered(given=True, usage=buckets(fields, _searches(tools)), service=service_of(tier))
 
 
-def buckets(fields: UsageFields) -> Usage | None:
+def _searches(tools: Any) -> int:
+    """The searches of the web that `tool_usage` counts; what is no count is none, since no tokens hang on it."""
+    search = tools.get("web_search") if isinstance(tools, dict) else None
+    count = search.get("num_requests") if isinstance(search, dict) else None
+    return count if type(count) is int and 0 <= count <= TOKENS_BELIEVABLE else 0
+
+
+def buckets(fields: UsageFields, searches: int = 0) -> Usage | None:
     """Totals with details to disjoint buckets; None when the counts contradict each other."""
     cached = written = reasoning = 0
     if fields.input_tokens_details is not None:
@@ -225,7 +241,7 @@ def buckets(fields: UsageFields) -> Usage | None:
         text, reasoning = 0, fields.output_tokens or 0
     if uncached < 0 or text < 0:
         return None
-    return Usage(uncached, cached, written, 0, text, reasoning)
+    return Usage(uncached, cached, written, 0, text, reasoning, searches=searches)
 
 
 def usage_object(usage: Usage | None) -> dict[str, object] | None:

@@ -215,6 +215,7 @@ def test_only_anthropics_own_blocks_are_written() -> None:
     """Another vendor's would break the caller's SDK."""
     raw = msgspec.Raw(encoded(CONTENT[2]))
     assert content(Foreign("server_tool_use", raw), Foreign("executableCode", raw)) == [CONTENT[2]]
+    assert content(Foreign("compaction", raw, OPENAI)) == []
 
 
 TEXTS = st.text(min_size=1, max_size=8)

@@ -107,9 +107,10 @@ OLD, BOTH, NEW, ALWAYS, NEVER = (
         (NEW, Thinking("none"), Plan({"type": "disabled"})),
         (NEW, Thinking(shown=False), Plan()),
         (ALWAYS, Thinking(shown=True), adaptive(None)),
-        (ALWAYS, Thinking(shown=False), adaptive(None, "omitted")),
+        (ALWAYS, Thinking(shown=False), Plan(is_on=True)),
         ("claude-sonnet-5-5", Thinking("none"), Plan({"type": "between_tools"})),
         (ALWAYS, None, Plan(is_on=True)),
+        (ALWAYS, Thinking(shown=True, summary="auto"), adaptive(None)),
         (NEVER, Thinking("none"), Plan()),
     ],
 )

@@ -170,6 +170,14 @@ def test_a_search_is_a_tool_of_anthropics() -> None:
     assert written(OLD, tools=(hosted,), rest={"web_search_options": msgspec.Raw(b"{}")})[0]["tools"] == [search]
 
 
+@pytest.mark.parametrize("kind", ["web_search", "web_search_2025_08_26", "web_search_preview_2025_03_11"])
+def test_a_search_is_chosen_by_its_name_here(kind: str) -> None:
+    """OpenAI's callers choose it by its type."""
+    search = Tool(kind, hosted=kind, raw=msgspec.Raw(b"{}"))
+    body, dropped = written(OLD, tools=(search,), tool_choice=ToolChoice(ToolMode.NAMED, (kind,)))
+    assert (body["tool_choice"], dropped) == ({"type": "tool", "name": "web_search"}, ())
+
+
 def test_tools_without_a_counterpart_are_declared() -> None:
     """Free text and other vendors' own tools; strictness where the model has none."""
     tools = (TOOL, Tool("g", custom=True), Tool("c", hosted="code_interpreter", raw=msgspec.Raw(b"{}")))
@@ -300,6 +308,8 @@ def test_a_schema_for_the_answer() -> None:
     assert written("claude-3-7-sonnet", response_format=wanted)[1] == ("response_format",)
     assert written(Upstream(OLD, quirks=Quirks(json_schema=False)), response_format=wanted)[1] == ("response_format",)
     assert written(OLD, response_format=ResponseFormat(FormatKind.JSON))[1] == ("response_format",)
+    anything = ResponseFormat(FormatKind.SCHEMA, "n", msgspec.Raw(b'{"type":"object"}'))
+    assert written(OLD, response_format=anything)[1] == ("response_format",)
     assert written(OLD, response_format=ResponseFormat(FormatKind.TEXT))[1] == ()
 
 

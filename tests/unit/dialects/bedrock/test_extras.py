@@ -9,11 +9,14 @@ import pytest
 from tokenway.dialects.bedrock.extras import Extras, claude_version, extras, read_extras, vendor_of
 from tokenway.dialects.walk import Node
 from tokenway.model.errors import Refusal
-from tokenway.model.request import Request, Thinking, ToolChoice, ToolMode
+from tokenway.model.request import Request, Thinking, Tool, ToolChoice, ToolMode
 
 OLD = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NEW = "us.anthropic.claude-sonnet-4-6"
 NEWEST = "anthropic.claude-opus-5"
+
+
+SHOWN = {"type": "adaptive", "display": "summarized"}
 
 
 def said(model: str, thinking: Thinking | None = None, limit: int | None = 10000, **more: Any) -> Extras:
@@ -72,11 +75,12 @@ def test_versions_of_claude(model: str, version: tuple[int, int]) -> None:
         (NEW, Thinking(effort="xhigh"), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
         (NEW, Thinking(effort="minimal"), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
         (NEW, Thinking(budget=2000), {"thinking": {"type": "enabled", "budget_tokens": 2000}}),
-        (NEWEST, Thinking(budget=2000), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
-        (NEWEST, Thinking(budget=6000), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}),
-        (NEWEST, Thinking(effort="xhigh"), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}}),
+        (NEWEST, Thinking(budget=2000), {"thinking": SHOWN, "output_config": {"effort": "low"}}),
+        (NEWEST, Thinking(budget=6000), {"thinking": SHOWN, "output_config": {"effort": "medium"}}),
+        (NEWEST, Thinking(effort="xhigh"), {"thinking": SHOWN, "output_config": {"effort": "xhigh"}}),
         (NEWEST, Thinking(enabled=True, shown=False), {"thinking": {"type": "adaptive", "display": "omitted"}}),
-        (NEWEST, Thinking(enabled=True, shown=True), {"thinking": {"type": "adaptive", "display": "summarized"}}),
+        (NEWEST, Thinking(shown=True), {"thinking": SHOWN}),
+        (NEW, Thinking(enabled=True, shown=True), {"thinking": SHOWN}),
         (
             "us.amazon.nova-2-lite-v1:0",
             Thinking(effort="low"),
@@ -99,12 +103,20 @@ def test_no_reasoning(thinking: Thinking | None) -> None:
     assert said(OLD, thinking) == Extras({}, [])
 
 
-def test_reasoning_that_is_done_unasked() -> None:
-    """Claude 5 is told not to; what cannot be kept from it is declared."""
-    none = Thinking(effort="none")
-    assert said(NEWEST, none) == Extras({"thinking": {"type": "disabled"}}, [])
-    assert said("anthropic.claude-opus-5-5", none) == Extras({}, ["effort"])
+def test_who_reasons_unasked_is_told_not_to() -> None:
+    """Where it can be told; else that it reasons anyway is declared."""
+    assert said(NEWEST, Thinking(effort="none")) == Extras({"thinking": {"type": "disabled"}}, [])
+    assert said("anthropic.claude-opus-5-5", Thinking(effort="none")) == Extras({}, ["effort"])
     assert said("openai.gpt-oss-120b-1:0", Thinking(enabled=False)) == Extras({}, ["thinking"])
+    assert said(NEWEST, Thinking(shown=False)) == Extras({}, [])
+
+
+def test_who_reasons_unasked_does_not_where_it_has_to_call() -> None:
+    """Claude refuses both together; the caller asked for the call."""
+    forced: dict[str, Any] = {"tools": (Tool("f"),), "tool_choice": ToolChoice(ToolMode.REQUIRED)}
+    assert said(NEWEST, **forced) == Extras({"thinking": {"type": "disabled"}}, [])
+    assert said(NEWEST, Thinking("high"), **forced) == Extras({"thinking": {"type": "disabled"}}, ["effort"])
+    assert said(OLD, **forced) == Extras({}, [])
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,12 @@ def test_documents() -> None:
     ]
 
 
+def test_how_closely_to_look_at_a_document_is_declared() -> None:
+    """The dialect asks that of images only."""
+    pdf = Media(MediaKind.DOCUMENT, "application/pdf", "JVBERi0=", detail="low")
+    assert write(user(pdf))[1] == ["detail"]
+
+
 def test_sound_and_films() -> None:
     """Sound by its data, films by data or URL."""
     assert content(

@@ -244,6 +244,13 @@ def test_items_of_this_api_go_back_as_they_were() -> None:
     )
 
 
+def test_another_vendors_part_of_the_same_name_is_declared() -> None:
+    """Anthropic has a compaction too, sealed for its own models."""
+    raw = msgspec.Raw(b'{"type":"compaction","encrypted_content":"x"}')
+    assert items(USER, Message(Role.ASSISTANT, (Foreign("compaction", raw, OPENAI),)))[1] == ()
+    assert items(USER, Message(Role.ASSISTANT, (Foreign("compaction", raw, ANTHROPIC),)))[1] == ("compaction",)
+
+
 def test_a_picture_of_the_models_own_is_refused() -> None:
     """The API has no part for one in an assistant's message."""
     picture = Media(MediaKind.IMAGE, "image/png", "aGk=", place="messages[1].content[0]")

@@ -282,7 +282,7 @@ def test_what_this_api_has_no_item_for_is_left_out() -> None:
                 Opened(3, PartKind.TEXT),
                 Logprobs(3, msgspec.Raw(b"[1]")),
                 Closed(3),
-                Whole(1, Foreign("server_tool_use", msgspec.Raw(b"{}"))),
+                Whole(1, Foreign("compaction", msgspec.Raw(b'{"type":"compaction"}'), ANTHROPIC)),
                 Whole(2, Foreign("web_search_call", msgspec.Raw(json.dumps(search).encode()))),
             )
         )
