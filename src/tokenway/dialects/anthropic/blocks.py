@@ -16,6 +16,7 @@ import msgspec
 
 from tokenway.dialects.anthropic.answer import own_block
 from tokenway.dialects.base import UNREADABLE
+from tokenway.dialects.files import PDF
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.errors import Refusal as Refused
 from tokenway.model.errors import invalid_request
@@ -113,6 +114,8 @@ class Blocks:
         if part.detail not in {"", "auto"}:
             self._drop("detail")
         if part.kind is MediaKind.IMAGE:
+            if part.title:
+                self._drop("title")
             return {"type": "image", "source": self._given(part) or _image(part)}
         if part.kind is MediaKind.DOCUMENT:
             titled = {"title": part.title} if part.title else {}
@@ -126,6 +129,8 @@ class Blocks:
                 raise unsupported(part, "this provider takes no URLs of media; send the data")
             if not part.url.startswith(("https://", "http://")):
                 raise unsupported(part, "Anthropic takes URLs of the web only")
+            if part.kind is MediaKind.DOCUMENT and part.media_type not in {"", PDF}:
+                raise unsupported(part, f"Anthropic reads PDF by URL only, not '{part.media_type[:40]}'")
             return {"type": "url", "url": part.url}
         if part.file_id:
             if not part.file_id.startswith(_FILE_ID):
@@ -195,8 +200,8 @@ def _document(part: Media) -> dict[str, Any]:
     kind = part.media_type.lower().partition(";")[0]
     if part.text:
         return {"type": "text", "media_type": "text/plain", "data": part.text}
-    if kind == "application/pdf" or (not kind and part.data.startswith(_PDF_BEGINNING)):
-        return {"type": "base64", "media_type": "application/pdf", "data": _standard(part.data)}
+    if kind == PDF or (not kind and part.data.startswith(_PDF_BEGINNING)):
+        return {"type": "base64", "media_type": PDF, "data": _standard(part.data)}
     if kind.startswith("text/") or kind in _PLAIN:
         try:
             return {"type": "text", "media_type": "text/plain", "data": base64.b64decode(_standard(part.data)).decode()}

@@ -34,6 +34,8 @@ def search_tool(raw: msgspec.Raw, hosted: str, drop: Callable[[str], None]) -> d
             continue
         if name == "user_location" and isinstance(value, dict):
             shape[name] = _location(value)
+        elif name in {"excludeDomains", "exclude_domains"}:
+            shape["blocked_domains"] = value
         elif name == "filters" and isinstance(value, dict) and set(value) <= {"allowed_domains"}:
             shape |= value
         else:

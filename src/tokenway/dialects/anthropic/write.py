@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block
+from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block, unsupported
 from tokenway.dialects.anthropic.families import family_of
 from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_tool
 from tokenway.dialects.anthropic.thinking import Plan, plan
@@ -23,6 +23,7 @@ from tokenway.dialects.strict import described, enforceable, is_any_object, is_e
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
+    Media,
     Request,
     Role,
     Tool,
@@ -64,6 +65,8 @@ class _Writing:
         self.family = family_of(upstream.model)
         self.dropped: dict[str, None] = {}
         self.blocks = Blocks(self.drop, has_urls=upstream.quirks.image_urls)
+        self.searches = SEARCH_OPTIONS in request.rest and not request.words
+        """Whether OpenAI's member asks for a web search."""
         self.callable: dict[str, str] = {}
         """The names of the caller's tools that the model may call, and what they are called here."""
         self.may_call = True
@@ -91,8 +94,12 @@ class _Writing:
         for message in opened(self.request.messages):
             if message.name:
                 self.drop("name")
+            is_system = message.role in {Role.SYSTEM, Role.DEVELOPER}
+            for part in message.parts if is_system else ():
+                if isinstance(part, Media):
+                    raise unsupported(part, "Anthropic takes text only in a system message")
             blocks = self.blocks.of(message)
-            if message.role in {Role.SYSTEM, Role.DEVELOPER}:
+            if is_system:
                 system += blocks
             elif not blocks:
                 continue
@@ -122,7 +129,7 @@ class _Writing:
         self.callable = {
             name: shape["name"] if isinstance(shape, dict) else name for name, shape in shapes if shape is not None
         }
-        if SEARCH_OPTIONS in request.rest and not any(tool.hosted in SEARCHES for tool in request.tools):
+        if self.searches and not any(tool.hosted in SEARCHES for tool in request.tools):
             written.append(search_tool(request.rest[SEARCH_OPTIONS], "", self.drop))
         if not written:
             # Calls in the conversation need their tools described, also where none may be called any more.
@@ -261,7 +268,7 @@ class _Writing:
             if value is not None and value != _NEUTRAL.get(name):
                 self.drop(name)
         given = [name for name in ("logit_bias", "metadata") if getattr(request, name) != NO_JSON]
-        for name in (*given, *(name for name in request.rest if name != SEARCH_OPTIONS)):
+        for name in (*given, *(name for name in request.rest if not (self.searches and name == SEARCH_OPTIONS))):
             self.drop(name)
         if request.stream:
             self.body["stream"] = True

@@ -4,10 +4,11 @@ Each vendor has its own words for them; the vendor is told by the model's id (`u
 profile of one's own does not tell, so nothing is said then and the fields are declared as dropped.
 
     Claude 3.7 to 4.5       thinking {type: enabled, budget_tokens}
-    Claude 4.6 and later    thinking {type: adaptive}, output_config {effort}; a budget becomes an effort from 4.7 on
+    Claude 4.6 and later    thinking {type: adaptive}, output_config {effort}; a budget becomes an effort from 4.7 on;
+                            from 5 on it reasons unasked, and none is thinking {type: disabled}, where it can be
     Nova 2                  reasoningConfig {type: enabled, maxReasoningEffort}
     Qwen                    reasoning_config: low, medium, high
-    gpt-oss                 reasoning_effort: low, medium, high
+    gpt-oss                 reasoning_effort: low, medium, high; it cannot be kept from reasoning
     Claude                  top_k
     Nova                    inferenceConfig {topK}
 
@@ -105,16 +106,20 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     if thinking is not None and (_wants(thinking) or (thinking.shown and family.thinks_unasked)):
         said = _reasoning(thinking, request, vendor, limit, may_think=may_think)
         if said is None:
-            out.dropped.append("thinking")
+            out.dropped.append(thinking.declared)
         else:
             out.fields.update(said)
             out.is_thinking = vendor == CLAUDE
-    if family.thinks_unasked and not out.is_thinking:
-        is_off = thinking is not None and _is_off(thinking)
-        if family.off and (is_off or (request.tools and _is_forced(request))):
-            out.fields["thinking"] = {"type": family.off}
-        elif is_off:
-            out.dropped.append("thinking")
+            if thinking.shown is False and "display" not in said.get("thinking", {}):
+                out.dropped.append("shown")
+    elif thinking is not None and thinking.shown and not _is_off(thinking):
+        out.dropped.append("shown")
+    is_off = thinking is not None and _is_off(thinking)
+    may_not = is_off or (bool(request.tools) and _is_forced(request))
+    if family.thinks_unasked and family.off and may_not and not out.is_thinking:
+        out.fields["thinking"] = {"type": family.off}
+    elif thinking is not None and is_off and (family.thinks_unasked or vendor == "openai"):
+        out.dropped.append(thinking.declared)
     if request.top_k is not None:
         if vendor == CLAUDE and family.samples and not out.is_thinking:
             out.fields["top_k"] = request.top_k
@@ -169,7 +174,7 @@ def _claude(thinking: Thinking, model: str, limit: int | None, *, may_think: boo
         shape: dict[str, Any] = {"thinking": {"type": "adaptive"}}
         if thinking.shown is False:
             shape["thinking"]["display"] = "omitted"
-        elif version >= _ONLY_ADAPTS:  # which show nothing unless they are told to
+        elif thinking.shown or version >= _ONLY_ADAPTS:  # which show nothing unless they are told to
             shape["thinking"]["display"] = "summarized"
         effort = _effort(thinking, limit)
         if effort is not None:
@@ -216,6 +221,9 @@ def read_extras(node: Node) -> ReadExtras:
             out.top_k = member.whole(least=0)
         elif name == "thinking":
             said |= _read_thinking(member)
+            others = {key: each.value for key, each in member.members() if key not in _THINKING}
+            if others:
+                out.rest[name] = others
         elif name == "output_config" and member.is_object and set(member.value) == {"effort"}:
             said["effort"] = member.need("effort").text()
         elif name in {"reasoning_effort", "reasoning_config"} and member.is_text:
@@ -228,6 +236,7 @@ def read_extras(node: Node) -> ReadExtras:
 
 
 _SWITCH: Final = {"enabled": True, "adaptive": True, "disabled": False}
+_THINKING: Final = frozenset({"type", "budget_tokens", "display"})
 _DISPLAYS: Final = {"summarized": True, "omitted": False}
 
 

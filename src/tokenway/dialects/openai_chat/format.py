@@ -67,6 +67,7 @@ FORMAT: Final = Format(
     read_error=read_error,
     spelling={
         "thinking": "reasoning_effort",
+        "effort": "reasoning_effort",
         "reasoning": "reasoning_details",
         "summary": "reasoning.summary",
         "shown": "reasoning.exclude",

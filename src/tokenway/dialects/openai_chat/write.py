@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
-from tokenway.dialects.openai import effort_of, fitted
+from tokenway.dialects.openai import effort_of, family_of, fitted
 from tokenway.dialects.openai_chat.write_messages import DETAILS, Messages
 from tokenway.dialects.strict import is_strict
 from tokenway.model.catalog import Quirks
@@ -72,6 +72,8 @@ def write_request(request: Request, upstream: Upstream) -> Written:
         body |= _format_members(request.response_format, quirks, dropped)
     if request.thinking is not None:
         body |= _thinking_members(request.thinking, request.max_tokens, quirks, dropped)
+        if request.thinking.shown and family_of(upstream.model) is not None and quirks.reasoning_field != DETAILS:
+            dropped["shown"] = None  # others show what they thought unasked
     body |= _hints(request, dropped)
     return Written(_encode(body), tuple(dropped))
 
@@ -109,7 +111,7 @@ def _hints(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
     if request.metadata != NO_JSON:
         dropped["metadata"] = None
     for name, value in request.rest.items():
-        if name in _OWN and not (name == _CACHING and _is_beyond(value)):
+        if name in _OWN and not request.words and not (name == _CACHING and _is_beyond(value)):
             members[name] = value
         else:
             dropped[name] = None

@@ -28,6 +28,8 @@ from tokenway.model.request import (
 Part = Text | Media | Reasoning | ToolCall | ToolResult | Refusal | Foreign
 
 _WEB: Final = ("https://", "http://")
+_ANTHROPICS_FILE: Final = "file_"
+"""How the ids of Anthropic's files begin; OpenAI's and Azure's have a hyphen there."""
 _SOUNDS: Final = {"wav": "audio/wav", "mp3": "audio/mp3"}
 _SOUND_FORMATS: Final = {
     "audio/wav": "wav",
@@ -153,7 +155,9 @@ def write_part(part: Text | Media, *, image_urls: bool) -> dict[str, object]:
 
     Raises Refusal (400) for what this API has no part for. `image_urls` is whether images may be given by URL.
     """
-    if isinstance(part, Media) and part.url and not part.url.startswith(_WEB):
+    if isinstance(part, Media) and (
+        (part.url and not part.url.startswith(_WEB)) or part.file_id.startswith(_ANTHROPICS_FILE)
+    ):
         raise unsupported(part)
     if isinstance(part, Text):
         return {"type": "input_text", "text": part.text}

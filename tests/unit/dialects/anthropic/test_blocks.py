@@ -134,6 +134,7 @@ def test_properties_without_a_place_are_declared() -> None:
     """The rest of their part is said."""
     assert blocks(Media(MediaKind.IMAGE, url="https://a", detail="high"))[1] == ["detail"]
     assert blocks(Media(MediaKind.IMAGE, url="https://a", detail="auto"))[1] == []
+    assert blocks(Media(MediaKind.IMAGE, url="https://a", title="a.png"))[1] == ["title"]
     assert blocks(Media(MediaKind.DOCUMENT, url="https://a", detail="low"))[1] == ["detail"]
     found, dropped = blocks(ToolCall("c", "f", "{}", signature="s", format=GEMINI))
     assert (len(found), dropped) == (1, ["reasoning"])
@@ -157,6 +158,7 @@ def test_empty_texts_are_left_out() -> None:
         Media(MediaKind.IMAGE, url="gs://bucket/a.png", place="p"),
         Media(MediaKind.IMAGE, file_id="file-openai", place="p"),
         Media(MediaKind.DOCUMENT, "application/zip", data="QUJD", place="p"),
+        Media(MediaKind.DOCUMENT, "text/html", url="https://a/b", place="p"),
         Media(MediaKind.DOCUMENT, "text/plain", data="/w==", place="p"),
     ],
 )

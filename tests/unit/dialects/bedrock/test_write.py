@@ -260,7 +260,7 @@ def test_reasoning() -> None:
         "thinking": {"type": "enabled", "budget_tokens": 4000}
     }
     assert written(old, messages=CALLED, thinking=Thinking(budget=2000))[1] == ("thinking",)
-    assert written("us.deepseek.r1-v1:0", thinking=Thinking(effort="high"))[1] == ("thinking",)
+    assert written("us.deepseek.r1-v1:0", thinking=Thinking(effort="high"))[1] == ("effort",)
 
 
 def test_the_request_is_not_changed() -> None:

@@ -127,6 +127,7 @@ def test_hints_are_declared() -> None:
     assert body == {"prediction": {"type": "content"}}
     assert dropped == ("service_tier", "metadata", "container")
     assert write(service_tier="auto") == ({}, ())
+    assert write(rest=rest, words="another vendor's") == ({}, ("container", "prediction"))
 
 
 def test_tools() -> None:
@@ -203,6 +204,9 @@ def test_thinking_is_an_effort() -> None:
     said = Thinking(effort="low", shown=False, summary="auto")
     assert write(thinking=said) == ({"reasoning_effort": "low"}, ("shown", "summary"))
     assert write(thinking=Thinking(shown=True)) == ({}, ())
+    shown = msgspec.structs.replace(BASE, thinking=Thinking(shown=True))
+    assert write_request(shown, Upstream("gpt-5.2")).dropped == ("shown",)
+    assert write_request(shown, Upstream("gpt-5.2", quirks=Quirks(reasoning_field="reasoning_details"))).dropped == ()
 
 
 @pytest.mark.parametrize(
