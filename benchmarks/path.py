@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sys
 import tempfile
 import time
@@ -132,9 +133,11 @@ class Bench:
             steps[name] += event == "opcode"
             return trace
 
+        gc.disable()  # which calls back, between any two steps
         sys.settrace(trace)
         self.call()
         sys.settrace(None)
+        gc.enable()
         return steps, calls
 
 

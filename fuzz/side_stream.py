@@ -21,12 +21,18 @@ def event(kind: str, members: str) -> bytes:
 
 PARTIAL = event("image_generation.partial_image", '"b64_json":"AAAA","partial_image_index":0')
 IMAGE = event("image_generation.completed", '"b64_json":"AAAA","usage":{"input_tokens":3,"output_tokens":9}')
+BARE = event("image_edit.completed", '"b64_json":"AAAA"')
 DELTA = event("transcript.text.delta", '"delta":"x"')
 TEXT = event("transcript.text.done", '"text":"xx","usage":{"type":"tokens","input_tokens":3,"output_tokens":2}')
+HEARD = event("transcript.text.done", '"text":"xx","usage":{"type":"duration","seconds":3}')
+SPOKEN = event("speech.audio.delta", '"audio":"AAAA"') + event("speech.audio.done", '"x":0')
 ERROR = event("error", '"error":{"message":"overloaded"}')
 
 SEEDS = (
     PARTIAL * 2 + IMAGE,
+    BARE + PARTIAL + BARE,
+    DELTA + HEARD,
+    SPOKEN,
     DELTA * 3 + TEXT + b"data: [DONE]\n\n",
     b": ping\n\n" + (DELTA + TEXT).replace(b"\n", b"\r\n"),
     DELTA + ERROR + DELTA,
@@ -37,7 +43,7 @@ SEEDS = (
 
 def passed(operation: Operation, parts: list[bytes]) -> tuple[bytes, PassingEvents]:
     """What is forwarded of these pieces with the end, and the reader."""
-    reader = PassingEvents(operation)
+    reader = PassingEvents(operation, 12 if operation is Operation.SPEECH else 0)
     out = b"".join([reader.feed(part, float(time)) for time, part in enumerate(parts, start=1)])
     return out + reader.finish(), reader
 
@@ -49,7 +55,7 @@ def events(out: bytes) -> list[bytes]:
 
 def harness(data: bytes, chance: Random) -> None:
     """Takes the data whole and in pieces, and compares."""
-    operation = chance.choice((Operation.IMAGE, Operation.TRANSCRIPTION))
+    operation = chance.choice((Operation.IMAGE, Operation.SPEECH, Operation.TRANSCRIPTION))
     try:
         whole, one = passed(operation, [data])
         cut, other = passed(operation, pieces(data, chance))

@@ -13,15 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Final
 
 from tokenway.dialects.providers import KNOWN
 from tokenway.metering.price_book import asked_name, read_book
+from tools.second_prices import LITELLM, Json, nano, second_entry, second_rows, seconded, with_side_models
 from tools.tree import ROOT
 
 PAGE: Final = Path("src/tokenway/metering/price_data.json")
@@ -29,7 +29,6 @@ PAGE: Final = Path("src/tokenway/metering/price_data.json")
 _LOWER: Final = frozenset({"zai", "zhipuai"})
 """Whose models genai-prices names in capitals, as their price lists do, and their API takes in small letters."""
 _EPOCH: Final = date(1970, 1, 1)
-_NANO: Final = 10**9
 _KEYS: Final = {
     "input_mtok": "input",
     "output_mtok": "output",
@@ -43,9 +42,21 @@ _KEYS: Final = {
     "output_image_mtok": "image_output",
     "web_searches_kcount": "search",
     "requests_kcount": "request",
+    "input_audio_hours": "sound_hour",
+    "input_mchars": "characters",
 }
 _EACH: Final = frozenset({"search", "request"})
 """Prices of a thousand, where ours are of one."""
+_SOLD: Final = frozenset({"input", "output", "sound_hour", "characters"})
+"""What makes a price of a model's: of what it takes or makes."""
+_SERVICES: Final = {
+    (("processing", "batch"),): "batch",
+    (("service_tier", "flex"),): "flex",
+    (("service_tier", "priority"),): "priority",
+    (("service_tier", "fast"),): "fast",
+    (("speed", "fast"),): "fast",
+}
+"""The conditions of genai-prices that are classes of service here."""
 _TIERED: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _CLAUSES: Final = {
     "ClauseEquals": ("=", "equals"),
@@ -56,60 +67,6 @@ _CLAUSES: Final = {
     "ClauseOr": ("|", "or_"),
     "ClauseAnd": ("&", "and_"),
 }
-
-_LITELLM: Final = {
-    "openai": ("", "openai"),
-    "anthropic": ("", "anthropic"),
-    "google": ("gemini/", "gemini"),
-    "aws": ("", "bedrock"),
-    "azure": ("azure/", "azure"),
-    "mistral": ("mistral/", "mistral"),
-    "x-ai": ("xai/", "xai"),
-    "deepseek": ("deepseek/", "deepseek"),
-    "cohere": ("", "cohere"),
-    "groq": ("groq/", "groq"),
-    "together": ("together_ai/", "together_ai"),
-    "fireworks": ("fireworks_ai/accounts/fireworks/models/", "fireworks_ai"),
-    "perplexity": ("perplexity/", "perplexity"),
-    "openrouter": ("openrouter/", "openrouter"),
-    "cerebras": ("cerebras/", "cerebras"),
-    "novita": ("novita/", "novita"),
-    "databricks": ("databricks/", "databricks"),
-    "cloudflare": ("cloudflare/", "cloudflare"),
-    "baseten": ("baseten/", "baseten"),
-    "moonshotai": ("moonshot/", "moonshot"),
-    "zai": ("zai/", "zai"),
-    "minimax": ("minimax/", "minimax"),
-    "voyageai": ("voyage/", "voyage"),
-    "deepinfra": ("deepinfra/", "deepinfra"),
-    "nebius": ("nebius/", "nebius"),
-    "dashscope": ("dashscope/", "dashscope"),
-    "hyperbolic": ("hyperbolic/", "hyperbolic"),
-    "nscale": ("nscale/", "nscale"),
-    "sambanova": ("sambanova/", "sambanova"),
-    "ai21": ("", "ai21"),
-    "jina": ("jina_ai/", "jina_ai"),
-    "volcengine": ("volcengine/", "volcengine"),
-    "scaleway": ("scaleway/", "scaleway"),
-    "vercel": ("vercel_ai_gateway/", "vercel_ai_gateway"),
-}
-"""A provider as the book names it, to the beginning of its models' names in LiteLLM's table and its name there."""
-
-_VENDORS: Final = {
-    **{name: name for name in ("anthropic", "cohere", "deepseek", "google", "minimax", "moonshotai", "openai", "x-ai")},
-    "mistralai": "mistral",
-    "z-ai": "zai",
-}
-"""Whose model a name at OpenRouter begins with, as the book names the vendor."""
-_ANYWHERE: Final = ("vision", "tools")
-"""What a model can do wherever it is served."""
-
-Json = dict[str, Any]
-
-
-def nano(amount: object) -> int:
-    """Dollars to nano-dollars, rounded half up: the only inexact rates are thirds and slips of floating point."""
-    return int((Decimal(str(amount)) * _NANO).to_integral_value(ROUND_HALF_UP))
 
 
 def rule(clause: Any) -> list[Any]:
@@ -124,7 +81,7 @@ def rule(clause: Any) -> list[Any]:
 def price(written: Any) -> Json | None:
     """A `ModelPrice` as a price of ours; None when it says nothing that we could charge by."""
     given = {_KEYS[key]: value for key, value in vars(written).items() if value is not None and key in _KEYS}
-    if "input" not in given and "output" not in given:
+    if not _SOLD & set(given):
         return None
     found: Json = {"input": 0, "output": 0}
     for name, value in given.items():
@@ -151,42 +108,63 @@ def _above(value: Any, start: int) -> int:
 
 
 def prices(model: Any) -> list[Json]:
-    """Every dated price of a model, in the order of the data, batches included."""
+    """Every dated price of a model, in the order of the data, with the classes of service that there are by then.
+
+    A class of service that begins later than its price makes a price of that day: the same, and the class.
+    """
     written = model.prices if isinstance(model.prices, list) else [model]
-    found = []
-    for each in written:
+    found: list[Json] = []
+    for place, each in enumerate(written):
         amount = price(each.prices)
         if amount is None and model.id.endswith(":free"):
             amount = {"input": 0, "output": 0}
-        batch = None if amount is None else _batch(model, each)
-        dated: Json = {"price": amount if batch is None else {**(amount or {}), "batch": batch}}
-        found.append(dated | _constraint(getattr(each, "constraint", None)))
+        constraint = getattr(each, "constraint", None)
+        if amount is None or hasattr(constraint, "start_time"):
+            found.append({"price": amount} | _constraint(constraint))
+            continue
+        begins = _begins(each)
+        ends = min((day for later in written[place + 1 :] if (day := _begins(later)) > begins), default=date.max)
+        news = {day for variant in _variants(model) if begins < (day := _begins(variant)) < ends}
+        found += [
+            {"price": amount | _services(model, day)} | ({"since": (day - _EPOCH).days} if day > _EPOCH else {})
+            for day in (begins, *sorted(news))
+        ]
+    return found
+
+
+def _begins(dated: Any) -> date:
+    """The day on which something of the data begins; long ago where it does not say."""
+    begins: date = getattr(getattr(dated, "constraint", None), "start_date", None) or _EPOCH
+    return begins
+
+
+def _variants(model: Any) -> list[Any]:
+    """The variants of a model's price that are classes of service."""
+    return [each for each in getattr(model, "price_variants", None) or () if tuple(each.when.items()) in _SERVICES]
+
+
+def _services(model: Any, day: date) -> Json:
+    """The classes of service on a day, each with the rates that it has of its own."""
+    found: Json = {}
+    for variant in _variants(model):
+        given = {
+            _KEYS[key]: value
+            for key, value in vars(variant.prices).items()
+            if value is not None and _KEYS.get(key) in _TIERED
+        }
+        if _begins(variant) <= day and given:
+            rates: Json = {name: nano(getattr(value, "base", value)) for name, value in given.items()}
+            tiers = _tiers(given)
+            found.setdefault(_SERVICES[tuple(variant.when.items())], rates | ({"tiers": tiers} if tiers else {}))
     return found
 
 
 def _constraint(constraint: Any) -> Json:
-    if constraint is None:
+    """The hours of a price, and nothing where it has none."""
+    if not hasattr(constraint, "start_time"):
         return {}
-    if hasattr(constraint, "start_date"):
-        return {"since": (constraint.start_date - _EPOCH).days}
     begin, end = constraint.start_time, constraint.end_time
     return {"hours": [begin.hour * 60 + begin.minute, end.hour * 60 + end.minute]}
-
-
-def _batch(model: Any, dated: Any) -> Json | None:
-    """What a batch pays instead, where the data says so of the time of this price."""
-    constraint = getattr(dated, "constraint", None)
-    day = getattr(constraint, "start_date", None) or _EPOCH
-    for variant in getattr(model, "price_variants", None) or ():
-        begins = getattr(variant.constraint, "start_date", None) or _EPOCH
-        if variant.when == {"processing": "batch"} and begins <= day:
-            given = {_KEYS[key]: value for key, value in vars(variant.prices).items() if _KEYS.get(key) in _TIERED}
-            rates: Json = {
-                name: nano(getattr(value, "base", value)) for name, value in given.items() if value is not None
-            }
-            tiers = _tiers({name: value for name, value in given.items() if value is not None})
-            return rates | ({"tiers": tiers} if tiers else {})
-    return None
 
 
 def shelf(provider: Any, table: Mapping[str, Json]) -> Json:
@@ -198,89 +176,10 @@ def shelf(provider: Any, table: Mapping[str, Json]) -> Json:
             entry["title"] = model.name
         if model.deprecated:
             entry["is_old"] = True
-        entries.append(entry | _seconded(provider.id, entry, model.context_window, table))
+        entries.append(entry | seconded(provider.id, entry, model.context_window, table))
     return {"entries": entries} | (
         {"more": list(provider.fallback_model_providers)} if provider.fallback_model_providers else {}
     )
-
-
-def _seconded(provider: str, entry: Json, context: int | None, table: Mapping[str, Json]) -> Json:
-    """What LiteLLM's table adds to an entry: capabilities, and its own rates to compare."""
-    row = next((table[name] for name in _spellings(provider, entry) if name in table), {})
-    able = capabilities(row, context)
-    if provider == "openrouter" and not row:
-        theirs = capabilities(next((table[name] for name in _at_vendor(entry["name"]) if name in table), {}))
-        able |= {name: theirs[name] for name in _ANYWHERE if name in theirs}
-    found: Json = {"capabilities": able} if able else {}
-    if row.get("mode") == "embedding":
-        found["embeds"] = True
-    if "input_cost_per_token" in row:
-        found["second"] = [million(row["input_cost_per_token"]), million(row.get("output_cost_per_token", 0))]
-    return found
-
-
-def _spellings(provider: str, entry: Json) -> Iterator[str]:
-    prefix = _LITELLM.get(provider, ("", ""))[0]
-    yield prefix + entry["name"]
-    sign, value = entry["rule"]
-    for each in value if sign == "|" else [entry["rule"]]:
-        if each[0] == "=":
-            yield prefix + each[1]
-
-
-def _at_vendor(name: str) -> Iterator[str]:
-    """The names that a model of OpenRouter's may have in LiteLLM's table at its vendor."""
-    vendor, _, model = name.partition("/")
-    prefix, _ = _LITELLM.get(_VENDORS.get(vendor, ""), ("", ""))
-    if vendor in _VENDORS:
-        bare = model.partition(":")[0]
-        yield prefix + bare
-        yield prefix + bare.replace(".", "-")
-
-
-def capabilities(row: Json, context: int | None = None) -> Json:
-    """What a row of LiteLLM's table says that a model can do; the larger of two contexts, which is the safer bound."""
-    found: Json = {}
-    sizes = [size for size in (context, row.get("max_input_tokens")) if isinstance(size, int) and size > 0]
-    if sizes:
-        found["context"] = max(sizes)
-    longest = row.get("max_output_tokens")
-    if isinstance(longest, int) and longest > 0 and row.get("mode") in {"chat", "responses", "completion"}:
-        found["max_output"] = longest
-    if row.get("supports_vision"):
-        found["vision"] = True
-    if row.get("supports_assistant_prefill"):
-        found["prefill"] = True
-    if row and not row.get("supports_function_calling"):
-        found["tools"] = False
-    return found
-
-
-def million(per_token: object) -> int:
-    """Dollars per token to a rate."""
-    return nano(Decimal(str(per_token)) * 1_000_000)
-
-
-def second_shelf(provider: str, table: Mapping[str, Json]) -> Json:
-    """A provider that only LiteLLM's table knows, as a shelf: exact names, prices without a date."""
-    prefix, owner = _LITELLM[provider]
-    entries = []
-    for name, row in table.items():
-        if row.get("litellm_provider") != owner or not name.startswith(prefix) or "input_cost_per_token" not in row:
-            continue
-        bare = name.removeprefix(prefix)
-        amount: Json = {
-            "input": million(row["input_cost_per_token"]),
-            "output": million(row.get("output_cost_per_token", 0)),
-        }
-        if "cache_read_input_token_cost" in row:
-            amount["cache_read"] = million(row["cache_read_input_token_cost"])
-        entry: Json = {"name": bare, "rule": ["=", bare.lower()], "prices": [{"price": amount}]}
-        able = capabilities(row)
-        if row.get("mode") == "embedding":
-            entry["embeds"] = True
-        entries.append(entry | ({"capabilities": able} if able else {}))
-    return {"entries": entries}
 
 
 def book(providers: Iterable[Any], table: Mapping[str, Json], made: str) -> Json:
@@ -292,9 +191,13 @@ def book(providers: Iterable[Any], table: Mapping[str, Json], made: str) -> Json
     for name in sorted(wanted):
         if name in by_id:
             shelves[name] = shelf(by_id[name], table)
-        elif name in _LITELLM:
-            shelves[name] = second_shelf(name, table)
-    return {"made": made, "shelves": {name: each for name, each in shelves.items() if each["entries"]}}
+        elif name in LITELLM:
+            rows = second_rows(name, table)
+            shelves[name] = {
+                "entries": [second_entry(each, row) for each, row in rows if "input_cost_per_token" in row]
+            }
+    found = {"made": made, "shelves": {name: each for name, each in shelves.items() if each["entries"]}}
+    return with_side_models(found, table)
 
 
 def named(made: Json) -> Json:

@@ -53,7 +53,8 @@ The file is YAML. Whatever a setting expects decides how its text is read: `yes`
   A known provider with `api_key: ${{NAME:-}}` is left out where that is empty.
 * Durations: `500ms`, `5s`, `15m`, `1h`, `2d`, or a bare number of seconds.
 * Sizes: `32MiB`, `10MB`, or a bare number of bytes.
-* Money: USD as a number or text, exact to a thousand-millionth. Prices are USD per million tokens.
+* Money: USD as a number or text, exact to a thousand-millionth. Prices are USD per million tokens, but for what is
+  sold by the piece: calls, searches, images, hours of sound; spoken text is by the million characters.
 * A relative path starts at the directory of the file.
 * `name:` without a value keeps the default; under `providers` it is a provider with nothing but defaults.
 * An unknown setting, a name that stands twice, a tag and a merge key (`<<`) are errors.

@@ -73,6 +73,62 @@ async def test_an_estimate_for_an_anthropic_caller(
     assert len(provider.requests) == before
 
 
+@pytest.mark.parametrize("upstream", DIALECTS)
+async def test_an_estimate_for_a_caller_of_responses(
+    client: openai.AsyncOpenAI, provider: FakeProvider, upstream: Dialect
+) -> None:
+    """Few providers of the API count at all: where none is known to, it is estimated, says so, and nobody is asked."""
+    before = len(provider.requests)
+    answer = await client.responses.input_tokens.with_raw_response.count(
+        model=model(upstream, "text"), input="word " * 400, instructions="Be brief."
+    )
+    counted = answer.parse()
+    assert (counted.object, 300 < counted.input_tokens < 800) == ("response.input_tokens", True)
+    assert answer.headers["x-tokenway-estimated"] == "true"
+    assert len(provider.requests) == before
+    made = await client.responses.create(model=model(upstream, "text"), input="word " * 400)
+    more = await client.responses.input_tokens.count(
+        model=model(upstream, "text"), input="Go on.", previous_response_id=made.id
+    )
+    assert more.input_tokens > 300
+
+
+async def test_a_provider_of_responses_that_counts(launch: Launch, provider: FakeProvider) -> None:
+    """Its own count passes, and costs nothing; what a chain holds is counted too."""
+    config = sdk_matrix.configuration(provider)
+    config["providers"]["lab-openai_responses"]["quirks"] = {"input_tokens": True}
+    gateway = await launch(config)
+    name = model("openai_responses", "text")
+    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0) as client:
+        answer = await client.responses.input_tokens.with_raw_response.count(model=name, input="Say hello.")
+        received = provider.requests[-1]
+        assert (received.path, received.json) == (
+            "/v1/responses/input_tokens",
+            {"model": "text", "input": "Say hello."},
+        )
+        assert answer.parse().input_tokens > 0
+        assert "x-tokenway-estimated" not in answer.headers
+        entry = await gateway.entry(answer.headers["x-generation-id"])
+        assert (entry.settlement, entry.charged) == ("delivered", 0)
+        made = await client.responses.create(model=model("openai_chat", "text"), input="Say hello.")
+        await client.responses.input_tokens.count(model=name, input="Again.", previous_response_id=made.id)
+        assert [each["role"] for each in provider.requests[-1].json["input"]] == ["user", "assistant", "user"]
+
+
+async def test_wrong_counts_for_a_caller_of_responses(client: openai.AsyncOpenAI) -> None:
+    """An id that nobody knows, an input that is none, a model that is none."""
+    name = model("openai_chat", "text")
+    with pytest.raises(openai.BadRequestError) as unknown:
+        await client.responses.input_tokens.count(model=name, input="x", previous_response_id="resp_nobody")
+    assert unknown.value.code == "previous_response_not_found"
+    wrong: Any = [{"role": "nobody", "content": "x"}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.responses.input_tokens.count(model=name, input=wrong)
+    assert caught.value.param == "input[0].role"
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.input_tokens.count(model="nobody", input="x")
+
+
 async def test_gemini_counts_itself(http: httpx2.AsyncClient, provider: FakeProvider) -> None:
     """Contents as they are, or a whole request inside, with the upstream's name of the model in it."""
     name = model("gemini", "text")

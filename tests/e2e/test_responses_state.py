@@ -1,9 +1,8 @@
-"""The Responses API's memory: chains, kept responses and work in the background, with OpenAI's SDK."""
+"""The Responses API's memory: chains and kept responses, with OpenAI's SDK."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,33 +13,14 @@ import pytest_asyncio
 from openai.types.responses import Response
 
 from tests.e2e import sdk_matrix
-from tests.e2e.callers import dial
 from tests.e2e.conftest import Launch
-from tests.e2e.gateway import KEY, WAIT_SECONDS, Gateway, until
-from tests.e2e.sdk_matrix import DIALECTS, model
+from tests.e2e.gateway import Gateway
+from tests.e2e.memory import CHAT, NATIVE, OTHERS, OUTPUT, SAID, TOOLS, in_order, native, said_in, sdk
+from tests.e2e.sdk_matrix import model
 from tests.fake_provider import REPLIES, FakeProvider, Script
-from tests.fake_provider.play import Received
 from tokenway.model.catalog import Dialect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-OTHERS = [each for each in DIALECTS if each is not Dialect.OPENAI_RESPONSES]
-NATIVE = "openai_responses--text"
-CHAT = "openai_chat--text"
-SAID = "Grüße from the fake provider"
-TOOLS: Any = [
-    {
-        "type": "function",
-        "name": "get_weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    }
-]
-OUTPUT: Any = [{"type": "function_call_output", "call_id": "call_fake_1", "output": "It is sunny."}]
-
-
-def sdk(gateway: Gateway, key: str = KEY) -> openai.AsyncOpenAI:
-    """OpenAI's client without retries of its own."""
-    return openai.AsyncOpenAI(base_url=gateway.base_url, api_key=key, max_retries=0, timeout=WAIT_SECONDS)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -48,58 +28,6 @@ async def client(five: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     """The client of the module's gateway."""
     async with sdk(five) as made:
         yield made
-
-
-def in_order(received: Received, *texts: str) -> None:
-    """Fails unless these texts stand in what the upstream got, each once, in this order."""
-    body = json.dumps(received.json, ensure_ascii=False)
-    places = [body.find(text) for text in texts]
-    assert -1 not in places, (texts, places, body)
-    assert places == sorted(places), (places, body)
-    assert [body.count(text) for text in texts] == [1] * len(texts), body
-
-
-def said_in(item: Any) -> str:
-    """The text of an item of the input."""
-    text: str = item.content[0].text
-    return text
-
-
-def native(name: str, text: str) -> bytes:
-    """What a provider of the Responses API answers, under an id of its own."""
-    item = {
-        "id": f"msg_{name}",
-        "type": "message",
-        "role": "assistant",
-        "status": "completed",
-        "content": [{"type": "output_text", "text": text, "annotations": []}],
-    }
-    usage = {
-        "input_tokens": 5,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": 3,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": 8,
-    }
-    shape = {
-        "id": f"resp_{name}",
-        "object": "response",
-        "created_at": 1_760_000_000,
-        "status": "completed",
-        "model": "text",
-        "output": [item],
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
-        "parallel_tool_calls": True,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": usage,
-    }
-    return json.dumps(shape).encode()
 
 
 # -- chains ------------------------------------------------------------------------------------------------
@@ -244,8 +172,15 @@ async def test_the_items_that_went_in(client: openai.AsyncOpenAI) -> None:
     last = await client.responses.input_items.list(made.id, limit=2, order="asc", after=str(page.data[-1].id))
     assert [said_in(item) for item in last.data] == ["Three."]
     assert not last.has_more
-    with pytest.raises(openai.BadRequestError):
-        await client.responses.input_items.list(made.id, limit=0)
+    for wrong in ({"limit": 0}, {"order": "up"}, {"after": "msg_nobody"}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.responses.input_items.list(made.id, **wrong)
+        assert caught.value.param == next(iter(wrong))
+    following = await client.responses.create(model=CHAT, input="Four.", previous_response_id=made.id)
+    every = await client.responses.input_items.list(
+        following.id, order="asc", include=["message.output_text.logprobs"], limit=100
+    )
+    assert [said_in(item).partition(" ")[0] for item in every.data] == ["One.", "Two.", "Three.", "Grüße", "Four."]
     with pytest.raises(openai.NotFoundError):
         await client.responses.input_items.list("resp_nobody")
 
@@ -362,159 +297,50 @@ async def test_two_workers_share_one_memory(launch: Launch, provider: FakeProvid
     assert len(last) == 12
 
 
-# -- in the background -------------------------------------------------------------------------------------
+# -- what else the API has ---------------------------------------------------------------------------------
 
 
-async def settled(client: openai.AsyncOpenAI, name: str) -> Response:
-    """The response when it is not under way any more."""
-    found: list[Response] = []
-
-    async def look() -> bool:
-        found[:] = [await client.responses.retrieve(name)]
-        return found[0].status not in {"queued", "in_progress"}
-
-    await until(look)
-    return found[0]
-
-
-@pytest.mark.parametrize("upstream", DIALECTS)
-async def test_work_in_the_background(
-    client: openai.AsyncOpenAI, provider: FakeProvider, five: Gateway, upstream: Dialect
+async def test_a_conversation_is_compacted_by_a_provider_that_can(
+    client: openai.AsyncOpenAI, provider: FakeProvider, five: Gateway
 ) -> None:
-    """The caller gets a response that is under way, then asks until it is there; it is billed as any other."""
-    provider.queue(Script(reply=REPLIES["text"], delay=0.5))
-    raw = await client.responses.with_raw_response.create(model=model(upstream, "text"), input="One.", background=True)
-    begun = raw.parse()
-    assert begun.status in {"queued", "in_progress"}
-    assert begun.background is True
-    assert begun.output == []
-    assert (await client.responses.retrieve(begun.id)).status in {"queued", "in_progress"}
-    with pytest.raises(openai.BadRequestError) as caught:
-        await client.responses.create(model=CHAT, input="Two.", previous_response_id=begun.id)
-    assert caught.value.code == "response_not_ready"
-    done = await settled(client, begun.id)
-    assert done.status == "completed"
-    assert done.background is True
-    assert done.id == begun.id
-    assert SAID in done.output_text
-    assert "background" not in provider.requests[-1].json
-    entry = await five.entry(raw.headers["x-generation-id"])
-    assert (entry.settlement, entry.status, entry.charged) == ("delivered", 200, 11 * 1000 + 7 * 4000)
-    await client.responses.create(model=CHAT, input="Two.", previous_response_id=begun.id)
-    in_order(provider.requests[-1], "One.", SAID, "Two.")
-    assert (await client.responses.cancel(begun.id)).status == "completed"
-
-
-async def test_background_work_is_cancelled(client: openai.AsyncOpenAI, provider: FakeProvider, five: Gateway) -> None:
-    """The upstream is left at once, and the response says so from then on."""
-    provider.queue(Script(reply=REPLIES["text"], delay=30))
-    begun = await client.responses.create(model=CHAT, input="One.", background=True)
-    await until(lambda: bool(provider.requests) and b"One." in provider.requests[-1].body)
+    """As it is, or with all of it where the provider has not kept it; it is paid, and no response to go on from."""
+    raw = await client.responses.with_raw_response.compact(model=NATIVE, input="One.")
+    made = raw.parse()
     received = provider.requests[-1]
-    cancelled = await client.responses.cancel(begun.id)
-    assert cancelled.status == "cancelled"
-    async with asyncio.timeout(5):
-        await received.over.wait()
-    assert (await settled(client, begun.id)).status == "cancelled"
-    assert (await client.responses.cancel(begun.id)).status == "cancelled"
-    await until(lambda: not five.reservations())
-
-
-async def test_only_background_work_is_cancelled(client: openai.AsyncOpenAI) -> None:
-    """A response that its caller waited for has ended already."""
-    made = await client.responses.create(model=CHAT, input="One.")
-    with pytest.raises(openai.BadRequestError):
-        await client.responses.cancel(made.id)
-
-
-@pytest.mark.parametrize("upstream", DIALECTS)
-async def test_background_work_fails(client: openai.AsyncOpenAI, provider: FakeProvider, upstream: Dialect) -> None:
-    """What its caller would have been told is the response's error."""
-    provider.queue(Script(status=500, error="The fake provider is broken."))
-    begun = await client.responses.create(model=model(upstream, "text"), input="One.", background=True)
-    done = await settled(client, begun.id)
-    assert done.status == "failed"
-    assert done.error is not None
-    assert "The fake provider is broken" in done.error.message
-
-
-async def test_a_wrong_request_in_the_background_is_refused_at_once(client: openai.AsyncOpenAI) -> None:
-    """Nothing is kept of what could never be served."""
+    assert (received.path, received.json) == ("/v1/responses/compact", {"model": "text", "input": "One."})
+    assert (made.object, made.output[0].type) == ("response.compaction", "compaction")
+    entry = await five.entry(raw.headers["x-generation-id"])
+    assert (entry.settlement, entry.charged) == ("delivered", 11 * 1000 + 7 * 4000)
     with pytest.raises(openai.NotFoundError):
-        await client.responses.create(model="nobody", input="One.", background=True)
+        await client.responses.retrieve(made.id)
+    first = await client.responses.create(model=CHAT, input="One.")
+    await client.responses.compact(model=NATIVE, previous_response_id=first.id)
+    in_order(provider.requests[-1], "One.", SAID)
+
+
+@pytest.mark.parametrize("upstream", OTHERS)
+async def test_no_other_dialect_compacts(client: openai.AsyncOpenAI, upstream: Dialect) -> None:
+    """What comes of it, only OpenAI can read."""
     with pytest.raises(openai.BadRequestError) as caught:
-        await client.responses.create(model=CHAT, input="One.", background=True, store=False)
-    assert caught.value.param == "background"
+        await client.responses.compact(model=model(upstream, "text"), input="One.")
+    assert (caught.value.code, caught.value.param) == ("wrong_endpoint", "model")
 
 
-async def test_a_background_stream_is_a_stream(client: openai.AsyncOpenAI) -> None:
-    """Who streams waits; it is kept like any other."""
-    events = await client.responses.create(model=CHAT, input="One.", background=True, stream=True)
-    *_, last = [event async for event in events]
-    assert last.type == "response.completed"
-    assert (await client.responses.retrieve(last.response.id)).status == "completed"
-
-
-@pytest.mark.slow
-async def test_background_work_whose_worker_dies(launch: Launch, provider: FakeProvider) -> None:
-    """It has failed, and says so; its reservation expires."""
-    gateway = await launch(sdk_matrix.configuration(provider))
-    provider.queue(Script(reply=REPLIES["text"], delay=60))
-    async with sdk(gateway) as client:
-        begun = await client.responses.create(model=CHAT, input="One.", background=True)
-        (worker,) = gateway.workers()
-        worker.kill()
-        await until(lambda: [each.pid for each in gateway.workers()] not in ([], [worker.pid]))
-
-    async def has_failed() -> bool:
-        async with dial(gateway) as http:
-            try:
-                answer = await http.get(f"/v1/responses/{begun.id}")
-            except httpx2.TransportError:
-                return False
-            return bool(answer.json().get("status") == "failed" and answer.json()["error"]["message"])
-
-    await until(has_failed)
-
-
-@pytest.mark.slow
-async def test_background_work_of_a_gateway_that_dies(launch: Launch, provider: FakeProvider) -> None:
-    """After the next start it has failed: nobody is at work on it any more."""
-    gateway = await launch(sdk_matrix.configuration(provider))
-    provider.queue(Script(reply=REPLIES["text"], delay=60))
-    async with sdk(gateway) as client:
-        begun = await client.responses.create(model=CHAT, input="One.", background=True)
-        assert (await client.responses.retrieve(begun.id)).status == "in_progress"
-    await gateway.kill()
-    await gateway.start()
-    async with sdk(gateway) as client:
-        found = await client.responses.retrieve(begun.id)
-        assert found.status == "failed"
-        assert found.error is not None
-
-
-@pytest.mark.slow
-async def test_background_work_is_finished_before_a_stop(launch: Launch, provider: FakeProvider) -> None:
-    """A drain waits for it as for an open stream."""
-    gateway = await launch(sdk_matrix.configuration(provider))
-    provider.queue(Script(reply=REPLIES["text"], delay=2))
-    async with sdk(gateway) as client:
-        begun = await client.responses.create(model=CHAT, input="One.", background=True)
-    assert await gateway.stop() == 0
-    await gateway.start()
-    async with sdk(gateway) as client:
-        assert SAID in (await client.responses.retrieve(begun.id)).output_text
-
-
-@pytest.mark.slow
-async def test_background_work_that_outlasts_the_drain(launch: Launch, provider: FakeProvider) -> None:
-    """It is given up at the end of the drain, and nobody is told that it goes on."""
-    gateway = await launch(sdk_matrix.configuration(provider, server={"drain": "1s"}))
-    provider.queue(Script(reply=REPLIES["text"], delay=60))
-    async with sdk(gateway) as client:
-        begun = await client.responses.create(model=CHAT, input="One.", background=True)
-    assert await gateway.stop() == 0
-    await gateway.start()
-    async with sdk(gateway) as client:
-        assert (await client.responses.retrieve(begun.id)).status in {"cancelled", "failed"}
-    assert not gateway.reservations()
+async def test_conversations_are_not_kept(client: openai.AsyncOpenAI) -> None:
+    """Who asks for one is told what there is in its place."""
+    every: list[tuple[Any, dict[str, str]]] = [
+        (client.conversations.create, {}),
+        (client.conversations.retrieve, {"conversation_id": "conv_1"}),
+        (client.conversations.delete, {"conversation_id": "conv_1"}),
+        (client.conversations.items.list, {"conversation_id": "conv_1"}),
+        (client.conversations.items.retrieve, {"item_id": "msg_1", "conversation_id": "conv_1"}),
+    ]
+    for call, names in every:
+        with pytest.raises(openai.NotFoundError) as unknown:
+            await call(**names)
+        assert "'previous_response_id'" in unknown.value.message
+    for upstream in OTHERS:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.responses.create(model=model(upstream, "text"), input="One.", conversation="conv_1")
+        assert caught.value.param == "conversation"
+        assert "'previous_response_id'" in caught.value.message

@@ -218,11 +218,11 @@ async def test_speech_arrives_in_pieces(client: openai.AsyncOpenAI, provider: Fa
 
 
 async def test_speech_at_once(client: openai.AsyncOpenAI, gateway: Gateway) -> None:
-    """The usual call has it all; no usage is told, so none is charged."""
+    """The usual call has it all; no usage is told, and spoken text has no price here, so none is charged."""
     answer = await client.audio.speech.with_raw_response.create(model="mock", voice="alloy", input="Hello.")
     assert answer.content == SPEECH_CHUNK * SPEECH_CHUNKS
     entry = await gateway.entry(answer.headers["x-generation-id"])
-    assert (entry.settlement, entry.charged, entry.prompt) == ("delivered", 0, None)
+    assert (entry.settlement, entry.charged, entry.cost, entry.prompt) == ("delivered", 0, None, 0)
 
 
 async def test_speech_in_events(client: openai.AsyncOpenAI, gateway: Gateway) -> None:
@@ -291,12 +291,13 @@ async def test_texts_that_are_no_json(client: openai.AsyncOpenAI, kind: str, wan
 
 
 async def test_a_text_with_its_times(client: openai.AsyncOpenAI, gateway: Gateway) -> None:
-    """A usage of seconds is passed on and not taken for tokens."""
+    """A usage of seconds is passed on and not taken for tokens; sound has no price here."""
     answer = await client.audio.transcriptions.with_raw_response.create(
         model="mock", file=SOUND, response_format="verbose_json", timestamp_granularities=["segment"]
     )
     assert answer.parse().text == SAID
-    assert (await gateway.entry(answer.headers["x-generation-id"])).prompt is None
+    entry = await gateway.entry(answer.headers["x-generation-id"])
+    assert (entry.prompt, entry.charged, entry.cost) == (0, 0, None)
 
 
 async def test_a_text_that_streams(client: openai.AsyncOpenAI, gateway: Gateway, provider: FakeProvider) -> None:

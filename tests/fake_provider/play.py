@@ -16,7 +16,7 @@ from tests.fake_provider.reply import Reply
 from tests.fake_provider.scripts import Bill, Script
 
 _REASONS = {200: "OK", 204: "No Content", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
-_FREE = frozenset({"count_tokens", "countTokens", "moderations", "models"})
+_FREE = frozenset({"count_tokens", "countTokens", "input_tokens", "moderations", "models"})
 """What costs nothing."""
 _EMBEDDINGS = frozenset({"embeddings", "embedContent", "batchEmbedContents", "rerank"})
 """What has no output that is counted."""

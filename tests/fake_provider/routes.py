@@ -28,8 +28,14 @@ VOICES: Final[Mapping[str, Voice]] = MappingProxyType(
 
 _PATHS: Final = (
     (re.compile(r"/responses$"), "openai_responses", "responses"),
+    (re.compile(r"/responses/(?P<kind>input_tokens|compact)$"), "openai_responses", ""),
     (re.compile(r"/messages$"), "anthropic", "messages"),
     (re.compile(r"/messages/(?P<kind>count_tokens)$"), "anthropic", ""),
+    (
+        re.compile(r"/publishers/anthropic/models/(?P<model>[^/]+):(?P<kind>(?:rawP|streamRawP)redict)$"),
+        "anthropic",
+        "",
+    ),
     (re.compile(r"/models/(?P<model>[^/]+):(?P<kind>\w+)$"), "gemini", ""),
     (re.compile(r"/model/(?P<model>[^/]+)/(?P<kind>converse|converse-stream)$"), "bedrock", ""),
     (re.compile(r"/(?P<kind>moderations|rerank|images/\w+|audio/\w+)$"), "openai_media", ""),
@@ -56,10 +62,24 @@ def read(path: str, content_type: str, body: bytes) -> Ask:
                 asked["version"] = plain.split("/")[1]
             model = unquote(parts["model"]) if "model" in parts else str(decoded.get("model", ""))
             stream = kind in _STREAMING or decoded.get("stream") in _TRUE
+            if kind.endswith("awPredict"):
+                kind, model = read_hosted(kind, model, decoded)
             return Ask(dialect, kind, model, stream, decoded, asked, form)
     kind = plain.rpartition("/")[2]
     stream = decoded.get("stream") is True
     return Ask(PLAIN, kind, str(decoded.get("model", "")), stream, decoded, asked)
+
+
+def read_hosted(kind: str, model: str, decoded: Mapping[str, Any]) -> tuple[str, str]:
+    """What Vertex AI's addresses of Claude mean. Raises ValueError for what Google refuses."""
+    counts = model == "count-tokens"
+    if decoded.get("anthropic_version") != "vertex-2023-10-16":
+        raise ValueError("anthropic_version: Field required")
+    if counts != ("model" in decoded):
+        raise ValueError("model: Extra inputs are not permitted")
+    if (kind == "streamRawPredict") != (decoded.get("stream") is True):
+        raise ValueError("the path says otherwise than the body whether the answer streams")
+    return ("count_tokens", str(decoded["model"])) if counts else ("messages", model)
 
 
 def read_form(content_type: str, body: bytes) -> tuple[FormPart, ...]:

@@ -108,3 +108,35 @@ def test_a_place_in_s3_is_no_url_elsewhere(upstream: Dialect) -> None:
     problem = caught.value.problem
     assert (problem.status, problem.code) == (400, "unsupported_media")
     assert (problem.param or "").startswith("messages[0].content[1]")
+
+
+@pytest.mark.parametrize(
+    ("caller", "body", "upstream", "name"),
+    [
+        (
+            ANTHROPIC,
+            {"role": "assistant", "content": [{"type": "compaction", "content": "so far"}]},
+            RESPONSES,
+            "compaction",
+        ),
+        (
+            BEDROCK,
+            {
+                "role": "assistant",
+                "content": [{"toolUse": {"toolUseId": "t", "name": "n", "input": {}, "type": "server_tool_use"}}],
+            },
+            ANTHROPIC,
+            "server_tool_use",
+        ),
+        (RESPONSES, {"type": "compaction", "encrypted_content": "x"}, ANTHROPIC, "compaction"),
+    ],
+)
+def test_blocks_of_one_name_are_not_one_vendors(
+    caller: Dialect, body: dict[str, Any], upstream: Dialect, name: str
+) -> None:
+    """Two vendors have a block of this name, in shapes of their own: neither is sent the other's."""
+    before: dict[str, Any] = {"role": "user", "content": [{"text": "hi"}] if caller is BEDROCK else "hi"}
+    turns = {"input" if caller is RESPONSES else "messages": [before, body, before]}
+    written = crossed(caller, turns | ({"max_tokens": 9} if caller is ANTHROPIC else {}), upstream)
+    assert name.encode() not in written.body
+    assert name in written.dropped

@@ -40,7 +40,7 @@ EXPECTED: Final[dict[str, dict[Dialect, str]]] = {
     "response_format": {
         A: "output_config.format",
         B: "outputConfig.textFormat",
-        G: "responseSchema",
+        G: "responseMimeType",
         C: "response_format",
         R: "text.format",
     },

@@ -428,6 +428,7 @@ def test_pain_cached_tokens_are_billed_once(dialect: Dialect) -> None:
     metered = meter(msgspec.Raw(json.dumps(usage).encode()))
     assert metered.usage is not None
     bill = cost(metered.usage, Price(parse_rate(10), parse_rate(100), cache_read=parse_rate(1)))
+    assert bill is not None
     assert format_usd(bill) == "0.00364"
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 from cyclopts import Parameter
@@ -18,6 +18,9 @@ from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
     from tokenway.cli.client import Gateway, Json
+
+_PIECES: Final = frozenset({"image_output", "sound_hour", "character", "web_search"})
+"""The API's prices of what is sold by the piece."""
 
 
 def models(
@@ -34,7 +37,8 @@ def models(
 ) -> int:
     """List the models that a running gateway serves.
 
-    Prices are dollars per million tokens, of the first endpoint. With --check
+    Prices are dollars per million tokens, of the first endpoint; what is sold
+    by the image, hour or character has its price in the JSON. With --check
     no gateway is asked: the configuration is read, and every price of which
     two sources say different things is shown.
 
@@ -187,8 +191,13 @@ def _median(percentiles: Any) -> float | None:
 
 
 def _prices(pricing: Any) -> tuple[str, str]:
-    """Input and output price: the API's dollars per token to dollars per million."""
+    """Input and output price: the API's dollars per token to dollars per million.
+
+    What is sold by the piece alone has none.
+    """
     if not isinstance(pricing, dict):
+        return NOTHING, NOTHING
+    if pricing.get("prompt") == pricing.get("completion") == "0" and not _PIECES.isdisjoint(pricing):
         return NOTHING, NOTHING
     return _per_million(pricing.get("prompt")), _per_million(pricing.get("completion"))
 

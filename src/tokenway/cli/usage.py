@@ -16,7 +16,7 @@ from tokenway.cli.output import NOTHING, Column, money, number, print_json, prin
 from tokenway.compose.commands import data_directory, stored
 from tokenway.model.money import format_usd
 from tokenway.model.units import parse_duration
-from tokenway.model.usage import BUCKETS
+from tokenway.model.usage import BUCKETS, Usage
 
 if TYPE_CHECKING:
     from tokenway.store.usage import UsageRow
@@ -26,6 +26,7 @@ _FIGURES: Final = (
     Column("input", right=True),
     Column("cached", right=True),
     Column("output", right=True),
+    Column("pieces", right=True),
     Column("charged", right=True),
     Column("cost", right=True),
     Column("TTFT s", right=True),
@@ -46,11 +47,11 @@ def usage(
 ) -> int:
     """Show metered tokens, money and speed.
 
-    Input counts cached tokens too. Charged is what keys pay, cost what
-    providers bill. Time to the first token and tokens per second are medians;
-    slow counts the streams under their floor, unmetered the attempts that were
-    delivered, or that the provider will bill, without any usage, unpriced those
-    with usage at endpoints whose price is not known.
+    Input counts cached tokens too; pieces are what is not sold by the token.
+    Charged is what keys pay, cost what providers bill. Time to the first token
+    and tokens per second are medians; slow counts the streams under their
+    floor, unmetered the attempts that were delivered, or that the provider will
+    bill, without any usage, unpriced those with usage whose cost is not known.
 
     For example:
       tokenway usage
@@ -104,6 +105,7 @@ def _cells(row: UsageRow) -> list[str]:
         f"{row.usage.input_tokens}",
         f"{row.usage.cache_read}",
         f"{row.usage.output_tokens}",
+        _pieces(row.usage),
         money(row.charged),
         NOTHING if row.unpriced and not row.cost else money(row.cost),
         number(row.ttft, 2),
@@ -112,6 +114,17 @@ def _cells(row: UsageRow) -> list[str]:
         f"{row.unmetered}",
         f"{row.unpriced}",
     ]
+
+
+def _pieces(usage: Usage) -> str:
+    """`2 images, 61.5 s, 12 characters, 3 searches`, of which only those that there are."""
+    counts = (
+        (usage.images, f"{usage.images} images"),
+        (usage.sound_ms, f"{usage.sound_ms / 1000:g} s"),
+        (usage.characters, f"{usage.characters} characters"),
+        (usage.searches, f"{usage.searches} searches"),
+    )
+    return ", ".join(text for count, text in counts if count) or NOTHING
 
 
 def _data(dimensions: list[str], row: UsageRow, names: dict[str, str]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from tokenway.control.vertex import AGAIN_AFTER, Tokens, fetch_token, files_in_u
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
-from tokenway.model.link import Question, Stop, WorkerOptions
+from tokenway.model.link import Question, Show, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot
@@ -328,20 +328,26 @@ class Gateway:
             return msgspec.json.encode(self.recent.figures(question.subject, time.time()))
         if question.what == "key":
             return msgspec.json.encode(await self._in_thread(self._key_figures, question.key_id))
-        if question.what == "response":
-            kept = await self._in_thread(self._store.responses.get, question.subject, question.project)
-            return None if kept is None else msgspec.msgpack.encode(kept)
-        if question.what == "chain":
-            chain = await self._in_thread(self._store.responses.chain, question.subject, question.project)
-            return None if chain is None else msgspec.msgpack.encode(chain)
-        if question.what == "forget":
-            had = await self._in_thread(self._store.responses.delete, question.subject, question.project)
-            return b"" if had else None
-        if question.what == "stop":
+        return await self._answer_of_responses(question)
+
+    async def _answer_of_responses(self, question: Question) -> bytes | None:
+        """A worker asks for kept responses, or what to do with one."""
+        kept, subject, project = self._store.responses, question.subject, question.project
+        if question.what == "show":
             for worker in self.workers.alive:
-                worker.send(Stop(question.subject, question.project))
+                worker.send(Show(subject, project))
             return b""
-        return None
+        if question.what in {"stop", "forget"}:
+            had = question.what == "stop" or await self._in_thread(kept.delete, subject, project)
+            for worker in self.workers.alive if had else ():
+                worker.send(Stop(subject, project))
+            return b"" if had else None
+        if question.what == "events":
+            events: bytes | None = await self._in_thread(kept.events, subject, project)
+            return events
+        find = {"response": kept.get, "chain": kept.chain}.get(question.what)
+        found = None if find is None else await self._in_thread(find, subject, project)
+        return None if found is None else msgspec.msgpack.encode(found)
 
     async def _keep(self, worker: int, response: StoredResponse) -> None:
         """A worker has a response that is to be kept."""

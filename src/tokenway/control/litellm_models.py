@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tokenway.control.litellm_names import (
     BASE_VARIABLES,
+    CLAUDE_ON_VERTEX,
     COMPATIBLE,
     FIREWORKS_PATH,
     KEY_VARIABLES,
@@ -38,6 +39,13 @@ _COSTS: Final = {
     "cache_read_input_token_cost": "cache_read",
     "cache_creation_input_token_cost": "cache_write",
 }
+_PIECES: Final = {
+    "input_cost_per_character": ("characters", 1_000_000),
+    "input_cost_per_second": ("sound_hour", 3600),
+    "output_cost_per_image": ("image", 1),
+    "input_cost_per_query": ("search", 1),
+}
+"""Costs of what is not sold by the token, to our rate and to how many of LiteLLM's units it is for."""
 _LIMITS: Final = {"rpm": "rpm", "tpm": "tpm", "max_parallel_requests": "concurrency"}
 _ABLE: Final = {
     "max_input_tokens": "context",
@@ -67,10 +75,12 @@ _USED: Final = frozenset(
         *("weight", "order", "vertex_project", "vertex_location", "vertex_ai_project", "vertex_ai_location"),
         *("vertex_credentials", "vertex_ai_credentials"),
         *_COSTS,
+        *_PIECES,
         *_LIMITS,
         *_AWS,
     }
 )
+_GOOGLE: Final = frozenset({"vertex", CLAUDE_ON_VERTEX})
 _SERVERS: Final = frozenset({"openai", "huggingface"})
 """Providers that are a server of one's own, which may need no key, once they have an address."""
 _WITHOUT_EFFECT: Final = {
@@ -135,7 +145,7 @@ class ModelList:
             self._note(f"{path}.litellm_params.model", f"the provider {kind!r} is not known here and has no api_base")
             return
         if kind == "vertex" and not upstream.startswith(("gemini", "gemma", "text-embedding", "*")):
-            self._note(f"{path}.litellm_params.model", "of Vertex AI only Google's own models are reached")
+            self._note(f"{path}.litellm_params.model", "of Vertex AI only Google's and Anthropic's models are reached")
             return
         self._leftovers(entry, parameters, info, path)
         if "*" in name or "*" in upstream:
@@ -164,6 +174,8 @@ class ModelList:
         kind = PROVIDERS.get(prefix, prefix)
         if kind == "bedrock":
             upstream = next((upstream.removeprefix(route) for route in ROUTES if upstream.startswith(route)), upstream)
+        if kind == "vertex" and upstream.startswith("claude"):
+            kind = CLAUDE_ON_VERTEX
         if kind == "fireworks" and "/" not in upstream and "*" not in upstream:
             upstream = FIREWORKS_PATH + upstream
         return kind, upstream
@@ -218,7 +230,7 @@ class ModelList:
             return {"api_key": environment(key)}
         if kind == "bedrock":
             return {"aws": aws} if {"access_key", "secret_key"} <= set(aws) else {}
-        if kind == "vertex":
+        if kind in _GOOGLE:
             return self._account(parameters, path)
         if row is None or row.is_keyless or (kind in _SERVERS and _address(parameters)):
             return {}
@@ -242,7 +254,7 @@ class ModelList:
             base = base or "${" + BASE_VARIABLES["azure"] + "}"
             root = re.split(r"/openai(?:/|$)", base)[0].rstrip("/")
             return root + "/openai/v1"
-        if kind == "vertex":
+        if kind in _GOOGLE:
             project = parameters.get("vertex_project") or parameters.get("vertex_ai_project")
             place = parameters.get("vertex_location") or parameters.get("vertex_ai_location")
             if project and place and row is not None:
@@ -276,17 +288,18 @@ class ModelList:
         return found
 
     def _price(self, parameters: Mapping[str, Any], path: str) -> dict[str, str]:
-        """Dollars per token to dollars per million."""
+        """Dollars per token to dollars per million, and those by the piece to what they are written for here."""
         price = {}
-        for theirs, ours in _COSTS.items():
+        for theirs, (ours, many) in {**{name: (rate, 1_000_000) for name, rate in _COSTS.items()}, **_PIECES}.items():
             value = parameters.get(theirs)
             if value is None:
                 continue
             try:
-                price[ours] = format_usd(parse_rate(Decimal(str(value)) * 1_000_000))
+                price[ours] = format_usd(parse_rate(Decimal(str(value)) * many))
             except (InvalidOperation, ValueError):
                 self._note(f"{path}.{theirs}", "is not an amount of dollars")
-        if price and not {"input", "output"} <= set(price):
+        is_by_token = not {rate for rate, _ in _PIECES.values()} & set(price)
+        if price and is_by_token and not {"input", "output"} <= set(price):
             self._note(path, "a price needs input and output; the one that is not written is taken as 0")
         return {"input": "0", "output": "0"} | price if price else {}
 

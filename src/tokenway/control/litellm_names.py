@@ -31,6 +31,9 @@ PROVIDERS: Final = {
 }
 """Its name for a provider to ours, where they differ."""
 
+CLAUDE_ON_VERTEX: Final = "vertex-anthropic"
+"""Where `vertex_ai/claude-…` goes: Anthropic's models have another form of address there than Google's own."""
+
 COMPATIBLE: Final = frozenset({"openai_like", "custom_openai", "litellm_proxy", "openai", "text-completion-openai"})
 """Providers of it that are any server which speaks OpenAI's dialect, once they have an address."""
 

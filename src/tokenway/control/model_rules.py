@@ -12,6 +12,7 @@ from tokenway.dialects.providers import KNOWN, family_of
 from tokenway.model.catalog import Price, Rates
 from tokenway.model.money import NANO_PER_USD, format_usd
 from tokenway.model.settings import LOCAL_PROVIDER, EndpointSettings, ModelSettings
+from tokenway.model.usage import SERVICES
 
 FORMATS: Final = frozenset(
     "int4 int8 fp4 mxfp4 nvfp4 fp6 fp8 mxfp8 fp16 bf16 fp32 unknown".split()  # noqa: SIM905 - one line reads best
@@ -20,7 +21,12 @@ FORMATS: Final = frozenset(
 
 _GGUF: Final = re.compile(r"i?q[1-8](_[a-z0-9]+)*|tq[12]_0", re.ASCII | re.IGNORECASE)
 _QUANTILE: Final = re.compile(r"p[1-9][0-9]?", re.ASCII)
-_NOT_RATES: Final = frozenset({"request", "search", "tiers", "hours", "batch", "above", "begin", "end"})
+_NOT_RATES: Final = frozenset(
+    {
+        *("request", "search", "image", "images", "sound_hour"),
+        *("tiers", "hours", "batch", *SERVICES, "above", "begin", "end"),
+    }
+)
 _DEAREST: Final = 10_000 * NANO_PER_USD
 _CHEAPEST: Final = NANO_PER_USD // 10_000
 """USD per million tokens beyond which a price was likely meant in another unit."""
@@ -106,13 +112,16 @@ def _price(subject: Examination, path: Path, price: Price) -> None:
     parts: list[tuple[Path, Price | Rates]] = [(path, price)]
     parts += [((*path, "tiers", index), tier) for index, tier in enumerate(price.tiers)]
     parts += [((*path, "hours", index), hours) for index, hours in enumerate(price.hours)]
-    if price.batch is not None:
-        parts.append(((*path, "batch"), price.batch))
+    for name in ("batch", *SERVICES):
+        service = getattr(price, name)
+        if service is not None:
+            parts.append(((*path, name), service))
+            parts += [((*path, name, "tiers", index), tier) for index, tier in enumerate(service.tiers)]
     for place, part in parts:
         for field in part.__struct_fields__:
             rate = getattr(part, field)
             if field not in _NOT_RATES and rate and not _CHEAPEST <= rate <= _DEAREST:
-                reason = f"is {format_usd(rate)} USD per million tokens; is the unit right?"
+                reason = f"is {format_usd(rate)} USD per million; is the unit right?"
                 subject.say((*place, field), reason, severity=Severity.WARNING)
     starts = [tier.above for tier in price.tiers]
     if len(set(starts)) < len(starts):

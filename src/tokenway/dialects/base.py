@@ -48,8 +48,8 @@ class CallerRequest(Protocol):
     """One request as its caller sent it, with what the gateway reads of it whatever its dialect.
 
     `max_tokens` is the caller's limit on the answer, None without one; `choices` how many answers there will be,
-    `answers` how many are made and billed. `asks_usage` is whether the caller wants usage in a stream: where the
-    dialect always has it, it is True.
+    `answers` how many are made and billed, or how many searches at most. `asks_usage` is whether the caller wants
+    usage in a stream: where the dialect always has it, it is True.
     """
 
     @property
@@ -87,6 +87,10 @@ class CallerRequest(Protocol):
     @property
     def answers(self) -> int:
         """How many answers are made."""
+
+    @property
+    def look(self) -> tuple[str, str] | None:
+        """The size and quality that are asked for, empty where nothing is said; None where no images are."""
 
     @property
     def stream_type(self) -> bytes:

@@ -15,7 +15,13 @@ from tokenway.model.catalog import Dialect
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Metered, Tokens, Usage
 
-_MEMBERS: Final[dict[Dialect, str]] = {Dialect.ANTHROPIC: "input_tokens", Dialect.GEMINI: "totalTokens"}
+_MEMBERS: Final[dict[Dialect, str]] = {
+    Dialect.ANTHROPIC: "input_tokens",
+    Dialect.GEMINI: "totalTokens",
+    Dialect.OPENAI_RESPONSES: "input_tokens",
+}
+_KINDS: Final = {Dialect.OPENAI_RESPONSES: {"object": "response.input_tokens"}}
+"""What a dialect's count says besides."""
 
 
 class _Counted(msgspec.Struct):
@@ -28,7 +34,8 @@ _decode: Final = msgspec.json.Decoder(_Counted).decode
 
 def estimate(request: CallerRequest) -> bytes:
     """The answer for a model whose provider does not count; raises Refusal (400) where the request is wrong."""
-    return msgspec.json.encode({_MEMBERS[request.dialect]: count(request.neutral()), "estimated": True})
+    counted = {_MEMBERS[request.dialect]: count(request.neutral()), "estimated": True}
+    return msgspec.json.encode({**_KINDS.get(request.dialect, {}), **counted})
 
 
 def read_count(dialect: Dialect, body: bytes) -> WholeAnswer:

@@ -46,6 +46,7 @@ class Inbound:
     asks_usage = True
     choices = 1
     answers = 1
+    look: tuple[str, str] | None = None
     stream_type = EVENTS
 
     def __init__(

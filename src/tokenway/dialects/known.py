@@ -17,8 +17,12 @@ import msgspec
 from tokenway.model.catalog import AwsKeys, Dialect, Operation, Quirks, credential_header
 from tokenway.model.secret import Secret
 
-_WORLD: Final = ("//global-aiplatform.", "//aiplatform.")
-"""Google's location `global` has no part of its own in the host's name."""
+_PLACES: Final = (
+    ("//global-aiplatform.googleapis.com", "//aiplatform.googleapis.com"),
+    ("//us-aiplatform.googleapis.com", "//aiplatform.us.rep.googleapis.com"),
+    ("//eu-aiplatform.googleapis.com", "//aiplatform.eu.rep.googleapis.com"),
+)
+"""Google's locations that are no region: the host's name says them otherwise."""
 
 
 class Service(StrEnum):
@@ -143,7 +147,9 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
             if not text:
                 return None
             address = address.replace("{" + name + "}", text.rstrip("/"))
-        return address.replace(*_WORLD)
+        for regional, own in _PLACES:
+            address = address.replace(regional, own)
+        return address
 
     def variable(self, name: str, environment: Mapping[str, str]) -> str:
         """The value of a variable or of the one that stands in for it; empty when neither is set."""

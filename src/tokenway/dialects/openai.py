@@ -24,6 +24,9 @@ _SHARES: Final = ((0.8, "high"), (0.5, "medium"), (0.2, "low"), (0.0, "minimal")
 _LIMIT: Final = 16384
 """The answer's limit that a budget is compared with where the caller set none."""
 
+_UNSAID: Final = "medium"
+"""The effort of reasoning that is asked for and not measured, by a model that does none unasked."""
+
 
 class Samples(Enum):
     """When a family is told how to sample."""
@@ -124,12 +127,15 @@ def _thinking(wanted: Thinking, limit: int | None, family: Family, dropped: list
     effort = effort_of(wanted, limit)
     if not family.efforts:
         if effort not in {None, "none"} or wanted.enabled:
-            dropped.append("thinking")
+            dropped.append(wanted.declared)
         return None
+    is_asked = wanted.enabled or wanted.budget == -1
+    if effort is None and is_asked and family.samples is Samples.UNLESS_ASKED_TO_REASON:
+        return msgspec.structs.replace(wanted, effort=_UNSAID)
     if effort is None or effort not in LEVELS or effort in family.efforts:
         return wanted
     if effort == "none":
-        dropped.append("thinking")
+        dropped.append(wanted.declared)
     at = LEVELS.index(effort)
     below = [level for level in family.efforts if LEVELS.index(level) < at and level != "none"]
     nearest = below[-1] if below else next(level for level in family.efforts if level != "none")

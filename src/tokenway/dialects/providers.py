@@ -45,7 +45,7 @@ _VENDORS: Final = (
             *("computer-use-", "omni-moderation-", "dall-e-", "tts-", "whisper-1", "sora-", "ft:gpt-"),
         ),
         speaks=(Offer(_RESPONSES, "https://api.openai.com/v1"),),
-        quirks=Quirks(developer_role=True),
+        quirks=Quirks(developer_role=True, input_tokens=True),
         services=(*_BOTH, Service.MODERATIONS, Service.IMAGES, *_SOUND),
         models=r"^(?!ft:|moderation$|.*\.ft-$|.*:extended$)",
     ),
@@ -95,6 +95,31 @@ _VENDORS: Final = (
         services=_EMBED,
         prices="google",
         models="^(?!claude-)",  # they are in another publisher's place
+    ),
+    KnownProvider(
+        name="vertex-anthropic",
+        title="Claude on Google Vertex AI",
+        dialect=_ANTHROPIC,
+        base_url="https://{GOOGLE_CLOUD_LOCATION}-aiplatform.googleapis.com/v1/projects/{GOOGLE_CLOUD_PROJECT}"
+        "/locations/{GOOGLE_CLOUD_LOCATION}/publishers/anthropic",
+        key_variables=("GOOGLE_OAUTH_ACCESS_TOKEN",),
+        account_file="GOOGLE_APPLICATION_CREDENTIALS",
+        header=BEARER,
+        address_variables=("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_PROJECT"),
+        stand_ins=(("GOOGLE_CLOUD_LOCATION", "VERTEXAI_LOCATION"), ("GOOGLE_CLOUD_PROJECT", "VERTEXAI_PROJECT")),
+        quirks=Quirks(image_urls=False, hosted_version="vertex-2023-10-16"),
+        prices="google",
+        models="^claude-(?!4-)",  # the book has `claude-4-opus` for what is called `claude-opus-4`
+    ),
+    KnownProvider(
+        name="azure-anthropic",
+        title="Claude on Microsoft Foundry",
+        dialect=_ANTHROPIC,
+        base_url="https://{ANTHROPIC_FOUNDRY_RESOURCE}.services.ai.azure.com/anthropic/v1",
+        key_variables=("ANTHROPIC_FOUNDRY_API_KEY",),
+        address_variables=("ANTHROPIC_FOUNDRY_RESOURCE",),
+        prices="anthropic",
+        models="(?!)",  # what it serves are deployments, named by their owner
     ),
     KnownProvider(
         name="bedrock",

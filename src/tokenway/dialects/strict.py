@@ -33,6 +33,8 @@ _BOUNDS: Final = frozenset(
 _FORMATS: Final = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
 )
+_SHAPING: Final = frozenset({"anyOf", "allOf", "oneOf", "$ref"})
+"""Keywords that say what an object has, beside its properties."""
 _BEYOND_GRAMMARS: Final = re.compile(r"\(\?[=!<]|\\[bB1-9]")
 """What a pattern may not have: looking around, borders of words, references to what was matched."""
 _NOT_STRICT: Final = frozenset({"allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"})
@@ -42,6 +44,17 @@ def enforceable(schema: Any) -> tuple[Any, tuple[str, ...]]:
     """A schema as Anthropic and Bedrock take it, and the keywords of it that are only told to the model."""
     told: dict[str, None] = {}
     return _closed(schema, told), tuple(told)
+
+
+def is_any_object(schema: Any) -> bool:
+    """Whether a schema takes any object, as JSON without a schema does: closed, it would take an empty one only."""
+    return (
+        isinstance(schema, dict)
+        and _is_object(schema)
+        and schema.get("additionalProperties") is not False
+        and not schema.get("properties")
+        and _SHAPING.isdisjoint(schema)
+    )
 
 
 def _closed(schema: Any, told: dict[str, None]) -> Any:

@@ -127,6 +127,10 @@ class Translation(Pace):
             self._take(self._reader.end(), self.last_delta, out)
         return b"".join(out)
 
+    def ping(self) -> bytes:
+        """What says in the caller's dialect that a silent stream goes on; empty where nothing does, or it does not."""
+        return self._writer.write(Ping()) if self._has_started and self.is_calm else b""
+
     def tail(self, cost: bytes, extra: bytes) -> bytes:
         """The events that end the answer for the caller."""
         return self._writer.tail(cost, extra)

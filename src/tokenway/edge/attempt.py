@@ -18,7 +18,7 @@ from tokenway.dialects.base import AnswerStream, Format, Maker, WholeAnswer
 from tokenway.dialects.counting import read_count
 from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.side.passing import TEXT_TYPES
-from tokenway.dialects.translate import translate_answer
+from tokenway.dialects.translate import Translation, translate_answer
 from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import WireError
@@ -185,6 +185,10 @@ class AttemptReader:
         """The exchange is over: lets go of what refers back here, so that nobody has to collect it."""
         if self._is_spliced:
             del self.upstream_body, self._write
+
+    def ping(self) -> bytes:
+        """What tells the caller of a converted stream that it goes on; empty for any other."""
+        return self.stream.ping() if isinstance(self.stream, Translation) else b""
 
     def _pass_on(self, data: bytes) -> None:
         """A piece of a spliced stream: the hot path of the whole gateway."""
@@ -361,10 +365,9 @@ class AttemptReader:
     def _return(self, headers: Headers) -> None:
         """Keeps what the provider tells a caller of its own dialect in headers."""
         if self._maker is None:
-            returned = self.form.returned
-            told = [b"%b: %b\r\n" % (name, value.strip()) for name, value in headers if name.startswith(returned)]
-            if told:
-                self.lines += b"".join(told)
+            found = headers.beginning(self.form.returned)
+            if found:
+                self.lines += b"".join([b"%b: %b\r\n" % (name, value.strip()) for name, value in found])
 
 
 def _retry_after(headers: Headers | None) -> float | None:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import listing
 from tokenway.edge.doors import FIXED, dialect_at
-from tokenway.edge.kept import KeptPages
+from tokenway.edge.kept import KeptPages, no_conversations
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Dialect, Model
@@ -29,6 +29,7 @@ from tokenway.routing.plan import resolve, unknown_model
 
 Handler = Callable[[Request, Principal], Awaitable[object]]
 _encode: Final = msgspec.json.encode
+_ANY: Final = ["GET", "POST", "DELETE"]
 _CONVERSE: Final = ("converse", "converse-stream")
 ANTHROPIC_PAGE: Final = 20
 """Models of a page where an Anthropic client does not say."""
@@ -50,6 +51,7 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.forget), methods=["DELETE"]),
             Route(f"{prefix}/responses/{{id}}/input_items", pages.with_key(kept.items)),
             Route(f"{prefix}/responses/{{id}}/cancel", pages.with_key(kept.cancel), methods=["POST"]),
+            Route(f"{prefix}/conversations{{rest:path}}", pages.with_key(no_conversations), methods=_ANY),
         ]
     for version in ("/v1beta", "/api/v1beta"):
         routes += [
@@ -80,12 +82,16 @@ class Pages:
         self._listed: tuple[Snapshot, msgspec.Raw] | None = None
 
     def with_key(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """A handler that is only called with a valid key, and whose value becomes a JSON answer."""
+        """A handler that is only called with a valid key, and whose value becomes a JSON answer, if it is none yet."""
 
         async def answer(request: Request) -> Response:
             query = request.scope["query_string"]
             principal = self._state.gate.admit(dict(request.scope["headers"]), query, time.time())
-            return self._respond(200, _encode(await handler(request, principal)))
+            made = await handler(request, principal)
+            if isinstance(made, Response):
+                made.headers.update(_identified(self._state.new_id()))
+                return made
+            return self._respond(200, _encode(made))
 
         return answer
 
@@ -219,9 +225,14 @@ class Pages:
         return self._respond(status, form.error_body(problem, identity), more, identity)
 
     def _respond(self, status: int, body: bytes, more: Mapping[str, str] | None = None, identity: str = "") -> Response:
-        identity = header_value(identity or self._state.new_id()).decode()
-        headers = {"x-request-id": identity, "x-generation-id": identity, **(more or {})}
+        headers = {**_identified(identity or self._state.new_id()), **(more or {})}
         return Response(body, status, headers, media_type="application/json")
+
+
+def _identified(exchange: str) -> dict[str, str]:
+    """The headers that every answer has."""
+    identity = header_value(exchange).decode()
+    return {"x-request-id": identity, "x-generation-id": identity}
 
 
 def _dialect(request: Request) -> Dialect:

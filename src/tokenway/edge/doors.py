@@ -40,6 +40,8 @@ _OPENAI: Final[dict[str, Door]] = {
     "/audio/translations": Door(Dialect.OPENAI_CHAT, Operation.TRANSLATION, is_form=True),
     "/rerank": Door(Dialect.OPENAI_CHAT, Operation.RERANK),
     "/responses": Door(Dialect.OPENAI_RESPONSES, Operation.CHAT),
+    "/responses/input_tokens": Door(Dialect.OPENAI_RESPONSES, Operation.COUNT),
+    "/responses/compact": Door(Dialect.OPENAI_RESPONSES, Operation.COMPACT),
 }
 _ANTHROPIC: Final[dict[str, Door]] = {
     "/messages": Door(Dialect.ANTHROPIC, Operation.CHAT),
@@ -87,7 +89,7 @@ def _azure(found: re.Match[bytes]) -> Door | None:
 _CHANGING: Final[tuple[tuple[re.Pattern[bytes], Callable[[re.Match[bytes]], Door | None]], ...]] = (
     (re.compile(rb"(?:/api)?/v1(?:beta[0-9]?|alpha)?/(?:models/)?([^:]+):([A-Za-z]+)"), _gemini),
     (re.compile(rb"/model/([^/]+)/converse(-stream)?"), _bedrock),
-    (re.compile(rb"/openai/deployments/([^/]+)(/[a-z/]+)"), _azure),
+    (re.compile(rb"/openai/deployments/([^/]+)(/[a-z_/]+)"), _azure),
 )
 
 

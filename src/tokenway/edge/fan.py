@@ -44,6 +44,7 @@ class One:
 
     choices = 1
     answers = 1
+    look = None
 
     def __init__(self, request: CallerRequest) -> None:
         self._request = request

@@ -8,24 +8,19 @@ as it is; anywhere else the whole conversation is put into it.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tokenway.dialects.base import UNREADABLE, CallerRequest, Maker
+from tokenway.dialects.base import UNREADABLE, CallerRequest
 from tokenway.dialects.openai_responses import state as chains
+from tokenway.dialects.openai_responses.replay import UNFINISHED
 from tokenway.dialects.openai_responses.request import ResponsesRequest, parse
-from tokenway.edge import reply
-from tokenway.edge.attempt import JSON
-from tokenway.edge.client import Inner
-from tokenway.edge.images import fetch_for, wants_images
-from tokenway.edge.intake import take_in
-from tokenway.model.catalog import Endpoint
+from tokenway.edge.background import Background, stored
+from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import ErrorType, Problem, Refusal, WireError, invalid_request
 from tokenway.model.stored import StoredResponse
-from tokenway.wire.splice import layout, replace, without_members
 from tokenway.wire.sse import event_data, split_events
 
 if TYPE_CHECKING:
@@ -45,23 +40,9 @@ class _Final(msgspec.Struct):
     """The last event of a stream, or a response object itself."""
 
     response: msgspec.Raw = msgspec.Raw()
-    id: str = ""
-    status: str = ""
     output: tuple[msgspec.Raw, ...] = ()
 
 
-class _Told(msgspec.Struct):
-    """The error object of an answer."""
-
-    message: str | None = None
-    code: str | int | None = None
-
-
-class _Failure(msgspec.Struct):
-    error: _Told
-
-
-_decode_failure: Final = msgspec.json.Decoder(_Failure).decode
 _decode_final: Final = msgspec.json.Decoder(_Final).decode
 
 
@@ -72,11 +53,11 @@ def needs_history(request: CallerRequest) -> bool:
 
 def is_kept(request: CallerRequest) -> bool:
     """Whether the caller wants what comes of a request to be kept."""
-    return isinstance(request, ResponsesRequest) and request.store
+    return isinstance(request, ResponsesRequest) and request.store and request.operation is Operation.CHAT
 
 
 def _is_background(request: ResponsesRequest) -> bool:
-    return request.background and not request.stream
+    return request.background and request.operation is Operation.CHAT
 
 
 async def recall(state: EdgeState, relay: Relay, request: CallerRequest, go: Go) -> None:
@@ -91,7 +72,7 @@ async def recall(state: EdgeState, relay: Relay, request: CallerRequest, go: Go)
         if relay.disconnected:
             relay.answered(b"")
         elif _is_background(request):
-            _Background(state, relay, request, only).start()
+            Background(state, relay, request, only).start()
         else:
             go(request, only)
     except Refusal as refusal:
@@ -119,7 +100,7 @@ async def _with_history(state: EdgeState, relay: Relay, request: ResponsesReques
         return request, maker
     records = []
     for kept in chain:
-        if kept.status in {"queued", "in_progress"}:
+        if kept.status in UNFINISHED:
             raise invalid_request(
                 f"The response '{kept.id}' is not complete yet.",
                 param="previous_response_id",
@@ -144,7 +125,7 @@ def keep(state: EdgeState, relay: Relay, endpoint: Endpoint, answer: bytes) -> N
     try:
         response = _response_in(answer) if request.stream else answer
         if response:
-            kept = _stored(request, response, relay.principal.project, endpoint.id)
+            kept = stored(request, response, relay.principal.project, endpoint.id)
             is_native = not relay.route.is_crossing(endpoint)
             state.keep(msgspec.structs.replace(kept, native=is_native))
     except (*UNREADABLE, WireError):
@@ -160,106 +141,6 @@ def _response_in(tail: bytes) -> bytes:
             if found:
                 return found
     return b""
-
-
-def _stored(request: ResponsesRequest, response: bytes, project: str, endpoint: str) -> StoredResponse:
-    made = chains.record(request.asked, response)
-    return StoredResponse(
-        id=made.id,
-        project=project,
-        created=time.time(),
-        model=request.model,
-        endpoint=endpoint,
-        status=_decode_final(response).status,
-        response=response,
-        items=msgspec.json.encode(made.input),
-        previous=made.previous,
-    )
-
-
-class _Background:
-    """One exchange without a caller: its answer is kept, and nobody waits for it."""
-
-    def __init__(self, state: EdgeState, relay: Relay, request: ResponsesRequest, only: str) -> None:
-        """Raises Refusal where nothing would be kept."""
-        if not request.store or not state.snapshot.response_retention:
-            raise invalid_request(
-                "A response in the background must be kept: 'store' may not be false"
-                + ("." if not request.store else ", and this gateway keeps none (responses.retention)."),
-                param="background",
-            )
-        self._state = state
-        self._caller = relay
-        self._only = only
-        self._asked = request
-        self._project = relay.principal.project
-        self._maker = Maker(relay.id, request.model, int(time.time()), request)
-        self._waiting = chains.waiting(self._maker, has_begun=True)
-        self._is_stopped = False
-        self._run: Relay
-        self._key = ("", "")
-
-    def start(self) -> None:
-        """Tells the caller that its response is being made, and begins to make it; raises Refusal."""
-        request, caller, state = self._asked, self._caller, self._state
-        plain = parse(caller.door.operation, without_members(request.body, ("background",)), "", False)
-        plain.asked, plain.previous = request.asked, request.previous
-        intake = take_in(state, caller.door, plain, caller.headers, self._only)
-        kept = self._keep(self._waiting, caller.model)
-        self._key = (kept.id, self._project)
-        run = self._run = caller.sibling(Inner(self._ended))
-        run.id = caller.id
-        run.keeps = False
-        state.background[self._key] = self
-        lines = caller.header_lines() + intake.route.label
-        head = reply.answer_head(lines, None, None, JSON, len(self._waiting))
-        caller.answered(head + self._waiting)
-        if wants_images(intake):
-            state.tasks.spawn("images", fetch_for(state, run, intake, run.begin))
-        else:
-            run.begin(intake)
-
-    def client_gone(self) -> None:
-        """It is not wanted any more."""
-        self._is_stopped = True
-        self._run.client_gone()
-
-    def _keep(self, response: bytes, endpoint: str) -> StoredResponse:
-        kept = _stored(self._asked, response, self._project, endpoint)
-        self._state.keep(kept)
-        return kept
-
-    def _ended(self, inner: Inner) -> None:
-        """The answer is there, or is not to be had."""
-        self._state.background.pop(self._key, None)
-        try:
-            if self._is_stopped:
-                self._keep(chains.cancelled(self._waiting), "")
-            elif inner.status == 200 and not inner.was_aborted:
-                self._keep(self._as_ours(inner.body), self._run.answered_by)
-            else:
-                self._keep(chains.failed(self._maker, self._problem(inner)), "")
-        except (*UNREADABLE, WireError):
-            log.exception("a response in the background could not be kept")
-
-    def _as_ours(self, response: bytes) -> bytes:
-        """The response under the id that the caller was given."""
-        places = layout(response)
-        named = replace(response, places["id"][1], msgspec.json.encode(self._key[0]))
-        places = layout(named)
-        if "background" in places:
-            return replace(named, places["background"][1], b"true")
-        return named
-
-    @staticmethod
-    def _problem(inner: Inner) -> Problem:
-        """What the exchange would have told a caller who waited."""
-        try:
-            told = _decode_failure(inner.body).error
-        except UNREADABLE:
-            told = _Told()
-        message = told.message or "The response could not be made."
-        return Problem(inner.status or 502, ErrorType.SERVER, message, code=str(told.code or "server_error"))
 
 
 def _not_kept(previous: str) -> Problem:

@@ -21,8 +21,9 @@ from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
 from tokenway.edge.upload import Content
 from tokenway.exchange.events import Order
-from tokenway.metering.estimate import worst_case
-from tokenway.model.catalog import Operation, Timeouts
+from tokenway.metering.estimate import asks_more, worst_case
+from tokenway.metering.price import for_picture
+from tokenway.model.catalog import Endpoint, Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.money import format_usd, parse_usd
 from tokenway.routing.plan import NO_WISHES, Wishes
@@ -97,9 +98,14 @@ def take_in(
         endpoints = choosing or endpoints
     if door.operation is _COUNT:
         endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
-    amount = (
-        0 if door.operation is _COUNT else worst_case(route.bounds, request.size, request.max_tokens, request.answers)
-    )
+        amount = 0
+    else:
+        bounds = route.bounds
+        if route.dearer_bounds is not None and asks_more(request.body):
+            bounds = route.dearer_bounds
+        amount = worst_case(bounds, request.size, request.max_tokens, request.answers)
+        if request.look is not None:
+            endpoints = tuple(_priced(each, *request.look) for each in endpoints)
     min_tps = route.model.min_tps
     if own is not None:
         _check_cost(own, amount)
@@ -112,6 +118,13 @@ def take_in(
     order = Order(endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
     named = "" if run is None else run[:RUN_MAX].decode("latin-1")
     return Intake(request, route, order, named, min_tps, crossings, copies)
+
+
+def _priced(endpoint: Endpoint, size: str, quality: str) -> Endpoint:
+    """The endpoint with what it takes for images of this size and quality."""
+    if endpoint.price is None or not endpoint.price.images:
+        return endpoint
+    return msgspec.structs.replace(endpoint, price=for_picture(endpoint.price, size, quality))
 
 
 def _read_wishes(fields: Preferences) -> Wishes:

@@ -9,7 +9,7 @@ from typing import Final
 
 from tokenway.aio.tasks import Tasks
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.link import Keep, Publish, Question, Stop, ToControl, ToWorker, pack, unpack_for_worker
+from tokenway.model.link import Keep, Publish, Question, Show, Stop, ToControl, ToWorker, pack, unpack_for_worker
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
@@ -26,9 +26,14 @@ class ControlLink:
         on_snapshot: Callable[[Snapshot], None],
         on_lost: Callable[[], None],
         on_stop: Callable[[str, str], None] = lambda _response, _project: None,
+        on_show: Callable[[str, str], None] = lambda _response, _project: None,
     ) -> None:
-        """`on_stop` is called with a response's id and project when what is done for it is to end."""
+        """`on_stop` is called with a response's id and project when what is done for it is to end.
+
+        `on_show` is called in the same way when what there is of it is to be kept.
+        """
         self._on_stop = on_stop
+        self._on_show = on_show
         self._on_snapshot = on_snapshot
         self._on_lost = on_lost
         self._writer: asyncio.StreamWriter | None = None
@@ -89,6 +94,9 @@ class ControlLink:
             return
         if isinstance(message, Stop):
             self._on_stop(message.response, message.project)
+            return
+        if isinstance(message, Show):
+            self._on_show(message.response, message.project)
             return
         waiting = self._waiting.get(message.number)
         if waiting is not None and not waiting.done():

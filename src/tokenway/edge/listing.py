@@ -131,7 +131,10 @@ def priced(endpoint: Endpoint) -> dict[str, object]:
 
 
 def pricing(price: Price) -> dict[str, object]:
-    """USD per token, request or search, as exact decimal strings; only the rates that the endpoint has."""
+    """USD per token, request, search or output image, as exact decimal strings; only the rates that the endpoint has.
+
+    OpenRouter has no names for sound and spoken text: `sound_hour` is for an hour, `character` for each.
+    """
     rates = {
         **{shown: getattr(price, field) for field, shown in _SHOWN.items()},
         "internal_reasoning": price.reasoning,
@@ -139,11 +142,16 @@ def pricing(price: Price) -> dict[str, object]:
         "audio_output": price.audio_output,
         "image_token": price.image_input,
         "image_output": price.image_output,
+        "character": price.characters,
     }
     known: dict[str, object] = {name: per_token(rate) for name, rate in rates.items() if rate is not None}
     known["request"] = format_usd(price.request)
     if price.search:
         known["web_search"] = format_usd(price.search)
+    if price.image is not None:
+        known["image_output"] = format_usd(price.image)
+    if price.sound_hour is not None:
+        known["sound_hour"] = format_usd(price.sound_hour)
     overrides = [{"min_prompt_tokens": tier.above + 1} | _per_token(tier) for tier in price.tiers]
     overrides += [
         {"utc_start": _clock(hours.begin), "utc_end": _clock(hours.end)} | _per_token(hours) for hours in price.hours

@@ -77,6 +77,8 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
         body = _written(relay, Crossings(request, intake.route), reader)
     else:
         body = request.upstream_body(endpoint.upstream_model)
+    if target.shape is not None:
+        body = target.shape(body if isinstance(body, bytes) else b"".join(body))
     lines = target.more_lines(relay.headers)
     if lines is None:
         lines = target.keep_lines(relay.headers, _more_lines(relay, reader, target))

@@ -215,6 +215,8 @@ class EdgeProtocol(HttpToolsProtocol):
             if now - self._busy_since > LINGER_SECONDS:
                 self.transport.abort()
             return
+        if isinstance(self._active, Relay):
+            self._active.keep_warm(now)
         if self.flow.read_paused:
             # What is missing of the next request waits in the socket until the answer before it is out.
             return

@@ -35,6 +35,9 @@ class Exchanged(Protocol):
     finish_reason: str
     gaps: tuple[int, ...]
 
+    def service_of(self, attempt: int) -> str:
+        """The class of service that an attempt's answer says it had; empty for the usual one."""
+
 
 class Receipt(msgspec.Struct, gc=False):
     """The figures of a settled exchange: speeds in tokens per second, money in nano-dollars, TTFT in seconds.
@@ -59,15 +62,20 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
     for share in settle.shares:
         asked, usage, settlement = share.endpoint, share.usage, share.settlement
         spent = spent_in = spent_out = None
+        service = story.service_of(share.attempt)
         if usage is not None and asked.price is not None:
-            spent_in, spent_out = price.split(usage, asked.price, int(at // 60) % 1440)
-            spent = spent_in + spent_out
-            if settlement in _PAYING:
-                charged += spent
+            parts = price.split(usage, asked.price, at, service)
+            if parts is not None:
+                spent_in, spent_out = parts
+                spent = spent_in + spent_out
+                if settlement in _PAYING:
+                    charged += spent
         if share.attempt == settle.winner:
             endpoint, cost, cost_in, cost_out = asked.id, spent, spent_in, spent_out
             tokens = 0 if usage is None else usage.output_tokens
-        lines.append(Line(share.attempt, asked.id, settlement, usage, spent, share.status, share.fault, share.absurd))
+        lines.append(
+            Line(share.attempt, asked.id, settlement, usage, spent, share.status, share.fault, share.absurd, service)
+        )
     speed = stamps.output_speed(times, tokens)
     record = Settled(
         story.id,

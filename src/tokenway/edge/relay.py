@@ -41,7 +41,7 @@ from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
 from tokenway.model.usage import UNMETERED, Metered
-from tokenway.wire.limits import WRITE_HIGH
+from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
 if TYPE_CHECKING:
     from tokenway.edge.routes import Route
@@ -72,6 +72,7 @@ class Relay:
     """Whether what the caller wants kept is kept when the answer is out."""
     _busy = False
     _streaming = False
+    _warmed = 0.0
     _labels = b""
     _head = b""
     _lease: Lease | None = None
@@ -235,6 +236,10 @@ class Relay:
         """What the provider of the latest attempt has counted so far."""
         return self._attempts[-1].metered if self._attempts else UNMETERED
 
+    def service_of(self, attempt: int) -> str:
+        """The class of service that an attempt's answer says it had; empty for the usual one."""
+        return self._attempts[attempt - 1].metered.service
+
     @property
     def request(self) -> CallerRequest:
         """What is asked for, once that is understood."""
@@ -249,6 +254,19 @@ class Relay:
     def answered_by(self) -> str:
         """The endpoint that answered; empty before one has."""
         return "" if self.receipt is None else self.receipt.record.endpoint
+
+    def keep_warm(self, now: float) -> None:
+        """Once a second: tells the caller of a converted stream that has been silent for long that it goes on.
+
+        A stream of the caller's own dialect has its provider's own pings.
+        """
+        quiet_since = max(self.last_activity, self._warmed)
+        if self._winner is None or not self._streaming or now - quiet_since < PING_SECONDS:
+            return
+        self._warmed = now
+        ping = self._winner.ping()
+        if ping and not self._client.is_write_paused:
+            self.forward(ping)
 
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""

@@ -8,10 +8,12 @@ call costs a look-up and a join.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import cycle
 from typing import Final
 
 from tokenway import __version__
+from tokenway.dialects.anthropic.hosted import hosted_body, hosted_path
 from tokenway.dialects.base import Format
 from tokenway.dialects.bedrock import sign
 from tokenway.dialects.embeddings import PATHS, SPEAKERS
@@ -36,6 +38,8 @@ class Route:
     """A plan for one model, one operation and callers of one dialect. `label` is the header line that names the model.
 
     `crosses` is whether an endpoint speaks another dialect than the caller, `all_cross` whether every one does.
+    `bounds` say what a call can cost, and `dearer_bounds` one that asks for another class of service; None where those
+    are the same.
     """
 
     __slots__ = (
@@ -45,6 +49,7 @@ class Route:
         "all_cross",
         "bounds",
         "crosses",
+        "dearer_bounds",
         "endpoints",
         "label",
         "model",
@@ -53,6 +58,7 @@ class Route:
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
         """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
         dialect, operation = door.dialect, door.operation
+        is_input_tokens = operation is Operation.COUNT and dialect is Dialect.OPENAI_RESPONSES
         self._providers = providers
         spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
         able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
@@ -61,13 +67,16 @@ class Route:
         planned = Plan(planned.model, able)
         self.model = planned.model
         self.endpoints = planned.endpoints
-        self.bounds = bounds_of(planned.endpoints)
+        self.bounds = bounds_of(planned.endpoints, operation)
+        dearer = bounds_of(planned.endpoints, operation, any_service=True)
+        self.dearer_bounds = None if dearer == self.bounds else dearer
         self.label = b"x-tokenway-model: %b\r\n" % header_value(name)
         self._formats = {each.id: FORMATS[spoken[each.id]] for each in self.endpoints}
         self._crossing = {
             each.id: spoken[each.id] is not dialect
             or (operation is Operation.COMPLETION and not _completes(each))
             or (operation in EMBEDDINGS and bool(self.quirks_of(each).embeddings))
+            or (is_input_tokens and not self.quirks_of(each).input_tokens)
             for each in self.endpoints
         }
         self.crosses = any(self._crossing.values())
@@ -130,15 +139,18 @@ def spoken_by(provider: Provider | None, door: Door) -> Dialect:
 
 Signer = Callable[[bytes, float], bytes]
 """(body, Unix time) to the header lines that sign a request."""
+Shaper = Callable[[bytes], bytes]
+"""A body of the dialect to the provider's own form of it."""
 
 
 class Target:
     """One endpoint for one operation in one dialect. `label` is the header line that names the endpoint.
 
-    `defaults` are header lines by name that are sent unless the caller's own take their place.
+    `defaults` are header lines by name that are sent unless the caller's own take their place. `shape` is None where
+    the provider takes its dialect's bodies as they are.
     """
 
-    __slots__ = ("_headers", "_heads", "_lines", "_signer", "defaults", "label", "pool")
+    __slots__ = ("_headers", "_heads", "_lines", "_signer", "defaults", "label", "pool", "shape")
 
     def __init__(
         self,
@@ -147,8 +159,10 @@ class Target:
         heads: list[bytes],
         defaults: dict[bytes, bytes],
         signer: Signer | None = None,
+        shape: Shaper | None = None,
     ) -> None:
         self.pool = pool
+        self.shape = shape
         self.label = b"x-tokenway-endpoint: %b\r\n" % header_value(endpoint.id)
         self.defaults = defaults
         self._heads = cycle(heads)
@@ -230,8 +244,8 @@ class Routes:
                 raise Refusal(Problem(503, ErrorType.PROVIDER_UNAVAILABLE, message))
             if len(self._targets) >= ROUTES_MAX:
                 self._targets.clear()
-            own = PATHS.get(provider.quirks.embeddings) if operation in EMBEDDINGS else None
-            path = (own or form.path(operation, endpoint.upstream_model, stream)) + query
+            path = _own_path(provider.quirks, endpoint, form, operation, stream=stream)
+            path = path or form.path(operation, endpoint.upstream_model, stream) + query
             target = self._targets[key] = self._make(provider, endpoint, form, operation, path)
         return target
 
@@ -262,7 +276,20 @@ class Routes:
         signer = None
         if provider.aws is not None and not provider.api_keys and form.dialect is Dialect.BEDROCK:
             signer = make_signer(provider.aws, prefix + path, pool.origin.authority)
-        return Target(endpoint, pool, heads, defaults, signer)
+        shape = None
+        version = provider.quirks.hosted_version
+        if version and form.dialect is Dialect.ANTHROPIC:
+            shape = partial(hosted_body, operation, version=version)
+        return Target(endpoint, pool, heads, defaults, signer, shape)
+
+
+def _own_path(quirks: Quirks, endpoint: Endpoint, form: Format, operation: Operation, *, stream: bool) -> str:
+    """The path of a provider that has another than its dialect; empty where it is the dialect's."""
+    if operation in EMBEDDINGS:
+        return PATHS.get(quirks.embeddings, "")
+    if quirks.hosted_version and form.dialect is Dialect.ANTHROPIC:
+        return hosted_path(operation, endpoint.upstream_model, stream)
+    return ""
 
 
 def make_signer(keys: AwsKeys, path: str, host: str) -> Signer:

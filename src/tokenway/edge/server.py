@@ -33,6 +33,7 @@ log = logging.getLogger("tokenway.edge")
 BACKLOG: Final = 2048
 GAUGES_SECONDS: Final = 1.0
 BACKGROUND_SECONDS: Final = 0.05
+STOPPED: Final = "The gateway was stopped before this response was made."
 
 
 class _EdgeServer(Server):
@@ -73,9 +74,14 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
     def stop_background(response: str, project: str) -> None:
         running = state.background.get((response, project))
         if running is not None:
-            running.client_gone()
+            running.stop()
 
-    link = ControlLink(take_snapshot, control_lost, stop_background)
+    def show_background(response: str, project: str) -> None:
+        running = state.background.get((response, project))
+        if running is not None:
+            running.show()
+
+    link = ControlLink(take_snapshot, control_lost, stop_background, show_background)
     state = EdgeState(loop, pools, journal, link.ask, link.keep)
     await link.open(socket.socket(fileno=options.link_fd), tasks)
     snapshot = await first
@@ -96,7 +102,7 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
     await server.serve(sockets=[listener])
     await _finish_background(state, drained_at)
     for running in list(state.background.values()):
-        running.client_gone()
+        running.stop(STOPPED)
     await pools.close()
     await tasks.close()
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from time import monotonic
 from typing import Final, Protocol
@@ -43,11 +43,17 @@ class Timed(Protocol):
         """Its time has come."""
 
 
-class Gone(Protocol):
-    """An exchange in the background, as who wants it to end sees it."""
+class Running(Protocol):
+    """A response in the background, as who follows it or wants it to end sees it."""
 
-    def client_gone(self) -> None:
-        """Nobody waits for it any more."""
+    def follow(self, after: int) -> AsyncIterator[bytes]:
+        """Its events behind the number `after`, up to the last one."""
+
+    def show(self) -> None:
+        """Keeps its events so far, for those who follow it at another worker."""
+
+    def stop(self, why: str = "") -> None:
+        """Ends it: it is cancelled, or has failed for this reason."""
 
 
 class Watched(Protocol):
@@ -78,7 +84,7 @@ class EdgeState:
         self.journal = journal
         self.ask = ask
         self.keep = keep
-        self.background: dict[tuple[str, str], Gone] = {}
+        self.background: dict[tuple[str, str], Running] = {}
         """What runs without a caller, by response id and project."""
         self.admission = Admission()
         self.heads = Heads()

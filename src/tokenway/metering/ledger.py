@@ -48,7 +48,8 @@ class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One attempt's share. `usage` is None when no provider gave one (`unmetered`).
 
     `cost` is nano-dollars; None when the endpoint has no price (`unpriced`) or no usage is known.
-    `absurd` marks usage that was passed on but not turned into money: negative, or beyond reason.
+    `absurd` marks usage that was passed on but not turned into money: negative, or beyond reason. `service` is the
+    class of service that it was served in, empty for the usual one.
     """
 
     attempt: int
@@ -59,6 +60,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     status: int = 0
     fault: str = ""
     absurd: bool = False
+    service: str = ""
 
 
 class Reserved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="R"):

@@ -1,8 +1,12 @@
 """Usage and a price to money.
 
 Every bucket is multiplied by its own rate and the sum is rounded once (`model.money`). A bucket
-without a rate of its own is charged like its parent, as `model.catalog.Price` says. Where a price has tiers or
-hours, one set of rates holds for the whole exchange: the one of its input's length and of the minute at which it ended.
+without a rate of its own is charged like its parent, as `model.catalog.Price` says. Where a price has tiers, hours or
+classes of service, one set of rates holds for the whole exchange: that of its input's length, of the minute at which it
+ended, and of the service that the answer says it had.
+
+What is sold by the piece (images, sound by the hour, text by the character) is charged where the price has a rate for
+it. Where it has none, the tokens are what is paid for; where there are no tokens either, nobody knows the cost.
 """
 
 from __future__ import annotations
@@ -10,24 +14,35 @@ from __future__ import annotations
 import msgspec
 
 from tokenway.model.catalog import Price, Rates
-from tokenway.model.money import NanoUsd, cost_of
+from tokenway.model.money import UNITS_PER_RATE, NanoUsd, cost_of, hourly
 from tokenway.model.usage import Usage
 
 
-def cost(usage: Usage, price: Price, minute: int | None = None) -> NanoUsd:
-    """What `usage` costs at `price`, in nano-dollars; `minute` is the one of the day, UTC."""
-    spent_in, spent_out = split(usage, price, minute)
-    return NanoUsd(spent_in + spent_out)
+def cost(usage: Usage, price: Price, at: float | None = None, service: str = "") -> NanoUsd | None:
+    """What `usage` costs at `price`, in nano-dollars; None when that is not known.
+
+    `at` is a Unix time; `service` one of `model.usage.SERVICES`, or empty for the usual one.
+    """
+    parts = split(usage, price, at, service)
+    return None if parts is None else NanoUsd(sum(parts))
 
 
-def split(usage: Usage, price: Price, minute: int | None = None) -> tuple[NanoUsd, NanoUsd]:
+def split(usage: Usage, price: Price, at: float | None = None, service: str = "") -> tuple[int, int] | None:
     """The cost as (input, searches and the call itself, output): two amounts whose sum is `cost` exactly."""
+    if service:
+        price = serving(price, service)
     if price.tiers or price.hours:
-        price = in_force(price, usage.input_tokens, minute)
+        price = in_force(price, usage.input_tokens, None if at is None else int(at // 60) % 1440)
     came_in = weigh_input(usage, price)
+    came_out = weigh_output(usage, price)
+    if usage.images or usage.sound_ms or usage.characters:
+        pieces = weigh_pieces(usage, price)
+        if pieces is None:
+            return None
+        came_in += pieces[0]
+        came_out += pieces[1]
     spent_in = cost_of(came_in)
-    whole = cost_of(came_in + weigh_output(usage, price))
-    return NanoUsd(spent_in + price.request + usage.searches * price.search), NanoUsd(whole - spent_in)
+    return spent_in + price.request + usage.searches * price.search, cost_of(came_in + came_out) - spent_in
 
 
 def in_force(price: Price, input_tokens: int, minute: int | None = None) -> Price:
@@ -47,11 +62,22 @@ def in_force(price: Price, input_tokens: int, minute: int | None = None) -> Pric
     return msgspec.structs.replace(price, tiers=(), hours=())
 
 
-def batched(price: Price) -> Price:
-    """What a call in a batch costs; the usual price where there is no other for it."""
-    if price.batch is None:
+def for_picture(price: Price, size: str, quality: str) -> Price:
+    """The price with the one for images of this size and quality, and no others; empty is what is not asked for."""
+    for each in price.images:
+        if each.size in {"", size} and each.quality in {"", quality}:
+            return msgspec.structs.replace(price, image=each.image, images=())
+    return msgspec.structs.replace(price, images=())
+
+
+def serving(price: Price, service: str) -> Price:
+    """The price of a class of service, by its name in `Price`; the usual one where there is no other for it."""
+    rates = getattr(price, service)
+    if rates is None:
         return price
-    return msgspec.structs.replace(_with(price, price.batch), tiers=price.batch.tiers, hours=(), batch=None)
+    return msgspec.structs.replace(
+        _with(price, rates), tiers=rates.tiers, hours=(), batch=None, flex=None, priority=None, fast=None
+    )
 
 
 def _with(price: Price, rates: Rates) -> Price:
@@ -87,3 +113,19 @@ def weigh_output(usage: Usage, price: Price) -> int:
     if usage.reasoning:
         weighted += usage.reasoning * (rate if price.reasoning is None else price.reasoning)
     return weighted
+
+
+def weigh_pieces(usage: Usage, price: Price) -> tuple[int, int] | None:
+    """The same of what is sold by the piece, as (in, out); None where nothing that was counted has a rate."""
+    is_known = usage.input_tokens + usage.output_tokens > 0
+    came_in = came_out = 0
+    if usage.characters and price.characters is not None:
+        came_in += usage.characters * price.characters
+        is_known = True
+    if usage.sound_ms and price.sound_hour is not None:
+        came_in += hourly(usage.sound_ms, price.sound_hour)
+        is_known = True
+    if usage.images and price.image is not None:
+        came_out += usage.images * price.image * UNITS_PER_RATE
+        is_known = True
+    return (came_in, came_out) if is_known else None

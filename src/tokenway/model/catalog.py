@@ -45,14 +45,21 @@ class Operation(StrEnum):
     TRANSLATION = "translation"
     RERANK = "rerank"
     COUNT = "count"
+    COMPACT = "compact"
 
 
 MADE_OF: Final[dict[Operation, Operation]] = {
     Operation.COMPLETION: Operation.CHAT,
     Operation.EMBED_CONTENT: Operation.EMBEDDING,
     Operation.COUNT: Operation.CHAT,
+    Operation.COMPACT: Operation.CHAT,
 }
 """What a model can that can something else: legacy completions are asked for as chat where there is nothing better."""
+
+PICTURES: Final = frozenset({Operation.IMAGE, Operation.IMAGE_EDIT, Operation.IMAGE_VARIATION})
+"""What makes images."""
+HEARING: Final = frozenset({Operation.TRANSCRIPTION, Operation.TRANSLATION})
+"""What makes text of sound."""
 
 _Count = Annotated[int, Meta(ge=1, le=10**12)]
 _Minute = Annotated[int, Meta(ge=0, le=1440)]
@@ -81,10 +88,18 @@ class Hours(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
     end: Annotated[_Minute, Meta(description="The minute after the last one.")]
 
 
-class Batch(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The rates of calls in a batch, with tiers of their own."""
+class Service(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rates of a class of service: a batch, a slower or a faster one. Its tiers are its own."""
 
     tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
+
+
+class Picture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What an image costs that is asked for in this size and quality; one that is empty holds for any."""
+
+    size: Annotated[str, Meta(description="The size that is asked for, such as `1024x1792`.")] = ""
+    quality: Annotated[str, Meta(description="The quality that is asked for, such as `hd`.")] = ""
+    image: Annotated[NanoUsd, Meta(description="USD for each image.")]
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -92,7 +107,11 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     A bucket without a rate of its own is charged like its parent: cache and media input like input,
     reasoning and media output like output. `request` and `search` are nano-dollars for each. Of `tiers`, the one
-    with the highest `above` that the input passes holds; what it does not name stays as it is.
+    with the highest `above` that the input passes holds; what it does not name stays as it is. A class of service
+    (`model.usage.SERVICES`) has the price's own rates where it names no others, and neither its tiers nor its hours.
+
+    What is sold by the piece has no parent: where `image`, `sound_hour` or `characters` is not said, it is not known.
+    Of `images`, the first that fits what is asked for takes the place of `image`.
     """
 
     input: Annotated[Rate, Meta(description="Input that no cache held.")]
@@ -106,10 +125,17 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     audio_output: Annotated[Rate | None, Meta(description="Output that is audio.")] = None
     image_input: Annotated[Rate | None, Meta(description="Input that is an image, by token.")] = None
     image_output: Annotated[Rate | None, Meta(description="Output that is an image, by token.")] = None
-    search: Annotated[NanoUsd, Meta(description="USD for each search of the web.")] = NanoUsd(0)
+    search: Annotated[NanoUsd, Meta(description="USD for each search, of the web or for a ranking.")] = NanoUsd(0)
+    image: Annotated[NanoUsd | None, Meta(description="USD for each image that is made.")] = None
+    images: Annotated[tuple[Picture, ...], Meta(description="Other prices of an image, by what is asked for.")] = ()
+    sound_hour: Annotated[NanoUsd | None, Meta(description="USD for an hour of sound that is heard.")] = None
+    characters: Annotated[Rate | None, Meta(description="Characters of text that is spoken.")] = None
     tiers: Annotated[tuple[Tier, ...], Meta(description="Other rates for long input.")] = ()
     hours: Annotated[tuple[Hours, ...], Meta(description="Other rates at times of the day.")] = ()
-    batch: Annotated[Batch | None, Meta(description="Other rates for calls in a batch.")] = None
+    batch: Annotated[Service | None, Meta(description="Other rates for calls in a batch.")] = None
+    flex: Annotated[Service | None, Meta(description="Other rates where it was served as `flex`.")] = None
+    priority: Annotated[Service | None, Meta(description="Other rates where it was served as `priority`.")] = None
+    fast: Annotated[Service | None, Meta(description="Other rates where it was served as `fast`.")] = None
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,6 +214,11 @@ class Quirks(msgspec.Struct, frozen=True):
     """The provider's own form of embeddings (`cohere`); empty where it is its dialect's."""
     encrypted_reasoning: bool = True
     """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
+    input_tokens: bool = False
+    """OpenAI Responses: whether it counts tokens (`/responses/input_tokens`), which few do; else they are estimated."""
+    hosted_version: str = ""
+    """Anthropic: what `anthropic_version` says in a body whose model stands in the path (`vertex-2023-10-16`); empty
+    where the address is Anthropic's own."""
 
 
 BEARER: Final = "authorization"

@@ -30,8 +30,8 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 class Question(msgspec.Struct, frozen=True, tag="question"):
     """Worker to control: something that only control knows, or only the store can do.
 
-    `what` is `generation`, `key`, `velocity`, or what to do with a kept response: `response`, `chain`,
-    `forget`, `stop`.
+    `what` is `generation`, `key`, `velocity`, or what to do with a kept response: `response`, `events`,
+    `chain`, `forget`, `stop`, `show`.
     """
 
     number: int
@@ -49,6 +49,13 @@ class Keep(msgspec.Struct, frozen=True, tag="keep"):
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Control to worker: end what you do for this response in the background, if you do."""
+
+    response: str
+    project: str
+
+
+class Show(msgspec.Struct, frozen=True, tag="show"):
+    """Control to worker: give what there is so far of this response in the background, if you make it."""
 
     response: str
     project: str
@@ -80,7 +87,7 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     tls_key: str | None = None
 
 
-ToWorker = Publish | Answer | Stop
+ToWorker = Publish | Answer | Stop | Show
 ToControl = Question | Serving | Gauges | Keep
 
 

@@ -15,6 +15,7 @@ Rate = NewType("Rate", int)
 
 NANO_PER_USD = 1_000_000_000
 UNITS_PER_RATE = 1_000_000
+MS_PER_HOUR = 3_600_000
 ZERO = NanoUsd(0)
 _EXPONENT_MAX = 18
 """Amounts of a quintillion dollars and more are none: as integers their digits would take memory and time to match."""
@@ -50,6 +51,14 @@ def cost_of(weighted_units: int) -> NanoUsd:
 def cost_ceiling(weighted_units: int) -> NanoUsd:
     """Like `cost_of`, rounded up: for reservations, which must never be too small."""
     return NanoUsd(-(-weighted_units // UNITS_PER_RATE))
+
+
+def hourly(milliseconds: int, per_hour: int) -> int:
+    """Nano-dollars an hour for so many milliseconds, as a sum of `units * rate`.
+
+    It is rounded down, which changes no cost: `cost_of` decides at a half, and a half is a whole number of such units.
+    """
+    return milliseconds * per_hour * UNITS_PER_RATE // MS_PER_HOUR
 
 
 def format_usd(amount: int) -> str:

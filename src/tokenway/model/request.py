@@ -126,10 +126,14 @@ class Refusal(Part, frozen=True, tag="refusal"):
 
 
 class Foreign(Part, frozen=True, tag="foreign"):
-    """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere."""
+    """A part that only one vendor knows (`server_tool_use`, `executableCode`): declared as dropped elsewhere.
+
+    `format` is whose it is, as that of reasoning, where another vendor has parts of that name as well.
+    """
 
     name: str
     raw: msgspec.Raw
+    format: str = ""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -214,11 +218,18 @@ class Thinking(msgspec.Struct, frozen=True):
     shown: bool | None = None
     summary: str | None = None
 
+    @property
+    def declared(self) -> str:
+        """The name by which a writer declares that it cannot say it: an effort alone often has a place of its own."""
+        return "effort" if self.effort is not None and self.enabled is None and self.budget is None else "thinking"
+
 
 class Request(msgspec.Struct, frozen=True):
     """One request. Fields without a default of their own are None where the caller did not say.
 
-    `max_tokens` bounds the answer with its reasoning. `user` is an opaque id of the caller's own user.
+    `max_tokens` bounds the answer with its reasoning. `user` is an opaque id of the caller's own user. `words` is whose
+    names those in `rest` are, like the format of reasoning, since another vendor means something else by the same name;
+    it is empty for OpenAI's, of which its two dialects share some.
     """
 
     model: str
@@ -249,6 +260,7 @@ class Request(msgspec.Struct, frozen=True):
     prompt_cache_key: str | None = None
     verbosity: str | None = None
     rest: dict[str, msgspec.Raw] = {}
+    words: str = ""
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -152,6 +152,16 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     encrypted_reasoning: Annotated[
         bool | None, Meta(description="OpenAI Responses: whether sealed reasoning may be asked for.")
     ] = None
+    input_tokens: Annotated[
+        bool | None, Meta(description="OpenAI Responses: whether it counts input tokens; else they are estimated.")
+    ] = None
+    hosted_version: Annotated[
+        str | None,
+        Meta(
+            description="Anthropic: the `anthropic_version` of bodies whose model stands in the path "
+            "(`vertex-2023-10-16`); empty for Anthropic's own addresses."
+        ),
+    ] = None
     json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
 
@@ -185,7 +195,9 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     aws: Annotated[AwsSettings | None, Meta(description="Only for `bedrock`: what signs its requests.")] = None
     credentials: Annotated[
         FilePath | None,
-        Meta(description="Only for `vertex`: the file with which access tokens are asked for."),
+        Meta(
+            description="Only for Google's `vertex` and `vertex-anthropic`: the file with which tokens are asked for."
+        ),
     ] = None
     quirks: Annotated[QuirkSettings, Meta(description="Where it differs from its dialect.")] = QuirkSettings()
     like: Annotated[
@@ -208,7 +220,7 @@ class EndpointSettings(msgspec.Struct, frozen=True):
     model: Annotated[str, Meta(description="The model's name there.")]
     grade: Annotated[Grade | None, Meta(description="Number formats, as far as they are known.")] = None
     quantization: Annotated[str | None, Meta(description="Short for `grade: {weights: …}`.")] = None
-    price: Annotated[Price | None, Meta(description="USD per million tokens; calls are unpriced without it.")] = None
+    price: Annotated[Price | None, Meta(description="What it costs; calls are unpriced without it.")] = None
     limits: Annotated[EndpointLimits, Meta(description="What it takes.")] = EndpointLimits()
     capabilities: Annotated[Capabilities, Meta(description="What it can do.")] = Capabilities()
     weight: Annotated[

@@ -10,7 +10,8 @@ class StoredResponse(msgspec.Struct, frozen=True):
 
     `response` is the response object and `items` the list of its input items, both as JSON text. `endpoint` is the one
     that answered; `native` whether it spoke the Responses API itself and so knows the id too. `previous` is the id
-    of the response that it went on from.
+    of the response that it went on from. `events` is its stream, where it was made in the background; it is read apart
+    from the rest.
     """
 
     id: str
@@ -23,3 +24,4 @@ class StoredResponse(msgspec.Struct, frozen=True):
     items: bytes
     native: bool = False
     previous: str = ""
+    events: bytes = b""

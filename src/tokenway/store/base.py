@@ -157,6 +157,9 @@ class ResponseStore(Protocol):
     def get(self, identity: str, project: str) -> StoredResponse | None:
         """A response of a project, or None."""
 
+    def events(self, identity: str, project: str) -> bytes | None:
+        """The stream of a response; None where it was not kept."""
+
     def chain(self, identity: str, project: str) -> list[StoredResponse] | None:
         """A response with those that it went on from, the oldest first; None when one is not kept any more."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -15,6 +16,8 @@ CHAIN_MAX: Final = 1000
 """Responses that may follow each other: more turns than any model's context takes."""
 UNFINISHED: Final = ("queued", "in_progress")
 """The statuses of a response that is still being made."""
+_FIELDS: Final = tuple(name for name in StoredResponse.__struct_fields__ if name != "events")
+"""What is read of a response but for its stream, which can be long."""
 
 
 class SqlResponses:
@@ -27,28 +30,36 @@ class SqlResponses:
     def put(self, response: StoredResponse, *, expires: float, maker: str) -> None:
         """Keeps a response until `expires`, in place of an earlier state of it in the same project.
 
-        `maker` says who is at work on it while it is unfinished. An id that another project has is left as it is.
+        `maker` says who is at work on it while it is unfinished. An id that another project has is left as it is, and
+        a stream's end is not kept where its beginning was forgotten meanwhile.
         """
-        row = {name: getattr(response, name) for name in response.__struct_fields__}
-        row |= {"native": int(response.native), "expires": expires, "maker": maker}
+        row = {name: getattr(response, name) for name in _FIELDS}
+        events = zlib.compress(response.events) if response.events else b""
+        row |= {"native": int(response.native), "expires": expires, "maker": maker, "events": events}
         ours = (responses.c.id == response.id) & (responses.c.project == response.project)
         with self._database.write() as connection:
-            if connection.execute(responses.update().where(ours).values(row)).rowcount == 0:
+            if connection.execute(responses.update().where(ours).values(row)).rowcount == 0 and not events:
                 taken = sa.select(responses.c.id).where(responses.c.id == response.id)
                 if connection.execute(taken).first() is None:
                     connection.execute(responses.insert().values(row))
 
     def get(self, identity: str, project: str) -> StoredResponse | None:
         """A response of a project; None when it has none by this id, or it has ended."""
-        wanted = sa.select(responses).where(
+        columns = [responses.c[name] for name in _FIELDS]
+        with self._database.read() as connection:
+            row = connection.execute(self._wanted(identity, project, *columns)).mappings().first()
+        return None if row is None else StoredResponse(**(dict(row) | {"native": bool(row["native"])}))
+
+    def events(self, identity: str, project: str) -> bytes | None:
+        """The stream of a response of a project; None where it has none, or there is no such response."""
+        with self._database.read() as connection:
+            found = connection.execute(self._wanted(identity, project, responses.c.events)).scalar()
+        return zlib.decompress(found) if found else None
+
+    def _wanted(self, identity: str, project: str, *columns: sa.Column[Any]) -> sa.Select[Any]:
+        return sa.select(*columns).where(
             responses.c.id == identity, responses.c.project == project, responses.c.expires > self._clock()
         )
-        with self._database.read() as connection:
-            row = connection.execute(wanted).mappings().first()
-        if row is None:
-            return None
-        fields = {name: row[name] for name in StoredResponse.__struct_fields__}
-        return StoredResponse(**(fields | {"native": bool(row["native"])}))
 
     def chain(self, identity: str, project: str) -> list[StoredResponse] | None:
         """A response with those that it went on from, the oldest first; None when one of them is not kept any more."""
@@ -69,12 +80,12 @@ class SqlResponses:
             return connection.execute(gone).rowcount > 0
 
     def abandon(self, maker: str | None = None) -> int:
-        """Marks what `maker`, or anybody, left unfinished as failed; how many there were."""
+        """Marks what `maker`, or anybody, left unfinished as failed; how many there were. Half a stream is not kept."""
         left = responses.update().where(responses.c.status.in_(UNFINISHED))
         if maker is not None:
             left = left.where(responses.c.maker == maker)
         with self._database.write() as connection:
-            return connection.execute(left.values(status="failed")).rowcount
+            return connection.execute(left.values(status="failed", events=b"")).rowcount
 
     def purge(self) -> int:
         """Drops what has ended; how many there were."""

@@ -138,7 +138,7 @@ def expired_kind(record: Reserved) -> Kind:
 def expired_rows(record: Reserved, number: int, now: float) -> tuple[Row, Row]:
     """The exchange of that kind, and the entry that says that its reservation expired."""
     exchange = (record.id, now, number, None, 0, None, None, None, None, 0.0, *_NO_FIGURES)
-    entry = (record.id, EXPIRED_ATTEMPT, "", Settlement.EXPIRED.value, 0, None, 0, "", 0, *_NO_BUCKETS)
+    entry = (record.id, EXPIRED_ATTEMPT, "", Settlement.EXPIRED.value, 0, None, 0, "", 0, *_NO_BUCKETS, "")
     return exchange, entry
 
 
@@ -171,11 +171,14 @@ def _inline_figures(line: Line, record: Settled) -> Row | None:
         or line.endpoint != record.endpoint
         or line.fault
         or line.absurd
+        or line.service
     ):
         return None
     if usage.cache_write_5m or usage.cache_write_1h or usage.searches:
         return None
     if usage.audio_in or usage.audio_out or usage.image_in or usage.image_out:
+        return None
+    if usage.images or usage.sound_ms or usage.characters:
         return None
     return (usage.input_uncached, usage.cache_read, usage.output_text, usage.reasoning, usage.requests)
 
@@ -209,4 +212,5 @@ def _attempt_rows(record: Settled) -> Iterable[Row]:
             line.fault,
             1 if line.absurd else 0,
             *(_NO_BUCKETS if usage is None else (getattr(usage, name) for name in BUCKETS)),
+            line.service,
         )

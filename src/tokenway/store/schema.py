@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from tokenway.model.usage import BUCKETS
 
-HEAD: Final = "0003"
+HEAD: Final = "0005"
 """The newest revision in `migrations/versions`; a fresh database is made at it without running them."""
 
 INLINE_BUCKETS: Final = ("input_uncached", "cache_read", "output_text", "reasoning", "requests")
@@ -155,6 +155,8 @@ attempts = sa.Table(
     _text("fault"),
     sa.Column("absurd", sa.Integer, nullable=False),
     *(sa.Column(name, sa.BigInteger) for name in BUCKETS),
+    # The class of service that it was served in; empty for the usual one.
+    _text("service"),
     sa.PrimaryKeyConstraint("exchange", "attempt", name="pk_attempts"),
     sqlite_with_rowid=False,
 )
@@ -213,6 +215,8 @@ responses = sa.Table(
     _text("previous"),
     # The worker that is at work on it, while it is unfinished.
     _text("maker"),
+    # The events of its stream, compressed, where it was made in the background; else empty.
+    sa.Column("events", sa.LargeBinary, nullable=False, server_default=sa.text("x''")),
     sqlite_with_rowid=False,
 )
 sa.Index("ix_responses_expires", responses.c.expires)
@@ -225,11 +229,11 @@ ENTRIES_VIEW: Final = (
     "CREATE VIEW entries AS "  # noqa: S608 - every part is a name of ours
     f"SELECT x.id AS exchange, k.inline_attempt AS attempt, {_DIMENSIONS}, k.endpoint AS endpoint, "
     "k.settlement AS settlement, x.charged AS charged, x.cost AS cost, k.status AS status, "
-    f"'' AS fault, 0 AS absurd, {_INLINE} "
+    f"'' AS fault, 0 AS absurd, {_INLINE}, '' AS service "
     "FROM exchanges x JOIN kinds k ON k.id = x.kind WHERE k.inline_attempt IS NOT NULL "
     f"UNION ALL SELECT a.exchange AS exchange, a.attempt AS attempt, {_DIMENSIONS}, a.endpoint AS endpoint, "
     "a.settlement AS settlement, a.charged AS charged, a.cost AS cost, a.status AS status, "
-    f"a.fault AS fault, a.absurd AS absurd, {_APART} "
+    f"a.fault AS fault, a.absurd AS absurd, {_APART}, a.service AS service "
     "FROM attempts a JOIN exchanges x ON x.id = a.exchange JOIN kinds k ON k.id = x.kind"
 )
 
@@ -251,5 +255,6 @@ entries = sa.table(
     sa.column("fault", sa.Text),
     sa.column("absurd", sa.Integer),
     *(sa.column(name, sa.BigInteger) for name in BUCKETS),
+    sa.column("service", sa.Text),
 )
 """The view. Buckets and `cost` are NULL where no provider gave usage."""

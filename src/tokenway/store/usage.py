@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 
 from tokenway.metering.ledger import Settlement
 from tokenway.model.money import NANO_PER_USD
-from tokenway.model.usage import BUCKETS, Usage
+from tokenway.model.usage import BUCKETS, PIECES, Usage
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.rows import SECONDS_PER_DAY
@@ -328,6 +328,8 @@ def _generation(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, A
         "native_tokens_reasoning": usage.reasoning if usage else None,
         "native_tokens_cached": usage.cache_read if usage else None,
         "native_tokens_completion_images": usage.image_out if usage else None,
+        "num_media_completion": usage.images or None if usage else None,
+        "pieces": {name: count for name in PIECES if (count := getattr(usage, name))} if usage else None,
         "usage": charged,
         "total_cost": charged,
         "upstream_inference_cost": sum(costs) / NANO_PER_USD if costs else None,
@@ -336,6 +338,7 @@ def _generation(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, A
         "status": row["status"],
         "error_type": row["error_type"] or None,
         "settlement": row["settlement"],
+        "service_tier": answer["service"] or None if answer is not None else None,
         "output_tps": row["output_speed"],
         "provider_responses": [
             {

@@ -29,6 +29,13 @@ class Headers:
         value = self._fields.get(name)
         return None if value is None else value.rstrip()
 
+    def beginning(self, beginnings: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+        """The (name, value) pairs whose names begin with one of these; repeated ones last."""
+        found = [(name, value) for name, value in self._fields.items() if name.startswith(beginnings)]
+        if self._repeated:
+            found += [(name, value) for name, value in self._repeated if name.startswith(beginnings)]
+        return found
+
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """All (name, value) pairs; repeated ones last."""
         yield from self._fields.items()

@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -136,29 +137,32 @@ async def dial_public(
 ) -> None:
     """As `dial`, to public addresses only: for a URL that a caller chose.
 
-    The name is looked up once, every address it has must be public, and one of these is what is connected to, so that
-    the name cannot point elsewhere a moment later.
+    The name is looked up once, every address it has must be public, and these are what is connected to, one after the
+    other until one answers, so that the name cannot point elsewhere a moment later.
     """
+    name = origin.host if origin.scheme == "https" else None
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
             if origin.scheme == "unix":
                 raise DialFailure(Fault.CONNECT, "A socket of this machine is not public.")
             found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-            address = public_address(origin, [str(entry[4][0]) for entry in found])
-            if origin.scheme == "https":
-                await loop.create_connection(protocol, address, origin.port, ssl=context, server_hostname=origin.host)
-            else:
-                await loop.create_connection(protocol, address, origin.port)
+            *others, last = public_addresses(origin, [str(entry[4][0]) for entry in found])
+            used = context if name is not None else None
+            for address in others:
+                with suppress(OSError):  # what the last one says is told
+                    await loop.create_connection(protocol, address, origin.port, ssl=used, server_hostname=name)
+                    return
+            await loop.create_connection(protocol, last, origin.port, ssl=used, server_hostname=name)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise _explain(origin, error, timeout) from error
 
 
-def public_address(origin: Origin, addresses: Sequence[str]) -> str:
-    """The address to connect to; raises DialFailure unless every one that the origin has is public."""
+def public_addresses(origin: Origin, addresses: Sequence[str]) -> list[str]:
+    """The addresses to connect to, each once; raises DialFailure unless all that the origin has are public."""
     if not addresses or not all(is_public(address) for address in addresses):
         raise DialFailure(Fault.CONNECT, f"{origin} is not a public address.")
-    return addresses[0]
+    return list(dict.fromkeys(addresses))
 
 
 def is_public(address: str) -> bool:

@@ -32,6 +32,9 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 30.0
 """The longest pause between two pieces of a request's body."""
 
+PING_SECONDS: Final = 15.0
+"""How long a stream of ours may be silent before its caller is told that it goes on; Claude Code waits for 300 s."""
+
 IDLE_SECONDS: Final = 75.0
 """How long an idle client connection is kept; above the 60 s of common load balancers."""
 

@@ -118,7 +118,7 @@ def _transcription(reply: Reply, ask: Ask) -> Whole | Streamed:
     if wanted == "verbose_json":
         task = ask.kind.rpartition("/")[2].removesuffix("ions").replace("transcript", "transcribe")
         heard = {"task": task, "language": "english", "duration": 1.0, "text": said.text, "segments": []}
-        return whole(heard | {"usage": {"type": "duration", "seconds": 1}})
+        return whole(heard if reply.counts is None else heard | {"usage": {"type": "duration", "seconds": 1}})
     return whole({"text": said.text} | _token_usage(reply.counts, "tokens"))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.fake_provider.dialects import openai_chat
-from tests.fake_provider.dialects.base import CREATED, Ask, Failure, Frame, Streamed, Voice, Whole, event, whole
+from tests.fake_provider.dialects.base import CREATED, Ask, Failure, Frame, Streamed, Voice, Whole, event, whole, words
 from tests.fake_provider.reply import Called, Counts, Drawn, Finish, Part, Refused, Reply, Said, Thought
 
 _ECHOED: dict[str, Any] = {
@@ -42,7 +42,12 @@ Event = tuple[dict[str, Any], int, bool]
 
 
 def answer(reply: Reply, ask: Ask) -> Whole | Streamed:
-    """The reply, whole or in events."""
+    """The reply, whole or in events, a count of the prompt, or a compacted conversation."""
+    if ask.kind == "input_tokens":
+        given = words([ask.body.get(name) for name in ("instructions", "input", "tools")])
+        return whole({"object": "response.input_tokens", "input_tokens": given})
+    if ask.kind == "compact":
+        return whole(_compacted(reply))
     if not ask.stream:
         return whole(_finished(reply, ask))
     return Streamed(
@@ -52,6 +57,12 @@ def answer(reply: Reply, ask: Ask) -> Whole | Streamed:
         ),
         reply.tokens,
     )
+
+
+def _compacted(reply: Reply) -> dict[str, Any]:
+    item = {"id": "cmp_fake_1", "type": "compaction", "encrypted_content": "sealed"}
+    shape = {"id": "resp_fake_compact", "object": "response.compaction", "created_at": CREATED, "output": [item]}
+    return shape if reply.counts is None else shape | {"usage": usage(reply.counts)}
 
 
 def usage(counts: Counts) -> dict[str, Any]:

@@ -52,6 +52,15 @@ def test_models_are_listed_with_dollars_per_million(catalogue: StubGateway, toke
     assert lines[2] == ["a/b", "lab", "0.05", "1.5", "8192", "–"]
 
 
+def test_what_is_sold_by_the_piece_does_not_look_free(stub: StubGateway, tokenway: Run) -> None:
+    """A dash is no zero; a model that is free has zeros."""
+    free = {"prompt": "0", "completion": "0", "request": "0"}
+    models = [{"id": "w", "pricing": free | {"sound_hour": "0.36"}}, {"id": "f", "pricing": free}]
+    stub.serves("/v1/models", {"data": models})
+    lines = [line.split("\t") for line in tokenway("models", "--base-url", stub.base_url).stdout.splitlines()]
+    assert [(line[0], *line[2:4]) for line in lines[1:]] == [("w", "–", "–"), ("f", "0", "0")]
+
+
 def test_models_as_json_are_what_the_gateway_said(catalogue: StubGateway, tokenway: Run) -> None:
     """The JSON form leaves nothing out."""
     assert json.loads(tokenway("models", "--json", "--base-url", catalogue.base_url).stdout)[:2] == MODELS

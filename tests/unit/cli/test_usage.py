@@ -77,6 +77,19 @@ def test_a_call_without_a_price_does_not_look_free(home: Path, ledger: str, caps
     ]
 
 
+def test_pieces_stand_beside_tokens(home: Path, ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not sold by the token; where there is none, a dash."""
+    call = settled("gen-3", time.time() - 60, ledger, "media", 7)
+    usage = Usage(images=2, sound_ms=1_234_500, characters=12, searches=3)
+    with stored(home / "data" / "tokenway", None, {"HOME": str(home)}) as store:
+        pieces = replace(call, lines=(replace(call.lines[0], usage=usage),))
+        store.ledger.commit(Progress("j-2", "edge-1", "owner", 100), [pieces])
+    assert run(["usage"]) == 0
+    titles, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    found = {row[0]: dict(zip(titles, row, strict=True))["pieces"] for row in rows}
+    assert found == {"local": "–", "media": "2 images, 1234.5 s, 12 characters, 3 searches"}
+
+
 def test_json_has_every_bucket_and_names_the_key(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Grouped by key the id is exact and the name stands beside it; money is a decimal string."""
     assert run(["usage", "--by", "key", "--since", "all", "--json"]) == 0

@@ -181,10 +181,10 @@ def test_a_credentials_file_enables_only_where_it_can_be_read(monkeypatch: pytes
         "GOOGLE_CLOUD_LOCATION": "global",
     }
     monkeypatch.setattr("tokenway.control.addresses.reads_accounts", lambda: True)
-    assert list(enabled_by(environment)[0]) == ["vertex"]
+    assert list(enabled_by(environment)[0]) == ["vertex", "vertex-anthropic"]
     monkeypatch.setattr("tokenway.control.addresses.reads_accounts", lambda: False)
     assert enabled_by(environment) == ({}, [])
-    assert list(enabled_by(environment | {"GOOGLE_OAUTH_ACCESS_TOKEN": "t"})[0]) == ["vertex"]
+    assert list(enabled_by(environment | {"GOOGLE_OAUTH_ACCESS_TOKEN": "t"})[0]) == ["vertex", "vertex-anthropic"]
 
 
 def test_whether_a_package_is_there_is_told_without_it() -> None:

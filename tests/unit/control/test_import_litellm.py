@@ -139,8 +139,8 @@ def test_clouds_budgets_and_default_fallbacks() -> None:
     assert made["models"]["nova"]["routing"] == {"sort": "latency"}
     assert made["timeouts"] == {"first_token": 20, "between_tokens": 20, "total": 20}
     named = unmapped(imported("clouds"))
-    assert "opus" not in made["models"]
-    assert "model_list[4].litellm_params.model" in named
+    assert made["models"]["opus"]["endpoints"][0]["provider"] == "vertex-anthropic"
+    assert made["providers"]["vertex-anthropic"]["base_url"].endswith("/publishers/anthropic")
     assert "secret in the file" in named["general_settings.master_key"]
 
 

@@ -42,6 +42,7 @@ def test_variables_are_named_as_here() -> None:
         ({"model": "mine/x", "api_base": "os.environ/MINE_API_BASE"}, "mine", "x"),
         ({"model": "databricks/x"}, "databricks", "x"),
         ({"model": "vertex_ai/gemini-2.0-flash"}, "vertex", "gemini-2.0-flash"),
+        ({"model": "vertex_ai/claude-opus-4-1@20250805"}, "vertex-anthropic", "claude-opus-4-1@20250805"),
         (
             {"model": "azure_ai/claude-x", "api_base": "https://me.services.ai.azure.com/anthropic"},
             "me-services-ai-azure-com",
@@ -55,6 +56,27 @@ def test_a_models_prefix_tells_its_provider(parameters: dict[str, Any], provider
     (endpoint,) = listed.models["m"]["endpoints"]
     assert (endpoint["provider"], endpoint["model"]) == (provider, model)
     assert set(listed.providers) == {provider}
+
+
+def test_claude_on_vertex_has_its_publishers_address() -> None:
+    """With the project, the location and the credentials file that stand beside it."""
+    listed, named = read(
+        {
+            "model": "vertex_ai/claude-sonnet-4-5@20250929",
+            "vertex_project": "os.environ/PROJECT",
+            "vertex_location": "us-east5",
+            "vertex_credentials": "/a.json",
+        },
+        {"model": "vertex_ai/mistral-large@2411"},
+    )
+    assert listed.providers == {
+        "vertex-anthropic": {
+            "base_url": "https://us-east5-aiplatform.googleapis.com/v1/projects/${PROJECT}/locations/us-east5"
+            "/publishers/anthropic",
+            "credentials": "/a.json",
+        }
+    }
+    assert "Anthropic's" in named["e[1].litellm_params.model"]
 
 
 def test_one_account_is_one_provider() -> None:
@@ -77,6 +99,20 @@ def test_prices_may_stand_beside_or_below() -> None:
     )
     assert listed.models["m"]["endpoints"][0]["price"] == {"input": "0", "output": "1", "cache_read": "0.05"}
     assert {"e[0].input_cost_per_token", "e[0].cache_creation_input_token_cost", "e[0]"} <= set(named)
+
+
+def test_prices_by_the_piece_are_taken() -> None:
+    """A second is a part of an hour, a character of a million; no tokens need to be said beside them."""
+    costs = {
+        "input_cost_per_second": 0.0001,
+        "input_cost_per_character": 1.5e-05,
+        "output_cost_per_image": 0.04,
+        "input_cost_per_query": 0.002,
+    }
+    listed, named = read({"model": "openai/a", "api_key": "os.environ/OPENAI_API_KEY"} | costs)
+    pieces = {"characters": "15", "sound_hour": "0.36", "image": "0.04", "search": "0.002"}
+    assert listed.models["m"]["endpoints"][0]["price"] == {"input": "0", "output": "0"} | pieces
+    assert named == {}
 
 
 def test_an_organisation_is_a_header() -> None:

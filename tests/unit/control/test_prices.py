@@ -8,8 +8,10 @@ import pytest
 
 from tokenway.control.prices import corrections, price_book, published_book
 from tokenway.dialects.providers import KNOWN
+from tokenway.metering.price import for_picture
 from tokenway.metering.price_book import find, listings, price_at
 from tokenway.model.match import first_meant
+from tokenway.model.money import parse_usd
 
 DAY = (date(2026, 11, 1) - date(1970, 1, 1)).days
 
@@ -44,10 +46,44 @@ def test_long_input_has_a_tier_of_its_own() -> None:
     assert (tier.above, tier.input, tier.output) == (200_000, 2_500_000_000, 15_000_000_000)
 
 
-def test_what_is_not_charged_by_the_token_has_no_price() -> None:
-    """An hour of sound is no token: unknown is not free."""
-    assert find(price_book(), "openai", "whisper-1") is not None
-    assert price_at(price_book(), "openai", "whisper-1", DAY) is None
+@pytest.mark.parametrize(
+    ("provider", "model", "rate", "nano"),
+    [
+        ("openai", "whisper-1", "sound_hour", 360_000_000),
+        ("openai", "tts-1", "characters", 15_000_000_000),
+        ("openai", "tts-1-hd", "characters", 30_000_000_000),
+        ("openai", "dall-e-3", "image", 40_000_000),
+        ("azure", "dall-e-2", "image", 20_000_000),
+        ("groq", "whisper-large-v3-turbo", "sound_hour", 40_000_000),
+        ("mistral", "voxtral-mini-latest", "sound_hour", 180_000_000),
+        ("x-ai", "grok-imagine-image", "image", 20_000_000),
+        ("cohere", "rerank-v3.5", "search", 2_000_000),
+        ("voyageai", "rerank-2.5", "input", 50_000_000),
+        ("jina", "jina-reranker-m0", "input", 50_000_000),
+    ],
+)
+def test_what_is_not_charged_by_the_token_has_a_price(provider: str, model: str, rate: str, nano: int) -> None:
+    """Sound by the hour, text by the character, images and searches each; some rank by the token."""
+    price = price_at(price_book(), provider, model, DAY)
+    assert price is not None
+    assert getattr(price, rate) == nano
+
+
+@pytest.mark.parametrize(
+    ("size", "quality", "dollars"),
+    [("1024x1024", "standard", "0.04"), ("1792x1024", "", "0.08"), ("", "hd", "0.08"), ("1024x1792", "hd", "0.12")],
+)
+def test_an_image_has_the_price_of_its_size_and_quality(size: str, quality: str, dollars: str) -> None:
+    """As OpenAI's page has it."""
+    price = price_at(price_book(), "openai", "dall-e-3", DAY)
+    assert price is not None
+    assert for_picture(price, size, quality).image == parse_usd(dollars)
+
+
+def test_what_is_charged_by_something_else_has_no_price() -> None:
+    """An hour of a conversation is none of sound that is heard: unknown is not free."""
+    assert find(price_book(), "openai", "gpt-realtime-whisper") is not None
+    assert price_at(price_book(), "openai", "gpt-realtime-whisper", DAY) is None
 
 
 def test_every_shelf_is_a_known_providers() -> None:

@@ -15,6 +15,7 @@ from tokenway.model.errors import Refusal, WireError
 from tokenway.model.usage import Metered, Usage
 
 ANTHROPIC = b'{"model":"m","messages":[{"role":"user","content":"12345678"}]}'
+RESPONSES = b'{"model":"m","input":"12345678"}'
 GEMINI = b'{"contents":[{"role":"user","parts":[{"text":"12345678"}]}]}'
 
 
@@ -27,6 +28,9 @@ def test_an_estimate_has_its_callers_shape_and_says_what_it_is() -> None:
     """Eight characters are two tokens, and around them stand 8 for the request and 4 for the message."""
     assert estimated(Dialect.ANTHROPIC, ANTHROPIC) == {"input_tokens": 14, "estimated": True}
     assert estimated(Dialect.GEMINI, GEMINI) == {"totalTokens": 14, "estimated": True}
+    told = {"object": "response.input_tokens", "input_tokens": 14, "estimated": True}
+    assert estimated(Dialect.OPENAI_RESPONSES, RESPONSES) == told
+    assert estimated(Dialect.OPENAI_RESPONSES, b'{"model":"m","instructions":"12345678"}')["input_tokens"] == 14
 
 
 def test_a_wrong_request_is_refused_and_not_estimated() -> None:
@@ -42,6 +46,7 @@ def test_a_wrong_request_is_refused_and_not_estimated() -> None:
         (Dialect.ANTHROPIC, b'{"input_tokens":14}'),
         (Dialect.ANTHROPIC, b'{"input_tokens":0,"context_management":{}}'),
         (Dialect.GEMINI, b'{"totalTokens":14,"promptTokensDetails":[]}'),
+        (Dialect.OPENAI_RESPONSES, b'{"object":"response.input_tokens","input_tokens":14}'),
     ],
 )
 def test_a_providers_count_costs_nothing(dialect: Dialect, body: bytes) -> None:

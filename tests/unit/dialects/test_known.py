@@ -12,7 +12,7 @@ ROW = KnownProvider(
     name="cloud",
     title="A cloud",
     dialect=Dialect.GEMINI,
-    base_url="https://{PLACE}-aiplatform.example/v1/{PROJECT}",
+    base_url="https://{PLACE}-aiplatform.googleapis.com/v1/{PROJECT}",
     key_variables=("CLOUD_KEY", "OLD_CLOUD_KEY"),
     signing=("CLOUD_ACCESS", "CLOUD_SECRET"),
     address_variables=("PLACE", "PROJECT"),
@@ -23,14 +23,23 @@ SIGNED = {"CLOUD_ACCESS": "A ", "CLOUD_SECRET": "s", "PLACE": "eu"}
 
 def test_addresses_are_filled_in() -> None:
     """Every variable, or the one that stands in for it; a slash at its end is a slip."""
-    assert ROW.address({"OLD_PLACE": " eu ", "PROJECT": "p/"}) == "https://eu-aiplatform.example/v1/p"
+    assert ROW.address({"OLD_PLACE": " paris ", "PROJECT": "p/"}) == "https://paris-aiplatform.googleapis.com/v1/p"
     assert ROW.address({"PLACE": "eu"}) is None
     assert ROW.missing({"PLACE": "eu", "OLD_CLOUD_KEY": "k"}) == ("PROJECT",)
 
 
-def test_the_place_that_is_everywhere_has_no_name_in_the_host() -> None:
-    """As Google has it for the location `global`."""
-    assert ROW.address({"PLACE": "global", "PROJECT": "p"}) == "https://aiplatform.example/v1/p"
+@pytest.mark.parametrize(
+    ("place", "host"),
+    [
+        ("global", "aiplatform.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+        ("us-east5", "us-east5-aiplatform.googleapis.com"),
+    ],
+)
+def test_places_that_are_no_region_stand_otherwise_in_the_host(place: str, host: str) -> None:
+    """As Google has it for its locations `global`, `us` and `eu`."""
+    assert ROW.address({"PLACE": place, "PROJECT": "p"}) == f"https://{host}/v1/p"
 
 
 def test_a_header_is_the_dialects_own_unless_it_is_said() -> None:

@@ -75,15 +75,18 @@ def test_another_vendors_model_is_told_everything(model: str) -> None:
     [
         ("gpt-5", Thinking("high", shown=True), Thinking("high", shown=True), ()),
         ("gpt-5", Thinking("max"), Thinking("high"), ()),
-        ("gpt-5", Thinking("none"), Thinking("minimal"), ("thinking",)),
+        ("gpt-5", Thinking("none"), Thinking("minimal"), ("effort",)),
         ("gpt-5.1", Thinking("none"), Thinking("none"), ()),
         ("gpt-5.1", Thinking("minimal"), Thinking("low"), ()),
         ("gpt-5.1", Thinking(budget=1024, enabled=True), Thinking("low"), ()),
         ("o3", Thinking(budget=0, shown=False), Thinking("low", shown=False), ("thinking",)),
         ("gpt-5-pro", Thinking("low"), Thinking("high"), ()),
         ("o3", Thinking(budget=-1, enabled=True), Thinking(budget=-1, enabled=True), ()),
+        ("gpt-5.5", Thinking(budget=-1), Thinking(budget=-1), ()),
+        ("gpt-5.2", Thinking(budget=-1), Thinking("medium", -1), ()),
+        ("gpt-5.1", Thinking(enabled=True), Thinking("medium", enabled=True), ()),
         ("o3", Thinking("brand-new"), Thinking("brand-new"), ()),
-        ("gpt-4o", Thinking("low", shown=True), None, ("thinking",)),
+        ("gpt-4o", Thinking("low", shown=True), None, ("effort",)),
         ("gpt-4o", Thinking(budget=-1, enabled=True), None, ("thinking",)),
         ("gpt-4o", Thinking("none", enabled=False), None, ()),
     ],
@@ -147,6 +150,6 @@ def test_both_apis_fit_a_request_to_its_model() -> None:
     plain = write(request, Upstream("gpt-4o"))
     body = json.loads(plain.body)
     assert (body["temperature"], "reasoning" in body, "include" in body) == (0.2, False, False)
-    assert plain.dropped == ("thinking",)
+    assert plain.dropped == ("effort",)
     router = write_request(request, Upstream("openai/gpt-5.1", quirks=Quirks(reasoning_field="reasoning_details")))
     assert (json.loads(router.body)["temperature"], router.dropped) == (0.2, ())

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.dialects.strict import described, enforceable, is_enforceable, is_strict
+from tokenway.dialects.strict import described, enforceable, is_any_object, is_enforceable, is_strict
 from tokenway.model.request import NO_JSON, FormatKind, ResponseFormat
 
 TEXT = {"type": "string"}
@@ -87,6 +87,24 @@ def test_a_description_stands_in_the_schema() -> None:
     assert described(own) is own.schema
     silent = msgspec.structs.replace(wanted, description="")
     assert described(silent) is silent.schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "object"}, True),
+        ({"type": "object", "properties": {}, "additionalProperties": True}, True),
+        ({"type": "object", "additionalProperties": TEXT}, True),
+        ({"type": "object", "additionalProperties": False}, False),
+        ({"type": "object", "properties": {"a": TEXT}}, False),
+        ({"type": "object", "anyOf": [{"properties": {"a": TEXT}}]}, False),
+        ({"type": "array"}, False),
+        (True, False),
+    ],
+)
+def test_a_schema_of_any_object(schema: Any, expected: bool) -> None:
+    """Closed, it would take an empty one only."""
+    assert is_any_object(schema) is expected
 
 
 def test_what_can_be_enforced_as_it_is() -> None:

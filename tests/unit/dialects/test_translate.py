@@ -252,6 +252,16 @@ def test_a_sign_of_life_is_passed_once_there_is_a_stream() -> None:
     assert said(stream, b"", b"start", b"", b"ping") == b"Started Ping Ping "
 
 
+def test_a_sign_of_life_of_our_own_stands_between_start_and_end() -> None:
+    """For an upstream that is silent; elsewhere it would break the caller's stream."""
+    stream = translation()
+    assert stream.ping() == b""
+    said(stream, b"start")
+    assert stream.ping() == b"Ping "
+    said(stream, b"end")
+    assert stream.ping() == b""
+
+
 # -- the end of the body -----------------------------------------------------------------------------------
 
 

@@ -8,19 +8,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
 from tokenway.dialects.registry import FORMATS
-from tokenway.edge.doors import CHAT
+from tokenway.edge.doors import CHAT, Door
 from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, read_request, take_in
 from tokenway.edge.state import EdgeState
-from tokenway.model.catalog import Dialect, Endpoint, Model, Price, Provider, Timeouts
+from tokenway.model.catalog import Dialect, Endpoint, Model, Operation, Picture, Price, Provider, Timeouts
 from tokenway.model.errors import Problem, Refusal
-from tokenway.model.money import Rate
+from tokenway.model.money import NanoUsd, Rate
 from tokenway.upstream.pool import Pools
 
+IMAGES = Door(Dialect.OPENAI_CHAT, Operation.IMAGE)
 PRICE = Price(Rate(1_000_000_000), Rate(3_000_000_000))
 """1000 nano-dollars a token in, 3000 a token out."""
 ENDPOINTS = (Endpoint("a", "x", PRICE), Endpoint("b", "y"), Endpoint("c", "z"))
@@ -69,6 +71,22 @@ def test_an_order_holds_what_the_snapshot_says() -> None:
     assert (intake.order.max_retries, intake.order.timeouts, intake.order.stream) == (4, Timeouts(), False)
     assert intake.order.amount == len(body) * 1000 + 7 * 3000
     assert intake.run == ""
+
+
+def test_images_are_ordered_at_the_price_of_what_is_asked_for() -> None:
+    """Reserved at the dearest, for as many as there will be; an endpoint with one price for all keeps it."""
+    price = Price(Rate(0), Rate(0), image=NanoUsd(40), images=(Picture(quality="hd", image=NanoUsd(80)),))
+    endpoints = (Endpoint("a", "x", price), Endpoint("b", "y", PRICE), Endpoint("c", "z"))
+    made = state()
+    made.adopt(msgspec.structs.replace(made.snapshot, models={"m": Model("m", endpoints)}))
+    for quality, nano in (("hd", 80), ("standard", 40)):
+        body = json.dumps({"model": "m", "prompt": "x", "n": 3, "quality": quality}).encode()
+        request = read_request(made, IMAGES, FORMATS[Dialect.OPENAI_CHAT], {}, body)
+        order = take_in(made, IMAGES, request, {}).order
+        first, *others = order.endpoints
+        assert first.price == Price(Rate(0), Rate(0), image=NanoUsd(nano))
+        assert tuple(others) == endpoints[1:]
+        assert order.amount >= 3 * 80
 
 
 def test_an_amount_that_the_books_cannot_hold_is_cut() -> None:

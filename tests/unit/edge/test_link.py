@@ -22,6 +22,7 @@ from tokenway.model.link import (
     Publish,
     Question,
     Serving,
+    Show,
     Stop,
     ToControl,
     pack,
@@ -46,7 +47,13 @@ class Control:
         self.errors: list[BaseException] = []
         self.tasks = Tasks(lambda _name, error: self.errors.append(error))
         self.stopped: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        self.link = ControlLink(self.snapshots.put_nowait, self._lose, lambda *what: self.stopped.put_nowait(what))
+        self.shown: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.link = ControlLink(
+            self.snapshots.put_nowait,
+            self._lose,
+            lambda *what: self.stopped.put_nowait(what),
+            lambda *what: self.shown.put_nowait(what),
+        )
         self._splitter = FrameSplitter()
         self._heard: list[ToControl] = []
 
@@ -191,7 +198,10 @@ async def test_a_response_is_given_to_control_as_it_is() -> None:
 
 
 async def test_what_is_done_in_the_background_is_ended_by_control() -> None:
-    """By its id and its project."""
+    """By its id and its project; in the same way it is asked to show what there is of it."""
     async with linked() as control:
         await control.send(frame(pack(Stop("resp_1", "maps"))))
         assert await control.stopped.get() == ("resp_1", "maps")
+        await control.send(frame(pack(Show("resp_2", "maps"))))
+        assert await control.shown.get() == ("resp_2", "maps")
+        assert control.stopped.empty()

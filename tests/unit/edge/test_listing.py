@@ -56,6 +56,17 @@ def test_only_known_rates_are_shown() -> None:
     full = pricing(Price(Rate(1), Rate(2), Rate(3), Rate(4), Rate(5), Rate(6), NanoUsd(7)))
     assert len(full) == 7
     assert full["request"] == "0.000000007"
+    pieces = Price(
+        Rate(0), Rate(0), image=NanoUsd(40_000_000), sound_hour=NanoUsd(360_000_000), characters=Rate(15_000_000_000)
+    )
+    assert pricing(pieces) == {
+        "prompt": "0",
+        "completion": "0",
+        "request": "0",
+        "image_output": "0.04",
+        "sound_hour": "0.36",
+        "character": "0.000015",
+    }
 
 
 def test_a_model_and_its_endpoint_are_described() -> None:

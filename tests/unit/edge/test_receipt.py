@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import pytest
@@ -12,7 +12,7 @@ from tokenway.edge.receipt import make_receipt, tokenway_member, usage_members
 from tokenway.exchange.commands import Settle, Share
 from tokenway.metering.ledger import Settlement
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Endpoint, Price
+from tokenway.model.catalog import Endpoint, Hours, Price, Service
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal
 from tokenway.model.usage import Usage
@@ -43,11 +43,21 @@ class Story:
     overhead: float = 0.0005
     finish_reason: str = "stop"
     gaps: tuple[int, ...] = (1, 2)
+    service: str = ""
+
+    def service_of(self, attempt: int) -> str:
+        """The first attempt's answer says it; others say nothing."""
+        return self.service if attempt == 1 else ""
 
 
 def story() -> Story:
     """One with times of its own."""
     return Story(Stamps(100.0, 100.1, 100.2, 100.9, 101.0, 102.0, 103.0, 104.0))
+
+
+def served(service: str) -> Story:
+    """One whose first attempt was served in a class of service."""
+    return replace(story(), service=service)
 
 
 def settled(*shares: Share, winner: int = 1, settlement: Settlement = DELIVERED) -> Settle:
@@ -93,8 +103,9 @@ def test_a_price_of_dollars_is_written_with_all_its_digits() -> None:
         Share(1, PRICED, DELIVERED),
         Share(1, PRICED, DELIVERED, absurd=True),
         Share(1, UNPRICED, DELIVERED, USAGE),
+        Share(1, PRICED, DELIVERED, Usage(images=2)),
     ],
-    ids=["unmetered", "absurd", "unpriced"],
+    ids=["unmetered", "absurd", "unpriced", "a piece without a price"],
 )
 def test_what_is_not_known_is_not_a_zero(share: Share) -> None:
     """Without usage or without a price there is no cost, nobody is charged, and nothing is told about it."""
@@ -103,8 +114,25 @@ def test_what_is_not_known_is_not_a_zero(share: Share) -> None:
     assert usage_members(receipt) == b""
     line = receipt.record.lines[0]
     assert (receipt.record.charged, line.cost, line.absurd) == (0, None, share.absurd)
-    tokens = 0 if share.usage is None else 5
+    tokens = 0 if share.usage is None else share.usage.output_tokens
     assert receipt.delivered_tps == (tokens / 4.0 or None)
+
+
+def test_pieces_are_charged() -> None:
+    """Two images of 40 nano-dollars come out, an hour of sound at 70 goes in."""
+    price = Price(Rate(0), Rate(0), image=NanoUsd(40), sound_hour=NanoUsd(70))
+    share = Share(1, Endpoint("p", "by-piece", price), DELIVERED, Usage(images=2, sound_ms=3_600_000))
+    receipt = make_receipt(settled(share), story(), 0.0)
+    assert (receipt.cost, receipt.cost_in, receipt.cost_out, receipt.record.charged) == (150, 70, 80, 150)
+
+
+def test_the_minute_of_the_day_decides_the_rates() -> None:
+    """Unix time 60 is in the first minute of the day's second."""
+    hours = (Hours(begin=1, end=2, output=Rate(2_000_000)),)
+    dear = Endpoint("p", "dear", Price(Rate(0), Rate(1_000_000), hours=hours))
+    shares = settled(Share(1, dear, DELIVERED, Usage(output_text=1)))
+    costs = [make_receipt(shares, story(), at).cost for at in (59.9, 60.0, 119.9, 120.0, 86_460.0)]
+    assert costs == [1, 2, 2, 1, 2]
 
 
 def test_something_free_costs_zero_and_says_so() -> None:
@@ -157,3 +185,18 @@ def test_the_last_chunk_tells_the_story() -> None:
     silent.times, silent.run = Stamps(100.0, end=104.0), ""
     told = msgspec.json.decode(b"{" + tokenway_member(make_receipt(settled(), silent, 0.0)) + b"}")["tokenway"]
     assert (told["ttft_ms"], told["output_tps"], told["delivered_tps"], told["run"]) == (None, None, None, None)
+
+
+def test_a_class_of_service_is_charged_at_its_own_rates_and_recorded() -> None:
+    """10 tokens at 2000 and 5 at 3000, which the service does not name; the other attempt at the usual rates."""
+    dear = Endpoint("p", "dear", Price(Rate(10**9), Rate(3 * 10**9), priority=Service(input=Rate(2 * 10**9))))
+    shares = Share(1, dear, DELIVERED, USAGE), Share(2, dear, ABSORBED, USAGE)
+    receipt = make_receipt(settled(*shares), served("priority"), 0.0)
+    assert (receipt.cost, receipt.cost_in, receipt.record.charged) == (35_000, 20_000, 35_000)
+    assert [(line.cost, line.service) for line in receipt.record.lines] == [(35_000, "priority"), (25_000, "")]
+
+
+def test_a_class_of_service_without_rates_is_charged_as_usual() -> None:
+    """And is in the record all the same."""
+    receipt = make_receipt(settled(Share(1, PRICED, DELIVERED, USAGE)), served("flex"), 0.0)
+    assert (receipt.cost, receipt.record.lines[0].service) == (25_000, "flex")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 from hashlib import sha256
 from typing import Any
 
@@ -19,10 +20,11 @@ from tests.unit.edge.inside import Inside, turns
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
 from tokenway.metering.ledger import Reserved, Settled
-from tokenway.model.catalog import Endpoint, Model, Timeouts
-from tokenway.model.money import NanoUsd
+from tokenway.model.catalog import Endpoint, Model, Price, Service, Timeouts
+from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.snapshot import Principal
 from tokenway.upstream.mock import Ending
+from tokenway.wire.limits import PING_SECONDS
 
 BUDGET = 100_000_000
 
@@ -155,6 +157,24 @@ async def test_usage_that_cannot_be_believed_is_not_charged(inside: Inside, prov
         assert inside.journal.settled[-1].charged == 0
 
 
+async def test_a_faster_service_is_set_aside_for_and_charged(provider: FakeProvider) -> None:
+    """What is asked for decides what is set aside; what the answer says it had decides what is paid."""
+    price = Price(Rate(10**9), Rate(2 * 10**9), priority=Service(input=Rate(3 * 10**9), output=Rate(6 * 10**9)))
+    models = {"mock": Model("mock", (Endpoint("lab", "fake", price),))}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    said = {"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop"}], "usage": usage}
+    async with Inside(provider, models=models) as inside, inside.client() as raw:
+        for asked, served in (("priority", "priority"), ("priority", "default"), ("default", "default")):
+            provider.queue(Script(body=json.dumps(said | {"service_tier": served}).encode()))
+            await raw.send(post(chat(max_tokens=100, service_tier=asked)))
+            assert (await raw.answer()).status == 200
+    assert [each.charged for each in inside.journal.settled] == [60_000, 20_000, 20_000]
+    assert [each.lines[0].service for each in inside.journal.settled] == ["priority", "", ""]
+    first, second, usual = (each.amount for each in inside.journal.records if isinstance(each, Reserved))
+    assert first == second
+    assert first == 3 * usual + 3000  # the request is a byte longer than the usual one, which may be a token
+
+
 async def test_a_provider_that_is_gone_is_an_attempt_that_failed(provider: FakeProvider) -> None:
     """An endpoint whose provider is not enabled leads to the next one."""
     models = {"mock": Model("mock", (Endpoint("ghost", "x"), Endpoint("lab", "fake")))}
@@ -205,6 +225,39 @@ async def test_waiting_for_a_slow_reader_is_not_the_providers_silence(provider: 
         gate.release()
         gate.release()
         assert b"".join([chunk async for chunk in raw.chunks()]).endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "ping"),
+    [
+        (
+            b"/v1/messages",
+            b'{"model":"mock","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}',
+            1,
+        ),
+        (b"/v1/responses", b'{"model":"mock","stream":true,"input":"hi"}', 1),
+        (b"/v1/chat/completions", chat(stream=True), 0),
+    ],
+    ids=["converted", "converted-too", "passing"],
+)
+async def test_a_converted_stream_that_is_silent_says_that_it_goes_on(
+    provider: FakeProvider, path: bytes, body: bytes, ping: int
+) -> None:
+    """Once in a while and no oftener; a stream that passes has its provider's bytes and no others."""
+    gate = asyncio.Semaphore(1)
+    provider.queue(Script(chunks=2, gate=gate))
+    async with Inside(provider) as inside, inside.client() as raw:
+        await raw.send(post(body, path=path))
+        await raw.head()
+        connection = await inside.connection()
+        (exchange,) = inside.state.open
+        assert isinstance(exchange, Relay)
+        for later in (PING_SECONDS - 1, PING_SECONDS + 1, PING_SECONDS + 2):
+            connection.check(exchange.last_activity + later)
+        gate.release()
+        stream = b"".join([chunk async for chunk in raw.chunks()])
+    assert stream.count(b'{"type":"ping"}') + sum(line.startswith(b":") for line in stream.splitlines()) == ping
+    assert len(inside.journal.settled) == 1
 
 
 def exchanges() -> list[object]:

@@ -14,7 +14,7 @@ from tokenway.edge import routes as module
 from tokenway.edge.doors import Door
 from tokenway.edge.routes import Routes, spoken_by
 from tokenway.metering.estimate import bounds_of
-from tokenway.model.catalog import AwsKeys, Dialect, Endpoint, Operation, Provider
+from tokenway.model.catalog import AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import Refusal
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
@@ -118,6 +118,26 @@ def test_an_operation_may_be_at_another_address() -> None:
     assert rerank.pool.origin.host == "other"
     assert bytes(rerank.request(b"")[0]).startswith(b"POST /v2/rerank HTTP/1.1\r\nhost: other\r\n")
     assert table.target(ENDPOINT, Operation.CHAT, FORM, stream=False).pool.origin.host == "host"
+
+
+@pytest.mark.parametrize(
+    ("operation", "line"),
+    [
+        (Operation.CHAT, b"POST /v1/publishers/anthropic/models/claude@1:rawPredict HTTP/1.1"),
+        (Operation.COUNT, b"POST /v1/publishers/anthropic/models/count-tokens:rawPredict HTTP/1.1"),
+    ],
+)
+def test_a_host_of_claude_may_want_the_model_in_the_path(operation: Operation, line: bytes) -> None:
+    """And bodies of its own form, where Anthropic's dialect is spoken; a query of Anthropic's does not go there."""
+    quirks = Quirks(hosted_version="v")
+    both = Provider("p", "http://host/v1/publishers/anthropic", Dialect.ANTHROPIC, quirks=quirks)
+    table = routes(snapshot(providers={"p": both}))
+    form = FORMATS[Dialect.ANTHROPIC]
+    target = table.target(Endpoint("p", "claude@1"), operation, form, stream=False, query="?beta=true")
+    assert bytes(target.request(b"")[0]).startswith(line)
+    assert target.shape is not None
+    assert b'"anthropic_version":"v"' in target.shape(b"{}")
+    assert table.target(ENDPOINT, Operation.CHAT, FORM, stream=False).shape is None
 
 
 def test_a_route_is_made_once_unless_the_caller_wishes() -> None:

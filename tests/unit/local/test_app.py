@@ -142,14 +142,14 @@ async def test_a_caller_who_leaves_the_line_is_forgotten(
     """Who waits for a slot and goes never reaches the model."""
     model.go.clear()
     tasks = Tasks(lambda _name, _error: None)
-    calls = [tasks.start("call", sdk.chat.completions.create(model="local", messages=HI)) for _ in range(PARALLEL + 1)]
+    running = [tasks.start("call", sdk.chat.completions.create(model="local", messages=HI)) for _ in range(PARALLEL)]
+    await until(slots, PARALLEL)
+    leaving = tasks.start("call", sdk.chat.completions.create(model="local", messages=HI))
     await until(slots, PARALLEL, 1)
-    leaving = calls[-1]
     leaving.cancel()
-    for call in calls:
-        call.cancel()
     await until(slots, PARALLEL)
     model.go.set()
+    await asyncio.gather(*running)
     await until(slots, 0)
     assert len(model.tasks) == PARALLEL
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.model.money import cost_ceiling, cost_of, format_usd, parse_rate, parse_usd
+from tokenway.model.money import cost_ceiling, cost_of, format_usd, hourly, parse_rate, parse_usd
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,10 @@ def test_costs_round_half_up_and_reservations_up(weighted: int) -> None:
     assert cost_of(weighted) == (exact + Fraction(1, 2)).__floor__()
     assert cost_ceiling(weighted) == exact.__ceil__()
     assert cost_ceiling(weighted) >= cost_of(weighted)
+
+
+@given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(0, 10**12))
+def test_hours_are_charged_by_the_millisecond_and_rounded_once(milliseconds: int, per_hour: int, more: int) -> None:
+    """The exact fraction, together with whatever else is charged, rounded half up."""
+    exact = Fraction(milliseconds * per_hour, 3_600_000) + Fraction(more, 10**6)
+    assert cost_of(hourly(milliseconds, per_hour) + more) == (exact + Fraction(1, 2)).__floor__()

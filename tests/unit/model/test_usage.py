@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.model.usage import BUCKETS, Usage
+from tokenway.model.usage import BUCKETS, PIECES, Usage
 
 USAGES = st.builds(Usage, *[st.integers(0, 10**9)] * len(BUCKETS))
-COUNTED_APART = {"requests", "searches"}
+COUNTED_APART = {"requests", *PIECES}
 
 
 @given(USAGES)
@@ -31,3 +31,9 @@ def test_usage_survives_being_stored(usage: Usage) -> None:
     """The order of the buckets is the stored form."""
     encoded = msgspec.msgpack.encode(usage)
     assert msgspec.msgpack.decode(encoded, type=Usage) == usage
+
+
+def test_usage_that_was_stored_before_there_were_more_buckets_is_read() -> None:
+    """What is not there is zero."""
+    stored = msgspec.msgpack.encode([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    assert msgspec.msgpack.decode(stored, type=Usage) == Usage(*range(1, 13))

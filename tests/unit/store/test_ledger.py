@@ -57,7 +57,7 @@ def test_a_plain_exchange_is_one_row_and_reads_as_one_entry(store: SqliteStore) 
 @pytest.mark.parametrize(
     "change",
     [
-        {"usage": Usage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)},
+        {"usage": Usage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)},
         {"usage": None, "cost": None},
         {"fault": "cut"},
         {"absurd": True},

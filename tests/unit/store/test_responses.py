@@ -66,6 +66,36 @@ def test_a_response_comes_back_as_it_was(store: SqlResponses) -> None:
     assert store.get("resp_1", "default") == kept
 
 
+def test_a_stream_is_read_apart(store: SqlResponses) -> None:
+    """Compressed in the file, and not carried along where nobody follows it; a later state takes its place."""
+    put(store, response("a", status="in_progress"))
+    put(store, response("a", events=b"data: x\n\n" * 1000))
+    put(store, response("b", previous="a"))
+    assert store.events("a", "default") == b"data: x\n\n" * 1000
+    assert store.get("a", "default") == response("a")
+    assert [kept.events for kept in store.chain("b", "default") or ()] == [b"", b""]
+    put(store, response("a"))
+    assert store.events("a", "default") is None
+
+
+def test_a_stream_belongs_to_its_response(store: SqlResponses, clock: Clock) -> None:
+    """It is not there for another project, and ends with it."""
+    put(store, response(status="in_progress"))
+    put(store, response(events=b"data: x\n\n"))
+    assert store.events("resp_1", "other") is None
+    assert store.events("resp_9", "default") is None
+    clock.now = NOON + HOUR
+    assert store.events("resp_1", "default") is None
+
+
+def test_what_was_forgotten_while_it_was_made_does_not_come_back(store: SqlResponses) -> None:
+    """Its end finds nothing to end."""
+    put(store, response(status="in_progress"))
+    assert store.delete("resp_1", "default")
+    put(store, response(events=b"data: x\n\n"))
+    assert store.get("resp_1", "default") is None
+
+
 def test_an_unknown_one_is_none(store: SqlResponses) -> None:
     """To read, to go on from, or to forget."""
     assert store.get("resp_9", "default") is None
@@ -162,7 +192,10 @@ def test_what_a_worker_left_unfinished_has_failed(store: SqlResponses) -> None:
     put(store, response("going", status="in_progress"))
     put(store, response("done"))
     put(store, response("others", status="in_progress"), maker="2")
+    put(store, response("going", status="in_progress", events=b"data: x\n\n"))
+    assert store.events("going", "default") == b"data: x\n\n"
     assert store.abandon("1") == 2
+    assert store.events("going", "default") is None
     found = [store.get(name, "default") for name in ("queued", "going", "done", "others")]
     assert [each and each.status for each in found] == ["failed", "failed", "completed", "in_progress"]
     assert store.abandon("1") == 0

@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from msgspec.structs import astuple
 
-from tests.records import reserved, settled
+from tests.records import line, reserved, settled
 from tokenway.model.stored import StoredResponse
+from tokenway.model.usage import BUCKETS, Usage
+from tokenway.store import migrations
 from tokenway.store.base import Progress, StoreError
-from tokenway.store.schema import HEAD
+from tokenway.store.schema import HEAD, entries
 from tokenway.store.sqlite import open_sqlite
 
 
@@ -71,38 +76,76 @@ def test_processes_that_start_at_once_make_the_tables_once(tmp_path: Path) -> No
     assert errors == ["", "", ""]
 
 
+def old_file(path: Path, revision: str, *statements: str) -> None:
+    """Makes a database as it was at a revision, and runs the statements in it."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
 def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
     """A file of the first schema opens with the keys that it had."""
     path = tmp_path / "t.db"
+    old_file(
+        path,
+        "0001",
+        "INSERT INTO projects VALUES ('default', 'default', 1.0)",
+        "INSERT INTO keys (id, name, project, digest, prefix, created, budget_period) "
+        "VALUES ('key_a', 'old', 'default', 'd', 'tw-old', 1.0, 'total')",
+    )
     store = open_sqlite(path)
-    store.keys.bootstrap()
-    before = store.keys.keys()
-    with store.database.write() as connection:
-        for column in ("former_digest", "former_ends"):
-            connection.exec_driver_sql(f"ALTER TABLE keys DROP COLUMN {column}")
-        connection.exec_driver_sql("DROP TABLE responses")
-    store.close()
-    set_version(path, "0001")
-    again = open_sqlite(path)
+    found = store.keys.keys()
 
-    assert again.keys.keys() == before
-    again.close()
+    assert [(row.id, row.name, row.prefix) for row in found] == [("key_a", "old", "tw-old")]
+    store.close()
 
 
 def test_a_file_without_a_place_for_responses_is_given_one(tmp_path: Path) -> None:
     """A file of the second schema keeps them from its next opening on."""
     path = tmp_path / "t.db"
-    store = open_sqlite(path)
-    with store.database.write() as connection:
-        connection.exec_driver_sql("DROP TABLE responses")
-    store.close()
-    set_version(path, "0002")
+    old_file(path, "0002")
     again = open_sqlite(path)
     kept = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
     again.responses.put(kept, expires=2.0**40, maker="1")
 
     assert again.responses.get("resp_1", "default") == kept
     again.close()
+
+
+def test_a_file_without_pieces_is_given_columns_for_them(tmp_path: Path) -> None:
+    """In a file of the third schema attempts had none, where their usage is known; a new one has some."""
+    path = tmp_path / "t.db"
+    kind = "'{id}', 'k', 'p', 'm', 'e/m', 'chat', 'openai_chat', 0, 'delivered', 200, 1, 0, '', '', NULL"
+    attempt = "'{id}', 1, 'e/m', 'delivered', 5, 5, 200, '', 0, {usage}"
+    figures = ", ".join(["NULL"] * 5)
+    old_file(
+        path,
+        "0003",
+        f"INSERT INTO kinds VALUES ({kind.format(id=1)})",
+        f"INSERT INTO exchanges VALUES ('gen-a', 1.0, 1, NULL, 5, 5, NULL, NULL, NULL, 0.0, {figures})",
+        f"INSERT INTO exchanges VALUES ('gen-b', 1.0, 1, NULL, 5, 5, NULL, NULL, NULL, 0.0, {figures})",
+        f"INSERT INTO attempts VALUES ({attempt.format(id='gen-a', usage=', '.join('123456789012'))})",
+        f"INSERT INTO attempts VALUES ({attempt.format(id='gen-b', usage=', '.join(['NULL'] * 12))})",
+    )
+    store = open_sqlite(path)
+    old = Usage(*map(int, "123456789012"))
+    with store.database.read() as connection:
+        found = {row["exchange"]: row for row in connection.execute(sa.select(entries)).mappings()}
+    assert Usage(*(found["gen-a"][name] for name in BUCKETS)) == old
+    assert {found["gen-b"][name] for name in BUCKETS} == {None}
+    assert {each["service"] for each in found.values()} == {""}
+
+    new = Usage(images=2, sound_ms=1_500, characters=7)
+    store.ledger.commit(Progress("j", "w", "o", 1), [reserved(1), settled(1, lines=(line(usage=new),))])
+    (row,) = store.usage.report(())
+    assert row.usage == Usage(*(a + b for a, b in zip(astuple(old), astuple(new), strict=True)))
+    store.close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

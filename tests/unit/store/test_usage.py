@@ -185,6 +185,28 @@ def test_a_generation_has_the_known_fields(store: SqliteStore) -> None:
     ]
 
 
+def test_a_generation_tells_its_pieces(store: SqliteStore) -> None:
+    """What was counted and is no token; nothing where nothing was counted."""
+    usage = Usage(images=2, sound_ms=1_500, characters=12, searches=3)
+    ingest(store, settled(1, lines=(line(usage=usage),)), settled(2), settled(3, lines=(line(usage=None, cost=None),)))
+    found = [store.usage.generation(f"gen-00000{number}", "key_a") for number in (1, 2, 3)]
+    assert [each and (each["num_media_completion"], each["pieces"]) for each in found] == [
+        (2, {"images": 2, "sound_ms": 1_500, "characters": 12, "searches": 3}),
+        (None, {}),
+        (None, None),
+    ]
+
+
+def test_a_generation_tells_how_it_was_served(store: SqliteStore) -> None:
+    """In the class of service that the answer named; nothing for the usual one."""
+    ingest(store, settled(1, lines=(line(service="priority"),)), settled(2))
+    found = [store.usage.generation(f"gen-00000{number}", "key_a") for number in (1, 2)]
+    assert [each and (each["service_tier"], each["tokens_prompt"]) for each in found] == [
+        ("priority", 120),
+        (None, 120),
+    ]
+
+
 def test_a_generation_belongs_to_its_key(store: SqliteStore) -> None:
     """Another key cannot see it, and neither can anyone see what is not settled."""
     ingest(store, settled(1), reserved(2))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tokenway.metering.price_book import price_at, read_book
-from tools.build_prices import book, capabilities, main, named, nano, price, render, rule
+from tools.build_prices import book, main, named, price, prices, render, rule
 
 
 class ClauseEquals(SimpleNamespace):
@@ -40,14 +40,6 @@ def flat(**rates: str) -> SimpleNamespace:
     return SimpleNamespace(**{f"{name}_mtok": Decimal(rate) for name, rate in rates.items()})
 
 
-@pytest.mark.parametrize(
-    ("dollars", "rate"), [("2.5", 2_500_000_000), (0.1, 10**8), ("0.0833333333333333", 83_333_333)]
-)
-def test_dollars_become_nano_dollars(dollars: str | float, rate: int) -> None:
-    """Rounded half up at the ninth decimal."""
-    assert nano(dollars) == rate
-
-
 def test_rules_are_translated() -> None:
     """In small letters, but for patterns."""
     clauses = ClauseOr(or_=[ClauseEquals(equals="GPT"), ClauseStartsWith(starts_with="O"), ClauseRegex(regex="A$")])
@@ -73,9 +65,48 @@ def test_tiers_hold_every_rate_at_each_length() -> None:
     }
 
 
-def test_what_is_not_charged_by_the_token_is_no_price() -> None:
-    """An hour of sound is nothing that a token is."""
+def test_sound_and_characters_have_rates_of_their_own() -> None:
+    """Dollars an hour and a million, exactly."""
+    written = SimpleNamespace(audio_hours=Decimal("0.111"), input_audio_hours=Decimal("0.111"))
+    assert price(written) == {"input": 0, "output": 0, "sound_hour": 111_000_000}
+    assert price(SimpleNamespace(input_mchars=Decimal(15))) == {"input": 0, "output": 0, "characters": 15 * 10**9}
+
+
+def test_what_is_not_charged_by_what_comes_and_goes_is_no_price() -> None:
+    """An hour of a conversation, or a page."""
     assert price(SimpleNamespace(audio_hours=Decimal(1))) is None
+    assert price(SimpleNamespace(input_document_kpages=Decimal(1))) is None
+
+
+def variant(when: dict[str, str], start: date | None, **rates: str) -> SimpleNamespace:
+    """Other prices of a model under a condition, from a day on."""
+    return SimpleNamespace(when=when, prices=flat(**rates), constraint=start and SimpleNamespace(start_date=start))
+
+
+def test_a_class_of_service_that_begins_later_makes_a_price_of_its_day() -> None:
+    """The same price as before and the class; the next price has it too, unless another one is meant for it first."""
+    first, later, new = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
+    dated = [
+        SimpleNamespace(prices=flat(input="2", output="8"), constraint=None),
+        SimpleNamespace(prices=flat(input="1", output="4"), constraint=SimpleNamespace(start_date=new)),
+    ]
+    variants = [
+        variant({"service_tier": "default"}, None),
+        variant({"service_tier": "priority"}, first, input="4", output="16", cache_read="1"),
+        variant({"service_tier": "priority"}, later, input="5"),
+        variant({"speed": "fast"}, later, output="40"),
+        variant({"route": "eu"}, first, input="3"),
+    ]
+    priority = {"input": 4 * 10**9, "output": 16 * 10**9, "cache_read": 10**9}
+    fast = {"output": 40 * 10**9}
+    usual, cheaper = {"input": 2 * 10**9, "output": 8 * 10**9}, {"input": 10**9, "output": 4 * 10**9}
+    days = [(day - date(1970, 1, 1)).days for day in (first, later, new)]
+    assert prices(model("m", dated, price_variants=variants)) == [
+        {"price": usual},
+        {"price": usual | {"priority": priority}, "since": days[0]},
+        {"price": usual | {"priority": priority, "fast": fast}, "since": days[1]},
+        {"price": cheaper | {"priority": priority, "fast": fast}, "since": days[2]},
+    ]
 
 
 def test_a_book_is_made_and_read_back() -> None:
@@ -145,6 +176,24 @@ def test_a_book_is_made_and_read_back() -> None:
     assert len(text.splitlines()) == 5 + 5 + 1
 
 
+def test_rankings_come_from_the_second_table() -> None:
+    """Where no rule of the first means the model already."""
+    cohere = SimpleNamespace(
+        id="cohere", fallback_model_providers=None, models=[model("rerank-v3.5", flat(input="1", output="1"))]
+    )
+    row = {"litellm_provider": "cohere", "mode": "rerank", "input_cost_per_query": 0.002}
+    made = book([cohere], {"rerank-v3.5": row, "rerank-v4.0": row}, "by hand")
+    read = read_book(render(named(made)).encode())
+    assert [(entry.name, entry.asked) for entry in read.shelves["cohere"].entries] == [
+        ("rerank-v3.5", "rerank-v3.5"),
+        ("rerank-v4.0", "rerank-v4.0"),
+    ]
+    known, ranked = (price_at(read, "cohere", name, 0) for name in ("rerank-v3.5", "rerank-v4.0"))
+    assert known is not None
+    assert ranked is not None
+    assert (known.search, ranked.search) == (0, 2_000_000)
+
+
 def test_a_vendors_model_can_see_at_openrouter_too() -> None:
     """What it can do is the vendor's to say, also of a variant; how long its answers are is not, nor are its prices."""
     names = ["anthropic/claude-x-4.5", "anthropic/claude-x-4.5:thinking", "nobody/claude-x-4.5", "anthropic/other"]
@@ -160,13 +209,6 @@ def test_a_vendors_model_can_see_at_openrouter_too() -> None:
         {"context": 10},
     ]
     assert not any("second" in each for each in entries)
-
-
-def test_capabilities_say_only_what_is_known() -> None:
-    """Nothing without a row; a row that names no tools has none."""
-    assert capabilities({}) == {}
-    assert capabilities({}, 100) == {"context": 100}
-    assert capabilities({"mode": "chat"}) == {"tools": False}
 
 
 def test_the_second_table_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:

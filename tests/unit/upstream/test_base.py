@@ -27,3 +27,10 @@ def test_spaces_around_a_value_do_not_belong_to_it() -> None:
 def test_the_text_form_shows_names_only() -> None:
     """A value can be a cookie: `repr` leaves it out."""
     assert "hunter2" not in repr(Headers({b"set-cookie": b"hunter2"}))
+
+
+def test_fields_are_found_by_how_their_names_begin() -> None:
+    """All of them, with those that came again at the end."""
+    headers = Headers({b"a-1": b"x", b"b-1": b"y", b"c": b"z"}, [(b"a-1", b"again"), (b"d", b"w")])
+    assert headers.beginning((b"a-", b"c")) == [(b"a-1", b"x"), (b"c", b"z"), (b"a-1", b"again")]
+    assert headers.beginning((b"e",)) == []

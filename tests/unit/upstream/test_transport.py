@@ -25,7 +25,7 @@ from tokenway.upstream.transport import (
     dial_public,
     is_public,
     parse_base_url,
-    public_address,
+    public_addresses,
     system_trust,
 )
 
@@ -299,19 +299,22 @@ def test_a_name_with_one_private_address_among_several_is_refused() -> None:
     """It would be a matter of luck which one is connected to."""
     origin = Origin("http", "two-faced.example", 80)
     with pytest.raises(DialFailure, match=r"two-faced\.example is not a public address") as caught:
-        public_address(origin, ["8.8.8.8", "2606:4700:4700::1111", "10.0.0.1"])
+        public_addresses(origin, ["8.8.8.8", "2606:4700:4700::1111", "10.0.0.1"])
     assert caught.value.fault is Fault.CONNECT
 
 
-def test_the_first_of_several_public_addresses_is_connected_to() -> None:
+def test_public_addresses_are_tried_each_once() -> None:
     """In the order that the system's look-up has chosen."""
-    assert public_address(Origin("http", "h", 80), ["2606:4700:4700::1111", "1.1.1.1"]) == "2606:4700:4700::1111"
+    assert public_addresses(Origin("http", "h", 80), ["2606:4700:4700::1111", "1.1.1.1", "1.1.1.1"]) == [
+        "2606:4700:4700::1111",
+        "1.1.1.1",
+    ]
 
 
 def test_a_name_without_an_address_is_refused() -> None:
     """Nothing of it is known to be public."""
     with pytest.raises(DialFailure):
-        public_address(Origin("http", "h", 80), [])
+        public_addresses(Origin("http", "h", 80), [])
 
 
 @pytest.mark.parametrize(
@@ -322,6 +325,35 @@ async def test_this_machine_is_not_dialed_for_a_caller(host: str) -> None:
     with pytest.raises(DialFailure) as caught:
         await dial_public(Origin("http", host, 80), asyncio.Protocol, timeout=5, context=None)
     assert caught.value.fault is Fault.CONNECT
+
+
+async def test_an_address_that_cannot_be_reached_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of IPv6 on a machine without it; only the last one's failure is told."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    addresses = ["127.0.0.99", "127.0.0.1"]
+
+    async def look_up(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(0, 0, 0, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(loop, "getaddrinfo", look_up)
+    monkeypatch.setattr("tokenway.upstream.transport.is_public", lambda _: True)
+    made = asyncio.Event()
+
+    class Told(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.close()
+            made.set()
+
+    async with server:
+        await dial_public(Origin("http", "two.example", port), Told, timeout=5, context=None)
+        async with asyncio.timeout(5):
+            await made.wait()
+        addresses.reverse()
+        addresses[0] = "127.0.0.98"
+        with pytest.raises(DialFailure, match=r"two\.example"):
+            await dial_public(Origin("http", "two.example", port), Told, timeout=5, context=None)
 
 
 async def test_a_socket_of_this_machine_is_not_dialed_for_a_caller() -> None:

@@ -106,7 +106,7 @@ def message_id(exchange: str) -> str:
 def foreign(raw: msgspec.Raw | bytes) -> Foreign:
     """A block that only Anthropic has, whole."""
     value = _decode_object(raw)
-    return Foreign(str(value.get("type", "")), msgspec.Raw(_encode(value)))
+    return Foreign(str(value.get("type", "")), msgspec.Raw(_encode(value)), ANTHROPIC)
 
 
 def cited(part: int, citation: Citation) -> Cited | None:
@@ -199,7 +199,7 @@ def input_object(text: str, *, is_custom: bool = False) -> msgspec.Raw:
 
 def own_block(part: Foreign) -> bool:
     """Whether a vendor's own part is Anthropic's."""
-    return part.name in OWN_BLOCKS
+    return part.name in OWN_BLOCKS and part.format in {"", ANTHROPIC}
 
 
 def _blocks(part: AnswerPart, citations: Iterable[Cited]) -> list[dict[str, object] | msgspec.Raw]:

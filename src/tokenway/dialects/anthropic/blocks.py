@@ -16,10 +16,22 @@ import msgspec
 
 from tokenway.dialects.anthropic.answer import own_block
 from tokenway.dialects.base import UNREADABLE
+from tokenway.dialects.files import PDF
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.errors import Refusal as Refused
 from tokenway.model.errors import invalid_request
-from tokenway.model.request import Foreign, Media, MediaKind, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
+from tokenway.model.request import (
+    Foreign,
+    Media,
+    MediaKind,
+    Message,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 
 _decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _encode: Final = msgspec.json.encode
@@ -49,6 +61,9 @@ class Blocks:
     def of(self, message: Message) -> list[Block]:
         """The blocks of a message: results of tools first, thoughts before anything else unless they already are."""
         parts: Iterable[Any] = message.parts
+        for part in message.parts:
+            if isinstance(part, Media) and message.role is Role.ASSISTANT:
+                raise unsupported(part, "Anthropic's models take no images or files in their own turns")
         if message.parts and not isinstance(message.parts[0], Reasoning):
             parts = sorted(message.parts, key=lambda part: not isinstance(part, Reasoning))
         if any(isinstance(part, ToolResult) for part in message.parts):
@@ -96,9 +111,11 @@ class Blocks:
         return block
 
     def _media(self, part: Media) -> dict[str, Any]:
+        if part.detail not in {"", "auto"}:
+            self._drop("detail")
         if part.kind is MediaKind.IMAGE:
-            if part.detail not in {"", "auto"}:
-                self._drop("detail")
+            if part.title:
+                self._drop("title")
             return {"type": "image", "source": self._given(part) or _image(part)}
         if part.kind is MediaKind.DOCUMENT:
             titled = {"title": part.title} if part.title else {}
@@ -112,6 +129,8 @@ class Blocks:
                 raise unsupported(part, "this provider takes no URLs of media; send the data")
             if not part.url.startswith(("https://", "http://")):
                 raise unsupported(part, "Anthropic takes URLs of the web only")
+            if part.kind is MediaKind.DOCUMENT and part.media_type not in {"", PDF}:
+                raise unsupported(part, f"Anthropic reads PDF by URL only, not '{part.media_type[:40]}'")
             return {"type": "url", "url": part.url}
         if part.file_id:
             if not part.file_id.startswith(_FILE_ID):
@@ -181,8 +200,8 @@ def _document(part: Media) -> dict[str, Any]:
     kind = part.media_type.lower().partition(";")[0]
     if part.text:
         return {"type": "text", "media_type": "text/plain", "data": part.text}
-    if kind == "application/pdf" or (not kind and part.data.startswith(_PDF_BEGINNING)):
-        return {"type": "base64", "media_type": "application/pdf", "data": _standard(part.data)}
+    if kind == PDF or (not kind and part.data.startswith(_PDF_BEGINNING)):
+        return {"type": "base64", "media_type": PDF, "data": _standard(part.data)}
     if kind.startswith("text/") or kind in _PLAIN:
         try:
             return {"type": "text", "media_type": "text/plain", "data": base64.b64decode(_standard(part.data)).decode()}

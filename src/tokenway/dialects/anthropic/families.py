@@ -67,7 +67,7 @@ _ROWS: Final = (
     ("sonnet-4(-0|-[0-9]{8}|@|$)", Family(64_000, Thinks.BUDGET, samples_by_both=True, has_schema=False)),
     ("3-7-sonnet", Family(64_000, Thinks.BUDGET, samples_by_both=True, has_schema=False)),
     ("3-5-", Family(8192, Thinks.NEVER, samples_by_both=True, has_schema=False)),
-    ("(3-(opus|sonnet|haiku)|2|instant|1)", Family(4096, Thinks.NEVER, samples_by_both=True, has_schema=False)),
+    ("(3-(opus|sonnet|haiku)|v?2|instant|v?1)", Family(4096, Thinks.NEVER, samples_by_both=True, has_schema=False)),
 )
 _TABLE: Final = tuple((re.compile("claude-" + pattern), family) for pattern, family in _ROWS)
 

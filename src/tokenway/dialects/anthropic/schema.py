@@ -13,13 +13,14 @@ import msgspec
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import InboundFields
 from tokenway.model.request import NO_JSON
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage, service_of
 
 OWN_BLOCKS: Final = frozenset(
     {
         "advisor_tool_result",
         "bash_code_execution_tool_result",
         "code_execution_tool_result",
+        "compaction",
         "container_upload",
         "mcp_tool_result",
         "mcp_tool_use",
@@ -33,10 +34,7 @@ OWN_BLOCKS: Final = frozenset(
         "web_search_tool_result",
     }
 )
-"""Content blocks that only Anthropic has: a foreign part of such a name is this dialect's own and can be written.
-
-`compaction` is not among them: OpenAI has an item of that name, and neither reads the other's.
-"""
+"""Content blocks that only Anthropic has: a foreign part of such a name is this dialect's own and can be written."""
 
 
 class RequestFields(InboundFields):
@@ -87,6 +85,7 @@ class UsageFields(msgspec.Struct):
     output_tokens_details: OutputDetails | None = None
     server_tool_use: ServerTools | None = None
     iterations: list[Iteration] | None = None
+    speed: Any = None
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -203,7 +202,7 @@ class Tally:
             return ABSURD
         if self._fields.input_tokens is None and self._fields.output_tokens is None:
             return UNMETERED
-        return Metered(given=True, usage=buckets(self._fields))
+        return Metered(given=True, usage=buckets(self._fields), service=service_of(self._fields.speed))
 
 
 def meter(raw: msgspec.Raw) -> Metered:

@@ -13,7 +13,10 @@ import msgspec
 
 _decode: Final = msgspec.json.Decoder().decode
 
-SEARCHES: Final = ("web_search", "web_search_preview", "googleSearch", "google_search")
+SEARCHES: Final = (
+    *("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
+    *("googleSearch", "google_search"),
+)
 """Other vendors' types of a web search."""
 SEARCH_OPTIONS: Final = "web_search_options"
 """OpenAI's member that lets a chat model search."""
@@ -31,6 +34,8 @@ def search_tool(raw: msgspec.Raw, hosted: str, drop: Callable[[str], None]) -> d
             continue
         if name == "user_location" and isinstance(value, dict):
             shape[name] = _location(value)
+        elif name in {"excludeDomains", "exclude_domains"}:
+            shape["blocked_domains"] = value
         elif name == "filters" and isinstance(value, dict) and set(value) <= {"allowed_domains"}:
             shape |= value
         else:

@@ -18,6 +18,8 @@ from tokenway.model.request import KINDS_OF_SUMMARY, Thinking
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 SHARES: Final = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
 """An effort as a share of the answer's limit, for models that take a budget."""
+_DISPLAYS: Final = frozenset({"summarized", "omitted"})
+"""How thinking is shown, as far as others know it."""
 BUDGET_LEAST: Final = 1024
 """Anthropic refuses a smaller budget."""
 
@@ -35,6 +37,8 @@ def read_thinking(node: Node | None, effort: Node | None, rest: dict[str, msgspe
         return Thinking(effort=level) if level is not None else None
     display = node.at("display")
     shown = None if display is None else display.text() != "omitted"
+    if display is not None and display.text() not in _DISPLAYS:
+        rest.setdefault("display", display.raw())
     kind = node.need("type")
     match kind.text():
         case "enabled":
@@ -75,12 +79,14 @@ def plan(
     if wanted.summary in KINDS_OF_SUMMARY:
         drop("summary")
     if wanted.enabled is False or wanted.effort == "none" or wanted.budget == 0:
-        return _off(family, drop)
+        return _off(wanted, family, drop)
     asks = wanted.enabled or wanted.effort is not None or wanted.budget is not None
-    if not asks:  # only how reasoning is shown
+    if not asks and not (wanted.shown and family.thinks_unasked):  # only how reasoning is shown, where there is any
+        if wanted.shown:
+            drop("shown")
         return Plan(is_on=family.thinks_unasked)
     if family.thinks is Thinks.NEVER:
-        drop("thinking")
+        drop(wanted.declared)
         return Plan()
     has_budget = wanted.budget is not None and wanted.budget > 0
     if family.thinks is Thinks.ADAPTIVE or (family.thinks is Thinks.BOTH and not has_budget):
@@ -88,12 +94,12 @@ def plan(
     return _budgeted(wanted, limit, drop, may_think=may_think)
 
 
-def _off(family: Family, drop: Callable[[str], None]) -> Plan:
+def _off(wanted: Thinking, family: Family, drop: Callable[[str], None]) -> Plan:
     if family.thinks is Thinks.NEVER:
         return Plan()
     if family.off:
         return Plan({"type": family.off})
-    drop("thinking")
+    drop(wanted.declared)
     return Plan(effort="low", is_on=True)
 
 
@@ -108,7 +114,7 @@ def _adaptive(wanted: Thinking, family: Family, limit: int) -> Plan:
 
 def _budgeted(wanted: Thinking, limit: int, drop: Callable[[str], None], *, may_think: bool) -> Plan:
     if limit <= BUDGET_LEAST or not may_think:
-        drop("thinking")
+        drop(wanted.declared)
         return Plan()
     budget = wanted.budget
     if budget is None or budget < 0:

@@ -13,16 +13,17 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block
+from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block, unsupported
 from tokenway.dialects.anthropic.families import family_of
 from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_tool
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.opening import no_opening, opened
-from tokenway.dialects.strict import described, enforceable, is_enforceable
+from tokenway.dialects.strict import described, enforceable, is_any_object, is_enforceable
 from tokenway.model.request import (
     NO_JSON,
     FormatKind,
+    Media,
     Request,
     Role,
     Tool,
@@ -64,8 +65,10 @@ class _Writing:
         self.family = family_of(upstream.model)
         self.dropped: dict[str, None] = {}
         self.blocks = Blocks(self.drop, has_urls=upstream.quirks.image_urls)
-        self.callable: set[str] = set()
-        """The names of the caller's tools that the model may call."""
+        self.searches = SEARCH_OPTIONS in request.rest and not request.words
+        """Whether OpenAI's member asks for a web search."""
+        self.callable: dict[str, str] = {}
+        """The names of the caller's tools that the model may call, and what they are called here."""
         self.may_call = True
         """Whether there is any tool that the model may call."""
         self.body: dict[str, Any] = {"model": upstream.model, "max_tokens": self.limit()}
@@ -91,8 +94,12 @@ class _Writing:
         for message in opened(self.request.messages):
             if message.name:
                 self.drop("name")
+            is_system = message.role in {Role.SYSTEM, Role.DEVELOPER}
+            for part in message.parts if is_system else ():
+                if isinstance(part, Media):
+                    raise unsupported(part, "Anthropic takes text only in a system message")
             blocks = self.blocks.of(message)
-            if message.role in {Role.SYSTEM, Role.DEVELOPER}:
+            if is_system:
                 system += blocks
             elif not blocks:
                 continue
@@ -119,8 +126,10 @@ class _Writing:
         offered = [tool for tool in request.tools if not only or tool.name in only]
         shapes = [(tool.name, self.tool(tool)) for tool in offered]
         written = [shape for _, shape in shapes if shape is not None]
-        self.callable = {name for name, shape in shapes if shape is not None}
-        if SEARCH_OPTIONS in request.rest and not any(tool.hosted in SEARCHES for tool in request.tools):
+        self.callable = {
+            name: shape["name"] if isinstance(shape, dict) else name for name, shape in shapes if shape is not None
+        }
+        if self.searches and not any(tool.hosted in SEARCHES for tool in request.tools):
             written.append(search_tool(request.rest[SEARCH_OPTIONS], "", self.drop))
         if not written:
             # Calls in the conversation need their tools described, also where none may be called any more.
@@ -169,7 +178,7 @@ class _Writing:
             elif choice.mode is ToolMode.NAMED and choice.names[0] not in self.callable:
                 self.drop("tool_choice")
             elif choice.mode is ToolMode.NAMED:
-                shape = {"type": "tool", "name": choice.names[0]}
+                shape = {"type": "tool", "name": self.callable[choice.names[0]]}
             else:
                 shape = {"type": {ToolMode.REQUIRED: "any"}.get(choice.mode, choice.mode.value)}
         if request.parallel_tool_calls is False and (shape is None or shape["type"] != "none"):
@@ -194,7 +203,7 @@ class _Writing:
         wanted = request.response_format
         if wanted is not None and wanted.kind is not FormatKind.TEXT:
             can = self.family.has_schema and self.upstream.quirks.json_schema
-            if wanted.kind is FormatKind.SCHEMA and can:
+            if wanted.kind is FormatKind.SCHEMA and can and not is_any_object(_decode(wanted.schema)):
                 schema, told = enforceable(_decode(described(wanted)))
                 config["format"] = {"type": "json_schema", "schema": schema}
                 for name in told:
@@ -259,7 +268,7 @@ class _Writing:
             if value is not None and value != _NEUTRAL.get(name):
                 self.drop(name)
         given = [name for name in ("logit_bias", "metadata") if getattr(request, name) != NO_JSON]
-        for name in (*given, *(name for name in request.rest if name != SEARCH_OPTIONS)):
+        for name in (*given, *(name for name in request.rest if not (self.searches and name == SEARCH_OPTIONS))):
             self.drop(name)
         if request.stream:
             self.body["stream"] = True

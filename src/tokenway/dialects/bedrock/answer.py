@@ -48,7 +48,9 @@ def read_answer(body: bytes) -> Answer:
     except ValueError as error:
         raise WireError(f"the answer is not one of this dialect: {error}") from None
     finish = schema.finished(answer.stop_reason, answer.additional_model_response_fields)
-    return Answer("", "", 0, (Choice(tuple(parts), finish, tuple(citations)),), schema.meter(answer.usage))
+    return Answer(
+        "", "", 0, (Choice(tuple(parts), finish, tuple(citations)),), schema.meter(answer.usage, answer.service_tier)
+    )
 
 
 def decode_whole(body: bytes) -> schema.Whole:

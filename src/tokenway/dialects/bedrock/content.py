@@ -146,6 +146,8 @@ class Content:
     def _media(self, media: Media) -> Block:
         if _TRAITS.get(media.detail, media.detail):
             self.drop("detail")
+        if media.title and media.kind is not MediaKind.DOCUMENT:
+            self.drop("title")
         return media_block(media, self._names)
 
     def _reasoning(self, part: Reasoning) -> Iterator[Block]:

@@ -4,10 +4,11 @@ Each vendor has its own words for them; the vendor is told by the model's id (`u
 profile of one's own does not tell, so nothing is said then and the fields are declared as dropped.
 
     Claude 3.7 to 4.5       thinking {type: enabled, budget_tokens}
-    Claude 4.6 and later    thinking {type: adaptive}, output_config {effort}; a budget becomes an effort from 4.7 on
+    Claude 4.6 and later    thinking {type: adaptive}, output_config {effort}; a budget becomes an effort from 4.7 on;
+                            from 5 on it reasons unasked, and none is thinking {type: disabled}, where it can be
     Nova 2                  reasoningConfig {type: enabled, maxReasoningEffort}
     Qwen                    reasoning_config: low, medium, high
-    gpt-oss                 reasoning_effort: low, medium, high
+    gpt-oss                 reasoning_effort: low, medium, high; it cannot be kept from reasoning
     Claude                  top_k
     Nova                    inferenceConfig {topK}
 
@@ -22,6 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects.anthropic.families import OTHER, family_of
 from tokenway.dialects.walk import Node
 from tokenway.model.request import KINDS_OF_SUMMARY, Request, Thinking
 from tokenway.model.request import ToolMode as Mode
@@ -100,15 +102,26 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     thinking = request.thinking
     if thinking is not None and thinking.summary in KINDS_OF_SUMMARY:
         out.dropped.append("summary")
-    if thinking is not None and _wants(thinking):
+    family = family_of(request.model) if vendor == CLAUDE else OTHER
+    if thinking is not None and (_wants(thinking) or (thinking.shown and family.thinks_unasked)):
         said = _reasoning(thinking, request, vendor, limit, may_think=may_think)
         if said is None:
-            out.dropped.append("thinking")
+            out.dropped.append(thinking.declared)
         else:
             out.fields.update(said)
             out.is_thinking = vendor == CLAUDE
+            if thinking.shown is False and "display" not in said.get("thinking", {}):
+                out.dropped.append("shown")
+    elif thinking is not None and thinking.shown and not _is_off(thinking):
+        out.dropped.append("shown")
+    is_off = thinking is not None and _is_off(thinking)
+    may_not = is_off or (bool(request.tools) and _is_forced(request))
+    if family.thinks_unasked and family.off and may_not and not out.is_thinking:
+        out.fields["thinking"] = {"type": family.off}
+    elif thinking is not None and is_off and (family.thinks_unasked or vendor == "openai"):
+        out.dropped.append(thinking.declared)
     if request.top_k is not None:
-        if vendor == CLAUDE and not out.is_thinking:
+        if vendor == CLAUDE and family.samples and not out.is_thinking:
             out.fields["top_k"] = request.top_k
         elif vendor == NOVA:
             out.fields["inferenceConfig"] = {"topK": request.top_k}
@@ -117,9 +130,19 @@ def extras(request: Request, vendor: str, limit: int | None, *, may_think: bool)
     return out
 
 
+def _is_forced(request: Request) -> bool:
+    """Whether a tool has to be called."""
+    return request.tool_choice is not None and request.tool_choice.mode in {Mode.REQUIRED, Mode.NAMED}
+
+
+def _is_off(thinking: Thinking) -> bool:
+    """Whether the caller wants no reasoning."""
+    return thinking.enabled is False or thinking.effort == "none" or thinking.budget == 0
+
+
 def _wants(thinking: Thinking) -> bool:
-    """Whether the caller asks for reasoning; without being asked, these models do none, or cannot be kept from it."""
-    if thinking.enabled is False or thinking.effort == "none" or thinking.budget == 0:
+    """Whether the caller asks for reasoning; without being asked, most models do none."""
+    if _is_off(thinking):
         return False
     return thinking.enabled is True or thinking.effort is not None or thinking.budget is not None
 
@@ -129,8 +152,7 @@ def _reasoning(
 ) -> dict[str, Any] | None:
     """The fields that ask for reasoning; None where the model, or the rest of the request, does not allow it."""
     if vendor == CLAUDE:
-        choice = request.tool_choice
-        if choice is not None and choice.mode in {Mode.REQUIRED, Mode.NAMED}:
+        if _is_forced(request):
             return None  # Claude reasons only where it may choose
         return _claude(thinking, request.model, limit, may_think=may_think)
     effort = _THREE.get(_effort(thinking, limit) or "medium", "medium")
@@ -152,6 +174,8 @@ def _claude(thinking: Thinking, model: str, limit: int | None, *, may_think: boo
         shape: dict[str, Any] = {"thinking": {"type": "adaptive"}}
         if thinking.shown is False:
             shape["thinking"]["display"] = "omitted"
+        elif thinking.shown or version >= _ONLY_ADAPTS:  # which show nothing unless they are told to
+            shape["thinking"]["display"] = "summarized"
         effort = _effort(thinking, limit)
         if effort is not None:
             effort = "low" if effort == "minimal" else effort
@@ -197,6 +221,9 @@ def read_extras(node: Node) -> ReadExtras:
             out.top_k = member.whole(least=0)
         elif name == "thinking":
             said |= _read_thinking(member)
+            others = {key: each.value for key, each in member.members() if key not in _THINKING}
+            if others:
+                out.rest[name] = others
         elif name == "output_config" and member.is_object and set(member.value) == {"effort"}:
             said["effort"] = member.need("effort").text()
         elif name in {"reasoning_effort", "reasoning_config"} and member.is_text:
@@ -209,6 +236,7 @@ def read_extras(node: Node) -> ReadExtras:
 
 
 _SWITCH: Final = {"enabled": True, "adaptive": True, "disabled": False}
+_THINKING: Final = frozenset({"type", "budget_tokens", "display"})
 _DISPLAYS: Final = {"summarized": True, "omitted": False}
 
 

@@ -23,6 +23,7 @@ SPELLING: Final = {
     "stop": "inferenceConfig.stopSequences",
     "top_k": "additionalModelRequestFields.top_k",
     "thinking": "additionalModelRequestFields.thinking",
+    "effort": "outputConfig.effort",
     "tools": "toolConfig.tools",
     "tool_choice": "toolConfig.toolChoice",
     "response_format": "outputConfig.textFormat",

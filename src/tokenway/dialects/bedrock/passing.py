@@ -204,7 +204,8 @@ class PassingMessages(Pace):
 
     def _metadata(self, payload: bytes, now: float) -> bool:
         del now
-        metered = schema.meter(_decode_metadata(payload).usage)
+        metadata = _decode_metadata(payload)
+        metered = schema.meter(metadata.usage, metadata.service_tier)
         if metered.given:
             self.metered = metered
         self._has_metadata = True
@@ -232,7 +233,7 @@ def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     """Reads a whole answer with status 200; raises WireError when it is not one of this dialect."""
     del operation
     answer = decode_whole(body)
-    return WholeAnswer(schema.meter(answer.usage), answer.stop_reason or "", bytes(answer.usage))
+    return WholeAnswer(schema.meter(answer.usage, answer.service_tier), answer.stop_reason or "", bytes(answer.usage))
 
 
 def priced(answer: bytes, cost: bytes, usage: bytes) -> bytes:

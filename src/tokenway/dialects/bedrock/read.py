@@ -48,10 +48,16 @@ from tokenway.model.request import (
 ReadPart = Text | Media | Reasoning | ToolCall | ToolResult | Foreign
 _ROLES: Final = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
 _MEDIA: Final = {kind.value: kind for kind in MediaKind}
-_STATUSES: Final = {"success": False, "error": True}
-_TTLS: Final = {"5m": "5m", "1h": "1h"}
-_TYPE_FORMATS: Final = {"json_schema": FormatKind.SCHEMA}
-_DOCUMENT_EXTRAS: Final = ("context", "citations")
+_OWN: Final = "amazon-bedrock"
+"""Whose names and blocks are that others have as well."""
+_NOT_IN: Final = {
+    Role.SYSTEM: frozenset({"toolUse", "toolResult", "reasoningContent"}),
+    Role.USER: frozenset({"toolUse", "reasoningContent"}),
+    Role.ASSISTANT: frozenset({"toolResult"}),
+}
+"""Blocks that a message of a role cannot have, but for Amazon's own tools in the model's."""
+_IDLE: Final[tuple[object, ...]] = ([], {}, {"enabled": False})
+"""Values of members without a neutral place that ask for nothing."""
 _KNOWN: Final = frozenset(
     {
         *("messages", "system", "inferenceConfig", "toolConfig", "outputConfig", "additionalModelRequestFields"),
@@ -79,7 +85,9 @@ class _Reading:
         """The whole of it."""
         said: dict[str, Any] = {}
         system = root.at("system")
-        messages = [Message(Role.SYSTEM, self.parts(system))] if system is not None and system.value else []
+        messages = (
+            [Message(Role.SYSTEM, self.parts(system, Role.SYSTEM))] if system is not None and system.value else []
+        )
         turns = root.need("messages")
         messages += [self.message(node) for node in turns.items()]
         said |= self.inference(root.at("inferenceConfig"))
@@ -87,6 +95,7 @@ class _Reading:
         said |= self.output(root.at("outputConfig"))
         tier = root.at("serviceTier")
         if tier is not None:
+            self.keep(tier, "serviceTier", "type")
             said["service_tier"] = tier.need("type").text()
         extra = root.at("additionalModelRequestFields")
         if extra is not None:
@@ -96,20 +105,29 @@ class _Reading:
                 self.rest[name] = node.raw()
         if not turns.value:
             raise turns.wrong("it must have at least one message")
-        return Request(model, tuple(messages), stream, rest=self.rest, **said)
+        return Request(model, tuple(messages), stream, rest=self.rest, words=_OWN, **said)
+
+    def keep(self, node: Node, whose: str, *known: str) -> None:
+        """What an object has beside its known members, by name; values that ask for nothing are left out."""
+        for name, found in node.members():
+            if name not in known and found.value is not False and found.value not in _IDLE:
+                self.rest.setdefault(f"{whose}.{name}", found.raw())
 
     # -- messages ----------------------------------------------------------------------------------------
 
     def message(self, node: Node) -> Message:
         """One turn."""
         role = node.need("role").one_of(_ROLES)
-        return Message(role, self.parts(node.need("content")))
+        self.keep(node, "messages", "role", "content")
+        return Message(role, self.parts(node.need("content"), role))
 
-    def parts(self, blocks: Node) -> tuple[ReadPart, ...]:
+    def parts(self, blocks: Node, role: Role) -> tuple[ReadPart, ...]:
         """The blocks of a turn, with the marks that stand behind one (cache points, a call's signature) put on it."""
         parts: list[ReadPart] = []
         for block in blocks.items():
             name, node = _only(block)
+            if name in _NOT_IN[role] and not self.is_hosted(name, node):
+                raise node.wrong(f"a message of role '{role.value}' has no '{name}'")
             if name == "cachePoint":
                 self.mark(parts, node)
             elif name == "reasoningContent":
@@ -120,16 +138,26 @@ class _Reading:
                 parts.append(self.part(name, node))
         return tuple(parts)
 
+    def is_hosted(self, name: str, node: Node) -> bool:
+        """Whether a block is the result of a call that Amazon answered itself."""
+        call = node.at("toolUseId") if name == "toolResult" else None
+        return call is not None and call.text() in self.hosted
+
     def mark(self, parts: list[ReadPart], point: Node) -> None:
         """A cache point: on the last part that can bear one."""
-        ttl = point.at("ttl")
-        value = "5m" if ttl is None else ttl.one_of(_TTLS)
+        value = self.lifetime(point)
         for at in range(len(parts) - 1, -1, -1):
             part = parts[at]
             if not isinstance(part, Reasoning | Foreign):
                 parts[at] = msgspec.structs.replace(part, cache=value)
                 return
         self.rest["cachePoint"] = point.raw()
+
+    def lifetime(self, point: Node) -> str:
+        """How long a cache point lives."""
+        self.keep(point, "cachePoint", "type", "ttl")
+        ttl = point.at("ttl")
+        return "5m" if ttl is None else ttl.one_of({"5m": "5m", "1h": "1h"})
 
     def part(self, name: str, node: Node) -> ReadPart:
         """One block that is no mark."""
@@ -143,6 +171,8 @@ class _Reading:
             return self.tool_result(node)
         if name == "guardContent":
             return self.guarded(node)
+        if name == "searchResult":
+            return self.searched(node)
         if name == "citationsContent":
             self.rest[name] = node.raw()
             pieces = node.at("content")
@@ -153,6 +183,7 @@ class _Reading:
         """Reasoning; None for a seal that belongs to a call before it, which then bears it."""
         name, value = _only(node)
         if name == "reasoningText":
+            self.keep(value, name, "text", "signature")
             text = value.need("text").text()
             signature = value.at("signature")
             found = unseal("" if signature is None else signature.text(), ANTHROPIC)
@@ -173,23 +204,14 @@ class _Reading:
         """An image, document, film or sound. A place in S3 is a URL."""
         form = node.at("format")
         title = node.at("name")
-        for extra in _DOCUMENT_EXTRAS:
-            member = node.at(extra)
-            if member is not None:
-                self.rest[f"{kind.value}.{extra}"] = member.raw()
+        self.keep(node, kind.value, "format", "name", "source")
         name, source = _only(node.need("source"))
-        media = Media(
-            kind,
-            "" if form is None else media_type_of(kind, form.text()),
-            title="" if title is None else title.text(),
-            place=source.path,
-        )
+        media_type = "" if form is None else media_type_of(kind, form.text())
+        media = Media(kind, media_type, title="" if title is None else title.text(), place=node.path)
         if name == "bytes":
             return msgspec.structs.replace(media, data=source.base64())
         if name == "s3Location":
-            owner = source.at("bucketOwner")
-            if owner is not None:
-                self.rest["s3Location.bucketOwner"] = owner.raw()
+            self.keep(source, name, "uri")
             return msgspec.structs.replace(media, url=source.need("uri").text())
         if name == "text":
             text = source.text()
@@ -204,7 +226,8 @@ class _Reading:
         kind = node.at("type")
         if kind is not None and kind.text() == SERVER_TOOL:
             self.hosted.add(node.need("toolUseId").text())
-            return Foreign("toolUse", node.raw())
+            return Foreign(SERVER_TOOL, node.raw(), _OWN)
+        self.keep(node, "toolUse", "toolUseId", "name", "input", "type")
         call = ToolCall(node.need("toolUseId").text(), node.need("name").text(), _object(node.need("input")))
         self.calls[call.id] = call.name
         return call
@@ -217,9 +240,12 @@ class _Reading:
             return Foreign("toolResult", node.raw())
         if call not in self.calls:
             raise place.wrong("no 'toolUse' before it has this id")
+        self.keep(node, "toolResult", "toolUseId", "content", "status")
         status = node.at("status")
         content = tuple(self.result_part(block) for block in node.need("content").items())
-        return ToolResult(call, content, self.calls[call], status is not None and status.one_of(_STATUSES))
+        return ToolResult(
+            call, content, self.calls[call], status is not None and status.one_of({"success": False, "error": True})
+        )
 
     def result_part(self, block: Node) -> Text | Media:
         """One block of a tool's result; JSON becomes its text."""
@@ -231,6 +257,12 @@ class _Reading:
         if name not in {"json", "searchResult"}:
             raise node.wrong("it is no content of a result that is known here")
         return Text(bytes(node.raw()).decode())
+
+    def searched(self, node: Node) -> Text:
+        """What the caller found: its title, its source and its text."""
+        self.keep(node, "searchResult", "title", "source", "content")
+        texts = [piece.need("text").text() for piece in node.need("content").items()]
+        return Text("\n".join([node.need("title").text(), node.need("source").text(), *texts]))
 
     def guarded(self, node: Node) -> Text | Media:
         """What a guardrail looks at: its content stays, the mark is declared."""
@@ -263,18 +295,26 @@ class _Reading:
         if node is None:
             return {}
         tools: list[Tool] = []
+        self.keep(node, "toolConfig", "tools", "toolChoice")
         for each in node.need("tools").items():
             name, tool = _only(each)
             if name == "cachePoint":
-                ttl = tool.at("ttl")
+                lifetime = self.lifetime(tool)
                 if tools:
-                    tools[-1] = msgspec.structs.replace(tools[-1], cache="5m" if ttl is None else ttl.one_of(_TTLS))
+                    tools[-1] = msgspec.structs.replace(tools[-1], cache=lifetime)
+                else:
+                    self.rest["cachePoint"] = tool.raw()
             elif name == "toolSpec":
+                self.keep(tool, name, "name", "description", "inputSchema", "strict")
                 tools.append(_tool(tool))
             else:
                 tools.append(Tool("", hosted=name, raw=each.raw()))
         choice = node.at("toolChoice")
-        return {"tools": tuple(tools), **({} if choice is None else {"tool_choice": _choice(choice)})}
+        if choice is None:
+            return {"tools": tuple(tools)}
+        name, value = _only(choice)
+        self.keep(value, f"toolChoice.{name}", "name")
+        return {"tools": tuple(tools), "tool_choice": _choice(choice)}
 
     def output(self, node: Node | None) -> dict[str, Any]:
         """`outputConfig`."""
@@ -283,6 +323,7 @@ class _Reading:
             if name == "effort":
                 said["thinking"] = Thinking(effort=member.text())
             elif name == "textFormat":
+                self.keep(member, "textFormat", "type", "structure")
                 said["response_format"] = _format(member)
             else:
                 self.rest[member.path] = member.raw()
@@ -340,7 +381,7 @@ def _choice(node: Node) -> ToolChoice:
 
 def _format(node: Node) -> ResponseFormat:
     """`textFormat`: the schema is JSON in a text."""
-    kind = node.need("type").one_of(_TYPE_FORMATS)
+    kind = node.need("type").one_of({"json_schema": FormatKind.SCHEMA})
     _, schema = _only(node.need("structure"))
     place = schema.need("schema")
     text = place.text()

@@ -13,7 +13,7 @@ import msgspec
 from tokenway.dialects.base import UNREADABLE
 from tokenway.model.event import Finished, FinishReason
 from tokenway.model.request import NO_JSON
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage, service_of
 
 SERVER_TOOL: Final = "server_tool_use"
 """The type of a tool use that Amazon runs itself; a caller's own have none, or `tool_use`."""
@@ -130,6 +130,7 @@ class Whole(msgspec.Struct, rename="camel"):
     output: Output
     stop_reason: str | None = None
     usage: msgspec.Raw = NO_JSON
+    service_tier: Any = None
     additional_model_response_fields: Any = None
 
 
@@ -191,17 +192,18 @@ class MessageStop(msgspec.Struct, rename="camel"):
     additional_model_response_fields: Any = None
 
 
-class Metadata(msgspec.Struct):
+class Metadata(msgspec.Struct, rename="camel"):
     """`metadata`: the last event."""
 
     usage: msgspec.Raw = NO_JSON
+    service_tier: Any = None
 
 
 _decode_usage: Final = msgspec.json.Decoder(TokenUsage | None).decode
 
 
-def meter(raw: msgspec.Raw) -> Metered:
-    """Reads a `usage` value."""
+def meter(raw: msgspec.Raw, tier: Any = None) -> Metered:
+    """Reads a `usage` value; `tier` is the `serviceTier` beside it: `{"type": "flex"}`."""
     if raw == NO_JSON:
         return UNMETERED
     try:
@@ -210,7 +212,8 @@ def meter(raw: msgspec.Raw) -> Metered:
         return ABSURD
     if fields is None or (fields.input_tokens is None and fields.output_tokens is None):
         return UNMETERED
-    return Metered(given=True, usage=_buckets(fields))
+    kind = tier.get("type") if isinstance(tier, dict) else None
+    return Metered(given=True, usage=_buckets(fields), service=service_of(kind))
 
 
 def _buckets(fields: TokenUsage) -> Usage | None:

@@ -215,7 +215,8 @@ class Reader:
         return (*closing, finish)
 
     def _metadata(self, payload: bytes) -> Sequence[Event]:
-        metered = schema.meter(_decode_metadata(payload).usage)
+        metadata = _decode_metadata(payload)
+        metered = schema.meter(metadata.usage, metadata.service_tier)
         self._counted = True
         counted = (Counted(metered),) if metered.given else ()
         if self.state is State.FLOWING:

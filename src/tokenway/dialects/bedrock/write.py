@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects.anthropic.families import OTHER, family_of
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.bedrock.content import Content
 from tokenway.dialects.bedrock.extras import CLAUDE, Extras, extras, vendor_of
 from tokenway.dialects.opening import opened
-from tokenway.dialects.strict import enforceable, is_enforceable
+from tokenway.dialects.strict import enforceable, is_any_object, is_enforceable
 from tokenway.model.errors import invalid_request
 from tokenway.model.request import NO_JSON, FormatKind, Request, Tool, ToolChoice, ToolMode, Written
 
@@ -84,10 +85,11 @@ def write(request: Request, upstream: Upstream) -> Written:
 def _inference(request: Request, more: Extras, vendor: str, dropped: dict[str, None]) -> dict[str, Any]:
     """`inferenceConfig`. A temperature above 1 becomes 1, the highest there is, and is declared."""
     shape: dict[str, Any] = {}
+    family = family_of(request.model) if vendor == CLAUDE else OTHER
     if request.max_tokens is not None:
         shape["maxTokens"] = request.max_tokens
     if request.temperature is not None:
-        if more.is_thinking:
+        if more.is_thinking or not family.samples:
             if request.temperature != 1:
                 dropped["temperature"] = None
         else:
@@ -95,10 +97,12 @@ def _inference(request: Request, more: Extras, vendor: str, dropped: dict[str, N
             if request.temperature > 1:
                 dropped["temperature"] = None
     if request.top_p is not None:
-        if more.is_thinking and request.top_p < _WIDE_TOP_P:
-            dropped["top_p"] = None
-        else:
+        is_narrow = more.is_thinking and request.top_p < _WIDE_TOP_P
+        is_second = "temperature" in shape and not family.samples_by_both
+        if not (is_narrow or is_second) and family.samples:
             shape["topP"] = request.top_p
+        elif request.top_p != 1:
+            dropped["top_p"] = None
     stop = [each for each in request.stop if (each.strip() if vendor == CLAUDE else each)]
     if len(stop) < len(request.stop):
         dropped["stop"] = None
@@ -173,7 +177,7 @@ def _spec(name: str, schema: object) -> dict[str, Any]:
 
 
 def _output(request: Request, upstream: Upstream, dropped: dict[str, None]) -> dict[str, Any]:
-    """`outputConfig`: a schema is JSON in a text. JSON without a schema cannot be asked for."""
+    """`outputConfig`: a schema is JSON in a text. JSON without a schema, or of any shape, cannot be asked for."""
     wanted = request.response_format
     if wanted is None or wanted.kind is FormatKind.TEXT:
         return {}
@@ -181,8 +185,12 @@ def _output(request: Request, upstream: Upstream, dropped: dict[str, None]) -> d
         dropped["response_format"] = None
         return {}
     text = bytes(wanted.schema)
+    given = _decode(text)
+    if is_any_object(given):
+        dropped["response_format"] = None
+        return {}
     if not is_enforceable(wanted.schema):
-        schema, told = enforceable(_decode(text))
+        schema, told = enforceable(given)
         dropped.update(dict.fromkeys(told))
         text = _encode(schema)
     definition = {"schema": text.decode()}

@@ -34,8 +34,9 @@ FORMAT: Final = Format(
     read_error=read_error,
     spelling={
         "tool_choice": "toolConfig",
-        "response_format": "responseSchema",
+        "response_format": "responseMimeType",
         "thinking": "thinkingConfig",
+        "effort": "thinkingLevel",
         "max_tokens": "maxOutputTokens",
         "top_p": "topP",
         "top_k": "topK",

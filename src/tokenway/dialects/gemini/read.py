@@ -16,6 +16,7 @@ from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.gemini.names import many, member, members, needed
 from tokenway.dialects.gemini.openapi import json_schema
 from tokenway.dialects.gemini.turns import Turns
+from tokenway.dialects.seal import GEMINI
 from tokenway.dialects.walk import Node, walk
 from tokenway.model.errors import invalid_request
 from tokenway.model.request import (
@@ -104,7 +105,7 @@ def _read(root: Node, model: str, *, stream: bool) -> Request:
                 pass
     if fields.pop("_strict", False):
         tools = [tool if tool.hosted else msgspec.structs.replace(tool, strict=True) for tool in tools]
-    return Request(model, messages, stream, tuple(tools), rest=rest, **fields)
+    return Request(model, messages, stream, tuple(tools), rest=rest, words=GEMINI, **fields)
 
 
 def _lowered(node: Node) -> Node:

@@ -31,6 +31,12 @@ ROLES: Final[dict[str, Role]] = {
     "system": Role.SYSTEM,
 }
 _KINDS: Final = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
+_NOT_IN: Final = {
+    Role.SYSTEM: (ToolCall, ToolResult, Reasoning),
+    Role.USER: (ToolCall, Reasoning),
+    Role.ASSISTANT: (ToolResult,),
+}
+"""What a content of a role cannot have."""
 _MODIFIERS: Final = frozenset({"thought", "thoughtSignature"})
 _RESULTS: Final = ("output", "result")
 
@@ -52,7 +58,7 @@ class Turns:
         for turn, content in enumerate(many(contents)):
             role = member(content, "role")
             speaker = Role.USER if role is None else role.one_of(ROLES)
-            parts = self._parts(content, turn)
+            parts = self._parts(content, turn, speaker)
             self._keep_unknown(content, {"role", "parts"})
             if parts and found and speaker is found[-1][0] is Role.ASSISTANT:
                 found[-1][1].extend(parts)
@@ -66,16 +72,22 @@ class Turns:
         """The system instruction: a content, or a bare text."""
         if instruction.is_text:
             return Message(Role.SYSTEM, (Text(instruction.text()),))
-        parts = self._parts(instruction, -1)
+        parts = self._parts(instruction, -1, Role.SYSTEM)
         self._keep_unknown(instruction, {"role", "parts"})
         return Message(Role.SYSTEM, tuple(parts)) if parts else None
 
-    def _parts(self, content: Node, turn: int) -> list[AnyPart]:
+    def _parts(self, content: Node, turn: int, speaker: Role) -> list[AnyPart]:
         parts: list[AnyPart] = []
         self._in_turn = 0
         given = member(content, "parts")
         for part in many(given) if given is not None else ():
-            parts += self._part(part, turn)
+            for each in self._part(part, turn):
+                if not isinstance(each, _NOT_IN[speaker]):
+                    parts.append(each)
+                elif isinstance(each, Reasoning):
+                    self._keep_unknown(part, {"text"})  # declared; only a model thinks
+                else:
+                    raise part.wrong(f"a content of the {speaker.value}'s has no such part")
         return parts
 
     def _part(self, part: Node, turn: int) -> list[AnyPart]:
@@ -138,6 +150,7 @@ class Turns:
         parts = member(node, "parts")
         for part in many(parts) if parts is not None else ():
             piece = member(part, "inlineData") or needed(part, "fileData")
+            self._keep_unknown(part, {"inlineData", "fileData"})
             content.append(media(piece, self._leftover))
         self._keep_unknown(node, {"id", "name", "response", "parts"})
         return ToolResult(call.id, tuple(content), call.name, is_error)

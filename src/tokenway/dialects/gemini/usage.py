@@ -10,13 +10,13 @@ Source: `GenerateContentResponse.UsageMetadata` in the Gemini API reference.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.gemini.schema import NOTHING
-from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, UNMETERED, Metered, Tokens, Usage, service_of
 
 
 class ModalityCount(msgspec.Struct, gc=False, rename="camel"):
@@ -39,8 +39,12 @@ class UsageFields(msgspec.Struct, gc=False, rename="camel"):
     cache_tokens_details: list[ModalityCount] | None = None
     candidates_tokens_details: list[ModalityCount] | None = None
     tool_use_prompt_tokens_details: list[ModalityCount] | None = None
+    service_tier: Any = None
+    traffic_type: Any = None
+    """Vertex's place for it: `ON_DEMAND_PRIORITY`, `ON_DEMAND_FLEX`."""
 
 
+_ON_DEMAND: Final = "ON_DEMAND_"
 _decode: Final = msgspec.json.Decoder(UsageFields | None).decode
 
 
@@ -54,7 +58,9 @@ def meter(raw: msgspec.Raw) -> Metered:
         return ABSURD
     if fields is None or (fields.prompt_token_count is None and fields.total_token_count is None):
         return UNMETERED
-    return Metered(given=True, usage=buckets(fields))
+    tier = fields.service_tier or fields.traffic_type
+    tier = tier.removeprefix(_ON_DEMAND) if isinstance(tier, str) else tier
+    return Metered(given=True, usage=buckets(fields), service=service_of(tier))
 
 
 def buckets(fields: UsageFields) -> Usage | None:

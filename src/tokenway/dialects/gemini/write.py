@@ -171,7 +171,7 @@ def _generation(request: Request, upstream: Upstream, dropped: dict[str, None]) 
         if thinking.members:
             config["thinkingConfig"] = thinking.members
         if not thinking.is_exact:
-            dropped["thinking"] = None
+            dropped[request.thinking.declared] = None
         if request.thinking.summary in KINDS_OF_SUMMARY:
             dropped["summary"] = None
     return config

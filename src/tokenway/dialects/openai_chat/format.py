@@ -33,7 +33,8 @@ def parse(operation: Operation, body: bytes, path_model: str, _path_stream: bool
 def passing(request: CallerRequest) -> AnswerStream:
     """The reader of a stream of the same dialect."""
     if request.operation in side.PATHS:
-        return PassingEvents(request.operation) if request.stream_type else PassingBytes()
+        spoken = side.spoken_characters(request)
+        return PassingEvents(request.operation, spoken) if request.stream_type else PassingBytes(spoken)
     return PassingChat(request.choices, asks_usage=request.asks_usage)
 
 
@@ -66,6 +67,7 @@ FORMAT: Final = Format(
     read_error=read_error,
     spelling={
         "thinking": "reasoning_effort",
+        "effort": "reasoning_effort",
         "reasoning": "reasoning_details",
         "summary": "reasoning.summary",
         "shown": "reasoning.exclude",
@@ -74,5 +76,6 @@ FORMAT: Final = Format(
     has_choices=True,
     has_refusals=True,
     forwarded=(b"openai-beta",),
+    returned=(b"openai-processing-ms", b"openai-version"),
 )
 """What the registry knows of this dialect."""

@@ -176,7 +176,7 @@ class PassingChat(PassingStream):
         return self._take(chunk, event, now)
 
     def _take(self, chunk: Chunk, event: bytes, now: float) -> bool:
-        metered = meter(chunk.usage)
+        metered = meter(chunk.usage, chunk.service_tier or self.head.service_tier)
         if metered.given:
             self.metered = metered
         choices = chunk.choices
@@ -211,7 +211,7 @@ def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     if items is None:
         raise WireError("the answer is not one of this dialect")
     finish = answer.choices[0].finish_reason if answer.choices else None
-    return WholeAnswer(meter(answer.usage), str(finish or ""), bytes(answer.usage))
+    return WholeAnswer(meter(answer.usage, answer.service_tier), str(finish or ""), bytes(answer.usage))
 
 
 def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes:

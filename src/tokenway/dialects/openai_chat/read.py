@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import GATEWAY_FIELDS
+from tokenway.dialects.openai_chat.leftover import leftover
 from tokenway.dialects.openai_chat.read_messages import Conversation, cache_of
 from tokenway.dialects.walk import Node, walk
 from tokenway.model.catalog import Operation
@@ -51,13 +52,20 @@ _THINKING: Final = {"enabled": True, "adaptive": True, "disabled": False}
 _SILENT: Final = frozenset(
     {
         *GATEWAY_FIELDS,
-        *("model", "stream", "stream_options", "usage", "transforms", "plugins", "trace", "debug"),
+        *("model", "stream", "stream_options", "usage", "trace", "debug"),
         *("reasoning", "reasoning_effort"),
     }
 )
 """What is read elsewhere, or what no upstream has any business with."""
 
-_NOTHING_SAID: Final[dict[str, Any]] = {"store": False, "modalities": ["text"], "echo": False, "best_of": 1}
+_NOTHING_SAID: Final[dict[str, Any]] = {
+    "store": False,
+    "modalities": ["text"],
+    "echo": False,
+    "best_of": 1,
+    "plugins": [],
+    "transforms": [],
+}
 """Values that ask for what happens anyway."""
 
 _COMPLETION_ONLY: Final = frozenset({"logprobs"})
@@ -84,7 +92,7 @@ def read(operation: Operation, body: bytes, model: str, *, stream: bool) -> Requ
             fields[field] = merge(fields[field], value) if merge is not None and field in fields else value
         elif name not in _NOTHING_SAID or member.value != _NOTHING_SAID[name]:
             rest[name] = member.raw()
-    return Request(model, messages, stream, rest=rest, **fields)
+    return Request(model, messages, stream, rest={**leftover(node), **rest}, **fields)
 
 
 def _messages(node: Node) -> tuple[Message, ...]:
@@ -140,14 +148,18 @@ def _tool(node: Node) -> Tool:
 
 def _function_tool(node: Node) -> Tool:
     parameters, strict = node.at("parameters"), node.at("strict")
-    if parameters is not None and not parameters.is_object:
-        raise parameters.wrong("it must be a JSON schema, which is an object", code="invalid_type")
     return Tool(
         node.need("name").text(),
         _text_at(node, "description"),
-        NO_JSON if parameters is None else parameters.raw(),
+        NO_JSON if parameters is None else _schema(parameters),
         None if strict is None else strict.flag(),
     )
+
+
+def _schema(node: Node) -> msgspec.Raw:
+    if not node.is_object:
+        raise node.wrong("it must be a JSON schema, which is an object", code="invalid_type")
+    return node.raw()
 
 
 def _functions(node: Node) -> tuple[Tool, ...]:
@@ -189,11 +201,11 @@ def _response_format(node: Node) -> ResponseFormat:
     if kind is not FormatKind.SCHEMA:
         return ResponseFormat(kind)
     inner = node.need("json_schema")
-    schema, strict = inner.at("schema"), inner.at("strict")
+    schema, strict = inner.need("schema"), inner.at("strict")
     return ResponseFormat(
         kind,
         _text_at(inner, "name"),
-        NO_JSON if schema is None else schema.raw(),
+        _schema(schema),
         _text_at(inner, "description"),
         None if strict is None else strict.flag(),
     )

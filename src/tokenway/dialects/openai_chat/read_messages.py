@@ -24,6 +24,7 @@ from tokenway.dialects.openai_chat.words import (
     Detail,
     continues,
     details_of,
+    is_known,
     sniffed,
     split_data_url,
 )
@@ -130,13 +131,16 @@ class Conversation:
             parts.append(Refusal(refusal.text()))
         if sound is not None:
             parts.append(Foreign("audio", sound.raw()))
+        images = node.at("images")
+        for item in images.items() if images is not None else ():
+            parts += _image(item)
         calls, function = node.at("tool_calls"), node.at("function_call")
         for item in calls.items() if calls is not None else ():
             call = _call(item)
             self._calls[call.id] = call
             parts.append(call)
         if function is not None:
-            call = _function(function, f"function_{len(self.turns)}")
+            call = function_call(function, f"function_{len(self.turns)}")
             self._functions[call.name] = self._calls[call.id] = call
             parts.append(call)
         self._turn(Role.ASSISTANT, node, _signed(parts))
@@ -177,12 +181,21 @@ _ROLES: Final[dict[str, Callable[[Conversation, Node], None]]] = {
 
 
 def cache_of(node: Node) -> str:
-    """A breakpoint of the prompt cache, as Anthropic's and OpenRouter's `cache_control`: empty, `5m` or `1h`."""
+    """A breakpoint of the prompt cache, OpenAI's own or Anthropic's and OpenRouter's: empty, `5m` or `1h`."""
     control = node.at("cache_control")
     if control is None:
-        return ""
+        return breakpoint_of(node)
     ttl = control.at("ttl")
     return "5m" if ttl is None else ttl.one_of(_CACHES)
+
+
+def breakpoint_of(node: Node) -> str:
+    """OpenAI's `prompt_cache_breakpoint`, whose lifetimes are 30 minutes and 12 hours: empty, `5m` or `1h`."""
+    mark = node.at("prompt_cache_breakpoint")
+    if mark is None:
+        return ""
+    lifetime = mark.at("ttl")
+    return "1h" if lifetime is not None and lifetime.text() == "12h" else "5m"
 
 
 def _marked(node: Node, parts: list[_Part]) -> tuple[_Part, ...]:
@@ -324,13 +337,15 @@ def _check(node: Node, data: str) -> None:
 # -- what a model gave -----------------------------------------------------------------------------------
 
 
-def _reasoning(node: Node) -> list[Reasoning]:
-    """Former reasoning: OpenRouter's list where there is one, else plain text."""
+def _reasoning(node: Node) -> list[_Part]:
+    """Former reasoning: OpenRouter's list where there is one, else plain text; unknown items are its own."""
     details = node.at("reasoning_details")
-    parts = joined(details_of([item.value for item in details.items()])) if details is not None else []
+    items = [] if details is None else details.items()
+    parts: list[_Part] = [*joined(details_of([item.value for item in items]))]
     if not parts:
         plain = node.at("reasoning_content") or node.at("reasoning")
         parts = [Reasoning(plain.text())] if plain is not None and plain.text() else []
+    parts += [Foreign("reasoning_details", item.raw()) for item in items if not is_known(item.value)]
     google = _google(node)
     if google:
         sealed = unseal(google, GEMINI)
@@ -399,8 +414,9 @@ def _call(node: Node) -> ToolCall:
     identity, kind = node.need("id").text(), node.at("type")
     if kind is not None and kind.text() == "custom":
         custom = node.need("custom")
-        return ToolCall(identity, custom.need("name").text(), custom.need("input").text(), custom=True)
-    call = _function(node.need("function"), identity)
+        text = custom.need("input").text()
+        return ToolCall(identity, custom.need("name").text(), text, custom=True, cache=cache_of(node))
+    call = function_call(node.need("function"), identity)
     google = _google(node)
     sealed = unseal(google, GEMINI)
     cache = cache_of(node)
@@ -409,7 +425,7 @@ def _call(node: Node) -> ToolCall:
     return msgspec.structs.replace(call, signature=sealed.value, format=sealed.format, cache=cache)
 
 
-def _function(node: Node, identity: str) -> ToolCall:
+def function_call(node: Node, identity: str) -> ToolCall:
     """A function's name and its arguments, which are an object as text; nothing counts as an empty one."""
     arguments = node.at("arguments")
     text = "" if arguments is None else arguments.text()

@@ -53,6 +53,7 @@ class ChatRequest:
     """One request as its caller sent it, with what the gateway read of it."""
 
     stream_type = EVENTS
+    look = None
 
     __slots__ = ("_has_keys_once", "_usage_flagged", "body", "fields", "operation", "stream")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE, Preferences
-from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 from tokenway.wire.limits import MODEL_NAME
 
 ABSENT: Final = msgspec.Raw()
@@ -114,6 +114,7 @@ class Chunk(msgspec.Struct):
     model: Any = None
     choices: list[ChunkChoice] | None = None
     usage: msgspec.Raw = ABSENT
+    service_tier: Any = None
     error: Any = None
 
 
@@ -129,6 +130,7 @@ class Answer(msgspec.Struct):
     choices: list[AnswerChoice] | None = None
     data: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = ABSENT
+    service_tier: Any = None
     error: Any = None
 
 
@@ -177,6 +179,7 @@ class EventChunk(msgspec.Struct, gc=False):
     model: Any = None
     choices: list[EventChoice] | None = None
     usage: Any = None
+    service_tier: Any = None
     error: Any = None
     search_results: Any = None
     """Perplexity's list of what it found, which the text names by its numbers."""
@@ -187,15 +190,17 @@ class EventChunk(msgspec.Struct, gc=False):
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
 
 
-def meter(raw: msgspec.Raw) -> Metered:
-    """Reads a `usage` value."""
+def meter(raw: msgspec.Raw, tier: Any = None) -> Metered:
+    """Reads a `usage` value; `tier` is what stands beside it as `service_tier`."""
     if raw == ABSENT:
         return UNMETERED
     try:
         fields = _decode_usage(raw)
     except UNREADABLE:
         return ABSURD
-    return UNMETERED if fields is None else Metered(given=True, usage=buckets(fields))
+    if fields is None:
+        return UNMETERED
+    return Metered(given=True, usage=buckets(fields), service=service_of(tier) if tier else "")
 
 
 def buckets(fields: UsageFields) -> Usage | None:

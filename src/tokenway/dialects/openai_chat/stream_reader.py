@@ -510,7 +510,8 @@ class Reader:
             self._start()
         self._found = chunk.search_results or chunk.citations or self._found
         if chunk.usage is not None:
-            self._out.append(Counted(meter(msgspec.Raw(_encode(chunk.usage)))))
+            tier = chunk.service_tier or self._head.service_tier
+            self._out.append(Counted(meter(msgspec.Raw(_encode(chunk.usage)), tier)))
         for place, choice in enumerate(chunk.choices or ()):
             self._add(place, choice)
         return self._told()

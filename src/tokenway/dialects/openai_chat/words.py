@@ -72,11 +72,16 @@ def continues(former: Detail, detail: Detail) -> bool:
     )
 
 
+def is_known(item: Any) -> bool:
+    """Whether an item of `reasoning_details` is of a known type."""
+    return isinstance(item, dict) and item.get("type") in (TEXT, SUMMARY, ENCRYPTED)
+
+
 def details_of(items: Any) -> list[Detail]:
     """The items of a `reasoning_details` value that are of a known type and say anything."""
     found = []
     for item in items if isinstance(items, list) else ():
-        if not isinstance(item, dict) or item.get("type") not in {TEXT, SUMMARY, ENCRYPTED}:
+        if not is_known(item):
             continue
         kind: str = item["type"]
         index = item.get("index")

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
-from tokenway.dialects.openai import effort_of, fitted
+from tokenway.dialects.openai import effort_of, family_of, fitted
 from tokenway.dialects.openai_chat.write_messages import DETAILS, Messages
 from tokenway.dialects.strict import is_strict
 from tokenway.model.catalog import Quirks
@@ -31,6 +31,7 @@ from tokenway.model.request import (
 )
 
 _encode: Final = msgspec.json.encode
+_decode: Final = msgspec.json.Decoder().decode
 
 _PLAIN: Final = (
     *("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "n"),
@@ -39,9 +40,9 @@ _PLAIN: Final = (
 """Fields that this dialect has under the same name, with the same meaning."""
 _EXTRAS: Final = ("top_k", "min_p", "repetition_penalty")
 """Fields that OpenAI does not have, and many others do."""
+_CACHING: Final = "prompt_cache_options"
 _OWN: Final = frozenset(
-    {"audio", "modalities", "moderation", "prediction", "prompt_cache_options", "prompt_cache_retention"}
-    | {"web_search_options"}
+    {"audio", "modalities", "moderation", "prediction", _CACHING, "prompt_cache_retention"} | {"web_search_options"}
 )
 """Names out of `Request.rest` that are this dialect's own."""
 _TIERS: Final = frozenset({"default", "flex", "scale", "priority", "fast"})
@@ -71,6 +72,8 @@ def write_request(request: Request, upstream: Upstream) -> Written:
         body |= _format_members(request.response_format, quirks, dropped)
     if request.thinking is not None:
         body |= _thinking_members(request.thinking, request.max_tokens, quirks, dropped)
+        if request.thinking.shown and family_of(upstream.model) is not None and quirks.reasoning_field != DETAILS:
+            dropped["shown"] = None  # others show what they thought unasked
     body |= _hints(request, dropped)
     return Written(_encode(body), tuple(dropped))
 
@@ -108,11 +111,17 @@ def _hints(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
     if request.metadata != NO_JSON:
         dropped["metadata"] = None
     for name, value in request.rest.items():
-        if name in _OWN:
+        if name in _OWN and not request.words and not (name == _CACHING and _is_beyond(value)):
             members[name] = value
         else:
             dropped[name] = None
     return members
+
+
+def _is_beyond(caching: msgspec.Raw) -> bool:
+    """Whether the options of the prompt cache say more than this dialect knows, as the Responses API can."""
+    options = _decode(caching)
+    return isinstance(options, dict) and (not options.keys() <= {"mode", "ttl"} or options.get("ttl", "30m") != "30m")
 
 
 # -- tools -----------------------------------------------------------------------------------------------
@@ -152,12 +161,23 @@ def _tool(tool: Tool, dropped: dict[str, None]) -> dict[str, Any]:
     if tool.description:
         inner["description"] = tool.description
     if tool.custom:
-        return {"type": "custom", "custom": inner | ({"format": tool.grammar} if tool.grammar != NO_JSON else {})}
+        return {
+            "type": "custom",
+            "custom": inner | ({"format": _deep(tool.grammar)} if tool.grammar != NO_JSON else {}),
+        }
     if tool.parameters != NO_JSON:
         inner["parameters"] = tool.parameters
     if tool.strict is not None:
         inner["strict"] = _strictness(tool.parameters, dropped, asked=tool.strict)
     return {"type": "function", "function": inner}
+
+
+def _deep(grammar: msgspec.Raw) -> object:
+    """A custom tool's format; the Responses API has what `grammar` holds here beside the type."""
+    shape = _decode(grammar)
+    if not isinstance(shape, dict) or shape.get("type") != "grammar" or "grammar" in shape:
+        return grammar
+    return {"type": "grammar", "grammar": {name: value for name, value in shape.items() if name != "type"}}
 
 
 def _strictness(schema: msgspec.Raw, dropped: dict[str, None], *, asked: bool) -> bool:

@@ -85,6 +85,9 @@ class Messages:
     # -- turns -------------------------------------------------------------------------------------------
 
     def _system(self, turn: Message) -> None:
+        for part in turn.parts:
+            if isinstance(part, Media) and inlined(part) is None:
+                raise unsupported(part, "this model takes text only in a system message")
         is_developer = turn.role is Role.DEVELOPER and self._quirks.developer_role
         content = self._content(turn.parts)
         if content:
@@ -187,8 +190,14 @@ class Messages:
 
     def _part(self, part: Any) -> dict[str, Any]:
         if isinstance(part, Media):
+            if part.detail and part.kind is not MediaKind.IMAGE:
+                self.drop("detail")
             text = inlined(part)
-            return _MEDIA[part.kind](self, part) if text is None else {"type": "text", "text": text}
+            if text is not None:
+                return {"type": "text", "text": text}
+            if part.title and not (part.kind is MediaKind.DOCUMENT and part.data):
+                self.drop("title")
+            return _MEDIA[part.kind](self, part)
         return {"type": "text", "text": part.text}
 
     def _image(self, part: Media) -> dict[str, Any]:

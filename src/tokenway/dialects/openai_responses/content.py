@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tokenway.dialects.files import PDF, file_name, type_of
+from tokenway.dialects.openai_chat.read_messages import breakpoint_of
 from tokenway.dialects.walk import Node, is_base64
 from tokenway.model.errors import Refusal as Refused
 from tokenway.model.errors import invalid_request
@@ -27,6 +28,8 @@ from tokenway.model.request import (
 Part = Text | Media | Reasoning | ToolCall | ToolResult | Refusal | Foreign
 
 _WEB: Final = ("https://", "http://")
+_ANTHROPICS_FILE: Final = "file_"
+"""How the ids of Anthropic's files begin; OpenAI's and Azure's have a hyphen there."""
 _SOUNDS: Final = {"wav": "audio/wav", "mp3": "audio/mp3"}
 _SOUND_FORMATS: Final = {
     "audio/wav": "wav",
@@ -58,7 +61,7 @@ def _read_part(part: Node, *, of_tool: bool) -> Part:
 
 
 def _read_text(part: Node) -> Part:
-    return Text(part.need("text").text(), _cache(part))
+    return Text(part.need("text").text(), breakpoint_of(part))
 
 
 def _read_refusal(part: Node) -> Part:
@@ -69,11 +72,11 @@ def _read_image(part: Node) -> Part:
     look = _detail(part)
     url = part.at("image_url")
     if url is not None:
-        return _located(MediaKind.IMAGE, url, detail=look, cache=_cache(part))
+        return _located(MediaKind.IMAGE, url, detail=look, cache=breakpoint_of(part))
     name = part.at("file_id")
     if name is None:
         raise part.wrong("an image needs an 'image_url' or a 'file_id'", code="missing_required_parameter")
-    return Media(MediaKind.IMAGE, file_id=name.text(), detail=look, cache=_cache(part), place=name.path)
+    return Media(MediaKind.IMAGE, file_id=name.text(), detail=look, cache=breakpoint_of(part), place=name.path)
 
 
 def _read_file(part: Node) -> Part:
@@ -84,21 +87,29 @@ def _read_file(part: Node) -> Part:
     if data is not None and not data.text().startswith("data:"):
         media_type = type_of(title)
         return Media(
-            MediaKind.DOCUMENT, media_type, data.base64(), title=title, detail=look, cache=_cache(part), place=data.path
+            MediaKind.DOCUMENT,
+            media_type,
+            data.base64(),
+            title=title,
+            detail=look,
+            cache=breakpoint_of(part),
+            place=data.path,
         )
     given = data or url
     if given is not None:
-        return _located(MediaKind.DOCUMENT, given, title=title, detail=look, cache=_cache(part))
+        return _located(MediaKind.DOCUMENT, given, title=title, detail=look, cache=breakpoint_of(part))
     if name is None:
         raise part.wrong("a file needs 'file_data', 'file_url' or 'file_id'", code="missing_required_parameter")
-    return Media(MediaKind.DOCUMENT, file_id=name.text(), title=title, detail=look, cache=_cache(part), place=name.path)
+    return Media(
+        MediaKind.DOCUMENT, file_id=name.text(), title=title, detail=look, cache=breakpoint_of(part), place=name.path
+    )
 
 
 def _read_audio(part: Node) -> Part:
     sound = part.need("input_audio")
     media_type = sound.need("format").one_of(_SOUNDS)
     data = sound.need("data")
-    return Media(MediaKind.AUDIO, media_type, data.base64(), cache=_cache(part), place=data.path)
+    return Media(MediaKind.AUDIO, media_type, data.base64(), cache=breakpoint_of(part), place=data.path)
 
 
 _PARTS: Final[dict[str, Callable[[Node], Part]]] = {
@@ -136,15 +147,6 @@ def _detail(part: Node) -> str:
     return "" if detail is None or detail.text() == "auto" else detail.text()
 
 
-def _cache(part: Node) -> str:
-    """A breakpoint of the prompt cache; its lifetimes are 30 minutes and 12 hours."""
-    mark = part.at("prompt_cache_breakpoint")
-    if mark is None:
-        return ""
-    lifetime = mark.at("ttl")
-    return "1h" if lifetime is not None and lifetime.text() == "12h" else "5m"
-
-
 # -- writing -------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +155,9 @@ def write_part(part: Text | Media, *, image_urls: bool) -> dict[str, object]:
 
     Raises Refusal (400) for what this API has no part for. `image_urls` is whether images may be given by URL.
     """
-    if isinstance(part, Media) and part.url and not part.url.startswith(_WEB):
+    if isinstance(part, Media) and (
+        (part.url and not part.url.startswith(_WEB)) or part.file_id.startswith(_ANTHROPICS_FILE)
+    ):
         raise unsupported(part)
     if isinstance(part, Text):
         return {"type": "input_text", "text": part.text}

@@ -40,6 +40,7 @@ FORMAT: Final = Format(
         "response_format": "text.format",
         "verbosity": "text.verbosity",
         "thinking": "reasoning",
+        "effort": "reasoning",
         "reasoning": "input.reasoning",
         "summary": "reasoning.summary",
         "title": "filename",

@@ -28,7 +28,7 @@ import msgspec
 from tokenway.dialects.base import UNREADABLE, CallerRequest, WholeAnswer, fault_text
 from tokenway.dialects.openai_chat.passing import EXTRA_MEMBERS, with_usage_members
 from tokenway.dialects.openai_responses.reader import read_response
-from tokenway.dialects.openai_responses.schema import NOTHING, PassingEvent, ResponseFields, meter_response
+from tokenway.dialects.openai_responses.schema import NOTHING, PassingEvent, ResponseFields
 from tokenway.dialects.passing import PassingStream, not_of_dialect
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
@@ -179,7 +179,7 @@ class PassingResponses(PassingStream):
         self._fail(event, fault_text(error))
 
     def _count(self, response: ResponseFields) -> None:
-        metered = meter_response(response)
+        metered = response.metered
         if metered.given:
             self.metered = metered
 
@@ -189,18 +189,18 @@ def passing(request: CallerRequest) -> PassingResponses:  # noqa: ARG001
     return PassingResponses()
 
 
-def read_whole(operation: Operation, body: bytes) -> WholeAnswer:  # noqa: ARG001
+def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     """Reads a whole answer with status 200.
 
     A response that is still being made in the background is one; one that has failed raises WireError, as does
-    what is no response.
+    what is no response. A compacted conversation has no status.
     """
     response = read_response(body)
     if response.error or response.status == "failed":
         raise WireError(f"an error came with status 200: {fault_text(response.error)}")
-    if response.output is None or response.status is None:
+    if response.output is None or (response.status is None and operation is not Operation.COMPACT):
         raise WireError("the answer is not one of this dialect")
-    return WholeAnswer(meter_response(response), response.reason, bytes(response.usage))
+    return WholeAnswer(response.metered, response.reason, bytes(response.usage))
 
 
 def priced(answer: bytes, cost: bytes, usage: bytes) -> bytes:

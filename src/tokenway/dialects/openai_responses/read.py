@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import GATEWAY_FIELDS
+from tokenway.dialects.openai_chat.read_messages import function_call
 from tokenway.dialects.openai_responses.content import Part, read_content
 from tokenway.dialects.openai_responses.schema import ENCRYPTED, LOGPROBS
 from tokenway.dialects.openai_responses.settings import read_format, read_thinking, read_tool_choice, read_tools
@@ -54,6 +55,10 @@ _KNOWN: Final = frozenset(
     }
 )
 """Members that are read here, or that ask something of the gateway itself."""
+_REASONING: Final = frozenset({"effort", "summary", "generate_summary", "max_tokens", "enabled"})
+_MODES: Final = frozenset({"context", "mode"})
+_TEXT: Final = frozenset({"format", "verbosity"})
+"""What is read of `reasoning` and `text`; any other member is declared, but for a mode that is the usual one."""
 _COMMON: Final = frozenset({"type", "id", "status"})
 _MEMBERS: Final = {
     "message": _COMMON | {"role", "content"},
@@ -194,7 +199,8 @@ def _read_message(item: Node, conversation: _Conversation) -> None:
 
 
 def _read_call(item: Node, conversation: _Conversation) -> None:
-    conversation.call(ToolCall(_id(item), item.need("name").text(), item.need("arguments").text()))
+    item.need("arguments")
+    conversation.call(function_call(item, _id(item)))
 
 
 def _read_custom_call(item: Node, conversation: _Conversation) -> None:
@@ -252,7 +258,7 @@ def _read_reference(item: Node, conversation: _Conversation) -> None:  # noqa: A
 
 def _read_foreign(item: Node, name: str, conversation: _Conversation) -> None:
     """An item that only OpenAI knows: what the model did, or what was given to it."""
-    part = Foreign(name, item.raw())
+    part = Foreign(name, item.raw(), OPENAI)
     if name.endswith(("_output", "_response")):
         conversation.add(Role.USER, "results", part)
     else:
@@ -289,12 +295,19 @@ def _refuse_state(root: Node) -> None:
     for name in ("previous_response_id", "conversation", "prompt"):
         found = root.at(name)
         if found is not None:
-            raise _needs_state(found, "what it stands for")
+            raise _needs_state(found, "what it stands for", _ADVICE.get(name, _IN_FULL))
 
 
-def _needs_state(node: Node, what: str) -> Exception:
+_IN_FULL: Final = "give the input in full"
+_ADVICE: Final = {
+    "conversation": "conversations are not kept here: name the response before this one in 'previous_response_id', or "
+    + _IN_FULL
+}
+
+
+def _needs_state(node: Node, what: str, advice: str = _IN_FULL) -> Exception:
     return invalid_request(
-        f"'{node.path}': the upstream speaks another API and does not have {what}; give the input in full.",
+        f"'{node.path}': the upstream speaks another API and does not have {what}; {advice}.",
         param=node.path,
         code="unsupported_parameter",
     )
@@ -316,10 +329,12 @@ def _rest(root: Node, includes: list[str]) -> dict[str, msgspec.Raw]:
     truncation = root.at("truncation")
     if truncation is not None and truncation.text() != "disabled":
         rest["truncation"] = truncation.raw()
-    reasoning = root.at("reasoning")
-    for name in ("context", "mode"):
-        node = None if reasoning is None else reasoning.at(name)
-        if node is not None and node.value not in {"auto", "standard"}:
+    reasoning, text = root.at("reasoning"), root.at("text")
+    for name, node in reasoning.members() if reasoning is not None else ():
+        if name not in _REASONING and not (name in _MODES and node.text() in {"auto", "standard"}):
+            rest[node.path] = node.raw()
+    for name, node in text.members() if text is not None else ():
+        if name not in _TEXT:
             rest[node.path] = node.raw()
     return rest
 

@@ -32,7 +32,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, fault_text
 from tokenway.dialects.openai_responses.error import STATUSES, error_code
-from tokenway.dialects.openai_responses.schema import NOTHING, ResponseFields, StreamEvent, meter_response
+from tokenway.dialects.openai_responses.schema import NOTHING, ResponseFields, StreamEvent
 from tokenway.dialects.passing import not_of_dialect
 from tokenway.dialects.seal import OPENAI
 from tokenway.model.errors import WireError
@@ -215,7 +215,7 @@ class Reader:
         for index, raw in enumerate(response.output or ()):
             if index not in self._items:
                 self._take_item(index, raw)
-        metered = meter_response(response)
+        metered = response.metered
         if metered.given:
             self._out.append(Counted(metered))
         native, details = response.reason, response.incomplete_details
@@ -312,7 +312,7 @@ class Reader:
             kind = _text(shape.get("output_format")) or "png"
             value = Media(MediaKind.IMAGE, f"image/{kind}", picture)
         else:
-            value = Foreign(item.kind, msgspec.Raw(bytes(raw)))
+            value = Foreign(item.kind, msgspec.Raw(bytes(raw)), OPENAI)
         self._out.append(Whole(self._part().number, value))
 
     def _close(self, item: _Item) -> None:

@@ -22,7 +22,11 @@ from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import invalid_request
 from tokenway.wire.splice import layout, replace
 
-PATH: Final = "/responses"
+PATHS: Final = {
+    Operation.CHAT: "/responses",
+    Operation.COUNT: "/responses/input_tokens",
+    Operation.COMPACT: "/responses/compact",
+}
 """What is added to a provider's base URL."""
 
 _SEALED: Final = b'"tw1.'
@@ -101,11 +105,11 @@ def parse(operation: Operation, body: bytes, path_model: str, path_stream: bool)
         body = with_model(body, path_model)
     fields = decode_body(_decode, body)
     given = (fields.input, fields.prompt, fields.conversation)
-    if all(value in NOTHING for value in given) and not fields.previous_response_id:
+    if operation is Operation.CHAT and not fields.previous_response_id and all(value in NOTHING for value in given):
         raise invalid_request("The field 'input' is missing.", param="input", code="missing_required_parameter")
     return ResponsesRequest(operation, body, fields, "", stream=path_stream)
 
 
 def path(operation: Operation, model: str, stream: bool) -> str:  # noqa: ARG001, FBT001
     """What is added to the base URL, whatever the model."""
-    return PATH
+    return PATHS[operation]

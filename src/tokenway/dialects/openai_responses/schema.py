@@ -13,7 +13,7 @@ import msgspec
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import InboundFields
 from tokenway.model.request import NO_JSON
-from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage
+from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 
 NOTHING: Final = (NO_JSON, msgspec.Raw(b"null"))
 """What a field of raw JSON holds that the text does not have, or has as null."""
@@ -51,6 +51,7 @@ HOSTED_ITEMS: Final = frozenset(
         "apply_patch_call",
         "apply_patch_call_output",
         "code_interpreter_call",
+        "compaction",
         "computer_call",
         "computer_call_output",
         "file_search_call",
@@ -70,10 +71,7 @@ HOSTED_ITEMS: Final = frozenset(
         "web_search_call",
     }
 )
-"""Types of items that only this dialect has; an upstream of this dialect gets them as they are.
-
-`compaction` is not among them: Anthropic has a block of that name, and neither reads the other's.
-"""
+"""Types of items that only this dialect has; an upstream of this dialect gets them as they are."""
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -163,10 +161,16 @@ class ResponseFields(msgspec.Struct):
     status: Any = None
     output: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = NO_JSON
+    service_tier: Any = None
     tool_usage: Any = None
     """What hosted tools used beside the model; of it only searches have a price of their own."""
     error: Any = None
     incomplete_details: IncompleteDetails | None = None
+
+    @property
+    def metered(self) -> Metered:
+        """What it consumed, as far as it says."""
+        return meter(self.usage, self.service_tier, self.tool_usage)
 
     @property
     def reason(self) -> str:
@@ -210,29 +214,27 @@ class UsageFields(msgspec.Struct, gc=False):
 _decode_usage: Final = msgspec.json.Decoder(UsageFields | None).decode
 
 
-def meter(raw: msgspec.Raw) -> Metered:
-    """Reads a `usage` value."""
+def meter(raw: msgspec.Raw, tier: Any = None, tools: Any = None) -> Metered:
+    """Reads a `usage` value; beside it stand `tier`, its response's `service_tier`, and `tools`, its `tool_usage`."""
     if raw == NO_JSON:
         return UNMETERED
     try:
         fields = _decode_usage(raw)
     except UNREADABLE:
         return ABSURD
-    return UNMETERED if fields is None else Metered(given=True, usage=buckets(fields))
+    if fields is None:
+        return UNMETERED
+    return Metered(given=True, usage=buckets(fields, _searches(tools)), service=service_of(tier))
 
 
-def meter_response(response: ResponseFields) -> Metered:
-    """The counts of a response: its usage, and the searches that its tools made."""
-    metered = meter(response.usage)
-    tools = response.tool_usage
+def _searches(tools: Any) -> int:
+    """The searches of the web that `tool_usage` counts; what is no count is none, since no tokens hang on it."""
     search = tools.get("web_search") if isinstance(tools, dict) else None
     count = search.get("num_requests") if isinstance(search, dict) else None
-    if metered.usage is None or type(count) is not int or not 0 < count <= TOKENS_BELIEVABLE:
-        return metered
-    return Metered(given=True, usage=msgspec.structs.replace(metered.usage, searches=count))
+    return count if type(count) is int and 0 <= count <= TOKENS_BELIEVABLE else 0
 
 
-def buckets(fields: UsageFields) -> Usage | None:
+def buckets(fields: UsageFields, searches: int = 0) -> Usage | None:
     """Totals with details to disjoint buckets; None when the counts contradict each other.
 
     What is written to the cache for twelve hours is in the bucket of the longer time, as it is asked for.
@@ -253,7 +255,7 @@ def buckets(fields: UsageFields) -> Usage | None:
         text, reasoning = 0, fields.output_tokens or 0
     if uncached < 0 or text < 0:
         return None
-    return Usage(uncached, cached, written - long, long, text, reasoning)
+    return Usage(uncached, cached, written - long, long, text, reasoning, searches=searches)
 
 
 def usage_object(usage: Usage | None) -> dict[str, object] | None:

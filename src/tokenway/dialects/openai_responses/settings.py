@@ -102,15 +102,17 @@ def read_format(root: Node) -> ResponseFormat | None:
 
 
 def read_thinking(reasoning: Node | None) -> Thinking | None:
-    """`reasoning`: its effort, and whether and how it is summarised."""
+    """`reasoning`: its effort, and whether and how it is summarised; OpenRouter has a budget and a switch besides."""
     if reasoning is None:
         return None
-    effort = reasoning.at("effort")
+    effort, budget, enabled = reasoning.at("effort"), reasoning.at("max_tokens"), reasoning.at("enabled")
     summary = reasoning.at("summary") or reasoning.at("generate_summary")
-    if effort is None and summary is None:
+    if effort is None and summary is None and budget is None and enabled is None:
         return None
     return Thinking(
         effort=None if effort is None else effort.text(),
+        budget=None if budget is None else budget.whole(-1),
+        enabled=None if enabled is None else enabled.flag(),
         shown=None if summary is None else True,
         summary=None if summary is None else summary.text(),
     )

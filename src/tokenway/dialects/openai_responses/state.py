@@ -90,12 +90,17 @@ def expand(body: bytes, chain: Sequence[Record]) -> bytes:
 def input_items(
     items: Iterable[msgspec.Raw], *, after: str = "", limit: int = _PAGE, is_ascending: bool = False
 ) -> bytes:
-    """A page of the items that went into a response: newest first, or oldest first; `after` is the last id seen."""
+    """A page of the items that went into a response: newest first, or oldest first; `after` is the last id seen.
+
+    Raises Refusal (400) where no item has that id.
+    """
     listed = [_decode_object(item) for item in items]
     if not is_ascending:
         listed.reverse()
     ids = [str(item.get("id") or "") for item in listed]
-    start = ids.index(after) + 1 if after in ids else 0
+    if after and after not in ids:
+        raise invalid_request(f"No item of this response has the id '{after[:80]}'.", param="after")
+    start = ids.index(after) + 1 if after else 0
     page = listed[start : start + max(1, min(limit, _PAGE_MOST))]
     return _encode(
         {

@@ -23,6 +23,7 @@ from tokenway.model.request import (
     Foreign,
     FormatKind,
     Media,
+    MediaKind,
     Message,
     Reasoning,
     Refusal,
@@ -149,7 +150,7 @@ def _write_hints(request: Request, body: dict[str, object], dropped: list[str]) 
 def _write_rest(request: Request, upstream: Upstream, body: dict[str, object], dropped: list[str]) -> None:
     includes: list[str] = []
     for name, raw in request.rest.items():
-        if name not in _CARRIED:
+        if name not in _CARRIED or request.words:
             dropped.append(name)
         elif name == "include":
             includes += _decode_names(raw)
@@ -203,12 +204,18 @@ class _Input:
 
     def _content(self, part: Text | Media | Refusal, role: Role) -> object:
         if role is not Role.ASSISTANT:
+            self._note_title(part)
             return write_part(Text(part.text) if isinstance(part, Refusal) else part, image_urls=self._image_urls)
         if isinstance(part, Refusal):
             return {"type": "refusal", "refusal": part.text}
         if isinstance(part, Media):
             raise unsupported(part)
         return {"type": "output_text", "text": part.text, "annotations": []}
+
+    def _note_title(self, part: Text | Media | Refusal) -> None:
+        """Only a document whose content is in the request has a name."""
+        if isinstance(part, Media) and part.title and (part.kind is not MediaKind.DOCUMENT or part.url or part.file_id):
+            self._dropped.append("title")
 
     def _own_item(self, part: Reasoning | ToolCall | ToolResult | Foreign) -> None:
         if isinstance(part, ToolCall):
@@ -217,7 +224,7 @@ class _Input:
             self._result(part)
         elif isinstance(part, Reasoning):
             self._reasoning(part)
-        elif part.name in HOSTED_ITEMS:
+        elif part.name in HOSTED_ITEMS and part.format in {"", OPENAI}:
             self._items.append(part.raw)
         else:
             self._dropped.append(part.name)
@@ -243,6 +250,7 @@ class _Input:
             first = parts[0] if parts else Text("")
             parts = (Text(f"Error: {first.text}"), *parts[1:]) if isinstance(first, Text) else (Text("Error:"), *parts)
         for part in parts:
+            self._note_title(part)
             if part.cache:
                 self._dropped.append("cache_control")
         output: object

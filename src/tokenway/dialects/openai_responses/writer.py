@@ -286,7 +286,7 @@ class Writer:
                 kind = value.media_type.rpartition("/")[2] or "png"
                 shape = {"type": "image_generation_call", "status": "completed", "result": value.data}
                 shape["output_format"] = kind
-        elif value.name in HOSTED_ITEMS:
+        elif value.name in HOSTED_ITEMS and value.format in {"", OPENAI}:
             prefix, shape = "item", _decode_any(value.raw)
         if not prefix or not isinstance(shape, dict):
             return b""

@@ -77,8 +77,8 @@ def test_a_message_is_read() -> None:
                 (
                     Reasoning("hm", "c2ln", format=ANTHROPIC),
                     Reasoning(sealed="b3BhcXVl", format=ANTHROPIC),
-                    Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2]))),
-                    Foreign("web_search_tool_result", msgspec.Raw(encoded(CONTENT[3]))),
+                    Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2])), ANTHROPIC),
+                    Foreign("web_search_tool_result", msgspec.Raw(encoded(CONTENT[3])), ANTHROPIC),
                     Text("so"),
                     ToolCall("toolu_1", "f", '{"a":1.0}'),
                     ToolCall("toolu_2", "g", "{}"),
@@ -224,6 +224,7 @@ def test_only_anthropics_own_blocks_are_written() -> None:
     """Another vendor's would break the caller's SDK."""
     raw = msgspec.Raw(encoded(CONTENT[2]))
     assert content(Foreign("server_tool_use", raw), Foreign("executableCode", raw)) == [CONTENT[2]]
+    assert content(Foreign("compaction", raw, OPENAI)) == []
 
 
 TEXTS = st.text(min_size=1, max_size=8)
@@ -232,7 +233,7 @@ PARTS = st.one_of(
     st.builds(lambda text, sign: Reasoning(text, sign, format=ANTHROPIC), TEXTS, TEXTS),
     st.builds(lambda data: Reasoning(sealed=data, format=ANTHROPIC), TEXTS),
     st.builds(lambda key, text: ToolCall(key, text, json.dumps({text: [key, None, 1.5]})), TEXTS, TEXTS),
-    st.just(Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2])))),
+    st.just(Foreign("server_tool_use", msgspec.Raw(encoded(CONTENT[2])), ANTHROPIC)),
 )
 COUNTS = st.integers(0, 1000)
 USAGES = st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, searches=COUNTS)
@@ -290,10 +291,3 @@ def test_a_tolerant_reader_takes_nulls() -> None:
     found = read_answer(b'{"content":[{"type":"tool_use","id":null,"name":"f","input":null}],"usage":null}')
     assert found.choices[0].parts == (ToolCall("", "f", "{}"),)
     assert found.metered == UNMETERED
-
-
-def test_another_vendors_part_of_the_same_name_is_left_out() -> None:
-    """OpenAI's sealed compaction is no block of Anthropic's."""
-    raw = msgspec.Raw(b'{"type":"compaction","id":"cmp_1","encrypted_content":"gAAA"}')
-    whole = Answer("i", "m", 0, (Choice((Foreign("compaction", raw),), Finished(FinishReason.STOP)),))
-    assert json.loads(write_answer(whole, MAKER))["content"] == []

@@ -122,6 +122,7 @@ def test_a_documents_name_is_its_title() -> None:
         (Reasoning("t", "sig", format=GEMINI), "reasoning"),
         (Reasoning("t", sealed="x", format=OPENAI), "reasoning"),
         (Foreign("executableCode", msgspec.Raw(b"{}")), "executableCode"),
+        (Foreign("compaction", msgspec.Raw(b"{}"), OPENAI), "compaction"),
     ],
 )
 def test_what_cannot_be_said_is_declared(part: Any, name: str) -> None:
@@ -133,6 +134,8 @@ def test_properties_without_a_place_are_declared() -> None:
     """The rest of their part is said."""
     assert blocks(Media(MediaKind.IMAGE, url="https://a", detail="high"))[1] == ["detail"]
     assert blocks(Media(MediaKind.IMAGE, url="https://a", detail="auto"))[1] == []
+    assert blocks(Media(MediaKind.IMAGE, url="https://a", title="a.png"))[1] == ["title"]
+    assert blocks(Media(MediaKind.DOCUMENT, url="https://a", detail="low"))[1] == ["detail"]
     found, dropped = blocks(ToolCall("c", "f", "{}", signature="s", format=GEMINI))
     assert (len(found), dropped) == (1, ["reasoning"])
 
@@ -155,6 +158,7 @@ def test_empty_texts_are_left_out() -> None:
         Media(MediaKind.IMAGE, url="gs://bucket/a.png", place="p"),
         Media(MediaKind.IMAGE, file_id="file-openai", place="p"),
         Media(MediaKind.DOCUMENT, "application/zip", data="QUJD", place="p"),
+        Media(MediaKind.DOCUMENT, "text/html", url="https://a/b", place="p"),
         Media(MediaKind.DOCUMENT, "text/plain", data="/w==", place="p"),
     ],
 )
@@ -178,6 +182,14 @@ def test_broken_arguments_are_refused(arguments: str) -> None:
     with pytest.raises(Refused, match=r"'call_7' \(f\)") as caught:
         blocks(ToolCall("call_7", "f", arguments))
     assert caught.value.problem.status == 400
+
+
+def test_a_model_shows_nothing() -> None:
+    """Anthropic takes images in the user's turns only; another vendor's model may have made one."""
+    picture = Media(MediaKind.IMAGE, "image/png", PNG, place="messages[1].images[0]")
+    with pytest.raises(Refused) as caught:
+        Blocks(list[str]().append, has_urls=True).of(Message(Role.ASSISTANT, (Text("here"), picture)))
+    assert (caught.value.problem.status, caught.value.problem.param) == (400, "messages[1].images[0]")
 
 
 def test_ids_are_in_anthropics_letters() -> None:

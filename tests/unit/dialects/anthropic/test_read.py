@@ -93,6 +93,10 @@ def test_breakpoints_of_the_cache() -> None:
             Media(MediaKind.IMAGE, url="https://a/i.png", place="messages[0].content[0]"),
         ),
         (
+            {"type": "document", "source": {"type": "url", "url": "https://a/pdf/1"}},
+            Media(MediaKind.DOCUMENT, "application/pdf", url="https://a/pdf/1", place="messages[0].content[0]"),
+        ),
+        (
             {"type": "document", "title": "T", "source": {"type": "file", "file_id": "file_1"}},
             Media(MediaKind.DOCUMENT, file_id="file_1", title="T", place="messages[0].content[0]"),
         ),
@@ -119,7 +123,7 @@ def test_breakpoints_of_the_cache() -> None:
         ),
         (
             {"type": "container_upload", "file_id": "x"},
-            Foreign("container_upload", raw({"type": "container_upload", "file_id": "x"})),
+            Foreign("container_upload", raw({"type": "container_upload", "file_id": "x"}), ANTHROPIC),
         ),
     ],
 )
@@ -271,6 +275,67 @@ def test_what_has_no_neutral_place_is_kept_by_its_name() -> None:
     }
 
 
+def test_what_is_not_known_of_a_block_is_kept_by_its_name() -> None:
+    """In each of them, also inside of others; what asks for nothing is not."""
+    text = {"type": "text", "text": "a", "of_text": 1, "cache_control": {"type": "ephemeral", "of_cache": 1}}
+    search = {
+        "type": "search_result",
+        "title": "t",
+        "source": "s",
+        "content": [{**text, "of_found": 1}],
+        "of_search": 1,
+    }
+    image = {"type": "image", "source": {"type": "url", "url": "https://a", "of_source": 1}, "of_image": 1}
+    called = [
+        {**CALL, "caller": {"type": "direct"}, "of_call": 1},
+        {"type": "thinking", "thinking": "hm", "signature": "s", "of_thought": 1},
+        {"type": "redacted_thinking", "data": "x", "of_seal": 1},
+    ]
+    found = request(
+        messages=[
+            {"role": "user", "content": [text, search, image], "of_message": 1},
+            {"role": "assistant", "content": called},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "of_result": 1}]},
+        ],
+        tools=[{"name": "f", "input_schema": {}, "of_tool": 1, "type": "custom"}],
+        tool_choice={"type": "auto", "of_choice": 1},
+        thinking={"type": "adaptive", "display": "updates", "of_thinking": 1},
+        output_config={"format": {"type": "json_schema", "schema": {}, "of_format": 1}},
+    )
+    places = "text cache found search source image call thought seal message result tool choice thinking format"
+    assert set(found.rest) == {"cache_control", "display", *(f"of_{place}" for place in places.split())}
+
+
+def test_a_document_of_blocks_without_text_is_its_images() -> None:
+    """With the document's breakpoint behind the last; its title, and breakpoints amid text, are kept to be declared."""
+    image = {"type": "image", "source": {"type": "url", "url": "https://a"}}
+    cache = {"type": "ephemeral"}
+    document = {
+        "type": "document",
+        "title": "t",
+        "source": {"type": "content", "content": [image]},
+        "cache_control": cache,
+    }
+    found = request(messages=[{"role": "user", "content": [document]}])
+    (medium,) = found.messages[0].parts
+    assert isinstance(medium, Media)
+    assert (medium.kind, medium.url, medium.cache) == (MediaKind.IMAGE, "https://a", "5m")
+    assert set(found.rest) == {"title"}
+    text = {"type": "text", "text": "a", "cache_control": cache}
+    found = request(
+        messages=[{"role": "user", "content": [{**document, "source": {"type": "content", "content": [text]}}]}]
+    )
+    assert set(found.rest) == {"cache_control"}
+
+
+def test_a_system_message_may_only_change_how_turns_are_made() -> None:
+    """It is no message for others, and what it changes is declared."""
+    change = {"role": "system", "output_config": {"effort": "low"}}
+    found = request(messages=[{"role": "user", "content": "a"}, change])
+    assert [message.role for message in found.messages] == [Role.USER]
+    assert set(found.rest) == {"output_config"}
+
+
 def test_what_is_null_or_off_asks_for_nothing() -> None:
     """It is as if it were not there."""
     found = request(
@@ -337,6 +402,12 @@ def user(*blocks: object) -> dict[str, Any]:
             "messages[0].content[0].source.data",
         ),
         (user({"type": "tool_result", "tool_use_id": "x"}), "messages[0].content[0].tool_use_id"),
+        (user(CALL), "messages[0].content[0]"),
+        (user({"type": "thinking", "thinking": "x"}), "messages[0].content[0]"),
+        ({"messages": [{"role": "assistant", "content": [{"type": "tool_result"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "system", "content": [CALL]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "system"}]}, "messages[0].content"),
+        ({"system": [CALL]}, "system[0]"),
         ({"messages": [{"role": "assistant", "content": [{**CALL, "input": "x"}]}]}, "messages[0].content[0].input"),
         ({"system": 3}, "system"),
         ({"system": [{"type": "text"}]}, "system[0].text"),

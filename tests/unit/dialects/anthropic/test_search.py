@@ -24,6 +24,8 @@ THERE = {"user_location": {"type": "approximate", **ZURICH}}
         ({"filters": {"blocked": ["a.ch"]}}, "web_search", {}, ["filters"]),
         ({"googleSearch": {}}, "googleSearch", {}, []),
         ({"googleSearch": {"timeRangeFilter": {"a": 1}}}, "googleSearch", {}, ["timeRangeFilter"]),
+        ({"googleSearch": {"excludeDomains": ["a.b"]}}, "googleSearch", {"blocked_domains": ["a.b"]}, []),
+        ({"googleSearch": {"exclude_domains": ["a.b"]}}, "googleSearch", {"blocked_domains": ["a.b"]}, []),
         ([], "", {}, []),
     ],
 )

@@ -125,8 +125,8 @@ def test_anthropics_own_blocks_come_whole() -> None:
     )
     own = b'{"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"q"}}'
     assert events[2:] == [
-        Whole(0, Foreign("server_tool_use", msgspec.Raw(own))),
-        Whole(1, Foreign("compaction", msgspec.Raw(b'{"type":"compaction","content":"ab","more":[1]}'))),
+        Whole(0, Foreign("server_tool_use", msgspec.Raw(own), ANTHROPIC)),
+        Whole(1, Foreign("compaction", msgspec.Raw(b'{"type":"compaction","content":"ab","more":[1]}'), ANTHROPIC)),
     ]
 
 

@@ -105,9 +105,12 @@ OLD, BOTH, NEW, ALWAYS, NEVER = (
         (NEW, Thinking(budget=2000), adaptive("low")),
         (NEW, Thinking(budget=-1), adaptive(None)),
         (NEW, Thinking("none"), Plan({"type": "disabled"})),
-        (NEW, Thinking(shown=True), Plan()),
+        (NEW, Thinking(shown=False), Plan()),
+        (ALWAYS, Thinking(shown=True), adaptive(None)),
+        (ALWAYS, Thinking(shown=False), Plan(is_on=True)),
         ("claude-sonnet-5-5", Thinking("none"), Plan({"type": "between_tools"})),
         (ALWAYS, None, Plan(is_on=True)),
+        (ALWAYS, Thinking(shown=True, summary="auto"), adaptive(None)),
         (NEVER, Thinking("none"), Plan()),
     ],
 )
@@ -131,7 +134,14 @@ def test_what_cannot_be_is_declared(model: str, wanted: Thinking, limit: int, ma
     """No model thinks where it cannot, and none stops that always does."""
     dropped: list[str] = []
     assert plan(wanted, family_of(model), limit, dropped.append, may_think=may_think) == expected
-    assert dropped == ["thinking"]
+    assert dropped == ["effort"]
+
+
+def test_a_thought_that_is_not_had_cannot_be_shown() -> None:
+    """Gemini's callers ask to see what their models think unasked."""
+    dropped: list[str] = []
+    assert plan(Thinking(shown=True), family_of(NEW), 10_000, dropped.append) == Plan()
+    assert dropped == ["shown"]
 
 
 def test_the_kind_of_summary_is_declared() -> None:

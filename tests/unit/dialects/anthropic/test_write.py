@@ -13,9 +13,12 @@ from tokenway.dialects.anthropic.write import write
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.catalog import Capabilities, Quirks
+from tokenway.model.errors import Refusal
 from tokenway.model.request import (
     Foreign,
     FormatKind,
+    Media,
+    MediaKind,
     Message,
     Reasoning,
     Request,
@@ -162,7 +165,17 @@ def test_a_search_is_a_tool_of_anthropics() -> None:
     body, dropped = written(OLD, rest={"web_search_options": msgspec.Raw(b"{}")})
     assert (body["tools"], "tool_choice" in body, dropped) == ([search], False, ())
     hosted = Tool("s", hosted="web_search", raw=msgspec.Raw(b"{}"))
+    other = written(OLD, rest={"web_search_options": msgspec.Raw(b"{}")}, words="another vendor's")
+    assert ("tools" in other[0], other[1]) == (False, ("web_search_options",))
     assert written(OLD, tools=(hosted,), rest={"web_search_options": msgspec.Raw(b"{}")})[0]["tools"] == [search]
+
+
+@pytest.mark.parametrize("kind", ["web_search", "web_search_2025_08_26", "web_search_preview_2025_03_11"])
+def test_a_search_is_chosen_by_its_name_here(kind: str) -> None:
+    """OpenAI's callers choose it by its type."""
+    search = Tool(kind, hosted=kind, raw=msgspec.Raw(b"{}"))
+    body, dropped = written(OLD, tools=(search,), tool_choice=ToolChoice(ToolMode.NAMED, (kind,)))
+    assert (body["tool_choice"], dropped) == ({"type": "tool", "name": "web_search"}, ())
 
 
 def test_tools_without_a_counterpart_are_declared() -> None:
@@ -241,7 +254,7 @@ def test_thinking_does_not_begin_amid_calls() -> None:
     """A model that thinks by a budget refuses results for calls that it made without a thought."""
     thinking = Thinking("high")
     body, dropped = written(OLD, USER, CALL, RESULT, tools=(TOOL,), thinking=thinking, max_tokens=5000)
-    assert ("thinking" in body, dropped) == (False, ("thinking",))
+    assert ("thinking" in body, dropped) == (False, ("effort",))
     thought = Message(Role.ASSISTANT, (Reasoning("t", "s", format=ANTHROPIC), *CALL.parts))
     for conversation in ((USER, thought, RESULT), (USER, CALL, RESULT, CALL, USER)):
         body, dropped = written(OLD, *conversation, tools=(TOOL,), thinking=thinking, max_tokens=5000)
@@ -295,6 +308,8 @@ def test_a_schema_for_the_answer() -> None:
     assert written("claude-3-7-sonnet", response_format=wanted)[1] == ("response_format",)
     assert written(Upstream(OLD, quirks=Quirks(json_schema=False)), response_format=wanted)[1] == ("response_format",)
     assert written(OLD, response_format=ResponseFormat(FormatKind.JSON))[1] == ("response_format",)
+    anything = ResponseFormat(FormatKind.SCHEMA, "n", msgspec.Raw(b'{"type":"object"}'))
+    assert written(OLD, response_format=anything)[1] == ("response_format",)
     assert written(OLD, response_format=ResponseFormat(FormatKind.TEXT))[1] == ()
 
 
@@ -386,7 +401,16 @@ def test_what_is_written_reads_the_same() -> None:
         stop=("END",),
         user="u",
         service_tier="default",
+        words=ANTHROPIC,
     )
     found = write(given, Upstream(OLD))
     assert found.dropped == ()
     assert read(found.body, OLD, True) == given
+
+
+def test_no_medium_is_part_of_the_instructions() -> None:
+    """Refused where it stands; Anthropic takes text only."""
+    picture = Media(MediaKind.IMAGE, "image/png", "QUJD", place="system[0]")
+    with pytest.raises(Refusal) as caught:
+        written(OLD, Message(Role.SYSTEM, (picture,)), USER)
+    assert caught.value.problem.param == "system[0]"

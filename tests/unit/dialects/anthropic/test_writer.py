@@ -169,7 +169,7 @@ def test_another_vendors_seals_travel() -> None:
 
 def test_whole_parts_are_blocks_of_their_own() -> None:
     """Media is a link, Anthropic's own is itself, another vendor's own has no block."""
-    own = Foreign("server_tool_use", msgspec.Raw(msgspec.json.encode(CONTENT[2])))
+    own = Foreign("server_tool_use", msgspec.Raw(msgspec.json.encode(CONTENT[2])), ANTHROPIC)
     image = Media(MediaKind.IMAGE, url="https://a.example/i.png")
     events: list[Event] = [Whole(0, own), Whole(1, Foreign("executableCode", own.raw)), Whole(2, image)]
     assert shapes(events) == [

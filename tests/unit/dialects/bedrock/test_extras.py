@@ -9,11 +9,14 @@ import pytest
 from tokenway.dialects.bedrock.extras import Extras, claude_version, extras, read_extras, vendor_of
 from tokenway.dialects.walk import Node
 from tokenway.model.errors import Refusal
-from tokenway.model.request import Request, Thinking, ToolChoice, ToolMode
+from tokenway.model.request import Request, Thinking, Tool, ToolChoice, ToolMode
 
 OLD = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NEW = "us.anthropic.claude-sonnet-4-6"
 NEWEST = "anthropic.claude-opus-5"
+
+
+SHOWN = {"type": "adaptive", "display": "summarized"}
 
 
 def said(model: str, thinking: Thinking | None = None, limit: int | None = 10000, **more: Any) -> Extras:
@@ -72,10 +75,12 @@ def test_versions_of_claude(model: str, version: tuple[int, int]) -> None:
         (NEW, Thinking(effort="xhigh"), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
         (NEW, Thinking(effort="minimal"), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
         (NEW, Thinking(budget=2000), {"thinking": {"type": "enabled", "budget_tokens": 2000}}),
-        (NEWEST, Thinking(budget=2000), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
-        (NEWEST, Thinking(budget=6000), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}),
-        (NEWEST, Thinking(effort="xhigh"), {"thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}}),
+        (NEWEST, Thinking(budget=2000), {"thinking": SHOWN, "output_config": {"effort": "low"}}),
+        (NEWEST, Thinking(budget=6000), {"thinking": SHOWN, "output_config": {"effort": "medium"}}),
+        (NEWEST, Thinking(effort="xhigh"), {"thinking": SHOWN, "output_config": {"effort": "xhigh"}}),
         (NEWEST, Thinking(enabled=True, shown=False), {"thinking": {"type": "adaptive", "display": "omitted"}}),
+        (NEWEST, Thinking(shown=True), {"thinking": SHOWN}),
+        (NEW, Thinking(enabled=True, shown=True), {"thinking": SHOWN}),
         (
             "us.amazon.nova-2-lite-v1:0",
             Thinking(effort="low"),
@@ -98,6 +103,35 @@ def test_no_reasoning(thinking: Thinking | None) -> None:
     assert said(OLD, thinking) == Extras({}, [])
 
 
+def test_who_reasons_unasked_is_told_not_to() -> None:
+    """Where it can be told; else that it reasons anyway is declared."""
+    assert said(NEWEST, Thinking(effort="none")) == Extras({"thinking": {"type": "disabled"}}, [])
+    assert said("anthropic.claude-opus-5-5", Thinking(effort="none")) == Extras({}, ["effort"])
+    assert said("openai.gpt-oss-120b-1:0", Thinking(enabled=False)) == Extras({}, ["thinking"])
+    assert said(NEWEST, Thinking(shown=False)) == Extras({}, [])
+
+
+def test_who_reasons_unasked_does_not_where_it_has_to_call() -> None:
+    """Claude refuses both together; the caller asked for the call."""
+    forced: dict[str, Any] = {"tools": (Tool("f"),), "tool_choice": ToolChoice(ToolMode.REQUIRED)}
+    assert said(NEWEST, **forced) == Extras({"thinking": {"type": "disabled"}}, [])
+    assert said(NEWEST, Thinking("high"), **forced) == Extras({"thinking": {"type": "disabled"}}, ["effort"])
+    assert said(OLD, **forced) == Extras({}, [])
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking"),
+    [
+        (OLD, Thinking(budget=2000, shown=False)),
+        ("openai.gpt-oss-120b-1:0", Thinking(effort="low", shown=False)),
+        (OLD, Thinking(shown=True)),
+    ],
+)
+def test_how_reasoning_is_shown_is_declared(model: str, thinking: Thinking) -> None:
+    """Only Claude's newer models can hide it, and none shows what it has not thought."""
+    assert said(model, thinking).dropped == ["shown"]
+
+
 @pytest.mark.parametrize(
     ("model", "limit"),
     [
@@ -110,7 +144,7 @@ def test_no_reasoning(thinking: Thinking | None) -> None:
 )
 def test_models_that_do_not_reason(model: str, limit: int) -> None:
     """Where the model cannot, the answer has no room, or nobody knows the model, it is declared."""
-    assert said(model, Thinking(effort="high"), limit) == Extras({}, ["thinking"])
+    assert said(model, Thinking(effort="high"), limit) == Extras({}, ["effort"])
 
 
 def test_kinds_of_summary_are_openais() -> None:
@@ -122,7 +156,7 @@ def test_kinds_of_summary_are_openais() -> None:
 def test_reasoning_needs_a_free_choice_of_tools() -> None:
     """Claude does not reason where it must call a tool, and a budget not behind calls without thoughts."""
     forced = ToolChoice(ToolMode.REQUIRED)
-    assert said(NEW, Thinking(effort="high"), tool_choice=forced).dropped == ["thinking"]
+    assert said(NEW, Thinking(effort="high"), tool_choice=forced).dropped == ["effort"]
     request = Request(OLD, (), thinking=Thinking(budget=2000))
     assert extras(request, "anthropic", 10000, may_think=False).dropped == ["thinking"]
 

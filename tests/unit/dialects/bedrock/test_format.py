@@ -86,6 +86,6 @@ def test_the_record() -> None:
     """Names of neutral fields that are spelled otherwise exist, and only Bedrock's own headers go on."""
     assert FORMAT.dialect is Dialect.BEDROCK
     assert FORMAT.stream_type == b"application/vnd.amazon.eventstream"
-    parts = {"cache_control", "reasoning", "shown", "strict", "title"}
+    parts = {"cache_control", "effort", "reasoning", "shown", "strict", "title"}
     assert set(FORMAT.spelling) - parts <= set(Request.__struct_fields__)
     assert all(name.startswith(b"x-amzn-") for name in (*FORMAT.forwarded, *FORMAT.returned))

@@ -31,7 +31,7 @@ from tokenway.model.request import (
 )
 
 USER = {"role": "user", "content": [{"text": "hi"}]}
-SOURCE = "messages[0].content[0].{}.source.{}"
+BLOCK = "messages[0].content[0].{}"
 
 
 def request(**members: Any) -> Request:
@@ -60,9 +60,9 @@ def refused(body: dict[str, Any]) -> Problem:
 def test_a_plain_request() -> None:
     """The system comes first, model and stream are the path's; null and empty members say nothing."""
     body = {"messages": [USER], "system": [{"text": "be brief"}], "inferenceConfig": {}, "toolConfig": None}
-    assert read(json.dumps(body).encode(), "a:0", stream=True) == Request(
-        "a:0", (Message(Role.SYSTEM, (Text("be brief"),)), Message(Role.USER, (Text("hi"),))), stream=True
-    )
+    messages = (Message(Role.SYSTEM, (Text("be brief"),)), Message(Role.USER, (Text("hi"),)))
+    found = read(json.dumps(body).encode(), "a:0", stream=True)
+    assert found == Request("a:0", messages, stream=True, words="amazon-bedrock")
     assert request(system=[]).messages == (Message(Role.USER, (Text("hi"),)),)
 
 
@@ -153,33 +153,31 @@ def test_what_has_no_neutral_place_is_kept() -> None:
 MEDIA = [
     (
         {"image": {"format": "png", "source": {"bytes": "iVBO"}}},
-        Media(MediaKind.IMAGE, "image/png", "iVBO", place=SOURCE.format("image", "bytes")),
+        Media(MediaKind.IMAGE, "image/png", "iVBO", place=BLOCK.format("image")),
     ),
     (
         {"image": {"format": "jpeg", "source": {"s3Location": {"uri": "s3://b/k.jpg"}}}},
-        Media(MediaKind.IMAGE, "image/jpeg", url="s3://b/k.jpg", place=SOURCE.format("image", "s3Location")),
+        Media(MediaKind.IMAGE, "image/jpeg", url="s3://b/k.jpg", place=BLOCK.format("image")),
     ),
     (
         {"document": {"format": "pdf", "name": "report", "source": {"bytes": "JVBE"}}},
-        Media(MediaKind.DOCUMENT, "application/pdf", "JVBE", title="report", place=SOURCE.format("document", "bytes")),
+        Media(MediaKind.DOCUMENT, "application/pdf", "JVBE", title="report", place=BLOCK.format("document")),
     ),
     (
         {"document": {"name": "d", "source": {"text": "hello"}}},
-        Media(MediaKind.DOCUMENT, "text/plain", text="hello", title="d", place=SOURCE.format("document", "text")),
+        Media(MediaKind.DOCUMENT, "text/plain", text="hello", title="d", place=BLOCK.format("document")),
     ),
     (
         {"document": {"name": "d", "format": "md", "source": {"content": [{"text": "a"}, {"text": "b"}]}}},
-        Media(
-            MediaKind.DOCUMENT, "text/markdown", text="a\n\nb", title="d", place=SOURCE.format("document", "content")
-        ),
+        Media(MediaKind.DOCUMENT, "text/markdown", text="a\n\nb", title="d", place=BLOCK.format("document")),
     ),
     (
         {"video": {"format": "mp4", "source": {"bytes": "AAAA"}}},
-        Media(MediaKind.VIDEO, "video/mp4", "AAAA", place=SOURCE.format("video", "bytes")),
+        Media(MediaKind.VIDEO, "video/mp4", "AAAA", place=BLOCK.format("video")),
     ),
     (
         {"audio": {"format": "mp3", "source": {"bytes": "AAAA"}}},
-        Media(MediaKind.AUDIO, "audio/mpeg", "AAAA", place=SOURCE.format("audio", "bytes")),
+        Media(MediaKind.AUDIO, "audio/mpeg", "AAAA", place=BLOCK.format("audio")),
     ),
 ]
 
@@ -213,9 +211,7 @@ def test_a_tools_call_and_its_result() -> None:
         messages=[USER, {"role": "assistant", "content": [call]}, {"role": "user", "content": [{"toolResult": result}]}]
     )
     assert found.messages[1].parts == (ToolCall("t1", "f", '{"a":"é"}'),)
-    image = Media(
-        MediaKind.IMAGE, "image/png", "iVBO", place="messages[2].content[0].toolResult.content[2].image.source.bytes"
-    )
+    image = Media(MediaKind.IMAGE, "image/png", "iVBO", place="messages[2].content[0].toolResult.content[2].image")
     assert found.messages[2].parts == (ToolResult("t1", (Text("x"), Text('{"b":1}'), image), "f", is_error=True),)
 
 
@@ -225,7 +221,7 @@ def test_amazons_own_tools() -> None:
     result = {"toolResult": {"toolUseId": "t1", "content": [{"text": "x"}]}}
     found = request(messages=[USER, {"role": "assistant", "content": [call, result, {"newBlock": {}}]}])
     assert [part.name for part in found.messages[1].parts if isinstance(part, Foreign)] == [
-        "toolUse",
+        "server_tool_use",
         "toolResult",
         "newBlock",
     ]
@@ -271,7 +267,7 @@ def test_cache_points_stand_at_the_part_before() -> None:
     point = {"cachePoint": {"type": "default"}}
     hour = {"cachePoint": {"type": "default", "ttl": "1h"}}
     thought = {"reasoningContent": {"reasoningText": {"text": "hm"}}}
-    assert parts({"text": "a"}, point, {"text": "b"}, thought, hour) == (
+    assert parts({"text": "a"}, point, {"text": "b"}, thought, hour, role="assistant") == (
         Text("a", "5m"),
         Text("b", "1h"),
         Reasoning("hm", format=ANTHROPIC),
@@ -290,9 +286,54 @@ def test_what_guardrails_and_citations_wrap() -> None:
     assert isinstance(parts(image)[0], Media)
 
 
-def turn(*blocks: dict[str, Any]) -> dict[str, Any]:
-    """A body with one turn of the user's."""
-    return {"messages": [{"role": "user", "content": list(blocks)}]}
+def test_what_is_not_known_of_a_block_is_kept_by_its_name() -> None:
+    """In each of them; what asks for nothing is not."""
+    image = {"format": "png", "source": {"s3Location": {"uri": "s3://b/k", "x": 1}}, "error": {"message": "m"}}
+    point = {"type": "default", "x": 1}
+    call = {"toolUseId": "t", "name": "f", "input": {}, "x": 1}
+    thought = {"reasoningText": {"text": "hm", "x": 1}}
+    found = request(
+        messages=[
+            {"role": "user", "content": [{"image": image}, {"cachePoint": point}], "x": 1},
+            {"role": "assistant", "content": [{"reasoningContent": thought}, {"toolUse": call}]},
+            {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [], "type": "x"}}]},
+        ],
+        toolConfig={
+            "tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {}}, "x": 1, "y": False}}],
+            "toolChoice": {"any": {"x": 1}},
+            "x": 1,
+        },
+        serviceTier={"type": "flex", "x": 1},
+        outputConfig={
+            "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": "{}"}}, "x": 1},
+        },
+        additionalModelRequestFields={"thinking": {"type": "adaptive", "x": 1}},
+    )
+    places = (
+        "messages image.error s3Location cachePoint toolUse reasoningText toolResult.type toolSpec toolChoice.any "
+        "toolConfig serviceTier textFormat"
+    )
+    expected = {name if name.endswith(("error", "type")) else f"{name}.x" for name in places.split()}
+    assert set(found.rest) == {*expected, "additionalModelRequestFields"}
+
+
+def test_a_search_result_is_its_text() -> None:
+    """Title, source and what it says; whether it is to be cited is declared."""
+    found = {"title": "t", "source": "s", "content": [{"text": "a"}, {"text": "b"}], "citations": {"enabled": True}}
+    read = request(messages=[{"role": "user", "content": [{"searchResult": found}]}])
+    assert read.messages[0].parts == (Text("t\ns\na\nb"),)
+    assert set(read.rest) == {"searchResult.citations"}
+
+
+def test_a_cache_point_before_all_tools_is_kept() -> None:
+    """There is nothing to keep in a cache."""
+    found = request(toolConfig={"tools": [{"cachePoint": {"type": "default"}}]})
+    assert set(found.rest) == {"cachePoint"}
+
+
+def turn(*blocks: dict[str, Any], role: str = "user") -> dict[str, Any]:
+    """A body with one turn."""
+    return {"messages": [{"role": role, "content": list(blocks)}]}
 
 
 @pytest.mark.parametrize(
@@ -305,14 +346,20 @@ def turn(*blocks: dict[str, Any]) -> dict[str, Any]:
         (turn({"text": "a", "image": {}}), "messages[0].content[0]"),
         (turn({}), "messages[0].content[0]"),
         (turn({"text": 1}), "messages[0].content[0].text"),
-        (turn({"image": {"format": "png", "source": {"bytes": "%"}}}), SOURCE.format("image", "bytes")),
+        (turn({"image": {"format": "png", "source": {"bytes": "%"}}}), BLOCK.format("image.source.bytes")),
         (turn({"image": {"format": "png"}}), "messages[0].content[0].image.source"),
-        (turn({"image": {"source": {"x": 1}}}), SOURCE.format("image", "x")),
-        (turn({"toolUse": {"toolUseId": "t", "name": "f", "input": "x"}}), "messages[0].content[0].toolUse.input"),
-        (turn({"toolResult": {"toolUseId": "t", "content": []}}), "messages[0].content[0].toolResult.toolUseId"),
-        (turn({"reasoningContent": {"x": 1}}), "messages[0].content[0].reasoningContent"),
+        (turn({"image": {"source": {"x": 1}}}), BLOCK.format("image.source.x")),
         (
-            turn({"reasoningContent": {"redactedContent": "%"}}),
+            turn({"toolUse": {"toolUseId": "t", "name": "f", "input": "x"}}, role="assistant"),
+            "messages[0].content[0].toolUse.input",
+        ),
+        (turn({"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}), "messages[0].content[0].toolUse"),
+        (turn({"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}, role="system"), BLOCK.format("toolUse")),
+        (turn({"toolResult": {"toolUseId": "t", "content": []}}, role="assistant"), BLOCK.format("toolResult")),
+        (turn({"toolResult": {"toolUseId": "t", "content": []}}), "messages[0].content[0].toolResult.toolUseId"),
+        (turn({"reasoningContent": {"x": 1}}, role="assistant"), "messages[0].content[0].reasoningContent"),
+        (
+            turn({"reasoningContent": {"redactedContent": "%"}}, role="assistant"),
             "messages[0].content[0].reasoningContent.redactedContent",
         ),
         ({"messages": [USER], "inferenceConfig": {"maxTokens": 0}}, "inferenceConfig.maxTokens"),
@@ -341,5 +388,6 @@ def test_a_result_of_something_unknown() -> None:
     """A result holds text, JSON and media only."""
     call = {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}
     result = {"toolResult": {"toolUseId": "t", "content": [{"cachePoint": {}}]}}
-    problem = refused(turn(call, result))
-    assert problem.param == "messages[0].content[1].toolResult.content[0].cachePoint"
+    messages = [*turn(call, role="assistant")["messages"], *turn(result)["messages"]]
+    problem = refused({"messages": messages})
+    assert problem.param == "messages[1].content[0].toolResult.content[0].cachePoint"

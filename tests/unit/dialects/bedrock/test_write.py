@@ -69,13 +69,14 @@ def test_a_plain_request() -> None:
 
 def test_inference() -> None:
     """Limits have Converse's names."""
-    assert written(max_tokens=7, temperature=0.5, top_p=0.9, stop=("a", "b"), top_k=5) == (
-        {
-            "inferenceConfig": {"maxTokens": 7, "temperature": 0.5, "topP": 0.9, "stopSequences": ["a", "b"]},
-            "additionalModelRequestFields": {"top_k": 5},
-        },
+    fields: dict[str, Any] = {"max_tokens": 7, "top_p": 0.9, "stop": ("a", "b")}
+    inference = {"maxTokens": 7, "topP": 0.9, "stopSequences": ["a", "b"]}
+    assert written(**fields, top_k=5) == (
+        {"inferenceConfig": inference, "additionalModelRequestFields": {"top_k": 5}},
         (),
     )
+    body, dropped = written("meta.llama3-70b-instruct-v1:0", **fields, temperature=0.5)
+    assert (body, dropped) == ({"inferenceConfig": inference | {"temperature": 0.5}}, ())
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,11 @@ def test_inference() -> None:
         (CLAUDE, {"thinking": Thinking(enabled=True), "temperature": 1}, None, ()),
         (CLAUDE, {"thinking": Thinking(enabled=True), "top_p": 0.5}, None, ("top_p",)),
         (CLAUDE, {"thinking": Thinking(enabled=True), "top_p": 0.95}, {"topP": 0.95}, ()),
+        (CLAUDE, {"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5}, ("top_p",)),
+        (CLAUDE, {"temperature": 0.5, "top_p": 1}, {"temperature": 0.5}, ()),
+        ("anthropic.claude-opus-5", {"temperature": 0.5, "top_k": 5}, None, ("top_k", "temperature")),
+        ("anthropic.claude-opus-5", {"temperature": 1, "top_p": 0.99}, None, ("top_p",)),
+        ("anthropic.claude-v2:1", {"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5, "topP": 0.5}, ()),
     ],
 )
 def test_what_does_not_fit(
@@ -238,6 +244,8 @@ def test_a_schema_for_the_answer() -> None:
     old = Upstream(CLAUDE, quirks=Quirks(json_schema=False))
     assert written(response_format=wanted, upstream=old) == ({}, ("response_format",))
     assert written(response_format=ResponseFormat(FormatKind.JSON)) == ({}, ("response_format",))
+    anything = ResponseFormat(FormatKind.SCHEMA, schema=msgspec.Raw(b'{"type":"object"}'))
+    assert written(response_format=anything) == ({}, ("response_format",))
     assert written(response_format=ResponseFormat(FormatKind.TEXT)) == ({}, ())
 
 
@@ -252,7 +260,7 @@ def test_reasoning() -> None:
         "thinking": {"type": "enabled", "budget_tokens": 4000}
     }
     assert written(old, messages=CALLED, thinking=Thinking(budget=2000))[1] == ("thinking",)
-    assert written("us.deepseek.r1-v1:0", thinking=Thinking(effort="high"))[1] == ("thinking",)
+    assert written("us.deepseek.r1-v1:0", thinking=Thinking(effort="high"))[1] == ("effort",)
 
 
 def test_the_request_is_not_changed() -> None:

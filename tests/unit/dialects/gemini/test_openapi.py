@@ -49,11 +49,25 @@ def test_nullable_becomes_a_type() -> None:
     assert json_schema({"type": "STRING", "nullable": False}) == {"type": "string"}
 
 
+def test_properties_are_written_in_their_order() -> None:
+    """Models that are held to a schema fill it in from the top; what the order does not name comes behind."""
+    given = {"type": "OBJECT", "properties": {name: {} for name in "abc"}, "propertyOrdering": ["c", "x", 1, "b"]}
+    assert list(json_schema(given)["properties"]) == ["c", "b", "a"]
+    assert json_schema({"type": "OBJECT", "propertyOrdering": ["a"]}) == {"type": "object"}
+
+
+def test_numbers_of_an_enumeration_are_numbers() -> None:
+    """Gemini writes them as words."""
+    found = json_schema({"type": "INTEGER", "format": "enum", "enum": ["101", "-2", "many"]})
+    assert found == {"type": "integer", "enum": [101, -2, "many"]}
+    assert json_schema({"type": "STRING", "enum": ["101"]})["enum"] == ["101"]
+
+
 def test_references_get_their_sign() -> None:
-    """`defs` and `ref` are JSON Schema's `$defs` and `$ref`."""
+    """`defs` and `ref` are JSON Schema's `$defs` and `$ref`, and a reference finds its definition."""
     assert json_schema({"defs": {"n": {"type": "NUMBER"}}, "ref": "#/defs/n", "type": "TYPE_UNSPECIFIED"}) == {
         "$defs": {"n": {"type": "number"}},
-        "$ref": "#/defs/n",
+        "$ref": "#/$defs/n",
     }
 
 

@@ -172,6 +172,42 @@ def test_members_without_a_place_are_kept_to_be_declared() -> None:
     assert set(found.rest) == {"videoMetadata", "extra"}
 
 
+def test_members_of_a_results_parts_are_kept_to_be_declared() -> None:
+    """As those of a turn's own parts."""
+    part = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "mediaResolution": {"level": "LOW"}}
+    response = {"name": "f", "response": {}, "parts": [part]}
+    found = neutral({"contents": [model({"functionCall": {"name": "f"}}), user({"functionResponse": response})]})
+    assert set(found.rest) == {"mediaResolution"}
+
+
+def test_only_a_model_thinks() -> None:
+    """A thought or a signature of anybody else is no part, and is declared."""
+    signed = {"text": "c", "thoughtSignature": "c2ln"}
+    found = neutral(
+        {"systemInstruction": {"parts": [signed]}, "contents": [user({"text": "b", "thought": True}, signed)]}
+    )
+    assert [message.parts for message in found.messages] == [(Text("c"),), (Text("c"),)]
+    assert set(found.rest) == {"thought", "thoughtSignature"}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"systemInstruction": {"parts": [{"functionCall": {"name": "f"}}]}}, "systemInstruction.parts[0]"),
+        ({"contents": [user({"functionCall": {"name": "f"}})]}, "contents[0].parts[0]"),
+        (
+            {"contents": [model({"functionCall": {"name": "f"}}, {"functionResponse": {"name": "f"}})]},
+            "contents[0].parts[1]",
+        ),
+    ],
+)
+def test_calls_are_the_models_and_results_the_users(body: dict[str, object], param: str) -> None:
+    """A part in a content of another role is refused at its place."""
+    with pytest.raises(Refusal) as caught:
+        neutral({"contents": [user({"text": "a"})], **body})
+    assert caught.value.problem.param == param
+
+
 @pytest.mark.parametrize(
     ("parts", "param"),
     [

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.dialects.gemini.samples import neutral, raw
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.gemini.write import write
+from tokenway.dialects.seal import GEMINI
 from tokenway.model.catalog import Quirks
 from tokenway.model.errors import Refusal
 from tokenway.model.request import (
@@ -159,7 +160,7 @@ def test_thinking() -> None:
         "thinkingBudget": 800,
         "includeThoughts": True,
     }
-    assert dropped(Upstream("gemini-2.0-flash"), thinking=Thinking(effort="high")) == ("thinking",)
+    assert dropped(Upstream("gemini-2.0-flash"), thinking=Thinking(effort="high")) == ("effort",)
     adaptive = body(thinking=Thinking("low", -1, enabled=True), max_tokens=8000)["generationConfig"]["thinkingConfig"]
     assert adaptive == {"thinkingBudget": 1600, "includeThoughts": True}
     assert dropped(thinking=Thinking(effort="high", summary="auto")) == ()
@@ -225,5 +226,6 @@ def test_what_is_written_reads_back() -> None:
         stop=("a",),
         n=2,
         service_tier="flex",
+        words=GEMINI,
     )
     assert neutral(json.loads(write(request, UPSTREAM).body)) == request

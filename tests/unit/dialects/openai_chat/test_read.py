@@ -128,12 +128,22 @@ def test_what_is_not_the_upstreams_business() -> None:
         session_id="s",
         stream_options={"include_usage": True},
         usage={"include": True},
-        transforms=["middle-out"],
+        transforms=[],
         plugins=[],
         trace={},
         debug={},
     )
     assert said == Request("m", TURNS)
+
+
+def test_what_another_gateway_would_do_is_declared() -> None:
+    """This one searches nothing and shortens nothing; nor are members lost that nobody reads."""
+    said = neutral(
+        transforms=["middle-out"],
+        plugins=[{"id": "web"}],
+        tools=[{"type": "function", "function": {"name": "f"}, "defer_loading": True}],
+    )
+    assert set(said.rest) == {"transforms", "plugins", "defer_loading"}
 
 
 def test_the_rest_keeps_its_name() -> None:
@@ -258,6 +268,14 @@ def test_response_format() -> None:
         ({"stop": [1]}, "stop[0]"),
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": [{"function": {"name": "f", "parameters": []}}]}, "tools[0].function.parameters"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}},
+            "response_format.json_schema.schema",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": "s"}}},
+            "response_format.json_schema.schema",
+        ),
         ({"tool_choice": "maybe"}, "tool_choice"),
         ({"tool_choice": {"type": "function"}}, "tool_choice.function"),
         ({"reasoning_effort": "huge"}, "reasoning_effort"),

@@ -168,8 +168,19 @@ def test_breakpoints_of_the_cache() -> None:
     control = {"type": "ephemeral"}
     assert parts([{"type": "text", "text": "a", "cache_control": control | {"ttl": "1h"}}]) == (Text("a", "1h"),)
     assert read({"role": "user", "content": "a", "cache_control": control})[0].parts == (Text("a", "5m"),)
+    custom = {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}, "cache_control": control}
+    found = read(USER, {"role": "assistant", "tool_calls": [custom]})[1].parts
+    assert found == (ToolCall("c", "f", "x", custom=True, cache="5m"),)
     odd = {"type": "text", "text": "a", "cache_control": {"ttl": "2h"}}
     assert refused({"role": "user", "content": [odd]}) == "messages[0].content[0].cache_control.ttl"
+
+
+@pytest.mark.parametrize(
+    ("mark", "cache"), [({"mode": "explicit"}, "5m"), ({"ttl": "30m"}, "5m"), ({"ttl": "12h"}, "1h"), (None, "")]
+)
+def test_openais_own_breakpoints(mark: dict[str, str] | None, cache: str) -> None:
+    """Half a day is an hour elsewhere, half an hour five minutes."""
+    assert parts([{"type": "text", "text": "a", "prompt_cache_breakpoint": mark}]) == (Text("a", cache),)
 
 
 def test_results_are_one_turn() -> None:
@@ -274,6 +285,26 @@ def test_what_google_signed_of_a_call_is_found_in_openrouters_list() -> None:
 def test_what_an_assistant_said_aloud_is_a_vendors_own() -> None:
     """Only OpenAI knows the id."""
     assert parts_of_assistant(audio={"id": "s"}) == (Text("a"), Foreign("audio", msgspec.Raw(b'{"id":"s"}')))
+
+
+def test_pictures_that_a_model_made_are_its_turns() -> None:
+    """OpenRouter's `images`, as clients give them back."""
+    image = {"type": "image_url", "image_url": {"url": "https://a"}, "index": 0}
+    assert parts_of_assistant(images=[image]) == (
+        Text("a"),
+        Media(MediaKind.IMAGE, url="https://a", place="messages[0].images[0].image_url"),
+    )
+
+
+def test_unknown_reasoning_is_a_vendors_own() -> None:
+    """What a server of OpenRouter's did is nothing that another can take."""
+    detail = {"type": "reasoning.server_tool_call", "result": "x"}
+    found = parts_of_assistant(reasoning_details=[detail, {"type": "reasoning.text", "text": "hm"}])
+    assert [part.name if isinstance(part, Foreign) else part for part in found] == [
+        Reasoning("hm"),
+        "reasoning_details",
+        Text("a"),
+    ]
 
 
 def test_thinking_inside_of_the_content() -> None:

@@ -195,7 +195,9 @@ def test_each_prompt_has_its_answers(prompt: str, answers: int) -> None:
 
 def test_every_operation_has_a_path() -> None:
     """What is added to a provider's address."""
-    assert set(PATHS) | set(SIDE_PATHS) | {Operation.COUNT, Operation.EMBED_CONTENT} == set(Operation)
+    assert set(PATHS) | set(SIDE_PATHS) | {Operation.COUNT, Operation.COMPACT, Operation.EMBED_CONTENT} == set(
+        Operation
+    )
 
 
 def test_a_request_in_the_neutral_form() -> None:

@@ -53,6 +53,38 @@ def test_a_stream_is_asked_for_its_usage() -> None:
     assert write(Quirks(usage_flag=False), stream=True)[0] == {"stream": True}
 
 
+@pytest.mark.parametrize(
+    ("grammar", "expected"),
+    [
+        (
+            {"type": "grammar", "syntax": "lark", "definition": "d"},
+            {"type": "grammar", "grammar": {"syntax": "lark", "definition": "d"}},
+        ),
+        ({"type": "grammar", "grammar": {"syntax": "lark"}}, {"type": "grammar", "grammar": {"syntax": "lark"}}),
+        ({"type": "text"}, {"type": "text"}),
+    ],
+)
+def test_a_grammar_stands_one_level_deeper(grammar: dict[str, Any], expected: dict[str, Any]) -> None:
+    """The Responses API has it flat."""
+    tool = Tool("c", custom=True, grammar=msgspec.Raw(json.dumps(grammar).encode()))
+    assert write(tools=(tool,))[0]["tools"] == [{"type": "custom", "custom": {"name": "c", "format": expected}}]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_sent"),
+    [
+        ('{"mode":"explicit","ttl":"30m"}', True),
+        ('{"mode":"explicit","ttl":"12h"}', False),
+        ('{"mode":"explicit","prewarm":true}', False),
+    ],
+)
+def test_options_of_the_cache_that_only_the_responses_api_has(options: str, is_sent: bool) -> None:
+    """They are declared, all of them: a server would refuse the call."""
+    raw = msgspec.Raw(options.encode())
+    body, dropped = write(rest={"prompt_cache_options": raw})
+    assert ("prompt_cache_options" in body, dropped) == (is_sent, () if is_sent else ("prompt_cache_options",))
+
+
 def test_the_limit_has_the_servers_name() -> None:
     """The newer one, or the older."""
     assert write(max_tokens=5)[0] == {"max_completion_tokens": 5}
@@ -95,6 +127,7 @@ def test_hints_are_declared() -> None:
     assert body == {"prediction": {"type": "content"}}
     assert dropped == ("service_tier", "metadata", "container")
     assert write(service_tier="auto") == ({}, ())
+    assert write(rest=rest, words="another vendor's") == ({}, ("container", "prediction"))
 
 
 def test_tools() -> None:
@@ -171,6 +204,9 @@ def test_thinking_is_an_effort() -> None:
     said = Thinking(effort="low", shown=False, summary="auto")
     assert write(thinking=said) == ({"reasoning_effort": "low"}, ("shown", "summary"))
     assert write(thinking=Thinking(shown=True)) == ({}, ())
+    shown = msgspec.structs.replace(BASE, thinking=Thinking(shown=True))
+    assert write_request(shown, Upstream("gpt-5.2")).dropped == ("shown",)
+    assert write_request(shown, Upstream("gpt-5.2", quirks=Quirks(reasoning_field="reasoning_details"))).dropped == ()
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,12 @@ def test_documents() -> None:
     ]
 
 
+def test_how_closely_to_look_at_a_document_is_declared() -> None:
+    """The dialect asks that of images only."""
+    pdf = Media(MediaKind.DOCUMENT, "application/pdf", "JVBERi0=", detail="low")
+    assert write(user(pdf))[1] == ["detail"]
+
+
 def test_sound_and_films() -> None:
     """Sound by its data, films by data or URL."""
     assert content(
@@ -238,3 +244,15 @@ def test_what_is_dropped_is_declared_once() -> None:
     turns = (user(Text("a", "5m"), foreign), assistant(Text("b", "1h"), foreign), user(ToolResult("x", (), cache="5m")))
     assert write(*turns)[1] == ["cache_control", "server_tool_use"]
     assert write(user(foreign)) == ([], ["server_tool_use"])
+    assert write(user(msgspec.structs.replace(PNG, title="a.png")))[1] == ["title"]
+    assert write(user(Media(MediaKind.DOCUMENT, file_id="file-1", title="a.pdf")))[1] == ["title"]
+    assert write(user(Media(MediaKind.DOCUMENT, "application/pdf", "AAAA", title="a.pdf")))[1] == []
+
+
+def test_no_medium_is_part_of_the_instructions() -> None:
+    """Refused where it stands, but for a document that is text."""
+    with pytest.raises(Refused) as caught:
+        write(Message(Role.SYSTEM, (PNG,)))
+    assert caught.value.problem.param == "here"
+    document = Media(MediaKind.DOCUMENT, "text/plain", text="x")
+    assert write(Message(Role.SYSTEM, (document,)))[0] == [{"role": "system", "content": "x"}]

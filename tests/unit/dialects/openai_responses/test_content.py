@@ -165,6 +165,8 @@ def test_parts_are_written(part: Text | Media, shape: dict[str, object]) -> None
         Media(MediaKind.IMAGE, url="https://x", place="p"),
         Media(MediaKind.IMAGE, data="aGk=", place="p"),
         Media(MediaKind.DOCUMENT, place="p"),
+        Media(MediaKind.DOCUMENT, file_id="file_011C", place="p"),
+        Media(MediaKind.IMAGE, file_id="file_011C", place="p"),
     ],
 )
 def test_media_without_a_part_of_this_api_are_refused(part: Media) -> None:

@@ -195,6 +195,10 @@ def test_what_needs_state_cannot_be_converted(members: dict[str, Any], param: st
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input[0].arguments"),
         ({"input": [{**CALL, "call_id": ""}]}, "input[0].call_id"),
         ({"input": [{**CALL, "arguments": {}}]}, "input[0].arguments"),
+        ({"input": [{**CALL, "arguments": "{"}]}, "input[0].arguments"),
+        ({"input": [{**CALL, "arguments": "[]"}]}, "input[0].arguments"),
+        ({"reasoning": {"context": []}}, "reasoning.context"),
+        ({"reasoning": {"mode": {}}}, "reasoning.mode"),
         ({"input": [{"type": "function_call_output", "call_id": "c9", "output": "x"}]}, "input[0].call_id"),
         ({"input": [CALL, {"type": "function_call_output", "call_id": "c1"}]}, "input[1].output"),
         ({"input": [{"type": "reasoning", "summary": [{}]}]}, "input[0].summary[0].text"),
@@ -255,7 +259,8 @@ def test_what_has_no_neutral_place_stays_by_its_name() -> None:
         truncation="auto",
         max_tool_calls=3,
         include=["web_search_call.action.sources", "reasoning.encrypted_content"],
-        reasoning={"context": "all_turns", "mode": "standard"},
+        reasoning={"context": "all_turns", "mode": "standard", "exclude": True},
+        text={"verbosity": "low", "voice": "deep"},
         novelty={"x": 1},
     )
     assert found.rest == {
@@ -264,6 +269,8 @@ def test_what_has_no_neutral_place_stays_by_its_name() -> None:
         "include": msgspec.Raw(b'["web_search_call.action.sources"]'),
         "truncation": msgspec.Raw(b'"auto"'),
         "reasoning.context": msgspec.Raw(b'"all_turns"'),
+        "reasoning.exclude": msgspec.Raw(b"true"),
+        "text.voice": msgspec.Raw(b'"deep"'),
     }
     assert (found.user, found.metadata, found.logprobs) == ("u", NO_JSON, None)
     assert neutral(truncation="disabled", reasoning={"context": "auto"}).rest == {}

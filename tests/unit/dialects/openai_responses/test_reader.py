@@ -270,7 +270,7 @@ def test_items_that_only_this_vendor_knows() -> None:
     )
     raw = msgspec.Raw(json.dumps(search, separators=(",", ":")).encode())
     assert found[1:4] == [
-        Whole(0, Foreign("web_search_call", raw)),
+        Whole(0, Foreign("web_search_call", raw, OPENAI)),
         Whole(1, Media(MediaKind.IMAGE, "image/webp", "aGk=")),
         Opened(2, PartKind.TEXT),
     ]

@@ -164,6 +164,8 @@ def test_a_schema_always_has_a_name_and_says_whether_it_is_strict() -> None:
         ({"effort": "high"}, Thinking(effort="high")),
         ({"effort": None, "summary": "auto"}, Thinking(shown=True, summary="auto")),
         ({"generate_summary": "detailed"}, Thinking(shown=True, summary="detailed")),
+        ({"max_tokens": 2000}, Thinking(budget=2000)),
+        ({"enabled": False}, Thinking(enabled=False)),
     ],
 )
 def test_reasoning_is_read(given: object, thinking: Thinking | None) -> None:

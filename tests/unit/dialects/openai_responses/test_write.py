@@ -211,12 +211,28 @@ def test_what_parts_say_beyond_this_api_is_declared_once() -> None:
             (
                 ToolCall("c", "f", "{}", signature="s", format=GEMINI),
                 Foreign("server_tool_use", msgspec.Raw(b"{}")),
+                Foreign("compaction", msgspec.Raw(b"{}"), ANTHROPIC),
             ),
             name="bob",
         ),
         Message(Role.USER, (ToolResult("c", (Text("x", cache="5m"),), cache="5m"),)),
     )
-    assert dropped == ("name", "cache_control", "reasoning", "server_tool_use")
+    assert dropped == ("name", "cache_control", "reasoning", "server_tool_use", "compaction")
+
+
+@pytest.mark.parametrize(
+    ("media", "dropped"),
+    [
+        (Media(MediaKind.IMAGE, "image/png", "AAAA", title="a.png"), ("title",)),
+        (Media(MediaKind.DOCUMENT, url="https://a/b", title="a"), ("title",)),
+        (Media(MediaKind.DOCUMENT, file_id="file-1", title="a"), ("title",)),
+        (Media(MediaKind.DOCUMENT, "application/pdf", "AAAA", title="a"), ()),
+    ],
+)
+def test_only_a_document_in_the_request_has_a_name(media: Media, dropped: tuple[str, ...]) -> None:
+    """Also in a tool's result."""
+    assert items(Message(Role.USER, (media,)))[1] == dropped
+    assert items(Message(Role.USER, (ToolResult("c", (media,)),)))[1] == dropped
 
 
 def test_items_of_this_api_go_back_as_they_were() -> None:
@@ -226,6 +242,13 @@ def test_items_of_this_api_go_back_as_they_were() -> None:
         [{"type": "web_search_call", "id": "ws_1"}],
         (),
     )
+
+
+def test_another_vendors_part_of_the_same_name_is_declared() -> None:
+    """Anthropic has a compaction too, sealed for its own models."""
+    raw = msgspec.Raw(b'{"type":"compaction","encrypted_content":"x"}')
+    assert items(USER, Message(Role.ASSISTANT, (Foreign("compaction", raw, OPENAI),)))[1] == ()
+    assert items(USER, Message(Role.ASSISTANT, (Foreign("compaction", raw, ANTHROPIC),)))[1] == ("compaction",)
 
 
 def test_a_picture_of_the_models_own_is_refused() -> None:
@@ -340,6 +363,8 @@ def test_a_callers_own_store_and_include_are_kept() -> None:
     body, dropped = wrote(Request("m", (USER,), rest=rest))
     assert (body["store"], body["truncation"], dropped) == (True, "auto", ())
     assert body["include"] == ["x", "reasoning.encrypted_content"]
+    body, dropped = wrote(Request("m", (USER,), rest=rest, words=ANTHROPIC))
+    assert (body["store"], dropped) == (False, ("store", "include", "truncation"))
 
 
 def test_what_was_written_reads_back_the_same() -> None:

@@ -282,7 +282,7 @@ def test_what_this_api_has_no_item_for_is_left_out() -> None:
                 Opened(3, PartKind.TEXT),
                 Logprobs(3, msgspec.Raw(b"[1]")),
                 Closed(3),
-                Whole(1, Foreign("server_tool_use", msgspec.Raw(b"{}"))),
+                Whole(1, Foreign("compaction", msgspec.Raw(b'{"type":"compaction"}'), ANTHROPIC)),
                 Whole(2, Foreign("web_search_call", msgspec.Raw(json.dumps(search).encode()))),
             )
         )
@@ -455,9 +455,3 @@ def test_likely_tokens_that_are_no_list_are_none() -> None:
     )
     content = decoded(written(out))[-1]["response"]["output"][0]["content"][0]
     assert content["logprobs"][0]["top_logprobs"] == []
-
-
-def test_another_vendors_part_of_the_same_name_is_left_out() -> None:
-    """Anthropic's summary of a conversation is no compaction of OpenAI's."""
-    raw = msgspec.Raw(b'{"type":"compaction","content":"so far"}')
-    assert decoded(written(flow(Whole(0, Foreign("compaction", raw)))))[-1]["response"]["output"] == []

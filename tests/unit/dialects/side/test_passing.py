@@ -42,7 +42,7 @@ def given_(**buckets: int) -> Metered:
         (Operation.MODERATION, b'{"id":"x","results":[{"flagged":false}]}'),
         (Operation.RERANK, b'{"results":[]}'),
         (Operation.RERANK, b'{"data":[{"index":0,"relevance_score":0.5}]}'),
-        (Operation.IMAGE, b'{"created":1,"data":[{"b64_json":"AA=="}]}'),
+        (Operation.IMAGE, b'{"created":1,"data":[]}'),
         (Operation.IMAGE_EDIT, b'{"data":[]}'),
         (Operation.IMAGE_VARIATION, b'{"data":[]}'),
         (Operation.TRANSCRIPTION, b'{"text":""}'),
@@ -109,7 +109,12 @@ def test_a_usage_is_kept_as_it_is_written() -> None:
             {"type": "tokens", "input_tokens": 14, "input_token_details": {"audio_tokens": 14}, "output_tokens": 45},
             given_(audio_in=14, output_text=45),
         ),
-        (Operation.TRANSCRIPTION, {"type": "duration", "seconds": 9}, UNMETERED),
+        (
+            Operation.TRANSCRIPTION,
+            {"prompt_audio_seconds": 203, "prompt_tokens": 4, "completion_tokens": 635, "total_tokens": 3264},
+            given_(input_uncached=4, output_text=635, sound_ms=203_000),
+        ),
+        (Operation.TRANSCRIPTION, {"type": "duration"}, UNMETERED),
         (Operation.RERANK, {"total_tokens": 7}, given_(input_uncached=7)),
         (Operation.MODERATION, {"prompt_tokens": 3, "total_tokens": 3}, given_(input_uncached=3)),
         (Operation.RERANK, {"prompt_tokens": 0, "total_tokens": 7}, given_()),
@@ -162,6 +167,47 @@ def test_a_search_is_counted_by_its_units(units: object, metered: Metered) -> No
     assert counted(Operation.RERANK, meta={"api_version": {"version": "2"}, "billed_units": units}) == metered
 
 
+@pytest.mark.parametrize("operation", [Operation.IMAGE, Operation.IMAGE_EDIT, Operation.IMAGE_VARIATION])
+def test_images_are_counted(operation: Operation) -> None:
+    """Those that are there, whatever was asked for and beside whatever tokens there are."""
+    pair = [{"url": "u"}, {"b64_json": "AA=="}]
+    assert counted(operation, data=pair) == given_(images=2)
+    assert counted(operation, data=pair, usage=None) == given_(images=2)
+    assert counted(operation, data=pair, usage={"input_tokens": 5}) == given_(input_uncached=5, images=2)
+    assert counted(operation, data=pair, usage={"input_tokens": -5}) == ABSURD
+
+
+@pytest.mark.parametrize("operation", [Operation.TRANSCRIPTION, Operation.TRANSLATION])
+@pytest.mark.parametrize(
+    ("told", "metered"),
+    [
+        ({"usage": {"type": "duration", "seconds": 9}}, given_(sound_ms=9_000)),
+        ({"duration": 8.470000267028809}, given_(sound_ms=8_470)),
+        ({"duration": "8.47"}, given_(sound_ms=8_470)),
+        ({"duration": 8.47, "usage": {"type": "duration", "seconds": 9}}, given_(sound_ms=9_000)),
+        ({"duration": 8.47, "usage": {"input_tokens": 5}}, given_(input_uncached=5, sound_ms=8_470)),
+        ({"duration": 0}, UNMETERED),
+        ({"duration": None}, UNMETERED),
+        ({"duration": -1}, ABSURD),
+        ({"duration": 10**9}, ABSURD),
+        ({"duration": "nan"}, ABSURD),
+        ({"duration": "long"}, ABSURD),
+        ({"duration": [1]}, ABSURD),
+        ({"duration": 10**400}, ABSURD),
+        ({"usage": {"type": "duration", "seconds": -9}}, ABSURD),
+        ({"usage": {"type": "duration", "seconds": "9"}}, ABSURD),
+    ],
+)
+def test_sound_is_as_long_as_the_answer_says(operation: Operation, told: dict[str, Any], metered: Metered) -> None:
+    """What is billed goes before what was measured, and a length that cannot be is no money."""
+    assert counted(operation, **told) == metered
+
+
+def test_a_length_is_of_sound_alone() -> None:
+    """Elsewhere the word means something else."""
+    assert counted(Operation.RERANK, duration=3.0) == UNMETERED
+
+
 # -- streams of events -------------------------------------------------------------------------------------
 
 PARTIAL = (
@@ -183,7 +229,7 @@ def test_an_image_is_held_back_until_it_is_settled() -> None:
     was_whole = stream.is_whole
     assert stream.feed(COMPLETED, 2.0) == b""
     assert (was_whole, stream.is_whole) == (False, True)
-    assert stream.metered == given_(input_uncached=5, image_out=7)
+    assert stream.metered == given_(input_uncached=5, image_out=7, images=1)
     assert stream.tail(b'"cost":1', b"") == COMPLETED
     assert (stream.first_delta, stream.first_answer) == (1.0, 1.0)
 
@@ -195,6 +241,40 @@ def test_a_transcription_passes_delta_by_delta() -> None:
     assert (stream.metered, stream.is_whole) == (given_(input_uncached=5, output_text=7), True)
     assert stream.tail(b"", b"") == DONE
     assert (stream.first_delta, stream.last_delta) == (1.0, 1.5)
+
+
+def test_every_whole_image_of_a_stream_is_counted() -> None:
+    """Partial ones are not; the tokens are those that the last one tells."""
+    bare = b'data: {"type":"image_edit.completed","b64_json":"AA=="}\n\n'
+    stream = PassingEvents(Operation.IMAGE_EDIT)
+    assert stream.feed(PARTIAL + bare * 2, 1.0) == PARTIAL
+    assert stream.metered == given_(images=2)
+    assert stream.feed(COMPLETED, 2.0) == b""
+    assert stream.metered == given_(input_uncached=5, image_out=7, images=3)
+    assert stream.tail(b"", b"") == bare * 2 + COMPLETED
+
+
+def test_speech_in_events_is_counted_when_it_is_done() -> None:
+    """Its characters, beside the tokens where it tells any."""
+    delta = b'data: {"type":"speech.audio.delta","audio":"AA=="}\n\n'
+    stream = PassingEvents(Operation.SPEECH, 12)
+    assert stream.feed(delta, 1.0) == delta
+    assert stream.metered == UNMETERED
+    stream.feed(b'data: {"type":"speech.audio.done"}\n\n', 2.0)
+    assert stream.metered == given_(characters=12)
+    told = PassingEvents(Operation.SPEECH, 12)
+    told.feed(b'data: {"type":"speech.audio.done","usage":{"input_tokens":5,"output_tokens":7}}\n\n', 2.0)
+    assert told.metered == given_(input_uncached=5, output_text=7, characters=12)
+    absurd = PassingEvents(Operation.SPEECH, 12)
+    absurd.feed(b'data: {"type":"speech.audio.done","usage":{"input_tokens":-5}}\n\n', 2.0)
+    assert absurd.metered == ABSURD
+
+
+def test_sound_in_events_is_as_long_as_the_last_one_says() -> None:
+    """Whisper's servers bill by time in streams too."""
+    stream = PassingEvents(Operation.TRANSCRIPTION)
+    stream.feed(DELTA + b'data: {"type":"transcript.text.done","usage":{"type":"duration","seconds":3}}\n\n', 1.0)
+    assert stream.metered == given_(sound_ms=3_000)
 
 
 def test_an_end_mark_belongs_to_the_end() -> None:
@@ -289,3 +369,15 @@ def test_no_sound_is_no_answer() -> None:
     """A body that ends without a byte."""
     stream = PassingBytes()
     assert (stream.finish(), stream.is_whole) == (b"", False)
+
+
+def test_what_was_spoken_is_counted_at_the_end() -> None:
+    """Not before, and not where no sound came."""
+    stream = PassingBytes(12)
+    stream.feed(b"ID3", 1.0)
+    assert stream.metered == UNMETERED
+    stream.finish()
+    assert stream.metered == given_(characters=12)
+    silent = PassingBytes(12)
+    silent.finish()
+    assert silent.metered == UNMETERED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import tempfile
 from typing import Any
@@ -10,8 +11,17 @@ import msgspec
 import pytest
 
 from tokenway.dialects.base import CallerRequest
-from tokenway.dialects.side.request import DEFAULT_MODELS, FORMS, PATHS, REQUIRED, FormRequest, parse
-from tokenway.model.catalog import Dialect, Operation
+from tokenway.dialects.side.request import (
+    DEFAULT_MODELS,
+    FORMS,
+    PATHS,
+    REQUIRED,
+    FormRequest,
+    parse,
+    searches_made,
+    spoken_characters,
+)
+from tokenway.model.catalog import PICTURES, Dialect, Operation
 from tokenway.model.errors import Problem, Refusal
 from tokenway.wire.limits import MODEL_NAME
 
@@ -131,6 +141,78 @@ def test_a_model_in_the_path_takes_the_place_of_the_bodys(body: bytes) -> None:
     assert request.model == "deployed"
     assert msgspec.json.decode(request.upstream_body("deployed")) == {"input": "x", "model": "deployed"}
     assert msgspec.json.decode(request.upstream_body("own")) == {"input": "x", "model": "own"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "look"),
+    [
+        ({}, ("", "")),
+        ({"size": "1024x1792", "quality": "hd"}, ("1024x1792", "hd")),
+        ({"size": None, "quality": "hd"}, ("", "hd")),
+    ],
+)
+def test_how_an_image_is_to_look_decides_its_price(fields: dict[str, Any], look: tuple[str, str]) -> None:
+    """In a body and in a form; nothing else is to look like anything."""
+    assert parse(Operation.IMAGE, body_of(Operation.IMAGE, **fields), "").look == look
+    written = [part(name, value) for name, value in fields.items() if value is not None]
+    for operation in FORMS:
+        request = form(part("model", "m"), *written, FILE, operation=operation)
+        assert request.look == (look if operation in PICTURES else None)
+    assert parse(Operation.SPEECH, body_of(Operation.SPEECH, **fields), "").look is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "twice"),
+    [
+        (Operation.IMAGE, '"quality":"standard","quality":"hd"'),
+        (Operation.IMAGE, '"size":"1024x1024","s\\u0069ze":"1024x1792"'),
+        (Operation.IMAGE, '"n":1,"n":10'),
+        (Operation.SPEECH, '"input":"hello"'),
+        (Operation.RERANK, '"documents":[]'),
+    ],
+)
+def test_what_decides_the_price_comes_once(operation: Operation, twice: str) -> None:
+    """Two readers could make different things of it."""
+    body = body_of(operation)[:-1] + b"," + twice.encode() + b"}"
+    assert refused(operation, body).code == "duplicate_key"
+    nested = body_of(operation, extra={"input": 1, "size": {"size": 2}, "n": 1, "quality": {"quality": "x"}})
+    assert parse(operation, nested, "").model == "m"
+
+
+@pytest.mark.parametrize(
+    ("text", "many"), [("Hello.", 6), ("héllo\n", 6), ("\U0001f600", 1), ("", 0), (["a"], 0), (7, 0)]
+)
+def test_characters_are_those_of_the_text(text: object, many: int) -> None:
+    """Not its bytes, nor those of its escapes; what is no text is the provider's to refuse."""
+    plain = parse(Operation.SPEECH, body_of(Operation.SPEECH, input=text), "")
+    assert spoken_characters(plain) == many
+    if isinstance(text, str):
+        escaped = json.dumps({"model": "m", "input": text}, ensure_ascii=True).encode()
+        assert spoken_characters(parse(Operation.SPEECH, escaped, "")) == many
+
+
+def test_only_speech_is_spoken() -> None:
+    """Other inputs are not read aloud."""
+    assert spoken_characters(parse(Operation.MODERATION, body_of(Operation.MODERATION), "")) == 0
+    assert spoken_characters(form(part("model", "m"), FILE)) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "documents", "most"),
+    [
+        ("q", ["d"] * 10, 1),
+        ("q", ["d"] * 100, 1),
+        ("q", ["d"] * 250, 3),
+        ("q", ["d" * 49_700], 2),
+        ("q" * 600, ["d" * 1_000], 11),
+        ("q", "no list", 1),
+    ],
+)
+def test_a_ranking_takes_so_many_searches_at_most(query: str, documents: object, most: int) -> None:
+    """A hundred documents each, long ones in pieces of 500 tokens with the query; a token is at least a byte."""
+    raw = [msgspec.Raw(msgspec.json.encode(each)) for each in (query, documents)]
+    assert searches_made(*raw) == most
+    assert parse(Operation.RERANK, body_of(Operation.RERANK, query=query, documents=documents), "").answers == most
 
 
 @pytest.mark.parametrize(
