@@ -325,9 +325,9 @@ def canonical(told: Said, caller: Dialect) -> Said:
         counts = replace(counts, reasoning=reasoning)
         counts = counts if counts.input or counts.output else None
     finish = told.finish or "stop"
-    if finish == "error" and caller in {Dialect.GEMINI, Dialect.OPENAI_RESPONSES}:
+    if finish in {"error", "stop"} and caller in {Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.OPENAI_RESPONSES}:
         finish = "stop"
-    if (told.refused and caller not in OPENAI) or (finish == "error" and caller is Dialect.ANTHROPIC):
+    if told.refused and caller not in OPENAI:
         finish = "content_filter"
     calls = tuple((name, unwrapped(arguments)) for name, arguments in told.calls if name)
     if calls and finish == "stop":

@@ -15,7 +15,7 @@ from tokenway.dialects.anthropic.schema import OWN_BLOCKS, Block, Citation, deco
 from tokenway.dialects.base import UNREADABLE, Maker, fault_text
 from tokenway.dialects.seal import ANTHROPIC, seal
 from tokenway.model.errors import WireError
-from tokenway.model.event import Answer, AnswerPart, Choice, Cited, Finished, FinishReason, failure_text
+from tokenway.model.event import Answer, AnswerPart, Choice, Cited, Finished, FinishReason
 from tokenway.model.request import Foreign, Media, Reasoning, Refusal, Text, ToolCall
 from tokenway.model.usage import Metered, Usage
 
@@ -32,15 +32,15 @@ REASONS: Final[dict[str, FinishReason]] = {
     "model_context_window_exceeded": FinishReason.LENGTH,
     "refusal": FinishReason.CONTENT_FILTER,
 }
-"""Anthropic's stop reasons; one that is not known yet is no plain end, and counts as an error."""
+"""Anthropic's stop reasons; one that is not known yet counts as a plain end, and is kept as the native one."""
 _STOPS: Final[dict[FinishReason, str]] = {
     FinishReason.STOP: "end_turn",
     FinishReason.LENGTH: "max_tokens",
     FinishReason.TOOL_CALLS: "tool_use",
     FinishReason.CONTENT_FILTER: "refusal",
-    FinishReason.ERROR: "refusal",
+    FinishReason.ERROR: "end_turn",
 }
-"""Ours to Anthropic's, which has none for an answer that failed: a refusal is what nobody takes for a whole one."""
+"""Ours to Anthropic's, which has none for an answer that failed; a refusal would blame the caller for it."""
 
 
 def finish_of(reason: Any, sequence: Any, details: Any) -> Finished:
@@ -48,7 +48,7 @@ def finish_of(reason: Any, sequence: Any, details: Any) -> Finished:
     native = reason if isinstance(reason, str) else ""
     explanation = details.get("explanation") if isinstance(details, dict) else None
     return Finished(
-        REASONS.get(native, FinishReason.ERROR) if native else FinishReason.STOP,
+        REASONS.get(native, FinishReason.STOP),
         native,
         sequence if isinstance(sequence, str) else None,
         explanation if isinstance(explanation, str) else "",
@@ -64,8 +64,7 @@ def stop_members(finish: Finished) -> dict[str, object]:
         word = "stop_sequence"
     details = None
     if word == "refusal":
-        explanation = finish.detail or (failure_text(finish) if finish.reason is FinishReason.ERROR else None)
-        details = {"type": "refusal", "category": None, "explanation": explanation}
+        details = {"type": "refusal", "category": None, "explanation": finish.detail or None}
     return {
         "stop_reason": word,
         "stop_sequence": finish.stop if word == "stop_sequence" else None,

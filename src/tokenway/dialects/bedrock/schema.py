@@ -29,7 +29,7 @@ REASONS: Final[dict[str, FinishReason]] = {
     "malformed_model_output": FinishReason.ERROR,
     "malformed_tool_use": FinishReason.ERROR,
 }
-"""Each of Bedrock's stop reasons, the usual one of a kind first; one that is not known counts as an error."""
+"""Each of Bedrock's stop reasons, the usual one of a kind first; one that is not known counts as a plain end."""
 _USUAL: Final[dict[FinishReason, str]] = {reason: native for native, reason in reversed(REASONS.items())}
 
 
@@ -254,8 +254,7 @@ def finished(stop_reason: str | None, extra: Any) -> Finished:
     """
     native = stop_reason or ""
     stop = extra.get("stop_sequence") if isinstance(extra, dict) else None
-    reason = REASONS.get(native, FinishReason.ERROR) if native else FinishReason.STOP
-    return Finished(reason, native, stop if isinstance(stop, str) else None)
+    return Finished(REASONS.get(native, FinishReason.STOP), native, stop if isinstance(stop, str) else None)
 
 
 def finish_members(finish: Finished) -> dict[str, object]:

@@ -218,7 +218,7 @@ class _Choice:
     def finished(self, blocked: str, message: str) -> Finished:
         """Why this choice ended; `blocked` is why the prompt was, where no candidate says more."""
         native = self.finish or blocked
-        reason = FINISH.get(native, FinishReason.ERROR) if native else FinishReason.STOP
+        reason = FINISH.get(native, FinishReason.STOP)
         if self.finish is None and blocked:
             reason = FinishReason.CONTENT_FILTER
         elif self.calls and reason is FinishReason.STOP:

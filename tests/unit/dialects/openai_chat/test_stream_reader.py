@@ -304,7 +304,7 @@ def test_logprobs_belong_to_the_text() -> None:
         ("content_filter: RECITATION", FinishReason.CONTENT_FILTER),
         ("sensitive", FinishReason.CONTENT_FILTER),
         ("insufficient_system_resource", FinishReason.ERROR),
-        ("of_tomorrow", FinishReason.ERROR),
+        ("of_tomorrow", FinishReason.STOP),
     ],
 )
 def test_finish_reasons(word: str, reason: FinishReason) -> None:
