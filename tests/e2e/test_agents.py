@@ -14,6 +14,7 @@ from tests.e2e.gateway import KEY, Gateway, configuration
 from tests.e2e.sdk_matrix import model
 from tests.fake_provider import REPLIES, FakeProvider, Script
 from tests.fake_provider.cases import CALL_SIGNATURE, SEAL, SIGNATURE
+from tests.fake_provider.reply import Called, Finish, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -215,6 +216,26 @@ async def test_claude_code_at_a_chat_provider(http: httpx2.AsyncClient, provider
     assert "messages.thinking" in answer.headers["x-tokenway-dropped"].split(",")
 
 
+async def test_claude_code_loads_a_tool(http: httpx2.AsyncClient, provider: FakeProvider) -> None:
+    """It holds tools back until the model has searched for them; the model of another vendor reads which it found."""
+    use = {"type": "tool_use", "id": "call_s", "name": "ToolSearch", "input": {"query": "select:WebFetch"}}
+    found = {"type": "tool_result", "tool_use_id": "call_s", "content": [LOADED]}
+    body = claude_body(
+        model("openai_chat", "text"),
+        [FIRST, {"role": "assistant", "content": [use]}, {"role": "user", "content": [found]}],
+        tools=[{"name": "WebFetch", "input_schema": {"type": "object"}, "defer_loading": True}],
+    )
+    answer = await claude(http, body)
+    assert answer.status_code == 200, answer.text
+    sent = provider.requests[-1].json
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["WebFetch"]
+    assert sent["messages"][-1] == {"role": "tool", "tool_call_id": "call_s", "content": "WebFetch"}
+    assert "tool_reference" not in answer.headers["x-tokenway-dropped"].split(",")
+
+
+LOADED = {"type": "tool_reference", "tool_name": "WebFetch"}
+
+
 def assembled(found: list[tuple[str, Any]]) -> list[dict[str, Any]]:
     """The content of a stream as Claude Code keeps it for the next turn."""
     blocks: list[dict[str, Any]] = []
@@ -384,6 +405,38 @@ async def test_codex_at_its_own_dialect(http: httpx2.AsyncClient, provider: Fake
     told.pop("tokenway", None)
     assert found[-1] == wanted[-1]
     assert cost["cost"] > 0
+
+
+MCP: dict[str, Any] = {
+    "type": "namespace",
+    "name": "mcp__lab",
+    "description": "Tools in the mcp__lab namespace.",
+    "tools": [CODEX_TOOLS[0]],
+}
+
+
+@pytest.mark.parametrize("upstream", ["openai_chat", "anthropic", "gemini", "bedrock"])
+async def test_codex_reaches_the_tools_of_its_servers(
+    http: httpx2.AsyncClient, provider: FakeProvider, upstream: str
+) -> None:
+    """Codex has the tools of an MCP server in a namespace: other dialects get one name, the answer has both again."""
+    calls = Reply((Called("call_n", "mcp__lab__get_weather", {"city": "Zürich"}),), Finish.TOOLS)
+    provider.queue(Script(reply=calls))
+    answer = await codex(http, codex_body(model(upstream, "text"), ASKED, tools=[MCP]))
+    assert answer.status_code == 200, answer.text
+    assert '"mcp__lab__get_weather"' in provider.requests[-1].body.decode()
+    dropped = answer.headers["x-tokenway-dropped"].split(",")
+    assert "namespace.description" in dropped
+    assert "tools.namespace" not in dropped
+    (call,) = output(list(events(answer.content)))
+    assert (call["name"], call["namespace"]) == ("get_weather", "mcp__lab")
+    assert json.loads(call["arguments"]) == {"city": "Zürich"}
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "It is sunny."}
+    answer = await codex(http, codex_body(model(upstream, "text"), [*ASKED, call, result], tools=[MCP]))
+    assert answer.status_code == 200, answer.text
+    sent = provider.requests[-1].body.decode()
+    assert sent.count('"mcp__lab__get_weather"') >= 2
+    assert '"get_weather"' not in sent
 
 
 async def test_codex_keeps_its_turn_on_one_server(http: httpx2.AsyncClient, provider: FakeProvider) -> None:

@@ -32,7 +32,7 @@ EXPECTED: Final[dict[str, dict[Dialect, str]]] = {
         C: "reasoning_details",
         R: "input.reasoning",
     },
-    "shown": {A: "thinking.display", G: "includeThoughts", C: "reasoning.exclude"},
+    "shown": {A: "thinking.display", G: "includeThoughts", C: "reasoning.exclude", R: "reasoning.summary"},
     "summary": {C: "reasoning.summary", R: "reasoning.summary"},
     "title": {A: "title", B: "document.name", G: "displayName", C: "filename", R: "filename"},
     "user": {A: "metadata.user_id", C: "user", R: "safety_identifier"},

@@ -184,6 +184,9 @@ class _Reading:
                     found += self.medium(block)
                 case "search_result":
                     found.append(self.searched(block))
+                case "tool_reference":  # elsewhere every tool is there from the beginning: its name is the result
+                    self.keep(block, "type", "tool_name", "cache_control")
+                    found.append(Text(block.need("tool_name").text(), self.cache(block)))
                 case other:
                     self.rest.setdefault(other, block.raw())
         return found

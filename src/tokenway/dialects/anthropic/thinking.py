@@ -38,7 +38,7 @@ def read_thinking(node: Node | None, effort: Node | None, rest: dict[str, msgspe
     display = node.at("display")
     shown = None if display is None else display.text() != "omitted"
     if display is not None and display.text() not in _DISPLAYS:
-        rest.setdefault("display", display.raw())
+        rest.setdefault("thinking.display", display.raw())
     kind = node.need("type")
     match kind.text():
         case "enabled":

@@ -43,6 +43,7 @@ FORMAT: Final = Format(
         "effort": "reasoning",
         "reasoning": "input.reasoning",
         "summary": "reasoning.summary",
+        "shown": "reasoning.summary",
         "title": "filename",
         "logprobs": "include",
         "user": "safety_identifier",

@@ -15,6 +15,7 @@ import msgspec
 from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.openai_chat.read_messages import function_call
 from tokenway.dialects.openai_responses.content import Part, read_content
+from tokenway.dialects.openai_responses.namespaces import NAMESPACE, joined
 from tokenway.dialects.openai_responses.schema import ENCRYPTED, LOGPROBS
 from tokenway.dialects.openai_responses.settings import read_format, read_thinking, read_tool_choice, read_tools
 from tokenway.dialects.seal import OPENAI, Sealed, unseal
@@ -62,16 +63,17 @@ _TEXT: Final = frozenset({"format", "verbosity"})
 _COMMON: Final = frozenset({"type", "id", "status"})
 _MEMBERS: Final = {
     "message": _COMMON | {"role", "content"},
-    "function_call": _COMMON | {"call_id", "name", "arguments"},
-    "function_call_output": _COMMON | {"call_id", "output"},
-    "custom_tool_call": _COMMON | {"call_id", "name", "input"},
-    "custom_tool_call_output": _COMMON | {"call_id", "output"},
+    "function_call": _COMMON | {"call_id", "name", "arguments", NAMESPACE},
+    "function_call_output": _COMMON | {"call_id", "output", "name", NAMESPACE},
+    "custom_tool_call": _COMMON | {"call_id", "name", "input", NAMESPACE},
+    "custom_tool_call_output": _COMMON | {"call_id", "output", "name", NAMESPACE},
     "reasoning": _COMMON | {"summary", "content", "encrypted_content"},
 }
-"""What is read of an item; any other member is declared by its name (`phase`, `namespace`)."""
+"""What is read of an item, or said by its call; any other member is declared by its name (`phase`)."""
 _TOOL_MEMBERS: Final = {
     "function": frozenset({"type", "name", "description", "parameters", "strict"}),
     "custom": frozenset({"type", "name", "description", "format"}),
+    NAMESPACE: frozenset({"type", "name", "tools"}),
 }
 """What is read of a tool (not `defer_loading`, `allowed_callers`)."""
 
@@ -200,11 +202,18 @@ def _read_message(item: Node, conversation: _Conversation) -> None:
 
 def _read_call(item: Node, conversation: _Conversation) -> None:
     item.need("arguments")
-    conversation.call(function_call(item, _id(item)))
+    conversation.call(_spaced(function_call(item, _id(item)), item))
 
 
 def _read_custom_call(item: Node, conversation: _Conversation) -> None:
-    conversation.call(ToolCall(_id(item), item.need("name").text(), item.need("input").text(), custom=True))
+    call = ToolCall(_id(item), item.need("name").text(), item.need("input").text(), custom=True)
+    conversation.call(_spaced(call, item))
+
+
+def _spaced(call: ToolCall, item: Node) -> ToolCall:
+    """The call by the one name that its tool has for other dialects."""
+    space = item.at(NAMESPACE)
+    return call if space is None else msgspec.structs.replace(call, name=joined(space.text(), call.name))
 
 
 def _read_output(item: Node, conversation: _Conversation) -> None:
@@ -344,11 +353,15 @@ def _extras(root: Node) -> dict[str, msgspec.Raw]:
     extras: dict[str, msgspec.Raw] = {}
     for key, usual, known in (("input", "message", _MEMBERS), ("tools", "", _TOOL_MEMBERS)):
         listed = root.at(key)
-        for each in listed.items() if listed is not None and listed.is_list else ():
-            members = known.get(each.value.get("type") or usual)
+        found = listed.items() if listed is not None and listed.is_list else []
+        spaces = [each for each in found if each.value.get("type") == NAMESPACE]
+        for each in (*found, *(tool for space in spaces for tool in space.need("tools").items())):
+            kind = each.value.get("type") or usual
+            members = known.get(kind)
             if members is not None:
                 lost = [(name, node) for name, node in each.members() if name not in members]
-                extras.update({name: node.raw() for name, node in lost if node.value is not False})
+                place = f"{NAMESPACE}." if kind == NAMESPACE else ""
+                extras.update({f"{place}{name}": node.raw() for name, node in lost if node.value is not False})
     return extras
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.openai import effort_of
+from tokenway.dialects.openai_responses.namespaces import NAMESPACE, joined
 from tokenway.dialects.openai_responses.schema import HOSTED_TOOLS, NOTHING
 from tokenway.dialects.strict import is_strict
 from tokenway.dialects.walk import Node
@@ -36,8 +37,18 @@ _NO_PARAMETERS: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
 def read_tools(tools: Node | None) -> tuple[Tool, ...]:
-    """`tools`, in their order."""
-    return () if tools is None else tuple(_read_tool(tool) for tool in tools.items())
+    """`tools`, in their order, those of a namespace where it stands."""
+    found: list[Tool] = []
+    for tool in () if tools is None else tools.items():
+        if tool.need("type").text() == NAMESPACE:
+            space = tool.need("name").text()
+            found += [
+                msgspec.structs.replace(each, name=joined(space, each.name))
+                for each in map(_read_tool, tool.need("tools").items())
+            ]
+        else:
+            found.append(_read_tool(tool))
+    return tuple(found)
 
 
 def _read_tool(tool: Node) -> Tool:

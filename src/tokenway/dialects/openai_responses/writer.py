@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE, Maker
+from tokenway.dialects.openai_responses.namespaces import NAMESPACE
 from tokenway.dialects.openai_responses.response import Shape, failure, priced_usage, stem, with_member
 from tokenway.dialects.openai_responses.schema import HOSTED_ITEMS, usage_object
 from tokenway.dialects.seal import GEMINI, OPENAI, seal
@@ -258,7 +259,10 @@ class Writer:
             prefix, kind, field, name = "ctc", "custom_tool_call", "input", "response.custom_tool_call_input.delta"
         else:
             prefix, kind, field, name = "fc", "function_call", "arguments", "response.function_call_arguments.delta"
-        shape = {"type": kind, "status": "in_progress", field: "", "call_id": event.id, "name": event.name}
+        space, called = self._shape.apart(event.name)
+        shape = {"type": kind, "status": "in_progress", field: "", "call_id": event.id, "name": called}
+        if space:
+            shape[NAMESPACE] = space
         item, added = self._begin(prefix, shape)
         part = self._parts[event.part] = _Part(event, item, 0)
         self._set_prefix(part, name, "")
@@ -392,7 +396,7 @@ class Writer:
         if custom:
             out += self._event("response.custom_tool_call_input.done", place)
         else:
-            out += self._event("response.function_call_arguments.done", {**place, "name": part.opened.name})
+            out += self._event("response.function_call_arguments.done", {**place, "name": item.shape["name"]})
         out += self._done(item)
         if event.signature:
             whose = event.format or part.opened.format or GEMINI

@@ -248,7 +248,7 @@ def test_what_has_no_neutral_place_is_kept_by_its_name() -> None:
             {
                 "role": "user",
                 "content": [
-                    {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "tool_reference", "x": 1}]},
+                    {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "tool_hint", "x": 1}]},
                     {
                         "type": "document",
                         "context": "c",
@@ -265,7 +265,7 @@ def test_what_has_no_neutral_place_is_kept_by_its_name() -> None:
         field_of_tomorrow=1,
     )
     assert set(found.rest) == {
-        "tool_reference",
+        "tool_hint",
         "context",
         "citations",
         "defer_loading",
@@ -273,6 +273,17 @@ def test_what_has_no_neutral_place_is_kept_by_its_name() -> None:
         "container",
         "field_of_tomorrow",
     }
+
+
+def test_a_tool_that_was_found_is_its_name() -> None:
+    """Elsewhere nothing has to be loaded, so the result of a search for tools says which they are."""
+    content = [{"type": "tool_reference", "tool_name": name, "of_reference": 1} for name in ("WebSearch", "TaskCreate")]
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": content}
+    found = request(messages=[{"role": "assistant", "content": [CALL]}, {"role": "user", "content": [result]}])
+    (part,) = found.messages[1].parts
+    assert isinstance(part, ToolResult)
+    assert part.content == (Text("WebSearch"), Text("TaskCreate"))
+    assert set(found.rest) == {"of_reference"}
 
 
 def test_what_is_not_known_of_a_block_is_kept_by_its_name() -> None:
@@ -303,7 +314,7 @@ def test_what_is_not_known_of_a_block_is_kept_by_its_name() -> None:
         output_config={"format": {"type": "json_schema", "schema": {}, "of_format": 1}},
     )
     places = "text cache found search source image call thought seal message result tool choice thinking format"
-    assert set(found.rest) == {"cache_control", "display", *(f"of_{place}" for place in places.split())}
+    assert set(found.rest) == {"cache_control", "thinking.display", *(f"of_{place}" for place in places.split())}
 
 
 def test_a_document_of_blocks_without_text_is_its_images() -> None:

@@ -281,15 +281,38 @@ def test_members_of_items_and_tools_without_a_neutral_place_are_declared() -> No
     found = neutral(
         input=[
             {"role": "assistant", "content": "x", "phase": "commentary"},
-            {**CALL, "namespace": "n", "caller": None},
+            {**CALL, "toolset": "n", "caller": None},
         ],
         tools=[
             {"type": "function", "name": "f", "defer_loading": True, "async": False},
             {"type": "web_search", "search_context_size": "low"},
+            {
+                "type": "namespace",
+                "name": "n",
+                "description": "Weather.",
+                "tools": [{"type": "function", "name": "f", "output_schema": {}}],
+            },
         ],
     )
     assert found.rest == {
         "phase": msgspec.Raw(b'"commentary"'),
-        "namespace": msgspec.Raw(b'"n"'),
+        "toolset": msgspec.Raw(b'"n"'),
         "defer_loading": msgspec.Raw(b"true"),
+        "namespace.description": msgspec.Raw(b'"Weather."'),
+        "output_schema": msgspec.Raw(b"{}"),
     }
+
+
+def test_a_call_in_a_namespace_has_the_joined_name() -> None:
+    """So has its result, and a custom call; an output may say the names again."""
+    again = {"name": "f", "namespace": "n"}
+    custom = {"type": "custom_tool_call", "call_id": "c9", "name": "g", "namespace": "n", "input": "x"}
+    output = {"type": "function_call_output", "call_id": CALL["call_id"], "output": "ok", **again}
+    found = neutral(input=[{**CALL, "namespace": "n"}, custom, output])
+    (turn, results) = found.messages
+    calls = [part for part in turn.parts if isinstance(part, ToolCall)]
+    assert [call.name for call in calls] == [f"n__{CALL['name']}", "n__g"]
+    (result,) = results.parts
+    assert isinstance(result, ToolResult)
+    assert result.name == f"n__{CALL['name']}"
+    assert found.rest == {}

@@ -66,3 +66,12 @@ def test_members_are_added_at_the_end() -> None:
     assert msgspec.json.encode(priced_usage({"a": 1}, b'"cost":2')) == b'{"a":1,"cost":2}'
     assert priced_usage({"a": 1}, b"") == {"a": 1}
     assert priced_usage(None, b'"cost":2') is None
+
+
+def test_a_called_name_is_told_apart() -> None:
+    """By the request's tools; a request of another dialect, or without tools, has none."""
+    space = {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "f"}]}
+    assert Shape(maker(tools=[space])).apart("n__f") == ("n", "f")
+    request = parse_chat(Operation.CHAT, b'{"model":"m","messages":[]}')
+    assert Shape(Maker("gen-7", "m", 1, request)).apart("n__f") == ("", "n__f")
+    assert Shape(maker()).apart("n__f") == ("", "n__f")

@@ -40,6 +40,15 @@ NEUTRAL = (
 )
 
 
+def test_tools_of_a_namespace_stand_where_it_stands() -> None:
+    """Each under a joined name; a namespace without tools is refused with its place."""
+    space = {"type": "namespace", "name": "n", "description": "", "tools": TOOLS[:2]}
+    found = neutral(tools=[TOOLS[2], space]).tools
+    renamed = tuple(msgspec.structs.replace(tool, name=f"n__{tool.name}") for tool in NEUTRAL[:2])
+    assert found == (NEUTRAL[2], *renamed)
+    assert problem_of(tools=[{"type": "namespace", "name": "n"}]).param == "tools[0].tools"
+
+
 def plain(value: object) -> Any:
     """What is written, as JSON has it."""
     return json.loads(msgspec.json.encode(value))

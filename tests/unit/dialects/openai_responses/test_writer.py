@@ -154,6 +154,29 @@ def test_the_sdk_puts_the_answer_together() -> None:
     assert (final.usage.input_tokens, final.usage.output_tokens, final.usage.total_tokens) == (9, 7, 16)
 
 
+def test_a_call_of_a_tool_in_a_namespace_names_both() -> None:
+    """A function's and a custom tool's, in every event; a call of any other tool has no namespace."""
+    inner: list[dict[str, Any]] = [{"type": "function", "name": "f"}, {"type": "custom", "name": "g"}]
+    space = {"type": "namespace", "name": "n", "description": "", "tools": inner}
+    calls: list[Event] = [
+        Opened(0, PartKind.TOOL_CALL, "c1", "n__f"),
+        Closed(0),
+        Opened(1, PartKind.TOOL_CALL, "c2", "n__g", custom=True),
+        Closed(1),
+        Opened(2, PartKind.TOOL_CALL, "c3", "n__h"),
+        Closed(2),
+    ]
+    events = decoded(written(flow(*calls), tools=[space]))
+    named = [(item["name"], item.get("namespace")) for item in events[-1]["response"]["output"]]
+    assert named == [("f", "n"), ("g", "n"), ("n__h", None)]
+    items = [event["item"] for event in events if event["type"] == "response.output_item.added"]
+    assert [(item["name"], item.get("namespace")) for item in items] == named
+    done = [event["name"] for event in events if event["type"] == "response.function_call_arguments.done"]
+    assert done == ["f", "n__h"]
+    for event in events:
+        _parse_event.validate_python(event)
+
+
 def test_what_was_written_reads_back() -> None:
     """The same parts, sources, probabilities, usage and finish; another vendor's signature is opaque here."""
     sent, back = fold(EVERYTHING), fold(read_all(written(EVERYTHING)))
