@@ -20,7 +20,15 @@ SEARCHES: Final = (
 """Other vendors' types of a web search."""
 SEARCH_OPTIONS: Final = "web_search_options"
 """OpenAI's member that lets a chat model search."""
+_LIVE: Final = "external_web_access"
+"""OpenAI's member that keeps a search to what is stored, where it is false."""
 _PLACE: Final = ("city", "region", "country", "timezone")
+
+
+def is_live(raw: msgspec.Raw) -> bool:
+    """Whether a search may read the web as it is now: Anthropic's does nothing else."""
+    options = _decode(raw)
+    return not isinstance(options, dict) or options.get(_LIVE) is not False
 
 
 def search_tool(raw: msgspec.Raw, hosted: str, drop: Callable[[str], None]) -> dict[str, Any]:
@@ -30,7 +38,7 @@ def search_tool(raw: msgspec.Raw, hosted: str, drop: Callable[[str], None]) -> d
         options = options[hosted]
     shape: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
     for name, value in options.items() if isinstance(options, dict) else ():
-        if name in {"type", "name"} or value in (None, {}, []):
+        if name in {"type", "name", _LIVE} or value in (None, {}, []):
             continue
         if name == "user_location" and isinstance(value, dict):
             shape[name] = _location(value)

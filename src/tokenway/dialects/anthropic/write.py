@@ -15,7 +15,7 @@ import msgspec
 
 from tokenway.dialects.anthropic.blocks import Block, Blocks, cache_control, text_block, unsupported
 from tokenway.dialects.anthropic.families import family_of
-from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, search_tool
+from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, is_live, search_tool
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.opening import no_opening, opened
@@ -143,7 +143,7 @@ class _Writing:
         if tool.hosted:
             if _OWN_TOOL.fullmatch(tool.hosted):
                 return tool.raw
-            if tool.hosted in SEARCHES:
+            if tool.hosted in SEARCHES and is_live(tool.raw):
                 return search_tool(tool.raw, tool.hosted, self.drop)
         if tool.hosted or tool.custom:
             self.drop(tool.declared)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.dialects.anthropic.search import search_tool
+from tokenway.dialects.anthropic.search import is_live, search_tool
 
 ZURICH = {"city": "Zürich", "country": "CH"}
 THERE = {"user_location": {"type": "approximate", **ZURICH}}
@@ -18,6 +18,7 @@ THERE = {"user_location": {"type": "approximate", **ZURICH}}
     [
         ({}, "", {}, []),
         ({"type": "web_search", "search_context_size": "low"}, "web_search", {}, ["search_context_size"]),
+        ({"type": "web_search", "external_web_access": True}, "web_search", {}, []),
         ({"user_location": {"type": "approximate", **ZURICH, "region": None}}, "web_search", THERE, []),
         ({"user_location": {"type": "approximate", "approximate": ZURICH}}, "", THERE, []),
         ({"filters": {"allowed_domains": ["a.ch"]}}, "web_search", {"allowed_domains": ["a.ch"]}, []),
@@ -35,3 +36,11 @@ def test_options_are_carried_or_declared(given: Any, hosted: str, expected: dict
     found = search_tool(msgspec.Raw(msgspec.json.encode(given)), hosted, told.append)
     assert found == {"type": "web_search_20250305", "name": "web_search", **expected}
     assert told == dropped
+
+
+def test_a_search_in_what_is_stored_is_not_live() -> None:
+    """Only where the caller says so."""
+    assert not is_live(msgspec.Raw(b'{"type":"web_search","external_web_access":false}'))
+    assert is_live(msgspec.Raw(b'{"type":"web_search","external_web_access":true}'))
+    assert is_live(msgspec.Raw(b'{"googleSearch":{}}'))
+    assert is_live(msgspec.Raw(b"[]"))

@@ -170,6 +170,13 @@ def test_a_search_is_a_tool_of_anthropics() -> None:
     assert written(OLD, tools=(hosted,), rest={"web_search_options": msgspec.Raw(b"{}")})[0]["tools"] == [search]
 
 
+def test_a_search_that_must_not_read_the_web_is_declared() -> None:
+    """Anthropic's reads it as it is now: a limit that the caller set is not lifted."""
+    stored = Tool("s", hosted="web_search", raw=msgspec.Raw(b'{"type":"web_search","external_web_access":false}'))
+    body, dropped = written(OLD, tools=(stored,))
+    assert ("tools" in body, dropped) == (False, ("tools.web_search",))
+
+
 @pytest.mark.parametrize("kind", ["web_search", "web_search_2025_08_26", "web_search_preview_2025_03_11"])
 def test_a_search_is_chosen_by_its_name_here(kind: str) -> None:
     """OpenAI's callers choose it by its type."""
