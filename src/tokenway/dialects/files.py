@@ -1,4 +1,7 @@
-"""Names of files: OpenAI tells what a file is by the end of its name, other dialects by a media type or a format."""
+"""Names of files and of media types.
+
+OpenAI tells what a file is by the end of its name, other dialects by a media type or a format.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,28 @@ TYPES: Final = {
     "xml": "text/xml",
 }
 """Media types of files by the end of their name."""
+_USUAL: Final = {
+    "image/jpg": "image/jpeg",
+    "audio/mp3": "audio/mpeg",
+    "audio/x-mp3": "audio/mpeg",
+    "audio/mpga": "audio/mpeg",
+    "audio/wave": "audio/wav",
+    "audio/x-wav": "audio/wav",
+    "audio/vnd.wave": "audio/wav",
+    "audio/m4a": "audio/mp4",
+    "audio/x-m4a": "audio/mp4",
+    "audio/x-aac": "audio/aac",
+    "audio/x-flac": "audio/flac",
+    "audio/x-aiff": "audio/aiff",
+}
+"""Media types that have several spellings; Google's own guide writes `audio/mp3`."""
 _ENDS: Final = {media_type: end for end, media_type in TYPES.items()}
+
+
+def usual_type(media_type: str) -> str:
+    """The usual spelling of a media type, without its parameters."""
+    plain = media_type.partition(";")[0].strip().lower()
+    return _USUAL.get(plain, plain)
 
 
 def type_of(name: str) -> str:

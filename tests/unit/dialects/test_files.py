@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.dialects.files import PDF, file_name, type_of
+from tokenway.dialects.files import PDF, file_name, type_of, usual_type
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
@@ -30,3 +30,18 @@ def test_a_name_tells_what_the_file_is(title: str, media_type: str, expected: st
 def test_a_type_by_a_name() -> None:
     """In small or capital letters; empty where the name does not tell."""
     assert (type_of("a.b.DOCX"), type_of("a"), type_of("a.odd")) == (DOCX, "", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "usual"),
+    [
+        ("audio/mp3", "audio/mpeg"),
+        ("Audio/X-WAV; rate=16000", "audio/wav"),
+        ("image/jpg", "image/jpeg"),
+        ("image/png", "image/png"),
+        ("", ""),
+    ],
+)
+def test_a_media_type_has_one_spelling(given: str, usual: str) -> None:
+    """Whatever its sender calls it."""
+    assert usual_type(given) == usual

@@ -16,7 +16,7 @@ import msgspec
 
 from tokenway.dialects.anthropic.answer import own_block
 from tokenway.dialects.base import UNREADABLE
-from tokenway.dialects.files import PDF
+from tokenway.dialects.files import PDF, usual_type
 from tokenway.dialects.seal import ANTHROPIC
 from tokenway.model.errors import Refusal as Refused
 from tokenway.model.errors import invalid_request
@@ -188,7 +188,7 @@ def _call(part: ToolCall) -> dict[str, Any]:
 
 
 def _image(part: Media) -> dict[str, Any]:
-    kind = part.media_type.lower().partition(";")[0].replace("image/jpg", "image/jpeg")
+    kind = usual_type(part.media_type)
     if not kind:
         kind = next((name for start, name in _BEGINNINGS.items() if part.data.startswith(start)), "")
     if kind not in IMAGES:
@@ -197,7 +197,7 @@ def _image(part: Media) -> dict[str, Any]:
 
 
 def _document(part: Media) -> dict[str, Any]:
-    kind = part.media_type.lower().partition(";")[0]
+    kind = usual_type(part.media_type)
     if part.text:
         return {"type": "text", "media_type": "text/plain", "data": part.text}
     if kind == PDF or (not kind and part.data.startswith(_PDF_BEGINNING)):

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from tokenway.dialects.bedrock.blobs import standard_base64, to_base64
+from tokenway.dialects.files import usual_type
 from tokenway.model.errors import Refusal, invalid_request
 from tokenway.model.request import Media, MediaKind
 
@@ -20,7 +21,6 @@ FORMATS: Final[dict[MediaKind, dict[str, str]]] = {
         "image/jpeg": "jpeg",
         "image/gif": "gif",
         "image/webp": "webp",
-        "image/jpg": "jpeg",
     },
     MediaKind.DOCUMENT: {
         "application/pdf": "pdf",
@@ -47,11 +47,8 @@ FORMATS: Final[dict[MediaKind, dict[str, str]]] = {
     },
     MediaKind.AUDIO: {
         "audio/mpeg": "mp3",
-        "audio/mp3": "mp3",
         "audio/opus": "opus",
         "audio/wav": "wav",
-        "audio/x-wav": "wav",
-        "audio/wave": "wav",
         "audio/aac": "aac",
         "audio/x-aac": "x-aac",
         "audio/flac": "flac",
@@ -85,7 +82,7 @@ def media_type_of(kind: MediaKind, name: str) -> str:
 
 def format_of(media: Media) -> str:
     """Bedrock's format for a piece of media; raises Refusal (400) when it has none."""
-    plain = media.media_type.partition(";")[0].strip().lower()
+    plain = usual_type(media.media_type)
     if not plain and media.url:
         extension = media.url.rpartition(".")[2].lower()
         name = {"jpg": "jpeg", "3gp": "three_gp"}.get(extension, extension)
@@ -93,17 +90,18 @@ def format_of(media: Media) -> str:
             return name
     if media.text and not plain:
         return "txt"
-    name = FORMATS[media.kind].get(plain, "")
+    formats = FORMATS[media.kind]
+    name = formats.get(media.media_type.lower()) or formats.get(plain, "")
     if not name:
         shown = plain or "no media type"
-        known = ", ".join(FORMATS[media.kind])
+        known = ", ".join(formats)
         raise _unsupported(media, f"Bedrock takes no {media.kind.value} of {shown[:60]}; it takes {known}")
     return name
 
 
 def is_picture(media: Media) -> bool:
     """Whether an answer can hold it: an image of a format that Bedrock has."""
-    return media.kind is MediaKind.IMAGE and bool(media.data) and media.media_type in FORMATS[MediaKind.IMAGE]
+    return media.kind is MediaKind.IMAGE and bool(media.data) and usual_type(media.media_type) in FORMATS[media.kind]
 
 
 class Names:
@@ -126,7 +124,8 @@ class Names:
 
 def media_block(media: Media, names: Names) -> dict[str, object]:
     """A block of a request; raises Refusal (400) at the media's place for what Bedrock does not take."""
-    shape: dict[str, object] = {"format": format_of(media), "source": _source(media)}
+    source = _source(media)
+    shape: dict[str, object] = {"format": format_of(media), "source": source}
     if media.kind is MediaKind.DOCUMENT:
         shape["name"] = names.name(media.title)
     return {_BLOCKS[media.kind]: shape}

@@ -64,11 +64,16 @@ def meter(raw: msgspec.Raw) -> Metered:
 
 
 def buckets(fields: UsageFields) -> Usage | None:
-    """Totals with details to disjoint buckets; None when the counts contradict each other."""
+    """Totals with details to disjoint buckets; None when the counts contradict each other.
+
+    The first previews of Gemini 2.5 counted thoughts among the candidates' tokens too; the total tells.
+    """
     cached = fields.cached_content_token_count or 0
     candidates = fields.candidates_token_count or 0
     thoughts = fields.thoughts_token_count or 0
     read = (fields.prompt_token_count or 0) + (fields.tool_use_prompt_token_count or 0)
+    if thoughts and fields.total_token_count == read + candidates:
+        candidates -= thoughts
     if fields.total_token_count is not None and fields.total_token_count != read + candidates + thoughts:
         return None
     uncached = read - cached

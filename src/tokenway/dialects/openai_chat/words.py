@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects.files import usual_type
 from tokenway.model.event import Cited, FinishReason
 
 FINISHES: Final[dict[str, FinishReason]] = {
@@ -139,11 +140,8 @@ def split_data_url(url: str) -> tuple[str, str] | None:
     kind, *parameters = head.removeprefix("data:").split(";")
     if not comma or not head.startswith("data:") or "base64" not in map(str.strip, parameters):
         return None
-    return _TYPES.get(kind.lower(), kind.lower()), data
+    return usual_type(kind), data
 
-
-_TYPES: Final = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg", "audio/x-wav": "audio/wav"}
-"""Media types that are often misspelt."""
 
 _BEGINNINGS: Final = (
     ("iVBORw0", "image/png"),

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.dialects.files import file_name
+from tokenway.dialects.files import file_name, usual_type
 from tokenway.dialects.openai_chat.answer import details_from, signature
 from tokenway.dialects.openai_chat.read_messages import AUDIO_TYPES
 from tokenway.dialects.openai_chat.words import data_url, sniffed
@@ -222,7 +222,7 @@ class Messages:
     def _audio(self, part: Media) -> dict[str, Any]:
         if not part.data:
             raise unsupported(part, "this model takes sound only with its data")
-        name = _AUDIO_FORMATS.get(part.media_type)
+        name = _AUDIO_FORMATS.get(usual_type(part.media_type))
         if name is None:
             raise unsupported(part, f"this model takes no sound of the type '{part.media_type}'")
         return {"type": "input_audio", "input_audio": {"data": part.data, "format": name}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tokenway.dialects.files import PDF, file_name, type_of
+from tokenway.dialects.files import PDF, file_name, type_of, usual_type
 from tokenway.dialects.openai_chat.read_messages import breakpoint_of
 from tokenway.dialects.walk import Node, is_base64
 from tokenway.model.errors import Refusal as Refused
@@ -30,14 +30,8 @@ Part = Text | Media | Reasoning | ToolCall | ToolResult | Refusal | Foreign
 _WEB: Final = ("https://", "http://")
 _ANTHROPICS_FILE: Final = "file_"
 """How the ids of Anthropic's files begin; OpenAI's and Azure's have a hyphen there."""
-_SOUNDS: Final = {"wav": "audio/wav", "mp3": "audio/mp3"}
-_SOUND_FORMATS: Final = {
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/wave": "wav",
-    "audio/mp3": "mp3",
-    "audio/mpeg": "mp3",
-}
+_SOUNDS: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+_SOUND_FORMATS: Final = {media_type: name for name, media_type in _SOUNDS.items()}
 
 
 def read_content(content: Node, *, of_tool: bool = False) -> tuple[Part, ...]:
@@ -165,9 +159,9 @@ def write_part(part: Text | Media, *, image_urls: bool) -> dict[str, object]:
         return _image(part, image_urls=image_urls)
     if part.kind is MediaKind.DOCUMENT:
         return _file(part)
-    if part.kind is MediaKind.AUDIO and part.data and part.media_type in _SOUND_FORMATS:
-        sound = {"data": part.data, "format": _SOUND_FORMATS[part.media_type]}
-        return {"type": "input_audio", "input_audio": sound}
+    form = _SOUND_FORMATS.get(usual_type(part.media_type))
+    if part.kind is MediaKind.AUDIO and part.data and form:
+        return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
     raise unsupported(part)
 
 

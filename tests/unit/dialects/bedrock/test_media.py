@@ -61,21 +61,24 @@ def test_blocks(media: Media, block: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "media",
+    ("media", "why"),
     [
-        Media(MediaKind.IMAGE, "image/png", url="https://example.com/a.png", place=PLACE),
-        Media(MediaKind.DOCUMENT, "application/pdf", file_id="file-1", place=PLACE),
-        Media(MediaKind.IMAGE, "image/tiff", "AAAA", place=PLACE),
-        Media(MediaKind.IMAGE, "", "AAAA", place=PLACE),
-        Media(MediaKind.AUDIO, "audio/midi", "AAAA", place=PLACE),
+        (Media(MediaKind.IMAGE, "image/png", url="https://example.com/a.png", place=PLACE), "no image by a URL"),
+        (Media(MediaKind.IMAGE, url="https://example.com/picture", place=PLACE), "no image by a URL"),
+        (Media(MediaKind.DOCUMENT, "application/pdf", file_id="file-1", place=PLACE), "no document by an id"),
+        (Media(MediaKind.IMAGE, file_id="file-1", place=PLACE), "no image by an id"),
+        (Media(MediaKind.IMAGE, "image/tiff", "AAAA", place=PLACE), "no image of image/tiff"),
+        (Media(MediaKind.IMAGE, "", "AAAA", place=PLACE), "no image of no media type"),
+        (Media(MediaKind.AUDIO, "audio/midi", "AAAA", place=PLACE), "no audio of audio/midi"),
     ],
 )
-def test_what_bedrock_does_not_take(media: Media) -> None:
-    """A URL, an id or a format that Bedrock has not is refused at its place."""
+def test_what_bedrock_does_not_take(media: Media, why: str) -> None:
+    """A URL, an id or a format that Bedrock has not is refused at its place, and why is told."""
     with pytest.raises(Refusal) as raised:
         media_block(media, Names())
     problem = raised.value.problem
     assert (problem.status, problem.param, problem.code) == (400, PLACE, "unsupported_media")
+    assert why in problem.message
 
 
 def test_names_are_plain_and_each_once() -> None:

@@ -63,6 +63,12 @@ def test_a_cache_without_details_takes_from_images() -> None:
     assert found.usage == Usage(cache_read=90, image_in=10)
 
 
+def test_thoughts_among_the_candidates_are_counted_once() -> None:
+    """As the first previews of Gemini 2.5 told them: 801 + 1519 were 2320, and 794 of them thoughts."""
+    counts = {"promptTokenCount": 801, "candidatesTokenCount": 1519, "thoughtsTokenCount": 794, "totalTokenCount": 2320}
+    assert counted(**counts).usage == Usage(801, output_text=725, reasoning=794)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -71,6 +77,7 @@ def test_a_cache_without_details_takes_from_images() -> None:
         {"promptTokenCount": "many"},
         {"promptTokenCount": 5, "cachedContentTokenCount": 6},
         {"promptTokenCount": 5, "candidatesTokenCount": 5, "totalTokenCount": 9},
+        {"promptTokenCount": 5, "candidatesTokenCount": 1, "thoughtsTokenCount": 2, "totalTokenCount": 6},
         {"promptTokenCount": 5, "candidatesTokenCount": 1, "candidatesTokensDetails": [of("IMAGE", 2)]},
         {
             "promptTokenCount": 5,

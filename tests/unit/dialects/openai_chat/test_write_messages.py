@@ -144,12 +144,14 @@ def test_how_closely_to_look_at_a_document_is_declared() -> None:
 
 
 def test_sound_and_films() -> None:
-    """Sound by its data, films by data or URL."""
+    """Sound by its data, whatever its type is called; films by data or URL."""
     assert content(
         Media(MediaKind.AUDIO, "audio/mpeg", "AAAA"),
+        Media(MediaKind.AUDIO, "audio/mp3", "AAAA"),
         Media(MediaKind.VIDEO, "video/mp4", "AAAA"),
         Media(MediaKind.VIDEO, url="https://v"),
     ) == [
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
         {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
         {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}},
         {"type": "video_url", "video_url": {"url": "https://v"}},
