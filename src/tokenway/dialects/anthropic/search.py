@@ -38,7 +38,7 @@ def search_tool(raw: msgspec.Raw, hosted: str, drop: Callable[[str], None]) -> d
         options = options[hosted]
     shape: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
     for name, value in options.items() if isinstance(options, dict) else ():
-        if name in {"type", "name", _LIVE} or value in (None, {}, []):
+        if name in {"type", "name"} or value in (None, {}, []):
             continue
         if name == "user_location" and isinstance(value, dict):
             shape[name] = _location(value)

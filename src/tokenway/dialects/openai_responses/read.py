@@ -64,12 +64,12 @@ _COMMON: Final = frozenset({"type", "id", "status"})
 _MEMBERS: Final = {
     "message": _COMMON | {"role", "content"},
     "function_call": _COMMON | {"call_id", "name", "arguments", NAMESPACE},
-    "function_call_output": _COMMON | {"call_id", "output", "name", NAMESPACE},
+    "function_call_output": _COMMON | {"call_id", "output"},
     "custom_tool_call": _COMMON | {"call_id", "name", "input", NAMESPACE},
-    "custom_tool_call_output": _COMMON | {"call_id", "output", "name", NAMESPACE},
+    "custom_tool_call_output": _COMMON | {"call_id", "output"},
     "reasoning": _COMMON | {"summary", "content", "encrypted_content"},
 }
-"""What is read of an item, or said by its call; any other member is declared by its name (`phase`)."""
+"""What is read of an item; any other member is declared by its name (`phase`)."""
 _TOOL_MEMBERS: Final = {
     "function": frozenset({"type", "name", "description", "parameters", "strict"}),
     "custom": frozenset({"type", "name", "description", "format"}),

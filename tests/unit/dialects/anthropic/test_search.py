@@ -18,7 +18,6 @@ THERE = {"user_location": {"type": "approximate", **ZURICH}}
     [
         ({}, "", {}, []),
         ({"type": "web_search", "search_context_size": "low"}, "web_search", {}, ["search_context_size"]),
-        ({"type": "web_search", "external_web_access": True}, "web_search", {}, []),
         ({"user_location": {"type": "approximate", **ZURICH, "region": None}}, "web_search", THERE, []),
         ({"user_location": {"type": "approximate", "approximate": ZURICH}}, "", THERE, []),
         ({"filters": {"allowed_domains": ["a.ch"]}}, "web_search", {"allowed_domains": ["a.ch"]}, []),

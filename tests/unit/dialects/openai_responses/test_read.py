@@ -304,10 +304,9 @@ def test_members_of_items_and_tools_without_a_neutral_place_are_declared() -> No
 
 
 def test_a_call_in_a_namespace_has_the_joined_name() -> None:
-    """So has its result, and a custom call; an output may say the names again."""
-    again = {"name": "f", "namespace": "n"}
+    """So has its result, and a custom call."""
     custom = {"type": "custom_tool_call", "call_id": "c9", "name": "g", "namespace": "n", "input": "x"}
-    output = {"type": "function_call_output", "call_id": CALL["call_id"], "output": "ok", **again}
+    output = {"type": "function_call_output", "call_id": CALL["call_id"], "output": "ok"}
     found = neutral(input=[{**CALL, "namespace": "n"}, custom, output])
     (turn, results) = found.messages
     calls = [part for part in turn.parts if isinstance(part, ToolCall)]
