@@ -27,7 +27,6 @@ _USUAL: Final = {
     "image/jpg": "image/jpeg",
     "audio/mp3": "audio/mpeg",
     "audio/x-mp3": "audio/mpeg",
-    "audio/mpga": "audio/mpeg",
     "audio/wave": "audio/wav",
     "audio/x-wav": "audio/wav",
     "audio/vnd.wave": "audio/wav",
