@@ -70,6 +70,7 @@ class Upload(Body):
         else:
             self.size += len(data)
             if self.size > limit:
+                self.drop()
                 raise too_large(limit)
         try:
             if self._file is None:
@@ -78,6 +79,7 @@ class Upload(Body):
                 self._parts.clear()
             self._file.write(data)
         except OSError:
+            self.drop()
             log.exception("a form could not be kept while it arrives")
             raise Refusal(_no_room()) from None
 
