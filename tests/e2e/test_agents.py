@@ -489,9 +489,49 @@ async def test_codex_at_other_dialects(http: httpx2.AsyncClient, provider: FakeP
     assert "It is sunny." in provider.requests[-1].body.decode()
 
 
-async def test_a_custom_tool_at_a_chat_provider(http: httpx2.AsyncClient, provider: FakeProvider) -> None:
-    """Its definition, calls and outputs are what chat calls custom."""
-    answer = await codex(http, codex_body(model("openai_chat", "text"), [*ASKED, *PATCH]))
+NEWEST: dict[str, Any] = {
+    "type": "additional_tools",
+    "role": "developer",
+    "tools": [
+        {
+            "type": "namespace",
+            "name": "functions",
+            "description": "Everything.",
+            "tools": [{"type": "custom", "name": "exec", "description": "Runs a program.", "format": {"type": "text"}}],
+        }
+    ],
+}
+"""How Codex gives its tools to OpenAI's newest models."""
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("upstream", ["openai_chat", "anthropic", "gemini", "bedrock"])
+async def test_codexs_free_text_is_a_function_elsewhere(
+    http: httpx2.AsyncClient, provider: FakeProvider, upstream: str, *, stream: bool
+) -> None:
+    """The model is offered it, calls it, and Codex gets the text, with both names; what it gave goes back."""
+    program = 'print("ü")\n'
+    provider.queue(Script(reply=Reply((Called("call_x", "functions__exec", {"input": program}),), Finish.TOOLS)))
+    answer = await codex(http, codex_body(model(upstream, "text"), [NEWEST, *ASKED], tools=[], stream=stream))
+    assert answer.status_code == 200, answer.text
+    assert '"functions__exec"' in provider.requests[-1].body.decode()
+    assert not {"additional_tools", "tools.custom"} & set(answer.headers["x-tokenway-dropped"].split(","))
+    (call,) = output(list(events(answer.content))) if stream else answer.json()["output"]
+    assert (call["type"], call["namespace"], call["name"]) == ("custom_tool_call", "functions", "exec")
+    assert call["input"] == program
+    result = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "ü"}
+    said = [NEWEST, *ASKED, call, result]
+    answer = await codex(http, codex_body(model(upstream, "text"), said, tools=[]))
+    assert answer.status_code == 200, answer.text
+    assert provider.requests[-1].body.decode().count('"functions__exec"') >= 2
+
+
+async def test_a_custom_tool_at_a_chat_provider(launch: Launch, provider: FakeProvider) -> None:
+    """Where the server has them, its definition, calls and outputs are what chat calls custom."""
+    lab = {"base_url": provider.base_url, "api_key": "sk-lab", "quirks": {"custom_tools": True}}
+    gateway = await launch(configuration(provider.base_url, providers={"lab": lab}))
+    async with dial(gateway) as http:
+        answer = await codex(http, codex_body("mock", [*ASKED, *PATCH]))
     assert answer.status_code == 200
     sent = provider.requests[-1].json
     assert [tool["type"] for tool in sent["tools"]] == ["function", "custom"]

@@ -74,7 +74,7 @@ def test_what_is_told_stands_in_the_callers_request(caller: Dialect) -> None:
 @pytest.mark.parametrize(
     ("tool", "caller", "expected"),
     [
-        (Tool("c", custom=True), C, "tools.custom"),
+        (Tool("c", hosted="file_search"), C, "tools.file_search"),
         (Tool("s", hosted="web_search_20250305"), A, "tools.web_search_20250305"),
         (Tool("s", hosted="googleSearch"), G, "tools.googleSearch"),
         (Tool("s", hosted="systemTool"), B, "toolConfig.tools.systemTool"),

@@ -45,7 +45,7 @@ _VENDORS: Final = (
             *("computer-use-", "omni-moderation-", "dall-e-", "tts-", "whisper-1", "sora-", "ft:gpt-"),
         ),
         speaks=(Offer(_RESPONSES, "https://api.openai.com/v1"),),
-        quirks=Quirks(developer_role=True, input_tokens=True),
+        quirks=Quirks(developer_role=True, custom_tools=True, input_tokens=True),
         services=(*_BOTH, Service.MODERATIONS, Service.IMAGES, *_SOUND),
         models=r"^(?!ft:|moderation$|.*\.ft-$|.*:extended$)",
     ),
@@ -57,7 +57,7 @@ _VENDORS: Final = (
         header="api-key",
         address_variables=("AZURE_OPENAI_ENDPOINT",),
         speaks=(Offer(_RESPONSES, "{AZURE_OPENAI_ENDPOINT}/openai/v1", "api-key"),),
-        quirks=Quirks(developer_role=True),
+        quirks=Quirks(developer_role=True, custom_tools=True),
         services=(*_BOTH, Service.IMAGES, *_SOUND),
         models="(?!)",  # what it serves are deployments, named by their owner
     ),

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import EventReader, EventWriter, Format, Maker, WholeAnswer
+from tokenway.dialects.freeform import Unpacking, names_of, unpacked
 from tokenway.dialects.passing import Pace
 from tokenway.model.errors import WireError
 from tokenway.model.event import (
@@ -70,7 +71,9 @@ class Translation(Pace):
         super().__init__()
         self._content_type = upstream.stream_type
         self._framing = upstream.framing()
-        self._reader: EventReader = upstream.reader()
+        reader: EventReader = upstream.reader()
+        names = names_of(maker.request)
+        self._reader = Unpacking(reader, names) if names else reader
         self._writer: EventWriter = caller.writer(maker)
         self._choices = maker.request.choices
         self._finished: set[int] = set()
@@ -190,7 +193,7 @@ class Translation(Pace):
 
 def translate_answer(upstream: Format, caller: Format, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
     """A whole answer of the upstream's dialect in the caller's; raises WireError when it is none."""
-    answer: Answer = upstream.read_answer(body)
+    answer: Answer = unpacked(upstream.read_answer(body), names_of(maker.request))
     if not caller.has_refusals:
         answer = _without_refusals(answer)
     finish = answer.choices[0].finish if answer.choices else None

@@ -198,6 +198,8 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI chat: the name of the answer's limit; older servers only know `max_tokens`."""
     developer_role: bool = False
     """OpenAI chat: whether `developer` is a role of its own; else such a message is sent as `system`."""
+    custom_tools: bool = False
+    """OpenAI chat: whether it knows tools that take free text, as OpenAI does; else they are functions."""
     usage_flag: bool = True
     """OpenAI chat: whether a stream may be asked for its usage (`stream_options`); a few servers refuse the field."""
     json_schema: bool = True

@@ -163,8 +163,8 @@ class Tool(msgspec.Struct, frozen=True):
 
     @property
     def declared(self) -> str:
-        """The name by which a writer declares that its dialect has no tools of this kind: `tools.web_search`."""
-        return f"{TOOLS}{self.hosted or 'custom'}"
+        """The name by which a writer declares that its dialect has not this hosted tool: `tools.web_search`."""
+        return f"{TOOLS}{self.hosted}"
 
 
 class ToolMode(StrEnum):

@@ -136,6 +136,9 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     developer_role: Annotated[
         bool | None, Meta(description="OpenAI chat: whether `developer` is a role; else it is sent as `system`.")
     ] = None
+    custom_tools: Annotated[
+        bool | None, Meta(description="OpenAI chat: whether it knows tools in free text; else they are functions.")
+    ] = None
     usage_flag: Annotated[
         bool | None, Meta(description="OpenAI chat: whether a stream may be asked for its usage.")
     ] = None

@@ -170,21 +170,16 @@ def safe_id(call: str) -> str:
 
 
 def _call(part: ToolCall) -> dict[str, Any]:
-    given: msgspec.Raw
-    if part.custom:
-        given = msgspec.Raw(_encode({"input": part.arguments}))
-    else:
-        text = part.arguments.strip() or "{}"
-        try:
-            _decode_object(text)
-        except UNREADABLE:
-            raise invalid_request(
-                f"The arguments of the tool call '{part.id}' ({part.name}) are not a JSON object.",
-                param="arguments",
-                code="invalid_json",
-            ) from None
-        given = msgspec.Raw(text.encode())
-    return {"type": "tool_use", "id": safe_id(part.id), "name": part.name, "input": given}
+    text = part.arguments.strip() or "{}"
+    try:
+        _decode_object(text)
+    except UNREADABLE:
+        raise invalid_request(
+            f"The arguments of the tool call '{part.id}' ({part.name}) are not a JSON object.",
+            param="arguments",
+            code="invalid_json",
+        ) from None
+    return {"type": "tool_use", "id": safe_id(part.id), "name": part.name, "input": msgspec.Raw(text.encode())}
 
 
 def _image(part: Media) -> dict[str, Any]:

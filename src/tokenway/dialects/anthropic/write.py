@@ -18,6 +18,7 @@ from tokenway.dialects.anthropic.families import family_of
 from tokenway.dialects.anthropic.search import SEARCH_OPTIONS, SEARCHES, is_live, search_tool
 from tokenway.dialects.anthropic.thinking import Plan, plan
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.freeform import as_functions
 from tokenway.dialects.opening import no_opening, opened
 from tokenway.dialects.strict import described, enforceable, is_any_object, is_enforceable
 from tokenway.model.request import (
@@ -145,7 +146,6 @@ class _Writing:
                 return tool.raw
             if tool.hosted in SEARCHES and is_live(tool.raw):
                 return search_tool(tool.raw, tool.hosted, self.drop)
-        if tool.hosted or tool.custom:
             self.drop(tool.declared)
             return None
         shape: dict[str, Any] = {"name": tool.name}
@@ -276,7 +276,7 @@ class _Writing:
 
 def write(request: Request, upstream: Upstream) -> Written:
     """The body for an Anthropic upstream; raises Refusal (400) for what cannot be said to it at all."""
-    writing = _Writing(request, upstream)
+    writing = _Writing(as_functions(request), upstream)
     turns = writing.conversation()
     tools = writing.tools()
     found = writing.thinking(turns)

@@ -164,7 +164,7 @@ class Content:
         self.tools_used[call.name] = None
         if call.signature:
             self.drop("reasoning")
-        given = {"input": call.arguments} if call.custom else tool_input(call.arguments)
+        given = tool_input(call.arguments)
         return {"toolUse": {"toolUseId": plain_id(call.id), "name": call.name, "input": given}}
 
     def _result(self, result: ToolResult) -> Block:

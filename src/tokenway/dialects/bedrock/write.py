@@ -15,6 +15,7 @@ from tokenway.dialects.anthropic.families import OTHER, family_of
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.bedrock.content import Content
 from tokenway.dialects.bedrock.extras import CLAUDE, Extras, extras, vendor_of
+from tokenway.dialects.freeform import as_functions
 from tokenway.dialects.opening import opened
 from tokenway.dialects.strict import enforceable, is_any_object, is_enforceable
 from tokenway.model.errors import invalid_request
@@ -48,7 +49,7 @@ _IDLE: Final[dict[str, object]] = {
 def write(request: Request, upstream: Upstream) -> Written:
     """The request for an upstream; raises Refusal (400) for what Bedrock cannot be told at all."""
     dropped: dict[str, None] = {}
-    request = msgspec.structs.replace(request, model=upstream.model)
+    request = msgspec.structs.replace(as_functions(request), model=upstream.model)
     vendor = vendor_of(upstream.model)
     content = Content(vendor, dropped)
     messages = opened(request.messages)
@@ -151,8 +152,8 @@ def _choice(choice: ToolChoice | None, known: set[str], dropped: dict[str, None]
 
 
 def _tool(tool: Tool, content: Content, vendor: str, dropped: dict[str, None]) -> list[dict[str, Any]]:
-    """One function and the breakpoint behind it; other tools are declared."""
-    if tool.hosted or tool.custom:
+    """One function and the breakpoint behind it; a vendor's own tool is declared."""
+    if tool.hosted:
         dropped[tool.declared] = None
         return []
     if not _NAME.fullmatch(tool.name):

@@ -230,9 +230,7 @@ class Contents:
 
 
 def _arguments(call: ToolCall) -> object:
-    """A call's arguments as the object that Gemini wants; free text of a custom tool as its one member `input`."""
-    if call.custom:
-        return {"input": call.arguments}
+    """A call's arguments as the object that Gemini wants."""
     if not call.arguments.strip():
         return {}
     try:

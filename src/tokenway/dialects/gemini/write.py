@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.freeform import as_functions
 from tokenway.dialects.gemini.contents import Contents
 from tokenway.dialects.gemini.schema import HOSTED_TOOLS
 from tokenway.dialects.gemini.thinking import thinking_config
@@ -62,6 +63,7 @@ _AS_THE_PROVIDER_LIKES: Final = "auto"
 def write(request: Request, upstream: Upstream) -> Written:
     """The body for an upstream; raises Refusal (400) for what cannot be said at all."""
     dropped: dict[str, None] = {}
+    request = as_functions(request)
     turns = Contents(upstream, dropped)
     has_turns = any(message.role in _TURNS for message in request.messages)
     for message in request.messages if has_turns else opened(request.messages):
@@ -103,7 +105,7 @@ def _write_tools(request: Request, body: dict[str, object], dropped: dict[str, N
             dropped["cache_control"] = None
         if tool.hosted in HOSTED_TOOLS:
             tools.append(tool.raw)
-        elif tool.hosted or tool.custom:
+        elif tool.hosted:
             dropped[tool.declared] = None
         else:
             functions.append(_declaration(tool, dropped))

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenway.dialects.base import Upstream
+from tokenway.dialects.freeform import as_functions
 from tokenway.dialects.openai import effort_of, family_of, fitted
 from tokenway.dialects.openai_chat.write_messages import DETAILS, Messages
 from tokenway.dialects.strict import is_strict
@@ -58,6 +59,8 @@ def write_request(request: Request, upstream: Upstream) -> Written:
     lost: tuple[str, ...] = ()
     if quirks.reasoning_field != DETAILS:  # OpenRouter fits a request to a model itself
         request, lost = fitted(request, upstream.model)
+    if not quirks.custom_tools:
+        request = as_functions(request)
     messages = Messages(quirks)
     body: dict[str, Any] = {"model": upstream.model, "messages": messages.write(request.messages)}
     dropped = messages.dropped

@@ -2,12 +2,13 @@
 
 This API groups tools: a tool of type `namespace` has tools of its own, and a call names both. Other dialects get each
 of them under one joined name. A call in the answer is told under the two names that this came from, by the request's
-own tools.
+own tools, which stand in `tools` and in items of the input.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +21,16 @@ LONGEST: Final = 64
 _MARK: Final = 9
 """Letters of what tells long names apart that begin alike."""
 
-_decode: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
+ADDITIONAL: Final = "additional_tools"
+"""The type of an item that brings more tools into a conversation."""
+
+
+class _Fields(msgspec.Struct):
+    tools: list[dict[str, Any]] | None = None
+    input: Any = None
+
+
+_decode: Final = msgspec.json.Decoder(_Fields).decode
 
 
 def joined(namespace: str, name: str) -> str:
@@ -31,11 +41,14 @@ def joined(namespace: str, name: str) -> str:
     return f"{whole[: LONGEST - _MARK]}_{sha256(whole.encode()).hexdigest()[: _MARK - 1]}"
 
 
-def apart(tools: bytes, name: str) -> tuple[str, str]:
-    """The namespace and the name that a called name was joined of, by `tools` of a request that has been read.
-
-    A name that was not joined has no namespace.
-    """
-    groups = [tool for tool in _decode(tools) if tool["type"] == NAMESPACE] if _QUOTED in tools else []
-    pairs = ((group["name"], tool.get("name", "")) for group in groups for tool in group["tools"])
-    return next((pair for pair in pairs if joined(*pair) == name), ("", name))
+def namespaced(body: bytes) -> dict[str, tuple[str, str]]:
+    """The namespace and the name that each joined name is made of, in a request that has been read."""
+    if _QUOTED not in body:
+        return {}
+    fields = _decode(body)
+    items = fields.input if isinstance(fields.input, list) else []
+    more = (item["tools"] for item in items if item.get("type") == ADDITIONAL)
+    tools = chain(fields.tools or (), *more)
+    groups = [tool for tool in tools if tool["type"] == NAMESPACE]
+    pairs = [(group["name"], tool["name"]) for group in groups for tool in group["tools"] if "name" in tool]
+    return {joined(*pair): pair for pair in pairs}

@@ -8,6 +8,7 @@ other one turn of the user. Items that only OpenAI knows are `Foreign`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.openai_chat.read_messages import function_call
 from tokenway.dialects.openai_responses.content import Part, read_content
-from tokenway.dialects.openai_responses.namespaces import NAMESPACE, joined
+from tokenway.dialects.openai_responses.namespaces import ADDITIONAL, NAMESPACE, joined
 from tokenway.dialects.openai_responses.schema import ENCRYPTED, LOGPROBS
 from tokenway.dialects.openai_responses.settings import read_format, read_thinking, read_tool_choice, read_tools
 from tokenway.dialects.seal import OPENAI, Sealed, unseal
@@ -68,6 +69,7 @@ _MEMBERS: Final = {
     "custom_tool_call": _COMMON | {"call_id", "name", "input", NAMESPACE},
     "custom_tool_call_output": _COMMON | {"call_id", "output"},
     "reasoning": _COMMON | {"summary", "content", "encrypted_content"},
+    ADDITIONAL: _COMMON | {"role", "tools"},
 }
 """What is read of an item; any other member is declared by its name (`phase`)."""
 _TOOL_MEMBERS: Final = {
@@ -97,7 +99,7 @@ def read(body: bytes, model: str, stream: bool) -> Request:  # noqa: FBT001
         model=model,
         messages=conversation.messages(),
         stream=stream,
-        tools=read_tools(root.at("tools")),
+        tools=read_tools(_tools(root)),
         tool_choice=read_tool_choice(root.at("tool_choice")),
         response_format=read_format(root),
         thinking=read_thinking(root.at("reasoning")),
@@ -265,6 +267,10 @@ def _read_reference(item: Node, conversation: _Conversation) -> None:  # noqa: A
     raise _needs_state(item, "an item that is only named by its id")
 
 
+def _read_tools(item: Node, conversation: _Conversation) -> None:
+    """More tools; they are read together with the request's own."""
+
+
 def _read_foreign(item: Node, name: str, conversation: _Conversation) -> None:
     """An item that only OpenAI knows: what the model did, or what was given to it."""
     part = Foreign(name, item.raw(), OPENAI)
@@ -282,6 +288,7 @@ _ITEMS: Final[dict[str, Callable[[Node, _Conversation], None]]] = {
     "custom_tool_call_output": _read_output,
     "reasoning": _read_reasoning,
     "item_reference": _read_reference,
+    ADDITIONAL: _read_tools,
 }
 
 
@@ -297,6 +304,18 @@ def _texts(parts: Node | None) -> list[str]:
 
 
 # -- settings ------------------------------------------------------------------------------------------------
+
+
+def _tools(root: Node) -> list[Node]:
+    """The tools of the request, and those that items of its input bring; the same one once."""
+    lists = [root.at("tools"), *(item.need("tools") for item in _items(root) if item.value.get("type") == ADDITIONAL)]
+    tools = chain.from_iterable(each.items() for each in lists if each is not None)
+    return list({bytes(tool.raw()): tool for tool in tools}.values())
+
+
+def _items(root: Node) -> list[Node]:
+    given = root.at("input")
+    return given.items() if given is not None and given.is_list else []
 
 
 def _refuse_state(root: Node) -> None:
@@ -351,9 +370,7 @@ def _rest(root: Node, includes: list[str]) -> dict[str, msgspec.Raw]:
 def _extras(root: Node) -> dict[str, msgspec.Raw]:
     """Members of items and tools that have no neutral place, by their names."""
     extras: dict[str, msgspec.Raw] = {}
-    for key, usual, known in (("input", "message", _MEMBERS), ("tools", "", _TOOL_MEMBERS)):
-        listed = root.at(key)
-        found = listed.items() if listed is not None and listed.is_list else []
+    for found, usual, known in ((_items(root), "message", _MEMBERS), (_tools(root), "", _TOOL_MEMBERS)):
         spaces = [each for each in found if each.value.get("type") == NAMESPACE]
         for each in (*found, *(tool for space in spaces for tool in space.need("tools").items())):
             kind = each.value.get("type") or usual

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import Maker
-from tokenway.dialects.openai_responses.namespaces import apart
+from tokenway.dialects.openai_responses.namespaces import namespaced
 from tokenway.dialects.openai_responses.request import ResponsesRequest
 from tokenway.dialects.openai_responses.schema import NOTHING
 
@@ -59,16 +59,16 @@ def exchange_id(response: str) -> str:
 class Shape:
     """Response objects of one exchange."""
 
-    __slots__ = ("_head", "_settings", "_tools")
+    __slots__ = ("_head", "_namespaced", "_settings")
 
     def __init__(self, maker: Maker) -> None:
         request = maker.request
         settings = dict(_DEFAULTS)
         store, background, previous = True, False, ""
-        self._tools = b""
+        self._namespaced: dict[str, tuple[str, str]] = {}
         if isinstance(request, ResponsesRequest):
             store, background, previous = request.store, request.background, request.previous
-            self._tools = bytes(request.settings.tools)
+            self._namespaced = namespaced(request.body)
             for name in _DEFAULTS:
                 value = getattr(request.settings, name)
                 if value is not None and value not in NOTHING:
@@ -88,7 +88,7 @@ class Shape:
 
     def apart(self, name: str) -> tuple[str, str]:
         """The namespace, if any, and the name by which the caller knows the tool that a model calls so."""
-        return apart(self._tools, name)
+        return self._namespaced.get(name, ("", name))
 
     def make(
         self,

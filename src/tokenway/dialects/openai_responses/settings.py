@@ -6,7 +6,7 @@ strict where the caller does not say; the chat API has it the other way, so writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -36,10 +36,10 @@ _NO_PARAMETERS: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
 # -- reading -------------------------------------------------------------------------------------------------
 
 
-def read_tools(tools: Node | None) -> tuple[Tool, ...]:
-    """`tools`, in their order, those of a namespace where it stands."""
+def read_tools(tools: Iterable[Node]) -> tuple[Tool, ...]:
+    """Tools in their order, those of a namespace where it stands."""
     found: list[Tool] = []
-    for tool in () if tools is None else tools.items():
+    for tool in tools:
         if tool.need("type").text() == NAMESPACE:
             space = tool.need("name").text()
             found += [

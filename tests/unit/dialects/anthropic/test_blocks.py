@@ -53,10 +53,6 @@ def blocks(*parts: Any, has_urls: bool = True) -> tuple[list[dict[str, Any]], li
             {"type": "tool_use", "id": "c", "name": "f", "input": {"b": 1, "a": 2}},
         ),
         (ToolCall("c", "f", " "), {"type": "tool_use", "id": "c", "name": "f", "input": {}}),
-        (
-            ToolCall("c", "f", "words", custom=True),
-            {"type": "tool_use", "id": "c", "name": "f", "input": {"input": "words"}},
-        ),
         (ToolResult("c", ()), {"type": "tool_result", "tool_use_id": "c"}),
         (ToolResult("c", (Text("4"),)), {"type": "tool_result", "tool_use_id": "c", "content": "4"}),
         (

@@ -186,10 +186,13 @@ def test_a_search_is_chosen_by_its_name_here(kind: str) -> None:
 
 
 def test_tools_without_a_counterpart_are_declared() -> None:
-    """Free text and other vendors' own tools; strictness where the model has none."""
-    tools = (TOOL, Tool("g", custom=True), Tool("c", hosted="code_interpreter", raw=msgspec.Raw(b"{}")))
+    """Other vendors' own tools; strictness where the model has none."""
+    tools = (TOOL, Tool("g", hosted="file_search"), Tool("c", hosted="code_interpreter", raw=msgspec.Raw(b"{}")))
     body, dropped = written(OLD, tools=tools)
-    assert ([tool["name"] for tool in body["tools"]], dropped) == (["f"], ("tools.custom", "tools.code_interpreter"))
+    assert ([tool["name"] for tool in body["tools"]], dropped) == (
+        ["f"],
+        ("tools.file_search", "tools.code_interpreter"),
+    )
     assert written("claude-opus-4-1", tools=(Tool("f", strict=True),))[1] == ("strict",)
 
 
@@ -198,12 +201,12 @@ def test_calls_of_tools_that_are_no_more_offered() -> None:
     body, _ = written(OLD, USER, CALL, RESULT)
     assert body["tools"] == [{"name": "f", "input_schema": {"type": "object"}}]
     assert body["tool_choice"] == {"type": "none"}
-    body, dropped = written(OLD, USER, CALL, RESULT, tools=(Tool("f", custom=True),), tool_choice=FORCED)
+    body, dropped = written(OLD, USER, CALL, RESULT, tools=(Tool("f", hosted="file_search"),), tool_choice=FORCED)
     assert (body["tools"], body["tool_choice"]) == (
         [{"name": "f", "input_schema": {"type": "object"}}],
         {"type": "none"},
     )
-    assert dropped == ("tools.custom", "tool_choice")
+    assert dropped == ("tools.file_search", "tool_choice")
 
 
 @pytest.mark.parametrize(
@@ -233,8 +236,8 @@ def test_a_choice_among_some_tools_offers_only_them() -> None:
 def test_a_choice_without_tools() -> None:
     """Nothing can be forced, and Anthropic refuses to be told."""
     lost = ToolChoice(ToolMode.NAMED, ("g",))
-    body, dropped = written(OLD, tools=(TOOL, Tool("g", custom=True)), tool_choice=lost)
-    assert ("tool_choice" in body, dropped) == (False, ("tools.custom", "tool_choice"))
+    body, dropped = written(OLD, tools=(TOOL, Tool("g", hosted="file_search")), tool_choice=lost)
+    assert ("tool_choice" in body, dropped) == (False, ("tools.file_search", "tool_choice"))
     assert written(OLD, tool_choice=FORCED)[1] == ("tool_choice",)
     assert written(OLD, tool_choice=ToolChoice(ToolMode.AUTO))[1] == ()
     assert "tool_choice" not in written(OLD, tool_choice=ToolChoice(ToolMode.AUTO))[0]

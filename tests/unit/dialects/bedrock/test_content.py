@@ -196,15 +196,15 @@ def test_cache_points() -> None:
 
 
 def test_what_is_declared() -> None:
-    """Names, traits of images, signatures of calls, free text for tools, and other vendors' parts."""
+    """Names, traits of images, signatures of calls, and other vendors' parts."""
     image = Media(MediaKind.IMAGE, "image/png", "iVBO", detail="low", title="a.png")
     turns, dropped = written(
         Message(Role.USER, (image, Media(MediaKind.IMAGE, "image/png", "iVBO", detail="auto")), name="ann"),
-        Message(Role.ASSISTANT, (ToolCall("t", "f", "free text", custom=True, signature="s", format=GEMINI),)),
+        Message(Role.ASSISTANT, (ToolCall("t", "f", '{"a":1}', signature="s", format=GEMINI),)),
         Message(Role.USER, (ToolResult("t", (Text("x"),)), Foreign("server_tool_use", NO_JSON))),
     )
     assert dropped == ["name", "detail", "title", "reasoning", "server_tool_use"]
-    assert turns[1]["content"][0]["toolUse"]["input"] == {"input": "free text"}
+    assert bytes(turns[1]["content"][0]["toolUse"]["input"]) == b'{"a":1}'
 
 
 def test_media_where_there_can_be_none() -> None:

@@ -197,23 +197,26 @@ def test_calls_without_tools() -> None:
 
 def test_a_call_that_cannot_be_forced() -> None:
     """The tool is not there; a name that only stands for a call of before is not to be called."""
-    free = Tool("c", custom=True)
+    free = Tool("c", hosted="file_search")
     for mode, names in ((ToolMode.REQUIRED, ()), (ToolMode.NAMED, ("c",))):
         choice = ToolChoice(mode, names)
-        assert written(tools=(free,), tool_choice=choice) == ({}, ("tools.custom", "tool_choice"))
+        assert written(tools=(free,), tool_choice=choice) == ({}, ("tools.file_search", "tool_choice"))
         stands = {"toolConfig": {"tools": [spec()]}}
-        assert written(messages=CALLED, tools=(free,), tool_choice=choice) == (stands, ("tools.custom", "tool_choice"))
+        assert written(messages=CALLED, tools=(free,), tool_choice=choice) == (
+            stands,
+            ("tools.file_search", "tool_choice"),
+        )
     named = ToolChoice(ToolMode.NAMED, ("c",))
     body, dropped = written(tools=(Tool("f"), free), tool_choice=named)
-    assert (body, dropped) == ({"toolConfig": {"tools": [spec()]}}, ("tools.custom", "tool_choice"))
+    assert (body, dropped) == ({"toolConfig": {"tools": [spec()]}}, ("tools.file_search", "tool_choice"))
 
 
 def test_tools_that_are_declared() -> None:
     """Tools of other kinds, the choice of one at a time, and strictness where it is not known."""
-    tools = (Tool("f", strict=True), Tool("c", custom=True), Tool("", hosted="web_search_20250305"))
+    tools = (Tool("f", strict=True), Tool("", hosted="web_search_20250305"))
     body, dropped = written("meta.llama3-1-8b-instruct-v1:0", tools=tools, parallel_tool_calls=False)
     assert body["toolConfig"]["tools"] == [spec()]
-    assert dropped == ("strict", "tools.custom", "tools.web_search_20250305", "parallel_tool_calls")
+    assert dropped == ("strict", "tools.web_search_20250305", "parallel_tool_calls")
     assert written(tools=(Tool("f"),), parallel_tool_calls=True)[1] == ()
 
 

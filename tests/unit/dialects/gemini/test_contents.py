@@ -129,12 +129,6 @@ def test_arguments_must_be_an_object(arguments: str) -> None:
     assert "lookup" in caught.value.problem.message
 
 
-def test_a_custom_tool_s_text_is_wrapped() -> None:
-    """Free text is no object, so it is the one member of one."""
-    turns, _ = contents(assistant(ToolCall("1", "f", "print(1)", custom=True)))
-    assert turns == [("model", [{"functionCall": {"name": "f", "args": {"input": "print(1)"}, "id": "1"}}])]
-
-
 def test_signatures_of_calls_go_back() -> None:
     """Gemini's own stands at its call, and one signed call speaks for those beside it."""
     signed = ToolCall("1", "f", "{}", signature="c2ln", format=GEMINI)

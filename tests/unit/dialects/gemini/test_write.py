@@ -101,7 +101,6 @@ def test_tools() -> None:
         Tool("f", "does", raw({"type": "object", "$defs": {}}), strict=True, cache="5m"),
         Tool("", hosted="googleSearch", raw=raw({"googleSearch": {"a": 1}})),
         Tool("", hosted="web_search_20250305", raw=raw({"type": "web_search_20250305"})),
-        Tool("patch", custom=True),
         G,
     )
     assert body(tools=tools)["tools"] == [
@@ -113,7 +112,7 @@ def test_tools() -> None:
         },
         {"googleSearch": {"a": 1}},
     ]
-    assert dropped(tools=tools) == ("cache_control", "strict", "tools.web_search_20250305", "tools.custom")
+    assert dropped(tools=tools) == ("cache_control", "strict", "tools.web_search_20250305")
 
 
 @pytest.mark.parametrize(

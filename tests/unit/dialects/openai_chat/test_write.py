@@ -20,6 +20,7 @@ from tokenway.model.request import (
     Text,
     Thinking,
     Tool,
+    ToolCall,
     ToolChoice,
     ToolMode,
 )
@@ -40,6 +41,9 @@ def write(quirks: Quirks | None = None, **fields: Any) -> tuple[dict[str, Any], 
     assert body.pop("model") == "theirs"
     assert body.pop("messages") == [{"role": "user", "content": "hi"}]
     return body, written.dropped
+
+
+FREE = Quirks(custom_tools=True)
 
 
 def test_nothing_is_sent_that_was_not_said() -> None:
@@ -67,7 +71,7 @@ def test_a_stream_is_asked_for_its_usage() -> None:
 def test_a_grammar_stands_one_level_deeper(grammar: dict[str, Any], expected: dict[str, Any]) -> None:
     """The Responses API has it flat."""
     tool = Tool("c", custom=True, grammar=msgspec.Raw(json.dumps(grammar).encode()))
-    assert write(tools=(tool,))[0]["tools"] == [{"type": "custom", "custom": {"name": "c", "format": expected}}]
+    assert write(FREE, tools=(tool,))[0]["tools"] == [{"type": "custom", "custom": {"name": "c", "format": expected}}]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,7 @@ def test_hints_are_declared() -> None:
 def test_tools() -> None:
     """Functions and free text; a vendor's own are declared by their type."""
     tools = (F, Tool("h", custom=True, grammar=RAW), Tool("web", hosted="web_search", raw=RAW), Tool("g", cache="5m"))
-    body, dropped = write(tools=tools, parallel_tool_calls=False)
+    body, dropped = write(FREE, tools=tools, parallel_tool_calls=False)
     assert body == {
         "tools": [
             {
@@ -148,6 +152,17 @@ def test_tools() -> None:
     assert dropped == ("tools.web_search", "cache_control")
 
 
+def test_free_text_is_a_function_where_it_is_not_known() -> None:
+    """As in most servers that speak like OpenAI."""
+    call = Message(Role.ASSISTANT, (ToolCall("1", "h", "words", custom=True),))
+    request = Request("m", (Message(Role.USER, (Text("hi"),)), call), tools=(Tool("h", custom=True, grammar=RAW),))
+    found = write_request(request, Upstream("theirs"))
+    body = json.loads(found.body)
+    assert [(tool["type"], tool["function"]["name"]) for tool in body["tools"]] == [("function", "h")]
+    assert body["messages"][1]["tool_calls"][0]["function"] == {"name": "h", "arguments": '{"input":"words"}'}
+    assert found.dropped == ("tools.format",)
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
@@ -160,7 +175,7 @@ def test_tools() -> None:
 )
 def test_tool_choice(choice: ToolChoice, expected: object) -> None:
     """A tool by its kind."""
-    assert write(tools=(F, Tool("c", custom=True)), tool_choice=choice)[0]["tool_choice"] == expected
+    assert write(FREE, tools=(F, Tool("c", custom=True)), tool_choice=choice)[0]["tool_choice"] == expected
 
 
 def test_a_choice_among_some_tools_sends_those() -> None:

@@ -5,36 +5,38 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tokenway.dialects.openai_responses.namespaces import LONGEST, apart, joined
+from tokenway.dialects.openai_responses.namespaces import LONGEST, joined, namespaced
 
 FUNCTION: dict[str, Any] = {"type": "function", "name": "f"}
 
 
-def tools(*listed: dict[str, Any]) -> bytes:
-    """What a request says as its tools."""
-    return json.dumps(listed, separators=(",", ":")).encode()
+def request(*tools: dict[str, Any], **more: Any) -> bytes:
+    """A request with these tools."""
+    return json.dumps({"tools": tools, "input": "hi", **more}, separators=(",", ":")).encode()
 
 
 def test_a_joined_name_is_told_apart() -> None:
     """Into the namespace and the name; also where two namespaces have a tool of one name."""
-    given = tools(
+    given = request(
         FUNCTION,
         {"type": "namespace", "name": "a", "tools": [FUNCTION]},
         {"type": "namespace", "name": "b", "tools": [FUNCTION, {"type": "custom", "name": "g"}, {"type": "other"}]},
     )
-    assert apart(given, joined("a", "f")) == ("a", "f")
-    assert apart(given, joined("b", "f")) == ("b", "f")
-    assert apart(given, joined("b", "g")) == ("b", "g")
-    assert apart(given, "f") == ("", "f")
-    assert apart(given, "c__f") == ("", "c__f")
+    assert namespaced(given) == {"a__f": ("a", "f"), "b__f": ("b", "f"), "b__g": ("b", "g")}
+
+
+def test_an_item_brings_tools_too() -> None:
+    """The newest agents send all of theirs so."""
+    brought = {"type": "additional_tools", "tools": [{"type": "namespace", "name": "n", "tools": [FUNCTION]}]}
+    assert namespaced(request(input=[{"role": "user", "content": "hi"}, brought])) == {"n__f": ("n", "f")}
 
 
 def test_a_request_without_namespaces_has_nothing_to_tell_apart() -> None:
     """Nor has one without tools, or one that only speaks of them."""
-    assert apart(b"", "n__f") == ("", "n__f")
-    assert apart(tools(FUNCTION), "n__f") == ("", "n__f")
+    assert namespaced(b"{}") == {}
+    assert namespaced(request(FUNCTION)) == {}
     spoken = {**FUNCTION, "parameters": {"properties": {"namespace": {"type": "string"}}}}
-    assert apart(tools(spoken), "n__f") == ("", "n__f")
+    assert namespaced(request(spoken)) == {}
 
 
 def test_long_names_stay_apart() -> None:
@@ -44,4 +46,4 @@ def test_long_names_stay_apart() -> None:
     assert first != second
     assert joined("n", "f" * (LONGEST - 3)) == "n__" + "f" * (LONGEST - 3)
     space = {"type": "namespace", "name": "n" * 40, "tools": [{**FUNCTION, "name": "f" * 40}]}
-    assert apart(tools(space), first) == ("n" * 40, "f" * 40)
+    assert namespaced(request(space)) == {first: ("n" * 40, "f" * 40)}
