@@ -25,8 +25,8 @@ _INTRODUCTION: Final = f"""\
 This page is written by `python -m tools.provider_docs` from `src/tokenway/dialects/providers.py`; change that, not it.
 
 The {len(KNOWN)} providers below need no address: a variable, or a line under `providers` with a key, enables them. Any
-other one takes `dialect` and `base_url` (see [configuration.md](configuration.md#providers)). GitHub Models is not among
-them: GitHub shut it down on 30 July 2026.
+other one takes `dialect` and `base_url` (see [configuration.md](configuration.md#providers)). GitHub Models is not
+among them: GitHub shut it down on 30 July 2026.
 
 A request in a wire format that its provider understands passes as it is; any other is translated into the provider's
 own, which is the first of those listed. A written `base_url` stands for the first address, and for the others
