@@ -145,6 +145,7 @@ class _Reader:
                 done = stack.pop()
                 self._remember(done.anchor, done.node, self._count - done.count_before)
                 node: Node = done.node
+                line = done.node.line  # it ends where the next token begins
             elif isinstance(event, yaml.CollectionStartEvent):
                 self._check_tag(event.tag, line)
                 self._open(stack, event, line)

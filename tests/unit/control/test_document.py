@@ -115,6 +115,7 @@ def test_a_literal_dollar_brace_is_possible() -> None:
         ("a: *nowhere\n", 1, "names no anchor"),
         ("a: &a [*a]\n", 1, "names no anchor"),
         ("? [a, b]\n: c\n", 1, "a name is expected"),
+        ("?\n-", 2, "a name is expected"),
         ('"": 1\n', 1, "cannot be empty"),
         ('a: "\\0"\n', 1, "control character"),
         ('a: "\\UFFFFFFFF"\n', 1, "not readable as YAML"),
