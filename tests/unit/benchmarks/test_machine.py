@@ -20,7 +20,7 @@ def test_cpu_time_of_a_child_that_ended_is_still_counted() -> None:
     before = machine.cpu_seconds(os.getpid())
     script = "import time\nwhile time.process_time() < 0.2: pass"
     subprocess.run([sys.executable, "-c", script], check=True)
-    assert machine.cpu_seconds(os.getpid()) - before >= 0.19
+    assert machine.cpu_seconds(os.getpid()) - before > 0.15  # the kernel counts in hundredths, rounded twice
 
 
 def test_stop_ends_the_whole_tree() -> None:
