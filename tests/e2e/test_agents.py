@@ -537,3 +537,19 @@ async def test_a_custom_tool_at_a_chat_provider(launch: Launch, provider: FakePr
     assert [tool["type"] for tool in sent["tools"]] == ["function", "custom"]
     assert sent["messages"][-2]["tool_calls"][0]["custom"] == {"name": "apply_patch", "input": "*** Begin Patch\n"}
     assert sent["messages"][-1] == {"role": "tool", "tool_call_id": "call_p", "content": "Done."}
+
+
+async def test_a_second_endpoint_that_cannot_be_told(launch: Launch, provider: FakeProvider) -> None:
+    """Only OpenAI can judge tools that are no tools: when its server is broken, the other dialect's refusal is told."""
+    own, other = ({"api_key": "sk", "base_url": base} for base in (provider.base_url, provider.origin))
+    providers = {"own": own | {"dialect": "openai_responses"}, "other": other | {"dialect": "anthropic"}}
+    endpoints = [{"provider": name, "model": "fake", "price": {"input": 1, "output": 2}} for name in providers]
+    gateway = await launch(
+        configuration(provider.base_url, providers=providers, models={"mock": {"endpoints": endpoints}})
+    )
+    async with dial(gateway) as http:
+        for tools in ([{"type": "custom"}], [{"type": "namespace", "tools": [{"type": "custom"}]}]):
+            for stream in (True, False):
+                provider.queue(Script(status=500))
+                answer = await codex(http, codex_body("mock", ASKED, tools=tools, stream=stream, store=False))
+                assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[0].name"), answer.text

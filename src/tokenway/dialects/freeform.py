@@ -53,9 +53,14 @@ def as_functions(request: Request) -> Request:
     )
 
 
+def may_have_custom(request: CallerRequest) -> bool:
+    """Whether a request can have custom tools, without reading it."""
+    return _CUSTOM in request.body
+
+
 def names_of(request: CallerRequest) -> frozenset[str]:
     """The names of a request's custom tools; the request has been read before."""
-    if _CUSTOM not in request.body:
+    if not may_have_custom(request):
         return frozenset()
     return frozenset(tool.name for tool in request.neutral().tools if tool.custom)
 
@@ -70,11 +75,13 @@ def unpacked(answer: Answer, names: frozenset[str]) -> Answer:
 class Unpacking:
     """Reads a stream as another reader does, with calls of custom tools; see the table above."""
 
-    __slots__ = ("_kept", "_names", "_reader")
+    __slots__ = ("_kept", "_names", "_reader", "_request")
 
-    def __init__(self, reader: EventReader, names: frozenset[str]) -> None:
+    def __init__(self, reader: EventReader, request: CallerRequest) -> None:
+        """The request is only looked at when a model calls something: by then it has been written for the model."""
         self._reader = reader
-        self._names = names
+        self._request = request
+        self._names: frozenset[str] | None = None
         self._kept: dict[tuple[int, int], list[str]] = {}
         """The arguments of each open call, by choice and part."""
 
@@ -90,7 +97,7 @@ class Unpacking:
         out: list[Event] = []
         for event in events:
             match event:
-                case Opened(kind=PartKind.TOOL_CALL, custom=False) if event.name in self._names:
+                case Opened(kind=PartKind.TOOL_CALL, custom=False) if self._is_custom(event.name):
                     self._kept[event.choice, event.part] = []
                     out.append(replace(event, custom=True))
                 case Added() if (event.choice, event.part) in self._kept:
@@ -102,6 +109,11 @@ class Unpacking:
                 case _:
                     out.append(event)
         return out
+
+    def _is_custom(self, name: str) -> bool:
+        if self._names is None:
+            self._names = names_of(self._request)
+        return name in self._names
 
 
 def _function(tool: Tool) -> Tool:

@@ -41,7 +41,18 @@ class InboundFields(msgspec.Struct):
 class Inbound:
     """One request of a caller; see `dialects.base.CallerRequest`."""
 
-    __slots__ = ("_base", "_read", "body", "dialect", "fields", "max_tokens", "model", "operation", "stream")
+    __slots__ = (
+        "_base",
+        "_neutral",
+        "_read",
+        "body",
+        "dialect",
+        "fields",
+        "max_tokens",
+        "model",
+        "operation",
+        "stream",
+    )
 
     asks_usage = True
     choices = 1
@@ -74,6 +85,7 @@ class Inbound:
         self.max_tokens = max_tokens
         self._read = read
         self._base: bytes | None = None
+        self._neutral: Request | None = None
         if not self.model:
             raise invalid_request("The field 'model' is missing.", param="model", code="missing_required_parameter")
         if len(self.model) > MODEL_NAME:
@@ -120,7 +132,9 @@ class Inbound:
 
     def neutral(self) -> Request:
         """The request in the neutral form; raises Refusal (400) that names the field which is wrong."""
-        return self._read(self.body, self.model, self.stream)
+        if self._neutral is None:
+            self._neutral = self._read(self.body, self.model, self.stream)
+        return self._neutral
 
 
 def decode_body(decode: Callable[[bytes], _T], body: bytes) -> _T:

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import EventReader, EventWriter, Format, Maker, WholeAnswer
-from tokenway.dialects.freeform import Unpacking, names_of, unpacked
+from tokenway.dialects.freeform import Unpacking, may_have_custom, names_of, unpacked
 from tokenway.dialects.passing import Pace
 from tokenway.model.errors import WireError
 from tokenway.model.event import (
@@ -72,8 +72,7 @@ class Translation(Pace):
         self._content_type = upstream.stream_type
         self._framing = upstream.framing()
         reader: EventReader = upstream.reader()
-        names = names_of(maker.request)
-        self._reader = Unpacking(reader, names) if names else reader
+        self._reader = Unpacking(reader, maker.request) if may_have_custom(maker.request) else reader
         self._writer: EventWriter = caller.writer(maker)
         self._choices = maker.request.choices
         self._finished: set[int] = set()

@@ -12,6 +12,7 @@ import pytest
 from tests.property.crossing import parsed
 from tokenway.dialects.freeform import Unpacking, as_functions, names_of, unpacked
 from tokenway.model.catalog import Dialect
+from tokenway.model.errors import Refusal
 from tokenway.model.event import (
     Added,
     Answer,
@@ -30,6 +31,9 @@ from tokenway.model.request import NO_JSON, Message, Request, Role, Text, Tool, 
 CALL = PartKind.TOOL_CALL
 USER = Message(Role.USER, (Text("hi"),))
 NAMES = frozenset({"patch"})
+ASKED = parsed(Dialect.OPENAI_RESPONSES, b'{"model":"m","input":"hi","tools":[{"type":"custom","name":"patch"}]}')
+UNREADABLE = parsed(Dialect.OPENAI_RESPONSES, b'{"model":"m","input":"hi","tools":[{"type":"custom"}]}')
+"""An upstream that speaks the dialect may take it, or refuse it; it has no neutral form."""
 
 
 def custom(grammar: object = None) -> Tool:
@@ -136,7 +140,7 @@ def test_a_call_is_unpacked(arguments: str, text: str, step: int) -> None:
     wanted = answer(ToolCall("1", "patch", text, custom=True), ToolCall("2", "f", '{"input":"x"}'))
     assert unpacked(given, NAMES) == wanted
     events = list(unfold(given))
-    reader = Unpacking(Given(events), NAMES)
+    reader = Unpacking(Given(events), ASKED)
     streamed = [event for _ in range(0, len(events), step) for event in reader.read(b"x" * step)]
     assert fold([*streamed, *reader.end()]) == wanted
 
@@ -144,6 +148,14 @@ def test_a_call_is_unpacked(arguments: str, text: str, step: int) -> None:
 def test_a_call_of_a_real_custom_tool_passes() -> None:
     """An upstream that knows them has nothing to unpack."""
     events: list[Any] = [Opened(0, CALL, "1", "patch", custom=True), Added(0, '{"input":"x"}'), Closed(0)]
-    assert Unpacking(Given(events), NAMES).read(b"xxx") == events
+    assert Unpacking(Given(events), ASKED).read(b"xxx") == events
     whole = answer(ToolCall("1", "patch", '{"input":"x"}', custom=True))
     assert unpacked(whole, NAMES) == whole
+
+
+def test_a_request_is_not_read_before_a_model_calls_something() -> None:
+    """An attempt is set up before its request is written, which may be refused."""
+    events: list[Any] = [Opened(0, PartKind.TEXT), Added(0, "a"), Closed(0)]
+    assert Unpacking(Given(events), UNREADABLE).read(b"xxx") == events
+    with pytest.raises(Refusal):
+        names_of(UNREADABLE)

@@ -59,16 +59,17 @@ def exchange_id(response: str) -> str:
 class Shape:
     """Response objects of one exchange."""
 
-    __slots__ = ("_head", "_namespaced", "_settings")
+    __slots__ = ("_body", "_head", "_namespaced", "_settings")
 
     def __init__(self, maker: Maker) -> None:
         request = maker.request
         settings = dict(_DEFAULTS)
         store, background, previous = True, False, ""
-        self._namespaced: dict[str, tuple[str, str]] = {}
+        self._body = b""
+        self._namespaced: dict[str, tuple[str, str]] | None = None
         if isinstance(request, ResponsesRequest):
             store, background, previous = request.store, request.background, request.previous
-            self._namespaced = namespaced(request.body)
+            self._body = request.body
             for name in _DEFAULTS:
                 value = getattr(request.settings, name)
                 if value is not None and value not in NOTHING:
@@ -87,7 +88,12 @@ class Shape:
         }
 
     def apart(self, name: str) -> tuple[str, str]:
-        """The namespace, if any, and the name by which the caller knows the tool that a model calls so."""
+        """The namespace, if any, and the name by which the caller knows the tool that a model calls so.
+
+        The request has been read before a model can call anything; before, its tools may be anything.
+        """
+        if self._namespaced is None:
+            self._namespaced = namespaced(self._body)
         return self._namespaced.get(name, ("", name))
 
     def make(

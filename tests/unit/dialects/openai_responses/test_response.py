@@ -75,3 +75,9 @@ def test_a_called_name_is_told_apart() -> None:
     request = parse_chat(Operation.CHAT, b'{"model":"m","messages":[]}')
     assert Shape(Maker("gen-7", "m", 1, request)).apart("n__f") == ("", "n__f")
     assert Shape(maker()).apart("n__f") == ("", "n__f")
+
+
+def test_tools_that_were_not_read_are_not_looked_at() -> None:
+    """What fails before any model was asked may have tools that are none."""
+    shape = Shape(maker(tools=[{"type": "namespace"}, 7]))
+    assert json.loads(msgspec.json.encode(shape.make("queued")))["status"] == "queued"
