@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
+import openai
 import psutil
 import pytest
 import pytest_asyncio
 
 from tests.e2e import sdk_matrix
 from tests.e2e.callers import dial
-from tests.e2e.gateway import Gateway, configuration, until
+from tests.e2e.gateway import KEY, WAIT_SECONDS, Gateway, configuration, serving, until
 from tests.fake_provider import FakeProvider
 
 Launch = Callable[..., Awaitable[Gateway]]
@@ -29,21 +30,17 @@ async def provider() -> AsyncIterator[FakeProvider]:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gateway(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A gateway in front of it, which ends well and has no exception to tell of."""
-    running = Gateway(tmp_path_factory.mktemp("gateway"), configuration(provider.base_url))
-    await running.start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
+    async with serving(tmp_path_factory.mktemp("gateway"), configuration(provider.base_url)) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def five(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A gateway with a provider of every dialect, and a model for every case of each. It asks once."""
-    running = Gateway(tmp_path_factory.mktemp("gateway"), sdk_matrix.configuration(provider, retries={"max": 0}))
-    await running.start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
+    async with serving(
+        tmp_path_factory.mktemp("gateway"), sdk_matrix.configuration(provider, retries={"max": 0})
+    ) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -51,6 +48,20 @@ async def http(five: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
     """An HTTP client of that gateway."""
     async with dial(five) as client:
         yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def raw(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client of the file's gateway."""
+    async with dial(gateway) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
+    """OpenAI's client of it, without retries of its own, so that each call is one call."""
+    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0, timeout=WAIT_SECONDS) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

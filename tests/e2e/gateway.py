@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -214,6 +215,15 @@ class Gateway:
             return connection.execute(query).fetchall()
         finally:
             connection.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, config: dict[str, Any]) -> AsyncIterator[Gateway]:
+    """A gateway that ends well and has no exception to tell of."""
+    running = await Gateway(folder, config).start()
+    yield running
+    assert await running.stop() == 0
+    assert "Traceback" not in running.complaints, running.complaints
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:

@@ -10,7 +10,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from tests.e2e.gateway import KEY, PRICE, WAIT_SECONDS, Gateway, configuration
+from tests.e2e.gateway import KEY, PRICE, WAIT_SECONDS, Gateway, configuration, serving
 from tests.fake_provider import FakeProvider
 from tests.fake_provider.play import Received
 
@@ -30,11 +30,8 @@ async def vertex(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactor
         providers={"vertex-anthropic": {"base_url": address, "api_key": "ya29.token"}},
         models={"claude": {"endpoints": [{"provider": "vertex-anthropic", "model": MODEL, "price": PRICE}]}},
     )
-    running = Gateway(tmp_path_factory.mktemp("gateway"), config)
-    await running.start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
+    async with serving(tmp_path_factory.mktemp("gateway"), config) as running:
+        yield running
 
 
 def said(request: Received) -> tuple[str, str | None, str | None]:

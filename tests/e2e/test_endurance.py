@@ -11,7 +11,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from tests.e2e.gateway import Entry, Gateway, configuration, until
+from tests.e2e.gateway import Entry, Gateway, configuration, serving, until
 from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider, Script, UsageMode
 
@@ -39,10 +39,8 @@ async def gateway(
     provider: FakeProvider, open_files: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gateway]:
     """A gateway that was started with the raised limit."""
-    running = await Gateway(tmp_path_factory.mktemp("gateway"), configuration(provider.base_url)).start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
+    async with serving(tmp_path_factory.mktemp("gateway"), configuration(provider.base_url)) as running:
+        yield running
 
 
 def worker_of(gateway: Gateway) -> psutil.Process:

@@ -7,14 +7,12 @@ import base64
 import json
 import struct
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-import pytest_asyncio
 
 from tests.e2e.conftest import Launch
 from tests.e2e.gateway import KEY, WAIT_SECONDS, Gateway, configuration, until
@@ -44,13 +42,6 @@ except Exception as error:
     print(f"Error: {{error}}")
 """
 """What an application looked like before there was a gateway: it knows one model and catches everything."""
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The asynchronous client, without retries of its own so that each call is one call."""
-    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0, timeout=WAIT_SECONDS) as made:
-        yield made
 
 
 async def run_seed(gateway: Gateway, folder: Path, key: str = KEY) -> str:

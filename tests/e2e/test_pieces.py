@@ -12,8 +12,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from tests.e2e.callers import dial
-from tests.e2e.gateway import KEY, WAIT_SECONDS, Gateway, configuration, until
+from tests.e2e.gateway import Gateway, configuration, serving, until
 from tests.fake_provider import REPLIES, FakeProvider, Script
 
 pytestmark = [
@@ -50,25 +49,8 @@ async def gateway(provider: FakeProvider, tmp_path_factory: pytest.TempPathFacto
         for name, price in PRICES.items()
     }
     base_url = provider.base_url.replace("/v1", "/v2")
-    running = Gateway(tmp_path_factory.mktemp("gateway"), configuration(base_url, models=models))
-    await running.start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    """OpenAI's client without retries of its own."""
-    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0, timeout=WAIT_SECONDS) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def raw(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
-    """An HTTP client of the same gateway."""
-    async with dial(gateway) as made:
-        yield made
+    async with serving(tmp_path_factory.mktemp("gateway"), configuration(base_url, models=models)) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

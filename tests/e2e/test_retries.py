@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import Launch
-from tests.e2e.gateway import KEY, PRICE, Gateway, configuration, until
+from tests.e2e.gateway import KEY, PRICE, Gateway, configuration, serving, until
 from tests.e2e.raw import Answer, Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
 
@@ -83,10 +83,8 @@ def config(provider: FakeProvider, spare: FakeProvider, dead_port: int, mute_por
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def routed(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A gateway with those models and short deadlines."""
-    running = await Gateway(tmp_path_factory.mktemp("routed"), config).start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
+    async with serving(tmp_path_factory.mktemp("routed"), config) as running:
+        yield running
 
 
 async def ask(gateway: Gateway, body: bytes, *lines: bytes) -> Answer:

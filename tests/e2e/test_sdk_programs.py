@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.contract.test_fake_provider_programs import EXPECTED
 from tests.e2e import sdk_matrix
-from tests.e2e.gateway import KEY, Gateway
+from tests.e2e.gateway import KEY, Gateway, serving
 from tests.e2e.sdk_matrix import model
 from tests.fake_provider import FakeProvider
 from tests.sdks.programs import PROGRAMS, run
@@ -20,11 +20,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gateway(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A gateway in front of a provider for each dialect that it speaks."""
-    running = Gateway(tmp_path_factory.mktemp("gateway"), sdk_matrix.configuration(provider))
-    await running.start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
+    async with serving(tmp_path_factory.mktemp("gateway"), sdk_matrix.configuration(provider)) as running:
+        yield running
 
 
 @pytest.mark.parametrize("package", PROGRAMS)

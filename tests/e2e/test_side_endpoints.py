@@ -7,17 +7,15 @@ import base64
 import json
 import os
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-import pytest_asyncio
 
 from tests.e2e.callers import CHAT, dial, problem_of
 from tests.e2e.conftest import Launch
-from tests.e2e.gateway import KEY, PRICE, WAIT_SECONDS, Gateway, configuration, until
+from tests.e2e.gateway import KEY, PRICE, Gateway, configuration, until
 from tests.fake_provider import REPLIES, FakeProvider, Script
 from tests.fake_provider.cases import PIXEL
 from tests.fake_provider.dialects.openai_media import SPEECH_CHUNK, SPEECH_CHUNKS
@@ -34,20 +32,6 @@ WHOLE = REPLIES["text"]
 SAID = WHOLE.joined(type(WHOLE.parts[0]))  # type: ignore[arg-type]
 COST = 11e-6 * PRICE["input"] + 7e-6 * PRICE["output"]
 """What the reply `text` costs: eleven tokens in, seven out."""
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    """OpenAI's client without retries of its own."""
-    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0, timeout=WAIT_SECONDS) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def raw(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
-    """An HTTP client of the same gateway."""
-    async with dial(gateway) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.gateway import Gateway, configuration, until
+from tests.e2e.gateway import Gateway, configuration, serving, until
 from tests.e2e.raw import Answer, Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
 
@@ -26,10 +26,8 @@ HTML = b"<!doctype html><html><body>Welcome to the captive portal</body></html>"
 async def strict(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A gateway that tries each call once, so that a fault is what the caller sees."""
     config = configuration(provider.base_url, retries={"max": 0})
-    running = await Gateway(tmp_path_factory.mktemp("strict"), config).start()
-    yield running
-    assert await running.stop() == 0
-    assert "Traceback" not in running.complaints, running.complaints
+    async with serving(tmp_path_factory.mktemp("strict"), config) as running:
+        yield running
 
 
 async def ask(gateway: Gateway, provider: FakeProvider, script: Script, *, stream: bool) -> Answer:
