@@ -18,7 +18,8 @@ from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.attempts import Choice, Field
 from tokenway.exchange.deadlines import Deadline, Deadlines
-from tokenway.exchange.machine import Exchange, Phase
+from tokenway.exchange.machine import Exchange
+from tokenway.exchange.phases import Phase
 from tokenway.metering.ledger import Settlement
 from tokenway.model.event import Counted, Event, Finished
 from tokenway.model.faults import Fault
@@ -113,7 +114,7 @@ class RetriesAfterTheFirstBytes(Exchange):
         """Forgets that bytes have gone out."""
         if isinstance(event, e.UpstreamFailed) and self.phase is Phase.FLOWING:
             self.phase = Phase.TRYING
-            self._winner = None
+            self.winner = None
         return super().feed(event)
 
 
@@ -175,7 +176,7 @@ class AsksTheSameEndpoint(Exchange):
         """Has a field that is no field."""
         out = super().feed(event)
         if isinstance(event, e.ClientRequest):
-            self._field = _SameAgain(event.order.endpoints)
+            self.field = _SameAgain(event.order.endpoints)
         return out
 
 
@@ -192,8 +193,11 @@ class LosesUsage(Exchange):
 
     def feed(self, event: e.Event) -> Out:
         """Drops the count."""
-        if isinstance(event, e.UpstreamFailed | e.ClientGone | e.DeadlinePassed):
+        if isinstance(event, e.UpstreamFailed):
             event = msgspec.structs.replace(event, usage=None)
+        elif isinstance(event, e.ClientGone | e.DeadlinePassed):
+            looks = tuple(msgspec.structs.replace(look, usage=None) for look in event.looks)
+            event = msgspec.structs.replace(event, looks=looks)
         return super().feed(event)
 
 
@@ -290,9 +294,9 @@ class _Without(Deadlines):
         super().__init__()
         self._missing = missing
 
-    def set(self, which: Deadline, at: float) -> None:
+    def set(self, which: Deadline, at: float, lane: int = 0) -> None:
         """Sets the others."""
-        super().set(which, inf if which is self._missing else at)
+        super().set(which, inf if which is self._missing else at, lane)
 
 
 def without(missing: Deadline) -> type[Exchange]:
@@ -303,7 +307,7 @@ def without(missing: Deadline) -> type[Exchange]:
 
         def __init__(self) -> None:
             super().__init__()
-            self._deadlines = _Without(missing)
+            self.deadlines = _Without(missing)
 
     Ignores.__name__ = f"Ignores{missing.name}"
     return Ignores
@@ -315,7 +319,8 @@ class CallsDeadlinesEarly(Exchange):
     def feed(self, event: e.Event) -> Out:
         """Takes all waiting for silence."""
         if isinstance(event, e.DeadlinePassed):
-            event = msgspec.structs.replace(event, last_activity=0.0)
+            looks = tuple(msgspec.structs.replace(look, last_activity=0.0) for look in event.looks)
+            event = msgspec.structs.replace(event, looks=looks)
         return super().feed(event)
 
 

@@ -19,7 +19,7 @@ from tokenway.dialects.counting import read_count
 from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.side.passing import TEXT_TYPES
 from tokenway.dialects.translate import Translation, translate_answer
-from tokenway.exchange.events import UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
+from tokenway.exchange.events import Look, UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
 from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
@@ -57,6 +57,10 @@ class AttemptReader:
     content_type = b""
     lines = b""
     """Header lines about this attempt: its endpoint, what was dropped, what its provider wants to be known."""
+    sent_at = head_at = first_byte_at = last_activity = 0.0
+    """Monotonic seconds: when the request was handed over, the head and the first byte came, the answer last moved."""
+    passed = 0
+    """Bytes of the stream so far."""
     _is_spliced = False
     _is_over = False
     """Whether what follows in the body concerns nobody any more."""
@@ -88,16 +92,12 @@ class AttemptReader:
 
     def upstream_opened(self) -> None:
         """The request was handed to a connection."""
-        relay = self._relay
-        now = monotonic()
-        relay.times.sent = now
-        relay.tell(UpstreamOpen(now, self.number))
+        now = self.sent_at = monotonic()
+        self._relay.tell(UpstreamOpen(now, self.number))
 
     def upstream_head(self, status: int, headers: Headers) -> None:
         """Sorts heads: a success of the right type, or something whose body says what went wrong."""
-        times = self._relay.times
-        now = times.head = monotonic()
-        times.first_byte = 0.0
+        now = self.head_at = monotonic()
         if status != OK:
             self._status = status
             self._headers = headers
@@ -125,9 +125,8 @@ class AttemptReader:
         if self._status == OK and self.stream is not None:
             self._first_pieces(self.stream, data)
             return
-        times = self._relay.times
-        if not times.first_byte:
-            times.first_byte = monotonic()
+        if not self.first_byte_at:
+            self.first_byte_at = monotonic()
         self._size += len(data)
         if self._status == OK:
             if self._size > ANSWER:
@@ -155,8 +154,7 @@ class AttemptReader:
             self.content_type = content_type
             if self.form.returned:
                 self._return(headers)
-            times = self._relay.times
-            times.head = times.first_byte = monotonic()
+            self.head_at = self.first_byte_at = monotonic()
             self._read_whole(body)
         else:
             self.upstream_head(status, headers)
@@ -193,7 +191,8 @@ class AttemptReader:
     def _pass_on(self, data: bytes) -> None:
         """A piece of a spliced stream: the hot path of the whole gateway."""
         stream = self._reading
-        now = self._relay.last_activity = monotonic()
+        now = self.last_activity = monotonic()
+        self.passed += len(data)
         try:
             out = stream.feed(data, now)
         except WireError as error:
@@ -215,10 +214,10 @@ class AttemptReader:
     def _first_pieces(self, stream: AnswerStream, data: bytes) -> None:
         """A piece of a stream that the machine has not let through yet."""
         relay = self._relay
-        now = relay.last_activity = monotonic()
-        if not self._size:
-            self._size = 1
-            relay.times.first_byte = now
+        now = self.last_activity = monotonic()
+        self.passed += len(data)
+        if not self.first_byte_at:
+            self.first_byte_at = now
         try:
             out = stream.feed(data, now)
         except WireError as error:
@@ -323,6 +322,13 @@ class AttemptReader:
                 absurd=metered.is_absurd,
             )
         )
+
+    def look(self, last_activity: float) -> Look:
+        """How the attempt stands; `last_activity` is when it last moved, or counts as having done so."""
+        stream, metered = self.stream, self.metered
+        # A translated stream can have begun before there is anything to forward: a call that is written whole.
+        has_text = stream is not None and stream.first_delta > 0.0
+        return Look(has_text, last_activity, metered.usage, metered.is_absurd)
 
     @property
     def metered(self) -> Metered:

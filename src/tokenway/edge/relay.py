@@ -34,13 +34,13 @@ from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
-from tokenway.exchange.machine import Exchange, Phase
+from tokenway.exchange.machine import Exchange
+from tokenway.exchange.phases import Phase
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
-from tokenway.model.usage import UNMETERED, Metered
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ class Relay:
     response_complete = False
     is_stream = False
     problem: Problem | None = None
-    last_activity = 0.0
     overhead = 0.0
     min_tps = 0.0
     run = ""
@@ -214,13 +213,7 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
-        # A translated stream can have begun before there is anything to forward: a call that is written whole.
-        latest = self._attempts[-1].stream if self._attempts else None
-        waits_for_reader = self._client.is_write_paused
-        activity = now if waits_for_reader else self.last_activity
-        has_text = latest is not None and latest.first_delta > 0.0
-        counted = self._counted()
-        self.tell(e.DeadlinePassed(now, activity, has_text, self.dice(), counted.usage, counted.is_absurd))
+        self.tell(e.DeadlinePassed(now, self._looks(now), self.dice()))
 
     def client_gone(self, *, waits: bool = False) -> None:
         """The caller closed its connection, or `waits` for an answer that is given up all the same."""
@@ -228,13 +221,14 @@ class Relay:
         if self._fan is not None:
             self._fan.client_gone()
         elif not self.response_complete and self._machine.phase is not Phase.FRESH:
-            counted = self._counted()
-            self.tell(e.ClientGone(monotonic(), counted.usage, counted.is_absurd, waits))
+            now = monotonic()
+            self.tell(e.ClientGone(now, self._looks(now), waits))
         self._finish()
 
-    def _counted(self) -> Metered:
-        """What the provider of the latest attempt has counted so far."""
-        return self._attempts[-1].metered if self._attempts else UNMETERED
+    def _looks(self, now: float) -> tuple[e.Look, ...]:
+        """How each attempt stands; while the caller reads slowly, all of them are as if they moved."""
+        paused = self._client.is_write_paused
+        return tuple([reader.look(now if paused else reader.last_activity) for reader in self._attempts])
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
@@ -260,11 +254,11 @@ class Relay:
 
         A stream of the caller's own dialect has its provider's own pings.
         """
-        quiet_since = max(self.last_activity, self._warmed)
-        if self._winner is None or not self._streaming or now - quiet_since < PING_SECONDS:
+        winner = self._winner
+        if winner is None or not self._streaming or now - max(winner.last_activity, self._warmed) < PING_SECONDS:
             return
         self._warmed = now
-        ping = self._winner.ping()
+        ping = winner.ping()
         if ping and not self._client.is_write_paused:
             self.forward(ping)
 
@@ -277,7 +271,7 @@ class Relay:
             if paused:
                 winner.call.pause()
             else:
-                self.last_activity = monotonic()
+                winner.last_activity = monotonic()
                 winner.call.resume()
 
     # -- commands ----------------------------------------------------------------------------------------
@@ -361,6 +355,9 @@ class Relay:
     def _settle(self, command: c.Settle) -> None:
         state = self._state
         times = self.times
+        if self._attempts:
+            told = self._attempts[command.winner - 1]  # the last one, where none has answered
+            times.sent, times.head, times.first_byte = told.sent_at, told.head_at, told.first_byte_at
         if command.winner:
             winner = self._attempts[command.winner - 1]
             stream = winner.stream
@@ -444,8 +441,8 @@ class Relay:
                 "exchange": self.id,
                 "endpoint": command.endpoint.id,
                 "attempt": command.attempt,
-                "fault": command.fault.value,
-                "detail": command.detail,
+                "fault": command.failure.fault.value,
+                "detail": command.failure.detail,
                 "retry_in": command.retry_in,
             },
         )

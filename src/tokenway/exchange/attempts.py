@@ -14,10 +14,10 @@ import msgspec
 
 from tokenway.exchange.commands import Share
 from tokenway.metering.ledger import Settlement
-from tokenway.model.catalog import Endpoint
+from tokenway.model.catalog import Endpoint, Timeouts
 from tokenway.model.faults import Fault
 from tokenway.model.usage import Usage
-from tokenway.routing.retry import Verdict
+from tokenway.routing.retry import Scope, Verdict
 
 
 class AttemptPhase(IntEnum):
@@ -46,6 +46,11 @@ class Attempt(msgspec.Struct):
     endpoint: Endpoint
     slot: int
     """The endpoint's place in the plan."""
+    limits: Timeouts = Timeouts()
+    lane: int = 0
+    """Whose deadlines it has (`exchange.deadlines`)."""
+    is_hedge: bool = False
+    """Whether it was started beside another one, to race it."""
     phase: AttemptPhase = OPENING
     was_sent: bool = False
     status: int = 0
@@ -84,7 +89,11 @@ _NONE_OUT: Final[frozenset[int]] = frozenset()
 
 
 class Field:
-    """What is known of a plan's endpoints within one exchange."""
+    """What is known of a plan's endpoints within one exchange.
+
+    An endpoint stands in a plan once for each key that it may be asked with: a slot is an endpoint and a key. What a
+    key is refused for concerns its slot alone, all else the endpoint with all its keys.
+    """
 
     __slots__ = ("_endpoints", "_out", "_ready_at", "_tries")
 
@@ -104,21 +113,64 @@ class Field:
         self._tries[slot] = self._tries.get(slot, 0) + 1
         return self._endpoints[slot]
 
-    def note(self, slot: int, verdict: Verdict, ready_at: float) -> None:
+    def note(self, slot: int, verdict: Verdict, ready_at: float, scope: Scope = Scope.ENDPOINT) -> None:
         """Takes in how a try failed."""
+        slots = [slot] if scope is Scope.CREDENTIAL else self._of_endpoint(slot)
         if verdict is Verdict.AGAIN:
-            self._ready_at = {**self._ready_at, slot: ready_at}
+            self._ready_at = {**self._ready_at, **dict.fromkeys(slots, ready_at)}
+            for each in slots:  # another key of an endpoint that fails is no new endpoint
+                self._tries.setdefault(each, 0)
+        elif verdict is Verdict.LARGER:
+            self._out |= frozenset(slots) | self._not_larger(slot)
         else:
-            self._out |= {slot}
+            self._out |= frozenset(slots)
 
     def next(self, now: float) -> Choice | None:
         """The next endpoint; None when none is left."""
-        count = len(self._endpoints)
-        for slot in range(count):
-            if slot not in self._tries and slot not in self._out:
+        return self._first([slot for slot in range(len(self._endpoints)) if slot not in self._out], now)
+
+    def next_beside(self, slot: int, now: float) -> Choice | None:
+        """An endpoint that was not tried yet, to race the one in `slot`; None when there is none."""
+        raced = self._endpoints[slot].id
+        for other, endpoint in enumerate(self._endpoints):
+            if other not in self._tries and other not in self._out and endpoint.id != raced:
+                return Choice(other, now)
+        return None
+
+    def next_to_resume(self, now: float, *, prefill: bool, besides: frozenset[int] = _NONE_OUT) -> Choice | None:
+        """The next endpoint that can continue an answer, from its text so far with `prefill`; None when there is none.
+
+        Slots in `besides` are left out.
+        """
+        able = [
+            slot
+            for slot, endpoint in enumerate(self._endpoints)
+            if slot not in self._out and slot not in besides and (endpoint.capabilities.prefill or not prefill)
+        ]
+        return self._first(able, now)
+
+    def _first(self, slots: list[int], now: float) -> Choice | None:
+        """The first of some slots that was not tried, else the one whose pause ends first."""
+        for slot in slots:
+            if slot not in self._tries:
                 return Choice(slot, now)
-        waiting = [(self._ready_at.get(slot, now), slot) for slot in range(count) if slot not in self._out]
-        if not waiting:
+        if not slots:
             return None
-        at, slot = min(waiting)
+        at, slot = min((self._ready_at.get(slot, now), slot) for slot in slots)
         return Choice(slot, max(at, now))
+
+    def slots_of(self, slot: int) -> frozenset[int]:
+        """The slots of the endpoint in `slot`, with all its keys."""
+        return frozenset(self._of_endpoint(slot))
+
+    def _of_endpoint(self, slot: int) -> list[int]:
+        wanted = self._endpoints[slot].id
+        return [each for each, endpoint in enumerate(self._endpoints) if endpoint.id == wanted]
+
+    def _not_larger(self, slot: int) -> frozenset[int]:
+        """The endpoints whose context is known not to be larger than that of the one in `slot`."""
+        least = self._endpoints[slot].capabilities.context
+        if least is None:
+            return _NONE_OUT
+        sizes = enumerate(endpoint.capabilities.context for endpoint in self._endpoints)
+        return frozenset(each for each, size in sizes if size is not None and size <= least)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from tokenway.exchange.events import UpstreamFailed
 from tokenway.metering.ledger import Settlement
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import Problem
-from tokenway.model.faults import Fault
 from tokenway.model.usage import Usage
 
 
@@ -22,14 +22,39 @@ class Reserve(msgspec.Struct, frozen=True, gc=False):
 
 
 class Open(msgspec.Struct, frozen=True, gc=False):
-    """Start an attempt at an endpoint."""
+    """Start an attempt at an endpoint, with one of its provider's keys.
+
+    `hedge` is whether it races another one that goes on; `resumes` whether it continues the answer that the caller has
+    the beginning of.
+    """
 
     attempt: int
     endpoint: Endpoint
+    credential: int = 0
+    hedge: bool = False
+    resumes: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Give an attempt up: close its connection, report nothing more of it."""
+
+    attempt: int
+
+
+class Freeze(msgspec.Struct, frozen=True, gc=False):
+    """Forward nothing more of an attempt for now: another one is about to continue from here."""
+
+    attempt: int
+
+
+class Thaw(msgspec.Struct, frozen=True, gc=False):
+    """Go on with a frozen attempt, with all that came meanwhile."""
+
+    attempt: int
+
+
+class Resume(msgspec.Struct, frozen=True, gc=False):
+    """The caller's stream goes on with this attempt."""
 
     attempt: int
 
@@ -100,13 +125,26 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
 
 
 class Note(msgspec.Struct, frozen=True, gc=False):
-    """Something an operator may want to know: an attempt failed and what follows."""
+    """An attempt failed, and what follows: another one in `retry_in` seconds, or none (None)."""
 
     attempt: int
     endpoint: Endpoint
-    fault: Fault
-    detail: str
+    failure: UpstreamFailed
     retry_in: float | None
 
 
-Command = Reserve | Open | Cancel | SendHead | SendBytes | SendEnd | SendError | Splice | Settle | Note
+Command = (
+    Reserve
+    | Open
+    | Cancel
+    | Freeze
+    | Thaw
+    | Resume
+    | SendHead
+    | SendBytes
+    | SendEnd
+    | SendError
+    | Splice
+    | Settle
+    | Note
+)

@@ -1,10 +1,18 @@
 """The deadlines of one exchange, of which only the earliest needs a timer.
 
-CONNECT          from opening an attempt to handing it to a connection
+of the exchange:
+TOTAL            the whole of it
+RETRY            not a limit but the end of a pause before the next attempt
+HEDGE            when a second attempt starts beside one that has no text yet
+SLOW             when the speed of a stream is looked at again
+
+of an attempt:
+CONNECT          from opening it to handing it to a connection
 FIRST_TOKEN      from there to the first text (streams only: another answer has no first token)
 BETWEEN_TOKENS   the longest silence inside a stream
-TOTAL            the whole exchange
-RETRY            not a limit but the end of a pause before the next attempt
+ATTEMPT          the whole attempt, where its endpoint has a limit of its own
+
+Two attempts at most are under way at once, a race or a rescue; each runs in a lane of its own.
 """
 
 from __future__ import annotations
@@ -17,11 +25,20 @@ from typing import Final
 class Deadline(IntEnum):
     """Which deadline; see the table above."""
 
-    CONNECT = 0
-    FIRST_TOKEN = 1
-    BETWEEN_TOKENS = 2
-    TOTAL = 3
-    RETRY = 4
+    TOTAL = 0
+    RETRY = 1
+    HEDGE = 2
+    SLOW = 3
+    CONNECT = 4
+    FIRST_TOKEN = 5
+    BETWEEN_TOKENS = 6
+    ATTEMPT = 7
+
+
+LANES: Final = 2
+_OF_ATTEMPT: Final = 4
+"""How many deadlines an attempt has; they stand behind the exchange's own, lane by lane."""
+_PLACES: Final = 4 + _OF_ATTEMPT * LANES
 
 
 class Deadlines:
@@ -34,40 +51,43 @@ class Deadlines:
     __slots__ = ("_times", "armed")
 
     def __init__(self) -> None:
-        self._times = [inf, inf, inf, inf, inf]
+        self._times = [inf] * _PLACES
         self.armed = inf
 
-    def set(self, which: Deadline, at: float) -> None:
+    def set(self, which: Deadline, at: float, lane: int = 0) -> None:
         """Sets one deadline."""
-        self._times[which] = at
+        self._times[which + _OF_ATTEMPT * lane] = at
         self.armed = min(self.armed, at)
 
-    def clear(self, which: Deadline) -> None:
+    def clear(self, which: Deadline, lane: int = 0) -> None:
         """Unsets one deadline."""
-        self._times[which] = inf
+        self._times[which + _OF_ATTEMPT * lane] = inf
 
-    def clear_attempt(self) -> None:
-        """Unsets all that belong to attempts; the total stays."""
-        times = self._times
-        times[0] = times[1] = times[2] = times[4] = inf
+    def clear_lane(self, lane: int) -> None:
+        """Unsets all of one attempt."""
+        first = Deadline.CONNECT + _OF_ATTEMPT * lane
+        self._times[first : first + _OF_ATTEMPT] = [inf] * _OF_ATTEMPT
 
-    def time_of(self, which: Deadline) -> float:
+    def time_of(self, which: Deadline, lane: int = 0) -> float:
         """When a deadline passes; `inf` when it is not set."""
-        return self._times[which]
+        return self._times[which + _OF_ATTEMPT * lane]
 
     def rearm(self) -> None:
         """The time that was armed has come: the next one is the earliest of those that are set."""
         self.armed = min(self._times)
 
-    def passed(self, at: float) -> list[Deadline]:
-        """Those that have passed at a time, the total first: it ends the exchange whatever else has passed."""
-        return [which for which in _BY_WEIGHT if self._times[which] <= at]
+    def passed(self, at: float) -> list[tuple[Deadline, int]]:
+        """Those that have passed at a time, with their lanes. The total comes first: it ends whatever else has."""
+        times = self._times
+        return [(which, lane) for which, lane, place in _BY_WEIGHT if times[place] <= at]
 
 
 _BY_WEIGHT: Final = (
-    Deadline.TOTAL,
-    Deadline.CONNECT,
-    Deadline.FIRST_TOKEN,
-    Deadline.BETWEEN_TOKENS,
-    Deadline.RETRY,
+    (Deadline.TOTAL, 0, 0),
+    *(
+        (which, lane, which + _OF_ATTEMPT * lane)
+        for which in (Deadline.CONNECT, Deadline.FIRST_TOKEN, Deadline.BETWEEN_TOKENS, Deadline.ATTEMPT)
+        for lane in range(LANES)
+    ),
+    *((which, 0, int(which)) for which in (Deadline.RETRY, Deadline.HEDGE, Deadline.SLOW)),
 )

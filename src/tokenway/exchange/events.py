@@ -6,6 +6,9 @@ cancelled connection and an answer can cross.
 
 from __future__ import annotations
 
+from enum import IntEnum
+from math import inf
+
 import msgspec
 
 from tokenway.model.catalog import Endpoint, Timeouts
@@ -14,10 +17,36 @@ from tokenway.model.faults import Fault
 from tokenway.model.usage import Usage
 
 
+class Rescue(IntEnum):
+    """When a stream that has begun is continued at another endpoint."""
+
+    OFF = 0
+    FAULT = 1
+    """When it breaks."""
+    SLOW = 2
+    """Also when it is slower than the floor for longer than the grace period."""
+
+
+class Shown(IntEnum):
+    """What the caller has seen of an answer."""
+
+    NOTHING = 0
+    """At most that it begins."""
+    TEXT = 1
+    """Plain text, which can be continued."""
+    OTHER = 2
+    """Something that is never spliced: a call, reasoning, an end."""
+
+
 class Order(msgspec.Struct, frozen=True, gc=False):
     """What is asked of an exchange: endpoints in order of preference, and its bounds.
 
-    `amount` is the reservation in nano-dollars.
+    `stream` is whether upstreams are asked for streams, `amount` the reservation in nano-dollars. `credentials` says
+    which of its provider's keys each of `endpoints` is asked with: an endpoint stands there once for each key that may
+    be tried. `timeouts` hold where an endpoint has none of its own, and `caps` are the caller's, which only shorten.
+
+    `hedge_after` is after how many seconds without a first token a second attempt starts. `min_tps` is the floor in
+    tokens per second, which a stream may miss for `grace` seconds.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -25,6 +54,43 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     amount: int
     timeouts: Timeouts
     max_retries: int
+    credentials: tuple[int, ...] = ()
+    caps: Timeouts | None = None
+    hedge_after: float = inf
+    rescue: Rescue = Rescue.OFF
+    min_tps: float = 0.0
+    grace: float = 0.0
+
+    def limits_of(self, endpoint: Endpoint) -> Timeouts:
+        """The deadlines of an attempt at an endpoint."""
+        own = endpoint.timeouts
+        if own is None:
+            return self.timeouts
+        return own if self.caps is None else own.within(self.caps)
+
+    def credential_of(self, slot: int) -> int:
+        """Which of its provider's keys an endpoint of the order is asked with."""
+        return self.credentials[slot] if self.credentials else 0
+
+
+class Look(msgspec.Struct, frozen=True, gc=False):
+    """How an attempt stands when a deadline may have passed, or its caller left.
+
+    `has_text` is whether any text has come yet, `last_activity` when the answer last moved: a relay that waits for a
+    slow reader reports its waiting as activity, because that silence is not the upstream's. `usage` is what the
+    provider has counted so far, None when it has not, `absurd` whether that cannot be believed. `tps` is tokens per
+    second lately, as far as it can be told, and `shown` what its caller has seen, asked for when it is slow.
+    """
+
+    has_text: bool = False
+    last_activity: float = 0.0
+    usage: Usage | None = None
+    absurd: bool = False
+    tps: float = inf
+    shown: Shown = Shown.OTHER
+
+
+UNSEEN = Look()
 
 
 class ClientRequest(msgspec.Struct, frozen=True, gc=False):
@@ -37,13 +103,12 @@ class ClientRequest(msgspec.Struct, frozen=True, gc=False):
 class ClientGone(msgspec.Struct, frozen=True, gc=False):
     """The caller closed its connection before the answer was complete.
 
-    `usage` is what the live attempt's provider has counted so far, None when it has not; `absurd` as below. `waits` is
-    whether it did not: its answer is given up because another one, without which it is of no use, has failed.
+    `looks` is how each attempt stands, by its number. `waits` is whether it did not close it: its answer is given up
+    because another one, without which it is of no use, has failed.
     """
 
     at: float
-    usage: Usage | None = None
-    absurd: bool = False
+    looks: tuple[Look, ...] = ()
     waits: bool = False
 
 
@@ -83,6 +148,13 @@ class UpstreamBytes(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
+class UpstreamText(msgspec.Struct, frozen=True, gc=False):
+    """The first text of an answer that streams and is given to its caller whole: nothing of it is shown yet."""
+
+    at: float
+    attempt: int
+
+
 class UpstreamEnd(msgspec.Struct, frozen=True, gc=False):
     """An attempt's answer is complete and well-formed. `usage` is None when the provider gave none.
 
@@ -102,7 +174,8 @@ class UpstreamFailed(msgspec.Struct, frozen=True, gc=False):
     """An attempt broke. `dice` is a random number in [0, 1) for the pause before a retry.
 
     `body` is an upstream's own error answer, passed to the caller unchanged when nothing else helps.
-    `usage` is what the provider said it counted before it broke.
+    `usage` is what the provider said it counted before it broke. `shown` is what the caller has seen of it, and
+    `may_retry` whether the gateway's budget for retries allows another attempt.
     """
 
     at: float
@@ -117,22 +190,22 @@ class UpstreamFailed(msgspec.Struct, frozen=True, gc=False):
     usage: Usage | None = None
     dice: float = 0.0
     absurd: bool = False
+    shown: Shown = Shown.OTHER
+    may_retry: bool = True
 
 
 class DeadlinePassed(msgspec.Struct, frozen=True, gc=False):
     """The machine's `wake_at` has come.
 
-    `last_activity` is when the caller's stream last moved, `has_text` whether any text has come yet. A
-    relay that waits for a slow reader reports its waiting as activity: that silence is not the upstream's.
-    `usage` is what the live attempt's provider has counted so far.
+    `looks` is how each attempt stands, by its number; `may_hedge` and `may_retry` whether the gateway's budgets allow
+    another attempt of that kind.
     """
 
     at: float
-    last_activity: float = 0.0
-    has_text: bool = False
+    looks: tuple[Look, ...] = ()
     dice: float = 0.0
-    usage: Usage | None = None
-    absurd: bool = False
+    may_hedge: bool = False
+    may_retry: bool = True
 
 
 Event = (
@@ -143,6 +216,7 @@ Event = (
     | UpstreamOpen
     | UpstreamHead
     | UpstreamBytes
+    | UpstreamText
     | UpstreamEnd
     | UpstreamFailed
     | DeadlinePassed

@@ -36,6 +36,8 @@ _SENTENCES: Final[dict[Fault, str]] = {
     Fault.FIRST_TOKEN_DEADLINE: "did not begin to answer in time",
     Fault.BETWEEN_TOKENS_DEADLINE: "stopped in the middle of its answer",
     Fault.TOTAL_DEADLINE: "did not finish in time",
+    Fault.SLOW: "was too slow",
+    Fault.OUTRUN: "was slower than another one",
 }
 
 

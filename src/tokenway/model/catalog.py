@@ -181,6 +181,15 @@ class Timeouts(msgspec.Struct, frozen=True):
     between_tokens: Annotated[_Deadline, Meta(description="The longest pause inside a stream.")] = 30.0
     total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
+    def within(self, other: Timeouts) -> Timeouts:
+        """The shorter one of each."""
+        return Timeouts(
+            min(self.connect, other.connect),
+            min(self.first_token, other.first_token),
+            min(self.between_tokens, other.between_tokens),
+            min(self.total, other.total),
+        )
+
 
 class AwsKeys(msgspec.Struct, frozen=True):
     """What signs requests to Amazon's services. `token` belongs to keys that are lent for a while."""
@@ -302,6 +311,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     capabilities: Capabilities = Capabilities()
     weight: float = 1.0
     operations: tuple[Operation, ...] = tuple(Operation)
+    timeouts: Timeouts | None = None
+    """Its own deadlines; None where it has the same as all. The total is of one attempt here."""
     id: str = ""
     """`provider/upstream-model`, as headers and the ledger name it; made from the two when it is not given."""
 

@@ -30,6 +30,10 @@ class Fault(StrEnum):
     FIRST_TOKEN_DEADLINE = "first_token_deadline"  # noqa: S105 - a token of text
     BETWEEN_TOKENS_DEADLINE = "between_tokens_deadline"
     TOTAL_DEADLINE = "total_deadline"
+    SLOW = "slow"
+    """A stream fell below the floor, and its answer was continued elsewhere."""
+    OUTRUN = "outrun"
+    """Another attempt of a race answered first."""
 
 
 DEADLINES = frozenset(

@@ -29,6 +29,15 @@ class Verdict(IntEnum):
     FATAL = 0
     ELSEWHERE = 1
     AGAIN = 2
+    LARGER = 3
+
+
+class Scope(IntEnum):
+    """Whose failure it was."""
+
+    ENDPOINT = 0
+    CREDENTIAL = 1
+    REQUEST = 2
 
 
 _BY_STATUS: Final[dict[int, Verdict]] = {
@@ -56,13 +65,24 @@ def verdict(fault: Fault, status: int = 0, code: str = "", *, should_retry: bool
         return Verdict.ELSEWHERE if fault is Fault.TLS else Verdict.AGAIN
     if should_retry is not None:
         return Verdict.AGAIN if should_retry else Verdict.ELSEWHERE if status >= 500 or status == 429 else Verdict.FATAL
-    if code in _SPENT_CODES or code in _SMALL_CODES or code in _UNSUITED_CODES:
+    if code in _SMALL_CODES:
+        return Verdict.LARGER
+    if code in _SPENT_CODES or code in _UNSUITED_CODES:
         return Verdict.ELSEWHERE
     if status >= 500:
         return _BY_STATUS.get(status, Verdict.AGAIN)
     if status >= 400:
         return _BY_STATUS.get(status, Verdict.FATAL)
     return Verdict.ELSEWHERE
+
+
+def scope(fault: Fault, status: int = 0, code: str = "") -> Scope:
+    """Whose failure it was: of the endpoint, of the key it was asked with, or of the request."""
+    if fault is not Fault.STATUS:
+        return Scope.ENDPOINT
+    if status in {401, 402, 403, 429} or code in _SPENT_CODES:
+        return Scope.CREDENTIAL
+    return Scope.REQUEST if 400 <= status < 500 and status != 408 else Scope.ENDPOINT
 
 
 def pause(tries: int, dice: float, retry_after: float | None) -> float:

@@ -96,7 +96,7 @@ def test_a_whole_answer_ends_with_its_usage() -> None:
     assert end.usage is not None
     assert (end.usage.input_tokens, end.usage.output_tokens, end.absurd) == (3, 1, False)
     assert attempt.body == WHOLE
-    assert 0 < told.times.sent <= told.times.head <= told.times.first_byte
+    assert attempt.head_at <= attempt.first_byte_at
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import pytest
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.deadlines import Deadline
-from tokenway.exchange.machine import DEADLINE_STEPS, TABLE, Exchange, ImpossibleStepError, Phase
+from tokenway.exchange.machine import TABLE, Exchange, ImpossibleStepError
+from tokenway.exchange.phases import Phase
+from tokenway.exchange.timers import STEPS
 from tokenway.metering.ledger import Settlement
 from tokenway.model.catalog import Endpoint, Timeouts
 from tokenway.model.errors import ErrorType, Problem
@@ -19,6 +21,24 @@ from tokenway.model.usage import Usage
 A, B = Endpoint("a", "m"), Endpoint("b", "m")
 USAGE = Usage(input_uncached=3, output_text=2)
 TIMEOUTS = Timeouts(connect=5.0, first_token=10.0, between_tokens=3.0, total=100.0)
+
+
+def looks(*, before: int = 0, **look: object) -> tuple[e.Look, ...]:
+    """How the latest attempt stands, behind `before` others."""
+    return (*[e.Look()] * before, e.Look(**look))  # type: ignore[arg-type]
+
+
+class Noted:
+    """Equals the note of such a failure."""
+
+    def __init__(self, attempt: int, endpoint: Endpoint, fault: Fault, retry_in: float | None) -> None:
+        self.told = attempt, endpoint, fault, retry_in
+
+    def __eq__(self, other: object) -> bool:
+        assert isinstance(other, c.Note)
+        return self.told == (other.attempt, other.endpoint, other.failure.fault, other.retry_in)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def begun(*endpoints: Endpoint, stream: bool = True, retries: int = 2) -> tuple[Exchange, list[c.Command]]:
@@ -110,7 +130,7 @@ def test_a_failure_goes_to_the_next_endpoint_at_once() -> None:
     """A new endpoint owes nobody a pause; what was not sent is released."""
     machine, _ = begun()
     out = machine.feed(e.UpstreamFailed(2.0, 1, Fault.CONNECT))
-    assert out == [c.Note(1, A, Fault.CONNECT, "", 0.0), c.Open(2, B)]
+    assert out == [Noted(1, A, Fault.CONNECT, 0.0), c.Open(2, B)]
     machine.feed(e.UpstreamOpen(2.0, 2))
     settle = settle_of(machine.feed(e.UpstreamEnd(3.0, 2, b"", USAGE)))
     assert [share.settlement for share in settle.shares] == [Settlement.RELEASED, Settlement.DELIVERED]
@@ -130,7 +150,7 @@ def test_the_same_endpoint_again_after_a_pause() -> None:
     machine, _ = begun(A)
     machine.feed(e.UpstreamOpen(2.0, 1))
     out = machine.feed(e.UpstreamFailed(2.0, 1, Fault.STATUS, status=429, retry_after=4.0))
-    assert out == [c.Note(1, A, Fault.STATUS, "", 4.0)]
+    assert out == [Noted(1, A, Fault.STATUS, 4.0)]
     assert machine.feed(e.DeadlinePassed(5.0)) == []
     assert machine.wake_at == 6.0
     assert machine.feed(e.DeadlinePassed(6.0)) == [c.Open(2, A)]
@@ -184,7 +204,7 @@ def test_an_error_in_the_stream_passes_as_it_came_only_in_a_stream() -> None:
 
 def test_a_caller_that_leaves_cancels_and_pays_what_was_counted() -> None:
     """The attempt is cancelled, and the count that its provider gave so far is billed."""
-    out = flowing().feed(e.ClientGone(4.0, USAGE))
+    out = flowing().feed(e.ClientGone(4.0, looks(usage=USAGE)))
     assert out[0] == c.Cancel(1)
     settle = settle_of(out)
     assert (settle.settlement, settle.status) == (Settlement.UPSTREAM_BILLED, 499)
@@ -194,7 +214,7 @@ def test_a_caller_that_leaves_cancels_and_pays_what_was_counted() -> None:
 
 def test_who_waits_for_an_answer_that_is_given_up_does_not_pay() -> None:
     """One of several answers failed: the others are cancelled at the gateway's cost."""
-    out = flowing().feed(e.ClientGone(4.0, USAGE, waits=True))
+    out = flowing().feed(e.ClientGone(4.0, looks(usage=USAGE), waits=True))
     assert out[0] == c.Cancel(1)
     assert settle_of(out).settlement is Settlement.ABSORBED
     assert settle_of(out).shares[0].usage == USAGE
@@ -205,7 +225,7 @@ def test_a_caller_that_leaves_in_a_pause_pays_nothing() -> None:
     machine, _ = begun(A)
     machine.feed(e.UpstreamOpen(2.0, 1))
     machine.feed(e.UpstreamFailed(2.0, 1, Fault.RESET, dice=0.5))
-    assert settle_of(machine.feed(e.ClientGone(2.1, USAGE))).settlement is Settlement.ABSORBED
+    assert settle_of(machine.feed(e.ClientGone(2.1, looks(usage=USAGE)))).settlement is Settlement.ABSORBED
 
 
 def test_a_caller_that_leaves_before_anything_was_sent_owes_nothing() -> None:
@@ -218,15 +238,15 @@ def test_deadlines_name_themselves() -> None:
     """Connect, first token, silence and the whole: each ends what it is about."""
     machine, _ = begun()
     out = machine.feed(e.DeadlinePassed(6.0))
-    assert out[:2] == [c.Cancel(1), c.Note(1, A, Fault.CONNECT_DEADLINE, "", 0.0)]
+    assert out[:2] == [c.Cancel(1), Noted(1, A, Fault.CONNECT_DEADLINE, 0.0)]
     machine.feed(e.UpstreamOpen(7.0, 2))
     out = machine.feed(e.DeadlinePassed(17.0, dice=0.5))
-    assert out[:2] == [c.Cancel(2), c.Note(2, B, Fault.FIRST_TOKEN_DEADLINE, "", 0.0)]
-    out = flowing().feed(e.DeadlinePassed(6.1, last_activity=3.0, has_text=True, usage=USAGE))
+    assert out[:2] == [c.Cancel(2), Noted(2, B, Fault.FIRST_TOKEN_DEADLINE, 0.0)]
+    out = flowing().feed(e.DeadlinePassed(6.1, looks(last_activity=3.0, has_text=True, usage=USAGE)))
     assert error_of(out).problem.status == 504
     assert settle_of(out).shares[0].fault == Fault.BETWEEN_TOKENS_DEADLINE
     assert settle_of(out).shares[0].usage == USAGE
-    out = flowing().feed(e.DeadlinePassed(101.0, last_activity=100.9, has_text=True, usage=USAGE))
+    out = flowing().feed(e.DeadlinePassed(101.0, looks(last_activity=100.9, has_text=True, usage=USAGE)))
     assert settle_of(out).shares[0].fault == Fault.TOTAL_DEADLINE
     assert settle_of(out).shares[0].usage == USAGE
 
@@ -234,17 +254,17 @@ def test_deadlines_name_themselves() -> None:
 def test_a_stream_that_moves_is_not_silent() -> None:
     """The deadline moves with the last activity, so no chunk has to touch a timer."""
     machine = flowing()
-    assert machine.feed(e.DeadlinePassed(6.0, last_activity=5.0, has_text=True)) == []
+    assert machine.feed(e.DeadlinePassed(6.0, looks(last_activity=5.0, has_text=True))) == []
     assert machine.wake_at == 8.0
 
 
 def test_silence_before_the_first_text_is_not_yet_silence() -> None:
     """A role chunk commits the answer; until text comes the longer deadline holds."""
     machine = flowing()
-    assert machine.feed(e.DeadlinePassed(6.0, last_activity=3.0)) == []
+    assert machine.feed(e.DeadlinePassed(6.0, looks(last_activity=3.0))) == []
     assert machine.wake_at == 9.0
-    machine.feed(e.DeadlinePassed(9.0, last_activity=3.0))
-    out = machine.feed(e.DeadlinePassed(12.0, last_activity=3.0))
+    machine.feed(e.DeadlinePassed(9.0, looks(last_activity=3.0)))
+    out = machine.feed(e.DeadlinePassed(12.0, looks(last_activity=3.0)))
     assert settle_of(out).shares[0].fault == Fault.FIRST_TOKEN_DEADLINE
 
 
@@ -253,16 +273,16 @@ def test_text_that_cannot_be_forwarded_yet_is_no_silence() -> None:
     machine, _ = begun(retries=0)
     machine.feed(e.UpstreamOpen(2.0, 1))
     machine.feed(e.UpstreamHead(3.0, 1, 200))
-    assert machine.feed(e.DeadlinePassed(6.0, last_activity=5.5, has_text=True)) == []
-    assert machine.feed(e.DeadlinePassed(12.0, last_activity=11.5, has_text=True)) == []
-    out = machine.feed(e.DeadlinePassed(14.5, last_activity=11.5, has_text=True))
+    assert machine.feed(e.DeadlinePassed(6.0, looks(last_activity=5.5, has_text=True))) == []
+    assert machine.feed(e.DeadlinePassed(12.0, looks(last_activity=11.5, has_text=True))) == []
+    out = machine.feed(e.DeadlinePassed(14.5, looks(last_activity=11.5, has_text=True)))
     assert settle_of(out).shares[0].fault == Fault.BETWEEN_TOKENS_DEADLINE
 
 
 def test_the_first_text_clears_its_deadline() -> None:
     """When it passes and text has come, nothing happens."""
     machine = flowing()
-    assert machine.feed(e.DeadlinePassed(12.0, last_activity=11.0, has_text=True)) == []
+    assert machine.feed(e.DeadlinePassed(12.0, looks(last_activity=11.0, has_text=True))) == []
     assert machine.wake_at == 14.0
 
 
@@ -326,6 +346,6 @@ def test_impossible_steps_raise() -> None:
 
 def test_the_tables_are_complete() -> None:
     """Every deadline has its step, and a closed exchange takes every event but a new request."""
-    assert set(DEADLINE_STEPS) == set(Deadline)
+    assert set(STEPS) == set(Deadline)
     closed = {event for phase, event in TABLE if phase is Phase.CLOSED}
     assert closed == set(e.Event.__args__) - {e.ClientRequest}
