@@ -1,0 +1,259 @@
+"""The endpoints as one worker sees them: how fast, how reliable, how busy each is, and what it still takes.
+
+    before a call   `arrange` puts the endpoints of a plan in order, with the keys to ask them with
+    an attempt      `begin` gives a `Trip`, which hears of the head, of a failure, and of the end
+    after a call    `learn` takes the samples of its attempts in, and keeps them for the other workers
+
+What outlives a snapshot lives here: speeds, breakers and allowances do not begin anew because a price has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Final
+
+import msgspec
+
+from tokenway.model.catalog import Endpoint
+from tokenway.model.sample import Sample
+from tokenway.model.snapshot import Snapshot
+from tokenway.routing import breaker
+from tokenway.routing.breaker import Breaker
+from tokenway.routing.choose import Asked, Chooser, Dice, Ranked, Taste
+from tokenway.routing.hedge import HedgeBudget
+from tokenway.routing.hints import NONE, Hints
+from tokenway.routing.rate import Allowance, Call
+from tokenway.routing.retry import RetryBudget, Scope
+from tokenway.routing.velocity import Board
+
+SEATS_MAX: Final = 4
+"""With how many of a provider's keys an endpoint is tried in one exchange."""
+WAIT_MAX: Final = 30.0
+"""Seconds that a call waits at most for a limit that it knows the end of, where no other endpoint takes it."""
+PROBE_EVERY: Final = 1.0
+"""Seconds between two calls that are sent in spite of a longer limit: it may have ended early."""
+OUTBOX_MAX: Final = 20_000
+"""Samples that wait to be told; more than a worker makes before it is next asked for them."""
+
+
+class Key:
+    """One of a provider's keys."""
+
+    __slots__ = ("breaker",)
+
+    def __init__(self) -> None:
+        self.breaker = Breaker(breaker.CREDENTIAL)
+
+
+class Standing:
+    """One endpoint: whether it works, what is under way there, and what each key may still send."""
+
+    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probed_at")
+
+    def __init__(self, endpoint: Endpoint, keys: list[Key], workers: int) -> None:
+        self.breaker = Breaker()
+        self.in_flight = 0
+        self.keys = keys
+        self.limits = endpoint.limits, workers
+        self.allowances = [Allowance(endpoint.limits, workers) for _ in keys]
+        self.probed_at = 0.0
+
+
+class Trip:
+    """One attempt on its way: what it has to say to those who keep count."""
+
+    __slots__ = ("_call", "_credential", "_numbers", "_standing", "is_over", "load")
+
+    def __init__(self, standing: Standing, credential: int, tokens: int, now: float) -> None:
+        self._standing = standing
+        self._credential = credential
+        self.load = standing.in_flight
+        """How many others were under way there."""
+        standing.in_flight += 1
+        key = standing.keys[credential].breaker
+        mine = standing.breaker
+        self._numbers = (
+            mine.try_begun(now) if mine.may_try(now) else -1,
+            key.try_begun(now) if key.may_try(now) else -1,
+        )
+        self._call: Call = standing.allowances[credential].sent(now, tokens)
+        self.is_over = False
+
+    def wants_hints(self, now: float) -> bool:
+        """Whether the answer's header fields are worth reading."""
+        return self._standing.allowances[self._credential].wants_hints(now)
+
+    def answered(self, now: float, hints: Hints = NONE) -> None:
+        """The head of an answer came that is no failure."""
+        standing, credential = self._standing, self._credential
+        standing.allowances[credential].answered(self._call, now, hints)
+        standing.keys[credential].breaker.succeeded(self._numbers[1], now)
+
+    def succeeded(self, now: float) -> None:
+        """The answer is whole, or as good as that: its first text is there."""
+        self._standing.breaker.succeeded(self._numbers[0], now)
+
+    def failed(self, now: float, scope: Scope, dice: float, *, is_limited: bool, pause: float | None, hints: Hints) -> None:
+        """The attempt failed; `scope` is whose failure it was, `is_limited` whether it was turned away with 429."""
+        standing, credential = self._standing, self._credential
+        if is_limited:
+            standing.allowances[credential].refused(self._call, now, dice, pause, hints)
+        elif scope is Scope.CREDENTIAL:
+            standing.keys[credential].breaker.failed(self._numbers[1], now, dice)
+        elif scope is Scope.ENDPOINT:
+            standing.breaker.failed(self._numbers[0], now, dice, pause or 0.0)
+        self.over()
+
+    def over(self) -> None:
+        """The attempt is over, however it ended; what comes after this concerns nobody."""
+        if self.is_over:
+            return
+        self.is_over = True
+        standing, credential = self._standing, self._credential
+        standing.in_flight -= 1
+        standing.allowances[credential].ended(self._call)
+        standing.breaker.abandoned(self._numbers[0])
+        standing.keys[credential].breaker.abandoned(self._numbers[1])
+
+
+class Arranged(msgspec.Struct, frozen=True, gc=False):
+    """Endpoints in the order in which they are tried, each with the number of the key to ask it with.
+
+    `wait` is how many seconds none of them takes a call, and `blocked` why, by endpoint.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    credentials: tuple[int, ...]
+    rows: tuple[Ranked, ...] = ()
+    wait: float = 0.0
+
+
+class Fleet:
+    """All endpoints of one worker. Times are monotonic seconds; `at` is Unix time."""
+
+    def __init__(self, now: float) -> None:
+        self.board = Board()
+        self.chooser = Chooser(self.board)
+        self.retries = RetryBudget(now)
+        self.hedges = HedgeBudget()
+        self._standings: dict[str, Standing] = {}
+        self._keys: dict[str, list[Key]] = {}
+        self._secrets: dict[str, tuple[str, ...]] = {}
+        self._workers = 1
+        self._outbox: list[Sample] = []
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Takes in a snapshot: what is known stays, but for keys and limits that have changed."""
+        self._workers = snapshot.workers
+        for name, provider in snapshot.providers.items():
+            secrets = tuple(secret.reveal() for secret in provider.api_keys)
+            if self._secrets.get(name) != secrets:
+                self._secrets[name] = secrets
+                self._keys[name] = [Key() for _ in secrets or ("",)]
+                for identity in [each for each in self._standings if each.startswith(f"{name}/")]:
+                    del self._standings[identity]
+
+    def standing(self, endpoint: Endpoint) -> Standing:
+        """How an endpoint stands."""
+        standing = self._standings.get(endpoint.id)
+        if standing is None or standing.limits != (endpoint.limits, self._workers):
+            keys = self._keys.setdefault(endpoint.provider, [Key()])
+            standing = self._standings[endpoint.id] = Standing(endpoint, keys, self._workers)
+        return standing
+
+    def begin(self, endpoint: Endpoint, credential: int, tokens: int, now: float) -> Trip:
+        """An attempt starts; `tokens` is what it is expected to take."""
+        return Trip(self.standing(endpoint), credential, tokens, now)
+
+    # -- the order ---------------------------------------------------------------------------------------
+
+    def is_plain(self, endpoints: Sequence[Endpoint], now: float, tokens: int) -> bool:
+        """Whether there is nothing to choose: one endpoint with one key, which takes a call."""
+        if len(endpoints) != 1:
+            return False
+        standing = self.standing(endpoints[0])
+        return len(standing.keys) == 1 and standing.allowances[0].may_send(now, tokens) is None
+
+    def arrange(
+        self, groups: Sequence[Sequence[Endpoint]], asked: Asked, taste: Taste, at: float, now: float, dice: Dice
+    ) -> Arranged:
+        """The endpoints of some groups, in order: those of a later group behind those of an earlier one.
+
+        What misses a soft wish comes behind all that does not; what does not work, or takes no call now, behind those.
+        """
+        loads = {each.id: self.standing(each).in_flight for group in groups for each in group}
+        rows = [row for group in groups for row in self.chooser.rank(group, asked, taste, loads, at, dice)]
+        rows.sort(key=lambda row: bool(row.missed))
+        return self.seat(rows, asked.size // 4, now)
+
+    def seat(self, rows: Sequence[Ranked], tokens: int, now: float) -> Arranged:
+        """Which key each endpoint is asked with. What takes no call now comes last, the soonest first."""
+        ready: list[tuple[Ranked, int]] = []
+        broken: list[tuple[float, Ranked, int]] = []
+        limited: list[tuple[float, Ranked, int]] = []
+        for row in rows:
+            standing = self.standing(row.endpoint)
+            works = standing.breaker.may_try(now)
+            for number in self._by_load(standing):
+                key, free_at = standing.keys[number].breaker, standing.allowances[number].may_send(now, tokens)
+                if free_at is not None:
+                    limited.append((free_at, row, number))
+                elif works and key.may_try(now):
+                    ready.append((row, number))
+                else:
+                    broken.append((max(standing.breaker.open_until, key.open_until), row, number))
+        broken.sort(key=lambda each: each[0])
+        limited.sort(key=lambda each: each[0])
+        wait = 0.0
+        if not ready and not broken and limited:
+            wait = self._wait(limited[0], now)
+        seats = [*ready, *((row, number) for _, row, number in (*broken, *limited))]
+        return Arranged(
+            tuple(row.endpoint for row, _ in seats),
+            tuple(number for _, number in seats),
+            tuple(row for row, _ in seats),
+            wait,
+        )
+
+    def _wait(self, soonest: tuple[float, Ranked, int], now: float) -> float:
+        """How long to wait for the endpoint that takes a call first; none where it is probed in spite of its limit."""
+        free_at, row, _ = soonest
+        standing = self.standing(row.endpoint)
+        wait = (free_at if free_at < inf else now + PROBE_EVERY) - now
+        if wait > WAIT_MAX and now - standing.probed_at >= PROBE_EVERY:
+            standing.probed_at = now
+            return 0.0
+        return wait
+
+    @staticmethod
+    def _by_load(standing: Standing) -> list[int]:
+        """The numbers of an endpoint's keys, the one with the fewest calls under way first."""
+        count = len(standing.keys)
+        if count == 1:
+            return [0]
+        numbers = sorted(range(count), key=lambda number: standing.allowances[number].sent_lately)
+        return numbers[:SEATS_MAX]
+
+    # -- what is known -----------------------------------------------------------------------------------
+
+    def learn(self, samples: Iterable[Sample]) -> None:
+        """Takes in what this worker's own attempts were like, and keeps it for the others."""
+        samples = list(samples)
+        self.board.take(samples)
+        if len(self._outbox) < OUTBOX_MAX:
+            self._outbox += samples
+
+    def hear(self, samples: Iterable[Sample]) -> None:
+        """Takes in what other workers' attempts were like."""
+        self.board.take(samples)
+
+    def take_outbox(self) -> list[Sample]:
+        """What the others have not been told yet."""
+        told, self._outbox = self._outbox, []
+        return told
+
+    @property
+    def breakers(self) -> Mapping[str, int]:
+        """The state of each endpoint's breaker by its id, as `tokenway_breaker_state` has it."""
+        return {name: int(standing.breaker.state) for name, standing in self._standings.items()}
