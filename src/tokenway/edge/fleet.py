@@ -49,7 +49,7 @@ class Key:
 class Standing:
     """One endpoint: whether it works, what is under way there, and what each key may still send."""
 
-    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probed_at")
+    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probed_at", "turn")
 
     def __init__(self, endpoint: Endpoint, keys: list[Key], workers: int) -> None:
         self.breaker = Breaker()
@@ -58,6 +58,8 @@ class Standing:
         self.limits = endpoint.limits, workers
         self.allowances = [Allowance(endpoint.limits, workers) for _ in keys]
         self.probed_at = 0.0
+        self.turn = 0
+        """Which key is asked next: they take turns."""
 
 
 class Trip:
@@ -195,7 +197,7 @@ class Fleet:
         for row in rows:
             standing = self.standing(row.endpoint)
             works = standing.breaker.may_try(now)
-            for number in self._by_load(standing):
+            for number in self._in_turn(standing):
                 key, free_at = standing.keys[number].breaker, standing.allowances[number].may_send(now, tokens)
                 if free_at is not None:
                     limited.append((free_at, row, number))
@@ -227,13 +229,11 @@ class Fleet:
         return wait
 
     @staticmethod
-    def _by_load(standing: Standing) -> list[int]:
-        """The numbers of an endpoint's keys, the one with the fewest calls under way first."""
+    def _in_turn(standing: Standing) -> list[int]:
+        """The numbers of an endpoint's keys, each call with another one in front."""
         count = len(standing.keys)
-        if count == 1:
-            return [0]
-        numbers = sorted(range(count), key=lambda number: standing.allowances[number].sent_lately)
-        return numbers[:SEATS_MAX]
+        standing.turn = (standing.turn + 1) % count
+        return [(standing.turn + each) % count for each in range(min(count, SEATS_MAX))]
 
     # -- what is known -----------------------------------------------------------------------------------
 
