@@ -17,6 +17,7 @@ from tokenway.metering.price_book import Book, listings
 from tokenway.model.catalog import (
     AwsKeys,
     Capabilities,
+    DataPolicy,
     Endpoint,
     Grade,
     Listing,
@@ -143,6 +144,7 @@ def build_snapshot(
         families=_families(providers),
         listings=listed,
         hints=(*_hints(settings, providers, environment), *_local_hint(settings, offered)),
+        known=tuple(KNOWN),
         auth_required=settings.auth.required,
         timeouts=settings.timeouts,
         max_retries=settings.retries.max,
@@ -210,6 +212,7 @@ def _provider(
         elsewhere=() if row is None or written.base_url else row.elsewhere,
         completions=row is None or row.chats_by_completions,
         aws=_aws(written, row, environment) if not api_keys else None,
+        data=written.data,
     )
 
 
@@ -273,7 +276,11 @@ def _capabilities(written: Capabilities, listing: Listing | None) -> Capabilitie
 
 def _local_provider(local: LocalOffer) -> Provider:
     return Provider(
-        name=LOCAL_PROVIDER, base_url=local.base_url.rstrip("/"), api_keys=(local.key,), serves_any_model=False
+        name=LOCAL_PROVIDER,
+        base_url=local.base_url.rstrip("/"),
+        api_keys=(local.key,),
+        serves_any_model=False,
+        data=DataPolicy(training=False, zdr=True),
     )
 
 

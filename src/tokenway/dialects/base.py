@@ -18,6 +18,7 @@ import msgspec
 from tokenway.model.catalog import Capabilities, Dialect, Operation, Quirks
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.model.event import Answer, Event
+from tokenway.model.preferences import Preferences
 from tokenway.model.request import Request, Written
 from tokenway.model.usage import Metered
 
@@ -26,19 +27,6 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 FAULT_TEXT: Final = 400
 """Characters of an upstream's own message that are passed on."""
-
-
-class Preferences(msgspec.Struct):
-    """The parts of OpenRouter's `provider` object that this version acts on; every dialect takes it in its body."""
-
-    order: list[str] | None = None
-    only: list[str] | None = None
-    ignore: list[str] | None = None
-    allow_fallbacks: bool | None = None
-    require_parameters: bool | None = None
-    max_cost: float | str | None = None
-    min_tps: float | None = None
-
 
 GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
 """Members of a request that are meant for the gateway and never sent upstream."""

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
+from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
+from tokenway.model.preferences import Preferences
 from tokenway.model.request import Request
 from tokenway.wire.limits import MODEL_NAME
 from tokenway.wire.splice import find_value, keys_pattern, layout, may_repeat, replace, set_members, without_members

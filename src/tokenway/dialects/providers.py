@@ -294,7 +294,7 @@ _HOSTS: Final = (
             Offer(_RESPONSES, "https://openrouter.ai/api/v1"),
             Offer(_ANTHROPIC, "https://openrouter.ai/api/v1", BEARER),
         ),
-        quirks=Quirks(reasoning_field="reasoning_details", sampling_extras=True),
+        quirks=Quirks(reasoning_field="reasoning_details", sampling_extras=True, variants=True),
         services=(*_BOTH, Service.IMAGES, *_SOUND, Service.RERANK),
         models="/(?!.*:batch$)",  # batches are another API's
     ),

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import CallerRequest, Format, Preferences
+from tokenway.dialects.base import CallerRequest, Format
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.side.request import FormRequest
 from tokenway.edge.crossing import Crossings
@@ -25,8 +25,8 @@ from tokenway.metering.estimate import asks_more, worst_case
 from tokenway.metering.price import for_picture
 from tokenway.model.catalog import Endpoint, Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
-from tokenway.model.money import format_usd, parse_usd
-from tokenway.routing.plan import NO_WISHES, Wishes
+from tokenway.model.money import format_usd
+from tokenway.routing.preferences import NO_WISHES, Wishes, read_wishes, shortened
 
 AMOUNT_MAX: Final = 2**63 - 1
 """The largest amount that the books can hold, in nano-dollars: a caller can name any number of tokens."""
@@ -74,14 +74,14 @@ def take_in(
     snapshot = state.snapshot
     own = request.preferences
     more = request.models
+    wishes = NO_WISHES if own is None else read_wishes(own)
     if own is None and not more:
         route = state.routes.find(request.model, door)
     else:
-        wishes = NO_WISHES if own is None else _read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(more), wishes)
     endpoints = route.endpoints
     crossings = None
-    needs_whole = own is not None and own.require_parameters is True
+    needs_whole = wishes.require_parameters
     if route.crosses or needs_whole:
         crossings = Crossings(request, route)
         endpoints = crossings.able(whole=needs_whole)
@@ -89,6 +89,8 @@ def take_in(
         endpoints = tuple(each for each in endpoints if each.provider == only)
         if not endpoints:
             raise Refusal(_must_be(only))
+    if not (wishes.allow_fallbacks or wishes.order):
+        endpoints = endpoints[:1]
     copies = 1
     if request.choices > 1 and route.crosses:
         choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
@@ -106,11 +108,9 @@ def take_in(
         amount = worst_case(bounds, request.size, request.max_tokens, request.answers)
         if request.look is not None:
             endpoints = tuple(_priced(each, *request.look) for each in endpoints)
-    min_tps = route.model.min_tps
-    if own is not None:
-        _check_cost(own, amount)
-        min_tps = min_tps if own.min_tps is None else own.min_tps
-    timeouts = snapshot.timeouts
+    _check_cost(wishes, amount)
+    min_tps = route.model.min_tps if wishes.min_tps is None else wishes.min_tps
+    timeouts = shortened(snapshot.timeouts, wishes.timeouts)
     own_total = headers.get(b"x-tokenway-timeout")
     if own_total is not None:
         timeouts = _with_total(timeouts, own_total)
@@ -127,26 +127,10 @@ def _priced(endpoint: Endpoint, size: str, quality: str) -> Endpoint:
     return msgspec.structs.replace(endpoint, price=for_picture(endpoint.price, size, quality))
 
 
-def _read_wishes(fields: Preferences) -> Wishes:
-    return Wishes(
-        tuple(fields.order or ()),
-        tuple(fields.only or ()),
-        tuple(fields.ignore or ()),
-        allow_fallbacks=fields.allow_fallbacks is not False,
-        known_cost=fields.max_cost is not None,
-    )
-
-
-def _check_cost(fields: Preferences, amount: int) -> None:
-    """Raises Refusal where the call can cost more than its caller wants, or that is no amount."""
-    if fields.max_cost is None:
-        return
-    try:
-        limit = parse_usd(fields.max_cost)
-    except ValueError as error:
-        raise invalid_request(f"'provider.max_cost': {error}.", param="provider.max_cost") from None
-    if amount > limit:
-        raise Refusal(_too_dear(amount, limit))
+def _check_cost(wishes: Wishes, amount: int) -> None:
+    """Raises Refusal where the call can cost more than its caller wants."""
+    if wishes.max_cost is not None and amount > wishes.max_cost:
+        raise Refusal(_too_dear(amount, wishes.max_cost))
 
 
 def _with_total(timeouts: Timeouts, value: bytes) -> Timeouts:

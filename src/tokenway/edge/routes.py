@@ -25,7 +25,8 @@ from tokenway.metering.estimate import bounds_of
 from tokenway.model.catalog import BEARER, AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.plan import Plan, Wishes, plan, wrong_operation
+from tokenway.routing.plan import Plan, plan, wrong_operation
+from tokenway.routing.preferences import Wishes
 from tokenway.upstream.pool import Pool, Pools
 
 JSON_TYPE: Final = b"content-type: application/json\r\n"
@@ -64,7 +65,7 @@ class Route:
         able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
         if not able:
             raise Refusal(wrong_operation(name, operation))
-        planned = Plan(planned.model, able)
+        planned = planned.among(able)
         self.model = planned.model
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints, operation)

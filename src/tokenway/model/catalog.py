@@ -230,6 +230,8 @@ class Quirks(msgspec.Struct, frozen=True):
     hosted_version: str = ""
     """Anthropic: what `anthropic_version` says in a body whose model stands in the path (`vertex-2023-10-16`); empty
     where the address is Anthropic's own."""
+    variants: bool = False
+    """Whether `:free`, `:nitro` and `:floor` are part of its own names of models, as they are OpenRouter's."""
 
 
 BEARER: Final = "authorization"
@@ -241,6 +243,13 @@ CREDENTIAL_HEADERS: Final[Mapping[Dialect, str]] = {Dialect.ANTHROPIC: "x-api-ke
 def credential_header(dialect: Dialect) -> str:
     """The header that carries the key where nothing else is said."""
     return CREDENTIAL_HEADERS.get(dialect, BEARER)
+
+
+class DataPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a provider does with what it is sent. Without a promise, the worse is supposed."""
+
+    training: Annotated[bool, Meta(description="Whether it may train on what it is sent.")] = True
+    zdr: Annotated[bool, Meta(description="Whether it keeps nothing of it (zero data retention).")] = False
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -274,6 +283,7 @@ class Provider(msgspec.Struct, frozen=True):
     """What it does for models that the configuration does not list."""
     aws: AwsKeys | None = None
     """Signs its requests where it has no key."""
+    data: DataPolicy = DataPolicy()
 
     def address(self, dialect: Dialect) -> str | None:
         """The base URL at which it understands a dialect itself; None when it does not."""

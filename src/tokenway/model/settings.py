@@ -12,8 +12,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from tokenway.model.catalog import Capabilities, Dialect, EndpointLimits, Grade, Price, Timeouts
+from tokenway.model.catalog import Capabilities, DataPolicy, Dialect, EndpointLimits, Grade, Price, Timeouts
 from tokenway.model.money import NanoUsd
+from tokenway.model.preferences import SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
 from tokenway.model.units import Duration, FilePath, Size
@@ -34,15 +35,6 @@ class BudgetPeriod(StrEnum):
     WEEK = "week"
     MONTH = "month"
     TOTAL = "total"
-
-
-class SortOrder(StrEnum):
-    """What a model's endpoints are put in order by."""
-
-    FINISH = "finish"
-    PRICE = "price"
-    THROUGHPUT = "throughput"
-    LATENCY = "latency"
 
 
 class TlsSettings(msgspec.Struct, frozen=True):
@@ -165,6 +157,12 @@ class QuirkSettings(msgspec.Struct, frozen=True):
             "(`vertex-2023-10-16`); empty for Anthropic's own addresses."
         ),
     ] = None
+    variants: Annotated[
+        bool | None,
+        Meta(
+            description="Whether `:free`, `:nitro` and `:floor` belong to its own names of models, as to OpenRouter's."
+        ),
+    ] = None
     json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
 
@@ -207,6 +205,7 @@ class ProviderSettings(msgspec.Struct, frozen=True):
         str | None,
         Meta(description="A known provider: what is known of it holds where nothing is written."),
     ] = None
+    data: Annotated[DataPolicy, Meta(description="What it does with what it is sent.")] = DataPolicy()
     fetch_urls: Annotated[
         bool,
         Meta(description="Whether images given by URL are fetched for it where it takes none, from public addresses."),

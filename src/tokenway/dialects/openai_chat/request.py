@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
+from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.inbound import EVENTS, decode_body, twice
 from tokenway.dialects.openai_chat.read import read
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
+from tokenway.model.preferences import Preferences
 from tokenway.model.request import Request
 from tokenway.wire.splice import append_member, keys_pattern, layout, may_repeat, replace, without_members
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from tokenway.dialects.base import UNREADABLE, Preferences
+from tokenway.dialects.base import UNREADABLE
+from tokenway.model.preferences import Preferences
 from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 from tokenway.wire.limits import MODEL_NAME
 
