@@ -59,6 +59,7 @@ _CREDENTIALS: Final = ("api_key", "api_keys", "headers", "aws", "credentials")
 _WORDS: Final = {
     "limit_field": ("max_completion_tokens", "max_tokens"),
     "reasoning_field": ("reasoning_content", "reasoning_details", "extra_content", ""),
+    "prefill": ("prefix", "partial", "continue_final_message", ""),
 }
 """Quirks that are one of a few words."""
 

@@ -215,12 +215,18 @@ class EventWriter(Protocol):
     def tail(self, cost: bytes, extra: bytes) -> bytes:
         """As `AnswerStream.tail`."""
 
+    def follow(self, frame: bytes, events: Sequence[Event]) -> None:
+        """Takes over an answer that another has begun to write, frame by frame, before anything is written here.
+
+        A frame comes with its events. What is written then goes on behind it, with its numbers and ids.
+        """
+
 
 class Maker(msgspec.Struct, frozen=True):
     """What a writer needs to know of the exchange: its id, the model's name for the caller, Unix time, the request.
 
-    For an error in a stream that has begun: `answer` is the id of the answer that its events have told, where it is
-    not made of the exchange's, and `sequence` the number of the next event, in a dialect that numbers them.
+    For a stream that has begun: `answer` is the id of the answer that its events have told, where it is not made of the
+    exchange's, and `sequence` the number of the next event, for an error in a dialect that numbers them.
     """
 
     exchange: str
@@ -263,6 +269,9 @@ class Format(msgspec.Struct, frozen=True):
     """(problem, exchange id)."""
     error_event: Callable[[Problem, Maker], bytes]
     """The end of a stream that broke, well-formed."""
+    told: Callable[[bytes], Sequence[bytes] | None]
+    """(whole events that have gone to a caller): their frames, None where anything but text has been told in them, or
+    the text is over for good; raises WireError, and what a decoder raises, for what cannot be read."""
 
     # -- upstream's side
     path: Callable[[Operation, str, bool], str]
@@ -283,6 +292,8 @@ class Format(msgspec.Struct, frozen=True):
     """Whether an answer has a place for a refusal; elsewhere it is text, and the reason to stop says what it is."""
     has_choices: bool = False
     """Whether one call can make several answers (`n`)."""
+    has_prefill: bool = True
+    """Whether an upstream can be told to go on with a text (`Request.continues`), where its endpoint can do that."""
     credential_header: str = "authorization"
     forwarded: tuple[bytes, ...] = ()
     """Beginnings of the caller's header names that go on to an upstream of the same dialect."""

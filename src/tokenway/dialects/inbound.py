@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from copy import copy
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -60,6 +61,8 @@ class Inbound:
     answers = 1
     look: tuple[str, str] | None = None
     stream_type = EVENTS
+    has_stream_in_body = True
+    """Whether the body asks for a stream; else the path does."""
 
     def __init__(
         self,
@@ -124,6 +127,18 @@ class Inbound:
             return replace(base, find_value(base, "model", _encode(name)), _encode(model))
         except WireError as error:
             raise twice(error) from None
+
+    def streamed(self) -> Self:
+        """The same request for an answer that streams; raises Refusal when the caller's object has a key twice."""
+        found = copy(self)
+        found.stream = True
+        try:
+            if self.has_stream_in_body:
+                found.body = set_members(self.body, b'"stream":true', ("stream",))
+        except WireError as error:
+            raise twice(error) from None
+        found._base = found._neutral = None  # noqa: SLF001 - what was made of the body before
+        return found
 
     def _prepared(self) -> bytes:
         fields = self.fields

@@ -227,6 +227,9 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
     input_tokens: bool = False
     """OpenAI Responses: whether it counts tokens (`/responses/input_tokens`), which few do; else they are estimated."""
+    prefill: str = ""
+    """OpenAI chat: how a last turn of the model's is marked that it is to go on with. `prefix` and `partial` are
+    members of that message, `continue_final_message` is one of the request; empty where no mark is needed."""
     hosted_version: str = ""
     """Anthropic: what `anthropic_version` says in a body whose model stands in the path (`vertex-2023-10-16`); empty
     where the address is Anthropic's own."""

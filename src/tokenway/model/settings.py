@@ -150,6 +150,13 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     input_tokens: Annotated[
         bool | None, Meta(description="OpenAI Responses: whether it counts input tokens; else they are estimated.")
     ] = None
+    prefill: Annotated[
+        str | None,
+        Meta(
+            description="OpenAI chat: how an answer is marked that the request has begun: `prefix`, `partial` or "
+            "`continue_final_message`; empty for none."
+        ),
+    ] = None
     hosted_version: Annotated[
         str | None,
         Meta(

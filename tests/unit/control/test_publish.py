@@ -160,7 +160,11 @@ def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
     )
     assert deepseek.header(Dialect.ANTHROPIC) == "x-api-key"
     assert deepseek.quirks == Quirks(
-        limit_field="max_tokens", json_schema=False, image_urls=False, reasoning_field="reasoning_content"
+        limit_field="max_tokens",
+        json_schema=False,
+        image_urls=False,
+        reasoning_field="reasoning_content",
+        prefill="prefix",
     )
     assert openrouter.address(Dialect.ANTHROPIC) == "https://openrouter.ai/api/v1"
     assert openrouter.header(Dialect.ANTHROPIC) == "authorization"
