@@ -27,6 +27,8 @@ from tokenway.model.catalog import (
     Provider,
     Quirks,
     credential_header,
+    Routing,
+    Timeouts,
 )
 from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
@@ -38,6 +40,8 @@ from tokenway.model.settings import (
     EndpointSettings,
     ProviderSettings,
     Settings,
+    EndpointTimeouts,
+    RoutingSettings,
 )
 from tokenway.model.snapshot import Principal, ProviderHint, Snapshot
 from tokenway.routing.plan import able_at, resolve
@@ -125,7 +129,10 @@ def build_snapshot(
         # Without the engine its endpoints are nowhere, nor are those of a provider that is switched off; what is
         # left of the model still has its fallbacks.
         endpoints = [
-            _endpoint(endpoint, offered, providers[endpoint.provider], listed.get(endpoint.provider, ()))
+            msgspec.structs.replace(
+                _endpoint(endpoint, offered, providers[endpoint.provider], listed.get(endpoint.provider, ())),
+                timeouts=_timeouts(settings.timeouts, endpoint.timeouts),
+            )
             for endpoint in model.endpoints
             if endpoint.provider in providers
         ]
@@ -134,6 +141,7 @@ def build_snapshot(
             endpoints=tuple(endpoints),
             fallbacks=model.fallbacks,
             min_tps=model.routing.min_tps,
+            routing=_routing(model.routing),
         )
     snapshot = Snapshot(
         version=version,
@@ -148,6 +156,7 @@ def build_snapshot(
         auth_required=settings.auth.required,
         timeouts=settings.timeouts,
         max_retries=settings.retries.max,
+        workers=settings.server.workers,
         max_body=settings.server.max_body,
         response_retention=settings.responses.retention,
         not_ready=not_ready,
@@ -259,6 +268,25 @@ def _endpoint(
         capabilities=able_at(provider, _capabilities(endpoint.capabilities, listing)),
         weight=endpoint.weight,
         operations=tuple(Operation) if local is None else local.operations,
+    )
+
+
+def _timeouts(common: Timeouts, own: EndpointTimeouts) -> Timeouts | None:
+    """An endpoint's own deadlines, the common ones where it says nothing; None where it says nothing at all."""
+    said = {name: value for name, value in msgspec.structs.asdict(own).items() if value is not None}
+    return msgspec.structs.replace(common, **said) if said else None
+
+
+def _routing(written: RoutingSettings) -> Routing:
+    hedge = written.hedge
+    return Routing(
+        sort=written.sort,
+        hour=written.hour_usd,
+        grace=written.grace,
+        hedge_at=Routing().hedge_at if hedge is None else int(hedge.at[1:]) / 100,
+        hedge_share=0.0 if hedge is None else hedge.max_share,
+        rescue=written.rescue,
+        streams=written.stream,
     )
 
 

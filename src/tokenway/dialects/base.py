@@ -32,6 +32,11 @@ GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
 """Members of a request that are meant for the gateway and never sent upstream."""
 
 
+def session_of(session_id: object, prompt_cache_key: object) -> str:
+    """What a conversation is called, by the members that clients give for it; empty where neither is a text."""
+    return next((each for each in (session_id, prompt_cache_key) if isinstance(each, str)), "")
+
+
 class CallerRequest(Protocol):
     """One request as its caller sent it, with what the gateway reads of it whatever its dialect.
 
@@ -87,6 +92,10 @@ class CallerRequest(Protocol):
     @property
     def size(self) -> int:
         """The most prompt tokens that the request can be: a token covers at least a byte of text."""
+
+    @property
+    def session(self) -> str:
+        """What the caller says its conversation is: its session, or the key of its prompt's cache; mostly empty."""
 
     @property
     def models(self) -> Sequence[str]:

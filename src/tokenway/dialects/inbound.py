@@ -12,7 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS
+from tokenway.dialects.base import GATEWAY_FIELDS, session_of
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
 from tokenway.model.preferences import Preferences
@@ -38,6 +38,7 @@ class InboundFields(msgspec.Struct):
     provider: Preferences | None = None
     route: Any = None
     session_id: Any = None
+    prompt_cache_key: Any = None
 
 
 class Inbound:
@@ -127,6 +128,11 @@ class Inbound:
             return replace(base, find_value(base, "model", _encode(name)), _encode(model))
         except WireError as error:
             raise twice(error) from None
+
+    @property
+    def session(self) -> str:
+        """What the caller says its conversation is."""
+        return session_of(self.fields.session_id, self.fields.prompt_cache_key)
 
     def streamed(self) -> Self:
         """The same request for an answer that streams; raises Refusal when the caller's object has a key twice."""

@@ -12,8 +12,10 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import CallerRequest, Format
+from tokenway.dialects.gather import streamed
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.side.request import FormRequest
+from tokenway.edge.arrange import Wanted, arrange
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.doors import Door
 from tokenway.edge.inflate import inflate
@@ -26,7 +28,8 @@ from tokenway.metering.price import for_picture
 from tokenway.model.catalog import Endpoint, Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
 from tokenway.model.money import format_usd
-from tokenway.routing.preferences import NO_WISHES, Wishes, read_wishes, shortened
+from tokenway.model.snapshot import Principal
+from tokenway.routing.preferences import NO_WISHES, Wishes, read_wishes
 
 AMOUNT_MAX: Final = 2**63 - 1
 """The largest amount that the books can hold, in nano-dollars: a caller can name any number of tokens."""
@@ -51,8 +54,19 @@ class Intake(msgspec.Struct, gc=False):
     min_tps: float
     crossings: Crossings | None
     """What goes to endpoints of another dialect; None where there are none."""
+    asked: CallerRequest
+    """What endpoints are asked: the request, or the same for a stream where the caller wants the answer whole."""
+    keys: tuple[int, ...] = ()
+    """What its conversation is recognised by."""
     copies: int = 1
     """How many exchanges it takes: more than one for several answers where no endpoint can give them at once."""
+    wait: float = 0.0
+    """Seconds for which no endpoint takes it."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the answer comes as a stream and is given whole."""
+        return self.asked is not self.request
 
 
 def read_request(
@@ -68,29 +82,33 @@ def read_request(
 
 
 def take_in(
-    state: EdgeState, door: Door, request: CallerRequest, headers: Mapping[bytes, bytes], only: str = ""
+    state: EdgeState,
+    door: Door,
+    request: CallerRequest,
+    headers: Mapping[bytes, bytes],
+    principal: Principal,
+    only: str = "",
 ) -> Intake:
     """Plans a request; raises Refusal. `only` is the provider that must serve it, empty where any may."""
-    snapshot = state.snapshot
     own = request.preferences
-    more = request.models
-    wishes = NO_WISHES if own is None else read_wishes(own)
-    if own is None and not more:
+    if own is None and not request.models:
         route = state.routes.find(request.model, door)
     else:
-        route = state.routes.plan(request.model, door, tuple(more), wishes)
+        wishes = NO_WISHES if own is None else read_wishes(own)
+        route = state.routes.plan(request.model, door, tuple(request.models), wishes)
+    wishes = route.wishes
+    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal)
+    asked = streamed(request) if wanted.stream and not request.stream else request
     endpoints = route.endpoints
     crossings = None
     needs_whole = wishes.require_parameters
     if route.crosses or needs_whole:
-        crossings = Crossings(request, route)
+        crossings = Crossings(asked, route)
         endpoints = crossings.able(whole=needs_whole)
     if only:
         endpoints = tuple(each for each in endpoints if each.provider == only)
         if not endpoints:
             raise Refusal(_must_be(only))
-    if not (wishes.allow_fallbacks or wishes.order):
-        endpoints = endpoints[:1]
     copies = 1
     if request.choices > 1 and route.crosses:
         choosing = tuple(each for each in endpoints if route.format_of(each).has_choices)
@@ -109,15 +127,16 @@ def take_in(
         if request.look is not None:
             endpoints = tuple(_priced(each, *request.look) for each in endpoints)
     _check_cost(wishes, amount)
-    min_tps = route.model.min_tps if wishes.min_tps is None else wishes.min_tps
-    timeouts = shortened(snapshot.timeouts, wishes.timeouts)
-    own_total = headers.get(b"x-tokenway-timeout")
-    if own_total is not None:
-        timeouts = _with_total(timeouts, own_total)
+    order, wait = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
     run = headers.get(b"x-tokenway-run")
-    order = Order(endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
     named = "" if run is None else run[:RUN_MAX].decode("latin-1")
-    return Intake(request, route, order, named, min_tps, crossings, copies)
+    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.asked.keys, copies, wait)
+
+
+def _timeouts(wishes: Wishes, headers: Mapping[bytes, bytes]) -> Timeouts:
+    """The deadlines that the caller names, which can only shorten those that hold."""
+    own_total = headers.get(b"x-tokenway-timeout")
+    return wishes.timeouts if own_total is None else _with_total(wishes.timeouts, own_total)
 
 
 def _priced(endpoint: Endpoint, size: str, quality: str) -> Endpoint:

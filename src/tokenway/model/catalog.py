@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from tokenway.model.match import Rule
 from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.units import Duration
 
@@ -182,7 +183,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
     def within(self, other: Timeouts) -> Timeouts:
-        """The shorter one of each."""
+        """Of each deadline the earlier: a caller can shorten one and never lengthen it."""
         return Timeouts(
             min(self.connect, other.connect),
             min(self.first_token, other.first_token),
@@ -338,6 +339,24 @@ class Endpoint(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, "id", f"{self.provider}/{self.upstream_model}")
 
 
+class Routing(msgspec.Struct, frozen=True):
+    """How one of a model's endpoints is chosen and watched; what a caller says goes before it.
+
+    `hour` is what an hour of waiting is worth, in USD. A stream may be slower than the model's floor for `grace`
+    seconds. `hedge_at` is the share of first tokens that have come when a second attempt starts, and `hedge_share` the
+    largest share of calls that may be raced, and of what they cost; 0 races none. `streams` is whether an answer that
+    is wanted whole is asked for as a stream.
+    """
+
+    sort: SortOrder = SortOrder.FINISH
+    hour: float = 36.0
+    grace: float = 4.0
+    hedge_at: float = 0.9
+    hedge_share: float = 0.0
+    rescue: Rescue = Rescue.FAULT
+    streams: bool = False
+
+
 class Model(msgspec.Struct, frozen=True):
     """What callers ask for, with its endpoints in order of preference and models to fall back on."""
 
@@ -350,3 +369,4 @@ class Model(msgspec.Struct, frozen=True):
     description: str = ""
     title: str = ""
     """Its name for people, where it has one."""
+    routing: Routing = Routing()

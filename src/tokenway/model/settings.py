@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from tokenway.model.catalog import Capabilities, DataPolicy, Dialect, EndpointLimits, Grade, Price, Timeouts
 from tokenway.model.money import NanoUsd
-from tokenway.model.preferences import SortOrder
+from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
 from tokenway.model.units import Duration, FilePath, Size
@@ -26,6 +26,7 @@ LOCAL_CHAT: Final = "local"
 LOCAL_EMBEDDING: Final = "local-embed"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Deadline = Annotated[Duration, Meta(gt=0, le=86400)]
 
 
 class BudgetPeriod(StrEnum):
@@ -222,6 +223,15 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     ] = {}
 
 
+class EndpointTimeouts(msgspec.Struct, frozen=True):
+    """Deadlines of one endpoint, where they differ from those of all."""
+
+    connect: Annotated[Deadline | None, Meta(description="To reach it, TLS included.")] = None
+    first_token: Annotated[Deadline | None, Meta(description="From a request to its first token.")] = None
+    between_tokens: Annotated[Deadline | None, Meta(description="The longest pause inside a stream.")] = None
+    total: Annotated[Deadline | None, Meta(description="One attempt there; another endpoint may go on after it.")] = None
+
+
 class EndpointSettings(msgspec.Struct, frozen=True):
     """One offer of a model."""
 
@@ -233,25 +243,53 @@ class EndpointSettings(msgspec.Struct, frozen=True):
     limits: Annotated[EndpointLimits, Meta(description="What it takes.")] = EndpointLimits()
     capabilities: Annotated[Capabilities, Meta(description="What it can do.")] = Capabilities()
     weight: Annotated[
-        float, Meta(gt=0, le=1e6, description="Its share of the calls, against the model's other endpoints.")
+        float,
+        Meta(gt=0, le=1e6, description="Its share of the calls where they are sorted by `weight`."),
     ] = 1.0
+    timeouts: Annotated[EndpointTimeouts, Meta(description="Its own deadlines.")] = EndpointTimeouts()
 
 
 class HedgeSettings(msgspec.Struct, frozen=True):
     """When a second attempt is raced against a slow first."""
 
     at: Annotated[str, Meta(description="The quantile of the first token's time that starts it: `p90`.")] = "p90"
-    max_share: Annotated[float, Meta(ge=0, le=1, description="The largest share of calls that may be raced.")] = 0.03
+    max_share: Annotated[
+        float, Meta(ge=0, le=1, description="The largest share of calls that may be raced, and of what they cost.")
+    ] = 0.03
 
 
 class RoutingSettings(msgspec.Struct, frozen=True):
-    """How one of a model's endpoints is chosen."""
+    """How one of a model's endpoints is chosen, and what happens when its answer is slow or breaks."""
 
-    sort: Annotated[SortOrder | None, Meta(description="What endpoints are ordered by.")] = None
+    sort: Annotated[
+        SortOrder,
+        Meta(
+            description="What endpoints are ordered by: `finish` (who is expected to be done first, cost included), "
+            "`throughput`, `latency`, `price`, or `weight` (by chance)."
+        ),
+    ] = SortOrder.FINISH
+    hour_usd: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="USD that an hour of waiting is worth against a price; `0` ignores prices."),
+    ] = 36.0
     min_tps: Annotated[
         float, Meta(ge=0, le=1e6, description="Output tokens a second below which a stream counts as slow.")
     ] = 20.0
+    grace: Annotated[
+        Duration, Meta(ge=0.5, le=600, description="How long a stream may be slower before it is rescued.")
+    ] = 4.0
+    rescue: Annotated[
+        Rescue,
+        Meta(
+            description="When a stream that has begun goes on at another endpoint: `off`, `fault` (when it breaks), "
+            "`on` (also when it is slow)."
+        ),
+    ] = Rescue.FAULT
     hedge: Annotated[HedgeSettings | None, Meta(description="Racing a second attempt.")] = None
+    stream: Annotated[
+        bool,
+        Meta(description="Whether answers that are wanted whole are asked for as streams, so that all of this holds."),
+    ] = False
 
 
 class ModelSettings(msgspec.Struct, frozen=True):

@@ -58,6 +58,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     auth_required: bool = True
     timeouts: Timeouts = Timeouts()
     max_retries: int = 2
+    workers: int = 1
+    """How many workers share the endpoints' limits."""
     max_body: int = 32 * 1024 * 1024
     """Bytes of a request body after decompression."""
     response_retention: float = 0.0

@@ -131,18 +131,6 @@ def read_wishes(said: Preferences) -> Wishes:
     )
 
 
-def shortened(timeouts: Timeouts, wished: Timeouts) -> Timeouts:
-    """Of each deadline the earlier: a caller can shorten one and never lengthen it."""
-    if wished is UNBOUNDED:
-        return timeouts
-    return Timeouts(
-        min(timeouts.connect, wished.connect),
-        min(timeouts.first_token, wished.first_token),
-        min(timeouts.between_tokens, wished.between_tokens),
-        min(timeouts.total, wished.total),
-    )
-
-
 def nearest_of(text: str, known: Iterable[str]) -> str:
     """The end of a sentence: the values that look most like a text, or nothing."""
     found = difflib.get_close_matches(text[:_SHOWN].casefold(), sorted(set(known)), n=3, cutoff=0.5)

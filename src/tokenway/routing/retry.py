@@ -195,12 +195,16 @@ class RetryBudget:
         balance = self._balance + self._ratio
         self._balance = min(balance, BUDGET_MAX)
 
-    def withdraw(self, now: float) -> bool:
-        """Whether one more attempt may be made beyond a call's first; if so, it is paid for."""
+    def is_open(self, now: float) -> bool:
+        """Whether one more attempt may be made beyond a call's first."""
         if now > self._at:
             self._balance = min(BUDGET_MAX, self._balance + (now - self._at) * self._rate)
             self._at = now
-        if self._balance < 1.0:
+        return self._balance >= 1.0
+
+    def withdraw(self, now: float) -> bool:
+        """Whether one more attempt may be made; if so, it is paid for."""
+        if not self.is_open(now):
             return False
         self._balance -= 1.0
         return True

@@ -21,7 +21,6 @@ from tokenway.routing.preferences import (
     Wishes,
     nearest_of,
     read_wishes,
-    shortened,
 )
 
 
@@ -188,13 +187,6 @@ def test_what_a_caller_wrote_does_not_come_back_without_bound() -> None:
         {"only": ["z" * 10_000], "ignore": ["z" * 10_000]},
     ):
         assert len(refusal(**said).message) < 400
-
-
-def test_a_deadline_is_only_ever_shortened() -> None:
-    """Each by itself; a caller without any changes nothing."""
-    here = Timeouts(5.0, 60.0, 30.0, 900.0)
-    assert shortened(here, Timeouts(9.0, 1.0, inf, 900.5)) == Timeouts(5.0, 1.0, 30.0, 900.0)
-    assert shortened(here, UNBOUNDED) is here
 
 
 def test_the_nearest_are_told() -> None:

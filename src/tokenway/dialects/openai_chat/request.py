@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS
+from tokenway.dialects.base import GATEWAY_FIELDS, session_of
 from tokenway.dialects.inbound import EVENTS, decode_body, twice
 from tokenway.dialects.openai_chat.read import read
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
@@ -152,6 +152,11 @@ class ChatRequest:
     def neutral(self) -> Request:
         """The request in the neutral form; raises Refusal (400) that names the field which is wrong."""
         return read(self.operation, self.body, self.model, stream=self.stream)
+
+    @property
+    def session(self) -> str:
+        """What the caller says its conversation is."""
+        return session_of(self.fields.session_id, self.fields.prompt_cache_key)
 
     def streamed(self) -> ChatRequest:
         """The same request for an answer that streams; raises Refusal when the caller's object has a key twice."""

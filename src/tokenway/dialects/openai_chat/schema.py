@@ -45,6 +45,7 @@ class RequestFields(msgspec.Struct):
     provider: Preferences | None = None
     route: Any = None
     session_id: Any = None
+    prompt_cache_key: Any = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):

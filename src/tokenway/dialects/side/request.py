@@ -163,6 +163,7 @@ class FormRequest:
     asks_usage = True
     choices = 1
     body = b""
+    session = ""
     models: tuple[str, ...] = ()
     preferences: Preferences | None = None
     stream_type = EVENTS
