@@ -23,7 +23,7 @@ PROVIDERS: dict[str, dict[str, Any]] = {
 }
 ENDPOINTS: dict[str, dict[str, Any]] = {
     "plain": {"quantization": "bf16", "price": {"input": 2, "output": 8, "request": 0.01}},
-    "quiet": {"quantization": "nvfp4", "price": {"input": 1, "output": 4}},
+    "quiet": {"quantization": "nvfp4", "price": {"input": 1, "output": 4}, "capabilities": {"tools": False}},
     "vault": {"quantization": "fp8_block"},
     "gift": {"quantization": "Q4_K_M", "price": {"input": 0, "output": 0}},
 }
@@ -156,6 +156,20 @@ async def test_what_excluded_each_endpoint(caller: openai.AsyncOpenAI) -> None:
     assert "plain/fake costs 2 USD per million tokens, above the 1 of 'provider.max_price.prompt'" in error.message
     assert "vault/fake has no price" in error.message
     assert error.response.headers["x-should-retry"] == "false"
+
+
+async def test_what_cannot_be_told_all_is_among_the_reasons(caller: openai.AsyncOpenAI) -> None:
+    """Beside what the other wishes leave out."""
+    with pytest.raises(openai.InternalServerError) as raised:
+        await served_by(
+            caller,
+            provider={"require_parameters": True, "only": ["quiet"]},
+            tools=[{"type": "function", "function": {"name": "f"}}],
+        )
+    error: Any = raised.value
+    reasons = dict.fromkeys((f"{name}/fake" for name in ENDPOINTS), "allowed_providers")
+    availability = error.body["metadata"]["availability"]
+    assert availability["excluded_by"] == {**reasons, "quiet/fake": "require_parameters"}
 
 
 @pytest.mark.parametrize(

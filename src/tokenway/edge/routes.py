@@ -36,7 +36,7 @@ ROUTES_MAX: Final = 10_000
 
 
 class Route:
-    """A plan for one model, one operation and callers of one dialect. `label` is the header line that names the model.
+    """A `plan` for one model, one operation, callers of one dialect. `label` is the header line that names the model.
 
     `crosses` is whether an endpoint speaks another dialect than the caller, `all_cross` whether every one does.
     `bounds` say what a call can cost, and `dearer_bounds` one that asks for another class of service; None where those
@@ -54,6 +54,7 @@ class Route:
         "endpoints",
         "label",
         "model",
+        "plan",
     )
 
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
@@ -66,6 +67,7 @@ class Route:
         if not able:
             raise Refusal(wrong_operation(name, operation))
         planned = planned.among(able)
+        self.plan = planned
         self.model = planned.model
         self.endpoints = planned.endpoints
         self.bounds = bounds_of(planned.endpoints, operation)

@@ -55,6 +55,8 @@ class Plan(msgspec.Struct, frozen=True):
     model: Model
     groups: tuple[tuple[Endpoint, ...], ...]
     wishes: Wishes = NO_WISHES
+    excluded: Mapping[str, Exclusion] = {}
+    """The endpoints that the wishes leave out, and why."""
     endpoints: tuple[Endpoint, ...] = ()
     """Made from `groups`."""
 
@@ -64,7 +66,7 @@ class Plan(msgspec.Struct, frozen=True):
     def among(self, able: Container[Endpoint]) -> Plan:
         """The plan with those of its endpoints that are among `able`."""
         groups = (tuple(each for each in group if each in able) for group in self.groups)
-        return Plan(self.model, tuple(group for group in groups if group), self.wishes)
+        return Plan(self.model, tuple(group for group in groups if group), self.wishes, self.excluded)
 
 
 def resolve(snapshot: Snapshot, name: str) -> Model | None:
@@ -187,7 +189,7 @@ def plan(
         seen += kept
     if not any(groups):
         raise nothing_left(name, excluded)
-    return Plan(model, tuple(_ordered(groups, wishes)), wishes)
+    return Plan(model, tuple(_ordered(groups, wishes)), wishes, excluded)
 
 
 def _found(snapshot: Snapshot, name: str) -> tuple[Model, str]:
