@@ -1,0 +1,261 @@
+"""How fast each endpoint is, estimated from the attempts of all workers: what routing predicts with.
+
+    TTFT(prompt, load)  =  a + b * uncached prompt tokens + c * attempts in flight
+    seconds per token   =  t + u * attempts in flight
+    finish              =  TTFT + output tokens * seconds per token  (+ what failing costs)
+
+Each line is a filter (`routing.filter`) that follows its coefficients and their uncertainty. A whole answer tells one
+time for both; what it differs from its prediction is shared out by how uncertain each part is, which is what a filter
+over both would do. How often an endpoint fails and how much time that takes is counted with a memory of minutes.
+
+A board is fed with samples, of this worker's own attempts at once and of the others' as they are told, and keeps the
+same figures wherever the same samples come.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from math import exp2
+from typing import Final
+
+import msgspec
+
+from tokenway.model.sample import Outcome, Sample
+from tokenway.routing.affinity import Affinity
+from tokenway.routing.filter import Filter
+from tokenway.routing.window import Window
+
+ENDPOINTS_MAX: Final = 2000
+"""Endpoints and models that are remembered; beyond it, the one that was heard of longest ago is forgotten."""
+USUAL_TTFT: Final = 0.6
+"""Seconds to a first token where nothing is known, without the prompt."""
+USUAL_PREFILL: Final = 0.05
+"""Seconds for a thousand tokens of prompt where nothing is known."""
+USUAL_PACE: Final = 1.0 / 50.0
+"""Seconds for a token of output where nothing is known."""
+LOAD_UNIT: Final = 16.0
+"""Attempts in flight that count as one: about what makes a server that is our own slower by a part of its speed."""
+FAILURES_HALF_LIFE: Final = 120.0
+"""Seconds in which a failure counts half."""
+FAILURES_USUAL: Final = (0.05, 1.0)
+"""Failures and answers that are taken as seen before anything was."""
+USUAL_LOSS: Final = 1.0
+"""Seconds that a failed attempt takes where nothing is known."""
+USUAL_OUTPUT: Final = 300.0
+"""Output tokens of an answer where nothing is known."""
+BYTES_PER_TOKEN: Final = 4.0
+"""Bytes of a request for a token of prompt where nothing is known: English text."""
+USUAL_SENT: Final = 220.0
+"""Bytes of a stream for a token of output where nothing is known: an event of OpenAI's chat with one word."""
+USUAL_HIT: Final = 0.5
+"""How much of what an endpoint has seen it still has cached, where nothing is known."""
+GAIN_LEAST: Final = 0.05
+"""The least weight of a new observation in a mean that follows; the first ones weigh more."""
+
+
+class Mean:
+    """A mean that follows: of few values all alike, of many the latest twenty or so."""
+
+    __slots__ = ("seen", "value")
+
+    def __init__(self, value: float) -> None:
+        """`value` is the guess before anything was seen."""
+        self.value = value
+        self.seen = 0.0
+
+    def take(self, value: float, weight: float = 1.0) -> None:
+        """Moves towards a value that stands for `weight` of them."""
+        self.seen += weight
+        self.value += (value - self.value) * max(min(1.0, weight / self.seen), min(1.0, weight * GAIN_LEAST))
+
+
+class Prediction(msgspec.Struct, frozen=True, gc=False):
+    """What is expected of one attempt: seconds, and tokens per second. `variance` is of `finish`, in seconds squared.
+
+    `finish` is without failures; `failing` is the share of attempts that fail, `loss` seconds that one takes.
+    """
+
+    ttft: float
+    pace: float
+    finish: float
+    variance: float
+    failing: float
+    loss: float
+    is_known: bool
+
+    @property
+    def speed(self) -> float:
+        """Tokens per second while it generates."""
+        return 1.0 / self.pace
+
+    @property
+    def expected(self) -> float:
+        """Seconds to a whole answer, with what failing costs on the way: each failure takes its time once more."""
+        return self.finish + self.failing / (1.0 - self.failing) * self.loss
+
+
+class Estimate:
+    """What is known of one endpoint. Times are Unix seconds."""
+
+    __slots__ = ("_answered", "_failed", "_failures_at", "hit", "loss", "pace", "sent_per_token", "ttft", "window")
+
+    def __init__(self) -> None:
+        self.ttft = Filter(USUAL_TTFT, USUAL_PREFILL)
+        self.pace = Filter(USUAL_PACE, 0.0)
+        self.hit = Mean(USUAL_HIT)
+        """The share of what it has seen before that it reads from its cache."""
+        self.loss = Mean(USUAL_LOSS)
+        self.sent_per_token = Mean(USUAL_SENT)
+        self.window = Window()
+        self._failed, self._answered = FAILURES_USUAL
+        self._failures_at = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was seen of how fast it is."""
+        return self.ttft.seen > 0.0 or self.pace.seen > 0.0
+
+    def take(self, sample: Sample) -> None:
+        """Takes in an attempt."""
+        self.window.take(sample)
+        self._count(sample)
+        if sample.outcome is Outcome.FAILED:
+            self.loss.take(sample.took, sample.weight)
+        prompt, load = sample.prompt / 1000.0, sample.load / LOAD_UNIT
+        if sample.ttft > 0.0:
+            self.ttft.observe(sample.ttft, prompt, load, sample.at, sample.weight)
+            if sample.tokens > 1 and sample.span > 0.0:
+                self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
+                if sample.sent:
+                    self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
+        elif sample.outcome is Outcome.ANSWERED:
+            self._take_whole(sample, prompt, load)
+
+    def predict(self, prompt: float, output: float, load: int, now: float) -> Prediction:
+        """What an attempt is expected to take: `prompt` uncached tokens in, `output` tokens out."""
+        first, busy = prompt / 1000.0, load / LOAD_UNIT
+        ttft = self.ttft.predict(first, busy)
+        pace = self.pace.predict(0.0, busy)
+        variance = self.ttft.variance(first, busy, now) + output * output * self.pace.variance(0.0, busy, now)
+        return Prediction(ttft, pace, ttft + output * pace, variance, self.failing(now), self.loss.value, self.is_known)
+
+    def failing(self, now: float) -> float:
+        """The share of attempts that fail, lately."""
+        fade = exp2((self._failures_at - now) / FAILURES_HALF_LIFE) if now > self._failures_at else 1.0
+        failed, answered = FAILURES_USUAL
+        failed += (self._failed - failed) * fade
+        answered += (self._answered - answered) * fade
+        return min(0.99, failed / (failed + answered))
+
+    def _count(self, sample: Sample) -> None:
+        if sample.outcome is Outcome.LEFT or sample.outcome is Outcome.LIMITED:
+            return
+        if sample.at > self._failures_at:
+            fade = exp2((self._failures_at - sample.at) / FAILURES_HALF_LIFE)
+            failed, answered = FAILURES_USUAL
+            self._failed = failed + (self._failed - failed) * fade
+            self._answered = answered + (self._answered - answered) * fade
+            self._failures_at = sample.at
+        if sample.outcome is Outcome.FAILED:
+            self._failed += sample.weight
+        else:
+            self._answered += sample.weight
+
+    def _take_whole(self, sample: Sample, prompt: float, load: float) -> None:
+        """A whole answer: one time for the first token and all others."""
+        tokens = max(1, sample.tokens)
+        ttft, pace = self.ttft.predict(prompt, load), self.pace.predict(0.0, load)
+        rest = sample.took - ttft - tokens * pace
+        first = self.ttft.variance(prompt, load, sample.at)
+        later = tokens * tokens * self.pace.variance(0.0, load, sample.at)
+        share = first / (first + later) if first + later > 0.0 else 0.5
+        self.ttft.observe(max(0.001, ttft + rest * share), prompt, load, sample.at, sample.weight)
+        if sample.tokens > 1:
+            mine = max(pace / 100.0, pace + rest * (1.0 - share) / tokens)
+            self.pace.observe(mine, 0.0, load, sample.at, sample.weight)
+
+
+class Habits:
+    """What the requests for one model are like."""
+
+    __slots__ = ("bytes_per_token", "output")
+
+    def __init__(self) -> None:
+        self.output = Mean(USUAL_OUTPUT)
+        self.bytes_per_token = Mean(BYTES_PER_TOKEN)
+
+    def take(self, sample: Sample) -> None:
+        """Takes in an answered attempt."""
+        if sample.tokens:
+            self.output.take(sample.tokens, sample.weight)
+        if sample.size and sample.prompt + sample.cached:
+            self.bytes_per_token.take(sample.size / (sample.prompt + sample.cached), sample.weight)
+
+    def prompt(self, size: int) -> float:
+        """Tokens that a request of so many bytes has."""
+        return size / self.bytes_per_token.value
+
+
+class Board:
+    """The estimates of all endpoints, and the habits of all models."""
+
+    def __init__(self) -> None:
+        self._estimates: OrderedDict[str, Estimate] = OrderedDict()
+        self._habits: OrderedDict[str, Habits] = OrderedDict()
+        self._affinity = Affinity()
+
+    def __contains__(self, endpoint: str) -> bool:
+        return endpoint in self._estimates
+
+    def of(self, endpoint: str) -> Estimate:
+        """What is known of an endpoint; the guesses where that is nothing."""
+        return self._estimates.get(endpoint) or _NOTHING
+
+    def habits(self, model: str) -> Habits:
+        """What the requests for a model are like."""
+        return self._habits.get(model) or _USUAL
+
+    def cached_share(self, keys: tuple[int, ...], endpoint: str, now: float, size: int) -> float:
+        """The share of a request's prompt that an endpoint is expected to read from its cache."""
+        if not keys:
+            return 0.0
+        return self._affinity.share(keys, endpoint, now, size) * self.of(endpoint).hit.value
+
+    def take(self, samples: Iterable[Sample]) -> None:
+        """Takes in attempts."""
+        for sample in samples:
+            estimate = self._estimates.get(sample.endpoint)
+            if estimate is None:
+                estimate = self._estimates[sample.endpoint] = Estimate()
+                _bound(self._estimates)
+            else:
+                self._estimates.move_to_end(sample.endpoint)
+            estimate.take(sample)
+            if sample.outcome is Outcome.ANSWERED:
+                self._remember(sample, estimate)
+                habits = self._habits.get(sample.model)
+                if habits is None:
+                    habits = self._habits[sample.model] = Habits()
+                    _bound(self._habits)
+                habits.take(sample)
+
+    def _remember(self, sample: Sample, estimate: Estimate) -> None:
+        """Where this conversation is now, and how much of what was seen before was read from the cache."""
+        if not sample.keys:
+            return
+        seen = self._affinity.share(sample.keys, sample.endpoint, sample.at, sample.size)
+        total = sample.prompt + sample.cached
+        # An endpoint that never tells of its cache may have one.
+        if seen and total and (sample.cached or estimate.hit.seen):
+            estimate.hit.take(min(1.0, sample.cached / (seen * total)), sample.weight)
+        self._affinity.note(sample.keys, sample.endpoint, sample.at, sample.size)
+
+
+_NOTHING: Final = Estimate()
+_USUAL: Final = Habits()
+
+
+def _bound(table: OrderedDict[str, Estimate] | OrderedDict[str, Habits]) -> None:
+    while len(table) > ENDPOINTS_MAX:
+        table.popitem(last=False)

@@ -1,0 +1,193 @@
+"""Velocity: what is known of each endpoint, and what that predicts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenway.model.sample import Outcome, Sample
+from tokenway.routing.velocity import (
+    BYTES_PER_TOKEN,
+    ENDPOINTS_MAX,
+    FAILURES_HALF_LIFE,
+    USUAL_OUTPUT,
+    Board,
+    Estimate,
+    Mean,
+)
+
+AT = 1_800_000_000.0
+
+
+def stream(
+    at: float, speed: float, *, ttft: float = 0.3, prompt: int = 1000, tokens: int = 101, **more: object
+) -> Sample:
+    """A whole stream of so many tokens a second."""
+    span = (tokens - 1) / speed
+    fields = {"prompt": prompt, "tokens": tokens, **more}
+    return Sample("p/m", "m", at, Outcome.ANSWERED, ttft + span, ttft, span, **fields)  # type: ignore[arg-type]
+
+
+def test_streams_teach_both_times() -> None:
+    """After some streams the prediction is what they were."""
+    estimate = Estimate()
+    for number in range(20):
+        estimate.take(stream(AT + number, 60.0))
+    expected = estimate.predict(1000, 300, 0, AT + 20)
+    assert expected.speed == pytest.approx(60.0, rel=0.05)
+    assert expected.ttft == pytest.approx(0.3, rel=0.15)
+    assert expected.finish == pytest.approx(0.3 + 300 / 60, rel=0.05)
+    assert expected.is_known
+
+
+def test_whole_answers_teach_the_sum() -> None:
+    """An answer that does not stream tells one time; answers of all lengths tell both in the end."""
+    estimate = Estimate()
+    for number in range(400):
+        tokens = 10 + 97 * (number % 7)
+        took = 0.5 + tokens / 25
+        estimate.take(Sample("p/m", "m", AT + number, Outcome.ANSWERED, took, prompt=100, tokens=tokens))
+    assert estimate.predict(100, 500, 0, AT + 400).finish == pytest.approx(20.5, rel=0.1)
+    assert estimate.predict(100, 20, 0, AT + 400).finish == pytest.approx(1.3, rel=0.35)
+
+
+def test_a_long_prompt_takes_longer_where_that_was_seen() -> None:
+    """The time to the first token depends on the tokens that no cache held."""
+    estimate = Estimate()
+    for number in range(200):
+        prompt = 500 * (1 + number % 20)
+        estimate.take(stream(AT + number, 50.0, ttft=0.2 + prompt / 10_000, prompt=prompt))
+    assert estimate.predict(10_000, 1, 0, AT + 200).ttft == pytest.approx(1.2, rel=0.15)
+    assert estimate.predict(500, 1, 0, AT + 200).ttft == pytest.approx(0.25, rel=0.3)
+
+
+def test_load_slows_down_where_that_was_seen() -> None:
+    """A server of our own is slower with more attempts in flight."""
+    estimate = Estimate()
+    for number in range(300):
+        load = number % 32
+        estimate.take(stream(AT + number, 60.0 / (1 + load / 16), load=load))
+    idle, busy = (estimate.predict(1000, 100, load, AT + 300).speed for load in (0, 31))
+    assert idle > 1.6 * busy
+
+
+def test_failures_cost_their_time_and_are_forgotten() -> None:
+    """Half of the attempts failed after ten seconds each: that is ten more to be expected, and half of it later."""
+    estimate = Estimate()
+    for number in range(20):
+        estimate.take(stream(AT + number, 50.0))
+        estimate.take(Sample("p/m", "m", AT + number, Outcome.FAILED, 10.0))
+    now = estimate.predict(1000, 50, 0, AT + 19)
+    assert now.failing == pytest.approx(0.5, abs=0.05)
+    assert now.expected == pytest.approx(now.finish + 10, rel=0.2)
+    assert estimate.failing(AT + 19 + 10 * FAILURES_HALF_LIFE) < 0.1
+    assert Estimate().failing(AT) < 0.1
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LIMITED, Outcome.LEFT])
+def test_what_is_no_fault_of_its_own_is_no_failure(outcome: Outcome) -> None:
+    """Neither a limit nor a caller that left says that it fails."""
+    estimate = Estimate()
+    for number in range(50):
+        estimate.take(Sample("p/m", "m", AT + number, outcome, 1.0))
+    assert estimate.failing(AT + 50) < 0.1
+    assert not estimate.is_known
+
+
+def test_habits_are_learnt_by_model() -> None:
+    """How long answers are, and how many bytes a token of the request has."""
+    board = Board()
+    assert board.habits("m").output.value == USUAL_OUTPUT
+    assert board.habits("m").prompt(400) == pytest.approx(400 / BYTES_PER_TOKEN)
+    board.take(stream(AT + n, 50.0, prompt=600, cached=400, tokens=80, size=3000) for n in range(30))
+    assert board.habits("m").output.value == pytest.approx(80)
+    assert board.habits("m").prompt(3000) == pytest.approx(1000)
+    assert board.habits("other").output.value == USUAL_OUTPUT
+
+
+def test_the_cache_is_believed_as_far_as_it_was_told() -> None:
+    """An endpoint that reads nine tenths of what it has seen from its cache is expected to do so again."""
+    board, keys = Board(), (1 << 32, 2 << 32)
+    size = 16_384
+    for number in range(30):
+        board.take([stream(AT + number, 50.0, prompt=2200, cached=1800, size=size, keys=keys)])
+    assert board.cached_share(keys, "p/m", AT + 30, size) == pytest.approx(0.5 * 0.9, rel=0.05)
+    assert board.cached_share(keys, "other/m", AT + 30, size) == 0.0
+    assert board.cached_share((), "p/m", AT + 30, size) == 0.0
+
+
+def test_guesses_are_never_written_to() -> None:
+    """Who asks for an endpoint that nobody has heard of gets guesses, and leaves them as they are."""
+    board = Board()
+    before = board.of("nobody/m").predict(1000, 100, 0, AT)
+    board.take([stream(AT, 5.0)])
+    assert board.of("nobody/m").predict(1000, 100, 0, AT) == before
+    assert "nobody/m" not in board
+    assert "p/m" in board
+
+
+def test_memory_is_bounded() -> None:
+    """Callers can invent models; what was heard of longest ago is forgotten."""
+    board = Board()
+    board.take(Sample(f"p/{n}", f"m{n}", AT, Outcome.ANSWERED, 1.0, tokens=5) for n in range(ENDPOINTS_MAX + 5))
+    assert "p/0" not in board
+    assert f"p/{ENDPOINTS_MAX + 4}" in board
+
+
+def test_workers_that_hear_the_same_know_the_same() -> None:
+    """A board is a function of the samples it was given."""
+    samples = [stream(AT + n, 30.0 + n % 5) for n in range(40)]
+    one, other = Board(), Board()
+    one.take(samples)
+    for sample in samples:
+        other.take([sample])
+    assert one.of("p/m").predict(500, 200, 3, AT + 50) == other.of("p/m").predict(500, 200, 3, AT + 50)
+
+
+def test_a_mean_follows() -> None:
+    """The first value replaces the guess; after many, the latest twenty or so count."""
+    mean = Mean(300.0)
+    mean.take(10.0)
+    assert mean.value == 10.0
+    for _ in range(100):
+        mean.take(20.0)
+    for _ in range(60):
+        mean.take(40.0)
+    assert mean.value == pytest.approx(40.0, rel=0.05)
+
+
+_times = st.floats(0.0, 1e5, allow_nan=False)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Sample,
+            st.just("p/m"),
+            st.just("m"),
+            st.floats(1e9, 1e9 + 1e6),
+            st.sampled_from(Outcome),
+            _times,
+            _times,
+            _times,
+            st.integers(0, 10**7),
+            st.integers(0, 10**7),
+            st.integers(0, 10**7),
+            st.integers(0, 10**8),
+            st.integers(0, 10**8),
+            st.integers(0, 10**4),
+        ),
+        max_size=30,
+    )
+)
+def test_predictions_are_positive_and_finite(samples: list[Sample]) -> None:
+    """Whatever was seen."""
+    board = Board()
+    board.take(samples)
+    expected = board.of("p/m").predict(1e5, 1e4, 50, 1e9 + 1e6)
+    assert 0.0 < expected.ttft < 1e15
+    assert 0.0 < expected.pace < 1e15
+    assert 0.0 <= expected.variance < 1e40
+    assert 0.0 < expected.failing < 1.0
+    assert expected.expected < 1e18
