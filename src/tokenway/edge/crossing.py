@@ -22,7 +22,7 @@ from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.request import TOOLS, Media, MediaKind, Request, ToolResult, Written
-from tokenway.routing.filters import Exclusion
+from tokenway.routing.exclude import Exclusion
 
 log = logging.getLogger("tokenway.edge")
 

@@ -3,7 +3,7 @@
 A name resolves in this order: `models`, `aliases`, `provider/model` of an enabled provider, then a family of
 names that an enabled provider is known for (`gpt-4o`). Endpoints come in groups, one for each model: the model's own,
 then those of its fallbacks and of the caller's `models`. The hard part of a caller's wishes is applied here
-(`routing.filters`); in which order the endpoints of a group are tried is decided later, when their speed is known.
+(`routing.exclude`); in which order the endpoints of a group are tried is decided later, when their speed is known.
 
 A name may end in a *suffix* after OpenRouter's: `:nitro` sorts by throughput, `:floor` by price, `:free` admits only
 what costs nothing. It is one where the whole name means nothing else; of OpenRouter's own models, of Ollama's tags and
@@ -23,7 +23,7 @@ from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.match import first_meant
 from tokenway.model.preferences import Partition, SortOrder
 from tokenway.model.snapshot import ProviderHint, Snapshot
-from tokenway.routing.filters import Exclusion, check_names, exclusion, nothing_left, rank
+from tokenway.routing.exclude import Exclusion, check_names, exclusion, nothing_left, rank
 from tokenway.routing.preferences import NO_WISHES, Wishes
 
 ALIASES_MAX: Final = 8
