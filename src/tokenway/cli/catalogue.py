@@ -177,7 +177,7 @@ def _endpoint_row(model: str, endpoint: Json) -> list[str]:
     return [
         model,
         _text(endpoint.get("tag") or endpoint.get("name")),
-        _text(endpoint.get("quantization")),
+        _text((endpoint.get("grade") or {}).get("weights") or endpoint.get("quantization")),
         *_prices(endpoint.get("pricing")),
         _text(endpoint.get("context_length")),
         number(None if first_token_ms is None else first_token_ms / 1000, 2),
