@@ -187,8 +187,10 @@ class Joining:
             text = self._seam.take(event.text)
             out += (Added(number, text),) if text else ()
         elif isinstance(event, Cited) and event.start >= 0:
-            shift = len(self._sent.text) - self._seam.dropped
-            out.append(replace(event, part=number, start=event.start + shift, end=event.end + shift))
+            shift = (len(self._sent.text) if number < self._before else 0) - self._seam.dropped
+            start = event.start + shift
+            end = event.end + shift if start >= 0 else -1
+            out.append(replace(event, part=number, start=max(start, -1), end=end))
         else:
             out.append(replace(event, part=number))
 

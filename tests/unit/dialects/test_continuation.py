@@ -238,8 +238,13 @@ def test_sources_stand_where_the_whole_text_has_them() -> None:
     known, unknown = Cited(0, "http://u", start=0, end=2), Cited(0, "http://v")
     out = joined(SAID, START, TEXT, Added(0, " yo"), known, unknown)
     assert out == [Added(0, "yo"), Cited(0, "http://u", start=2, end=4), unknown]
-    repeated = joined(sent_of(START, TEXT, Added(0, LONG)), START, TEXT, Added(0, f"{LONG}yo"), known)
-    assert repeated == [Added(0, "yo"), known]
+    long = (START, TEXT, Added(0, LONG))
+    assert joined(sent_of(*long), START, TEXT, Added(0, f"{LONG}yo"), known) == [Added(0, "yo"), known]
+    # In a part of its own the text counts from there; what is not shown again is cited without its place.
+    again = joined(
+        sent_of(*long, Closed(0)), START, TEXT, Added(0, f"{LONG}yo"), known, Cited(0, "http://w", start=22, end=24)
+    )
+    assert again[1:] == [Added(1, "yo"), Cited(1, "http://u"), Cited(1, "http://w", start=0, end=2)]
 
 
 def test_log_probabilities_keep_to_their_part() -> None:
