@@ -226,6 +226,16 @@ def test_reasoning_behind_a_text_is_not_shown(sent: Sent) -> None:
     )
 
 
+def test_nothing_but_reasoning_is_no_continuation() -> None:
+    """It would end a text in the middle as if it were whole; another reason to stop tells of itself."""
+    thought = (Opened(0, PartKind.REASONING), Added(0, "of a text"), Closed(0))
+    with pytest.raises(WireError, match="nothing but reasoning"):
+        joined(SAID, START, *thought, STOP)
+    cut = Finished(FinishReason.LENGTH)
+    assert joined(SAID, START, *thought, cut) == [Closed(0), cut]
+    assert joined(HEAD, START, *thought, STOP) == [*thought, STOP]
+
+
 def test_what_was_held_back_comes_with_the_end_of_the_part() -> None:
     """A repetition that was none."""
     sent = sent_of(START, TEXT, Added(0, LONG))
