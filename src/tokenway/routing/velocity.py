@@ -120,7 +120,7 @@ class Estimate:
         """Takes in an attempt."""
         self.window.take(sample)
         self._count(sample)
-        if sample.outcome is Outcome.FAILED:
+        if sample.outcome is Outcome.FAILED and sample.took > 0.0:
             self.loss.take(sample.took, sample.weight)
         prompt, load = sample.prompt / 1000.0, sample.load / LOAD_UNIT
         if sample.ttft > 0.0:
@@ -129,7 +129,7 @@ class Estimate:
                 self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
                 if sample.sent:
                     self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
-        elif sample.outcome is Outcome.ANSWERED:
+        elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0:
             self._take_whole(sample, prompt, load)
 
     def predict(self, prompt: float, output: float, load: int, now: float) -> Prediction:
@@ -250,6 +250,25 @@ class Board:
         if seen and total and (sample.cached or estimate.hit.seen):
             estimate.hit.take(min(1.0, sample.cached / (seen * total)), sample.weight)
         self._affinity.note(sample.keys, sample.endpoint, sample.at, sample.size)
+
+
+def thinned(samples: Iterable[Sample], most: int) -> list[Sample]:
+    """What stands for the samples: at most `most` of each endpoint and outcome, in the order of their time.
+
+    They are chosen evenly, and each takes over the weights of those left out before it, so that the sum of weights
+    stays what it was: exactly, as long as weights are whole numbers.
+    """
+    groups: dict[tuple[str, Outcome], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault((sample.endpoint, sample.outcome), []).append(sample)
+    kept: list[Sample] = []
+    for group in groups.values():
+        size = len(group)
+        parts = min(most, size)
+        for number in range(parts):
+            part = group[size * number // parts : size * (number + 1) // parts]
+            kept.append(msgspec.structs.replace(part[-1], weight=sum([each.weight for each in part])))
+    return sorted(kept, key=lambda sample: sample.at)
 
 
 _NOTHING: Final = Estimate()
