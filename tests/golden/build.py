@@ -15,8 +15,11 @@ from typing import Any, Final
 from tests.fake_provider import REPLIES
 from tests.fake_provider.aws import split
 from tests.fake_provider.dialects.base import Ask, Streamed, Whole
+from tests.fake_provider.reply import Reply, Said
 from tests.fake_provider.routes import VOICES
 from tokenway.dialects.base import Format, Maker, Upstream
+from tokenway.dialects.continuation import Continuation
+from tokenway.dialects.resume import sent_so_far
 from tokenway.dialects.translate import Translation, translate_answer
 from tokenway.edge.crossing import spelled
 from tokenway.model.catalog import Capabilities, Dialect, Operation
@@ -26,6 +29,7 @@ ROOT: Final = Path(__file__).resolve().parent
 REQUESTS: Final = ROOT / "cases" / "requests"
 ANSWERS: Final = ROOT / "cases" / "answers"
 ERRORS: Final = ROOT / "errors"
+RESCUED: Final = ROOT / "rescued"
 LEFT_OUT: Final = frozenset({"long"})
 """Replies that would only be long."""
 CALLER_MODEL: Final = "caller-model"
@@ -200,6 +204,43 @@ def error_files() -> dict[str, bytes]:
     return made
 
 
+# -- rescued streams ---------------------------------------------------------------------------------------
+
+RESCUES: Final = {"passed": (True, 4), "translated": (False, 4), "restarted": (False, 1)}
+"""Whether a first answer was in the caller's own dialect, and how many events came of it."""
+
+
+def rescued_files() -> dict[str, bytes]:
+    """Answers that broke and go on elsewhere, in every caller's dialect: what was sent, and what follows it."""
+    made = {}
+    found = formats()
+    for dialect, caller in sorted(found.items()):
+        other = found[Dialect.OPENAI_CHAT if dialect is Dialect.ANTHROPIC else Dialect.ANTHROPIC]
+        maker = Maker("gen-golden", CALLER_MODEL, CREATED, _parse(caller, _plain_request(dialect), "plain-stream"))
+        for case, (is_same, count) in RESCUES.items():
+            first = caller.passing(maker.request) if is_same else Translation(other, caller, maker)
+            pieces = _pieces(dialect if is_same else other.dialect, REPLIES["text"])
+            before = b"".join([first.feed(piece, 0.0) for piece in pieces[:count]])
+            sent = sent_so_far(caller, before)
+            text = str(getattr(REPLIES["text"].parts[0], "text", ""))
+            second = Continuation(other, caller, maker, sent)
+            rest = Reply((Said(text[len(sent.text.rstrip()) :]),))
+            after = b"".join([second.feed(piece, 0.0) for piece in _pieces(other.dialect, rest)])
+            after += second.finish() + second.tail(b"", b"")
+            assert second.is_whole, f"{case} for {dialect}: the stream has no end"
+            made[f"rescued/{dialect}/{case}/sent.txt"] = readable(dialect, before)
+            made[f"rescued/{dialect}/{case}/continued.txt"] = readable(dialect, after)
+    return made
+
+
+def _pieces(dialect: Dialect, reply: Reply) -> list[bytes]:
+    """A reply as a provider streams it, event by event."""
+    ask = Ask(dialect, "golden", UPSTREAM.model, True, {"stream_options": {"include_usage": True}}, {"alt": "sse"})
+    answer = VOICES[dialect].answer(reply, ask)
+    assert isinstance(answer, Streamed)
+    return [*(frame.data for frame in answer.frames), answer.end]
+
+
 # -- all of it ---------------------------------------------------------------------------------------------
 
 
@@ -236,7 +277,7 @@ def pair_files(caller: Format, upstream: Format) -> dict[str, bytes]:
 
 def present() -> set[str]:
     """The golden files that are there, but for the requests, which are written by hand."""
-    folders = [ANSWERS, ERRORS, *ROOT.glob("*--*")]
+    folders = [ANSWERS, ERRORS, RESCUED, *ROOT.glob("*--*")]
     return {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
@@ -250,9 +291,9 @@ def write(files: Files) -> None:
 
 def main() -> int:
     """Writes everything anew; the answers first, since the rest is made of them. Tells of every case that fails."""
-    for folder in (ANSWERS, ERRORS, *ROOT.glob("*--*")):
+    for folder in (ANSWERS, ERRORS, RESCUED, *ROOT.glob("*--*")):
         shutil.rmtree(folder, ignore_errors=True)
-    files = answer_files() | error_files()
+    files = answer_files() | error_files() | rescued_files()
     write(files)
     count, failures = len(files), 0
     for caller, upstream in pairs(formats()):

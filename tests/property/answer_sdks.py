@@ -145,8 +145,8 @@ def anthropic_stream(stream: bytes) -> Json:
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
     for event in events(stream):
-        parsed = _anthropic_event.validate_python(event)
         if event["type"] != "ping":
+            parsed = _anthropic_event.validate_python(event)
             snapshot = accumulate_event(event=parsed, current_snapshot=snapshot, json_bufs=buffers)
     assert event["type"] == "message_stop"
     return snapshot.to_dict(exclude_unset=True, mode="json")

@@ -33,6 +33,11 @@ def test_failures_are_told_as_written() -> None:
     assert {problem.type for problem in build.PROBLEMS.values()} == set(ErrorType)
 
 
+def test_rescued_streams_go_on_as_written() -> None:
+    """In each caller's dialect: behind what had passed, behind what was translated, and behind a beginning alone."""
+    assert differences(build.rescued_files(), "rescued/") == []
+
+
 @pytest.mark.parametrize("dialect", Dialect)
 def test_the_requests_cover_a_dialect(dialect: Dialect) -> None:
     """There are enough of them, each an object, and all dialects have the ones that everybody writes."""

@@ -11,15 +11,10 @@ from tokenway.control.findings import Severity, nearest
 from tokenway.dialects.providers import KNOWN, family_of
 from tokenway.model.catalog import Price, Rates
 from tokenway.model.money import NANO_PER_USD, format_usd
+from tokenway.model.quantization import QUANTIZATIONS, is_number_format
 from tokenway.model.settings import LOCAL_PROVIDER, EndpointSettings, ModelSettings
 from tokenway.model.usage import SERVICES
 
-FORMATS: Final = frozenset(
-    "int4 int8 fp4 mxfp4 nvfp4 fp6 fp8 mxfp8 fp16 bf16 fp32 unknown".split()  # noqa: SIM905 - one line reads best
-)
-"""The number formats that callers may filter by."""
-
-_GGUF: Final = re.compile(r"i?q[1-8](_[a-z0-9]+)*|tq[12]_0", re.ASCII | re.IGNORECASE)
 _QUANTILE: Final = re.compile(r"p[1-9][0-9]?", re.ASCII)
 _NOT_RATES: Final = frozenset(
     {
@@ -103,9 +98,9 @@ def _grade(subject: Examination, path: Path, endpoint: EndpointSettings) -> None
             ((*path, "grade", field), getattr(endpoint.grade, field)) for field in endpoint.grade.__struct_fields__
         ]
     for place, text in written:
-        if text is not None and text not in FORMATS and not _GGUF.fullmatch(text):
+        if text is not None and not is_number_format(text):
             reason = f"{text!r} is no number format that callers can ask for"
-            subject.say(place, reason, nearest(text, FORMATS), Severity.WARNING)
+            subject.say(place, reason, nearest(text, QUANTIZATIONS), Severity.WARNING)
 
 
 def _price(subject: Examination, path: Path, price: Price) -> None:

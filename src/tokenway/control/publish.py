@@ -17,6 +17,7 @@ from tokenway.metering.price_book import Book, listings
 from tokenway.model.catalog import (
     AwsKeys,
     Capabilities,
+    DataPolicy,
     Endpoint,
     Grade,
     Listing,
@@ -26,6 +27,8 @@ from tokenway.model.catalog import (
     Provider,
     Quirks,
     credential_header,
+    Routing,
+    Timeouts,
 )
 from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
@@ -37,6 +40,8 @@ from tokenway.model.settings import (
     EndpointSettings,
     ProviderSettings,
     Settings,
+    EndpointTimeouts,
+    RoutingSettings,
 )
 from tokenway.model.snapshot import Principal, ProviderHint, Snapshot
 from tokenway.routing.plan import able_at, resolve
@@ -124,7 +129,10 @@ def build_snapshot(
         # Without the engine its endpoints are nowhere, nor are those of a provider that is switched off; what is
         # left of the model still has its fallbacks.
         endpoints = [
-            _endpoint(endpoint, offered, providers[endpoint.provider], listed.get(endpoint.provider, ()))
+            msgspec.structs.replace(
+                _endpoint(endpoint, offered, providers[endpoint.provider], listed.get(endpoint.provider, ())),
+                timeouts=_timeouts(settings.timeouts, endpoint.timeouts),
+            )
             for endpoint in model.endpoints
             if endpoint.provider in providers
         ]
@@ -133,6 +141,7 @@ def build_snapshot(
             endpoints=tuple(endpoints),
             fallbacks=model.fallbacks,
             min_tps=model.routing.min_tps,
+            routing=_routing(model.routing),
         )
     snapshot = Snapshot(
         version=version,
@@ -143,9 +152,11 @@ def build_snapshot(
         families=_families(providers),
         listings=listed,
         hints=(*_hints(settings, providers, environment), *_local_hint(settings, offered)),
+        known=tuple(KNOWN),
         auth_required=settings.auth.required,
         timeouts=settings.timeouts,
         max_retries=settings.retries.max,
+        workers=settings.server.workers,
         max_body=settings.server.max_body,
         response_retention=settings.responses.retention,
         not_ready=not_ready,
@@ -210,6 +221,7 @@ def _provider(
         elsewhere=() if row is None or written.base_url else row.elsewhere,
         completions=row is None or row.chats_by_completions,
         aws=_aws(written, row, environment) if not api_keys else None,
+        data=written.data,
     )
 
 
@@ -259,6 +271,25 @@ def _endpoint(
     )
 
 
+def _timeouts(common: Timeouts, own: EndpointTimeouts) -> Timeouts | None:
+    """An endpoint's own deadlines, the common ones where it says nothing; None where it says nothing at all."""
+    said = {name: value for name, value in msgspec.structs.asdict(own).items() if value is not None}
+    return msgspec.structs.replace(common, **said) if said else None
+
+
+def _routing(written: RoutingSettings) -> Routing:
+    hedge = written.hedge
+    return Routing(
+        sort=written.sort,
+        hour=written.hour_usd,
+        grace=written.grace,
+        hedge_at=Routing().hedge_at if hedge is None else int(hedge.at[1:]) / 100,
+        hedge_share=0.0 if hedge is None else hedge.max_share,
+        rescue=written.rescue,
+        streams=written.stream,
+    )
+
+
 def _capabilities(written: Capabilities, listing: Listing | None) -> Capabilities:
     """What was written; the book's where nothing was, and its sizes where none was."""
     if listing is None:
@@ -273,7 +304,11 @@ def _capabilities(written: Capabilities, listing: Listing | None) -> Capabilitie
 
 def _local_provider(local: LocalOffer) -> Provider:
     return Provider(
-        name=LOCAL_PROVIDER, base_url=local.base_url.rstrip("/"), api_keys=(local.key,), serves_any_model=False
+        name=LOCAL_PROVIDER,
+        base_url=local.base_url.rstrip("/"),
+        api_keys=(local.key,),
+        serves_any_model=False,
+        data=DataPolicy(training=False, zdr=True),
     )
 
 

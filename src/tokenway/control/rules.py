@@ -30,19 +30,8 @@ from tokenway.model.catalog import Dialect
 from tokenway.model.secret import Secret
 from tokenway.model.settings import LOCAL_PROVIDER, ProviderSettings, Settings, TlsSettings
 
-_IN_ORDER: Final = "this version tries endpoints in the order in which they are written"
-
 NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
     (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
-    (("models", "*", "routing", "sort"), Severity.NOTE, _IN_ORDER),
-    (("models", "*", "routing", "hedge"), Severity.NOTE, "this version does not race attempts"),
-    (("models", "*", "endpoints", "*", "weight"), Severity.NOTE, _IN_ORDER),
-    (("models", "*", "endpoints", "*", "limits"), Severity.NOTE, "this version does not hold calls to it"),
-    (
-        ("models", "*", "endpoints", "*", "capabilities", "prefill"),
-        Severity.NOTE,
-        "this version does not choose by it",
-    ),
 )
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
 
@@ -59,6 +48,7 @@ _CREDENTIALS: Final = ("api_key", "api_keys", "headers", "aws", "credentials")
 _WORDS: Final = {
     "limit_field": ("max_completion_tokens", "max_tokens"),
     "reasoning_field": ("reasoning_content", "reasoning_details", "extra_content", ""),
+    "prefill": ("prefix", "partial", "continue_final_message", ""),
 }
 """Quirks that are one of a few words."""
 

@@ -18,6 +18,7 @@ import msgspec
 from tokenway.model.catalog import Capabilities, Dialect, Operation, Quirks
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.model.event import Answer, Event
+from tokenway.model.preferences import Preferences
 from tokenway.model.request import Request, Written
 from tokenway.model.usage import Metered
 
@@ -27,21 +28,13 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 FAULT_TEXT: Final = 400
 """Characters of an upstream's own message that are passed on."""
 
-
-class Preferences(msgspec.Struct):
-    """The parts of OpenRouter's `provider` object that this version acts on; every dialect takes it in its body."""
-
-    order: list[str] | None = None
-    only: list[str] | None = None
-    ignore: list[str] | None = None
-    allow_fallbacks: bool | None = None
-    require_parameters: bool | None = None
-    max_cost: float | str | None = None
-    min_tps: float | None = None
-
-
 GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
 """Members of a request that are meant for the gateway and never sent upstream."""
+
+
+def session_of(session_id: object, prompt_cache_key: object) -> str:
+    """What a conversation is called, by the members that clients give for it; empty where neither is a text."""
+    return next((each for each in (session_id, prompt_cache_key) if isinstance(each, str)), "")
 
 
 class CallerRequest(Protocol):
@@ -99,6 +92,10 @@ class CallerRequest(Protocol):
     @property
     def size(self) -> int:
         """The most prompt tokens that the request can be: a token covers at least a byte of text."""
+
+    @property
+    def session(self) -> str:
+        """What the caller says its conversation is: its session, or the key of its prompt's cache; mostly empty."""
 
     @property
     def models(self) -> Sequence[str]:
@@ -227,12 +224,18 @@ class EventWriter(Protocol):
     def tail(self, cost: bytes, extra: bytes) -> bytes:
         """As `AnswerStream.tail`."""
 
+    def follow(self, frame: bytes, events: Sequence[Event]) -> None:
+        """Takes over an answer that another has begun to write, frame by frame, before anything is written here.
+
+        A frame comes with its events. What is written then goes on behind it, with its numbers and ids.
+        """
+
 
 class Maker(msgspec.Struct, frozen=True):
     """What a writer needs to know of the exchange: its id, the model's name for the caller, Unix time, the request.
 
-    For an error in a stream that has begun: `answer` is the id of the answer that its events have told, where it is
-    not made of the exchange's, and `sequence` the number of the next event, in a dialect that numbers them.
+    For a stream that has begun: `answer` is the id of the answer that its events have told, where it is not made of the
+    exchange's, and `sequence` the number of the next event, for an error in a dialect that numbers them.
     """
 
     exchange: str
@@ -275,6 +278,9 @@ class Format(msgspec.Struct, frozen=True):
     """(problem, exchange id)."""
     error_event: Callable[[Problem, Maker], bytes]
     """The end of a stream that broke, well-formed."""
+    told: Callable[[bytes], Sequence[bytes] | None]
+    """(whole events that have gone to a caller): their frames, None where anything but text has been told in them, or
+    the text is over for good; raises WireError, and what a decoder raises, for what cannot be read."""
 
     # -- upstream's side
     path: Callable[[Operation, str, bool], str]
@@ -295,6 +301,8 @@ class Format(msgspec.Struct, frozen=True):
     """Whether an answer has a place for a refusal; elsewhere it is text, and the reason to stop says what it is."""
     has_choices: bool = False
     """Whether one call can make several answers (`n`)."""
+    has_prefill: bool = True
+    """Whether an upstream can be told to go on with a text (`Request.continues`), where its endpoint can do that."""
     credential_header: str = "authorization"
     forwarded: tuple[bytes, ...] = ()
     """Beginnings of the caller's header names that go on to an upstream of the same dialect."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from copy import copy
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
+from tokenway.dialects.base import GATEWAY_FIELDS, session_of
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
+from tokenway.model.preferences import Preferences
 from tokenway.model.request import Request
 from tokenway.wire.limits import MODEL_NAME
 from tokenway.wire.splice import find_value, keys_pattern, layout, may_repeat, replace, set_members, without_members
@@ -36,6 +38,7 @@ class InboundFields(msgspec.Struct):
     provider: Preferences | None = None
     route: Any = None
     session_id: Any = None
+    prompt_cache_key: Any = None
 
 
 class Inbound:
@@ -59,6 +62,8 @@ class Inbound:
     answers = 1
     look: tuple[str, str] | None = None
     stream_type = EVENTS
+    has_stream_in_body = True
+    """Whether the body asks for a stream; else the path does."""
 
     def __init__(
         self,
@@ -123,6 +128,23 @@ class Inbound:
             return replace(base, find_value(base, "model", _encode(name)), _encode(model))
         except WireError as error:
             raise twice(error) from None
+
+    @property
+    def session(self) -> str:
+        """What the caller says its conversation is."""
+        return session_of(self.fields.session_id, self.fields.prompt_cache_key)
+
+    def streamed(self) -> Self:
+        """The same request for an answer that streams; raises Refusal when the caller's object has a key twice."""
+        found = copy(self)
+        found.stream = True
+        try:
+            if self.has_stream_in_body:
+                found.body = set_members(self.body, b'"stream":true', ("stream",))
+        except WireError as error:
+            raise twice(error) from None
+        found._base = found._neutral = None  # noqa: SLF001 - what was made of the body before
+        return found
 
     def _prepared(self) -> bytes:
         fields = self.fields

@@ -3,6 +3,11 @@
 Where a provider publishes addresses for several wire formats, its own comes first and the others stand in
 `speaks`, but only those that serve every model it has: a request in another one is translated, which works, while an
 address for some of the models would refuse the rest. Sources are the vendors' own API references.
+
+How a begun answer is marked (`Quirks.prefill`): Mistral's API reference (`prefix` of an assistant message); DeepSeek,
+"Chat Prefix Completion" (`prefix`, at the address `https://api.deepseek.com/beta` only); Moonshot, "Partial Mode";
+Alibaba Cloud, "Partial mode" (`partial`, without thinking); vLLM, "OpenAI-Compatible Server", and SGLang's example of a
+response prefill (`continue_final_message`). llama.cpp's server and Ollama go on with a model's last turn unasked.
 """
 
 from __future__ import annotations
@@ -33,6 +38,8 @@ _WIDE: Final = Quirks(limit_field="max_tokens", sampling_extras=True)
 _THINKING: Final = Quirks(limit_field="max_tokens", json_schema=False, reasoning_field="reasoning_content")
 _ALWAYS_COUNTS: Final = Quirks(limit_field="max_tokens", usage_flag=False)
 """It refuses or ignores the usage flag, and ends every stream with its usage."""
+_TEMPLATES: Final = Quirks(sampling_extras=True, prefill="continue_final_message")
+"""It applies a model's own chat template, and is told how."""
 
 _VENDORS: Final = (
     KnownProvider(
@@ -144,7 +151,7 @@ _VENDORS: Final = (
             *("mistral-", "ministral-", "magistral-", "codestral-", "devstral-", "voxtral-", "pixtral-"),
             *("open-mistral-", "open-mixtral-"),
         ),
-        quirks=_ALWAYS_COUNTS,
+        quirks=msgspec.structs.replace(_ALWAYS_COUNTS, prefill="prefix"),
         services=(*_EMBED, Service.MODERATIONS, Service.TRANSCRIPTIONS),
         models="^(?!.*:free$)",
     ),
@@ -158,7 +165,7 @@ _VENDORS: Final = (
             Offer(_RESPONSES, "https://api.deepseek.com"),
             Offer(_ANTHROPIC, "https://api.deepseek.com/anthropic/v1"),
         ),
-        quirks=_THINKING,
+        quirks=msgspec.structs.replace(_THINKING, prefill="prefix"),
     ),
     KnownProvider(
         name="xai",
@@ -209,7 +216,9 @@ _VENDORS: Final = (
             Offer(_RESPONSES, "https://api.moonshot.ai/v1"),
             Offer(_ANTHROPIC, "https://api.moonshot.ai/anthropic/v1", BEARER),
         ),
-        quirks=Quirks(limit_field="max_tokens", image_urls=False, reasoning_field="reasoning_content"),
+        quirks=Quirks(
+            limit_field="max_tokens", image_urls=False, reasoning_field="reasoning_content", prefill="partial"
+        ),
         prices="moonshotai",
     ),
     KnownProvider(
@@ -250,7 +259,7 @@ _VENDORS: Final = (
         base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         key_variables=("DASHSCOPE_API_KEY",),
         prefixes=("qwen", "qwq-", "qvq-"),
-        quirks=_CLASSIC,
+        quirks=msgspec.structs.replace(_CLASSIC, prefill="partial"),
         services=_EMBED,
     ),
     KnownProvider(
@@ -294,7 +303,7 @@ _HOSTS: Final = (
             Offer(_RESPONSES, "https://openrouter.ai/api/v1"),
             Offer(_ANTHROPIC, "https://openrouter.ai/api/v1", BEARER),
         ),
-        quirks=Quirks(reasoning_field="reasoning_details", sampling_extras=True),
+        quirks=Quirks(reasoning_field="reasoning_details", sampling_extras=True, variants=True),
         services=(*_BOTH, Service.IMAGES, *_SOUND, Service.RERANK),
         models="/(?!.*:batch$)",  # batches are another API's
     ),
@@ -488,7 +497,7 @@ _OWN: Final = (
             Offer(_RESPONSES, "http://127.0.0.1:8000/v1"),
             Offer(_ANTHROPIC, "http://127.0.0.1:8000/v1"),
         ),
-        quirks=Quirks(sampling_extras=True),
+        quirks=_TEMPLATES,
         services=(*_BOTH, Service.TRANSCRIPTIONS, Service.RERANK),
     ),
     KnownProvider(
@@ -499,7 +508,7 @@ _OWN: Final = (
             Offer(_RESPONSES, "http://127.0.0.1:30000/v1"),
             Offer(_ANTHROPIC, "http://127.0.0.1:30000/v1"),
         ),
-        quirks=Quirks(sampling_extras=True),
+        quirks=_TEMPLATES,
         services=(*_BOTH, Service.RERANK),
     ),
     KnownProvider(

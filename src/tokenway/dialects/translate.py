@@ -192,7 +192,11 @@ class Translation(Pace):
 
 def translate_answer(upstream: Format, caller: Format, body: bytes, maker: Maker) -> tuple[WholeAnswer, bytes]:
     """A whole answer of the upstream's dialect in the caller's; raises WireError when it is none."""
-    answer: Answer = unpacked(upstream.read_answer(body), names_of(maker.request))
+    return written(unpacked(upstream.read_answer(body), names_of(maker.request)), caller, maker)
+
+
+def written(answer: Answer, caller: Format, maker: Maker) -> tuple[WholeAnswer, bytes]:
+    """A whole answer in the caller's dialect, and what the gateway reads of it."""
     if not caller.has_refusals:
         answer = _without_refusals(answer)
     finish = answer.choices[0].finish if answer.choices else None

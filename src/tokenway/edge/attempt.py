@@ -9,21 +9,36 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections import deque
 from collections.abc import Callable
-from time import monotonic
+from functools import partial
+from math import inf
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from tokenway.dialects import embeddings
 from tokenway.dialects.base import AnswerStream, Format, Maker, WholeAnswer
 from tokenway.dialects.counting import read_count
+from tokenway.dialects.gather import Gathering
 from tokenway.dialects.gemini.request import EMBEDDINGS
+from tokenway.dialects.resume import Sent
 from tokenway.dialects.side.passing import TEXT_TYPES
 from tokenway.dialects.translate import Translation, translate_answer
-from tokenway.exchange.events import Look, UpstreamBytes, UpstreamEnd, UpstreamFailed, UpstreamHead, UpstreamOpen
+from tokenway.edge.fleet import Trip
+from tokenway.exchange.events import (
+    Look,
+    UpstreamBytes,
+    UpstreamEnd,
+    UpstreamFailed,
+    UpstreamHead,
+    UpstreamOpen,
+    UpstreamText,
+)
 from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
 from tokenway.model.usage import UNMETERED, Metered
+from tokenway.routing.hints import NAMES, NONE, Hints, read_hints
 from tokenway.upstream.base import Headers
 from tokenway.wire.limits import ANSWER, ERROR_BODY
 
@@ -52,13 +67,23 @@ class AttemptReader:
     call: Call | None = None
     endpoint: Endpoint
     """Where it is made; set by the relay."""
+    credential = 0
+    """The number of the provider's key that it is made with."""
+    is_crossing = False
+    """Whether the endpoint is asked in another dialect, or for what the caller has not asked for itself."""
+    sent: Sent | None = None
+    """What the caller has of the answer that it goes on with."""
+    trip: Trip | None = None
+    """What keeps count of it; set by the relay."""
+    hints: Hints = NONE
     answer: WholeAnswer | None = None
     body = b""
     content_type = b""
     lines = b""
     """Header lines about this attempt: its endpoint, what was dropped, what its provider wants to be known."""
-    sent_at = head_at = first_byte_at = last_activity = 0.0
-    """Monotonic seconds: when the request was handed over, the head and the first byte came, the answer last moved."""
+    sent_at = head_at = first_byte_at = last_activity = ended_at = 0.0
+    """Monotonic seconds: when the request was handed over, the head and the first byte came, the answer last moved, and
+    when it was over where it did not answer."""
     passed = 0
     """Bytes of the stream so far."""
     _is_spliced = False
@@ -68,7 +93,15 @@ class AttemptReader:
     _write: Callable[[bytes], None]
     _status = 0
     _size = 0
-    _headers: Headers | None = None
+    _held: list[bytes] | None = None
+    """What comes while it is frozen."""
+    _ending: Callable[[], None] | None = None
+    """How it ended meanwhile."""
+    _resumed_at = 0.0
+    _resumed_with = 0
+    """When the caller began to read again, and how many bytes had passed by then."""
+    _speeds: deque[tuple[float, int]] | None = None
+    """When its speed was looked at, and how many bytes had passed by then."""
 
     def __init__(
         self, relay: Relay, number: int, form: Format, stream: AnswerStream | None, maker: Maker | None = None
@@ -82,11 +115,10 @@ class AttemptReader:
             self._reading = stream
         self._relay = relay
         self._parts: list[bytes] = []
-
     @property
-    def is_translated(self) -> bool:
-        """Whether the answer is converted to the caller's dialect."""
-        return self._maker is not None
+    def is_whole(self) -> bool:
+        """Whether the answer goes to its caller in one piece."""
+        return self.stream is None or isinstance(self.stream, Gathering)
 
     # -- what the connection reports ---------------------------------------------------------------------
 
@@ -100,11 +132,12 @@ class AttemptReader:
         now = self.head_at = monotonic()
         if status != OK:
             self._status = status
-            self._headers = headers
+            self.hints = read_hints(headers, time())
             if self.form.returned:
                 self._return(headers)
             return
         self.content_type = headers.get(b"content-type") or b""
+        self._note_head(headers, now)
         if self.form.returned:
             self._return(headers)
         if self.stream is None:
@@ -113,6 +146,13 @@ class AttemptReader:
         elif self.stream.accepts(self.content_type.lower()):
             self._status = OK
             self._relay.tell(UpstreamHead(now, self.number, status))
+
+    def _note_head(self, headers: Headers, now: float) -> None:
+        """A head that is no failure: what it says of the provider's limits."""
+        trip = self.trip
+        if trip is not None:
+            is_told = headers.has_any(NAMES) and trip.wants_hints(now)
+            trip.answered(now, read_hints(headers, time()) if is_told else NONE)
 
     def _is_whole_type(self, content_type: bytes) -> bool:
         """Whether an answer of this media type is one of those that do not stream."""
@@ -140,7 +180,9 @@ class AttemptReader:
 
     def upstream_end(self) -> None:
         """The body is complete."""
-        if self._status != OK:
+        if self._held is not None:
+            self._ending = self.upstream_end
+        elif self._status != OK:
             self._fail_by_status()
         elif self.stream is not None:
             self._stream_ended(self.stream)
@@ -155,6 +197,7 @@ class AttemptReader:
             if self.form.returned:
                 self._return(headers)
             self.head_at = self.first_byte_at = monotonic()
+            self._note_head(headers, self.head_at)
             self._read_whole(body)
         else:
             self.upstream_head(status, headers)
@@ -165,6 +208,9 @@ class AttemptReader:
     def upstream_failed(self, fault: Fault, detail: str) -> None:
         """The connection broke."""
         stream = self.stream
+        if self._held is not None:
+            self._ending = partial(self.upstream_failed, fault, detail)
+            return
         if stream is not None and stream.is_whole and fault in {Fault.RESET, Fault.FRAMING}:
             self._stream_ended(stream)
             return
@@ -182,7 +228,38 @@ class AttemptReader:
     def release(self) -> None:
         """The exchange is over: lets go of what refers back here, so that nobody has to collect it."""
         if self._is_spliced:
-            del self.upstream_body, self._write
+            del self._write
+        self.__dict__.pop("upstream_body", None)
+
+    def freeze(self) -> None:
+        """Forwards nothing from here on, and reads no more than it has to."""
+        self._held = []
+        self.upstream_body = self._held.append  # type: ignore[method-assign]
+        if self.call is not None:
+            self.call.pause()
+
+    def resume(self) -> None:
+        """The caller reads again: its pause was no silence of the upstream's."""
+        self._resumed_at = self.last_activity = monotonic()
+        self._resumed_with = self.passed
+        self._speeds = None
+        if self.call is not None and self._held is None:
+            self.call.resume()
+
+    def thaw(self) -> None:
+        """Goes on where it was frozen."""
+        held, self._held = self._held, None
+        self.upstream_body = self._pass_on  # type: ignore[method-assign]
+        for data in held or ():
+            if not self._is_over:
+                self._pass_on(data)
+        ending, self._ending = self._ending, None
+        if self._is_over:
+            return
+        if ending is not None:
+            ending()
+        else:
+            self.resume()
 
     def ping(self) -> bytes:
         """What tells the caller of a converted stream that it goes on; empty for any other."""
@@ -229,6 +306,8 @@ class AttemptReader:
         if stream.is_calm:
             if out:
                 relay.tell(UpstreamBytes(now, self.number, out))
+            elif stream.first_delta == now and isinstance(stream, Gathering):
+                relay.tell(UpstreamText(now, self.number))
         elif stream.fault:
             self._break(Fault.IN_BAND, stream.fault, stream.fault_event)
         else:
@@ -239,9 +318,22 @@ class AttemptReader:
         self._is_over = True
         if self.call is not None:
             self.call.finish_early()
-        metered = stream.metered
+        self._whole(stream, out)
+
+    def _whole(self, stream: AnswerStream, out: bytes) -> None:
+        """The answer is complete, with `out` as what was not yet forwarded of it."""
         relay = self._relay
-        relay.tell(UpstreamEnd(monotonic(), self.number, out, metered.usage, metered.is_absurd))
+        metered = stream.metered
+        if isinstance(stream, Gathering):
+            try:
+                self.answer, self.body = stream.whole()
+            except MISTAKES as error:
+                self._misread(error)
+                return
+            self.content_type = JSON
+            relay.take_whole(UpstreamEnd(monotonic(), self.number, b"", metered.usage, metered.is_absurd))
+        else:
+            relay.tell(UpstreamEnd(monotonic(), self.number, out, metered.usage, metered.is_absurd))
 
     def _stream_ended(self, stream: AnswerStream) -> None:
         """The body ended without the end mark: whole if every choice had finished."""
@@ -256,9 +348,7 @@ class AttemptReader:
         if stream.fault:
             self._fail(Fault.IN_BAND, stream.fault, stream.fault_event)
         elif stream.is_whole:
-            metered = stream.metered
-            relay = self._relay
-            relay.tell(UpstreamEnd(monotonic(), self.number, out, metered.usage, metered.is_absurd))
+            self._whole(stream, out)
         else:
             self._fail(Fault.CUT, "")
 
@@ -310,9 +400,10 @@ class AttemptReader:
     def _fail(self, fault: Fault, detail: str, body: bytes = b"") -> None:
         relay = self._relay
         metered = self.metered
+        now = monotonic()
         relay.tell(
             UpstreamFailed(
-                monotonic(),
+                now,
                 self.number,
                 fault,
                 detail,
@@ -320,6 +411,8 @@ class AttemptReader:
                 usage=metered.usage,
                 dice=relay.dice(),
                 absurd=metered.is_absurd,
+                shown=relay.shown_of(self),
+                may_retry=relay.may_retry(now),
             )
         )
 
@@ -329,6 +422,21 @@ class AttemptReader:
         # A translated stream can have begun before there is anything to forward: a call that is written whole.
         has_text = stream is not None and stream.first_delta > 0.0
         return Look(has_text, last_activity, metered.usage, metered.is_absurd)
+
+    def speed(self, now: float, window: float, sent_per_token: float) -> float:
+        """Tokens per second over the last `window` seconds, as far as bytes tell; `inf` before there were so many."""
+        stream, speeds = self.stream, self._speeds
+        if stream is None or not stream.first_delta:
+            return inf
+        if speeds is None:
+            speeds = self._speeds = deque([(max(stream.first_delta, self._resumed_at), self._resumed_with)])
+        speeds.append((now, self.passed))
+        while len(speeds) > 2 and speeds[1][0] <= now - window:
+            speeds.popleft()
+        begun, before = speeds[0]
+        if now - begun < window:
+            return inf
+        return (self.passed - before) / sent_per_token / (now - begun)
 
     @property
     def metered(self) -> Metered:
@@ -341,7 +449,6 @@ class AttemptReader:
         """A status or a type that is no answer: reads what the upstream says about it."""
         body = b"".join(self._parts)
         self._parts.clear()
-        headers = self._headers
         status = self._status
         if status == 0 or status < 400:
             what = f"status {status}" if status else f"the type {self.content_type[:80].decode('latin-1') or 'none'}"
@@ -351,47 +458,28 @@ class AttemptReader:
             self._is_over = True
             self.call.cancel()
         said = self.form.read_error(status, body)
-        after = _retry_after(headers)
+        after = self.hints.retry_after
         relay = self._relay
+        now = monotonic()
         relay.tell(
             UpstreamFailed(
-                monotonic(),
+                now,
                 self.number,
                 Fault.STATUS,
                 said.message,
                 status,
                 said.code,
                 said.retry_after if after is None else after,
-                _should_retry(headers),
-                body if said.is_ours and self._maker is None else b"",
+                self.hints.should_retry,
+                body if said.is_ours and not self.is_crossing else b"",
                 dice=relay.dice(),
+                may_retry=relay.may_retry(now),
             )
         )
 
     def _return(self, headers: Headers) -> None:
         """Keeps what the provider tells a caller of its own dialect in headers."""
-        if self._maker is None:
+        if not self.is_crossing:
             found = headers.beginning(self.form.returned)
             if found:
                 self.lines += b"".join([b"%b: %b\r\n" % (name, value.strip()) for name, value in found])
-
-
-def _retry_after(headers: Headers | None) -> float | None:
-    """Seconds from `retry-after-ms` or `retry-after`; a date or nonsense counts as none given."""
-    if headers is None:
-        return None
-    for name, unit in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
-        value = headers.get(name)
-        if value is not None:
-            try:
-                seconds = float(value) * unit
-            except ValueError:
-                continue
-            if 0.0 <= seconds < 1e6:
-                return seconds
-    return None
-
-
-def _should_retry(headers: Headers | None) -> bool | None:
-    value = headers.get(b"x-should-retry") if headers is not None else None
-    return {b"true": True, b"false": False}.get(value.lower()) if value is not None else None

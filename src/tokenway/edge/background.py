@@ -162,7 +162,7 @@ class Background:
         body = append_member(without_members(request.body, ("background", "stream")), b'"stream":true')
         plain = parse(caller.door.operation, body, "", False)
         plain.asked, plain.previous = request.asked, request.previous
-        intake = take_in(self._state, caller.door, plain, caller.headers, self._only)
+        intake = take_in(self._state, caller.door, plain, caller.headers, caller.principal, self._only)
         limits = intake.order.timeouts
         patient = msgspec.structs.replace(limits, first_token=limits.total, between_tokens=limits.total)
         return msgspec.structs.replace(intake, order=msgspec.structs.replace(intake.order, timeouts=patient))

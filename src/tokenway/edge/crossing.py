@@ -20,7 +20,7 @@ from tokenway.edge.attempt import MISTAKES, where
 from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.request import TOOLS, Media, MediaKind, Request, ToolResult, Written
+from tokenway.model.request import TOOLS, Media, MediaKind, Request, ToolResult, Written, prefilled
 
 log = logging.getLogger("tokenway.edge")
 
@@ -75,6 +75,15 @@ class Crossings:
                 raise Refusal(mistaken(error)) from error
             self._written[endpoint.id] = written
         return written
+
+    def written_to_resume(self, endpoint: Endpoint, text: str) -> Written:
+        """The request for an endpoint that is to go on behind `text`; raises Refusal where it cannot be told."""
+        form = self._route.format_of(endpoint)
+        to = Upstream(endpoint.upstream_model, endpoint.capabilities, self._route.quirks_of(endpoint))
+        try:
+            return form.write_request(prefilled(self._said_to(form), text), to)
+        except MISTAKES as error:
+            raise Refusal(mistaken(error)) from error
 
     def _said_to(self, form: Format) -> Request:
         """The request for a dialect: where one call makes one answer, several are asked for by several calls."""

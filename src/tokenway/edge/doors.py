@@ -87,7 +87,7 @@ def _azure(found: re.Match[bytes]) -> Door | None:
 
 
 _CHANGING: Final[tuple[tuple[re.Pattern[bytes], Callable[[re.Match[bytes]], Door | None]], ...]] = (
-    (re.compile(rb"(?:/api)?/v1(?:beta[0-9]?|alpha)?/(?:models/)?([^:]+):([A-Za-z]+)"), _gemini),
+    (re.compile(rb"(?:/api)?/v1(?:beta[0-9]?|alpha)?/(?:models/)?(.+):([A-Za-z]+)"), _gemini),
     (re.compile(rb"/model/([^/]+)/converse(-stream)?"), _bedrock),
     (re.compile(rb"/openai/deployments/([^/]+)(/[a-z_/]+)"), _azure),
 )
@@ -117,7 +117,7 @@ def dialect_at(path: bytes, headers: Mapping[bytes, bytes]) -> Dialect:
     return Dialect.OPENAI_CHAT
 
 
-_GOOGLES: Final = re.compile(rb"/v1(beta[0-9]?|alpha)(/|$)|/v1/models/[^:]+:[A-Za-z]+$")
+_GOOGLES: Final = re.compile(rb"/v1(beta[0-9]?|alpha)(/|$)|/v1/models/.+:(%b)$" % "|".join(_GEMINI_VERBS).encode())
 _MODELS: Final = (b"/v1/models",)
 
 

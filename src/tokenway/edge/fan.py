@@ -58,6 +58,7 @@ class One:
         self.max_tokens = request.max_tokens
         self.stream_type = request.stream_type
         self.models = request.models
+        self.session = request.session
         self.preferences = request.preferences
 
     def upstream_body(self, model: str) -> bytes:
@@ -135,7 +136,7 @@ class Fan:
         if intake.crossings is not None:
             # With the images that were fetched for it.
             crossings.complete(msgspec.structs.replace(intake.crossings.neutral, n=None))
-        return msgspec.structs.replace(intake, request=one, order=order, crossings=crossings, copies=1)
+        return msgspec.structs.replace(intake, request=one, asked=one, order=order, crossings=crossings, copies=1)
 
     def _taker(self, copy: _Copy) -> Callable[[Inner, bytes], None] | None:
         """Who takes a copy's stream; None where the answers are whole."""

@@ -1,8 +1,8 @@
 """The endpoints as one worker sees them: how fast, how reliable, how busy each is, and what it still takes.
 
-    before a call   `arrange` puts the endpoints of a plan in order, with the keys to ask them with
+    before a call   `rank` puts the endpoints of a plan in order, `seat` says with which keys they are asked
     an attempt      `begin` gives a `Trip`, which hears of the head, of a failure, and of the end
-    after a call    `learn` takes the samples of its attempts in, and keeps them for the other workers
+    after a call    `learn` takes note of its attempts; `take_outbox` gives what the other workers are to be told
 
 What outlives a snapshot lives here: speeds, breakers and allowances do not begin anew because a price has changed.
 """
@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Endpoint
 from tokenway.model.sample import Sample
 from tokenway.model.snapshot import Snapshot
@@ -24,8 +25,8 @@ from tokenway.routing.choose import Asked, Chooser, Dice, Ranked, Taste
 from tokenway.routing.hedge import HedgeBudget
 from tokenway.routing.hints import NONE, Hints
 from tokenway.routing.rate import Allowance, Call
-from tokenway.routing.retry import RetryBudget, Scope
-from tokenway.routing.velocity import Board
+from tokenway.routing.retry import RetryBudget, Scope, scope
+from tokenway.routing.velocity import Board, thinned
 
 SEATS_MAX: Final = 4
 """With how many of a provider's keys an endpoint is tried in one exchange."""
@@ -33,6 +34,9 @@ WAIT_MAX: Final = 30.0
 """Seconds that a call waits at most for a limit that it knows the end of, where no other endpoint takes it."""
 PROBE_EVERY: Final = 1.0
 """Seconds between two calls that are sent in spite of a longer limit: it may have ended early."""
+TOLD_MOST: Final = 16
+"""Samples of an endpoint that are told at a time."""
+TOO_MANY: Final = 429
 OUTBOX_MAX: Final = 20_000
 """Samples that wait to be told; more than a worker makes before it is next asked for them."""
 
@@ -96,15 +100,16 @@ class Trip:
         """The answer is whole, or as good as that: its first text is there."""
         self._standing.breaker.succeeded(self._numbers[0], now)
 
-    def failed(self, now: float, scope: Scope, dice: float, *, is_limited: bool, pause: float | None, hints: Hints) -> None:
-        """The attempt failed; `scope` is whose failure it was, `is_limited` whether it was turned away with 429."""
-        standing, credential = self._standing, self._credential
-        if is_limited:
-            standing.allowances[credential].refused(self._call, now, dice, pause, hints)
-        elif scope is Scope.CREDENTIAL:
-            standing.keys[credential].breaker.failed(self._numbers[1], now, dice)
-        elif scope is Scope.ENDPOINT:
-            standing.breaker.failed(self._numbers[0], now, dice, pause or 0.0)
+    def failed(self, failure: UpstreamFailed, hints: Hints) -> None:
+        """The attempt failed; `hints` is what its head said."""
+        standing, credential, now = self._standing, self._credential, failure.at
+        whose = scope(failure.fault, failure.status, failure.code)
+        if failure.status == TOO_MANY:
+            standing.allowances[credential].refused(self._call, now, failure.dice, failure.retry_after, hints)
+        elif whose is Scope.CREDENTIAL:
+            standing.keys[credential].breaker.failed(self._numbers[1], now, failure.dice)
+        elif whose is Scope.ENDPOINT:
+            standing.breaker.failed(self._numbers[0], now, failure.dice, failure.retry_after or 0.0)
         self.over()
 
     def over(self) -> None:
@@ -144,6 +149,8 @@ class Fleet:
         self._secrets: dict[str, tuple[str, ...]] = {}
         self._workers = 1
         self._outbox: list[Sample] = []
+        self._known = 0
+        """How many of these the board knows."""
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Takes in a snapshot: what is known stays, but for keys and limits that have changed."""
@@ -177,17 +184,18 @@ class Fleet:
         standing = self.standing(endpoints[0])
         return len(standing.keys) == 1 and standing.allowances[0].may_send(now, tokens) is None
 
-    def arrange(
-        self, groups: Sequence[Sequence[Endpoint]], asked: Asked, taste: Taste, at: float, now: float, dice: Dice
-    ) -> Arranged:
-        """The endpoints of some groups, in order: those of a later group behind those of an earlier one.
+    def rank(
+        self, groups: Sequence[Sequence[Endpoint]], asked: Asked, taste: Taste, at: float, dice: Dice
+    ) -> list[Ranked]:
+        """The endpoints of some groups in order, those of a later group behind those of an earlier one.
 
-        What misses a soft wish comes behind all that does not; what does not work, or takes no call now, behind those.
+        What misses a soft wish comes behind all that does not.
         """
+        self._catch_up()
         loads = {each.id: self.standing(each).in_flight for group in groups for each in group}
         rows = [row for group in groups for row in self.chooser.rank(group, asked, taste, loads, at, dice)]
         rows.sort(key=lambda row: bool(row.missed))
-        return self.seat(rows, asked.size // 4, now)
+        return rows
 
     def seat(self, rows: Sequence[Ranked], tokens: int, now: float) -> Arranged:
         """Which key each endpoint is asked with. What takes no call now comes last, the soonest first."""
@@ -237,20 +245,30 @@ class Fleet:
 
     # -- what is known -----------------------------------------------------------------------------------
 
-    def learn(self, samples: Iterable[Sample]) -> None:
-        """Takes in what this worker's own attempts were like, and keeps it for the others."""
-        samples = list(samples)
-        self.board.take(samples)
+    def learn(self, samples: Sequence[Sample]) -> None:
+        """Takes note of what this worker's own attempts were like; who chooses next will know it."""
         if len(self._outbox) < OUTBOX_MAX:
             self._outbox += samples
+
+    def _catch_up(self) -> None:
+        """Samples are looked at when somebody chooses by them: for most models there is nothing to choose."""
+        if self._known < len(self._outbox):
+            self.board.take(self._outbox[self._known :])
+            self._known = len(self._outbox)
 
     def hear(self, samples: Iterable[Sample]) -> None:
         """Takes in what other workers' attempts were like."""
         self.board.take(samples)
 
     def take_outbox(self) -> list[Sample]:
-        """What the others have not been told yet."""
-        told, self._outbox = self._outbox, []
+        """What the others are to be told: the samples since the last time, fewer and heavier where there were many."""
+        told = thinned(self._outbox, TOLD_MOST)
+        if not self._known:
+            self.board.take(told)
+        else:
+            self._catch_up()
+        self._outbox = []
+        self._known = 0
         return told
 
     @property

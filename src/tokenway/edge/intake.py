@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import CallerRequest, Format, Preferences
+from tokenway.dialects.base import CallerRequest, Format
+from tokenway.dialects.gather import streamed
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.side.request import FormRequest
+from tokenway.edge.arrange import Wanted, arrange
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.doors import Door
 from tokenway.edge.inflate import inflate
@@ -25,8 +27,9 @@ from tokenway.metering.estimate import asks_more, worst_case
 from tokenway.metering.price import for_picture
 from tokenway.model.catalog import Endpoint, Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
-from tokenway.model.money import format_usd, parse_usd
-from tokenway.routing.plan import NO_WISHES, Wishes
+from tokenway.model.money import format_usd
+from tokenway.model.snapshot import Principal
+from tokenway.routing.preferences import NO_WISHES, Wishes, read_wishes
 
 AMOUNT_MAX: Final = 2**63 - 1
 """The largest amount that the books can hold, in nano-dollars: a caller can name any number of tokens."""
@@ -51,8 +54,19 @@ class Intake(msgspec.Struct, gc=False):
     min_tps: float
     crossings: Crossings | None
     """What goes to endpoints of another dialect; None where there are none."""
+    asked: CallerRequest
+    """What endpoints are asked: the request, or the same for a stream where the caller wants the answer whole."""
+    keys: tuple[int, ...] = ()
+    """What its conversation is recognised by."""
     copies: int = 1
     """How many exchanges it takes: more than one for several answers where no endpoint can give them at once."""
+    wait: float = 0.0
+    """Seconds for which no endpoint takes it."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the answer comes as a stream and is given whole."""
+        return self.asked is not self.request
 
 
 def read_request(
@@ -68,22 +82,28 @@ def read_request(
 
 
 def take_in(
-    state: EdgeState, door: Door, request: CallerRequest, headers: Mapping[bytes, bytes], only: str = ""
+    state: EdgeState,
+    door: Door,
+    request: CallerRequest,
+    headers: Mapping[bytes, bytes],
+    principal: Principal,
+    only: str = "",
 ) -> Intake:
     """Plans a request; raises Refusal. `only` is the provider that must serve it, empty where any may."""
-    snapshot = state.snapshot
     own = request.preferences
-    more = request.models
-    if own is None and not more:
+    if own is None and not request.models:
         route = state.routes.find(request.model, door)
     else:
-        wishes = NO_WISHES if own is None else _read_wishes(own)
-        route = state.routes.plan(request.model, door, tuple(more), wishes)
+        wishes = NO_WISHES if own is None else read_wishes(own)
+        route = state.routes.plan(request.model, door, tuple(request.models), wishes)
+    wishes = route.wishes
+    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal)
+    asked = streamed(request) if wanted.stream and not request.stream else request
     endpoints = route.endpoints
     crossings = None
-    needs_whole = own is not None and own.require_parameters is True
+    needs_whole = wishes.require_parameters
     if route.crosses or needs_whole:
-        crossings = Crossings(request, route)
+        crossings = Crossings(asked, route)
         endpoints = crossings.able(whole=needs_whole)
     if only:
         endpoints = tuple(each for each in endpoints if each.provider == only)
@@ -106,18 +126,17 @@ def take_in(
         amount = worst_case(bounds, request.size, request.max_tokens, request.answers)
         if request.look is not None:
             endpoints = tuple(_priced(each, *request.look) for each in endpoints)
-    min_tps = route.model.min_tps
-    if own is not None:
-        _check_cost(own, amount)
-        min_tps = min_tps if own.min_tps is None else own.min_tps
-    timeouts = snapshot.timeouts
-    own_total = headers.get(b"x-tokenway-timeout")
-    if own_total is not None:
-        timeouts = _with_total(timeouts, own_total)
+    _check_cost(wishes, amount)
+    order, wait = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
     run = headers.get(b"x-tokenway-run")
-    order = Order(endpoints, request.stream, min(amount, AMOUNT_MAX), timeouts, snapshot.max_retries)
     named = "" if run is None else run[:RUN_MAX].decode("latin-1")
-    return Intake(request, route, order, named, min_tps, crossings, copies)
+    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.asked.keys, copies, wait)
+
+
+def _timeouts(wishes: Wishes, headers: Mapping[bytes, bytes]) -> Timeouts:
+    """The deadlines that the caller names, which can only shorten those that hold."""
+    own_total = headers.get(b"x-tokenway-timeout")
+    return wishes.timeouts if own_total is None else _with_total(wishes.timeouts, own_total)
 
 
 def _priced(endpoint: Endpoint, size: str, quality: str) -> Endpoint:
@@ -127,26 +146,10 @@ def _priced(endpoint: Endpoint, size: str, quality: str) -> Endpoint:
     return msgspec.structs.replace(endpoint, price=for_picture(endpoint.price, size, quality))
 
 
-def _read_wishes(fields: Preferences) -> Wishes:
-    return Wishes(
-        tuple(fields.order or ()),
-        tuple(fields.only or ()),
-        tuple(fields.ignore or ()),
-        allow_fallbacks=fields.allow_fallbacks is not False,
-        known_cost=fields.max_cost is not None,
-    )
-
-
-def _check_cost(fields: Preferences, amount: int) -> None:
-    """Raises Refusal where the call can cost more than its caller wants, or that is no amount."""
-    if fields.max_cost is None:
-        return
-    try:
-        limit = parse_usd(fields.max_cost)
-    except ValueError as error:
-        raise invalid_request(f"'provider.max_cost': {error}.", param="provider.max_cost") from None
-    if amount > limit:
-        raise Refusal(_too_dear(amount, limit))
+def _check_cost(wishes: Wishes, amount: int) -> None:
+    """Raises Refusal where the call can cost more than its caller wants."""
+    if wishes.max_cost is not None and amount > wishes.max_cost:
+        raise Refusal(_too_dear(amount, wishes.max_cost))
 
 
 def _with_total(timeouts: Timeouts, value: bytes) -> Timeouts:

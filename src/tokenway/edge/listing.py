@@ -10,6 +10,7 @@ from typing import Any, Final
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
 from tokenway.model.errors import invalid_request
 from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
+from tokenway.model.quantization import quantization_of
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import from_listing, resolve
 
@@ -103,7 +104,7 @@ def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
         "model_id": model.name,
         "model_name": endpoint.upstream_model,
         "provider_name": endpoint.provider,
-        "quantization": endpoint.grade.weights,
+        "quantization": quantization_of(endpoint.grade.weights),
         "context_length": endpoint.capabilities.context or 0,
         "max_completion_tokens": endpoint.capabilities.max_output,
         "max_prompt_tokens": None,

@@ -10,6 +10,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tokenway.dialects.base import AnswerStream, Maker
+from tokenway.dialects.continuation import Continuation
+from tokenway.dialects.gather import Gathering
+from tokenway.dialects.resume import Sent
 from tokenway.dialects.seal import MARKS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import reply
@@ -36,20 +39,27 @@ def is_beta(query: bytes) -> bool:
     return b"beta=true" in query.split(b"&")
 
 
-def make_reader(relay: Relay, intake: Intake, command: Open) -> AttemptReader:
-    """Who reads the attempt's answer."""
-    endpoint, request = command.endpoint, intake.request
+def make_reader(relay: Relay, intake: Intake, command: Open, sent: Sent | None = None) -> AttemptReader:
+    """Who reads the attempt's answer; `sent` is what the caller has of an answer that it is to go on with."""
+    endpoint, request = command.endpoint, intake.asked
     form = intake.route.format_of(endpoint)
     maker = None
     stream: AnswerStream | None = None
-    if intake.route.is_crossing(endpoint):
+    if sent is not None or intake.gathers or intake.route.is_crossing(endpoint):
         maker = maker_of(relay, intake)
-        if request.stream:
+        if sent is not None:
+            stream = Continuation(form, relay.form, maker, sent)
+        elif intake.gathers:
+            stream = Gathering(form, relay.form, maker)
+        elif request.stream:
             stream = Translation(form, relay.form, maker)
     elif request.stream:
         stream = form.passing(request)
     reader = AttemptReader(relay, command.attempt, form, stream, maker)
     reader.endpoint = endpoint
+    reader.credential = command.credential
+    reader.sent = sent
+    reader.is_crossing = sent is not None or intake.route.is_crossing(endpoint)
     return reader
 
 
@@ -64,14 +74,17 @@ def maker_of(relay: Relay, intake: Intake, stream: AnswerStream | None = None) -
 
 def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReader) -> tuple[Target, Payload]:
     """Where the attempt goes and what is sent; raises Refusal where it cannot be made."""
-    endpoint, request, form = reader.endpoint, intake.request, reader.form
-    is_crossing = reader.is_translated
+    endpoint, request, form = reader.endpoint, intake.asked, reader.form
+    is_crossing = reader.is_crossing
     operation = asked_for(relay.door.operation) if is_crossing else relay.door.operation
     query = BETA if not is_crossing and relay.query and form.dialect is _ANTHROPIC and is_beta(relay.query) else ""
     target = state.routes.target(endpoint, operation, form, stream=request.stream, query=query)
     reader.lines = target.label
-    if is_crossing:
-        body: bytes | list[bytes | memoryview] = _written(relay, intake.crossings, reader)
+    if reader.sent is not None:
+        crossings = intake.crossings or Crossings(request, intake.route)
+        body: bytes | list[bytes | memoryview] = crossings.written_to_resume(endpoint, reader.sent.text).body
+    elif is_crossing:
+        body = _written(relay, intake.crossings, reader)
     elif form.dialect in _SEALING and any(mark in request.body for mark in MARKS):
         # Turns of this conversation were another vendor's: its seals are not shown to this one.
         body = _written(relay, Crossings(request, intake.route), reader)
@@ -79,12 +92,12 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
         body = request.upstream_body(endpoint.upstream_model)
     if target.shape is not None:
         body = target.shape(body if isinstance(body, bytes) else b"".join(body))
-    lines = target.more_lines(relay.headers)
+    lines = target.more_lines(relay.headers) if reader.sent is None else _more_lines(relay, reader, target)
     if lines is None:
         lines = target.keep_lines(relay.headers, _more_lines(relay, reader, target))
     if target.is_signed:
         return target, target.signed(body, lines, time.time())
-    return target, target.request(body, lines)
+    return target, target.request(body, lines, reader.credential)
 
 
 _SEALING: Final = frozenset({Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.BEDROCK})
@@ -108,7 +121,7 @@ def _more_lines(relay: Relay, reader: AttemptReader, target: Target) -> bytes:
     if relay.door.is_form:
         lines[b"content-type"] = b"content-type: %b\r\n" % relay.headers.get(b"content-type", b"")
     forwarded = reader.form.forwarded
-    if forwarded and not reader.is_translated:
+    if forwarded and not reader.is_crossing:
         for name, value in relay.headers.items():
             if name.startswith(forwarded):
                 lines[name] = b"%b: %b\r\n" % (name, value)

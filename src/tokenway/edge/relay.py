@@ -29,17 +29,21 @@ from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining, no_journal
 from tokenway.edge.opening import make_reader, maker_of, prepare
+from tokenway.edge.going_on import Kept
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
+from tokenway.edge.sampling import sample_of
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
+from tokenway.exchange.timers import WINDOW_SHARE
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
+from tokenway.model.preferences import Rescue
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
@@ -81,6 +85,8 @@ class Relay:
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _fan: Fan | None = None
+    _kept: Kept | None = None
+    """What the caller has got, where its answer could go on elsewhere."""
 
     def __init__(
         self,
@@ -160,6 +166,8 @@ class Relay:
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
         self._intake = intake
+        if intake.order.rescue is not Rescue.OFF and intake.request.stream:
+            self._kept = Kept(intake.order.endpoints)
         request = intake.request
         self.model = request.model
         self.is_stream = request.stream
@@ -213,7 +221,19 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
-        self.tell(e.DeadlinePassed(now, self._looks(now), self.dice()))
+        fleet = self._state.fleet
+        looks = self._looks(now)
+        self.tell(e.DeadlinePassed(now, looks, self.dice(), fleet.hedges.is_open, self.may_retry(now)))
+
+    def may_retry(self, now: float) -> bool:
+        """Whether the worker's budget for retries allows one more."""
+        return self._state.fleet.retries.is_open(now)
+
+    def shown_of(self, reader: AttemptReader) -> e.Shown:
+        """What the caller has seen of an attempt's answer, where that decides whether it can go on elsewhere."""
+        if self._kept is None or reader is not self._winner or self._machine.phase is not Phase.FLOWING:
+            return e.Shown.OTHER
+        return self._kept.shown(self._intake, self.form)
 
     def client_gone(self, *, waits: bool = False) -> None:
         """The caller closed its connection, or `waits` for an answer that is given up all the same."""
@@ -228,7 +248,17 @@ class Relay:
     def _looks(self, now: float) -> tuple[e.Look, ...]:
         """How each attempt stands; while the caller reads slowly, all of them are as if they moved."""
         paused = self._client.is_write_paused
-        return tuple([reader.look(now if paused else reader.last_activity) for reader in self._attempts])
+        order = self._intake.order
+        looks = [reader.look(now if paused else reader.last_activity) for reader in self._attempts]
+        if order.rescue is Rescue.ON and not paused:
+            for place, reader in enumerate(self._attempts):
+                estimate = self._state.fleet.board.of(reader.endpoint.id)
+                tps = reader.speed(now, order.grace * WINDOW_SHARE, estimate.sent_per_token.value)
+                # Before anything is known of how many bytes a token has, only what is very slow is slow.
+                tps = tps if estimate.sent_per_token.seen else 2.0 * tps
+                shown = self.shown_of(reader) if tps < order.min_tps else e.Shown.OTHER
+                looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=shown)
+        return tuple(looks)
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
@@ -271,8 +301,7 @@ class Relay:
             if paused:
                 winner.call.pause()
             else:
-                winner.last_activity = monotonic()
-                winner.call.resume()
+                winner.resume()
 
     # -- commands ----------------------------------------------------------------------------------------
 
@@ -296,9 +325,18 @@ class Relay:
         self.tell(e.Admitted(monotonic()))
 
     def _open(self, command: c.Open) -> None:
-        intake = self._intake
-        reader = make_reader(self, intake, command)
+        intake, fleet = self._intake, self._state.fleet
+        now = monotonic()
+        if command.hedge:
+            fleet.hedges.race()
+        elif command.attempt > 1:
+            fleet.retries.withdraw(now)
+        else:
+            fleet.retries.deposit()
+        sent = self._kept.sent(self.form) if command.resumes and self._kept is not None else None
+        reader = make_reader(self, intake, command, sent)
         self._attempts.append(reader)
+        reader.trip = fleet.begin(command.endpoint, command.credential, intake.request.size // 4, now)
         try:
             target, payload = prepare(self._state, self, intake, reader)
         except Refusal as refusal:
@@ -317,13 +355,30 @@ class Relay:
         self.tell(failed)
 
     def _cancel(self, command: c.Cancel) -> None:
-        call = self._attempts[command.attempt - 1].call
-        if call is not None:
-            call.cancel()
+        reader = self._attempts[command.attempt - 1]
+        if reader.call is not None:
+            reader.call.cancel()
+        reader.ended_at = monotonic()
+
+    def _freeze(self, command: c.Freeze) -> None:
+        self._attempts[command.attempt - 1].freeze()
+
+    def _thaw(self, command: c.Thaw) -> None:
+        self._attempts[command.attempt - 1].thaw()
+
+    def _resume(self, command: c.Resume) -> None:
+        winner = self._winner = self._attempts[command.attempt - 1]
+        self._answered(winner)
+
+    def _answered(self, winner: AttemptReader) -> None:
+        """The attempt's endpoint works: it has begun to answer."""
+        if winner.trip is not None:
+            winner.trip.succeeded(monotonic())
 
     def _send_head(self, command: c.SendHead) -> None:
         winner = self._winner = self._attempts[command.attempt - 1]
-        if winner.stream is None:
+        self._answered(winner)
+        if winner.is_whole:
             return
         content_type = self._intake.request.stream_type or winner.content_type
         self._begin_stream(self.header_lines(), content_type)
@@ -334,6 +389,8 @@ class Relay:
         self._state.streams += 1
 
     def _send_bytes(self, command: c.SendBytes) -> None:
+        if self._kept is not None:
+            self._kept.add(command.data)
         self.forward(command.data)
 
     def forward(self, data: bytes) -> None:
@@ -348,7 +405,8 @@ class Relay:
     def _splice(self, command: c.Splice) -> None:
         reader = self._attempts[command.attempt - 1]
         write = self._client.transport.write
-        reader.splice(_chunk_writer(write) if self._chunked else write)
+        writer = _chunk_writer(write) if self._chunked else write
+        reader.splice(writer if self._kept is None else self._kept.keeping(writer, reader))
         if self._client.is_write_paused and reader.call is not None:
             reader.call.pause()
 
@@ -374,6 +432,7 @@ class Relay:
             status = self.form.statuses.get(ErrorType(command.error_type), command.status)
             command = msgspec.structs.replace(command, status=status)
         receipt = self.receipt = make_receipt(command, self, time.time())
+        self._tell_fleet(command, receipt)
         if self._lease is not None:
             self._lease.close(self._intake.order.amount, receipt.record.charged)
         try:
@@ -390,7 +449,7 @@ class Relay:
         members = usage_members(receipt)
         transport = self._client.transport
         self.keeps = self.keeps and is_kept(self._intake.request)
-        if winner.stream is None:
+        if winner.stream is None or winner.is_whole:
             body = winner.body
             if members and winner.answer is not None:
                 body = self.form.priced(body, members, winner.answer.usage)
@@ -435,6 +494,10 @@ class Relay:
             self.keep_alive = False
 
     def _note(self, command: c.Note) -> None:
+        reader, failure = self._attempts[command.attempt - 1], command.failure
+        reader.ended_at = failure.at
+        if reader.trip is not None:
+            reader.trip.failed(failure, reader.hints)
         log.info(
             "attempt failed",
             extra={
@@ -446,6 +509,21 @@ class Relay:
                 "retry_in": command.retry_in,
             },
         )
+
+    def _tell_fleet(self, command: c.Settle, receipt: Receipt) -> None:
+        """What its attempts were like, for routing; and their end, for who keeps count of them."""
+        fleet, routing = self._state.fleet, self._intake.route.model.routing
+        now = monotonic()
+        samples = []
+        for share, line, reader in zip(command.shares, receipt.record.lines, self._attempts, strict=True):
+            if reader.trip is not None:
+                samples.append(sample_of(reader, share, self._intake, receipt.record.at, reader.ended_at or now))
+                reader.trip.over()
+            if share.fault == Fault.OUTRUN and line.cost:
+                fleet.hedges.lost(line.cost)
+        fleet.learn(samples)
+        if routing.hedge_share:
+            fleet.hedges.charged(receipt.record.charged, routing.hedge_share)
 
     # -- shared ------------------------------------------------------------------------------------------
 
@@ -522,6 +600,9 @@ STEPS: Final[dict[type[c.Command], Callable[[Relay, Any], None]]] = {
     c.Reserve: Relay._reserve,
     c.Open: Relay._open,
     c.Cancel: Relay._cancel,
+    c.Freeze: Relay._freeze,
+    c.Thaw: Relay._thaw,
+    c.Resume: Relay._resume,
     c.SendHead: Relay._send_head,
     c.SendBytes: Relay._send_bytes,
     c.SendEnd: Relay._send_end,

@@ -7,9 +7,8 @@ call costs a look-up and a join.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import cycle
 from typing import Final
 
 from tokenway import __version__
@@ -25,7 +24,8 @@ from tokenway.metering.estimate import bounds_of
 from tokenway.model.catalog import BEARER, AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.plan import Plan, Wishes, plan, wrong_operation
+from tokenway.routing.plan import Plan, plan, wrong_operation
+from tokenway.routing.preferences import Wishes
 from tokenway.upstream.pool import Pool, Pools
 
 JSON_TYPE: Final = b"content-type: application/json\r\n"
@@ -45,14 +45,17 @@ class Route:
     __slots__ = (
         "_crossing",
         "_formats",
+        "_groups",
         "_providers",
         "all_cross",
         "bounds",
+        "can_stream",
         "crosses",
         "dearer_bounds",
         "endpoints",
         "label",
         "model",
+        "wishes",
     )
 
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
@@ -64,9 +67,12 @@ class Route:
         able = tuple(each for each in planned.endpoints if _can_ask(spoken[each.id], door))
         if not able:
             raise Refusal(wrong_operation(name, operation))
-        planned = Plan(planned.model, able)
+        planned = planned.among(able)
         self.model = planned.model
+        self.wishes = planned.wishes
         self.endpoints = planned.endpoints
+        self._groups = planned.groups
+        self.can_stream = operation in _STREAMED
         self.bounds = bounds_of(planned.endpoints, operation)
         dearer = bounds_of(planned.endpoints, operation, any_service=True)
         self.dearer_bounds = None if dearer == self.bounds else dearer
@@ -81,6 +87,13 @@ class Route:
         }
         self.crosses = any(self._crossing.values())
         self.all_cross = all(self._crossing.values())
+
+    def grouped(self, among: Sequence[Endpoint]) -> list[tuple[Endpoint, ...]]:
+        """Some of the endpoints by the model that they belong to, in the order in which models are asked."""
+        if len(self._groups) == 1:
+            return [tuple(among)]
+        names = [{each.id for each in group} for group in self._groups]
+        return [tuple(each for each in among if each.id in group) for group in names]
 
     def is_crossing(self, endpoint: Endpoint) -> bool:
         """Whether requests to an endpoint and its answers are converted."""
@@ -101,6 +114,8 @@ class Route:
         return Quirks() if provider is None else provider.quirks
 
 
+_STREAMED: Final = frozenset({Operation.CHAT, Operation.COMPLETION})
+"""What can be asked for as a stream and given whole."""
 _CONVERTED: Final = frozenset({Operation.CHAT, Operation.COMPLETION, Operation.COUNT})
 """What can be made of any dialect in any other; counts are estimated. The rest only passes, but for embeddings."""
 
@@ -165,7 +180,7 @@ class Target:
         self.shape = shape
         self.label = b"x-tokenway-endpoint: %b\r\n" % header_value(endpoint.id)
         self.defaults = defaults
-        self._heads = cycle(heads)
+        self._heads = heads
         self._signer = signer
         self._headers: object = None
         self._lines = b""
@@ -194,14 +209,17 @@ class Target:
         whole = body if isinstance(body, bytes) else b"".join(body)
         return self.request(whole, more + self._signer(whole, now))
 
-    def request(self, body: bytes | list[bytes | memoryview], more: bytes = JSON_TYPE) -> list[bytes | memoryview]:
-        """The request to send: head, then body. Several credentials of a provider take turns.
+    def request(
+        self, body: bytes | list[bytes | memoryview], more: bytes = JSON_TYPE, credential: int = 0
+    ) -> list[bytes | memoryview]:
+        """The request to send: head, then body. `credential` is the number of the provider's key to ask with.
 
         `more` are further header lines, each with its end; the body's type is one of them.
         """
+        head = self._heads[credential]
         if isinstance(body, bytes):
-            return [b"%b%bcontent-length: %d\r\n\r\n" % (next(self._heads), more, len(body)), body]
-        return [b"%b%bcontent-length: %d\r\n\r\n" % (next(self._heads), more, sum(map(len, body))), *body]
+            return [b"%b%bcontent-length: %d\r\n\r\n" % (head, more, len(body)), body]
+        return [b"%b%bcontent-length: %d\r\n\r\n" % (head, more, sum(map(len, body))), *body]
 
 
 class Routes:

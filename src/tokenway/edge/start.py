@@ -8,14 +8,17 @@ The steps in brackets wait for others, and few requests need them.
 from __future__ import annotations
 
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from tokenway.dialects.base import CallerRequest
 from tokenway.dialects.counting import estimate
 from tokenway.dialects.gemini.request import GeminiRequest, wants_array
 from tokenway.edge import reply
+from tokenway.edge.arrange import limited
 from tokenway.edge.attempt import JSON, MISTAKES
 from tokenway.edge.crossing import mistaken
+from tokenway.edge.fleet import WAIT_MAX
 from tokenway.edge.history import needs_history, recall
 from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import Intake, read_request, take_in
@@ -47,9 +50,20 @@ def start(state: EdgeState, relay: Relay, body: Content) -> None:
 
 
 def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "") -> None:
-    """Plans a whole request and begins it. `only` is the provider that must serve it, if one must."""
+    """Plans a whole request and begins it. `only` is the provider that must serve it, if one must.
+
+    Where every endpoint is at its limit for a short while, it is planned anew after that.
+    """
+    if relay.disconnected:
+        return
     try:
-        intake = take_in(state, relay.door, request, relay.headers, only)
+        intake = take_in(state, relay.door, request, relay.headers, relay.principal, only)
+        if intake.wait:
+            waited = monotonic() - relay.times.received
+            if waited + intake.wait > min(WAIT_MAX, intake.order.timeouts.total):
+                raise Refusal(limited(intake.order.endpoints, intake.wait))
+            state.loop.call_later(intake.wait, go, state, relay, request, only)
+            return
     except Refusal as refusal:
         relay.refuse(refusal.problem)
         return

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.admission import Admission
 from tokenway.edge.auth import Gate
+from tokenway.edge.fleet import Fleet
 from tokenway.edge.head import Heads
 from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
@@ -87,6 +88,7 @@ class EdgeState:
         self.background: dict[tuple[str, str], Running] = {}
         """What runs without a caller, by response id and project."""
         self.admission = Admission()
+        self.fleet = Fleet(monotonic())
         self.heads = Heads()
         self.open: set[Timed] = set()
         self.connections: set[Watched] = set()
@@ -114,7 +116,10 @@ class EdgeState:
     def adopt(self, snapshot: Snapshot) -> None:
         """Puts a snapshot in force; exchanges under way keep theirs."""
         self.admission.adopt(snapshot)
-        self.pools.connect_timeout = snapshot.timeouts.connect
+        self.fleet.adopt(snapshot)
+        # An exchange has its own deadline for each attempt, which may be longer at an endpoint than elsewhere.
+        own = [each.timeouts.connect for model in snapshot.models.values() for each in model.endpoints if each.timeouts]
+        self.pools.connect_timeout = max([snapshot.timeouts.connect, *own])
         self.routes = Routes(snapshot, self.pools)
         self.gate = Gate(snapshot)
         self.heads.clear()

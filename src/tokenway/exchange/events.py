@@ -14,17 +14,8 @@ import msgspec
 from tokenway.model.catalog import Endpoint, Timeouts
 from tokenway.model.errors import Problem
 from tokenway.model.faults import Fault
+from tokenway.model.preferences import Rescue
 from tokenway.model.usage import Usage
-
-
-class Rescue(IntEnum):
-    """When a stream that has begun is continued at another endpoint."""
-
-    OFF = 0
-    FAULT = 1
-    """When it breaks."""
-    SLOW = 2
-    """Also when it is slower than the floor for longer than the grace period."""
 
 
 class Shown(IntEnum):
@@ -46,7 +37,8 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     be tried. `timeouts` hold where an endpoint has none of its own, and `caps` are the caller's, which only shorten.
 
     `hedge_after` is after how many seconds without a first token a second attempt starts. `min_tps` is the floor in
-    tokens per second, which a stream may miss for `grace` seconds.
+    tokens per second, which a stream may miss for `grace` seconds; `slow` are the endpoints, by their place, that are
+    known to miss it.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -60,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     rescue: Rescue = Rescue.OFF
     min_tps: float = 0.0
     grace: float = 0.0
+    slow: frozenset[int] = frozenset()
 
     def limits_of(self, endpoint: Endpoint) -> Timeouts:
         """The deadlines of an attempt at an endpoint."""

@@ -19,6 +19,7 @@ from tokenway.exchange import events as e
 from tokenway.exchange.attempts import Attempt, Choice
 from tokenway.exchange.deadlines import Deadline
 from tokenway.exchange.phases import FLOWING, RESCUING
+from tokenway.model.preferences import Rescue
 from tokenway.routing.retry import Verdict
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def after_failure(exchange: Exchange, attempt: Attempt, event: e.UpstreamFailed,
         _thaw(exchange, exchange.frozen, event.at, out)
         return
     choice = None
-    if exchange.order.rescue is not e.Rescue.OFF and exchange.may_go_on(event, verdict):
+    if exchange.order.rescue is not Rescue.OFF and exchange.may_go_on(event, verdict):
         choice = _next(exchange, exchange.shown, event.at)
     if choice is None or not exchange.can_wait(choice.at, event.at):
         exchange.give_up(attempt, event, out)
@@ -55,7 +56,7 @@ def when_slow(exchange: Exchange, winner: Attempt, event: e.DeadlinePassed, out:
         return
     if exchange.retries_left <= 0 or not event.may_retry:
         return
-    choice = _next(exchange, look.shown, event.at, exchange.field.slots_of(winner.slot))
+    choice = _next(exchange, look.shown, event.at, exchange.field.slots_of(winner.slot) | exchange.order.slow)
     if choice is None or choice.at > event.at:
         return
     exchange.take_count(winner, event.looks)

@@ -23,6 +23,7 @@ from tokenway.exchange.deadlines import Deadline
 from tokenway.exchange.phases import CLOSED, FLOWING, RESCUING
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.model.faults import Fault
+from tokenway.model.preferences import Rescue
 
 if TYPE_CHECKING:
     from tokenway.exchange.machine import Exchange
@@ -51,7 +52,7 @@ def passed(exchange: Exchange, event: e.DeadlinePassed, out: Out) -> None:
 def watch_speed(exchange: Exchange, now: float) -> None:
     """An answer has begun: looks at its speed from the moment on at which there is one to look at."""
     order = exchange.order
-    if order.rescue is e.Rescue.SLOW and order.min_tps > 0.0:
+    if order.rescue is Rescue.ON and order.min_tps > 0.0:
         exchange.deadlines.set(SLOW, now + order.grace * WINDOW_SHARE)
 
 

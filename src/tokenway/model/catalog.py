@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from tokenway.model.match import Rule
 from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.units import Duration
 
@@ -182,7 +183,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     total: Annotated[_Deadline, Meta(description="The whole exchange, retries included.")] = 900.0
 
     def within(self, other: Timeouts) -> Timeouts:
-        """The shorter one of each."""
+        """Of each deadline the earlier: a caller can shorten one and never lengthen it."""
         return Timeouts(
             min(self.connect, other.connect),
             min(self.first_token, other.first_token),
@@ -227,9 +228,14 @@ class Quirks(msgspec.Struct, frozen=True):
     """OpenAI Responses: whether sealed reasoning may be asked for (`include`); a few models refuse it."""
     input_tokens: bool = False
     """OpenAI Responses: whether it counts tokens (`/responses/input_tokens`), which few do; else they are estimated."""
+    prefill: str = ""
+    """OpenAI chat: how a last turn of the model's is marked that it is to go on with. `prefix` and `partial` are
+    members of that message, `continue_final_message` is one of the request; empty where no mark is needed."""
     hosted_version: str = ""
     """Anthropic: what `anthropic_version` says in a body whose model stands in the path (`vertex-2023-10-16`); empty
     where the address is Anthropic's own."""
+    variants: bool = False
+    """Whether `:free`, `:nitro` and `:floor` are part of its own names of models, as they are OpenRouter's."""
 
 
 BEARER: Final = "authorization"
@@ -241,6 +247,13 @@ CREDENTIAL_HEADERS: Final[Mapping[Dialect, str]] = {Dialect.ANTHROPIC: "x-api-ke
 def credential_header(dialect: Dialect) -> str:
     """The header that carries the key where nothing else is said."""
     return CREDENTIAL_HEADERS.get(dialect, BEARER)
+
+
+class DataPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a provider does with what it is sent. Without a promise, the worse is supposed."""
+
+    training: Annotated[bool, Meta(description="Whether it may train on what it is sent.")] = True
+    zdr: Annotated[bool, Meta(description="Whether it keeps nothing of it (zero data retention).")] = False
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -274,6 +287,7 @@ class Provider(msgspec.Struct, frozen=True):
     """What it does for models that the configuration does not list."""
     aws: AwsKeys | None = None
     """Signs its requests where it has no key."""
+    data: DataPolicy = DataPolicy()
 
     def address(self, dialect: Dialect) -> str | None:
         """The base URL at which it understands a dialect itself; None when it does not."""
@@ -325,6 +339,24 @@ class Endpoint(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, "id", f"{self.provider}/{self.upstream_model}")
 
 
+class Routing(msgspec.Struct, frozen=True):
+    """How one of a model's endpoints is chosen and watched; what a caller says goes before it.
+
+    `hour` is what an hour of waiting is worth, in USD. A stream may be slower than the model's floor for `grace`
+    seconds. `hedge_at` is the share of first tokens that have come when a second attempt starts, and `hedge_share` the
+    largest share of calls that may be raced, and of what they cost; 0 races none. `streams` is whether an answer that
+    is wanted whole is asked for as a stream.
+    """
+
+    sort: SortOrder = SortOrder.FINISH
+    hour: float = 36.0
+    grace: float = 4.0
+    hedge_at: float = 0.9
+    hedge_share: float = 0.0
+    rescue: Rescue = Rescue.FAULT
+    streams: bool = False
+
+
 class Model(msgspec.Struct, frozen=True):
     """What callers ask for, with its endpoints in order of preference and models to fall back on."""
 
@@ -337,3 +369,4 @@ class Model(msgspec.Struct, frozen=True):
     description: str = ""
     title: str = ""
     """Its name for people, where it has one."""
+    routing: Routing = Routing()

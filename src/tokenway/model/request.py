@@ -219,6 +219,11 @@ class Thinking(msgspec.Struct, frozen=True):
     summary: str | None = None
 
     @property
+    def is_off(self) -> bool:
+        """Whether no reasoning at all is asked for."""
+        return self.enabled is False or self.budget == 0 or self.effort == "none"
+
+    @property
     def declared(self) -> str:
         """The name by which a writer declares that it cannot say it: an effort alone often has a place of its own."""
         return "effort" if self.effort is not None and self.enabled is None and self.budget is None else "thinking"
@@ -227,7 +232,8 @@ class Thinking(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """One request. Fields without a default of their own are None where the caller did not say.
 
-    `max_tokens` bounds the answer with its reasoning. `user` is an opaque id of the caller's own user. `words` is whose
+    `max_tokens` bounds the answer with its reasoning. `user` is an opaque id of the caller's own user. `continues` is
+    whether the last message is the beginning of the answer, which is to go on there (see `prefilled`). `words` is whose
     names those in `rest` are, like the format of reasoning, since another vendor means something else by the same name;
     it is empty for OpenAI's, of which its two dialects share some.
     """
@@ -261,6 +267,7 @@ class Request(msgspec.Struct, frozen=True):
     verbosity: str | None = None
     rest: dict[str, msgspec.Raw] = {}
     words: str = ""
+    continues: bool = False
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -273,3 +280,74 @@ class Written(msgspec.Struct, frozen=True):
 
     body: bytes
     dropped: tuple[str, ...] = ()
+
+
+CHARACTERS_PER_TOKEN = 4
+"""A guess at how long a token is, for what nobody has counted; English text has a little more, code less."""
+
+_OTHER_MEDIA = frozenset({"audio", "modalities", "responseModalities", "speechConfig"})
+"""Names in `Request.rest` by which sound or pictures are asked for."""
+_BOUND = frozenset(
+    {
+        *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
+        *("grammar", "json_schema", "regex", "ebnf", "responseMimeType"),
+    }
+)
+"""Names in `Request.rest` by which servers hold an answer to a form: vLLM's, SGLang's, llama.cpp's and Gemini's."""
+
+
+def prefilled(request: Request, text: str) -> Request:
+    """The request for an endpoint that is to go on with an answer of which its caller has `text` already.
+
+    The text becomes the end of the last turn, which is the model's, without the white space at its end: Anthropic
+    refuses any there, and elsewhere a model that sees it leaves out the token it would have begun with. Whoever reads
+    the answer takes care of that (`dialects.continuation`). The limit is lowered by a guess at what the text has used
+    of it, to no less than 1. Reasoning that was asked for is not asked for again: it comes before an answer, and
+    Anthropic refuses it together with a text to go on with. Where there is nothing but white space, the request is
+    unchanged: the answer is to be given from its beginning.
+    """
+    begun = text.rstrip()
+    if not begun:
+        return request
+    before, last = request.messages, None
+    if before and before[-1].role is Role.ASSISTANT:
+        before, last = before[:-1], before[-1]
+    last = Message(Role.ASSISTANT, (Text(begun),)) if last is None else _extended(last, begun)
+    limit = request.max_tokens
+    thinking = request.thinking
+    return msgspec.structs.replace(
+        request,
+        messages=(*before, last),
+        continues=True,
+        max_tokens=None if limit is None else max(1, limit - len(text) // CHARACTERS_PER_TOKEN),
+        thinking=thinking if thinking is not None and thinking.is_off else None,
+    )
+
+
+def _extended(turn: Message, text: str) -> Message:
+    """A turn with more text at its end."""
+    *others, last = turn.parts or (Text(""),)
+    if isinstance(last, Text):
+        return msgspec.structs.replace(turn, parts=(*others, msgspec.structs.replace(last, text=last.text + text)))
+    return msgspec.structs.replace(turn, parts=(*turn.parts, Text(text)))
+
+
+def can_continue(request: Request) -> str:
+    """Why an answer to this request may not go on elsewhere once its text has begun; empty where it may.
+
+    What a form or a probability is tied to would not fit what another model goes on with. Tools that are only offered
+    are no reason: one that has been called is seen in the answer.
+    """
+    wanted = request.response_format
+    if (wanted is not None and wanted.kind is not FormatKind.TEXT) or _BOUND.intersection(request.rest):
+        return "the answer has a form to keep to"
+    if request.n is not None and request.n > 1:
+        return "there are several answers"
+    if request.logprobs or request.top_logprobs:
+        return "log probabilities are asked for"
+    if _OTHER_MEDIA.intersection(request.rest):
+        return "the answer is not text alone"
+    choice = request.tool_choice
+    if choice is not None and choice.mode in {ToolMode.REQUIRED, ToolMode.NAMED}:
+        return "a tool has to be called"
+    return ""

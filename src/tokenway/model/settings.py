@@ -12,8 +12,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from tokenway.model.catalog import Capabilities, Dialect, EndpointLimits, Grade, Price, Timeouts
+from tokenway.model.catalog import Capabilities, DataPolicy, Dialect, EndpointLimits, Grade, Price, Timeouts
 from tokenway.model.money import NanoUsd
+from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
 from tokenway.model.units import Duration, FilePath, Size
@@ -25,6 +26,7 @@ LOCAL_CHAT: Final = "local"
 LOCAL_EMBEDDING: Final = "local-embed"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Deadline = Annotated[Duration, Meta(gt=0, le=86400)]
 
 
 class BudgetPeriod(StrEnum):
@@ -34,15 +36,6 @@ class BudgetPeriod(StrEnum):
     WEEK = "week"
     MONTH = "month"
     TOTAL = "total"
-
-
-class SortOrder(StrEnum):
-    """What a model's endpoints are put in order by."""
-
-    FINISH = "finish"
-    PRICE = "price"
-    THROUGHPUT = "throughput"
-    LATENCY = "latency"
 
 
 class TlsSettings(msgspec.Struct, frozen=True):
@@ -158,11 +151,24 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     input_tokens: Annotated[
         bool | None, Meta(description="OpenAI Responses: whether it counts input tokens; else they are estimated.")
     ] = None
+    prefill: Annotated[
+        str | None,
+        Meta(
+            description="OpenAI chat: how an answer is marked that the request has begun: `prefix`, `partial` or "
+            "`continue_final_message`; empty for none."
+        ),
+    ] = None
     hosted_version: Annotated[
         str | None,
         Meta(
             description="Anthropic: the `anthropic_version` of bodies whose model stands in the path "
             "(`vertex-2023-10-16`); empty for Anthropic's own addresses."
+        ),
+    ] = None
+    variants: Annotated[
+        bool | None,
+        Meta(
+            description="Whether `:free`, `:nitro` and `:floor` belong to its own names of models, as to OpenRouter's."
         ),
     ] = None
     json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
@@ -207,6 +213,7 @@ class ProviderSettings(msgspec.Struct, frozen=True):
         str | None,
         Meta(description="A known provider: what is known of it holds where nothing is written."),
     ] = None
+    data: Annotated[DataPolicy, Meta(description="What it does with what it is sent.")] = DataPolicy()
     fetch_urls: Annotated[
         bool,
         Meta(description="Whether images given by URL are fetched for it where it takes none, from public addresses."),
@@ -214,6 +221,15 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     models: Annotated[
         dict[str, FilePath], Meta(description="Only for `local`: further chat models, name to GGUF file.")
     ] = {}
+
+
+class EndpointTimeouts(msgspec.Struct, frozen=True):
+    """Deadlines of one endpoint, where they differ from those of all."""
+
+    connect: Annotated[Deadline | None, Meta(description="To reach it, TLS included.")] = None
+    first_token: Annotated[Deadline | None, Meta(description="From a request to its first token.")] = None
+    between_tokens: Annotated[Deadline | None, Meta(description="The longest pause inside a stream.")] = None
+    total: Annotated[Deadline | None, Meta(description="One attempt there; another endpoint may go on after it.")] = None
 
 
 class EndpointSettings(msgspec.Struct, frozen=True):
@@ -227,25 +243,53 @@ class EndpointSettings(msgspec.Struct, frozen=True):
     limits: Annotated[EndpointLimits, Meta(description="What it takes.")] = EndpointLimits()
     capabilities: Annotated[Capabilities, Meta(description="What it can do.")] = Capabilities()
     weight: Annotated[
-        float, Meta(gt=0, le=1e6, description="Its share of the calls, against the model's other endpoints.")
+        float,
+        Meta(gt=0, le=1e6, description="Its share of the calls where they are sorted by `weight`."),
     ] = 1.0
+    timeouts: Annotated[EndpointTimeouts, Meta(description="Its own deadlines.")] = EndpointTimeouts()
 
 
 class HedgeSettings(msgspec.Struct, frozen=True):
     """When a second attempt is raced against a slow first."""
 
     at: Annotated[str, Meta(description="The quantile of the first token's time that starts it: `p90`.")] = "p90"
-    max_share: Annotated[float, Meta(ge=0, le=1, description="The largest share of calls that may be raced.")] = 0.03
+    max_share: Annotated[
+        float, Meta(ge=0, le=1, description="The largest share of calls that may be raced, and of what they cost.")
+    ] = 0.03
 
 
 class RoutingSettings(msgspec.Struct, frozen=True):
-    """How one of a model's endpoints is chosen."""
+    """How one of a model's endpoints is chosen, and what happens when its answer is slow or breaks."""
 
-    sort: Annotated[SortOrder | None, Meta(description="What endpoints are ordered by.")] = None
+    sort: Annotated[
+        SortOrder,
+        Meta(
+            description="What endpoints are ordered by: `finish` (who is expected to be done first, cost included), "
+            "`throughput`, `latency`, `price`, or `weight` (by chance)."
+        ),
+    ] = SortOrder.FINISH
+    hour_usd: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="USD that an hour of waiting is worth against a price; `0` ignores prices."),
+    ] = 36.0
     min_tps: Annotated[
         float, Meta(ge=0, le=1e6, description="Output tokens a second below which a stream counts as slow.")
     ] = 20.0
+    grace: Annotated[
+        Duration, Meta(ge=0.5, le=600, description="How long a stream may be slower before it is rescued.")
+    ] = 4.0
+    rescue: Annotated[
+        Rescue,
+        Meta(
+            description="When a stream that has begun goes on at another endpoint: `off`, `fault` (when it breaks), "
+            "`on` (also when it is slow)."
+        ),
+    ] = Rescue.FAULT
     hedge: Annotated[HedgeSettings | None, Meta(description="Racing a second attempt.")] = None
+    stream: Annotated[
+        bool,
+        Meta(description="Whether answers that are wanted whole are asked for as streams, so that all of this holds."),
+    ] = False
 
 
 class ModelSettings(msgspec.Struct, frozen=True):

@@ -53,9 +53,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     """What the price book knows of the enabled providers' models, by provider; the first rule that fits decides."""
     hints: tuple[ProviderHint, ...] = ()
     """Known providers that are not enabled, for messages that say what to configure."""
+    known: tuple[str, ...] = ()
+    """Names of the known providers, enabled or not: a caller may prefer one that is not here."""
     auth_required: bool = True
     timeouts: Timeouts = Timeouts()
     max_retries: int = 2
+    workers: int = 1
+    """How many workers share the endpoints' limits."""
     max_body: int = 32 * 1024 * 1024
     """Bytes of a request body after decompression."""
     response_retention: float = 0.0

@@ -20,6 +20,10 @@ Size = Annotated[int, Meta(extra={READS: "size"})]
 FilePath = Annotated[str, Meta(extra={READS: "path"})]
 """A file; a relative one is looked up from the directory of the file that names it."""
 
+_PARTS: Final = re.compile(
+    r"(?=\d)(?:(\d{1,6})d)?(?:(\d{1,8})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d{1,12})?)s)?(?:(\d{1,12}(?:\.\d{1,12})?)ms)?",
+    re.ASCII,
+)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES: Final = {
     "": 1,
@@ -46,6 +50,15 @@ def parse_duration(text: str) -> float:
     """`500ms`, `5s`, `15m`, `1h`, `2d` or a bare number of seconds, to seconds; raises ValueError."""
     number, factor = _split(text, _SECONDS, "a duration")
     return float(number) * factor
+
+
+def seconds_of(text: str) -> float | None:
+    """A duration as programs write it, largest unit first: `20ms`, `7.66s`, `6m0s`, `1h2m3.5s`; None for all else."""
+    found = _PARTS.fullmatch(text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds, thousandths = found.groups("0")
+    return int(days) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(seconds) + float(thousandths) / 1000
 
 
 def parse_size(text: str) -> int:

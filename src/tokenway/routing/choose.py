@@ -15,13 +15,14 @@ comes last, in the same order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from math import cos, inf, log, pi, sqrt
 from typing import Final, NamedTuple
 
 import msgspec
 
 from tokenway.model.catalog import Endpoint
+from tokenway.model.preferences import SortOrder
+from tokenway.routing.preferences import Bound
 from tokenway.routing.velocity import Board, Prediction
 
 EXPLORE_SHARE: Final = 0.05
@@ -41,34 +42,14 @@ Dice = Callable[[], float]
 """Random numbers in [0, 1)."""
 
 
-class Sort(StrEnum):
-    """What a model's endpoints are put in order by."""
-
-    FINISH = "finish"
-    THROUGHPUT = "throughput"
-    LATENCY = "latency"
-    PRICE = "price"
-    WEIGHT = "weight"
-
-
-class Floor(msgspec.Struct, frozen=True):
-    """A soft bound: the value that a share of the last five minutes' streams must have reached.
-
-    Tokens per second at least, or seconds to the first token at most.
-    """
-
-    share: float
-    bound: float
-
-
 class Taste(msgspec.Struct, frozen=True):
     """How a caller wants a choice to be made. `hour` is what an hour of waiting is worth, in USD."""
 
-    sort: Sort = Sort.FINISH
+    sort: SortOrder = SortOrder.FINISH
     hour: float = 36.0
     min_tps: float = 0.0
-    min_throughput: tuple[Floor, ...] = ()
-    max_latency: tuple[Floor, ...] = ()
+    min_throughput: tuple[Bound, ...] = ()
+    max_latency: tuple[Bound, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -126,11 +107,11 @@ class Chooser:
         output = habits.output.value if asked.most is None else min(habits.output.value, float(asked.most))
         need = _Need(asked, taste, prompt, output, now)
         rows = [self._look(each, need, loads.get(each.id, 0)) for each in endpoints]
-        if taste.sort is Sort.WEIGHT:
+        if taste.sort is SortOrder.WEIGHT:
             rows.sort(key=lambda row: -log(1.0 - dice()) / row.endpoint.weight)
         else:
             rows.sort(key=_KEYS[taste.sort])
-            if taste.sort is not Sort.PRICE:
+            if taste.sort is not SortOrder.PRICE:
                 self._explore(rows, asked.model, taste.sort, output, dice)
         rows.sort(key=lambda row: bool(row.missed))
         return rows
@@ -145,13 +126,13 @@ class Chooser:
         missed = []
         if estimate.pace.seen >= JUDGED_FROM and prediction.speed < taste.min_tps:
             missed.append("min_tps")
-        if any(_or(estimate.window.speed(now, 5, each.share), inf) < each.bound for each in taste.min_throughput):
+        if any(_or(estimate.window.speed(now, 5, each.quantile), inf) < each.bound for each in taste.min_throughput):
             missed.append("preferred_min_throughput")
-        if any(_or(estimate.window.ttft(now, 5, each.share), 0.0) > each.bound for each in taste.max_latency):
+        if any(_or(estimate.window.ttft(now, 5, each.quantile), 0.0) > each.bound for each in taste.max_latency):
             missed.append("preferred_max_latency")
         return Ranked(endpoint, prediction, cost, score, tuple(missed))
 
-    def _explore(self, rows: list[Ranked], model: str, sort: Sort, output: float, dice: Dice) -> None:
+    def _explore(self, rows: list[Ranked], model: str, sort: SortOrder, output: float, dice: Dice) -> None:
         """Moves an endpoint to the front that may be better than it is known to be, if there is budget for it."""
         best = rows[0]
         left = min(EXPLORE_MOST, self._left.get(model, EXPLORE_FIRST) + EXPLORE_SHARE * best.prediction.finish)
@@ -171,14 +152,14 @@ def _or(value: float | None, other: float) -> float:
     return other if value is None else value
 
 
-def _drawn(row: Ranked, sort: Sort, output: float, dice: Dice) -> float:
+def _drawn(row: Ranked, sort: SortOrder, output: float, dice: Dice) -> float:
     """A draw of what an endpoint is sorted by: a normal one, by Box and Muller's transform."""
     prediction = row.prediction
     normal = sqrt(-2.0 * log(1.0 - dice() + _CAUTION)) * cos(2.0 * pi * dice())
     off = sqrt(prediction.variance) * normal
-    if sort is Sort.FINISH:
+    if sort is SortOrder.FINISH:
         return row.score + off
-    if sort is Sort.LATENCY:
+    if sort is SortOrder.LATENCY:
         return prediction.ttft + off
     return prediction.pace + off / max(1.0, output)
 
@@ -192,9 +173,9 @@ def cost_of(endpoint: Endpoint, uncached: float, cached: float, output: float) -
     return ((uncached * price.input + cached * read + output * price.output) / UNITS + price.request) / NANO
 
 
-_KEYS: Final[dict[Sort, Callable[[Ranked], tuple[float, ...]]]] = {
-    Sort.FINISH: lambda row: (row.score,),
-    Sort.THROUGHPUT: lambda row: (row.prediction.pace,),
-    Sort.LATENCY: lambda row: (row.prediction.ttft,),
-    Sort.PRICE: lambda row: (row.cost, row.score),
+_KEYS: Final[dict[SortOrder, Callable[[Ranked], tuple[float, ...]]]] = {
+    SortOrder.FINISH: lambda row: (row.score,),
+    SortOrder.THROUGHPUT: lambda row: (row.prediction.pace,),
+    SortOrder.LATENCY: lambda row: (row.prediction.ttft,),
+    SortOrder.PRICE: lambda row: (row.cost, row.score),
 }

@@ -1,14 +1,19 @@
 """From a caller's request and a snapshot to an ordered list of endpoints.
 
 A name resolves in this order: `models`, `aliases`, `provider/model` of an enabled provider, then a family of
-names that an enabled provider is known for (`gpt-4o`). Endpoints come in the order of the model's own
-list, then those of its fallbacks and of the caller's `models`.
+names that an enabled provider is known for (`gpt-4o`). Endpoints come in groups, one for each model: the model's own,
+then those of its fallbacks and of the caller's `models`. The hard part of a caller's wishes is applied here
+(`routing.filters`); in which order the endpoints of a group are tried is decided later, when their speed is known.
+
+A name may end in a *suffix* after OpenRouter's: `:nitro` sorts by throughput, `:floor` by price, `:free` admits only
+what costs nothing. It is one where the whole name means nothing else; of OpenRouter's own models, of Ollama's tags and
+of a provider whose models nobody here knows it is a part of the name.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +21,10 @@ import msgspec
 from tokenway.model.catalog import Capabilities, Endpoint, Listing, Model, Operation, Provider
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.match import first_meant
+from tokenway.model.preferences import Partition, SortOrder
 from tokenway.model.snapshot import ProviderHint, Snapshot
+from tokenway.routing.filters import Exclusion, check_names, exclusion, nothing_left, rank
+from tokenway.routing.preferences import NO_WISHES, Wishes
 
 ALIASES_MAX: Final = 8
 """How many aliases may lead to one another."""
@@ -28,25 +36,35 @@ MODELS_MAX: Final = 16
 """How many models one request may name as fallbacks."""
 
 
-class Wishes(msgspec.Struct, frozen=True):
-    """What a caller prefers, after OpenRouter's `provider` object: provider names, or `provider/model`."""
-
-    order: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    allow_fallbacks: bool = True
-    known_cost: bool = False
-    """Whether only endpoints with a price may serve, because the caller has named the most that the call may cost."""
-
-
-NO_WISHES: Final = Wishes()
+FREE: Final = "free"
+SUFFIXES: Final[Mapping[str, SortOrder | None]] = {
+    "nitro": SortOrder.THROUGHPUT,
+    "floor": SortOrder.PRICE,
+    FREE: None,
+}
+"""What a suffix sorts by."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Endpoints in the order in which they are tried, and the model that was asked for."""
+    """Who may serve a request, and the model that was asked for.
+
+    `groups` are the endpoints of each model that may serve it: those of one are tried only after those of the groups
+    before it. `endpoints` are all of them, in order. `wishes` are the caller's, and what a suffix adds to them.
+    """
 
     model: Model
-    endpoints: tuple[Endpoint, ...]
+    groups: tuple[tuple[Endpoint, ...], ...]
+    wishes: Wishes = NO_WISHES
+    endpoints: tuple[Endpoint, ...] = ()
+    """Made from `groups`."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "endpoints", tuple(each for group in self.groups for each in group))
+
+    def among(self, able: Container[Endpoint]) -> Plan:
+        """The plan with those of its endpoints that are among `able`."""
+        groups = (tuple(each for each in group if each in able) for group in self.groups)
+        return Plan(self.model, tuple(group for group in groups if group), self.wishes)
 
 
 def resolve(snapshot: Snapshot, name: str) -> Model | None:
@@ -104,6 +122,23 @@ def able_at(provider: Provider, able: Capabilities) -> Capabilities:
     return able if provider.completions else msgspec.structs.replace(able, completions=False)
 
 
+def split_suffix(snapshot: Snapshot, name: str) -> tuple[str, str]:
+    """A name and its suffix; the whole name and nothing where what looks like one is a part of it."""
+    base, _, suffix = name.rpartition(":")
+    if not base or suffix not in SUFFIXES or name in snapshot.models or name in snapshot.aliases:
+        return name, ""
+    provider, _, upstream = name.partition("/")
+    server = snapshot.providers.get(provider)
+    rows = snapshot.listings.get(provider, ())
+    if server is not None and (server.quirks.variants or any(row.name == upstream for row in rows)):
+        return name, ""
+    if base in snapshot.models or base in snapshot.aliases:
+        return base, suffix
+    if server is not None and first_meant(rows, base.partition("/")[2]) is None:
+        return name, ""
+    return base, suffix
+
+
 def plan(
     snapshot: Snapshot,
     name: str,
@@ -113,73 +148,64 @@ def plan(
 ) -> Plan:
     """The plan for a request that names `name` and the fallbacks `more`.
 
-    Raises Refusal: 404 for a name that nothing serves, 400 when its endpoints do something else, 503 when
-    none of its providers is there or the caller's wishes exclude every endpoint.
+    A suffix of `name` counts for all of the plan but the caller's own fallbacks, of whose suffixes `:free` counts for
+    each by itself. `wishes.sort` goes before a suffix.
+
+    Raises Refusal: 404 for a name that nothing serves, 400 when its endpoints do something else or a preferred
+    provider is none, 503 when none of its providers is there or the caller's wishes exclude every endpoint.
     """
-    model = resolve(snapshot, name)
-    if model is None:
-        raise Refusal(unknown_model(snapshot, name))
-    endpoints = model.endpoints
-    if wishes.allow_fallbacks and (model.fallbacks or more):
-        endpoints = _with_fallbacks(snapshot, model, (*model.fallbacks, *more[:MODELS_MAX]))
-    if not endpoints:
+    model, suffix = _found(snapshot, name)
+    offers = [(model.endpoints, suffix)]
+    if wishes.allow_fallbacks:
+        offers += ((_found(snapshot, each)[0].endpoints, suffix) for each in model.fallbacks)
+        for each in more[:MODELS_MAX]:
+            other, own = _found(snapshot, each)
+            offers.append((other.endpoints, own))
+    offered = [endpoint for endpoints, _ in offers for endpoint in endpoints]
+    if not offered:
         raise Refusal(_nobody(name))
-    able = tuple(endpoint for endpoint in endpoints if endpoint.can(operation))
-    if not able:
+    if not any(endpoint.can(operation) for endpoint in offered):
         raise Refusal(wrong_operation(name, operation))
-    if wishes is not NO_WISHES:
-        able = _as_wished(able, wishes)
-    return Plan(model, able)
+    check_names(snapshot, offered, wishes)
+    if SUFFIXES.get(suffix) and wishes.sort is None:
+        wishes = msgspec.structs.replace(wishes, sort=SUFFIXES[suffix])
+    groups: list[tuple[Endpoint, ...]] = []
+    excluded: dict[str, Exclusion] = {}
+    seen: list[Endpoint] = []
+    for endpoints, own in offers:
+        hard = msgspec.structs.replace(wishes, is_free=True) if own == FREE else wishes
+        kept = []
+        for endpoint in endpoints:
+            if not endpoint.can(operation) or endpoint in seen:
+                continue
+            why = None if hard is NO_WISHES else exclusion(endpoint, snapshot.providers.get(endpoint.provider), hard)
+            if why is None:
+                kept.append(endpoint)
+            else:
+                excluded.setdefault(endpoint.id, why)
+        groups.append(tuple(kept))
+        seen += kept
+    if not any(groups):
+        raise nothing_left(name, excluded)
+    return Plan(model, tuple(_ordered(groups, wishes)), wishes)
 
 
-def _with_fallbacks(snapshot: Snapshot, model: Model, names: Iterable[str]) -> tuple[Endpoint, ...]:
-    endpoints = list(model.endpoints)
-    for name in names:
-        other = resolve(snapshot, name)
-        if other is None:
-            raise Refusal(unknown_model(snapshot, name))
-        endpoints += (endpoint for endpoint in other.endpoints if endpoint not in endpoints)
-    return tuple(endpoints)
+def _found(snapshot: Snapshot, name: str) -> tuple[Model, str]:
+    """The model that a name means, and its suffix; raises Refusal (404) where nothing serves it."""
+    base, suffix = split_suffix(snapshot, name)
+    model = resolve(snapshot, base)
+    if model is None:
+        raise Refusal(unknown_model(snapshot, name if nearest(snapshot, name) else base))
+    return model, suffix
 
 
-def _as_wished(endpoints: tuple[Endpoint, ...], wishes: Wishes) -> tuple[Endpoint, ...]:
-    kept: list[Endpoint] = []
-    excluded: dict[str, str] = {}
-    for endpoint in endpoints:
-        if wishes.only and not _named(endpoint, wishes.only):
-            excluded[endpoint.id] = "allowed_providers"
-        elif _named(endpoint, wishes.ignore):
-            excluded[endpoint.id] = "ignored_providers"
-        elif wishes.known_cost and endpoint.price is None:
-            excluded[endpoint.id] = "unknown_price"
-        else:
-            kept.append(endpoint)
-    if wishes.order:
-        kept.sort(key=lambda endpoint: _rank(endpoint, wishes.order))
-    if not wishes.allow_fallbacks:
-        kept = kept[:1]
-    if not kept:
-        raise Refusal(
-            Problem(
-                503,
-                ErrorType.PROVIDER_UNAVAILABLE,
-                "The provider preferences exclude every endpoint of this model.",
-                param="provider",
-                code="no_endpoints",
-                should_retry=False,
-                details={"availability": {"code": "constraint_filtered", "excluded_by": excluded}},
-            )
-        )
-    return tuple(kept)
-
-
-def _named(endpoint: Endpoint, names: Iterable[str]) -> bool:
-    return any(name in {endpoint.provider, endpoint.id} for name in names)
-
-
-def _rank(endpoint: Endpoint, order: Sequence[str]) -> int:
-    ranks = [index for index, name in enumerate(order) if name in {endpoint.provider, endpoint.id}]
-    return ranks[0] if ranks else len(order)
+def _ordered(groups: Iterable[tuple[Endpoint, ...]], wishes: Wishes) -> Iterator[tuple[Endpoint, ...]]:
+    """The groups that have endpoints, each in the caller's order; one of all where the models make no difference."""
+    if wishes.partition is Partition.NONE:
+        groups = (tuple(each for group in groups for each in group),)
+    for group in groups:
+        if group:
+            yield tuple(sorted(group, key=lambda each: rank(each, wishes.order))) if wishes.order else group
 
 
 def nearest(snapshot: Snapshot, name: str) -> list[str]:

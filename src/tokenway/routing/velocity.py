@@ -50,6 +50,10 @@ USUAL_SENT: Final = 220.0
 """Bytes of a stream for a token of output where nothing is known: an event of OpenAI's chat with one word."""
 USUAL_HIT: Final = 0.5
 """How much of what an endpoint has seen it still has cached, where nothing is known."""
+JUDGED_FROM: Final = 10.0
+"""With how many first tokens an endpoint's own quantile is one."""
+LATE: Final = 3.0
+"""How many times what is expected is late, where there is no quantile."""
 GAIN_LEAST: Final = 0.05
 """The least weight of a new observation in a mean that follows; the first ones weigh more."""
 
@@ -98,7 +102,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 class Estimate:
     """What is known of one endpoint. Times are Unix seconds."""
 
-    __slots__ = ("_answered", "_failed", "_failures_at", "hit", "loss", "pace", "sent_per_token", "ttft", "window")
+    __slots__ = ("_answered", "_failed", "_failures_at", "hit", "loss", "pace", "sent_per_token", "ttft", "usual", "window")
 
     def __init__(self) -> None:
         self.ttft = Filter(USUAL_TTFT, USUAL_PREFILL)
@@ -106,6 +110,8 @@ class Estimate:
         self.hit = Mean(USUAL_HIT)
         """The share of what it has seen before that it reads from its cache."""
         self.loss = Mean(USUAL_LOSS)
+        self.usual = Mean(USUAL_TTFT)
+        """The first token's time that was expected of the requests there were."""
         self.sent_per_token = Mean(USUAL_SENT)
         self.window = Window()
         self._failed, self._answered = FAILURES_USUAL
@@ -124,6 +130,7 @@ class Estimate:
             self.loss.take(sample.took, sample.weight)
         prompt, load = sample.prompt / 1000.0, sample.load / LOAD_UNIT
         if sample.ttft > 0.0:
+            self.usual.take(self.ttft.predict(prompt, load), sample.weight)
             self.ttft.observe(sample.ttft, prompt, load, sample.at, sample.weight)
             if sample.tokens > 1 and sample.span > 0.0:
                 self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
@@ -139,6 +146,16 @@ class Estimate:
         pace = self.pace.predict(0.0, busy)
         variance = self.ttft.variance(first, busy, now) + output * output * self.pace.variance(0.0, busy, now)
         return Prediction(ttft, pace, ttft + output * pace, variance, self.failing(now), self.loss.value, self.is_known)
+
+    def late(self, prompt: float, load: int, now: float, share: float) -> float:
+        """Seconds after which a share of first tokens has come, for a prompt of so many uncached tokens.
+
+        It is the endpoint's own quantile of the last half hour, longer or shorter as this prompt is expected to be; of
+        an endpoint that was hardly seen, a multiple of what is expected.
+        """
+        expected = self.ttft.predict(prompt / 1000.0, load / LOAD_UNIT)
+        seen = self.window.ttft(now, 30, share) if self.ttft.seen >= JUDGED_FROM else None
+        return LATE * expected if seen is None else seen * expected / self.usual.value
 
     def failing(self, now: float) -> float:
         """The share of attempts that fail, lately."""

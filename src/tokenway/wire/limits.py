@@ -71,3 +71,6 @@ FETCHED: Final = 20 * MIB
 
 FETCHES_MAX: Final = 20
 """Files that are fetched for one request."""
+
+KEPT_STREAM: Final = 256 * KIB
+"""Bytes of a stream that are kept so that it can go on elsewhere: some thousand tokens, whatever the dialect."""

@@ -12,8 +12,9 @@ from msgspec import Meta
 from tokenway.control.decode import MISSING, Decoder
 from tokenway.control.document import read_document
 from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.preferences import SortOrder
 from tokenway.model.secret import Secret
-from tokenway.model.settings import Budget, BudgetPeriod, SortOrder
+from tokenway.model.settings import Budget, BudgetPeriod
 from tokenway.model.shape import SHORTHAND, shape_of
 from tokenway.model.units import Duration, FilePath, Size
 
@@ -98,7 +99,7 @@ def test_a_secret_stays_hidden() -> None:
         ("9999999999", NanoUsd, "expected an amount of USD"),
         ("-5", NanoUsd, "expected an amount of USD"),
         ("5 parsecs", Duration, "expected a duration such as"),
-        ("fastest", SortOrder, "expected one of finish, price, throughput, latency, got 'fastest'"),
+        ("fastest", SortOrder, "expected one of finish, price, throughput, latency, weight, got 'fastest'"),
         ("[a]", str, "expected text, got a list"),
         ("{a: b}", int, "expected a whole number, got a mapping"),
         ("x", tuple[int, ...], "expected a list, got 'x'"),

@@ -10,6 +10,7 @@ import pytest
 
 from tokenway.control.config import load
 from tokenway.control.publish import DEMONSTRATION, Facts, LocalModel, LocalOffer, build_snapshot, key_digest
+from tokenway.dialects.providers import KNOWN
 from tokenway.metering.price_book import read_book
 from tokenway.model.catalog import (
     AwsKeys,
@@ -159,7 +160,11 @@ def test_each_dialect_of_a_provider_arrives(tmp_path: Path) -> None:
     )
     assert deepseek.header(Dialect.ANTHROPIC) == "x-api-key"
     assert deepseek.quirks == Quirks(
-        limit_field="max_tokens", json_schema=False, image_urls=False, reasoning_field="reasoning_content"
+        limit_field="max_tokens",
+        json_schema=False,
+        image_urls=False,
+        reasoning_field="reasoning_content",
+        prefill="prefix",
     )
     assert openrouter.address(Dialect.ANTHROPIC) == "https://openrouter.ai/api/v1"
     assert openrouter.header(Dialect.ANTHROPIC) == "authorization"
@@ -180,6 +185,28 @@ providers:
     assert not second.quirks.image_urls
     assert (west.credential_header, west.header(Dialect.OPENAI_RESPONSES)) == ("api-key", "api-key")
     assert west.address(Dialect.OPENAI_RESPONSES) == "https://west.example/openai/v1"
+
+
+def test_what_a_provider_promises_of_its_data_arrives(tmp_path: Path) -> None:
+    """Nothing unless it is written; the embedded engine keeps nothing, for nothing leaves the machine."""
+    text = """
+providers:
+  lab: {base_url: 'http://h/v1', data: {training: false}}
+  vault: {base_url: 'http://h/v1', data: {training: false, zdr: true}}
+  other: {base_url: 'http://h/v1'}
+"""
+    snapshot = build(settings_of(text, tmp_path), local=OFFER)
+    assert {name: (each.data.training, each.data.zdr) for name, each in snapshot.providers.items()} == {
+        "lab": (False, False),
+        "vault": (False, True),
+        "other": (True, False),
+        "local": (False, True),
+    }
+
+
+def test_all_known_providers_are_names(tmp_path: Path) -> None:
+    """Whether they are enabled or not: a caller may prefer one that is not here."""
+    assert set(build(settings_of("{}", tmp_path)).known) == set(KNOWN)
 
 
 def test_signing_keys_arrive_where_there_is_no_key(tmp_path: Path) -> None:

@@ -290,6 +290,8 @@ def test_an_address_of_the_providers_own_needs_credentials(
         ("limit_field", "max_tokens", None),
         ("reasoning_field", "reasoning_detail", ("reasoning_details",)),
         ("reasoning_field", "''", None),
+        ("prefill", "prefixed", ("prefix",)),
+        ("prefill", "''", None),
     ],
 )
 def test_a_quirk_that_is_a_word_is_one_of_those_known(

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from tokenway.dialects.base import FAULT_TEXT, GATEWAY_FIELDS, Format, Preferences, fault_text
+from tokenway.dialects.base import FAULT_TEXT, GATEWAY_FIELDS, Format, fault_text
 from tokenway.dialects.inbound import InboundFields
 from tokenway.dialects.registry import FORMATS
 from tokenway.model.catalog import Dialect
@@ -40,12 +40,6 @@ def test_the_gateways_own_members_are_those_that_are_read() -> None:
     """Whoever adds one to what is read takes it out of what is sent."""
     read = set(InboundFields.__struct_fields__)
     assert set(GATEWAY_FIELDS) == read - {"model", "stream"}
-
-
-def test_preferences_are_not_said_unless_they_are() -> None:
-    """No preference is another thing than one that is false."""
-    said = Preferences()
-    assert [getattr(said, name) for name in said.__struct_fields__] == [None] * 7
 
 
 @pytest.mark.parametrize("dialect", list(Dialect))

@@ -75,6 +75,8 @@ def test_a_model_and_its_endpoint_are_described() -> None:
     assert (shape["id"], shape["object"], shape["created"], shape["context_length"]) == ("m", "model", 7, 1000)
     offer = describe_endpoint(MODEL, MODEL.endpoints[0])
     assert (offer["tag"], offer["quantization"], offer["max_completion_tokens"]) == ("p/up", "fp8", 10)
+    finer = msgspec.structs.replace(MODEL.endpoints[0], grade=Grade(weights="awq"))
+    assert describe_endpoint(MODEL, finer)["quantization"] == "int4"
     bare = describe(Model("none", ()))
     assert bare["endpoints"] == []
     assert (bare["pricing"], bare["unpriced"]) == ({"prompt": "-1", "completion": "-1"}, True)

@@ -18,7 +18,7 @@ from tokenway.model.catalog import AwsKeys, Dialect, Endpoint, Operation, Provid
 from tokenway.model.errors import Refusal
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.plan import NO_WISHES, Wishes
+from tokenway.routing.preferences import NO_WISHES, Wishes
 from tokenway.upstream.pool import Pools
 
 DOORS = CHAT, COMPLETION, EMBEDDING = [Door(Dialect.OPENAI_CHAT, operation) for operation in list(Operation)[:3]]

@@ -66,3 +66,9 @@ def test_an_endpoint_can_what_is_made_of_what_it_does() -> None:
     embeds = Endpoint("p", "m", operations=(Operation.EMBEDDING,))
     assert embeds.can(Operation.EMBED_CONTENT)
     assert not embeds.can(Operation.COMPLETION)
+
+
+def test_a_deadline_is_only_ever_shortened() -> None:
+    """Each by itself."""
+    here = Timeouts(5.0, 60.0, 30.0, 900.0)
+    assert here.within(Timeouts(9.0, 1.0, inf, 900.5)) == Timeouts(5.0, 1.0, 30.0, 900.0)

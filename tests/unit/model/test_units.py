@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.model.units import format_duration, format_size, parse_duration, parse_size
+from tokenway.model.units import format_duration, format_size, parse_duration, parse_size, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,27 @@ def test_a_duration_survives_being_shown(milliseconds: int) -> None:
     """What `format_duration` writes, `parse_duration` reads as the same time, to the six digits it shows."""
     seconds = milliseconds / 1000
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("20ms", 0.02),
+        ("7.66s", 7.66),
+        ("6m0s", 360.0),
+        ("1h2m3.5s", 3723.5),
+        ("2d", 172_800.0),
+        ("1m5ms", 60.005),
+        ("", None),
+        ("5", None),
+        ("5 s", None),
+        ("1s2m", None),
+        ("-5s", None),
+        ("1.5m", None),
+        ("\u0661s", None),
+        ("9" * 20 + "s", None),
+    ],
+)
+def test_durations_as_programs_write_them(text: str, seconds: float | None) -> None:
+    """Amounts with units, the largest first; anything else is none."""
+    assert seconds_of(text) == pytest.approx(seconds)

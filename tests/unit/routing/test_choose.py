@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tokenway.model.catalog import Endpoint, Price
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.sample import Outcome, Sample
-from tokenway.routing.choose import EXPLORE_SHARE, Asked, Chooser, Floor, Sort, Taste, cost_of
+from tokenway.model.preferences import SortOrder
+from tokenway.routing.choose import EXPLORE_SHARE, Asked, Chooser, Taste, cost_of
+from tokenway.routing.preferences import Bound
 from tokenway.routing.velocity import Board
 
 AT = 1_800_000_000.0
@@ -96,12 +98,12 @@ def test_one_that_fails_is_worth_what_its_failures_cost() -> None:
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [
-        (Sort.THROUGHPUT, ["fast", "quick", "cheap"]),
-        (Sort.LATENCY, ["quick", "cheap", "fast"]),
-        (Sort.PRICE, ["cheap", "quick", "fast"]),
+        (SortOrder.THROUGHPUT, ["fast", "quick", "cheap"]),
+        (SortOrder.LATENCY, ["quick", "cheap", "fast"]),
+        (SortOrder.PRICE, ["cheap", "quick", "fast"]),
     ],
 )
-def test_other_orders(sort: Sort, expected: list[str]) -> None:
+def test_other_orders(sort: SortOrder, expected: list[str]) -> None:
     """By speed, by the first token, by the price of this call."""
     made = chooser(streams("fast", 90.0, ttft=2.0), streams("quick", 40.0, ttft=0.1), streams("cheap", 30.0, ttft=0.6))
     among = endpoints("quick", "fast", "cheap", fast=9.0, quick=5.0, cheap=1.0)
@@ -113,7 +115,7 @@ def test_weights_share_out_the_calls() -> None:
     among = [Endpoint("a", "m", weight=3.0), Endpoint("b", "m", weight=1.0)]
     made, rng = chooser(streams("b", 90.0)), Random(5)
     first = Counter(
-        made.rank(among, ASKED, Taste(Sort.WEIGHT), {}, AT, rng.random)[0].endpoint.provider for _ in range(4000)
+        made.rank(among, ASKED, Taste(SortOrder.WEIGHT), {}, AT, rng.random)[0].endpoint.provider for _ in range(4000)
     )
     assert first["a"] / 4000 == pytest.approx(0.75, abs=0.03)
 
@@ -138,8 +140,8 @@ def test_a_cached_prompt_is_worth_the_detour() -> None:
     ("taste", "missed"),
     [
         (Taste(min_tps=50.0), "min_tps"),
-        (Taste(min_throughput=(Floor(0.5, 45.0),)), "preferred_min_throughput"),
-        (Taste(max_latency=(Floor(0.9, 0.2),)), "preferred_max_latency"),
+        (Taste(min_throughput=(Bound(0.5, 45.0),)), "preferred_min_throughput"),
+        (Taste(max_latency=(Bound(0.9, 0.2),)), "preferred_max_latency"),
     ],
 )
 def test_soft_wishes_put_last_and_never_out(taste: Taste, missed: str) -> None:
@@ -155,7 +157,7 @@ def test_soft_wishes_put_last_and_never_out(taste: Taste, missed: str) -> None:
 def test_an_unknown_speed_misses_nothing() -> None:
     """A floor judges what was seen."""
     ranked = chooser().rank(
-        endpoints("a"), ASKED, Taste(min_tps=1e6, min_throughput=(Floor(0.5, 1e6),)), {}, AT, lambda: 0.5
+        endpoints("a"), ASKED, Taste(min_tps=1e6, min_throughput=(Bound(0.5, 1e6),)), {}, AT, lambda: 0.5
     )
     assert ranked[0].missed == ()
 
@@ -199,9 +201,9 @@ def test_the_cost_of_a_call() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0.5, 500)), max_size=40), st.sampled_from(Sort), st.integers()
+    st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0.5, 500)), max_size=40), st.sampled_from(SortOrder), st.integers()
 )
-def test_every_endpoint_is_there_once(seen: list[tuple[str, float]], sort: Sort, seed: int) -> None:
+def test_every_endpoint_is_there_once(seen: list[tuple[str, float]], sort: SortOrder, seed: int) -> None:
     """An order is a permutation."""
     made = chooser(*(streams(name, speed, 1) for name, speed in seen))
     ranked = made.rank(

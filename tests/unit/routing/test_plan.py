@@ -5,12 +5,24 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tokenway.model.catalog import Capabilities, Endpoint, Listing, Model, Operation, Price, Provider
+from tokenway.model.catalog import (
+    Capabilities,
+    DataPolicy,
+    Endpoint,
+    Listing,
+    Model,
+    Operation,
+    Price,
+    Provider,
+    Quirks,
+)
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.match import Begins, Equals
-from tokenway.model.money import Rate
+from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.preferences import Partition, SortOrder
 from tokenway.model.snapshot import ProviderHint, Snapshot
-from tokenway.routing.plan import ALIASES_MAX, MODELS_MAX, Wishes, nearest, plan, resolve
+from tokenway.routing.plan import ALIASES_MAX, MODELS_MAX, nearest, plan, resolve, split_suffix
+from tokenway.routing.preferences import NO_WISHES, Wishes
 
 A, B, C = Endpoint("a", "m"), Endpoint("b", "m"), Endpoint("c", "m")
 EMBED = Endpoint("a", "embed", operations=(Operation.EMBEDDING,))
@@ -130,16 +142,21 @@ def test_an_unknown_fallback_is_told() -> None:
 @pytest.mark.parametrize(
     ("wishes", "endpoints"),
     [
-        ({"order": ("c", "b")}, (C, B, A)),
+        ({"order": ("c", "b")}, (B, A, C)),
+        ({"order": ("c", "b"), "partition": Partition.NONE}, (C, B, A)),
         ({"order": ("b/m",)}, (B, A, C)),
         ({"only": ("c", "a/m")}, (A, C)),
         ({"ignore": ("a",)}, (B, C)),
         ({"order": ("b",), "allow_fallbacks": False}, (B,)),
-        ({"allow_fallbacks": False}, (A,)),
+        ({"order": ("b", "a"), "allow_fallbacks": False}, (B, A)),
+        ({"allow_fallbacks": False}, (A, B)),
     ],
 )
 def test_wishes(wishes: dict[str, object], endpoints: tuple[Endpoint, ...]) -> None:
-    """Order, selection and exclusion by provider or by endpoint; without fallbacks one endpoint is left."""
+    """Order, selection and exclusion by provider or by endpoint; without fallbacks no other model's, and none unnamed.
+
+    A fallback model's endpoints come behind the model's own, unless the models make no difference.
+    """
     assert plan(SNAPSHOT, "big", Operation.CHAT, (), Wishes(**wishes)).endpoints == endpoints  # type: ignore[arg-type]
 
 
@@ -234,8 +251,8 @@ def test_a_bound_on_the_cost_excludes_endpoints_without_a_price() -> None:
     """What they cost is not known, so no bound on it can be kept."""
     priced = Endpoint("a", "m", Price(Rate(1), Rate(2)))
     snapshot = msgspec.structs.replace(SNAPSHOT, models={"big": Model("big", (B, priced))})
-    assert plan(snapshot, "big", Operation.CHAT, wishes=Wishes(known_cost=True)).endpoints == (priced,)
-    problem = refusal("big", known_cost=True)
+    assert plan(snapshot, "big", Operation.CHAT, wishes=Wishes(max_cost=NanoUsd(1))).endpoints == (priced,)
+    problem = refusal("big", max_cost=NanoUsd(1))
     assert problem.details["availability"] == {
         "code": "constraint_filtered",
         "excluded_by": {"a/m": "unknown_price", "b/m": "unknown_price", "c/m": "unknown_price"},
@@ -260,3 +277,123 @@ def test_a_name_of_ones_own_does_not_lose_the_price() -> None:
     other = resolve(snapshot, "p/gpt-z")
     assert other is not None
     assert other.endpoints == (Endpoint("p", "gpt-z"),)
+
+
+def test_a_plan_has_a_group_for_each_model() -> None:
+    """The model's own endpoints, its fallbacks', the caller's: each endpoint once, and no group empty."""
+    planned = plan(SNAPSHOT, "big", Operation.CHAT, ("a/x", "big"))
+    assert planned.groups == ((A, B), (C,), (Endpoint("a", "x"),))
+    assert planned.endpoints == (A, B, C, Endpoint("a", "x"))
+    left = planned.among((C, A))
+    assert (left.groups, left.endpoints, left.wishes) == (((A,), (C,)), (A, C), planned.wishes)
+    whole = plan(SNAPSHOT, "big", Operation.CHAT, (), Wishes(partition=Partition.NONE))
+    assert whole.groups == ((A, B, C),)
+    filtered = plan(SNAPSHOT, "big", Operation.CHAT, (), Wishes(ignore=("a", "b")))
+    assert filtered.groups == ((C,),)
+
+
+def test_a_name_that_is_no_provider_is_refused() -> None:
+    """400 with the nearest; an endpoint of the plan is a name, even where its provider is not configured."""
+    problem = refusal("big", only=("bb",))
+    assert (problem.status, problem.param) == (400, "provider.only[0]")
+    assert problem.message.endswith("The nearest: b.")
+    assert plan(SNAPSHOT, "a/new", Operation.CHAT, (), Wishes(only=("a/new",))).endpoints == (Endpoint("a", "new"),)
+
+
+def test_what_excluded_each_endpoint_is_said_in_words() -> None:
+    """Also that of a fallback model."""
+    message = refusal("big", only=("b",), quantizations=("fp8",)).message
+    assert message == (
+        "No endpoint of the model 'big' is left: a/m is not in 'provider.only'; "
+        "b/m has the quantization unknown, which is not in 'provider.quantizations'; c/m is not in 'provider.only'."
+    )
+
+
+def test_a_providers_promise_counts() -> None:
+    """What the configuration says of its data."""
+    clean = Provider("b", "http://b", data=DataPolicy(training=False, zdr=True))
+    snapshot = msgspec.structs.replace(SNAPSHOT, providers={**SNAPSHOT.providers, "b": clean})
+    assert plan(snapshot, "big", Operation.CHAT, (), Wishes(zdr=True, no_training=True)).endpoints == (B,)
+
+
+# -- suffixes ----------------------------------------------------------------------------------------------------
+
+GRATIS, PAID = Price(Rate(0), Rate(0)), Price(Rate(1), Rate(1))
+FREE_A, PAID_B = Endpoint("a", "m", GRATIS), Endpoint("b", "m", PAID)
+SUFFIXED = msgspec.structs.replace(
+    SNAPSHOT,
+    providers={
+        **SNAPSHOT.providers,
+        "openrouter": Provider("openrouter", "http://o", quirks=Quirks(variants=True)),
+        "ollama": Provider("ollama", "http://l"),
+        "a": Provider("a", "http://a"),
+    },
+    models={
+        "mixed": Model("mixed", (PAID_B, FREE_A), fallbacks=("paid",)),
+        "paid": Model("paid", (PAID_B,)),
+        "spare": Model("spare", (Endpoint("c", "spare", PAID),)),
+        "own:free": Model("own:free", (PAID_B,)),
+        "openrouter/listed": Model("openrouter/listed", (PAID_B,)),
+    },
+    aliases={"nick": "mixed", "nack:nitro": "paid"},
+    listings={"a": (Listing("gpt-4o", Equals("gpt-4o"), price=PAID), Listing("odd:floor", Equals("odd:floor")))},
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "suffix"),
+    [
+        ("mixed", "mixed", ""),
+        ("mixed:nitro", "mixed", "nitro"),
+        ("nick:floor", "nick", "floor"),
+        ("gpt-9:nitro", "gpt-9", "nitro"),
+        ("a/gpt-4o:free", "a/gpt-4o", "free"),
+        ("nobody/x:free", "nobody/x", "free"),
+        ("mixed:exacto", "mixed:exacto", ""),
+        ("mixed:NITRO", "mixed:NITRO", ""),
+        (":free", ":free", ""),
+        ("own:free", "own:free", ""),
+        ("nack:nitro", "nack:nitro", ""),
+        ("a/odd:floor", "a/odd:floor", ""),
+        ("a/other:free", "a/other:free", ""),
+        ("ollama/llama3:8b", "ollama/llama3:8b", ""),
+        ("ollama/llama3:free", "ollama/llama3:free", ""),
+        ("openrouter/vendor/x:free", "openrouter/vendor/x:free", ""),
+        ("openrouter/listed:nitro", "openrouter/listed:nitro", ""),
+    ],
+)
+def test_a_suffix_is_one_where_the_whole_name_means_nothing_else(name: str, base: str, suffix: str) -> None:
+    """Neither a model or an alias of that name, nor what a provider may call so itself."""
+    assert split_suffix(SUFFIXED, name) == (base, suffix)
+
+
+def test_a_suffix_sorts() -> None:
+    """By throughput or price, unless the caller says by what; all endpoints may serve."""
+    for name, sort in (("mixed:nitro", SortOrder.THROUGHPUT), ("nick:floor", SortOrder.PRICE)):
+        planned = plan(SUFFIXED, name, Operation.CHAT)
+        assert (planned.endpoints, planned.wishes) == ((PAID_B, FREE_A), Wishes(sort=sort))
+        said = Wishes(sort=SortOrder.LATENCY)
+        assert plan(SUFFIXED, name, Operation.CHAT, (), said).wishes == said
+    assert plan(SUFFIXED, "mixed", Operation.CHAT).wishes == NO_WISHES
+
+
+def test_free_admits_what_costs_nothing() -> None:
+    """Of the model and its fallbacks; a fallback of the caller is free where its own name says so."""
+    assert plan(SUFFIXED, "mixed:free", Operation.CHAT).endpoints == (FREE_A,)
+    assert plan(SUFFIXED, "mixed:free", Operation.CHAT, ("paid",)).groups == ((FREE_A,), (PAID_B,))
+    assert plan(SUFFIXED, "spare", Operation.CHAT, ("mixed:free", "paid")).groups[1:] == ((FREE_A,), (PAID_B,))
+    with pytest.raises(Refusal) as raised:
+        plan(SUFFIXED, "paid:free", Operation.CHAT)
+    problem = raised.value.problem
+    assert (problem.status, problem.code) == (503, "no_endpoints")
+    assert "b/m is not free, as ':free' asks" in problem.message
+
+
+@pytest.mark.parametrize("name", ["mixt:nitro", "mixedd:free", "openrouter2/listed:free"])
+def test_an_unknown_name_with_a_suffix_is_met_with_the_nearest(name: str) -> None:
+    """Whether the suffix makes it unlike or not."""
+    with pytest.raises(Refusal) as raised:
+        plan(SUFFIXED, name, Operation.CHAT)
+    problem = raised.value.problem
+    assert problem.status == 404
+    assert "The nearest names are: " in problem.message

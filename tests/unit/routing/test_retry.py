@@ -1,13 +1,23 @@
-"""Which failure may be tried again, where, and after how long."""
+"""Which failure may be tried again, where, after how long, and how many such tries a worker can afford."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.model.faults import Fault
-from tokenway.routing.retry import BACKOFF_MAX, Verdict, pause, verdict
+from tokenway.routing import retry
+from tokenway.routing.retry import BACKOFF_MAX, RetryBudget, Scope, Verdict, allowed_retries, pause, scope, verdict
+
+BY_CODE: Final = [
+    *((code, Verdict.FATAL, Scope.REQUEST) for code in retry.CONTENT_CODES),
+    *((code, Verdict.LARGER, Scope.REQUEST) for code in retry.CONTEXT_CODES),
+    *((code, Verdict.ELSEWHERE, Scope.CREDENTIAL) for code in retry.SPENT_CODES),
+    ("unsupported_value", Verdict.ELSEWHERE, Scope.REQUEST),
+]
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.STATUS])
@@ -16,24 +26,46 @@ def test_what_is_no_status_may_pass(fault: Fault) -> None:
     assert verdict(fault) is (Verdict.ELSEWHERE if fault is Fault.TLS else Verdict.AGAIN)
 
 
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.STATUS])
+def test_what_breaks_is_held_against_the_endpoint(fault: Fault) -> None:
+    """All but the deadline that the caller may choose: a caller in a hurry closes no endpoint for others."""
+    assert scope(fault) is (Scope.REQUEST if fault is Fault.TOTAL_DEADLINE else Scope.ENDPOINT)
+
+
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("status", "expected", "whose"),
     [
-        *((status, Verdict.FATAL) for status in (400, 406, 413, 415, 422, 431)),
-        *((status, Verdict.ELSEWHERE) for status in (300, 401, 402, 403, 404, 405, 501)),
-        *((status, Verdict.AGAIN) for status in (408, 409, 425, 429, 500, 502, 503, 504, 529, 599)),
+        *((status, Verdict.FATAL, Scope.REQUEST) for status in (400, 406, 413, 415, 422, 431)),
+        *((status, Verdict.ELSEWHERE, Scope.CREDENTIAL) for status in (401, 402, 403)),
+        *((status, Verdict.ELSEWHERE, Scope.REQUEST) for status in (404, 405, 501)),
+        *((status, Verdict.AGAIN, Scope.REQUEST) for status in (409, 425)),
+        *((status, Verdict.AGAIN, Scope.ENDPOINT) for status in (408, 424, 500, 502, 503, 504, 529, 599)),
+        (429, Verdict.AGAIN, Scope.CREDENTIAL),
+        (300, Verdict.ELSEWHERE, Scope.ENDPOINT),
     ],
 )
-def test_statuses(status: int, expected: Verdict) -> None:
+def test_statuses(status: int, expected: Verdict, whose: Scope) -> None:
     """The caller's own mistake is told, what concerns one provider is tried elsewhere, the rest may pass."""
     assert verdict(Fault.STATUS, status) is expected
+    assert scope(Fault.STATUS, status) is whose
 
 
-@pytest.mark.parametrize("code", ["insufficient_quota", "context_length_exceeded", "billing_hard_limit_reached"])
-@pytest.mark.parametrize("status", [400, 429])
-def test_a_code_tells_what_the_status_does_not(code: str, status: int) -> None:
-    """A spent account and a context too small do not get better here, and may be better elsewhere."""
-    assert verdict(Fault.STATUS, status, code) is Verdict.ELSEWHERE
+@pytest.mark.parametrize(("code", "expected", "whose"), BY_CODE)
+@pytest.mark.parametrize("should_retry", [None, True, False])
+@pytest.mark.parametrize(("fault", "status"), [(Fault.STATUS, 400), (Fault.STATUS, 429), (Fault.IN_BAND, 0)])
+def test_a_code_tells_what_the_status_does_not(
+    code: str, expected: Verdict, whose: Scope, should_retry: bool | None, fault: Fault, status: int
+) -> None:
+    """Refused content, a spent account and a context too small stay so, whatever status or advice comes with them."""
+    assert verdict(fault, status, code, should_retry=should_retry) is expected
+    assert scope(fault, status, code) is whose
+
+
+def test_a_request_above_a_rate_is_not_too_large_for_others() -> None:
+    """Groq's 413 for more tokens than its rate allows is about the credential; a plain 413 is the caller's."""
+    assert verdict(Fault.STATUS, 413, "rate_limit_exceeded") is Verdict.ELSEWHERE
+    assert scope(Fault.STATUS, 413, "rate_limit_exceeded") is Scope.CREDENTIAL
+    assert verdict(Fault.STATUS, 413, "request_too_large") is Verdict.FATAL
 
 
 @pytest.mark.parametrize(
@@ -42,12 +74,15 @@ def test_a_code_tells_what_the_status_does_not(code: str, status: int) -> None:
         (400, True, Verdict.AGAIN),
         (400, False, Verdict.FATAL),
         (429, False, Verdict.ELSEWHERE),
+        (409, False, Verdict.ELSEWHERE),
         (500, False, Verdict.ELSEWHERE),
         (401, True, Verdict.AGAIN),
+        (401, False, Verdict.ELSEWHERE),
+        (404, False, Verdict.ELSEWHERE),
     ],
 )
 def test_an_upstreams_advice_is_followed(status: int, advice: bool, expected: Verdict) -> None:
-    """`x-should-retry` overrules the status; a refusal of service still leaves the other endpoints."""
+    """`x-should-retry` overrules the status; what is refused here only still leaves the other endpoints."""
     assert verdict(Fault.STATUS, status, should_retry=advice) is expected
 
 
@@ -63,3 +98,59 @@ def test_the_pause_is_full_jitter_of_a_doubling_bound(tries: int, dice: float) -
 def test_a_named_pause_is_believed(named: float, expected: float) -> None:
     """Whatever the dice say, an upstream that names its pause is given it."""
     assert pause(3, 0.9, named) == expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"), [(2, 0, 2), (2, 1, 1), (2, 2, 0), (2, 9, 0), (0, 0, 0), (2, -5, 2)]
+)
+def test_a_caller_that_retries_leaves_less_to_us(ours: int, theirs: int, expected: int) -> None:
+    """Each of its retries takes one of ours, so that the two do not multiply; nonsense changes nothing."""
+    assert allowed_retries(ours, theirs) == expected
+
+
+def test_a_quiet_worker_may_retry_and_a_busy_one_a_share_of_its_calls() -> None:
+    """The first ten are free, then a fifth of the calls and two a second are granted."""
+    budget = RetryBudget(0.0)
+    assert [budget.withdraw(0.0) for _ in range(11)] == [True] * 10 + [False]
+    for _ in range(5):
+        budget.deposit()
+    assert budget.withdraw(0.0)
+    assert not budget.withdraw(0.0)
+    assert budget.withdraw(0.5)
+    assert not budget.withdraw(0.5)
+
+
+def test_savings_are_bounded() -> None:
+    """Neither a long day of calls nor a long night without them pays for a storm."""
+    budget = RetryBudget(0.0)
+    for _ in range(10_000):
+        budget.deposit()
+    assert sum(budget.withdraw(1e6) for _ in range(500)) == retry.BUDGET_MAX
+
+
+def test_a_clock_that_steps_back_costs_nothing() -> None:
+    """What was granted stays so, and time counts from where it was."""
+    budget = RetryBudget(100.0, ratio=0.0, rate=1.0)
+    for _ in range(10):
+        assert budget.withdraw(100.0)
+    assert not budget.withdraw(50.0)
+    assert budget.withdraw(101.0)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(0, 5)), max_size=400),
+    st.sampled_from([0.0, 0.1, 0.2, 1.0]),
+    st.sampled_from([0.0, 0.5, 10.0]),
+)
+def test_retries_stay_a_share_of_the_calls(steps: list[float | None], ratio: float, rate: float) -> None:
+    """However deposits and withdrawals alternate: never more than the ratio, the rate and the beginning allow."""
+    budget = RetryBudget(0.0, ratio, rate)
+    now, calls, granted = 0.0, 0, 0
+    for step in steps:
+        if step is None:
+            calls += 1
+            budget.deposit()
+        else:
+            now += step / 10
+            granted += budget.withdraw(now)
+        assert granted <= ratio * calls + rate * now + retry.BUDGET_FIRST + 1e-6

@@ -34,3 +34,11 @@ def test_fields_are_found_by_how_their_names_begin() -> None:
     headers = Headers({b"a-1": b"x", b"b-1": b"y", b"c": b"z"}, [(b"a-1", b"again"), (b"d", b"w")])
     assert headers.beginning((b"a-", b"c")) == [(b"a-1", b"x"), (b"c", b"z"), (b"a-1", b"again")]
     assert headers.beginning((b"e",)) == []
+
+
+def test_whether_any_of_some_names_came() -> None:
+    """One of them is enough; a repeated field is there under its name already."""
+    headers = Headers({b"a": b"x", b"b": b"y"}, [(b"a", b"again")])
+    assert headers.has_any(frozenset({b"b", b"c"}))
+    assert not headers.has_any(frozenset({b"c"}))
+    assert not headers.has_any(frozenset())

@@ -9,6 +9,7 @@ from tokenway.dialects.anthropic.error import STATUSES, error_body, error_event,
 from tokenway.dialects.anthropic.passing import PassingMessages, priced, read_whole
 from tokenway.dialects.anthropic.request import parse, path
 from tokenway.dialects.anthropic.stream import Reader
+from tokenway.dialects.anthropic.told import told
 from tokenway.dialects.anthropic.write import write
 from tokenway.dialects.anthropic.writer import Writer
 from tokenway.dialects.base import AnswerStream, CallerRequest, Format
@@ -32,6 +33,7 @@ FORMAT: Final = Format(
     write_answer=write_answer,
     error_body=error_body,
     error_event=error_event,
+    told=told,
     path=path,
     write_request=write,
     framing=DataFrames,

@@ -24,7 +24,7 @@ choice: events of others are dropped. Log probabilities have no place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +38,7 @@ from tokenway.dialects.anthropic.answer import (
     stop_members,
     usage_object,
 )
+from tokenway.dialects.anthropic.schema import decode_frame
 from tokenway.dialects.base import Maker
 from tokenway.dialects.seal import ANTHROPIC, seal
 from tokenway.model.errors import WireError
@@ -115,6 +116,14 @@ class Writer:
             "usage": usage_object(self._metered),
         }
         return b"%b%bevent: message_delta\ndata: %b\n\n%b" % (start, closing, _encode(delta), STOP)
+
+    def follow(self, frame: bytes, events: Sequence[Event]) -> None:
+        """See `dialects.base.EventWriter`. Where a part has been opened its block has begun, with its own index."""
+        for event in events:
+            self.write(event)
+            if isinstance(event, Opened):
+                self._index = decode_frame(frame).index
+                self._begin(self._parts[event.part])
 
     # -- steps -------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from tokenway.dialects.bedrock.passing import PassingMessages, priced, read_whol
 from tokenway.dialects.bedrock.paths import path
 from tokenway.dialects.bedrock.request import EVENT_STREAM, parse
 from tokenway.dialects.bedrock.stream import Reader
+from tokenway.dialects.bedrock.told import told
 from tokenway.dialects.bedrock.write import write
 from tokenway.dialects.bedrock.writer import Writer
 from tokenway.model.catalog import Dialect
@@ -47,6 +48,7 @@ FORMAT: Final = Format(
     write_answer=write_answer,
     error_body=error_body,
     error_event=error_event,
+    told=told,
     path=path,
     write_request=write,
     framing=MessageFrames,

@@ -44,6 +44,7 @@ class ConverseRequest(Inbound):
     __slots__ = ()
 
     stream_type = EVENT_STREAM
+    has_stream_in_body = False
 
 
 def parse(operation: Operation, body: bytes, model: str, stream: bool) -> Inbound:  # noqa: FBT001 - see `Format.parse`

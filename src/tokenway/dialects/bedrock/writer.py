@@ -19,7 +19,7 @@ Blocks are numbered in the order in which they open; a stream has one choice, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +29,7 @@ from tokenway.dialects.bedrock import frames
 from tokenway.dialects.bedrock.answer import citation_of, link, sealed_call, seals
 from tokenway.dialects.bedrock.blobs import make_blob
 from tokenway.dialects.bedrock.media import format_of, is_picture
-from tokenway.dialects.bedrock.schema import finish_members, usage_object
+from tokenway.dialects.bedrock.schema import BlockDelta, finish_members, usage_object
 from tokenway.model.errors import WireError
 from tokenway.model.event import (
     Added,
@@ -47,9 +47,10 @@ from tokenway.model.event import (
 )
 from tokenway.model.request import Media, Reasoning, ToolCall
 from tokenway.model.usage import UNMETERED, Metered
-from tokenway.wire.event_stream import frame_message
+from tokenway.wire.event_stream import frame_message, sections
 
 _encode: Final = msgspec.json.encode
+_decode_delta: Final = msgspec.json.Decoder(BlockDelta).decode
 _DELTA: Final = frames.HEADERS[frames.BLOCK_DELTA]
 _TEXT: Final = (b'{"text":', b"}")
 _AROUND: Final[Mapping[PartKind, tuple[bytes, bytes]]] = {
@@ -117,6 +118,13 @@ class Writer:
             metadata["usage"] = usage_object(self._metered.usage)
         stop = frames.event(frames.MESSAGE_STOP, _encode(finish_members(self._finish)))
         return b"".join([*closing, stop, frames.event(frames.METADATA, _encode(metadata))])
+
+    def follow(self, frame: bytes, events: Sequence[Event]) -> None:
+        """See `dialects.base.EventWriter`. A part that has been opened is the block of the frame's own number."""
+        for event in events:
+            if isinstance(event, Opened):
+                self._count = _decode_delta(sections(frame)[1]).content_block_index
+            self.write(event)
 
     # -- the table's steps -------------------------------------------------------------------------------
 

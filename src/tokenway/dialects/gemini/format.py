@@ -11,6 +11,7 @@ from tokenway.dialects.gemini.frames import Frames
 from tokenway.dialects.gemini.passing import PassingGemini, priced, read_whole
 from tokenway.dialects.gemini.reader import Reader
 from tokenway.dialects.gemini.request import parse, path
+from tokenway.dialects.gemini.told import told
 from tokenway.dialects.gemini.write import write
 from tokenway.dialects.gemini.writer import Writer
 from tokenway.model.catalog import Dialect
@@ -26,6 +27,7 @@ FORMAT: Final = Format(
     write_answer=write_answer,
     error_body=error_body,
     error_event=error_event,
+    told=told,
     path=path,
     write_request=write,
     framing=Frames,

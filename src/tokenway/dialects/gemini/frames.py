@@ -63,6 +63,10 @@ class Array:
         self._request = request
         self._is_open = False
 
+    def follow(self) -> None:
+        """The array has been begun by another."""
+        self._is_open = True
+
     def elements(self, events: bytes) -> bytes:
         """Whole events as elements, each with what separates it from the one before."""
         found = []

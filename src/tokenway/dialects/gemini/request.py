@@ -53,6 +53,8 @@ class GeminiRequest(Inbound):
 
     fields: RequestFields
 
+    has_stream_in_body = False
+
     __slots__ = ("_requests", "answers", "array", "array_opened", "choices")
 
     def __init__(self, operation: Operation, body: bytes, fields: RequestFields, model: str, *, stream: bool) -> None:

@@ -22,7 +22,7 @@ Added, Closed and Cited of a part that is not open (or was not) are a WireError.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -78,7 +78,7 @@ class Writer:
 
     def __init__(self, maker: Maker) -> None:
         self._model = maker.model
-        self._id = maker.exchange
+        self._id = maker.answer or maker.exchange
         self._array = array_of(maker.request)
         self._parts: dict[tuple[int, int], _Open] = {}
         self._indices: dict[tuple[int, int], int] = {}
@@ -104,6 +104,13 @@ class Writer:
             last["usageMetadata"] = usage_object(self._metered.usage)
         event = make_event(one_line(_encode(last | self._names())))
         return event if self._array is None else self._array.elements(event) + self._array.end()
+
+    def follow(self, _frame: bytes, events: Sequence[Event]) -> None:
+        """See `dialects.base.EventWriter`."""
+        if self._array is not None:
+            self._array.follow()
+        for event in events:
+            self.write(event)
 
     # -- events ------------------------------------------------------------------------------------------
 

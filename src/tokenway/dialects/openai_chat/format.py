@@ -13,6 +13,7 @@ from tokenway.dialects.openai_chat.request import PATHS
 from tokenway.dialects.openai_chat.request import parse as parse_body
 from tokenway.dialects.openai_chat.stream_reader import Reader, read_answer
 from tokenway.dialects.openai_chat.stream_writer import make_writer
+from tokenway.dialects.openai_chat.told import told
 from tokenway.dialects.openai_chat.write import write_request
 from tokenway.dialects.side import request as side
 from tokenway.dialects.side.passing import PassingBytes, PassingEvents
@@ -59,6 +60,7 @@ FORMAT: Final = Format(
     write_answer=write_answer,
     error_body=error_body,
     error_event=error_event,
+    told=told,
     path=path,
     write_request=write_request,
     framing=DataFrames,

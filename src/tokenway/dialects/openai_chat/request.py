@@ -11,14 +11,15 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS, Preferences
+from tokenway.dialects.base import GATEWAY_FIELDS, session_of
 from tokenway.dialects.inbound import EVENTS, decode_body, twice
 from tokenway.dialects.openai_chat.read import read
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
+from tokenway.model.preferences import Preferences
 from tokenway.model.request import Request
-from tokenway.wire.splice import append_member, keys_pattern, layout, may_repeat, replace, without_members
+from tokenway.wire.splice import append_member, keys_pattern, layout, may_repeat, replace, set_members, without_members
 
 _decode: Final = msgspec.json.Decoder(RequestFields).decode
 _encode: Final = msgspec.json.encode
@@ -151,6 +152,21 @@ class ChatRequest:
     def neutral(self) -> Request:
         """The request in the neutral form; raises Refusal (400) that names the field which is wrong."""
         return read(self.operation, self.body, self.model, stream=self.stream)
+
+    @property
+    def session(self) -> str:
+        """What the caller says its conversation is."""
+        return session_of(self.fields.session_id, self.fields.prompt_cache_key)
+
+    def streamed(self) -> ChatRequest:
+        """The same request for an answer that streams; raises Refusal when the caller's object has a key twice."""
+        try:
+            body = set_members(self.body, b'"stream":true', ("stream",))
+        except WireError as error:
+            raise twice(error) from None
+        found = ChatRequest(self.operation, body, self.fields, has_keys_once=self._has_keys_once)
+        found.stream = True
+        return found
 
     def _prepared(self) -> bytes:
         """The body with the usage flag set for streams and without the gateway's own members."""

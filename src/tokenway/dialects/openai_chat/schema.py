@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from tokenway.dialects.base import UNREADABLE, Preferences
+from tokenway.dialects.base import UNREADABLE
+from tokenway.model.preferences import Preferences
 from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 from tokenway.wire.limits import MODEL_NAME
 
@@ -44,6 +45,7 @@ class RequestFields(msgspec.Struct):
     provider: Preferences | None = None
     route: Any = None
     session_id: Any = None
+    prompt_cache_key: Any = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):

@@ -24,7 +24,7 @@ Source: OpenAI API reference, "The chat completion chunk object".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -116,7 +116,12 @@ class _Writer:
 
     def __init__(self, maker: Maker) -> None:
         self._maker = maker
-        head = {"id": maker.exchange, "object": self.OBJECT, "created": maker.created, "model": maker.model}
+        head = {
+            "id": maker.answer or maker.exchange,
+            "object": self.OBJECT,
+            "created": maker.created,
+            "model": maker.model,
+        }
         head["system_fingerprint"] = None  # OpenRouter's SDK does not read an answer without it
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
         self._is_open = False
@@ -152,6 +157,11 @@ class _Writer:
             more = b"," + extra if extra else b""
             out.append(b'%b],"usage":%b%b}\n\n' % (self._head, usage, more))
         return b"".join([*out, END])
+
+    def follow(self, _frame: bytes, events: Sequence[Event]) -> None:
+        """See `dialects.base.EventWriter`."""
+        for event in events:
+            self.write(event)
 
     # -- the steps ---------------------------------------------------------------------------------------
 

@@ -78,7 +78,18 @@ def write_request(request: Request, upstream: Upstream) -> Written:
         if request.thinking.shown and family_of(upstream.model) is not None and quirks.reasoning_field != DETAILS:
             dropped["shown"] = None  # others show what they thought unasked
     body |= _hints(request, dropped)
+    if request.continues:
+        body |= _continuing(body["messages"][-1], quirks.prefill)
     return Written(_encode(body), tuple(dropped))
+
+
+def _continuing(last: dict[str, Any], mark: str) -> dict[str, Any]:
+    """Marks the last message, the model's, as one to go on with; members for the request, where the mark is there."""
+    if mark == "continue_final_message":
+        return {mark: True, "add_generation_prompt": False}  # vLLM refuses both at once, and the second is its default
+    if mark:
+        last[mark] = True
+    return {}
 
 
 def _sampling(request: Request, quirks: Quirks, dropped: dict[str, None]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tokenway.dialects.openai_responses.error import error_body, error_event, re
 from tokenway.dialects.openai_responses.passing import passing, priced, read_whole
 from tokenway.dialects.openai_responses.reader import Reader
 from tokenway.dialects.openai_responses.request import parse, path
+from tokenway.dialects.openai_responses.told import told
 from tokenway.dialects.openai_responses.write import write
 from tokenway.dialects.openai_responses.writer import Writer
 from tokenway.model.catalog import Dialect
@@ -29,6 +30,7 @@ FORMAT: Final = Format(
     write_answer=write_answer,
     error_body=error_body,
     error_event=error_event,
+    told=told,
     path=path,
     write_request=write,
     framing=DataFrames,
@@ -50,6 +52,7 @@ FORMAT: Final = Format(
         "cache_control": "prompt_cache_breakpoint",
     },
     has_refusals=True,
+    has_prefill=False,
     forwarded=(b"openai-beta", b"x-codex-", b"session-id", b"session_id", b"thread-id", b"originator"),
     returned=(b"openai-", b"x-codex-"),
 )

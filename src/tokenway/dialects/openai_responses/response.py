@@ -87,6 +87,10 @@ class Shape:
             "store": store,
         }
 
+    def follow(self, response: dict[str, object]) -> None:
+        """Goes on with a response that has been told: its id, its time and its settings are the ones that hold."""
+        self._head, self._settings = response, {}
+
     def apart(self, name: str) -> tuple[str, str]:
         """The namespace, if any, and the name by which the caller knows the tool that a model calls so.
 

@@ -21,7 +21,7 @@ The last event holds the whole response and is kept for `tail`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any, ClassVar, Final
@@ -32,6 +32,7 @@ from tokenway.dialects.base import UNREADABLE, Maker
 from tokenway.dialects.openai_responses.namespaces import NAMESPACE
 from tokenway.dialects.openai_responses.response import Shape, failure, priced_usage, stem, with_member
 from tokenway.dialects.openai_responses.schema import HOSTED_ITEMS, usage_object
+from tokenway.dialects.openai_responses.told import ITEM, decode_told
 from tokenway.dialects.seal import GEMINI, OPENAI, seal
 from tokenway.model.errors import WireError
 from tokenway.model.event import (
@@ -176,6 +177,19 @@ class Writer:
             status, [item.shape for item in self._items], usage=usage, error=error, incomplete=incomplete
         )
         return with_member(_encode(shape), extra)
+
+    def follow(self, frame: bytes, events: Sequence[Event]) -> None:
+        """See `dialects.base.EventWriter`. The response and its message are those that have been told."""
+        told = decode_told(frame)
+        if told.type == ITEM:
+            self._message = _Item(len(self._items), {**told.item, "content": []})
+            self._items.append(self._message)
+        for event in events:
+            self.write(event)
+        if told.response:
+            self._shape.follow(told.response)
+        if isinstance(told.sequence_number, int):
+            self.sequence = told.sequence_number + 1
 
     # -- the frame -----------------------------------------------------------------------------------------
 

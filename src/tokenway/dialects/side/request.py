@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.dialects.base import CallerRequest, Preferences
+from tokenway.dialects.base import CallerRequest
 from tokenway.dialects.inbound import EVENTS, Inbound, InboundFields, decode_body, twice, with_model
 from tokenway.model.catalog import HEARING, PICTURES, Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
+from tokenway.model.preferences import Preferences
 from tokenway.model.request import Request
 from tokenway.wire.limits import MODEL_NAME
 from tokenway.wire.multipart import Body, boundary_of, field, parts_of
@@ -162,6 +163,7 @@ class FormRequest:
     asks_usage = True
     choices = 1
     body = b""
+    session = ""
     models: tuple[str, ...] = ()
     preferences: Preferences | None = None
     stream_type = EVENTS

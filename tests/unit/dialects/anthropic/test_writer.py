@@ -316,3 +316,19 @@ def test_the_sdk_accumulates_what_is_written() -> None:
     assert usage.output_tokens == 13
     assert usage.output_tokens_details is not None
     assert usage.output_tokens_details.thinking_tokens == 7
+
+
+def test_a_message_that_another_has_begun_goes_on_with_its_blocks() -> None:
+    """A block that has begun is not begun again, also before its first text; the next is counted on from its number."""
+    writer = Writer(MAKER)
+    writer.follow(b'{"type":"message_start","message":{}}', (STARTED,))
+    frame = json.dumps(block(2, type="text", text="")).encode()
+    writer.follow(frame, (Opened(0, PartKind.TEXT),))
+    events: tuple[Event, ...] = (Added(0, "hi"), Closed(0), Opened(1, PartKind.TOOL_CALL, "t", "f"))
+    out = b"".join(map(writer.write, events)) + writer.tail(b"", b"")
+    assert [json.loads(event_data(event) or b"") for event in split_events(out)][:4] == [
+        grown(2, type="text_delta", text="hi"),
+        stopped(2),
+        block(3, type="tool_use", id="t", name="f", input={}),
+        stopped(3),
+    ]

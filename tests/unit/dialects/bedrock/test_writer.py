@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.dialects.base import Maker
+from tokenway.dialects.bedrock import frames
 from tokenway.dialects.bedrock.request import parse
 from tokenway.dialects.bedrock.stream import Reader
 from tokenway.dialects.bedrock.writer import Writer
@@ -311,3 +312,17 @@ def test_media_by_an_address_are_a_link() -> None:
     """Converse has no block for them."""
     out = written(Whole(0, Media(MediaKind.VIDEO, url="https://a.test/1.mp4", title="a film")))
     assert out == [block("Delta", 0, delta={"text": "[a film](https://a.test/1.mp4)"}), block("Stop", 0)]
+
+
+def test_an_answer_that_another_has_begun_goes_on_with_its_blocks() -> None:
+    """In the block that has begun, also before its first text; the next is counted on from its number."""
+    writer = Writer(MAKER)
+    writer.follow(frames.event(frames.MESSAGE_START, b'{"role":"assistant"}'), (Started(),))
+    delta = frames.event(frames.BLOCK_DELTA, b'{"contentBlockIndex":2,"delta":{"text":""}}')
+    writer.follow(delta, (Opened(0, PartKind.TEXT),))
+    events: tuple[Event, ...] = (Added(0, "hi"), Closed(0), Opened(1, PartKind.TOOL_CALL, "t", "f"))
+    assert shown(b"".join(map(writer.write, events))) == [
+        block("Delta", 2, delta={"text": "hi"}),
+        block("Stop", 2),
+        block("Start", 3, start={"toolUse": {"toolUseId": "t", "name": "f"}}),
+    ]

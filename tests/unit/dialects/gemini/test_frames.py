@@ -87,3 +87,10 @@ def test_the_last_element_closes_the_array() -> None:
     assert last_element(b"{}", caller) == b"[{}]"
     out = Array(caller).elements(b"data: 1\n\n")
     assert json.loads(out + (last_element(b"{}", caller) or b"")) == [1, {}]
+
+
+def test_an_array_that_another_has_begun_goes_on() -> None:
+    """Its next element is not the first."""
+    array = Array(request(array=True))
+    array.follow()
+    assert array.elements(b'data: {"a": 2}\n\n') + array.end() == b',\n{"a": 2}]'

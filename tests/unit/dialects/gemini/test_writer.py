@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.dialects.gemini.samples import chunks, content, events, maker, raw, read_stream, written
+from tests.unit.dialects.gemini.samples import chunks, content, events, maker, raw, read_stream, request, written
 from tokenway.dialects.gemini.signature import closed
 from tokenway.dialects.gemini.writer import Writer
 from tokenway.dialects.seal import ANTHROPIC, GEMINI, OPENAI
@@ -256,3 +257,23 @@ def test_what_is_written_reads_back(parts: list[Text], metered: Metered) -> None
 def compact(arguments: str) -> str:
     """JSON without spaces, in the letters that a writer uses."""
     return json.dumps(json.loads(arguments), separators=(",", ":"), ensure_ascii=False)
+
+
+def test_an_answer_that_another_has_begun_keeps_its_name() -> None:
+    """Its id is what it has told; citations count from the beginning of what it has said."""
+    writer = Writer(msgspec.structs.replace(maker(), answer="resp-up"))
+    writer.follow(b"", (Started("resp-up"), Opened(0, TEXT), Added(0, "hi ")))
+    (chunk,) = chunks(writer.write(Added(0, "there")))
+    assert chunk["responseId"] == "resp-up"
+    writer.write(Cited(0, "https://u", start=3, end=8))
+    (last,) = chunks(writer.tail(b"", b""))
+    assert "there" in json.dumps(candidate(last)["groundingMetadata"])
+
+
+def test_an_array_that_another_has_begun_goes_on() -> None:
+    """Also where all that was sent is an empty chunk."""
+    asked = msgspec.structs.replace(maker(), request=request(array=True))
+    writer = Writer(asked)
+    writer.follow(b"{}", (Started(),))
+    out = writer.write(Opened(0, TEXT)) + writer.write(Added(0, "hi")) + writer.tail(b"", b"")
+    assert len(json.loads(b"[{}" + out)) == 3

@@ -304,3 +304,14 @@ def test_a_legacy_completion_streams_its_text() -> None:
     assert texts == {0: "hello wörld", 1: "no"}
     assert found[-1]["usage"]["total_tokens"] == 51
     assert found[-2]["choices"][0]["finish_reason"] == "content_filter"
+
+
+@pytest.mark.parametrize("operation", [Operation.CHAT, Operation.COMPLETION])
+def test_an_answer_that_another_has_begun_keeps_its_name(operation: Operation) -> None:
+    """Its id is what it has told, no role comes again, and citations count from the beginning of what it has said."""
+    writer = make_writer(msgspec.structs.replace(maker(operation), answer="chatcmpl-up"))
+    writer.follow(b"", (Started("chatcmpl-up"), Opened(0, PartKind.TEXT), Added(0, "hi ")))
+    out = writer.write(Added(0, "there")) + writer.write(Closed(0)) + writer.tail(b"", b"")
+    assert b'"role"' not in out
+    assert {chunk["id"] for chunk in chunks(out)} == {"chatcmpl-up"}
+    assert b'"there"' in out

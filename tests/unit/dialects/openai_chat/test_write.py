@@ -237,3 +237,24 @@ def test_openrouter_takes_all_of_it(thinking: Thinking, expected: dict[str, Any]
     """In its own object."""
     assert write(Quirks(reasoning_field="reasoning_details"), thinking=thinking) == ({"reasoning": expected}, ())
     assert write(Quirks(reasoning_field="reasoning_details"), thinking=Thinking()) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("mark", "of_message", "of_request"),
+    [
+        ("", {}, {}),
+        ("prefix", {"prefix": True}, {}),
+        ("partial", {"partial": True}, {}),
+        ("continue_final_message", {}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ],
+)
+def test_a_begun_answer_is_marked(mark: str, of_message: dict[str, Any], of_request: dict[str, Any]) -> None:
+    """As the server wants it; a turn of the model's that is over is not."""
+    turns = (*BASE.messages, Message(Role.ASSISTANT, (Text("he"),)))
+    request = msgspec.structs.replace(BASE, messages=turns, continues=True)
+    upstream = Upstream("theirs", quirks=Quirks(prefill=mark))
+    body = json.loads(write_request(request, upstream).body)
+    assert body["messages"] == [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "he", **of_message}]
+    assert {name: value for name, value in body.items() if name not in {"model", "messages"}} == of_request
+    over = json.loads(write_request(msgspec.structs.replace(request, continues=False), upstream).body)
+    assert over == {"model": "theirs", "messages": [*body["messages"][:1], {"role": "assistant", "content": "he"}]}

@@ -81,3 +81,20 @@ def test_tools_that_were_not_read_are_not_looked_at() -> None:
     """What fails before any model was asked may have tools that are none."""
     shape = Shape(maker(tools=[{"type": "namespace"}, 7]))
     assert json.loads(msgspec.json.encode(shape.make("queued")))["status"] == "queued"
+
+
+def test_a_response_that_was_told_goes_on() -> None:
+    """With its own id, time and settings; how it stands now is ours."""
+    shape = Shape(maker())
+    shape.follow({"id": "resp_up", "created_at": 7, "temperature": 0.5, "status": "in_progress", "output": []})
+    made = shape.make("completed", [{"type": "message"}], usage={"input_tokens": 1})
+    assert made == {
+        "id": "resp_up",
+        "created_at": 7,
+        "temperature": 0.5,
+        "status": "completed",
+        "output": [{"type": "message"}],
+        "error": None,
+        "incomplete_details": None,
+        "usage": {"input_tokens": 1},
+    }

@@ -478,3 +478,36 @@ def test_likely_tokens_that_are_no_list_are_none() -> None:
     )
     content = decoded(written(out))[-1]["response"]["output"][0]["content"][0]
     assert content["logprobs"][0]["top_logprobs"] == []
+
+
+TOLD = (
+    (b'{"type":"response.created","response":{"id":"resp_up","created_at":7},"sequence_number":4}', (Started("up"),)),
+    (b'{"type":"response.output_item.added","item":{"id":"msg_up","type":"message"},"sequence_number":5}', ()),
+    (b'{"type":"response.content_part.added","part":{},"sequence_number":6}', (Opened(0, PartKind.TEXT),)),
+    (b'{"type":"response.output_text.delta","delta":"Hel","sequence_number":9}', (Added(0, "Hel"),)),
+)
+"""What another has written, with the numbers of who leaves some out."""
+
+
+@pytest.mark.parametrize("count", range(1, len(TOLD) + 1))
+def test_a_response_that_another_has_begun_goes_on(count: int) -> None:
+    """Nothing is begun twice, numbers are counted on, and the end has the whole text under the ids that were told."""
+    writer = Writer(maker())
+    for frame, told in TOLD[:count]:
+        writer.follow(frame, told)
+    before = "Hel" if count == len(TOLD) else ""
+    is_open = any(told and isinstance(told[0], Opened) for _, told in TOLD[:count])
+    events: tuple[Event, ...] = (Added(0, "lo"), Closed(0), COUNTED, STOP)
+    out = b"".join(map(writer.write, events if is_open else (Opened(0, PartKind.TEXT), *events)))
+    found = decoded(out + writer.tail(b"", b""))
+    numbers = [event["sequence_number"] for event in found]
+    first = json.loads(TOLD[count - 1][0])["sequence_number"] + 1
+    assert numbers == list(range(first, first + len(found)))
+    assert [event["type"] for event in found].count("response.output_item.added") == (count < 2)
+    assert [event["type"] for event in found].count("response.content_part.added") == (count < 3)
+    response = found[-1]["response"]
+    (message,) = response["output"]
+    assert (response["id"], response["created_at"]) == ("resp_up", 7)
+    assert message["content"][0]["text"] == f"{before}lo"
+    assert (message["id"] == "msg_up") == (count > 1)
+    assert {event["item_id"] for event in found if "item_id" in event} == {message["id"]}

@@ -1,0 +1,179 @@
+"""From a request that may go to several endpoints to an order: who is asked first, and what happens when it is slow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from math import inf
+from time import monotonic
+from typing import Final
+
+from tokenway.dialects.base import CallerRequest
+from tokenway.edge.fleet import Arranged
+from tokenway.edge.routes import Route
+from tokenway.edge.state import SWEEP_SECONDS, EdgeState
+from tokenway.exchange.events import Order
+from tokenway.model.catalog import Endpoint, Timeouts
+from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.preferences import Partition, Rescue
+from tokenway.model.snapshot import Principal
+from tokenway.routing.affinity import keys_of
+from tokenway.routing.choose import Asked, Taste
+from tokenway.routing.filters import rank
+from tokenway.routing.preferences import UNBOUNDED, Wishes
+from tokenway.routing.retry import allowed_retries
+
+USUAL_SHARE: Final = 0.03
+"""The share of calls that may be raced where a caller asks for races and the model's settings say nothing of them."""
+_RETRY_COUNT: Final = b"x-stainless-retry-count"
+_CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
+
+
+class Wanted:
+    """What a request wants of the endpoints that may serve it."""
+
+    __slots__ = ("asked", "headers", "principal", "request", "route", "stream", "timeouts", "wishes")
+
+    def __init__(
+        self,
+        request: CallerRequest,
+        route: Route,
+        wishes: Wishes,
+        timeouts: Timeouts,
+        headers: Mapping[bytes, bytes],
+        principal: Principal,
+    ) -> None:
+        self.request = request
+        self.route = route
+        self.wishes = wishes
+        self.timeouts = timeouts
+        self.headers = headers
+        self.principal = principal
+        self.asked = Asked(request.model, request.size, request.max_tokens)
+        routing = route.model.routing
+        streams = routing.streams if wishes.stream is None else wishes.stream
+        self.stream = request.stream or (streams and route.can_stream and request.choices == 1)
+
+
+def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], amount: int) -> tuple[Order, float]:
+    """The order for these endpoints, and for how many seconds none of them takes a call.
+
+    Raises Refusal (503) where a caller wants no endpoint under its floor and every one is.
+    """
+    now, fleet = monotonic(), state.fleet
+    arranged = None
+    if not fleet.is_plain(endpoints, now, wanted.asked.size // 4):
+        arranged = _arranged(state, wanted, endpoints, now)
+        endpoints = arranged.endpoints
+    model, wishes = wanted.route.model, wanted.wishes
+    routing = model.routing
+    callers = wanted.headers.get(_RETRY_COUNT, b"")
+    retries = state.snapshot.max_retries
+    if callers.isdigit():
+        retries = allowed_retries(retries, int(callers[:3]))
+    rescue = routing.rescue if wishes.rescue is None else wishes.rescue
+    min_tps = model.min_tps if wishes.min_tps is None else wishes.min_tps
+    timeouts, caps = state.snapshot.timeouts, None
+    if wanted.timeouts is not UNBOUNDED:
+        timeouts, caps = timeouts.within(wanted.timeouts), wanted.timeouts
+    order = Order(
+        endpoints,
+        wanted.stream,
+        amount,
+        timeouts,
+        retries,
+        () if arranged is None else arranged.credentials,
+        caps,
+        _hedge_after(state, wanted, arranged),
+        rescue if wanted.stream else Rescue.OFF,
+        min_tps,
+        routing.grace,
+        _slow(arranged, min_tps),
+    )
+    return order, 0.0 if arranged is None else arranged.wait
+
+
+def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], now: float) -> Arranged:
+    wishes, request, route = wanted.wishes, wanted.request, wanted.route
+    routing = route.model.routing
+    if len(endpoints) > 1:
+        wanted.asked = Asked(request.model, request.size, request.max_tokens, _keys(wanted))
+    taste = Taste(
+        wishes.sort or routing.sort,
+        routing.hour,
+        route.model.min_tps if wishes.min_tps is None else wishes.min_tps,
+        wishes.min_throughput,
+        wishes.max_latency,
+    )
+    groups = [tuple(endpoints)] if wishes.partition is Partition.NONE else route.grouped(endpoints)
+    fleet = state.fleet
+    rows = fleet.rank(groups, wanted.asked, taste, time.time(), state.dice)
+    if wishes.order:
+        rows.sort(key=lambda row: rank(row.endpoint, wishes.order))
+    if not wishes.allow_fallbacks:
+        if wishes.min_tps is not None and all("min_tps" in row.missed for row in rows):
+            raise Refusal(_too_slow(rows[0].endpoint, wishes.min_tps, {row.endpoint.id: "min_tps" for row in rows}))
+        if not wishes.order:
+            rows = rows[:1]
+    return fleet.seat(rows, wanted.asked.size // 4, now)
+
+
+def _keys(wanted: Wanted) -> tuple[int, ...]:
+    """What the request's conversation is recognised by."""
+    request, headers = wanted.request, wanted.headers
+    session = request.session or next((headers[name].decode("latin-1") for name in _CONVERSATIONS if name in headers), "")
+    body = request.body
+    return keys_of(body if isinstance(body, bytes) else b"", wanted.principal.project, session[:256])
+
+
+def _hedge_after(state: EdgeState, wanted: Wanted, arranged: Arranged | None) -> float:
+    """After how many seconds without a first token another endpoint is asked as well; `inf` for never."""
+    routing, wish = wanted.route.model.routing, wanted.wishes.hedge
+    share = routing.hedge_share or (USUAL_SHARE if wish else 0.0)
+    if not share or wish is False or not wanted.stream or arranged is None:
+        return inf
+    first = arranged.rows[0].endpoint
+    if all(each.id == first.id for each in arranged.endpoints):
+        return inf
+    state.fleet.hedges.call(share)
+    board = state.fleet.board
+    prompt = board.habits(wanted.asked.model).prompt(wanted.asked.size)
+    load = state.fleet.standing(first).in_flight
+    return max(SWEEP_SECONDS, board.of(first.id).late(prompt, load, time.time(), routing.hedge_at))
+
+
+def _slow(arranged: Arranged | None, min_tps: float) -> frozenset[int]:
+    """The endpoints that are known to be slower than the floor, by their place."""
+    if arranged is None:
+        return frozenset()
+    predictions = enumerate(row.prediction for row in arranged.rows)
+    return frozenset(place for place, each in predictions if each.is_known and each.speed < min_tps)
+
+
+def _too_slow(endpoint: Endpoint, min_tps: float, excluded: Mapping[str, str]) -> Problem:
+    return Problem(
+        503,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        f"No endpoint of this model reaches {min_tps:g} tokens per second at the moment ('provider.min_tps'), and "
+        f"'provider.allow_fallbacks' is false. Without that, {endpoint.id} would answer as fast as it can.",
+        param="provider.min_tps",
+        code="no_endpoints",
+        should_retry=True,
+        details={"availability": {"code": "constraint_filtered", "excluded_by": dict(excluded)}},
+    )
+
+
+def limited(endpoints: Sequence[Endpoint], wait: float) -> Problem:
+    """429: every endpoint has said, or was said, to take no call for so long."""
+    names = ", ".join(dict.fromkeys(each.id for each in endpoints))
+    return Problem(
+        429,
+        ErrorType.RATE_LIMIT_EXCEEDED,
+        f"Every endpoint of this model is at its limit: {names}. The first one takes a call in {wait:.0f} seconds.",
+        code="rate_limit_exceeded",
+        retry_after=wait,
+        should_retry=True,
+        details={
+            "availability": {"code": "capacity_exhausted", "excluded_by": {each.id: "rate_limit" for each in endpoints}}
+        },
+    )
