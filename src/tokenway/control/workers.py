@@ -24,15 +24,18 @@ from tokenway.model.errors import TokenwayError, WireError
 from tokenway.model.link import (
     Answer,
     Gauges,
+    Heard,
     Keep,
     Publish,
     Question,
+    Seen,
     Serving,
     ToControl,
     ToWorker,
     pack,
     unpack_for_control,
 )
+from tokenway.model.sample import Sample
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
@@ -50,6 +53,8 @@ LAST_WORDS_SECONDS: Final = 2.0
 """How long what the workers said before they ended is listened to and kept."""
 LIVES_BEFORE_SERVING: Final = 3
 """How often a worker may end before it has served at all; more often and it never will."""
+BEHIND_BYTES: Final = MIB
+"""What waits to be sent to a worker that does not read; beyond it, it is not told what others have seen."""
 
 
 class WorkerHooks(msgspec.Struct, frozen=True):
@@ -57,7 +62,8 @@ class WorkerHooks(msgspec.Struct, frozen=True):
 
     `command(number, listener fd, link fd)` gives the child's command line, `snapshot_for(number)` its
     snapshot, `answer(question)` the JSON text for a question, `ended(number)` is awaited before a successor starts,
-    `keep(number, response)` keeps a response.
+    `keep(number, response)` keeps a response. `seen(samples)` takes in what a worker's attempts were like, and
+    `known()` gives what a new worker is told of all that came before it.
     """
 
     command: Callable[[int, int, int], list[str]]
@@ -65,6 +71,8 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     answer: Callable[[Question], Awaitable[bytes | None]]
     ended: Callable[[int], Awaitable[None]]
     keep: Callable[[int, StoredResponse], Coroutine[Any, Any, None]]
+    seen: Callable[[list[Sample]], None]
+    known: Callable[[], list[Sample]]
 
 
 class Worker:
@@ -75,7 +83,14 @@ class Worker:
         self.process = process
         self.gauges: Gauges | None = None
         self.is_serving = False
+        self.is_told = False
+        """Whether it was told what is known, and hears from now on what is new."""
         self._writer = writer
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it does not read what it is sent."""
+        return self._writer.transport.get_write_buffer_size() > BEHIND_BYTES
 
     def send(self, message: ToWorker) -> None:
         """Sends one message; to a worker that is gone it goes nowhere."""
@@ -106,6 +121,14 @@ class Workers:
     def alive(self) -> list[Worker]:
         """The workers with a running process."""
         return list(self._workers.values())
+
+    def breakers(self) -> dict[str, int]:
+        """The state of the breakers that are not closed, by endpoint: the worst of all workers'."""
+        worst: dict[str, int] = {}
+        for worker in self.alive:
+            for endpoint, state in worker.gauges.breakers.items() if worker.gauges is not None else ():
+                worst[endpoint] = max(state, worst.get(endpoint, 0))
+        return worst
 
     def start(self) -> None:
         """Begins to supervise; call it once, in the running loop."""
@@ -186,6 +209,9 @@ class Workers:
             reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MIB)
             worker = self._workers[number] = Worker(number, process, writer)
             worker.send(Publish(await self._hooks.snapshot_for(number)))
+            if known := self._hooks.known():
+                worker.send(Heard(known))
+            worker.is_told = True
             await self._listen(worker, reader)
             # Without a link a worker drains and ends; it may have been this end that gave the link up.
             worker.close()
@@ -223,6 +249,11 @@ class Workers:
                 self._serving.set()
         elif isinstance(message, Keep):
             self._tasks.spawn("response", self._hooks.keep(worker.number, message.response))
+        elif isinstance(message, Seen):
+            self._hooks.seen(message.samples)
+            for other in self.alive:
+                if other is not worker and other.is_told and not other.is_behind:
+                    other.send(Heard(message.samples))
         else:
             self._tasks.spawn("question", self._answer(worker, message))
 

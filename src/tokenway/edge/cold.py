@@ -147,11 +147,12 @@ class Pages:
     async def endpoints(self, request: Request, principal: Principal) -> object:
         """`GET /v1/models/{id}/endpoints`: who offers a model, at what price and grade, and how fast it was lately."""
         name, model = self._find(request)
-        offers = []
-        for endpoint in model.endpoints:
-            body = await self._state.ask("velocity", principal, endpoint.id)
-            lately = msgspec.json.decode(body) if body is not None else {}
-            offers.append(listing.describe_endpoint(model, endpoint) | lately)
+        subject = _encode([endpoint.id for endpoint in model.endpoints]).decode()
+        body = await self._state.ask("velocity", principal, subject)
+        figures = msgspec.json.decode(body or b"{}", type=dict[str, dict[str, object]])
+        offers = [
+            listing.describe_endpoint(model, endpoint) | figures.get(endpoint.id, {}) for endpoint in model.endpoints
+        ]
         shape = listing.describe(model)
         kept = {field: shape[field] for field in ("name", "created", "description", "architecture")}
         return {"data": {"id": name, **kept, "endpoints": offers}}

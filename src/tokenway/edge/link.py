@@ -9,13 +9,27 @@ from typing import Final
 
 from tokenway.aio.tasks import Tasks
 from tokenway.model.errors import ErrorType, Problem, Refusal
-from tokenway.model.link import Keep, Publish, Question, Show, Stop, ToControl, ToWorker, pack, unpack_for_worker
+from tokenway.model.link import (
+    Heard,
+    Keep,
+    Publish,
+    Question,
+    Show,
+    Stop,
+    ToControl,
+    ToWorker,
+    pack,
+    unpack_for_worker,
+)
+from tokenway.model.sample import Sample
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
 from tokenway.wire.limits import MIB
 
 ANSWER_SECONDS: Final = 10.0
+BEHIND_BYTES: Final = MIB
+"""What waits to be sent when the control process does not read: more than it ever leaves unread otherwise."""
 
 
 class ControlLink:
@@ -27,11 +41,14 @@ class ControlLink:
         on_lost: Callable[[], None],
         on_stop: Callable[[str, str], None] = lambda _response, _project: None,
         on_show: Callable[[str, str], None] = lambda _response, _project: None,
+        on_heard: Callable[[list[Sample]], None] = lambda _samples: None,
     ) -> None:
         """`on_stop` is called with a response's id and project when what is done for it is to end.
 
-        `on_show` is called in the same way when what there is of it is to be kept.
+        `on_show` is called in the same way when what there is of it is to be kept, and `on_heard` with what other
+        workers' attempts were like.
         """
+        self._on_heard = on_heard
         self._on_stop = on_stop
         self._on_show = on_show
         self._on_snapshot = on_snapshot
@@ -40,6 +57,11 @@ class ControlLink:
         self._waiting: dict[int, asyncio.Future[bytes | None]] = {}
         self._asked = 0
         self._is_lost = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the control process does not keep up: what can wait, or be left out, should not be sent now."""
+        return self._writer is not None and self._writer.transport.get_write_buffer_size() > BEHIND_BYTES
 
     async def open(self, end: socket.socket, tasks: Tasks) -> None:
         """Begins to listen on one end of a socket pair."""
@@ -97,6 +119,9 @@ class ControlLink:
             return
         if isinstance(message, Show):
             self._on_show(message.response, message.project)
+            return
+        if isinstance(message, Heard):
+            self._on_heard(message.samples)
             return
         waiting = self._waiting.get(message.number)
         if waiting is not None and not waiting.done():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 import signal
 import socket
@@ -25,13 +26,20 @@ from tokenway.edge.cold import make_app
 from tokenway.edge.link import ControlLink
 from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState, Journal
-from tokenway.model.link import Gauges, Serving, WorkerOptions
+from tokenway.model.link import Gauges, Seen, Serving, WorkerOptions
 from tokenway.model.snapshot import Snapshot
+from tokenway.routing.velocity import thinned
 from tokenway.upstream.pool import Pools
 
 log = logging.getLogger("tokenway.edge")
 BACKLOG: Final = 2048
 GAUGES_SECONDS: Final = 1.0
+BREAKERS_MAX: Final = 1000
+"""Breakers that are told of: callers can ask a provider for models that it does not have."""
+TELL_SECONDS: Final = 0.25
+"""How often the other workers are told what this one's attempts were like."""
+TOLD_MAX: Final = 16
+"""Samples that are told each time for an endpoint and an outcome; if there were more, they stand for all."""
 BACKGROUND_SECONDS: Final = 0.05
 STOPPED: Final = "The gateway was stopped before this response was made."
 
@@ -81,7 +89,9 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
         if running is not None:
             running.show()
 
-    link = ControlLink(take_snapshot, control_lost, stop_background, show_background)
+    link = ControlLink(
+        take_snapshot, control_lost, stop_background, show_background, lambda samples: state.fleet.hear(samples)
+    )
     state = EdgeState(loop, pools, journal, link.ask, link.keep)
     await link.open(socket.socket(fileno=options.link_fd), tasks)
     snapshot = await first
@@ -98,6 +108,7 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
 
     server.on_exit = stop
     tasks.spawn("gauges", _send_gauges(state, link))
+    tasks.spawn("velocity", _tell_velocity(state, link))
     link.send(Serving(snapshot.version))
     await server.serve(sockets=[listener])
     await _finish_background(state, drained_at)
@@ -135,5 +146,15 @@ def _server_config(options: WorkerOptions, state: EdgeState) -> Config:
 
 async def _send_gauges(state: EdgeState, link: ControlLink) -> None:
     while True:
-        link.send(Gauges(state.streams, state.loop_lag, state.admission.remaining))
+        odd = ((name, number) for name, number in state.fleet.breakers.items() if number)
+        breakers = dict(itertools.islice(odd, BREAKERS_MAX))
+        link.send(Gauges(state.streams, state.loop_lag, state.admission.remaining, breakers))
         await asyncio.sleep(GAUGES_SECONDS)
+
+
+async def _tell_velocity(state: EdgeState, link: ControlLink) -> None:
+    """Tells the others what this worker's attempts were like. What is not told while nobody reads waits, bounded."""
+    while True:
+        if not link.is_behind and (samples := state.fleet.take_outbox()):
+            link.send(Seen(thinned(samples, TOLD_MAX)))
+        await asyncio.sleep(TELL_SECONDS)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.model.sample import Sample
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
@@ -30,8 +31,8 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 class Question(msgspec.Struct, frozen=True, tag="question"):
     """Worker to control: something that only control knows, or only the store can do.
 
-    `what` is `generation`, `key`, `velocity`, or what to do with a kept response: `response`, `events`,
-    `chain`, `forget`, `stop`, `show`.
+    `what` is `generation`, `key`, `velocity` (`subject` is then a JSON array of endpoints' ids), or what to do with a
+    kept response: `response`, `events`, `chain`, `forget`, `stop`, `show`.
     """
 
     number: int
@@ -68,11 +69,27 @@ class Serving(msgspec.Struct, frozen=True, tag="serving"):
 
 
 class Gauges(msgspec.Struct, frozen=True, tag="gauges"):
-    """Worker to control, once a second: how it is. `leases` is nano-dollars left by key id."""
+    """Worker to control, once a second: how it is. `leases` is nano-dollars left by key id.
+
+    `breakers` is the state of the breakers that are not closed, by endpoint id, as `tokenway_breaker_state` has it.
+    """
 
     open_streams: int
     loop_lag: float
     leases: dict[str, int]
+    breakers: dict[str, int] = {}
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """Worker to control: what its attempts were like since it last said so."""
+
+    samples: list[Sample]
+
+
+class Heard(msgspec.Struct, frozen=True, tag="heard"):
+    """Control to worker: what the other workers' attempts were like; to a new one, what all of them know."""
+
+    samples: list[Sample]
 
 
 class WorkerOptions(msgspec.Struct, frozen=True):
@@ -87,8 +104,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     tls_key: str | None = None
 
 
-ToWorker = Publish | Answer | Stop | Show
-ToControl = Question | Serving | Gauges | Keep
+ToWorker = Publish | Answer | Stop | Show | Heard
+ToControl = Question | Serving | Gauges | Keep | Seen
 
 
 def _encode(value: Any) -> str:

@@ -126,7 +126,7 @@ class Estimate:
         """Takes in an attempt."""
         self.window.take(sample)
         self._count(sample)
-        if sample.outcome is Outcome.FAILED:
+        if sample.outcome is Outcome.FAILED and sample.took > 0.0:
             self.loss.take(sample.took, sample.weight)
         prompt, load = sample.prompt / 1000.0, sample.load / LOAD_UNIT
         if sample.ttft > 0.0:
@@ -136,7 +136,7 @@ class Estimate:
                 self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
                 if sample.sent:
                     self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
-        elif sample.outcome is Outcome.ANSWERED:
+        elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0:
             self._take_whole(sample, prompt, load)
 
     def predict(self, prompt: float, output: float, load: int, now: float) -> Prediction:

@@ -132,11 +132,18 @@ class Window:
 
     def limited(self, now: float, minutes: int) -> float | None:
         """The share of attempts of the last minutes that were turned away with 429."""
-        total = limited = 0.0
-        for slot in self._recent(now, minutes):
-            total += slot.answered + slot.failed + slot.limited
-            limited += slot.limited
+        answered, failed, limited = self.ended(now, minutes)
+        total = answered + failed + limited
         return limited / total if total else None
+
+    def ended(self, now: float, minutes: int) -> tuple[float, float, float]:
+        """How many attempts of the last minutes were answered, failed, and were turned away with 429."""
+        slots = self._recent(now, minutes)
+        return (
+            sum([slot.answered for slot in slots]),
+            sum([slot.failed for slot in slots]),
+            sum([slot.limited for slot in slots]),
+        )
 
     def _recent(self, now: float, minutes: int) -> list[Slot]:
         first = int(now // SLOT_SECONDS) - minutes

@@ -22,6 +22,7 @@ from tokenway.store.database import WRITES, Database
 from tokenway.store.keys import SqlKeys
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.responses import SqlResponses
+from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version, metadata
 from tokenway.store.usage import SqlUsage
 
@@ -47,6 +48,7 @@ class SqliteStore:
         self.ledger = SqlLedger(database, clock)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock)
+        self.samples = SqlSamples(database)
 
     def close(self) -> None:
         """Closes the file."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import output_speed, ttft
 
-Stream = tuple[float, float, float | None]
-"""When it ended (Unix time), TTFT in seconds, output tokens per second."""
+Stream = tuple[float, float | None]
+"""TTFT in seconds, output tokens per second."""
 
 
 Labels = tuple[str, str, str, int, Settlement]
@@ -55,7 +55,7 @@ class Gathered:
                 tokens = _answer_tokens(record)
             first = ttft(stamps)
             if first is not None:
-                streams.append((record.at, first, output_speed(stamps, tokens)))
+                streams.append((first, output_speed(stamps, tokens)))
                 if record.gaps:
                     self.gaps.append(record.gaps)
                     self.gap_seconds += stamps.last_delta - stamps.first_delta

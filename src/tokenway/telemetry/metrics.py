@@ -117,6 +117,8 @@ class Metrics:
         self.overhead = Histogram(OVERHEAD_BUCKETS)
         self.gauges: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
         """By name and labels."""
+        self.endpoints: set[str] = set()
+        """Those of the snapshot in force, by their ids."""
         self._groups: dict[Labels, _Group] = {}
         self._cache: dict[Labels, _Group] = {}
         # Attempts of exchanges that had several, or ended otherwise than their attempt: model, endpoint, settlement.
@@ -128,17 +130,17 @@ class Metrics:
     def use(self, snapshot: Snapshot) -> None:
         """Shows the models, aliases and endpoints of this snapshot by their names from now on."""
         self._models.update(snapshot.models, snapshot.aliases)
-        for model in snapshot.models.values():
-            self._endpoints.update(endpoint.id for endpoint in model.endpoints)
+        self.endpoints = {endpoint.id for model in snapshot.models.values() for endpoint in model.endpoints}
+        self._endpoints |= self.endpoints
 
     def set_gauge(self, name: str, value: float, **labels: str) -> None:
         """Sets a gauge that somebody else measures, such as open streams or the lag of an event loop."""
         self.gauges[name, tuple(sorted(labels.items()))] = value
 
-    def drop_gauges(self, **labels: str) -> None:
-        """Forgets the gauges with these labels, as of a worker that is gone."""
+    def drop_gauges(self, name: str = "", **labels: str) -> None:
+        """Forgets the gauges of this name, if one is given, and with these labels, as of a worker that is gone."""
         gone = set(labels.items())
-        for key in [key for key in self.gauges if gone <= set(key[1])]:
+        for key in [key for key in self.gauges if gone <= set(key[1]) and name in {"", key[0]}]:
             del self.gauges[key]
 
     def observe(self, gathered: Gathered) -> None:
@@ -150,8 +152,8 @@ class Metrics:
         for line in gathered.apart:
             _add_lines(self._apart_group(gathered.model, line), (line,))
         series = group.series
-        series.ttft.observe([first for _, first, _ in gathered.streams])
-        series.speed.observe([speed for _, _, speed in gathered.streams if speed is not None])
+        series.ttft.observe([first for first, _ in gathered.streams])
+        series.speed.observe([speed for _, speed in gathered.streams if speed is not None])
         series.gap.add(map(sum, zip_longest(*gathered.gaps, fillvalue=0)), gathered.gap_seconds)
         series.slow += gathered.slow
 

@@ -22,6 +22,7 @@ LOOP_LAG: Final = "tokenway_loop_lag_seconds"
 JOURNAL_BYTES: Final = "tokenway_journal_bytes"
 UNMETERED: Final = "tokenway_unmetered"
 LEASE_REMAINING: Final = "tokenway_lease_remaining"
+BREAKER_STATE: Final = "tokenway_breaker_state"
 
 SECONDS_BUCKETS: Final = (
     0.001,

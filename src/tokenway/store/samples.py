@@ -1,0 +1,128 @@
+"""The latest exchanges of the ledger as samples, so that a gateway that starts knows how its endpoints were.
+
+The ledger has times for an exchange and not for each of its attempts. An exchange with one attempt gives its times;
+of one with several, only how each of them ended is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tokenway.metering.ledger import Settlement
+from tokenway.model.faults import Fault
+from tokenway.model.sample import Outcome, Sample
+from tokenway.model.usage import BUCKETS, Usage
+from tokenway.routing.retry import Scope, scope
+from tokenway.store.database import Database
+from tokenway.store.schema import entries, exchanges, kinds
+
+PAGE: Final = 500
+"""Exchanges that are fetched at a time."""
+LIVES_MAX: Final = 64
+"""Lives of workers that are looked through, the newest first."""
+COUNT_DIGITS: Final = 10
+"""With how many digits an exchange's id ends that count the exchanges of one worker's life."""
+TOO_MUCH: Final = 429
+_ABOVE_ALL: Final = "\U0010ffff"
+_FAULTS: Final = {fault.value: fault for fault in Fault}
+_GIVEN_UP: Final = (Fault.OUTRUN, Fault.SLOW)
+"""Ours to call: another attempt was faster."""
+
+
+class SqlSamples:
+    """Reads the ledger in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def latest(self, since: float, most: int) -> list[Sample]:
+        """The attempts of at most `most` exchanges that ended since then (Unix time), in the order of their ends."""
+        found: list[Sample] = []
+        with self._database.read() as connection:
+            for page in _pages(connection, since, most):
+                ids = [row["id"] for row in page]
+                lines: dict[str, list[dict[str, Any]]] = {}
+                for line in connection.execute(sa.select(entries).where(entries.c.exchange.in_(ids))).mappings():
+                    lines.setdefault(line["exchange"], []).append(dict(line))
+                for row in page:
+                    found += _samples(row, lines.get(row["id"], ()))
+        return sorted(found, key=lambda sample: sample.at)
+
+
+def _pages(connection: sa.Connection, since: float, most: int) -> Iterator[list[dict[str, Any]]]:
+    """Exchanges since then, by their ids backwards: no index is by time, but within a worker's life ids rise with it.
+
+    Where a life's exchanges become too old, the next older life is gone on with.
+    """
+    wanted = ("id", "at", "ttft", "duration", "output_speed", "overhead")
+    columns = [exchanges.c[name] for name in wanted]
+    query = sa.select(*columns, kinds.c.model).join(kinds, kinds.c.id == exchanges.c.kind)
+    below, lives = _ABOVE_ALL, 0
+    while most > 0 and lives < LIVES_MAX:
+        size = min(PAGE, most)
+        newest = query.where(exchanges.c.id < below).order_by(exchanges.c.id.desc()).limit(size)
+        rows = [dict(row) for row in connection.execute(newest).mappings()]
+        old = next((place for place, row in enumerate(rows) if row["at"] < since), len(rows))
+        if old:
+            yield rows[:old]
+        most -= old
+        if old < len(rows):
+            below = rows[old]["id"][:-COUNT_DIGITS]
+            lives += 1
+        elif len(rows) < size:
+            return
+        else:
+            below = rows[-1]["id"]
+
+
+def _samples(row: dict[str, Any], lines: Sequence[dict[str, Any]]) -> Iterator[Sample]:
+    """What an exchange says of each endpoint that it tried."""
+    for line in lines:
+        outcome = _outcome(line["settlement"], line["status"], line["fault"])
+        if outcome is None:
+            continue
+        if len(lines) > 1:
+            yield Sample(line["endpoint"], row["model"], row["at"], outcome)
+            continue
+        usage = Usage()
+        if line["input_uncached"] is not None and not line["absurd"]:
+            usage = Usage(*(line[name] for name in BUCKETS))
+        tokens, speed = usage.output_tokens, row["output_speed"]
+        yield Sample(
+            line["endpoint"],
+            row["model"],
+            row["at"],
+            outcome,
+            took=_since_the_attempt(row["duration"], row),
+            ttft=_since_the_attempt(row["ttft"], row),
+            span=(tokens - 1) / speed if speed and tokens > 1 else 0.0,
+            prompt=usage.input_tokens - usage.cache_read,
+            cached=usage.cache_read,
+            tokens=tokens,
+        )
+
+
+def _since_the_attempt(seconds: float | None, row: dict[str, Any]) -> float:
+    """A time that was counted from the request on; 0.0 where it is not known."""
+    return 0.0 if seconds is None else max(0.0, seconds - row["overhead"])
+
+
+def _outcome(settlement: str, status: int, fault: str) -> Outcome | None:
+    """What an attempt's end says about its endpoint; None for what is not held against it, or not known."""
+    if settlement == Settlement.EXPIRED.value:
+        return None
+    if settlement == Settlement.DELIVERED.value:
+        return Outcome.ANSWERED
+    if settlement == Settlement.UPSTREAM_BILLED.value or not fault:
+        return Outcome.LEFT
+    known = _FAULTS.get(fault)
+    if known is None:
+        return None
+    if known in _GIVEN_UP:
+        return Outcome.LEFT
+    if status == TOO_MUCH:
+        return Outcome.LIMITED
+    return Outcome.FAILED if scope(known, status) is Scope.ENDPOINT else None
