@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 UNKNOWN: Final = "unknown"
@@ -56,6 +57,7 @@ _GGUF: Final = re.compile(r"(?:ud_)?(?:i?q([1-8])|tq[12])(?:_[a-z0-9]+)*", re.AS
 _GGUF_BITS: Final = {"4": "int4", "8": "int8"}
 
 
+@lru_cache(1024)
 def quantization_of(grade: str) -> str:
     """OpenRouter's value for a grade, `unknown` where it has none: `gguf:Q4_K_M` gives `int4`, `Q5_K_M` `unknown`."""
     name = _plain(grade)

@@ -7,6 +7,7 @@ left; where several exclude an endpoint, the first of the table is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -28,6 +29,7 @@ OPENROUTER: Final[Mapping[str, tuple[str, ...]]] = {
     "moonshot": ("moonshotai", "moonshot ai"),
     "vertex": ("google-vertex", "google"),
     "vertex-anthropic": ("google-vertex", "google"),
+    "voyage": ("voyageai", "voyageai by mongodb"),
     "zai": ("z-ai", "z.ai"),
 }
 """A known provider to its names at OpenRouter (`ProviderName`, and its slugs), where those are others."""
@@ -65,8 +67,13 @@ def rank(endpoint: Endpoint, order: tuple[str, ...]) -> int:
 
 
 def _names_of(endpoint: Endpoint) -> frozenset[str]:
-    provider, whole = endpoint.provider.casefold(), endpoint.id.casefold()
-    return frozenset((provider, whole, *OPENROUTER.get(provider, ())))
+    return _folded(endpoint.provider, endpoint.id)
+
+
+@lru_cache(4096)
+def _folded(provider: str, whole: str) -> frozenset[str]:
+    own = provider.casefold()
+    return frozenset((own, whole.casefold(), *OPENROUTER.get(own, ())))
 
 
 # -- the filters: what is wrong with an endpoint as the rest of a sentence, or nothing -----------------------------
@@ -185,33 +192,33 @@ def check_names(snapshot: Snapshot, endpoints: Iterable[Endpoint], wishes: Wishe
 
     A known provider that is not enabled is a name, and so are its endpoints: nobody here can tell which it has.
     """
-    if not (wishes.order or wishes.only or wishes.ignore):
+    wanted = [
+        (f"provider.{field}[{index}]", name)
+        for field in ("order", "only", "ignore")
+        for index, name in enumerate(getattr(wishes, field))
+    ]
+    own = frozenset(name for each in endpoints for name in _names_of(each)) if wanted else frozenset()
+    doubtful = [(place, name) for place, name in wanted if name not in own and not _is_provider(snapshot, name)]
+    if not doubtful:
         return
-    for field in ("order", "only", "ignore"):
-        for index, name in enumerate(getattr(wishes, field)):
-            if not _means_something(snapshot, endpoints, name):
-                known = [*snapshot.providers, *snapshot.known, *(each.id for each in endpoints)]
-                raise invalid_request(
-                    f"'provider.{field}[{index}]' is '{name[:64]}', which is no provider and no endpoint here."
-                    f"{nearest_of(name, known)}",
-                    param=f"provider.{field}[{index}]",
-                    code="unknown_provider",
-                )
+    listed = {f"{provider}/{row.name}".casefold() for provider, rows in snapshot.listings.items() for row in rows}
+    listed.update(each.id.casefold() for model in snapshot.models.values() for each in model.endpoints)
+    for place, name in doubtful:
+        if name not in listed:
+            known = [*snapshot.providers, *snapshot.known, *(each.id for each in endpoints)]
+            raise invalid_request(
+                f"'{place}' is '{name[:64]}', which is no provider and no endpoint here.{nearest_of(name, known)}",
+                param=place,
+                code="unknown_provider",
+            )
 
 
-def _means_something(snapshot: Snapshot, endpoints: Iterable[Endpoint], name: str) -> bool:
-    provider, slash, upstream = name.partition("/")
-    if any(is_named(each, (name,)) for each in endpoints):
-        return True
-    enabled = {each.casefold(): each for each in snapshot.providers}
-    if provider not in enabled:
-        return provider in snapshot.known or provider in _OTHERS
-    if not slash:
-        return True
-    listed = snapshot.listings.get(enabled[provider], ())
-    return any(row.name.casefold() == upstream for row in listed) or any(
-        is_named(each, (name,)) for model in snapshot.models.values() for each in model.endpoints
-    )
+def _is_provider(snapshot: Snapshot, name: str) -> bool:
+    """Whether it is a provider's name, or any endpoint's of a known one that is not enabled."""
+    provider, slash, _ = name.partition("/")
+    if any(provider == each.casefold() for each in snapshot.providers):
+        return not slash
+    return provider in snapshot.known or provider in _OTHERS
 
 
 def nothing_left(name: str, excluded: Mapping[str, Exclusion]) -> Refusal:

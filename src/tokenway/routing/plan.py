@@ -197,7 +197,7 @@ def _found(snapshot: Snapshot, name: str) -> tuple[Model, str]:
     base, suffix = split_suffix(snapshot, name)
     model = resolve(snapshot, base)
     if model is None:
-        raise Refusal(unknown_model(snapshot, name if nearest(snapshot, name) else base))
+        raise Refusal(unknown_model(snapshot, name if suffix and nearest(snapshot, name) else base))
     return model, suffix
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
+from openrouter.components.byokproviderslug import BYOKProviderSlug
+from openrouter.components.providername import ProviderName
 
+from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import (
     DataPolicy,
     Endpoint,
@@ -24,7 +27,17 @@ from tokenway.model.errors import Problem, Refusal
 from tokenway.model.match import Equals
 from tokenway.model.money import NanoUsd, Rate, parse_rate
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.exclude import FILTERS, TOLD, Exclusion, check_names, exclusion, is_named, nothing_left, rank
+from tokenway.routing.exclude import (
+    FILTERS,
+    OPENROUTER,
+    TOLD,
+    Exclusion,
+    check_names,
+    exclusion,
+    is_named,
+    nothing_left,
+    rank,
+)
 from tokenway.routing.preferences import MaxPrice, Wishes
 
 PRICE = Price(parse_rate(1), parse_rate(3), request=NanoUsd(5), audio_input=parse_rate(40), image=NanoUsd(7))
@@ -73,6 +86,15 @@ def test_names_have_no_case_and_openrouters_are_understood() -> None:
         2,
         0,
     ]
+
+
+def test_the_table_of_names_is_openrouters() -> None:
+    """Each row is of a provider that is known here, under names that OpenRouter's SDK knows and we do not."""
+    theirs = {name.casefold() for kind in (ProviderName, BYOKProviderSlug) for name in get_args(get_args(kind)[0])}
+    names = {name for row in OPENROUTER.values() for name in row}
+    assert names <= theirs
+    assert OPENROUTER.keys() <= KNOWN.keys()
+    assert names.isdisjoint(KNOWN)
 
 
 @pytest.mark.parametrize(
