@@ -29,21 +29,18 @@ from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining, no_journal
 from tokenway.edge.opening import make_reader, maker_of, prepare
-from tokenway.edge.going_on import Kept
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
-from tokenway.edge.sampling import sample_of
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
+from tokenway.edge.watch import Watch, may_go_on
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
-from tokenway.exchange.timers import WINDOW_SHARE
 from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
-from tokenway.model.preferences import Rescue
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
@@ -85,8 +82,7 @@ class Relay:
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _fan: Fan | None = None
-    _kept: Kept | None = None
-    """What the caller has got, where its answer could go on elsewhere."""
+    _watch: Watch
 
     def __init__(
         self,
@@ -166,8 +162,7 @@ class Relay:
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
         self._intake = intake
-        if intake.order.rescue is not Rescue.OFF and intake.request.stream:
-            self._kept = Kept(intake.order.endpoints)
+        self._watch = Watch(self._state, intake, self.form, can_go_on=may_go_on(intake))
         request = intake.request
         self.model = request.model
         self.is_stream = request.stream
@@ -231,9 +226,7 @@ class Relay:
 
     def shown_of(self, reader: AttemptReader) -> e.Shown:
         """What the caller has seen of an attempt's answer, where that decides whether it can go on elsewhere."""
-        if self._kept is None or reader is not self._winner or self._machine.phase is not Phase.FLOWING:
-            return e.Shown.OTHER
-        return self._kept.shown(self._intake, self.form)
+        return self._watch.shown(reader, self._winner)
 
     def client_gone(self, *, waits: bool = False) -> None:
         """The caller closed its connection, or `waits` for an answer that is given up all the same."""
@@ -242,30 +235,11 @@ class Relay:
             self._fan.client_gone()
         elif not self.response_complete and self._machine.phase is not Phase.FRESH:
             now = monotonic()
-            self.tell(e.ClientGone(now, self._looks(now, decides=False), waits))
+            self.tell(e.ClientGone(now, tuple([reader.look(now) for reader in self._attempts]), waits))
         self._finish()
 
-    def _looks(self, now: float, *, decides: bool = True) -> tuple[e.Look, ...]:
-        """How each attempt stands; `decides` is whether anything hangs on what their caller has seen.
-
-        While the caller reads slowly, all of them are as if they moved.
-        """
-        paused = self._client.is_write_paused
-        looks = [reader.look(now if paused else reader.last_activity) for reader in self._attempts]
-        if decides and self._attempts and not paused:
-            order = self._intake.order
-            for place, reader in enumerate(self._attempts):
-                tps = self._speed(reader, order, now) if order.rescue is Rescue.ON else inf
-                if tps < order.min_tps or (order.rescue is Rescue.FAULT and reader is self._winner):
-                    looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=self.shown_of(reader))
-        return tuple(looks)
-
-    def _speed(self, reader: AttemptReader, order: e.Order, now: float) -> float:
-        """Tokens per second lately, as far as bytes tell."""
-        per_token = self._state.fleet.board.of(reader.endpoint.id).sent_per_token
-        tps = reader.speed(now, order.grace * WINDOW_SHARE, per_token.value)
-        # Before anything is known of how many bytes a token has, only what is very slow is slow.
-        return tps if per_token.seen else 2.0 * tps
+    def _looks(self, now: float) -> tuple[e.Look, ...]:
+        return self._watch.looks(self._attempts, self._winner, now, paused=self._client.is_write_paused)
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
@@ -340,7 +314,8 @@ class Relay:
             fleet.retries.withdraw(now)
         else:
             fleet.retries.deposit()
-        sent = self._kept.sent(self.form) if command.resumes and self._kept is not None else None
+        kept = self._watch.kept
+        sent = kept.sent(self.form) if command.resumes and kept is not None else None
         reader = make_reader(self, intake, command, sent)
         self._attempts.append(reader)
         reader.trip = fleet.begin(command.endpoint, command.credential, intake.request.size // 4, now)
@@ -396,8 +371,9 @@ class Relay:
         self._state.streams += 1
 
     def _send_bytes(self, command: c.SendBytes) -> None:
-        if self._kept is not None:
-            self._kept.add(command.data)
+        kept = self._watch.kept
+        if kept is not None:
+            kept.add(command.data)
         self.forward(command.data)
 
     def forward(self, data: bytes) -> None:
@@ -413,7 +389,8 @@ class Relay:
         reader = self._attempts[command.attempt - 1]
         write = self._client.transport.write
         writer = _chunk_writer(write) if self._chunked else write
-        reader.splice(writer if self._kept is None else self._kept.keeping(writer, reader))
+        kept = self._watch.kept
+        reader.splice(writer if kept is None else kept.keeping(writer, reader))
         if self._client.is_write_paused and reader.call is not None:
             reader.call.pause()
 
@@ -439,7 +416,7 @@ class Relay:
             status = self.form.statuses.get(ErrorType(command.error_type), command.status)
             command = msgspec.structs.replace(command, status=status)
         receipt = self.receipt = make_receipt(command, self, time.time())
-        self._tell_fleet(command, receipt)
+        self._watch.settled(command, receipt, self._attempts)
         if self._lease is not None:
             self._lease.close(self._intake.order.amount, receipt.record.charged)
         try:
@@ -516,21 +493,6 @@ class Relay:
                 "retry_in": command.retry_in,
             },
         )
-
-    def _tell_fleet(self, command: c.Settle, receipt: Receipt) -> None:
-        """What its attempts were like, for routing; and their end, for who keeps count of them."""
-        fleet, routing = self._state.fleet, self._intake.route.model.routing
-        now = monotonic()
-        samples = []
-        for share, line, reader in zip(command.shares, receipt.record.lines, self._attempts, strict=True):
-            if reader.trip is not None:
-                samples.append(sample_of(reader, share, self._intake, receipt.record.at, reader.ended_at or now))
-                reader.trip.over()
-            if share.fault == Fault.OUTRUN and line.cost:
-                fleet.hedges.lost(line.cost)
-        fleet.learn(samples)
-        if routing.hedge_share:
-            fleet.hedges.charged(receipt.record.charged, routing.hedge_share)
 
     # -- shared ------------------------------------------------------------------------------------------
 
