@@ -31,7 +31,7 @@ _TRACES: Final = (
     (b"message_", Dialect.ANTHROPIC),
 )
 """What tells a dialect, in the seeds and in what has become of them; all else is read as chat."""
-_REQUESTS: Final = {
+REQUESTS: Final = {
     Dialect.OPENAI_CHAT: b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true,'
     b'"stream_options":{"include_usage":true}}',
     Dialect.OPENAI_RESPONSES: b'{"model":"m","input":"hi","stream":true}',
@@ -41,10 +41,15 @@ _REQUESTS: Final = {
 }
 
 
+def dialect_of(data: bytes) -> Dialect:
+    """The dialect that a stream is most likely of."""
+    return next((dialect for trace, dialect in _TRACES if trace in data), Dialect.OPENAI_CHAT)
+
+
 def translated(upstream: Dialect, caller: Dialect, parts: list[bytes]) -> tuple[bytes, Translation]:
     """What the caller gets of these pieces, and the translation."""
     form = FORMATS[caller]
-    request = form.parse(Operation.CHAT, _REQUESTS[caller], "m", True)
+    request = form.parse(Operation.CHAT, REQUESTS[caller], "m", True)
     translation = Translation(FORMATS[upstream], form, Maker("gen-1", "m", 1_700_000_000, request))
     out = []
     for time, part in enumerate(parts, start=1):
@@ -61,8 +66,8 @@ def translated(upstream: Dialect, caller: Dialect, parts: list[bytes]) -> tuple[
 
 def harness(data: bytes, chance: Random) -> None:
     """Translates the data whole and in pieces, for one of the callers, and compares."""
-    upstream = next((dialect for trace, dialect in _TRACES if trace in data), Dialect.OPENAI_CHAT)
-    caller = chance.choice([dialect for dialect in _REQUESTS if dialect is not upstream])
+    upstream = dialect_of(data)
+    caller = chance.choice([dialect for dialect in REQUESTS if dialect is not upstream])
     cut = pieces(data, chance)
     try:
         whole, one = translated(upstream, caller, [data])

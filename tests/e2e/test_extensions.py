@@ -62,15 +62,21 @@ async def test_the_caller_chooses_a_provider(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_the_caller_leaves_a_provider_out(mixed: httpx2.AsyncClient, dialect: Dialect) -> None:
-    """`ignore`; and where nobody is left, the reasons."""
+    """`ignore`; and where nobody is left, 503 with the reason for each endpoint, in words and in the details."""
     others = [f"lab-{each}" for each in DIALECTS if each is not GEMINI]
     request = ask(dialect, "mock", provider={"ignore": others})
     answer = await mixed.post(request.path, json=request.body)
     assert answer.headers["x-tokenway-endpoint"] == "lab-gemini/text"
-    request = ask(dialect, "mock", provider={"only": ["nobody"]})
+    request = ask(dialect, "mock", provider={"ignore": others, "quantizations": ["int4", "fp8"]})
     answer = await mixed.post(request.path, json=request.body)
-    assert answer.status_code in {404, 503}
-    assert problem_of(dialect, answer.json()).message
+    assert answer.status_code == 503
+    told = problem_of(dialect, answer.json()).message
+    assert "lab-gemini/text has the quantization unknown, which is not in 'provider.quantizations'" in told
+    assert all(f"{each}/text is in 'provider.ignore'" in told for each in others)
+    details = json.dumps(answer.json())
+    assert "constraint_filtered" in details
+    assert "ignored_providers" in details
+    assert answer.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -109,6 +115,11 @@ async def test_no_fallbacks_are_wanted(mixed: httpx2.AsyncClient, provider: Fake
         ({"provider": {"order": "lab"}}, "provider.order"),
         ({"provider": {"min_tps": "fast"}}, "provider.min_tps"),
         ({"provider": {"max_cost": "much"}}, "provider.max_cost"),
+        ({"provider": {"only": ["nobody"]}}, "provider.only[0]"),
+        ({"provider": {"order": ["lab-gemini"], "only": ["lab-bedrock"]}}, "provider.order"),
+        ({"provider": {"quantizations": ["fp8", "fp5"]}}, "provider.quantizations[1]"),
+        ({"provider": {"sort": {"by": "speed"}}}, "provider.sort.by"),
+        ({"provider": {"preferred_max_latency": {"p95": 1}}}, "provider.preferred_max_latency.p95"),
         ({"models": "other"}, "models"),
         ({"models": [7]}, "models[0]"),
     ],
@@ -121,6 +132,21 @@ async def test_wishes_that_are_none(
     answer = await mixed.post(request.path, json=request.body)
     assert answer.status_code == 400
     assert problem_of(dialect, answer.json()).param == param
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_suffixes(mixed: httpx2.AsyncClient, provider: FakeProvider, dialect: Dialect) -> None:
+    """`:nitro` and `:floor` are not part of a model's name, in a path neither; `:free` admits only what is free."""
+    for name in ("mock:nitro", "nick:floor"):
+        request = ask(dialect, name)
+        answer = await mixed.post(request.path, json=request.body)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-tokenway-model"] == name
+        assert provider.requests[-1].ask.model == "text"
+    request = ask(dialect, "mock:free")
+    answer = await mixed.post(request.path, json=request.body)
+    assert answer.status_code == 503
+    assert "is not free" in problem_of(dialect, answer.json()).message
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

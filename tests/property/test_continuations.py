@@ -219,6 +219,26 @@ def named(stream: bytes) -> set[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.parametrize("caller", Dialect)
+def test_a_text_may_break_again_and_again(caller: Dialect) -> None:
+    """Each time it goes on from all that was sent, and the caller notices nothing."""
+    others = [dialect for dialect in Dialect if dialect is not caller]
+    made = maker(caller)
+    before, text = cut_in(caller, "one ")[0], "one two three four five six"
+    for second in others:
+        sent = sent_so_far(FORMATS[caller], before)
+        assert text.startswith(sent.text)
+        stream = Continuation(FORMATS[second], FORMATS[caller], made, sent)
+        for piece in frames(second, Said(text[len(sent.text.rstrip()) :])):
+            before += stream.feed(piece, 1.0)
+            if sent_so_far(FORMATS[caller], before).text != sent.text:
+                break
+    sent = sent_so_far(FORMATS[caller], before)
+    assert sent.text == "one two three four five "
+    found = STREAM[caller](before + ended(others[0], made, sent, Said(" six")))
+    assert apart(found) == apart(STREAM[caller](unbroken(others[0], made, Said(text))))
+
+
 # -- what comes beside the text ------------------------------------------------------------------------------
 
 CALL: Final = Called("call_fake_1", "get_weather", {"city": "Zürich", "unit": "celsius"})

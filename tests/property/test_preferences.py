@@ -16,7 +16,7 @@ from tokenway.model.money import Rate
 from tokenway.model.preferences import Partition, Preferences, Rescue, SortOrder
 from tokenway.model.quantization import QUANTIZATIONS
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.filters import FILTERS, exclusion
+from tokenway.routing.exclude import FILTERS, exclusion
 from tokenway.routing.plan import Plan, plan
 from tokenway.routing.preferences import Wishes, read_wishes
 

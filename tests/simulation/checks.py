@@ -274,7 +274,7 @@ _DEADLINES: Final = {
 # -- retries ---------------------------------------------------------------------------------------------
 
 _ELSEWHERE: Final = {401, 402, 403, 404, 405, 501}
-_AGAIN: Final = {408, 409, 425, 429}
+_AGAIN: Final = {408, 409, 424, 425, 429}
 _SPENT: Final = {"insufficient_quota", "context_length_exceeded"}
 
 
@@ -289,13 +289,15 @@ def meaning(line: Line, call: Call | None) -> str:
         status, advice, code = call.script.status, call.script.should_retry, call.script.code
         if call.script.name == "status, large":
             code = ""
+    if code in _SPENT:
+        return "elsewhere"
     if advice is True:
         return "again"
-    if advice is False:
-        return "elsewhere" if status >= 500 or status == 429 else "fatal"
-    if code in _SPENT or status in _ELSEWHERE:
+    if status in _ELSEWHERE:
         return "elsewhere"
-    return "again" if status >= 500 or status in _AGAIN else "fatal"
+    if status < 500 and status not in _AGAIN:
+        return "fatal"
+    return "again" if advice is None else "elsewhere"
 
 
 def check_retries(history: History) -> Iterator[str]:

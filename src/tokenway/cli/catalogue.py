@@ -187,7 +187,7 @@ def _endpoint_row(model: str, endpoint: Json) -> list[str]:
     return [
         model,
         _text(endpoint.get("tag") or endpoint.get("name")),
-        _text(endpoint.get("quantization")),
+        _text((endpoint.get("grade") or {}).get("weights") or endpoint.get("quantization")),
         _both(_prices(endpoint.get("pricing"))),
         _both([number(first, 2) for first in firsts]),
         number(_percentile(endpoint.get("throughput_last_30m"), "p50")),

@@ -3,8 +3,8 @@
 Most vendors have no code of their own for it, and all have for years kept the wording, which clients rely on. The codes
 are OpenAI's, since `routing.retry` and callers know them.
 
-Sources: OpenAI, Anthropic and Google, as in public reports of their answers; the error texts of vLLM, SGLang, llama.cpp,
-Mistral, xAI, Together, Fireworks and Amazon Bedrock; gemini-cli, which takes a quota of a day for the end of its work.
+Sources: answers of OpenAI, Anthropic, Google, Amazon, Mistral, xAI, Together and Fireworks in public reports; the error
+texts of vLLM, SGLang and llama.cpp.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ _SENTENCES: Final = re.compile(
     r"|(?P<insufficient_quota>too many tokens per day)",  # Amazon
     re.IGNORECASE,
 )
-_AGAIN: Final = re.compile(r"\b(?:try again|retry) in ((?:\d{1,12}(?:\.\d{1,12})?(?:ms|[dhms]))+)", re.ASCII)
-"""OpenAI's and Groq's `Please try again in 6m0s`, Google's `Please retry in 37.5s`."""
+_AGAIN: Final = re.compile(
+    r"\b(?:try again|retry) in ((?:\d{1,12}(?:\.\d{1,12})?(?:ms|[dhms]))+)|\bretry after (\d{1,6}) seconds?\b", re.ASCII
+)
+"""OpenAI's and Groq's `Please try again in 6m0s`, Google's `Please retry in 37.5s`, Azure's `retry after 7 seconds`."""
 
 
 def code_of(status: int, message: str) -> str:
@@ -45,6 +47,9 @@ def code_of(status: int, message: str) -> str:
 
 
 def advice(message: str) -> float | None:
-    """After how many seconds a sentence asks to try again."""
+    """After how many seconds a sentence asks to try again; None beyond eleven days."""
     found = _AGAIN.search(message)
-    return None if found is None else seconds_of(found[1])
+    if found is None:
+        return None
+    seconds = seconds_of(found[1]) if found[1] else float(found[2])
+    return seconds if seconds is not None and seconds < 1e6 else None

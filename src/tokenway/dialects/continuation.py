@@ -11,14 +11,17 @@ second upstream says becomes a part of the same answer:
                                  a text has begun
     Opened, Whole, any other     an open text that was not         passed
                                  continued is closed before it
-    Finished                     as the row above                  passed
+    Finished                     as the row above; a stop after    passed
+                                 nothing but reasoning: WireError
     Counted, Ping, Failed        passed                            passed
     Ended                        passed; before Started WireError  passed
 
 Parts that are passed are counted on from those that the caller has. Reasoning would stand behind what it is about, and
-its signature vouch for a turn that began otherwise. A second upstream is asked to go on with a text
-(`model.request.prefilled`), or, where nothing has been seen yet, from the beginning. Where the two texts meet is what
-`Seam` takes care of.
+its signature vouch for a turn that began otherwise. Where nothing else came, the rest of the text is likely in it: a
+server that waits for the end of a thought finds none in a turn that has begun.
+
+A second upstream is asked to go on with a text (`model.request.prefilled`), or, where nothing has been seen yet, from
+the beginning. Where the two texts meet is what `Seam` takes care of.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from tokenway.model.event import (
     Ended,
     Event,
     Finished,
+    FinishReason,
     Logprobs,
     Opened,
     PartKind,
@@ -153,6 +157,8 @@ class Joining:
                     self._has_begun = True
                     out += () if self._sent.started is not None else (event,)
                 case Finished():
+                    if self._hidden and not self._numbers and event.reason is FinishReason.STOP:
+                        raise WireError("the answer was not gone on with: nothing but reasoning came")
                     self._leave(out)
                     out.append(event)
                 case Ended() if not self._has_begun:
@@ -187,8 +193,10 @@ class Joining:
             text = self._seam.take(event.text)
             out += (Added(number, text),) if text else ()
         elif isinstance(event, Cited) and event.start >= 0:
-            shift = len(self._sent.text) - self._seam.dropped
-            out.append(replace(event, part=number, start=event.start + shift, end=event.end + shift))
+            shift = (len(self._sent.text) if number < self._before else 0) - self._seam.dropped
+            start = event.start + shift
+            end = event.end + shift if start >= 0 else -1
+            out.append(replace(event, part=number, start=max(start, -1), end=end))
         else:
             out.append(replace(event, part=number))
 

@@ -122,8 +122,7 @@ def _keys(wanted: Wanted) -> tuple[int, ...]:
     """What the request's conversation is recognised by."""
     request, headers = wanted.request, wanted.headers
     session = request.session or next((headers[name].decode("latin-1") for name in _CONVERSATIONS if name in headers), "")
-    body = request.body
-    return keys_of(body if isinstance(body, bytes) else b"", wanted.principal.project, session[:256])
+    return keys_of(request.body, wanted.principal.project, session[:256])
 
 
 def _hedge_after(state: EdgeState, wanted: Wanted, arranged: Arranged | None) -> float:

@@ -234,7 +234,7 @@ class AttemptReader:
     def freeze(self) -> None:
         """Forwards nothing from here on, and reads no more than it has to."""
         self._held = []
-        self.upstream_body = self._held.append  # type: ignore[method-assign]
+        self.upstream_body = self._held.append  # type: ignore[method-assign, assignment]
         if self.call is not None:
             self.call.pause()
 

@@ -8,6 +8,7 @@ so that what is wrong with a request is told at once and costs nobody anything.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from tokenway.edge.routes import Route
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.request import TOOLS, Media, MediaKind, Request, ToolResult, Written, prefilled
+from tokenway.routing.exclude import Exclusion
 
 log = logging.getLogger("tokenway.edge")
 
@@ -114,7 +116,7 @@ class Crossings:
                 kept.append(endpoint)
         if kept:
             return tuple(kept)
-        raise reasons[0] if reasons else Refusal(_cannot(lost))
+        raise reasons[0] if reasons else Refusal(_cannot(lost, route.plan.excluded))
 
     def _missing(self, endpoint: Endpoint) -> tuple[str, ...]:
         """What an endpoint could not be told of this request."""
@@ -165,7 +167,7 @@ def mistaken(error: Exception) -> Problem:
     return Problem(500, ErrorType.SERVER, message, code="internal_error", should_retry=False)
 
 
-def _cannot(lost: dict[str, str]) -> Problem:
+def _cannot(lost: dict[str, str], excluded: Mapping[str, Exclusion]) -> Problem:
     names = ", ".join(sorted({name for names in lost.values() for name in names.split(",")}))
     return Problem(
         503,
@@ -178,7 +180,8 @@ def _cannot(lost: dict[str, str]) -> Problem:
         details={
             "availability": {
                 "code": "constraint_filtered",
-                "excluded_by": dict.fromkeys(lost, "require_parameters"),
+                "excluded_by": {endpoint: why.code for endpoint, why in excluded.items()}
+                | dict.fromkeys(lost, "require_parameters"),
                 "unsupported": lost,
             }
         },

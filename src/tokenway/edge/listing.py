@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from msgspec import structs
+
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
 from tokenway.model.errors import invalid_request
 from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
@@ -105,6 +107,7 @@ def describe_endpoint(model: Model, endpoint: Endpoint) -> dict[str, object]:
         "model_name": endpoint.upstream_model,
         "provider_name": endpoint.provider,
         "quantization": quantization_of(endpoint.grade.weights),
+        "grade": structs.asdict(endpoint.grade),
         "context_length": endpoint.capabilities.context or 0,
         "max_completion_tokens": endpoint.capabilities.max_output,
         "max_prompt_tokens": None,

@@ -242,23 +242,30 @@ class Relay:
             self._fan.client_gone()
         elif not self.response_complete and self._machine.phase is not Phase.FRESH:
             now = monotonic()
-            self.tell(e.ClientGone(now, self._looks(now), waits))
+            self.tell(e.ClientGone(now, self._looks(now, decides=False), waits))
         self._finish()
 
-    def _looks(self, now: float) -> tuple[e.Look, ...]:
-        """How each attempt stands; while the caller reads slowly, all of them are as if they moved."""
+    def _looks(self, now: float, *, decides: bool = True) -> tuple[e.Look, ...]:
+        """How each attempt stands; `decides` is whether anything hangs on what their caller has seen.
+
+        While the caller reads slowly, all of them are as if they moved.
+        """
         paused = self._client.is_write_paused
-        order = self._intake.order
         looks = [reader.look(now if paused else reader.last_activity) for reader in self._attempts]
-        if order.rescue is Rescue.ON and not paused:
+        if decides and self._attempts and not paused:
+            order = self._intake.order
             for place, reader in enumerate(self._attempts):
-                estimate = self._state.fleet.board.of(reader.endpoint.id)
-                tps = reader.speed(now, order.grace * WINDOW_SHARE, estimate.sent_per_token.value)
-                # Before anything is known of how many bytes a token has, only what is very slow is slow.
-                tps = tps if estimate.sent_per_token.seen else 2.0 * tps
-                shown = self.shown_of(reader) if tps < order.min_tps else e.Shown.OTHER
-                looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=shown)
+                tps = self._speed(reader, order, now) if order.rescue is Rescue.ON else inf
+                if tps < order.min_tps or (order.rescue is Rescue.FAULT and reader is self._winner):
+                    looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=self.shown_of(reader))
         return tuple(looks)
+
+    def _speed(self, reader: AttemptReader, order: e.Order, now: float) -> float:
+        """Tokens per second lately, as far as bytes tell."""
+        per_token = self._state.fleet.board.of(reader.endpoint.id).sent_per_token
+        tps = reader.speed(now, order.grace * WINDOW_SHARE, per_token.value)
+        # Before anything is known of how many bytes a token has, only what is very slow is slow.
+        return tps if per_token.seen else 2.0 * tps
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""

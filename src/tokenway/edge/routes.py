@@ -35,7 +35,7 @@ ROUTES_MAX: Final = 10_000
 
 
 class Route:
-    """A plan for one model, one operation and callers of one dialect. `label` is the header line that names the model.
+    """A `plan` for one model, one operation, callers of one dialect. `label` is the header line that names the model.
 
     `crosses` is whether an endpoint speaks another dialect than the caller, `all_cross` whether every one does.
     `bounds` say what a call can cost, and `dearer_bounds` one that asks for another class of service; None where those

@@ -69,7 +69,7 @@ class Ranked(msgspec.Struct, gc=False):
 
     endpoint: Endpoint
     prediction: Prediction
-    cost: float
+    cost: float | None
     score: float
     missed: tuple[str, ...] = ()
 
@@ -107,6 +107,7 @@ class Chooser:
         output = habits.output.value if asked.most is None else min(habits.output.value, float(asked.most))
         need = _Need(asked, taste, prompt, output, now)
         rows = [self._look(each, need, loads.get(each.id, 0)) for each in endpoints]
+        self._add_costs(rows, taste.hour)
         if taste.sort is SortOrder.WEIGHT:
             rows.sort(key=lambda row: -log(1.0 - dice()) / row.endpoint.weight)
         else:
@@ -122,7 +123,6 @@ class Chooser:
         cached = prompt * self.board.cached_share(asked.keys, endpoint.id, now, asked.size)
         prediction = estimate.predict(prompt - cached, output, load, now)
         cost = cost_of(endpoint, prompt - cached, cached, output)
-        score = prediction.expected + (cost * 3600.0 / taste.hour if taste.hour else 0.0)
         missed = []
         if estimate.pace.seen >= JUDGED_FROM and prediction.speed < taste.min_tps:
             missed.append("min_tps")
@@ -130,7 +130,17 @@ class Chooser:
             missed.append("preferred_min_throughput")
         if any(_or(estimate.window.ttft(now, 5, each.quantile), 0.0) > each.bound for each in taste.max_latency):
             missed.append("preferred_max_latency")
-        return Ranked(endpoint, prediction, cost, score, tuple(missed))
+        return Ranked(endpoint, prediction, cost, prediction.expected, tuple(missed))
+
+    @staticmethod
+    def _add_costs(rows: list[Ranked], hour: float) -> None:
+        """Adds the price of the call to the scores; an endpoint without one counts like the dearest of the others."""
+        dearest = max([row.cost for row in rows if row.cost is not None], default=0.0)
+        for row in rows:
+            if row.cost is None:
+                row.cost = dearest
+            if hour:
+                row.score += row.cost * 3600.0 / hour
 
     def _explore(self, rows: list[Ranked], model: str, sort: SortOrder, output: float, dice: Dice) -> None:
         """Moves an endpoint to the front that may be better than it is known to be, if there is budget for it."""
@@ -164,11 +174,11 @@ def _drawn(row: Ranked, sort: SortOrder, output: float, dice: Dice) -> float:
     return prediction.pace + off / max(1.0, output)
 
 
-def cost_of(endpoint: Endpoint, uncached: float, cached: float, output: float) -> float:
-    """What a call is expected to cost, in USD; 0.0 where the endpoint has no price."""
+def cost_of(endpoint: Endpoint, uncached: float, cached: float, output: float) -> float | None:
+    """What a call is expected to cost, in USD; None where the endpoint has no price."""
     price = endpoint.price
     if price is None:
-        return 0.0
+        return None
     read = price.input if price.cache_read is None else price.cache_read
     return ((uncached * price.input + cached * read + output * price.output) / UNITS + price.request) / NANO
 
@@ -177,5 +187,5 @@ _KEYS: Final[dict[SortOrder, Callable[[Ranked], tuple[float, ...]]]] = {
     SortOrder.FINISH: lambda row: (row.score,),
     SortOrder.THROUGHPUT: lambda row: (row.prediction.pace,),
     SortOrder.LATENCY: lambda row: (row.prediction.ttft,),
-    SortOrder.PRICE: lambda row: (row.cost, row.score),
+    SortOrder.PRICE: lambda row: (row.cost or 0.0, row.score),
 }

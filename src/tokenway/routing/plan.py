@@ -3,7 +3,7 @@
 A name resolves in this order: `models`, `aliases`, `provider/model` of an enabled provider, then a family of
 names that an enabled provider is known for (`gpt-4o`). Endpoints come in groups, one for each model: the model's own,
 then those of its fallbacks and of the caller's `models`. The hard part of a caller's wishes is applied here
-(`routing.filters`); in which order the endpoints of a group are tried is decided later, when their speed is known.
+(`routing.exclude`); in which order the endpoints of a group are tried is decided later, when their speed is known.
 
 A name may end in a *suffix* after OpenRouter's: `:nitro` sorts by throughput, `:floor` by price, `:free` admits only
 what costs nothing. It is one where the whole name means nothing else; of OpenRouter's own models, of Ollama's tags and
@@ -23,7 +23,7 @@ from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.match import first_meant
 from tokenway.model.preferences import Partition, SortOrder
 from tokenway.model.snapshot import ProviderHint, Snapshot
-from tokenway.routing.filters import Exclusion, check_names, exclusion, nothing_left, rank
+from tokenway.routing.exclude import Exclusion, check_names, exclusion, nothing_left, rank
 from tokenway.routing.preferences import NO_WISHES, Wishes
 
 ALIASES_MAX: Final = 8
@@ -55,6 +55,8 @@ class Plan(msgspec.Struct, frozen=True):
     model: Model
     groups: tuple[tuple[Endpoint, ...], ...]
     wishes: Wishes = NO_WISHES
+    excluded: Mapping[str, Exclusion] = {}
+    """The endpoints that the wishes leave out, and why."""
     endpoints: tuple[Endpoint, ...] = ()
     """Made from `groups`."""
 
@@ -64,7 +66,7 @@ class Plan(msgspec.Struct, frozen=True):
     def among(self, able: Container[Endpoint]) -> Plan:
         """The plan with those of its endpoints that are among `able`."""
         groups = (tuple(each for each in group if each in able) for group in self.groups)
-        return Plan(self.model, tuple(group for group in groups if group), self.wishes)
+        return Plan(self.model, tuple(group for group in groups if group), self.wishes, self.excluded)
 
 
 def resolve(snapshot: Snapshot, name: str) -> Model | None:
@@ -187,7 +189,7 @@ def plan(
         seen += kept
     if not any(groups):
         raise nothing_left(name, excluded)
-    return Plan(model, tuple(_ordered(groups, wishes)), wishes)
+    return Plan(model, tuple(_ordered(groups, wishes)), wishes, excluded)
 
 
 def _found(snapshot: Snapshot, name: str) -> tuple[Model, str]:

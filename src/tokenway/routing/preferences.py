@@ -1,6 +1,6 @@
 """A caller's preferences, validated: from the `provider` object as it was sent to the wishes that a plan is made by.
 
-A wish is *hard* or *soft*. A hard one excludes endpoints (`routing.filters`), and where it excludes all of them the
+A wish is *hard* or *soft*. A hard one excludes endpoints (`routing.exclude`), and where it excludes all of them the
 call is refused (503) with the reason for each. A soft one only says which endpoint is tried first, and never refuses.
 
     hard   only, ignore, quantizations, max_price, max_cost, data_collection, zdr, enforce_distillable_text,
@@ -41,14 +41,14 @@ UNBOUNDED: Final = Timeouts(inf, inf, inf, inf)
 _Choice = TypeVar("_Choice", SortOrder, Partition, Rescue)
 
 
-class Bound(msgspec.Struct, frozen=True):
-    """A preferred threshold: at least the share `quantile` of recent calls has to be as good as `bound`, or better.
+class Floor(msgspec.Struct, frozen=True):
+    """A preferred threshold: the share `share` of recent calls has to be as good as `bound`, or better.
 
     So OpenRouter reads its percentiles, for both figures: `p90` is what nine of ten calls reach. Of times it is the
     0.9 quantile that counts, of speeds the 0.1 quantile, which nine of ten are above.
     """
 
-    quantile: float
+    share: float
     bound: float
 
 
@@ -86,8 +86,8 @@ class Wishes(msgspec.Struct, frozen=True):
     """The most that the call may cost; endpoints without a price are excluded, for no bound on those can be kept."""
     sort: SortOrder | None = None
     partition: Partition = Partition.MODEL
-    min_throughput: tuple[Bound, ...] = ()
-    max_latency: tuple[Bound, ...] = ()
+    min_throughput: tuple[Floor, ...] = ()
+    max_latency: tuple[Floor, ...] = ()
     min_tps: float | None = None
     hedge: bool | None = None
     rescue: Rescue | None = None
@@ -277,16 +277,16 @@ def _number(place: str, value: Any, unit: str, *, may_be_zero: bool = True) -> f
     raise _wrong(place, f"a number of {unit}, {'zero or more' if may_be_zero else 'above zero'}", value)
 
 
-def _bounds(place: str, value: Any, unit: str) -> tuple[Bound, ...]:
+def _bounds(place: str, value: Any, unit: str) -> tuple[Floor, ...]:
     """A threshold, or one for each of OpenRouter's percentiles; a number alone is the median's."""
     if value is None:
         return ()
     if not isinstance(value, dict):
-        return (Bound(_MEDIAN, _number(place, value, unit)),)
+        return (Floor(_MEDIAN, _number(place, value, unit)),)
     members = _members(place, value, _PERCENTILES)
     return tuple(
-        Bound(quantile, _number(f"{place}.{name}", members[name], unit))
-        for name, quantile in _PERCENTILES.items()
+        Floor(share, _number(f"{place}.{name}", members[name], unit))
+        for name, share in _PERCENTILES.items()
         if name in members
     )
 

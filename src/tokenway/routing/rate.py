@@ -111,7 +111,7 @@ class Level:
         period = min(PAUSE_MAX, max(1.0, MINUTE if reset is None else reset))
         self._resets_at = now + period
         # A reset is told from somewhere within a window: the longest seen is the window's own length.
-        self._period = period if before is None else max(period, before._period)  # noqa: SLF001 - of the same class
+        self._period: float = period if before is None else max(period, before._period)  # noqa: SLF001 - our own class
         self._least = 0.0
         self._step = 0.0
         self._rate = 0.0

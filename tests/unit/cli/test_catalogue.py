@@ -24,6 +24,7 @@ ENDPOINTS = {
         {
             "tag": "lab/b",
             "quantization": "fp8",
+            "grade": {"weights": "fp8_block"},
             "pricing": {"prompt": "0.00000005", "completion": "0.0000015"},
             "context_length": 8192,
             "latency_last_30m": {"p50": 250},
@@ -79,7 +80,7 @@ def test_endpoints_of_one_model_show_what_was_measured(catalogue: StubGateway, t
     done = tokenway("endpoints", "a/b", "--base-url", catalogue.base_url)
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert lines[1:] == [
-        ["a/b", "lab/b", "fp8", "0.05", "1.5", "8192", "0.25", "74.3"],
+        ["a/b", "lab/b", "fp8_block", "0.05", "1.5", "8192", "0.25", "74.3"],
         ["a/b", "other/b", "–", "–", "–", "–", "–", "–"],
     ]
 

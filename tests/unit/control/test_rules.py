@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tokenway.control import rules
 from tokenway.control.config import load
-from tokenway.control.findings import Finding
+from tokenway.control.findings import Finding, Severity
 
 GOOD_KEY = "sk-0123456789abcdef"
 
@@ -318,8 +319,10 @@ def test_no_finding_shows_a_key(tmp_path: Path) -> None:
     assert all("zq" not in str(finding) for finding in findings)
 
 
-def test_settings_without_effect_are_noted_once(tmp_path: Path) -> None:
+def test_settings_without_effect_are_noted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is written, a setting of a later version is one note that counts its places."""
+    later = (("models", "*", "endpoints", "*", "weight"), Severity.NOTE, "this version does not use it")
+    monkeypatch.setattr(rules, "NOT_YET", (later,))
     endpoint = "{provider: local, model: local, weight: 2}"
     text = f"models: {{a: {{endpoints: [{endpoint}]}}, b: {{endpoints: [{endpoint}]}}}}"
     (note,) = found(text, tmp_path)

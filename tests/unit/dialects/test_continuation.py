@@ -226,6 +226,16 @@ def test_reasoning_behind_a_text_is_not_shown(sent: Sent) -> None:
     )
 
 
+def test_nothing_but_reasoning_is_no_continuation() -> None:
+    """It would end a text in the middle as if it were whole; another reason to stop tells of itself."""
+    thought = (Opened(0, PartKind.REASONING), Added(0, "of a text"), Closed(0))
+    with pytest.raises(WireError, match="nothing but reasoning"):
+        joined(SAID, START, *thought, STOP)
+    cut = Finished(FinishReason.LENGTH)
+    assert joined(SAID, START, *thought, cut) == [Closed(0), cut]
+    assert joined(HEAD, START, *thought, STOP) == [*thought, STOP]
+
+
 def test_what_was_held_back_comes_with_the_end_of_the_part() -> None:
     """A repetition that was none."""
     sent = sent_of(START, TEXT, Added(0, LONG))
@@ -238,8 +248,13 @@ def test_sources_stand_where_the_whole_text_has_them() -> None:
     known, unknown = Cited(0, "http://u", start=0, end=2), Cited(0, "http://v")
     out = joined(SAID, START, TEXT, Added(0, " yo"), known, unknown)
     assert out == [Added(0, "yo"), Cited(0, "http://u", start=2, end=4), unknown]
-    repeated = joined(sent_of(START, TEXT, Added(0, LONG)), START, TEXT, Added(0, f"{LONG}yo"), known)
-    assert repeated == [Added(0, "yo"), known]
+    long = (START, TEXT, Added(0, LONG))
+    assert joined(sent_of(*long), START, TEXT, Added(0, f"{LONG}yo"), known) == [Added(0, "yo"), known]
+    # In a part of its own the text counts from there; what is not shown again is cited without its place.
+    again = joined(
+        sent_of(*long, Closed(0)), START, TEXT, Added(0, f"{LONG}yo"), known, Cited(0, "http://w", start=22, end=24)
+    )
+    assert again[1:] == [Added(1, "yo"), Cited(1, "http://u"), Cited(1, "http://w", start=0, end=2)]
 
 
 def test_log_probabilities_keep_to_their_part() -> None:

@@ -14,7 +14,7 @@ from tokenway.dialects.base import AnswerStream
 from tokenway.dialects.gather import Gathering, streamed
 from tokenway.dialects.registry import FORMATS
 from tokenway.model.catalog import Dialect, Operation
-from tokenway.model.errors import WireError
+from tokenway.model.errors import Refusal, WireError
 from tokenway.model.event import Added, Opened, PartKind, Started
 from tokenway.model.usage import Metered, Usage
 
@@ -119,6 +119,15 @@ def test_what_a_request_has_learnt_on_its_way_is_kept() -> None:
     request.previous, request.asked = "resp_1", b"{}"
     found: Any = streamed(request)
     assert (found.previous, found.asked, found.store) == ("resp_1", b"{}", True)
+
+
+@pytest.mark.parametrize("dialect", [Dialect.OPENAI_CHAT, Dialect.ANTHROPIC])
+def test_a_body_that_can_be_read_in_two_ways_asks_for_nothing(dialect: Dialect) -> None:
+    """As where it is sent on as it came."""
+    body = json.dumps(BODIES[dialect] | {"stream": False}).encode()[:-1] + b',"seed":1,"seed":2}'
+    request = FORMATS[dialect].parse(Operation.CHAT, body, "", False)
+    with pytest.raises(Refusal, match="one way only"):
+        streamed(request)
 
 
 def test_what_is_no_chat_has_no_stream() -> None:

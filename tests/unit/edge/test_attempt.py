@@ -36,7 +36,6 @@ class Told:
         self.times = Stamps(0.0)
         self.door = CHAT
         self.form = FORMATS[Dialect.OPENAI_CHAT]
-        self.last_activity = 0.0
         self.events: list[Any] = []
         self.asked: list[str] = []
 
@@ -50,6 +49,16 @@ class Told:
     def dice() -> float:
         """Always the same."""
         return 0.5
+
+    @staticmethod
+    def may_retry(_now: float) -> bool:
+        """There is a budget."""
+        return True
+
+    @staticmethod
+    def shown_of(_reader: AttemptReader) -> e.Shown:
+        """Nothing that could go on."""
+        return e.Shown.OTHER
 
     def cancel(self) -> None:
         """The call is given up."""
@@ -166,7 +175,8 @@ def test_an_error_status_is_read_for_what_it_says(body: bytes, text: str, code: 
         ({b"retry-after": b"0.5"}, 0.5),
         ({b"retry-after-ms": b"250", b"retry-after": b"9"}, 0.25),
         ({b"retry-after-ms": b"soon", b"retry-after": b"9"}, 9.0),
-        ({b"retry-after": b"Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({b"retry-after": b"Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({b"retry-after": b"Wed, 21 Oct 2026 07:28:10 GMT", b"date": b"Wed, 21 Oct 2026 07:28:00 GMT"}, 10.0),
         ({b"retry-after": b"-1"}, None),
         ({b"retry-after": b"nan"}, None),
         ({b"retry-after": b"inf"}, None),
@@ -174,7 +184,7 @@ def test_an_error_status_is_read_for_what_it_says(body: bytes, text: str, code: 
     ],
 )
 def test_a_pause_is_believed_if_it_is_one(headers: dict[bytes, bytes], seconds: float | None) -> None:
-    """Milliseconds before seconds; a date or nonsense counts as none given."""
+    """Milliseconds before seconds; a date by the answer's own; nonsense counts as none given."""
     told = Told()
     attempt = reading(told)
     attempt.upstream_head(503, Headers(headers))
@@ -420,6 +430,7 @@ def test_what_a_provider_tells_its_own_callers_goes_back_to_them(status: int, is
     form = FORMATS[Dialect.ANTHROPIC]
     maker = Maker("gen-1", "m", 5, cast("Any", None)) if is_translated else None
     attempt = AttemptReader(cast("Any", told), 1, form, None, maker)
+    attempt.is_crossing = is_translated
     head = Headers(
         JSON | {b"anthropic-ratelimit-requests-remaining": b" 7 ", b"request-id": b"req_1", b"set-cookie": b"c"}
     )

@@ -20,18 +20,20 @@ from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Dialect, Endpoint, Model, Operation, Picture, Price, Provider, Timeouts
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.snapshot import Principal
 from tokenway.upstream.pool import Pools
 
 IMAGES = Door(Dialect.OPENAI_CHAT, Operation.IMAGE)
 PRICE = Price(Rate(1_000_000_000), Rate(3_000_000_000))
 """1000 nano-dollars a token in, 3000 a token out."""
+CALLER = Principal("key_1", "ci", "default")
 ENDPOINTS = (Endpoint("a", "x", PRICE), Endpoint("b", "y"), Endpoint("c", "z"))
 
 
 def taken_in(state: EdgeState, headers: Mapping[bytes, bytes], body: bytes) -> Intake:
     """A chat request, read and planned."""
     request = read_request(state, CHAT, FORMATS[Dialect.OPENAI_CHAT], headers, body)
-    return take_in(state, CHAT, request, headers)
+    return take_in(state, CHAT, request, headers, CALLER)
 
 
 def state(**more: Any) -> EdgeState:
@@ -82,7 +84,7 @@ def test_images_are_ordered_at_the_price_of_what_is_asked_for() -> None:
     for quality, nano in (("hd", 80), ("standard", 40)):
         body = json.dumps({"model": "m", "prompt": "x", "n": 3, "quality": quality}).encode()
         request = read_request(made, IMAGES, FORMATS[Dialect.OPENAI_CHAT], {}, body)
-        order = take_in(made, IMAGES, request, {}).order
+        order = take_in(made, IMAGES, request, {}, CALLER).order
         first, *others = order.endpoints
         assert first.price == Price(Rate(0), Rate(0), image=NanoUsd(nano))
         assert tuple(others) == endpoints[1:]

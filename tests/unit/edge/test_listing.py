@@ -76,7 +76,8 @@ def test_a_model_and_its_endpoint_are_described() -> None:
     offer = describe_endpoint(MODEL, MODEL.endpoints[0])
     assert (offer["tag"], offer["quantization"], offer["max_completion_tokens"]) == ("p/up", "fp8", 10)
     finer = msgspec.structs.replace(MODEL.endpoints[0], grade=Grade(weights="awq"))
-    assert describe_endpoint(MODEL, finer)["quantization"] == "int4"
+    awq = {"weights": "awq", "activations": "unknown", "kv_cache": "unknown"}
+    assert (describe_endpoint(MODEL, finer)["quantization"], describe_endpoint(MODEL, finer)["grade"]) == ("int4", awq)
     bare = describe(Model("none", ()))
     assert bare["endpoints"] == []
     assert (bare["pricing"], bare["unpriced"]) == ({"prompt": "-1", "completion": "-1"}, True)

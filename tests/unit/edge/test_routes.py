@@ -35,9 +35,13 @@ def routes(what: Snapshot) -> Routes:
 
 def sent_to(provider: Provider, *bodies: bytes, door: Door = CHAT) -> list[bytes]:
     """What goes to a provider for these bodies."""
+    return [b"".join(target_of(provider, door).request(body)) for body in bodies]
+
+
+def target_of(provider: Provider, door: Door = CHAT) -> Target:
+    """An endpoint there, ready to be asked."""
     table = routes(snapshot(providers={provider.name: provider}))
-    target = table.target(Endpoint(provider.name, "up"), door.operation, FORM, stream=False)
-    return [b"".join(target.request(body)) for body in bodies]
+    return table.target(Endpoint(provider.name, "up"), door.operation, FORM, stream=False)
 
 
 def test_a_request_has_exactly_these_bytes() -> None:
@@ -56,10 +60,11 @@ def test_each_operation_has_its_path() -> None:
     assert lines == [b"POST /chat/completions", b"POST /completions", b"POST /embeddings"]
 
 
-def test_keys_take_turns_across_requests_and_models() -> None:
-    """Three requests with two keys: first, second, first; the bodies stay their own."""
+def test_each_key_has_its_head() -> None:
+    """Asked for by its number; the bodies stay their own."""
     provider = Provider("p", "http://host", api_keys=(Secret("one"), Secret("two")))
-    requests = sent_to(provider, b"a", b"bb", b"")
+    target = target_of(provider)
+    requests = [b"".join(target.request(body, credential=number)) for number, body in ((0, b"a"), (1, b"bb"), (0, b""))]
     assert [request.split(b"Bearer ")[1] for request in requests] == [
         b"one\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\na",
         b"two\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\nbb",

@@ -88,6 +88,13 @@ def test_what_it_costs_counts_in_seconds() -> None:
     assert order(made, among, Taste(hour=0.0)) == ["dear", "cheap"]
 
 
+def test_an_unknown_price_is_no_low_price() -> None:
+    """It counts like the dearest of the others, so that forgetting one does not draw the calls."""
+    among = endpoints("cheap", "dear", "unknown", cheap=1.0, dear=50.0)
+    assert order(chooser(), among) == ["cheap", "dear", "unknown"]
+    assert order(chooser(), endpoints("unknown", "other")) == ["unknown", "other"]
+
+
 def test_one_that_fails_is_worth_what_its_failures_cost() -> None:
     """Twice as fast and failing every other time, after five seconds each, is not faster."""
     failed = [Sample("a/m", "m", AT, Outcome.FAILED, 5.0)] * 20
@@ -197,7 +204,7 @@ def test_the_cost_of_a_call() -> None:
     """By bucket; a cached token at its own rate, or at the input's."""
     price = Price(Rate(2_000_000_000), Rate(10_000_000_000), cache_read=Rate(200_000_000), request=NanoUsd(1_000_000))
     assert cost_of(Endpoint("a", "m", price=price), 1000, 5000, 100) == pytest.approx(0.002 + 0.001 + 0.001 + 0.001)
-    assert cost_of(Endpoint("a", "m"), 1000, 0, 100) == 0.0
+    assert cost_of(Endpoint("a", "m"), 1000, 0, 100) is None
 
 
 @given(

@@ -16,7 +16,7 @@ from tokenway.routing.preferences import (
     LIST_MAX,
     NO_WISHES,
     UNBOUNDED,
-    Bound,
+    Floor,
     MaxPrice,
     Wishes,
     nearest_of,
@@ -64,15 +64,15 @@ def refusal(**said: Any) -> Problem:
         ),
         ({"sort": {"by": None, "partition": "none"}}, Wishes(partition=Partition.NONE)),
         ({"sort": {"partition": "model"}}, NO_WISHES),
-        ({"preferred_min_throughput": 50}, Wishes(min_throughput=(Bound(0.5, 50.0),))),
+        ({"preferred_min_throughput": 50}, Wishes(min_throughput=(Floor(0.5, 50.0),))),
         (
             {"preferred_min_throughput": {"p90": 20.5, "p50": 100, "p99": None}},
-            Wishes(min_throughput=(Bound(0.5, 100.0), Bound(0.9, 20.5))),
+            Wishes(min_throughput=(Floor(0.5, 100.0), Floor(0.9, 20.5))),
         ),
-        ({"preferred_max_latency": 2.5}, Wishes(max_latency=(Bound(0.5, 2.5),))),
+        ({"preferred_max_latency": 2.5}, Wishes(max_latency=(Floor(0.5, 2.5),))),
         (
             {"preferred_max_latency": {"p75": 0, "p99": 9}},
-            Wishes(max_latency=(Bound(0.75, 0.0), Bound(0.99, 9.0))),
+            Wishes(max_latency=(Floor(0.75, 0.0), Floor(0.99, 9.0))),
         ),
         ({"preferred_max_latency": {}, "max_price": {}, "timeouts": {}, "sort": {}}, NO_WISHES),
         (

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects import complaint
 from tokenway.dialects.base import UNREADABLE, Maker, UpstreamError, fault_text
 from tokenway.model.errors import ErrorType, Problem
 
@@ -65,8 +66,8 @@ _CODES: Final[dict[str, int]] = {
     "overloaded_error": 529,
 }
 
-SPENT: Final = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-"""Codes of a 429 that no waiting mends: the account has no money left for the month."""
+SPENT: Final = ("enforced_spend_limit_reached", "contract_spend_limit_reached", complaint.NO_CREDIT)
+"""Codes of a 429, and of a 400, that no waiting mends: the account has no money left."""
 
 
 def status_of(kind: str) -> int:
@@ -97,8 +98,8 @@ def error_event(problem: Problem, maker: Maker) -> bytes:
     return b"event: error\ndata: %b\n\n" % error_body(problem, maker.exchange)
 
 
-def read_error(status: int, body: bytes) -> UpstreamError:  # noqa: ARG001 - Anthropic's types say more
-    """What an upstream's error answer says."""
+def read_error(status: int, body: bytes) -> UpstreamError:
+    """What an upstream's error answer says: by its details, by its sentence where only that tells, else by its type."""
     try:
         value: Any = _decode(body)
     except UNREADABLE:
@@ -108,12 +109,8 @@ def read_error(status: int, body: bytes) -> UpstreamError:  # noqa: ARG001 - Ant
         return UpstreamError(fault_text(error)) if error else UpstreamError()
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None
-    kind = KINDS.get(error["type"])
-    if code in SPENT:
-        kind = ErrorType.PAYMENT_REQUIRED
-    return UpstreamError(
-        message=fault_text(error),
-        code=code if isinstance(code, str) else error["type"],
-        is_ours=value.get("type") == "error",
-        type=kind,
-    )
+    message = fault_text(error)
+    if not isinstance(code, str):
+        code = complaint.code_of(status, message) or error["type"]
+    kind = ErrorType.PAYMENT_REQUIRED if code in SPENT else KINDS.get(error["type"])
+    return UpstreamError(message, code, is_ours=value.get("type") == "error", type=kind)

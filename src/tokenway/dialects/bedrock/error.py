@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects import complaint
 from tokenway.dialects.base import FAULT_TEXT, UNREADABLE, Maker, UpstreamError
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.model.event import Failed
@@ -110,7 +111,6 @@ def _metadata(problem: Problem, exchange: str) -> dict[str, object]:
 
 def read_error(status: int, body: bytes) -> UpstreamError:
     """What an error answer says. `message` is spelled with a capital letter by some of Amazon's front ends."""
-    del status  # the type is in a header, which is not here, and the caller knows what a status means
     try:
         error = _decode(body)
     except UNREADABLE:
@@ -119,7 +119,8 @@ def read_error(status: int, body: bytes) -> UpstreamError:
         return UpstreamError()
     message = _message(error)
     code = _plain_type(error.get("__type") or error.get("code"))
-    return UpstreamError(message, code, bool(message or code), _KINDS.get(code.lower()))
+    told = complaint.code_of(status, message) or code
+    return UpstreamError(message, told, bool(message or code), _KINDS.get(code.lower()))
 
 
 def failed(message: Message) -> Failed:

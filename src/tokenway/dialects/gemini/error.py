@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects import complaint
 from tokenway.dialects.base import UNREADABLE, Maker, UpstreamError, fault_text
 from tokenway.dialects.gemini.frames import last_element
 from tokenway.model.errors import ErrorType, Problem
@@ -120,7 +121,21 @@ def read_error(status: int, body: bytes) -> UpstreamError:
     kind = TYPES.get(name)
     if reason in _KEY_REASONS or status == 401:
         kind = ErrorType.PROVIDER_AUTHENTICATION
-    return UpstreamError(fault_text(error), reason or name, is_ours=True, type=kind, retry_after=_delay(entries))
+    message = fault_text(error)
+    code = complaint.SPENT if _is_of_a_day(entries) else complaint.code_of(status, message) or reason or name
+    after = _delay(entries)
+    return UpstreamError(message, code, True, kind, complaint.advice(message) if after is None else after)
+
+
+def _is_of_a_day(details: list[dict[str, Any]]) -> bool:
+    """Whether a `QuotaFailure` names a quota of a day, which the minute of its `RetryInfo` does not bring back."""
+    for each in details:
+        violations = each.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            name = violation.get("quotaId") if isinstance(violation, dict) else None
+            if isinstance(name, str) and "PerDay" in name:
+                return True
+    return False
 
 
 def _delay(details: list[dict[str, Any]]) -> float | None:

@@ -17,7 +17,7 @@ class _Content(msgspec.Struct):
 
 class _Chunk(msgspec.Struct, rename="camel"):
     candidates: list[dict[str, msgspec.Raw]] | None = None
-    prompt_feedback: Any = None
+    prompt_feedback: dict[str, Any] | None = None
     error: Any = None
 
 

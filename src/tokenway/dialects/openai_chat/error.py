@@ -12,11 +12,11 @@ only nearly speak the dialect (Mistral's `message`, FastAPI's `detail`, Cloudfla
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects import complaint
 from tokenway.dialects.base import FAULT_TEXT, UNREADABLE, Maker, UpstreamError, fault_text
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.wire.sse import make_event
@@ -64,8 +64,6 @@ _KINDS: Final[dict[str, tuple[int, ErrorType]]] = {
 }
 """The codes and types of OpenAI's and OpenRouter's errors that say more than a status, or come without one."""
 
-_TRY_AGAIN: Final = re.compile(r"try again in (?:(\d+)m)?(\d+(?:\.\d+)?)(ms|s)\b")
-"""OpenAI's advice in the text of a rate limit: `1.5s`, `20ms`, `6m0s`."""
 _STATUSES: Final = range(400, 600)
 _STATUS_TEXTS: Final = frozenset(map(str, _STATUSES))
 
@@ -116,7 +114,7 @@ def status_of(error: Any) -> int:
     return 0 if found is None else found[0]
 
 
-def read_error(_status: int, body: bytes) -> UpstreamError:
+def read_error(status: int, body: bytes) -> UpstreamError:
     """What the body of an error answer says; it is one of this dialect where `error` is an object."""
     try:
         decoded = msgspec.json.decode(body)
@@ -126,18 +124,30 @@ def read_error(_status: int, body: bytes) -> UpstreamError:
         return UpstreamError()
     error = decoded.get("error")
     if not error:
-        return UpstreamError(*_loose(decoded))
+        message, code = _loose(decoded)
+        return UpstreamError(message, complaint.code_of(status, message) or code)
     message = fault_text(error)
     if not isinstance(error, dict):
-        return UpstreamError(message)
-    code, found = error.get("code"), _kind(error)
+        return UpstreamError(message, complaint.code_of(status, message))
+    found = _kind(error)
     return UpstreamError(
         message,
-        code if isinstance(code, str) else "",
+        complaint.code_of(status, message) or _code(error),
         is_ours=True,
         type=None if found is None else found[1],
         retry_after=_advice(error, message),
     )
+
+
+def _code(error: dict[str, Any]) -> str:
+    """The code; OpenRouter's is the status, and what it means stands in `metadata`."""
+    code, metadata = error.get("code"), error.get("metadata")
+    if isinstance(code, str) or not isinstance(metadata, dict):
+        return code if isinstance(code, str) else ""
+    told = metadata.get("error_type")
+    if isinstance(told, str):
+        return told
+    return "content_policy_violation" if isinstance(metadata.get("reasons"), list) else ""
 
 
 def _kind(error: dict[str, Any]) -> tuple[int, ErrorType] | None:
@@ -162,10 +172,6 @@ def _advice(error: dict[str, Any], message: str) -> float | None:
     """Seconds to wait, as OpenRouter's `availability` or OpenAI's sentence says."""
     availability = error.get("availability")
     after = availability.get("retry_after") if isinstance(availability, dict) else None
-    if isinstance(after, int | float) and not isinstance(after, bool) and after >= 0:
+    if isinstance(after, int | float) and not isinstance(after, bool) and 0 <= after < 1e6:
         return float(after)
-    found = _TRY_AGAIN.search(message)
-    if found is None:
-        return None
-    minutes, amount, unit = found.groups()
-    return int(minutes or 0) * 60 + float(amount) / (1000 if unit == "ms" else 1)
+    return complaint.advice(message)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenway.dialects import complaint
 from tokenway.dialects.base import UNREADABLE, Maker, UpstreamError, fault_text
 from tokenway.dialects.openai_chat.error import error_object
 from tokenway.dialects.openai_responses.response import Shape, failure
@@ -70,7 +71,7 @@ def error_event(problem: Problem, maker: Maker) -> bytes:
     return b"event: response.failed\ndata: %b\n\n" % one_line(_encode(event))
 
 
-def read_error(status: int, body: bytes) -> UpstreamError:  # noqa: ARG001
+def read_error(status: int, body: bytes) -> UpstreamError:
     """What an error answer says. A few servers have a text for `error`, or a `detail` in its place."""
     try:
         decoded = _decode(body)
@@ -82,8 +83,10 @@ def read_error(status: int, body: bytes) -> UpstreamError:  # noqa: ARG001
     if not error:
         detail = decoded.get("detail") or decoded.get("message")
         return UpstreamError(fault_text(detail)) if detail else UpstreamError()
-    code = error_code(error)
-    return UpstreamError(fault_text(error), code, is_ours=isinstance(error, dict), type=_TYPES.get(code))
+    message = fault_text(error)
+    code = complaint.code_of(status, message) or error_code(error)
+    after = complaint.advice(message)
+    return UpstreamError(message, code, isinstance(error, dict), _TYPES.get(code), after)
 
 
 def error_code(error: Any) -> str:

@@ -182,7 +182,8 @@ class Writer:
         """See `dialects.base.EventWriter`. The response and its message are those that have been told."""
         told = decode_told(frame)
         if told.type == ITEM:
-            self._message = _Item(len(self._items), {**told.item, "content": []})
+            index = len(self._items)
+            self._message = _Item(index, {"id": f"msg_{self._stem}_{index}", **told.item, "content": []})
             self._items.append(self._message)
         for event in events:
             self.write(event)
@@ -330,8 +331,9 @@ class Writer:
         """How the deltas of a part begin, up to their text; `place` names its index inside of the item."""
         item = part.item
         within = f',"{place}":{part.place}' if place else ""
+        name_of_item = _encode(item.shape["id"]).decode()  # it may be another's
         part.prefix = (
-            f'event: {name}\ndata: {{"type":"{name}","item_id":"{item.shape["id"]}","output_index":{item.index}'
+            f'event: {name}\ndata: {{"type":"{name}","item_id":{name_of_item},"output_index":{item.index}'
             f'{within},"delta":'
         ).encode()
 

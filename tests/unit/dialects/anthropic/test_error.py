@@ -85,6 +85,18 @@ def test_our_reader_knows_our_error() -> None:
             UpstreamError("m", "enforced_spend_limit_reached", is_ours=True, type=ErrorType.PAYMENT_REQUIRED),
         ),
         (
+            b'{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low."}}',
+            UpstreamError(
+                "Your credit balance is too low.", "credit_balance_too_low", True, ErrorType.PAYMENT_REQUIRED
+            ),
+        ),
+        (
+            b'{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 9 tokens > 8"}}',
+            UpstreamError(
+                "prompt is too long: 9 tokens > 8", "context_length_exceeded", True, ErrorType.INVALID_REQUEST
+            ),
+        ),
+        (
             b'{"type":"error","error":{"type":"of_tomorrow","message":"m"}}',
             UpstreamError("m", "of_tomorrow", is_ours=True),
         ),
@@ -97,4 +109,4 @@ def test_our_reader_knows_our_error() -> None:
 )
 def test_an_upstreams_error_is_read(body: bytes, expected: UpstreamError) -> None:
     """Anthropic's types are told apart; another shape gives what it says."""
-    assert read_error(500, body) == expected
+    assert read_error(400, body) == expected

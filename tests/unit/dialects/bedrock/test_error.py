@@ -66,6 +66,18 @@ def test_every_kind_has_a_type(kind: ErrorType) -> None:
             b'{"code":"ValidationException","message":null}',
             UpstreamError("", "ValidationException", True, ErrorType.INVALID_REQUEST),
         ),
+        (
+            b'{"__type":"ValidationException","message":"Input is too long for requested model."}',
+            UpstreamError(
+                "Input is too long for requested model.", "context_length_exceeded", True, ErrorType.INVALID_REQUEST
+            ),
+        ),
+        (
+            b'{"__type":"ThrottlingException","message":"Too many tokens per day, please wait."}',
+            UpstreamError(
+                "Too many tokens per day, please wait.", "insufficient_quota", True, ErrorType.RATE_LIMIT_EXCEEDED
+            ),
+        ),
         (b"<html>", UpstreamError()),
         (b"[]", UpstreamError()),
         (b'{"error":{"message":"another dialect"}}', UpstreamError()),

@@ -89,6 +89,34 @@ def test_what_an_upstream_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("violations", "code"),
+    [
+        ([{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}], "insufficient_quota"),
+        (
+            [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}, {"quotaId": "GenerateTokensPerDay"}],
+            "insufficient_quota",
+        ),
+        ([{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}], "RESOURCE_EXHAUSTED"),
+        ([{"quotaId": 5}, "PerDay", None], "RESOURCE_EXHAUSTED"),
+        ("PerDay", "RESOURCE_EXHAUSTED"),
+    ],
+)
+def test_a_quota_of_a_day_is_spent(violations: object, code: str) -> None:
+    """Google asks to come back within the minute all the same."""
+    details = [{"@type": RPC + "QuotaFailure", "violations": violations}, {"@type": RPC + "RetryInfo"}]
+    error = {"message": "quota. Please retry in 31.44s.", "status": "RESOURCE_EXHAUSTED", "details": details}
+    found = read_error(429, json.dumps({"error": error}).encode())
+    assert (found.code, found.type, found.retry_after) == (code, ErrorType.RATE_LIMIT_EXCEEDED, 31.44)
+
+
+def test_a_request_that_is_too_long() -> None:
+    """Google says it in its sentence only."""
+    message = "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576)."
+    error = {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}
+    assert read_error(400, json.dumps({"error": error}).encode()).code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
     ("status", "name", "reason", "kind"),
     [
         (400, "INVALID_ARGUMENT", None, ErrorType.INVALID_REQUEST),

@@ -79,8 +79,26 @@ def test_our_reader_knows_our_error() -> None:
         ),
         (
             b'{"error":{"code":503,"message":"busy","metadata":{"error_type":"provider_overloaded"}}}',
-            UpstreamError("busy", is_ours=True, type=ErrorType.PROVIDER_OVERLOADED),
+            UpstreamError("busy", "provider_overloaded", is_ours=True, type=ErrorType.PROVIDER_OVERLOADED),
         ),
+        (
+            b'{"error":{"code":403,"message":"flagged","metadata":{"reasons":["violence"],"flagged_input":"\xe2\x80\xa6"}}}',
+            UpstreamError("flagged", "content_policy_violation", is_ours=True),
+        ),
+        (
+            b'{"error":{"code":403,"message":"flagged","metadata":{"error_type":"content_policy_violation"}}}',
+            UpstreamError("flagged", "content_policy_violation", is_ours=True),
+        ),
+        (b'{"error":{"code":429,"message":"m","metadata":{"raw":"x"}}}', UpstreamError("m", is_ours=True)),
+        (
+            b'{"object":"error","message":"This model\'s maximum context length is 4096 tokens.","code":400}',
+            UpstreamError("This model's maximum context length is 4096 tokens.", "context_length_exceeded"),
+        ),
+        (
+            b'{"error":{"message":"maximum context length is 8 tokens","type":"BadRequestError","code":400}}',
+            UpstreamError("maximum context length is 8 tokens", "context_length_exceeded", is_ours=True),
+        ),
+        (b'{"error":"prompt is too long"}', UpstreamError("prompt is too long", "context_length_exceeded")),
         (b'{"error":"Model x does not exist"}', UpstreamError("Model x does not exist")),
         (b'{"message":"Unauthorized","request_id":"1"}', UpstreamError("Unauthorized")),
         (b'{"error_code":"PERMISSION_DENIED","message":"no"}', UpstreamError("no", "PERMISSION_DENIED")),
@@ -102,6 +120,9 @@ def test_errors_of_all_shapes_are_read(body: bytes, expected: UpstreamError) -> 
         ("Rate limit reached. Please try again in 1.5s.", 1.5),
         ("try again in 20ms", 0.02),
         ("try again in 6m0s", 360.0),
+        ("try again in 1h2m3.5s", 3723.5),
+        ("try again in " + "9" * 400 + "s", None),
+        ("try again in " + "9" * 5000 + "m1s", None),
         ("try again later", None),
     ],
 )
@@ -114,6 +135,7 @@ def test_advice_in_a_field_is_read() -> None:
     """OpenRouter says it in `availability`."""
     body = b'{"error":{"message":"m","availability":{"retry_after":7}}}'
     assert read_error(503, body).retry_after == 7.0
+    assert read_error(503, body.replace(b"7", b"1e300")).retry_after is None
 
 
 @pytest.mark.parametrize(

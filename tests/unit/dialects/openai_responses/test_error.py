@@ -112,6 +112,25 @@ def test_our_own_reader_sees_the_failure() -> None:
             {"error": {"message": "odd", "type": "invalid_request_error", "code": None}},
             UpstreamError("odd", "invalid_request_error", is_ours=True),
         ),
+        (
+            {"error": {"message": "Rate limit reached. Please try again in 1.2s.", "code": "rate_limit_exceeded"}},
+            UpstreamError(
+                "Rate limit reached. Please try again in 1.2s.",
+                "rate_limit_exceeded",
+                is_ours=True,
+                type=ErrorType.RATE_LIMIT_EXCEEDED,
+                retry_after=1.2,
+            ),
+        ),
+        (
+            {"error": {"message": "Your input exceeds the context window of this model.", "code": "invalid_prompt"}},
+            UpstreamError(
+                "Your input exceeds the context window of this model.",
+                "context_length_exceeded",
+                is_ours=True,
+                type=ErrorType.INVALID_REQUEST,
+            ),
+        ),
         ({"error": "a text"}, UpstreamError("a text")),
         ({"detail": "Unauthorized"}, UpstreamError("Unauthorized")),
         ({"message": "no route"}, UpstreamError("no route")),

@@ -24,7 +24,7 @@ from tokenway.model.errors import Problem, Refusal
 from tokenway.model.match import Equals
 from tokenway.model.money import NanoUsd, Rate, parse_rate
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.filters import FILTERS, TOLD, Exclusion, check_names, exclusion, is_named, nothing_left, rank
+from tokenway.routing.exclude import FILTERS, TOLD, Exclusion, check_names, exclusion, is_named, nothing_left, rank
 from tokenway.routing.preferences import MaxPrice, Wishes
 
 PRICE = Price(parse_rate(1), parse_rate(3), request=NanoUsd(5), audio_input=parse_rate(40), image=NanoUsd(7))
