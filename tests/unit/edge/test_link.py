@@ -224,9 +224,10 @@ async def test_a_control_process_that_does_not_read_is_noticed(monkeypatch: pyte
     monkeypatch.setattr(module, "BEHIND_BYTES", 0)
     assert not ControlLink(lambda _snapshot: None, lambda: None).is_behind
     async with linked() as control:
-        assert not control.link.is_behind
         kept = StoredResponse("resp_1", "maps", 1.5, "m", "p/up", "completed", b"\0" * 4_000_000, b"[]", True, "")
+        behind = [control.link.is_behind]
         control.link.keep(kept)
-        assert control.link.is_behind
+        behind.append(control.link.is_behind)
         assert await control.hear() == Keep(kept)
         await until(lambda: not control.link.is_behind)
+        assert behind == [False, True]
