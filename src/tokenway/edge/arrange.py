@@ -19,7 +19,7 @@ from tokenway.model.preferences import Partition, Rescue
 from tokenway.model.snapshot import Principal
 from tokenway.routing.affinity import keys_of
 from tokenway.routing.choose import Asked, Taste
-from tokenway.routing.filters import rank
+from tokenway.routing.exclude import rank
 from tokenway.routing.preferences import UNBOUNDED, Wishes
 from tokenway.routing.retry import allowed_retries
 

@@ -96,7 +96,7 @@ def take_in(
     else:
         wishes = NO_WISHES if own is None else read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(request.models), wishes)
-    wishes = route.wishes
+    wishes = route.plan.wishes
     wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal)
     asked = streamed(request) if wanted.stream and not request.stream else request
     endpoints = route.endpoints

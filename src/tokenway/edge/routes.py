@@ -45,7 +45,6 @@ class Route:
     __slots__ = (
         "_crossing",
         "_formats",
-        "_groups",
         "_providers",
         "all_cross",
         "bounds",
@@ -55,7 +54,7 @@ class Route:
         "endpoints",
         "label",
         "model",
-        "wishes",
+        "plan",
     )
 
     def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
@@ -68,10 +67,9 @@ class Route:
         if not able:
             raise Refusal(wrong_operation(name, operation))
         planned = planned.among(able)
+        self.plan = planned
         self.model = planned.model
-        self.wishes = planned.wishes
         self.endpoints = planned.endpoints
-        self._groups = planned.groups
         self.can_stream = operation in _STREAMED
         self.bounds = bounds_of(planned.endpoints, operation)
         dearer = bounds_of(planned.endpoints, operation, any_service=True)
@@ -90,9 +88,10 @@ class Route:
 
     def grouped(self, among: Sequence[Endpoint]) -> list[tuple[Endpoint, ...]]:
         """Some of the endpoints by the model that they belong to, in the order in which models are asked."""
-        if len(self._groups) == 1:
+        groups = self.plan.groups
+        if len(groups) == 1:
             return [tuple(among)]
-        names = [{each.id for each in group} for group in self._groups]
+        names = [{each.id for each in group} for group in groups]
         return [tuple(each for each in among if each.id in group) for group in names]
 
     def is_crossing(self, endpoint: Endpoint) -> bool:

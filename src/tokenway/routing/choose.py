@@ -22,7 +22,7 @@ import msgspec
 
 from tokenway.model.catalog import Endpoint
 from tokenway.model.preferences import SortOrder
-from tokenway.routing.preferences import Bound
+from tokenway.routing.preferences import Floor
 from tokenway.routing.velocity import Board, Prediction
 
 EXPLORE_SHARE: Final = 0.05
@@ -48,8 +48,8 @@ class Taste(msgspec.Struct, frozen=True):
     sort: SortOrder = SortOrder.FINISH
     hour: float = 36.0
     min_tps: float = 0.0
-    min_throughput: tuple[Bound, ...] = ()
-    max_latency: tuple[Bound, ...] = ()
+    min_throughput: tuple[Floor, ...] = ()
+    max_latency: tuple[Floor, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -126,9 +126,9 @@ class Chooser:
         missed = []
         if estimate.pace.seen >= JUDGED_FROM and prediction.speed < taste.min_tps:
             missed.append("min_tps")
-        if any(_or(estimate.window.speed(now, 5, each.quantile), inf) < each.bound for each in taste.min_throughput):
+        if any(_or(estimate.window.speed(now, 5, each.share), inf) < each.bound for each in taste.min_throughput):
             missed.append("preferred_min_throughput")
-        if any(_or(estimate.window.ttft(now, 5, each.quantile), 0.0) > each.bound for each in taste.max_latency):
+        if any(_or(estimate.window.ttft(now, 5, each.share), 0.0) > each.bound for each in taste.max_latency):
             missed.append("preferred_max_latency")
         return Ranked(endpoint, prediction, cost, prediction.expected, tuple(missed))
 

@@ -12,7 +12,7 @@ from tokenway.aio.tasks import Tasks
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import routes as module
 from tokenway.edge.doors import Door
-from tokenway.edge.routes import Routes, spoken_by
+from tokenway.edge.routes import Routes, Target, spoken_by
 from tokenway.metering.estimate import bounds_of
 from tokenway.model.catalog import AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import Refusal

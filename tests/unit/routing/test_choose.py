@@ -14,7 +14,7 @@ from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.sample import Outcome, Sample
 from tokenway.model.preferences import SortOrder
 from tokenway.routing.choose import EXPLORE_SHARE, Asked, Chooser, Taste, cost_of
-from tokenway.routing.preferences import Bound
+from tokenway.routing.preferences import Floor
 from tokenway.routing.velocity import Board
 
 AT = 1_800_000_000.0
@@ -147,8 +147,8 @@ def test_a_cached_prompt_is_worth_the_detour() -> None:
     ("taste", "missed"),
     [
         (Taste(min_tps=50.0), "min_tps"),
-        (Taste(min_throughput=(Bound(0.5, 45.0),)), "preferred_min_throughput"),
-        (Taste(max_latency=(Bound(0.9, 0.2),)), "preferred_max_latency"),
+        (Taste(min_throughput=(Floor(0.5, 45.0),)), "preferred_min_throughput"),
+        (Taste(max_latency=(Floor(0.9, 0.2),)), "preferred_max_latency"),
     ],
 )
 def test_soft_wishes_put_last_and_never_out(taste: Taste, missed: str) -> None:
@@ -164,7 +164,7 @@ def test_soft_wishes_put_last_and_never_out(taste: Taste, missed: str) -> None:
 def test_an_unknown_speed_misses_nothing() -> None:
     """A floor judges what was seen."""
     ranked = chooser().rank(
-        endpoints("a"), ASKED, Taste(min_tps=1e6, min_throughput=(Bound(0.5, 1e6),)), {}, AT, lambda: 0.5
+        endpoints("a"), ASKED, Taste(min_tps=1e6, min_throughput=(Floor(0.5, 1e6),)), {}, AT, lambda: 0.5
     )
     assert ranked[0].missed == ()
 
