@@ -41,26 +41,18 @@ OUTBOX_MAX: Final = 20_000
 """Samples that wait to be told; more than a worker makes before it is next asked for them."""
 
 
-class Key:
-    """One of a provider's keys."""
-
-    __slots__ = ("breaker",)
-
-    def __init__(self) -> None:
-        self.breaker = Breaker(breaker.CREDENTIAL)
-
-
 class Standing:
-    """One endpoint: whether it works, what is under way there, and what each key may still send."""
+    """One endpoint: whether it works, what is under way there, and for each of its provider's keys whether that is let
+    in and what it may still send. A key can be good for one model and not for another."""
 
     __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probed_at", "turn")
 
-    def __init__(self, endpoint: Endpoint, keys: list[Key], workers: int) -> None:
+    def __init__(self, endpoint: Endpoint, keys: int, workers: int) -> None:
         self.breaker = Breaker()
         self.in_flight = 0
-        self.keys = keys
+        self.keys = [Breaker(breaker.CREDENTIAL) for _ in range(keys)]
         self.limits = endpoint.limits, workers
-        self.allowances = [Allowance(endpoint.limits, workers) for _ in keys]
+        self.allowances = [Allowance(endpoint.limits, workers) for _ in range(keys)]
         self.probed_at = 0.0
         self.turn = 0
         """Which key is asked next: they take turns."""
@@ -77,7 +69,7 @@ class Trip:
         self.load = standing.in_flight
         """How many others were under way there."""
         standing.in_flight += 1
-        key = standing.keys[credential].breaker
+        key = standing.keys[credential]
         mine = standing.breaker
         self._numbers = (
             mine.try_begun(now) if mine.may_try(now) else -1,
@@ -94,7 +86,7 @@ class Trip:
         """The head of an answer came that is no failure."""
         standing, credential = self._standing, self._credential
         standing.allowances[credential].answered(self._call, now, hints)
-        standing.keys[credential].breaker.succeeded(self._numbers[1], now)
+        standing.keys[credential].succeeded(self._numbers[1], now)
 
     def succeeded(self, now: float) -> None:
         """The answer is whole, or as good as that: its first text is there."""
@@ -107,7 +99,7 @@ class Trip:
         if failure.status == TOO_MANY:
             standing.allowances[credential].refused(self._call, now, failure.dice, failure.retry_after, hints)
         elif whose is Scope.CREDENTIAL:
-            standing.keys[credential].breaker.failed(self._numbers[1], now, failure.dice)
+            standing.keys[credential].failed(self._numbers[1], now, failure.dice)
         elif whose is Scope.ENDPOINT:
             standing.breaker.failed(self._numbers[0], now, failure.dice, failure.retry_after or 0.0)
         self.over()
@@ -121,7 +113,7 @@ class Trip:
         standing.in_flight -= 1
         standing.allowances[credential].ended(self._call)
         standing.breaker.abandoned(self._numbers[0])
-        standing.keys[credential].breaker.abandoned(self._numbers[1])
+        standing.keys[credential].abandoned(self._numbers[1])
 
 
 class Arranged(msgspec.Struct, frozen=True, gc=False):
@@ -145,7 +137,6 @@ class Fleet:
         self.retries = RetryBudget(now)
         self.hedges = HedgeBudget()
         self._standings: dict[str, Standing] = {}
-        self._keys: dict[str, list[Key]] = {}
         self._secrets: dict[str, tuple[str, ...]] = {}
         self._workers = 1
         self._outbox: list[Sample] = []
@@ -159,7 +150,6 @@ class Fleet:
             secrets = tuple(secret.reveal() for secret in provider.api_keys)
             if self._secrets.get(name) != secrets:
                 self._secrets[name] = secrets
-                self._keys[name] = [Key() for _ in secrets or ("",)]
                 for identity in [each for each in self._standings if each.startswith(f"{name}/")]:
                     del self._standings[identity]
 
@@ -167,7 +157,7 @@ class Fleet:
         """How an endpoint stands."""
         standing = self._standings.get(endpoint.id)
         if standing is None or standing.limits != (endpoint.limits, self._workers):
-            keys = self._keys.setdefault(endpoint.provider, [Key()])
+            keys = max(1, len(self._secrets.get(endpoint.provider, ())))
             standing = self._standings[endpoint.id] = Standing(endpoint, keys, self._workers)
         return standing
 
@@ -206,7 +196,7 @@ class Fleet:
             standing = self.standing(row.endpoint)
             works = standing.breaker.may_try(now)
             for number in self._in_turn(standing):
-                key, free_at = standing.keys[number].breaker, standing.allowances[number].may_send(now, tokens)
+                key, free_at = standing.keys[number], standing.allowances[number].may_send(now, tokens)
                 if free_at is not None:
                     limited.append((free_at, row, number))
                 elif works and key.may_try(now):

@@ -86,6 +86,11 @@ class PassingChat(PassingStream):
         self.head = Chunk()
 
     @property
+    def answer_id(self) -> str:
+        """The id that the upstream's chunks have, which an error at their end repeats."""
+        return self.head.id if isinstance(self.head.id, str) else ""
+
+    @property
     def is_whole(self) -> bool:
         """Whether the answer is complete: the end mark came, or every choice gave its finish reason."""
         return self.phase is _DONE or len(self._finished) >= self._choices
