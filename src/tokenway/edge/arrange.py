@@ -18,7 +18,7 @@ from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.preferences import Partition, Rescue
 from tokenway.model.snapshot import Principal
 from tokenway.routing.affinity import keys_of
-from tokenway.routing.choose import Asked, Taste
+from tokenway.routing.choose import Asked, Ranked, Taste
 from tokenway.routing.exclude import rank
 from tokenway.routing.preferences import UNBOUNDED, Wishes
 from tokenway.routing.retry import allowed_retries
@@ -107,9 +107,14 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
     )
     groups = [tuple(endpoints)] if wishes.partition is Partition.NONE else route.grouped(endpoints)
     fleet = state.fleet
-    rows = fleet.rank(groups, wanted.asked, taste, time.time(), state.dice)
-    if wishes.order:
-        rows.sort(key=lambda row: rank(row.endpoint, wishes.order))
+    rows: list[Ranked] = []
+    for group in groups:
+        ranked = fleet.rank(group, wanted.asked, taste, time.time(), state.dice)
+        ranked.sort(key=lambda row: rank(row.endpoint, wishes.order))
+        rows += ranked
+    if not wishes.order:
+        # A fallback that meets a soft wish goes before an endpoint of the model's own that does not.
+        rows.sort(key=lambda row: bool(row.missed))
     if not wishes.allow_fallbacks:
         if wishes.min_tps is not None and all("min_tps" in row.missed for row in rows):
             raise Refusal(_too_slow(rows[0].endpoint, wishes.min_tps, {row.endpoint.id: "min_tps" for row in rows}))

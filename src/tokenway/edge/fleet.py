@@ -33,7 +33,11 @@ SEATS_MAX: Final = 4
 WAIT_MAX: Final = 30.0
 """Seconds that a call waits at most for a limit that it knows the end of, where no other endpoint takes it."""
 PROBE_EVERY: Final = 1.0
-"""Seconds between two calls that are sent in spite of a longer limit: it may have ended early."""
+"""Seconds between two calls that are sent in spite of a limit that was believed: it may have ended early."""
+BELIEVED_FROM: Final = 2
+"""How often in a row a provider has to say no until a call is refused here, where no other endpoint takes it.
+
+The first no may be the last: whoever has nothing else to try asks once more, and hears it from the provider itself."""
 TOLD_MOST: Final = 16
 """Samples of an endpoint that are told at a time."""
 TOO_MANY: Final = 429
@@ -45,7 +49,7 @@ class Standing:
     """One endpoint: whether it works, what is under way there, and for each of its provider's keys whether that is let
     in and what it may still send. A key can be good for one model and not for another."""
 
-    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probed_at", "turn")
+    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probed_at", "refusals", "turn")
 
     def __init__(self, endpoint: Endpoint, keys: int, workers: int) -> None:
         self.breaker = Breaker()
@@ -54,6 +58,8 @@ class Standing:
         self.limits = endpoint.limits, workers
         self.allowances = [Allowance(endpoint.limits, workers) for _ in range(keys)]
         self.probed_at = 0.0
+        self.refusals = 0
+        """How often in a row it has said 429."""
         self.turn = 0
         """Which key is asked next: they take turns."""
 
@@ -85,6 +91,7 @@ class Trip:
     def answered(self, now: float, hints: Hints = NONE) -> None:
         """The head of an answer came that is no failure."""
         standing, credential = self._standing, self._credential
+        standing.refusals = 0
         standing.allowances[credential].answered(self._call, now, hints)
         standing.keys[credential].succeeded(self._numbers[1], now)
 
@@ -97,6 +104,7 @@ class Trip:
         standing, credential, now = self._standing, self._credential, failure.at
         whose = scope(failure.fault, failure.status, failure.code)
         if failure.status == TOO_MANY:
+            standing.refusals += 1
             standing.allowances[credential].refused(self._call, now, failure.dice, failure.retry_after, hints)
         elif whose is Scope.CREDENTIAL:
             standing.keys[credential].failed(self._numbers[1], now, failure.dice)
@@ -174,18 +182,11 @@ class Fleet:
         standing = self.standing(endpoints[0])
         return len(standing.keys) == 1 and standing.allowances[0].may_send(now, tokens) is None
 
-    def rank(
-        self, groups: Sequence[Sequence[Endpoint]], asked: Asked, taste: Taste, at: float, dice: Dice
-    ) -> list[Ranked]:
-        """The endpoints of some groups in order, those of a later group behind those of an earlier one.
-
-        What misses a soft wish comes behind all that does not.
-        """
+    def rank(self, endpoints: Sequence[Endpoint], asked: Asked, taste: Taste, at: float, dice: Dice) -> list[Ranked]:
+        """The endpoints of one model in order."""
         self._catch_up()
-        loads = {each.id: self.standing(each).in_flight for group in groups for each in group}
-        rows = [row for group in groups for row in self.chooser.rank(group, asked, taste, loads, at, dice)]
-        rows.sort(key=lambda row: bool(row.missed))
-        return rows
+        loads = {each.id: self.standing(each).in_flight for each in endpoints}
+        return self.chooser.rank(endpoints, asked, taste, loads, at, dice)
 
     def seat(self, rows: Sequence[Ranked], tokens: int, now: float) -> Arranged:
         """Which key each endpoint is asked with. What takes no call now comes last, the soonest first."""
@@ -204,10 +205,10 @@ class Fleet:
                 else:
                     broken.append((max(standing.breaker.open_until, key.open_until), row, number))
         broken.sort(key=lambda each: each[0])
-        limited.sort(key=lambda each: each[0])
+        limited.sort(key=lambda each: each[0])  # those that are asked in spite of a limit are asked in this order
         wait = 0.0
         if not ready and not broken and limited:
-            wait = self._wait(limited[0], now)
+            wait = self._wait(limited, tokens, now)
         seats = [*ready, *((row, number) for _, row, number in (*broken, *limited))]
         return Arranged(
             tuple(row.endpoint for row, _ in seats),
@@ -216,15 +217,23 @@ class Fleet:
             wait,
         )
 
-    def _wait(self, soonest: tuple[float, Ranked, int], now: float) -> float:
-        """How long to wait for the endpoint that takes a call first; none where it is probed in spite of its limit."""
-        free_at, row, _ = soonest
-        standing = self.standing(row.endpoint)
-        wait = (free_at if free_at < inf else now + PROBE_EVERY) - now
-        if wait > WAIT_MAX and now - standing.probed_at >= PROBE_EVERY:
-            standing.probed_at = now
-            return 0.0
-        return wait
+    def _wait(self, limited: Sequence[tuple[float, Ranked, int]], tokens: int, now: float) -> float:
+        """How long to wait for an endpoint, where all are at a limit: not at all where one is asked in spite of it.
+
+        What the configuration says holds always; what a provider said is believed when it has said so again.
+        """
+        soonest = inf
+        for free_at, row, number in limited:
+            standing = self.standing(row.endpoint)
+            held_until = standing.allowances[number].held_until(now, tokens)
+            if held_until <= now:
+                if standing.refusals < BELIEVED_FROM:
+                    return 0.0
+                if free_at - now > WAIT_MAX and now - standing.probed_at >= PROBE_EVERY:
+                    standing.probed_at = now
+                    return 0.0
+            soonest = min(soonest, free_at)
+        return (soonest if soonest < inf else now + PROBE_EVERY) - now
 
     @staticmethod
     def _in_turn(standing: Standing) -> list[int]:
