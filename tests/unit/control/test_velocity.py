@@ -79,7 +79,9 @@ def test_nothing_is_invented() -> None:
         (10, 89, 0, 10.101, 0),
     ],
 )
-def test_the_status_follows_the_uptime(answered: float, failed: float, limited: float, uptime: float, status: int) -> None:
+def test_the_status_follows_the_uptime(
+    answered: float, failed: float, limited: float, uptime: float, status: int
+) -> None:
     """Degraded below 95 %, worse below 80 %, and not judged by fewer than a hundred; a 429 is no failure."""
     velocity = Velocity()
     velocity.take(

@@ -36,7 +36,8 @@ def test_a_stream_comes_back_with_its_times(store: SqliteStore) -> None:
     """Counted from the attempt's begin; the speed is the one that was measured, and the tokens are the provider's."""
     ingest(store, settled(1, overhead=0.05, stamps=STREAMED))
     (sample,) = store.samples.latest(0.0, 10)
-    assert (sample.endpoint, sample.model, sample.at, sample.outcome) == ("lab/mock", "mock", NOON + 1, Outcome.ANSWERED)
+    assert (sample.endpoint, sample.model, sample.outcome) == ("lab/mock", "mock", Outcome.ANSWERED)
+    assert sample.at == NOON + 1
     assert [sample.took, sample.ttft] == pytest.approx([1.25, 0.2])
     assert (sample.tokens, sample.prompt, sample.cached) == (61, 100, 20)
     assert sample.speed == pytest.approx(60.0)
@@ -117,7 +118,7 @@ def test_every_workers_exchanges_are_found(store: SqliteStore, monkeypatch: pyte
     ingest(
         store,
         *(
-            settled(id=f"{life}{number:010x}", at=NOON + number, endpoint=f"p/{life}", lines=(line(endpoint=f"p/{life}"),))
+            settled(id=f"{life}{number:010x}", at=NOON + number, lines=(line(endpoint=f"p/{life}"),))
             for life in lives
             for number in range(20)
         ),
