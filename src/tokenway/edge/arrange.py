@@ -32,7 +32,7 @@ _CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session
 class Wanted:
     """What a request wants of the endpoints that may serve it."""
 
-    __slots__ = ("asked", "headers", "principal", "request", "route", "stream", "timeouts", "wishes")
+    __slots__ = ("asked", "headers", "insists", "principal", "request", "route", "stream", "timeouts", "wishes")
 
     def __init__(
         self,
@@ -42,7 +42,11 @@ class Wanted:
         timeouts: Timeouts,
         headers: Mapping[bytes, bytes],
         principal: Principal,
+        *,
+        insists: bool = False,
     ) -> None:
+        """`insists` is whether it has waited its turn."""
+        self.insists = insists
         self.request = request
         self.route = route
         self.wishes = wishes
@@ -58,13 +62,16 @@ class Wanted:
 def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], amount: int) -> tuple[Order, float]:
     """The order for these endpoints, and for how many seconds none of them takes a call.
 
-    Raises Refusal (503) where a caller wants no endpoint under its floor and every one is.
+    Raises Refusal: 503 where a caller wants no endpoint under its floor and every one is, 429 where all are at their
+    limits for longer than it is worth waiting.
     """
     now, fleet = monotonic(), state.fleet
     arranged = None
     if not fleet.is_plain(endpoints, now, wanted.asked.size // 4):
         arranged = _arranged(state, wanted, endpoints, now)
         endpoints = arranged.endpoints
+        if arranged.is_refused:
+            raise Refusal(limited(endpoints, arranged.wait))
     model, wishes = wanted.route.model, wanted.wishes
     routing = model.routing
     callers = wanted.headers.get(_RETRY_COUNT, b"")
@@ -120,7 +127,7 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
             raise Refusal(_too_slow(rows[0].endpoint, wishes.min_tps, {row.endpoint.id: "min_tps" for row in rows}))
         if not wishes.order:
             rows = rows[:1]
-    return fleet.seat(rows, wanted.asked.size // 4, now)
+    return fleet.seat(rows, wanted.asked.size // 4, now, insists=wanted.insists)
 
 
 def _keys(wanted: Wanted) -> tuple[int, ...]:

@@ -31,13 +31,17 @@ from tokenway.routing.velocity import Board, thinned
 SEATS_MAX: Final = 4
 """With how many of a provider's keys an endpoint is tried in one exchange."""
 WAIT_MAX: Final = 30.0
-"""Seconds that a call waits at most for a limit that it knows the end of, where no other endpoint takes it."""
-PROBE_EVERY: Final = 1.0
-"""Seconds between two calls that are sent in spite of a limit that was believed: it may have ended early."""
+"""Seconds that a call waits at most for a limit of the configuration, where no other endpoint takes it."""
+SHORT: Final = 2.0
+"""A limit that a provider has told of is waited for where it ends within so many seconds."""
 BELIEVED_FROM: Final = 2
-"""How often in a row a provider has to say no until a call is refused here, where no other endpoint takes it.
+"""How often in a row a provider has to say no until it is believed where there is nothing else to try.
 
-The first no may be the last: whoever has nothing else to try asks once more, and hears it from the provider itself."""
+The first no may be the last: whoever has no choice asks once more, and hears it from the provider itself."""
+PROBE_EVERY: Final = 1.0
+"""Seconds between two calls to an endpoint that is believed to be at its limit: it may have ended early."""
+QUEUE: Final = 3.0
+"""Seconds that a call waits at most for its turn to be such a probe; a longer queue is told at once."""
 TOLD_MOST: Final = 16
 """Samples of an endpoint that are told at a time."""
 TOO_MANY: Final = 429
@@ -49,7 +53,7 @@ class Standing:
     """One endpoint: whether it works, what is under way there, and for each of its provider's keys whether that is let
     in and what it may still send. A key can be good for one model and not for another."""
 
-    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probed_at", "refusals", "turn")
+    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probe_at", "refusals", "turn")
 
     def __init__(self, endpoint: Endpoint, keys: int, workers: int) -> None:
         self.breaker = Breaker()
@@ -57,7 +61,8 @@ class Standing:
         self.keys = [Breaker(breaker.CREDENTIAL) for _ in range(keys)]
         self.limits = endpoint.limits, workers
         self.allowances = [Allowance(endpoint.limits, workers) for _ in range(keys)]
-        self.probed_at = 0.0
+        self.probe_at = 0.0
+        """When the next call may be sent in spite of a limit."""
         self.refusals = 0
         """How often in a row it has said 429."""
         self.turn = 0
@@ -127,13 +132,14 @@ class Trip:
 class Arranged(msgspec.Struct, frozen=True, gc=False):
     """Endpoints in the order in which they are tried, each with the number of the key to ask it with.
 
-    `wait` is how many seconds none of them takes a call, and `blocked` why, by endpoint.
+    `wait` is for how many seconds none of them takes a call, and `is_refused` whether it is not worth waiting for.
     """
 
     endpoints: tuple[Endpoint, ...]
     credentials: tuple[int, ...]
     rows: tuple[Ranked, ...] = ()
     wait: float = 0.0
+    is_refused: bool = False
 
 
 class Fleet:
@@ -188,8 +194,11 @@ class Fleet:
         loads = {each.id: self.standing(each).in_flight for each in endpoints}
         return self.chooser.rank(endpoints, asked, taste, loads, at, dice)
 
-    def seat(self, rows: Sequence[Ranked], tokens: int, now: float) -> Arranged:
-        """Which key each endpoint is asked with. What takes no call now comes last, the soonest first."""
+    def seat(self, rows: Sequence[Ranked], tokens: int, now: float, *, insists: bool = False) -> Arranged:
+        """Which key each endpoint is asked with. What takes no call now comes last, the soonest first.
+
+        `insists` is whether the call has waited its turn to be sent in spite of what a provider has said.
+        """
         ready: list[tuple[Ranked, int]] = []
         broken: list[tuple[float, Ranked, int]] = []
         limited: list[tuple[float, Ranked, int]] = []
@@ -206,34 +215,45 @@ class Fleet:
                     broken.append((max(standing.breaker.open_until, key.open_until), row, number))
         broken.sort(key=lambda each: each[0])
         limited.sort(key=lambda each: each[0])  # those that are asked in spite of a limit are asked in this order
-        wait = 0.0
+        wait, is_refused = 0.0, False
         if not ready and not broken and limited:
-            wait = self._wait(limited, tokens, now)
+            wait, is_refused = self._wait(limited, tokens, now, insists=insists)
         seats = [*ready, *((row, number) for _, row, number in (*broken, *limited))]
         return Arranged(
             tuple(row.endpoint for row, _ in seats),
             tuple(number for _, number in seats),
             tuple(row for row, _ in seats),
             wait,
+            is_refused,
         )
 
-    def _wait(self, limited: Sequence[tuple[float, Ranked, int]], tokens: int, now: float) -> float:
-        """How long to wait for an endpoint, where all are at a limit: not at all where one is asked in spite of it.
+    def _wait(
+        self, limited: Sequence[tuple[float, Ranked, int]], tokens: int, now: float, *, insists: bool
+    ) -> tuple[float, bool]:
+        """How long to wait for an endpoint where all are at a limit, and whether that is too long.
 
-        What the configuration says holds always; what a provider said is believed when it has said so again.
+        What the configuration says holds always. What a provider has said is believed when it has said so again; then
+        one call a second is sent all the same, and few wait for their turn.
         """
-        soonest = inf
+        soonest, queues = limited[0][0], [inf]
         for free_at, row, number in limited:
             standing = self.standing(row.endpoint)
-            held_until = standing.allowances[number].held_until(now, tokens)
-            if held_until <= now:
-                if standing.refusals < BELIEVED_FROM:
-                    return 0.0
-                if free_at - now > WAIT_MAX and now - standing.probed_at >= PROBE_EVERY:
-                    standing.probed_at = now
-                    return 0.0
-            soonest = min(soonest, free_at)
-        return (soonest if soonest < inf else now + PROBE_EVERY) - now
+            if standing.allowances[number].held_until(now, tokens) > now:
+                continue
+            if insists:
+                return 0.0, False
+            if free_at - now <= SHORT:
+                return free_at - now, False
+            if standing.refusals < BELIEVED_FROM:
+                return 0.0, False
+            turn = max(now, standing.probe_at)
+            if turn - now <= QUEUE:
+                standing.probe_at = turn + PROBE_EVERY
+                return turn - now, False
+            queues.append(turn)
+        soonest = min(soonest, *queues)
+        wait = (soonest if soonest < inf else now + PROBE_EVERY) - now
+        return wait, wait > WAIT_MAX or len(queues) > 1
 
     @staticmethod
     def _in_turn(standing: Standing) -> list[int]:
