@@ -133,7 +133,9 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
 def _keys(wanted: Wanted) -> tuple[int, ...]:
     """What the request's conversation is recognised by."""
     request, headers = wanted.request, wanted.headers
-    session = request.session or next((headers[name].decode("latin-1") for name in _CONVERSATIONS if name in headers), "")
+    session = request.session or next(
+        (headers[name].decode("latin-1") for name in _CONVERSATIONS if name in headers), ""
+    )
     return keys_of(request.body, wanted.principal.project, session[:256])
 
 

@@ -81,9 +81,9 @@ class AttemptReader:
     content_type = b""
     lines = b""
     """Header lines about this attempt: its endpoint, what was dropped, what its provider wants to be known."""
-    sent_at = head_at = first_byte_at = last_activity = ended_at = 0.0
-    """Monotonic seconds: when the request was handed over, the head and the first byte came, the answer last moved, and
-    when it was over where it did not answer."""
+    begun_at = sent_at = head_at = first_byte_at = last_activity = ended_at = 0.0
+    """Monotonic seconds: when it was begun, the request was handed over, the head and the first byte came, the answer
+    last moved, and when it was over where it did not answer."""
     passed = 0
     """Bytes of the stream so far."""
     _is_spliced = False
@@ -115,6 +115,7 @@ class AttemptReader:
             self._reading = stream
         self._relay = relay
         self._parts: list[bytes] = []
+
     @property
     def is_whole(self) -> bool:
         """Whether the answer goes to its caller in one piece."""

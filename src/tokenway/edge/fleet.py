@@ -50,8 +50,10 @@ OUTBOX_MAX: Final = 20_000
 
 
 class Standing:
-    """One endpoint: whether it works, what is under way there, and for each of its provider's keys whether that is let
-    in and what it may still send. A key can be good for one model and not for another."""
+    """One endpoint: whether it works, what is under way there, and what each of its provider's keys may still send.
+
+    A key can be good for one model and not for another, so that each endpoint has its own view of them.
+    """
 
     __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probe_at", "refusals", "turn")
 

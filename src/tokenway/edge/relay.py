@@ -317,6 +317,7 @@ class Relay:
         kept = self._watch.kept
         sent = kept.sent(self.form) if command.resumes and kept is not None else None
         reader = make_reader(self, intake, command, sent)
+        reader.begun_at = now
         self._attempts.append(reader)
         reader.trip = fleet.begin(command.endpoint, command.credential, intake.request.size // 4, now)
         try:

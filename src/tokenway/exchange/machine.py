@@ -42,7 +42,6 @@ from tokenway.exchange.deadlines import Deadline, Deadlines
 from tokenway.exchange.phases import ADMITTING, CLOSED, FLOWING, FRESH, RESCUING, TRYING, Phase
 from tokenway.exchange.problems import CLIENT_GONE, no_endpoint, passes_unchanged, problem_of
 from tokenway.metering.ledger import Settlement
-from tokenway.model.errors import ErrorType
 from tokenway.model.faults import Fault
 from tokenway.routing import retry
 
@@ -237,6 +236,8 @@ class Exchange:
         for other in self.live:
             if other is not attempt:
                 other.fault = Fault.SLOW if other is self.frozen else Fault.OUTRUN
+                if other is not self.frozen:
+                    self.field.forget(other.slot)
                 self.cancel(other, out)
         self.frozen = None
 

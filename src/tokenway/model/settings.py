@@ -229,7 +229,9 @@ class EndpointTimeouts(msgspec.Struct, frozen=True):
     connect: Annotated[Deadline | None, Meta(description="To reach it, TLS included.")] = None
     first_token: Annotated[Deadline | None, Meta(description="From a request to its first token.")] = None
     between_tokens: Annotated[Deadline | None, Meta(description="The longest pause inside a stream.")] = None
-    total: Annotated[Deadline | None, Meta(description="One attempt there; another endpoint may go on after it.")] = None
+    total: Annotated[Deadline | None, Meta(description="One attempt there; another endpoint may go on after it.")] = (
+        None
+    )
 
 
 class EndpointSettings(msgspec.Struct, frozen=True):

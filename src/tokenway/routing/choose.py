@@ -65,7 +65,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Ranked(msgspec.Struct, gc=False):
-    """An endpoint in its place, and why. `cost` in USD, `score` in seconds, `missed` the soft wishes it does not meet."""
+    """An endpoint in its place, and why: `cost` in USD, `score` in seconds, the soft wishes that it has `missed`."""
 
     endpoint: Endpoint
     prediction: Prediction

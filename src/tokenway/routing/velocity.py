@@ -102,7 +102,18 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 class Estimate:
     """What is known of one endpoint. Times are Unix seconds."""
 
-    __slots__ = ("_answered", "_failed", "_failures_at", "hit", "loss", "pace", "sent_per_token", "ttft", "usual", "window")
+    __slots__ = (
+        "_answered",
+        "_failed",
+        "_failures_at",
+        "hit",
+        "loss",
+        "pace",
+        "sent_per_token",
+        "ttft",
+        "usual",
+        "window",
+    )
 
     def __init__(self) -> None:
         self.ttft = Filter(USUAL_TTFT, USUAL_PREFILL)
