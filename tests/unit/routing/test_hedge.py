@@ -25,11 +25,12 @@ def test_a_share_of_what_is_spent() -> None:
     budget = HedgeBudget()
     budget.call(1.0)
     budget.charged(1000, 0.1)
-    assert budget.is_open
+    states = [budget.is_open]
     budget.lost(150)
-    assert not budget.is_open
+    states.append(budget.is_open)
     budget.charged(500, 0.1)
-    assert budget.is_open
+    states.append(budget.is_open)
+    assert states == [True, False, True]
 
 
 @given(st.lists(st.booleans(), max_size=300), st.floats(0.0, 1.0))
