@@ -225,9 +225,10 @@ async def test_a_stream_that_collapses_is_rescued(
             gate.release()
             await asyncio.sleep(1 / 60 if number < 40 else 1 / 3)
 
-    pacing = asyncio.create_task(pace())
-    story = await read(sdk, "collapse")
-    pacing.cancel()
+    async with asyncio.TaskGroup() as group:
+        pacing = group.create_task(pace())
+        story = await read(sdk, "collapse")
+        pacing.cancel()
     assert story.text.endswith("spare")
     assert story.gateway["attempts"] == 2
     assert other.requests[-1].json["messages"][-1]["role"] == "assistant"
@@ -286,7 +287,10 @@ async def test_the_configured_limits_of_an_endpoint_hold(sdk: openai.AsyncOpenAI
 
 
 async def test_a_floor_that_nobody_reaches(sdk: openai.AsyncOpenAI) -> None:
-    """It is a wish; with no fallbacks it is a condition."""
+    """It is a wish; with no fallbacks it is a condition, as far as speeds are known."""
+    for gap in ("0.04", f"{1 / 60:.4f}", "0.125"):
+        for _ in range(2):
+            await read(sdk, "speeds", provider={"only": [f"first/fake?chunks=30&gap={gap}"]})
     story = await read(sdk, "speeds", provider={"min_tps": 10_000})
     assert story.gateway["slow"] is True
     with pytest.raises(openai.InternalServerError) as error:
