@@ -16,17 +16,18 @@ from typing import Final
 import msgspec
 
 from tokenway.exchange.events import UpstreamFailed
-from tokenway.model.catalog import Endpoint
+from tokenway.model.catalog import Endpoint, EndpointLimits
 from tokenway.model.sample import Sample
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing import breaker
 from tokenway.routing.breaker import Breaker
 from tokenway.routing.choose import Asked, Chooser, Dice, Ranked, Taste
 from tokenway.routing.hedge import HedgeBudget
-from tokenway.routing.hints import NONE, Hints
+from tokenway.routing.hints import NAMES, NONE, Hints, read_hints
 from tokenway.routing.rate import Allowance, Call
 from tokenway.routing.retry import RetryBudget, Scope, scope
 from tokenway.routing.velocity import Board, thinned
+from tokenway.upstream.base import Headers
 
 SEATS_MAX: Final = 4
 """With how many of a provider's keys an endpoint is tried in one exchange."""
@@ -44,6 +45,10 @@ QUEUE: Final = 3.0
 """Seconds that a call waits at most for its turn to be such a probe; a longer queue is told at once."""
 TOLD_MOST: Final = 16
 """Samples of an endpoint that are told at a time."""
+SAMPLES_MOST: Final = 64
+"""Samples of an endpoint that are made in between; a busy one has many like them."""
+CALM_AFTER: Final = 120.0
+"""Seconds without a failure after which attempts at an endpoint are not kept count of any more."""
 TOO_MANY: Final = 429
 OUTBOX_MAX: Final = 20_000
 """Samples that wait to be told; more than a worker makes before it is next asked for them."""
@@ -52,71 +57,126 @@ OUTBOX_MAX: Final = 20_000
 class Standing:
     """One endpoint: whether it works, what is under way there, and what each of its provider's keys may still send.
 
-    A key can be good for one model and not for another, so that each endpoint has its own view of them.
+    A key can be good for one model and not for another, so that each endpoint has its own view of them. As long as
+    nothing has ever gone wrong there and nobody has spoken of limits, it is calm, and attempts are not kept count of.
     """
 
-    __slots__ = ("allowances", "breaker", "in_flight", "keys", "limits", "probe_at", "refusals", "turn")
+    __slots__ = (
+        "allowances",
+        "breaker",
+        "disturbed_at",
+        "has_limits",
+        "in_flight",
+        "is_calm",
+        "keys",
+        "limits",
+        "probe_at",
+        "refusals",
+        "told",
+        "turn",
+        "unsaid",
+    )
 
     def __init__(self, endpoint: Endpoint, keys: int, workers: int) -> None:
         self.breaker = Breaker()
         self.in_flight = 0
         self.keys = [Breaker(breaker.CREDENTIAL) for _ in range(keys)]
         self.limits = endpoint.limits, workers
+        self.has_limits = endpoint.limits != EndpointLimits()
         self.allowances = [Allowance(endpoint.limits, workers) for _ in range(keys)]
+        self.is_calm = not self.has_limits
+        self.disturbed_at = 0.0
         self.probe_at = 0.0
         """When the next call may be sent in spite of a limit."""
         self.refusals = 0
         """How often in a row it has said 429."""
         self.turn = 0
         """Which key is asked next: they take turns."""
+        self.told = 0
+        """Samples of it since the others were last told."""
+        self.unsaid = 0.0
+        """Attempts that the next sample stands for as well."""
+
+    def disturb(self, now: float) -> None:
+        """Something went wrong: from here on attempts are kept count of."""
+        self.is_calm = False
+        self.disturbed_at = now
+
+    def settle_down(self, now: float) -> None:
+        """Nothing has gone wrong for long."""
+        if (
+            not self.has_limits
+            and now - self.disturbed_at > CALM_AFTER
+            and self.breaker.is_closed
+            and all(key.is_closed for key in self.keys)
+            and not any(allowance.is_limited for allowance in self.allowances)
+        ):
+            self.is_calm = True
 
 
 class Trip:
     """One attempt on its way: what it has to say to those who keep count."""
 
-    __slots__ = ("_call", "_credential", "_numbers", "_standing", "is_over", "load")
+    __slots__ = ("_call", "_credential", "_mine", "_standing", "_theirs", "_tokens", "is_over", "load")
+
+    _mine: int
+    _theirs: int
 
     def __init__(self, standing: Standing, credential: int, tokens: int, now: float) -> None:
         self._standing = standing
         self._credential = credential
+        self._tokens = tokens
         self.load = standing.in_flight
         """How many others were under way there."""
         standing.in_flight += 1
-        key = standing.keys[credential]
-        mine = standing.breaker
-        self._numbers = (
-            mine.try_begun(now) if mine.may_try(now) else -1,
-            key.try_begun(now) if key.may_try(now) else -1,
-        )
-        self._call: Call = standing.allowances[credential].sent(now, tokens)
         self.is_over = False
+        self._call: Call | None = None
+        if not standing.is_calm:
+            self._track(now)
 
-    def wants_hints(self, now: float) -> bool:
-        """Whether the answer's header fields are worth reading."""
-        return self._standing.allowances[self._credential].wants_hints(now)
-
-    def answered(self, now: float, hints: Hints = NONE) -> None:
-        """The head of an answer came that is no failure."""
+    def _track(self, now: float) -> Call:
+        """Is kept count of from here on."""
         standing, credential = self._standing, self._credential
-        standing.refusals = 0
-        standing.allowances[credential].answered(self._call, now, hints)
-        standing.keys[credential].succeeded(self._numbers[1], now)
+        mine, theirs = standing.breaker, standing.keys[credential]
+        self._mine = mine.try_begun(now) if mine.may_try(now) else -1
+        self._theirs = theirs.try_begun(now) if theirs.may_try(now) else -1
+        call = self._call = standing.allowances[credential].sent(now, self._tokens)
+        return call
+
+    def answered(self, now: float, headers: Headers, at: float) -> None:
+        """The head of an answer came that is no failure, at Unix time `at`."""
+        standing, credential, call = self._standing, self._credential, self._call
+        allowance = standing.allowances[credential]
+        hints = NONE
+        if headers.has_any(NAMES):
+            if call is None:
+                standing.disturb(now)
+                call = self._track(now)
+            if allowance.wants_hints(now):
+                hints = read_hints(headers, at)
+        if call is not None:
+            standing.refusals = 0
+            allowance.answered(call, now, hints)
+            standing.keys[credential].succeeded(self._theirs, now)
 
     def succeeded(self, now: float) -> None:
         """The answer is whole, or as good as that: its first text is there."""
-        self._standing.breaker.succeeded(self._numbers[0], now)
+        if self._call is not None:
+            self._standing.breaker.succeeded(self._mine, now)
 
     def failed(self, failure: UpstreamFailed, hints: Hints) -> None:
         """The attempt failed; `hints` is what its head said."""
         standing, credential, now = self._standing, self._credential, failure.at
         whose = scope(failure.fault, failure.status, failure.code)
+        standing.disturb(now)
+        call = self._call or self._track(now)
         if failure.status == TOO_MANY:
             standing.refusals += 1
-            standing.allowances[credential].refused(self._call, now, failure.dice, failure.retry_after, hints)
+            standing.allowances[credential].refused(call, now, failure.dice, failure.retry_after, hints)
         elif whose is Scope.CREDENTIAL:
-            standing.keys[credential].failed(self._numbers[1], now, failure.dice)
+            standing.keys[credential].failed(self._theirs, now, failure.dice)
         elif whose is Scope.ENDPOINT:
-            standing.breaker.failed(self._numbers[0], now, failure.dice, failure.retry_after or 0.0)
+            standing.breaker.failed(self._mine, now, failure.dice, failure.retry_after or 0.0)
         self.over()
 
     def over(self) -> None:
@@ -124,11 +184,22 @@ class Trip:
         if self.is_over:
             return
         self.is_over = True
-        standing, credential = self._standing, self._credential
+        standing, call = self._standing, self._call
         standing.in_flight -= 1
-        standing.allowances[credential].ended(self._call)
-        standing.breaker.abandoned(self._numbers[0])
-        standing.keys[credential].abandoned(self._numbers[1])
+        if call is not None:
+            standing.allowances[self._credential].ended(call)
+            standing.breaker.abandoned(self._mine)
+            standing.keys[self._credential].abandoned(self._theirs)
+
+    def weight(self) -> float:
+        """What a sample of this attempt stands for; 0.0 where there are enough of its endpoint for now."""
+        standing = self._standing
+        standing.unsaid += 1.0
+        if standing.told >= SAMPLES_MOST:
+            return 0.0
+        standing.told += 1
+        weight, standing.unsaid = standing.unsaid, 0.0
+        return weight
 
 
 class Arranged(msgspec.Struct, frozen=True, gc=False):
@@ -188,7 +259,9 @@ class Fleet:
         if len(endpoints) != 1:
             return False
         standing = self.standing(endpoints[0])
-        return len(standing.keys) == 1 and standing.allowances[0].may_send(now, tokens) is None
+        if len(standing.keys) != 1:
+            return False
+        return standing.is_calm or standing.allowances[0].may_send(now, tokens) is None
 
     def rank(self, endpoints: Sequence[Endpoint], asked: Asked, taste: Taste, at: float, dice: Dice) -> list[Ranked]:
         """The endpoints of one model in order."""
@@ -281,7 +354,7 @@ class Fleet:
         """Takes in what other workers' attempts were like."""
         self.board.take(samples)
 
-    def take_outbox(self) -> list[Sample]:
+    def take_outbox(self, now: float) -> list[Sample]:
         """What the others are to be told: the samples since the last time, fewer and heavier where there were many."""
         told = thinned(self._outbox, TOLD_MOST)
         if not self._known:
@@ -290,6 +363,10 @@ class Fleet:
             self._catch_up()
         self._outbox = []
         self._known = 0
+        for standing in self._standings.values():
+            standing.told = 0
+            if not standing.is_calm:
+                standing.settle_down(now)
         return told
 
     @property

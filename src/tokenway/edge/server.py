@@ -156,7 +156,7 @@ async def _send_gauges(state: EdgeState, link: ControlLink) -> None:
 async def _tell_velocity(state: EdgeState, link: ControlLink) -> None:
     """Tells the others what this worker's attempts were like; what it has to say while nobody reads is not told."""
     while True:
-        samples = state.fleet.take_outbox()
+        samples = state.fleet.take_outbox(monotonic())
         if samples and not link.is_behind:
             link.send(Seen(samples))
         await asyncio.sleep(TELL_SECONDS)

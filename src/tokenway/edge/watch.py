@@ -146,12 +146,17 @@ class Watch:
         now = monotonic()
         samples = []
         for part, line, reader in zip(command.shares, receipt.record.lines, readers, strict=True):
-            if reader.trip is not None:
-                samples.append(sample_of(reader, part, self._intake, receipt.record.at, reader.ended_at or now))
-                reader.trip.over()
+            trip = reader.trip
+            if trip is not None:
+                trip.over()
+                weight = trip.weight()
+                if weight:
+                    ended_at = reader.ended_at or now
+                    samples.append(sample_of(reader, part, self._intake, receipt.record.at, ended_at, weight))
             if part.fault == Fault.OUTRUN and line.cost:
                 fleet.hedges.lost(line.cost)
-        fleet.learn(samples)
+        if samples:
+            fleet.learn(samples)
         if share:
             fleet.hedges.charged(receipt.record.charged, share)
 

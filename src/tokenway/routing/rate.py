@@ -258,6 +258,11 @@ class Allowance:
                 at = max(at, level.free_at(now, tokens))
         return None if at <= now else max(at, now + _SOON)
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether anything is known of a limit: configured, told or refused."""
+        return self._is_limited or bool(self._levels)
+
     def held_until(self, now: float, tokens: int) -> float:
         """Until when the configured limits hold a call back, which nobody may pass over; the past when they do not."""
         if self._open >= self._concurrency:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tokenway.edge.fleet import PROBE_EVERY, QUEUE, SEATS_MAX, Fleet
+from tokenway.edge.fleet import CALM_AFTER, PROBE_EVERY, QUEUE, SAMPLES_MOST, SEATS_MAX, Fleet
 from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Endpoint, EndpointLimits, Provider
 from tokenway.model.faults import Fault
@@ -15,6 +15,7 @@ from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.choose import Asked, Ranked, Taste
 from tokenway.routing.hints import NONE
+from tokenway.upstream.base import Headers
 
 A, B = Endpoint("a", "m"), Endpoint("b", "m")
 ASKED = Asked("m", 400)
@@ -139,7 +140,7 @@ def test_with_nothing_else_the_first_no_is_not_believed() -> None:
     assert [each.is_refused for each in arranged] == [False] * 4 + [True] * 2
     assert made.seat(rows(made, A), 100, 1.0, insists=True).wait == 0.0
     trip = made.begin(A, 0, 100, 2.0)
-    trip.answered(2.1)
+    trip.answered(2.1, Headers({}), 1e9)
     assert made.seat(rows(made, A), 100, 2.2).wait == 0.0
 
 
@@ -184,8 +185,8 @@ def test_samples_are_known_when_somebody_chooses() -> None:
     slow = [Sample("a/m", "m", 1e9 + n, Outcome.ANSWERED, 10.0, 0.5, 9.5, 100, tokens=100, size=400) for n in range(5)]
     made.learn(slow)
     assert rows(made)[0].endpoint.provider == "b"
-    assert sum(each.weight for each in made.take_outbox()) == 5
-    assert made.take_outbox() == []
+    assert sum(each.weight for each in made.take_outbox(1.0)) == 5
+    assert made.take_outbox(1.0) == []
     assert made.board.of("a/m").ttft.seen == 5
     other = fleet("a1")
     other.hear(slow)
@@ -200,3 +201,33 @@ def test_new_keys_and_limits_begin_anew() -> None:
     made.adopt(snapshot("other"))
     assert seats(made, 1.0)[0] == ("a", 0)
     assert not made.is_plain((B,), 1.0, 100)
+
+
+def test_a_calm_endpoint_is_not_kept_count_of() -> None:
+    """Until something goes wrong, or somebody speaks of limits; and again when it has been well for long."""
+    made = fleet("a1")
+    assert made.standing(A).is_calm
+    trip = made.begin(A, 0, 100, 1.0)
+    trip.answered(1.1, Headers({}), 1e9)
+    trip.over()
+    assert made.standing(A).is_calm
+    fail(made, A, 2.0)
+    made.take_outbox(3.0)
+    assert not made.standing(A).is_calm
+    made.take_outbox(2.0 + CALM_AFTER + 1)
+    assert made.standing(A).is_calm
+    made.begin(A, 0, 100, 200.0).answered(200.1, Headers({b"x-ratelimit-remaining-requests": b"7"}), 1e9)
+    made.take_outbox(1000.0)
+    assert not made.standing(A).is_calm
+    assert not made.standing(Endpoint("a", "n", limits=EndpointLimits(rpm=4))).is_calm
+
+
+def test_a_busy_endpoint_is_sampled() -> None:
+    """The sum of weights is how many attempts there were."""
+    made = fleet("a1")
+    trips = [made.begin(A, 0, 100, 1.0) for _ in range(1000)]
+    weights = [trip.weight() for trip in trips]
+    made.take_outbox(2.0)
+    weights.append(made.begin(A, 0, 100, 3.0).weight())
+    assert sum(weights) == 1001
+    assert sum(weight > 0 for weight in weights) == SAMPLES_MOST + 1
