@@ -15,7 +15,8 @@ exchange has been settled: everything before it, the usage too, is the upstream'
     FLOWING      message_stop                   DONE, held back
     FLOWING      error                          `fault` is set, not forwarded
     FLOWING      ping, or of an unknown type    forwarded as it came
-    FLOWING      not an event of this dialect   before the first text WireError, then forwarded as it came
+    FLOWING      not an event of this dialect   before the first text WireError, then forwarded where it is JSON; else
+                                                `fault` is set
     DONE         anything                       dropped
 
 A message_delta without a stop reason is only a count; the answer is whole with its stop reason or its end mark.
@@ -37,7 +38,7 @@ from tokenway.dialects.anthropic.schema import (
     meter,
 )
 from tokenway.dialects.base import UNREADABLE, WholeAnswer, fault_text
-from tokenway.dialects.passing import NO_EVENT, PassingStream, not_of_dialect
+from tokenway.dialects.passing import NO_EVENT, PassingStream, are_sound, not_of_dialect
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.wire.sse import event_data
@@ -88,6 +89,7 @@ class PassingMessages(PassingStream):
             and b'"ping"' not in whole
             and b'"error"' not in whole
             and whole[:1] not in NO_EVENT
+            and are_sound(whole)
         ):
             self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
             self.last_delta = now
@@ -116,9 +118,7 @@ class PassingMessages(PassingStream):
         try:
             frame = decode_frame(data)
         except UNREADABLE as error:
-            if self.first_answer:
-                return True
-            raise not_of_dialect(error) from None
+            return self._unreadable(data, error)
         if frame.type == "error":
             self._fail(event, fault_text(frame.error or frame.type))
             return False

@@ -11,8 +11,8 @@ end before the ledger has it.
     WAITING      [DONE]                         WireError: an end without an answer
     WAITING      anything else with data        FLOWING, forwarded
     FLOWING      chunk                          forwarded, stamped
-    FLOWING      not a chunk                    before the first text WireError, then forwarded as it came: most
-                                                events are not decoded any more, and how a stream is cut must not matter
+    FLOWING      not a chunk                    before the first text WireError, then forwarded where it is JSON; else
+                                                `fault` is set
     FLOWING      usage without choices          kept as the usage, not forwarded
     FLOWING      error                          `fault` is set, not forwarded
     FLOWING      [DONE]                         DONE
@@ -28,7 +28,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, WholeAnswer, fault_text
 from tokenway.dialects.openai_chat.schema import ABSENT, Answer, Chunk, meter
-from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, not_of_dialect
+from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, are_sound
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
@@ -101,6 +101,7 @@ class PassingChat(PassingStream):
             and b"[DONE]" not in whole
             and b'"error"' not in whole
             and whole[:1] not in NO_EVENT
+            and are_sound(whole)
         ):
             self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
             self.last_delta = now
@@ -162,9 +163,7 @@ class PassingChat(PassingStream):
         try:
             chunk = _decode_chunk(data)
         except UNREADABLE as error:
-            if self.first_answer:
-                return True
-            raise not_of_dialect(error) from None
+            return self._unreadable(data, error)
         if chunk.error:
             self._fail(event, fault_text(chunk.error))
             return False

@@ -190,10 +190,14 @@ def test_what_begins_otherwise_is_no_stream_of_this_dialect(first: bytes) -> Non
         read([first])
 
 
-def test_broken_events_pass_once_there_is_text() -> None:
+def test_odd_events_pass_once_there_is_text_and_broken_ones_end_it() -> None:
     """Most events are not decoded any more, and how a stream is cut must not matter."""
+    odd = b'event: content_block_delta\ndata: {"type":5}\n\n'
+    assert read([START, TEXT, text("a"), odd])[0].endswith(odd)
     broken = b"event: content_block_delta\ndata: {\n\n"
-    assert read([START, TEXT, text("a"), broken])[0].endswith(broken)
+    out, reader = read([START, TEXT, text("a"), text("b") + broken + text("c")])
+    assert out.endswith(text("a") + text("b"))
+    assert "not one of this dialect" in reader.fault
     with pytest.raises(WireError):
         read([START, TEXT, broken])
 

@@ -171,10 +171,15 @@ def test_a_first_event_may_be_usage_alone() -> None:
     assert reader.metered.usage == COUNTED
 
 
-def test_what_is_no_chunk_after_the_first_text_passes() -> None:
-    """After the first text events are not decoded one by one, so one that cannot be is passed on however it is cut."""
-    broken = b"data: {broken\n\n"
-    assert read([text("a") + broken + finish()])[0] == read([text("a"), broken, finish()])[0]
+def test_what_is_no_chunk_after_the_first_text_passes_if_it_is_json() -> None:
+    """After the first text events are not decoded one by one, so how they are cut must not matter."""
+    odd, broken = b'data: {"choices":5}\n\n', b"data: {broken\n\n"
+    assert read([text("a") + odd + finish()])[0] == read([text("a"), odd, finish()])[0] == text("a") + odd + finish()
+    for pieces in ([text("a") + broken + finish()], [text("a"), broken, finish()], [text("a") + broken, finish()]):
+        out, reader = read(pieces)
+        assert out == text("a")
+        assert (reader.is_whole, reader.fault_event) == (False, b"")
+        assert "not one of this dialect" in reader.fault
 
 
 def test_an_error_ends_the_stream() -> None:
