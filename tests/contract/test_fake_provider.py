@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gzip
 import http.client
 import json
 import socket
@@ -152,12 +151,12 @@ async def test_lines_can_end_in_cr_alone(provider: FakeProvider, pool: Pool) -> 
 
 @pytest.mark.parametrize("request_body", [CHAT, STREAM], ids=["whole", "stream"])
 async def test_a_body_can_be_packed(provider: FakeProvider, pool: Pool, request_body: dict[str, Any]) -> None:
-    """What comes is gzip and says so; inside is the answer as it is without."""
+    """What comes says that it is gzip, and is: a client that inflates it has the answer as it is without."""
     provider.queue(Script(), Script(packed="gzip"))
     plain = (await post(pool, request_body)).body
     heard = await post(pool, request_body)
     assert heard.headers.get(b"content-encoding") == b"gzip"
-    assert gzip.decompress(heard.body) == plain
+    assert heard.body == plain
 
 
 async def test_an_event_can_be_malformed(provider: FakeProvider, pool: Pool) -> None:
