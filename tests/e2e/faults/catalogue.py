@@ -124,6 +124,13 @@ FILTERED: Final = refusal("content_filter", "The prompt triggered the content ma
 DONE: Final = chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 FINISHED: Final = (STREAM_HEAD, event(delta={"content": FOUR}), event(finish_reason="stop"))
 """A stream up to its reason to stop, without an end."""
+SPELLED: Final = (
+    chunked(b"\xef\xbb\xbf: a mark of the order of bytes, and a comment\n\nretry: 1000\nid: 1\n\n"),
+    chunked(b'event: message\nid: 2\ndata:{"choices":[{"index":0,\ndata:"delta":{"content":"w0 w1 "}}]}\n\n'),
+    chunked(b'data:  {"choices" : [ {"index" : 0, "delta" : {"content" : "w2 w3 "}} ]} \r\n\r\n'),
+    chunked(b'data: {"choices" : [ {"index" : 0, "delta" : {}, "finish_reason" : "stop"} ]}\n\n'),
+)
+"""The same as the standard allows it too: fields that nobody needs, data in two lines, spaces where JSON has none."""
 
 # -- the catalogue -------------------------------------------------------------------------------------------
 
@@ -228,6 +235,9 @@ ODD_ANSWERS: Final = (
         text="x" * 4 * MIB,
     ),
     stream("no end mark", Script(done=0), Sees.ANSWER),
+    stream("a close behind the finish", Script(pieces=FINISHED, hang_up="close"), Sees.ANSWER, tokens=None),
+    stream("a reset behind the finish", Script(pieces=(*FINISHED, b""), hang_up="rst"), Sees.ANSWER, tokens=None),
+    stream("events in odd spelling", Script(pieces=(STREAM_HEAD, *SPELLED, DONE)), Sees.ANSWER, tokens=None),
     stream("two end marks", Script(done=2), Sees.ANSWER),
     both("no usage", Script(usage=UsageMode.NONE), Sees.ANSWER, tokens=None),
     both("usage too early", Script(usage=UsageMode.EARLY), Sees.ANSWER),
