@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dialects.anthropic.samples import END, ERROR, LAST, PING, START, TEXT, delta, event, start, stop, text
-from tokenway.dialects.anthropic.passing import STOP, PassingMessages, Phase, priced, read_whole
+from tokenway.dialects.anthropic.passing import STOP, PassingMessages, Phase, are_deltas, priced, read_whole
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import ABSURD, Usage
@@ -200,6 +200,19 @@ def test_odd_events_pass_once_there_is_text_and_broken_ones_end_it() -> None:
     assert "not one of this dialect" in reader.fault
     with pytest.raises(WireError):
         read([START, TEXT, broken])
+
+
+def test_deltas_are_told_at_a_glance() -> None:
+    """One or many; what else is among them is looked at, and so is what is spelled in another way."""
+    plain = text("a") + text('"error"')
+    assert are_deltas(text("a"))
+    assert are_deltas(plain)
+    named = b"event: content_block_delta\n"
+    others = [START, TEXT, PING, stop(0), LAST, END, named + b"data: {\n\n", named + b'data: {"type":"error"}\n\n']
+    others += [text("a").removeprefix(named), text("a").replace(b",", b",\n"), text("a").replace(b",", b",\r")]
+    for other in others:
+        for events in (other, plain + other, other + plain):
+            assert not are_deltas(events)
 
 
 def test_a_last_event_without_its_blank_line_counts() -> None:

@@ -15,6 +15,7 @@ from tokenway.dialects.openai_chat.passing import (
     END,
     PassingChat,
     Phase,
+    are_plain,
     read_whole,
     with_usage_members,
 )
@@ -180,6 +181,18 @@ def test_what_is_no_chunk_after_the_first_text_passes_if_it_is_json() -> None:
         assert out == text("a")
         assert (reader.is_whole, reader.fault_event) == (False, b"")
         assert "not one of this dialect" in reader.fault
+
+
+def test_plain_chunks_are_told_at_a_glance() -> None:
+    """One or many; what else is among them is looked at, and so is what is spelled in another way."""
+    plain = text("a") + text('"error"') + b'data: {"choices":[],"usage":null,"error":null}\n\n'
+    assert are_plain(text("a"))
+    assert are_plain(plain)
+    others = [finish(), USAGE, END, ERROR, b": ping\n\n", b"data: {broken\n\n", b'data: {"choices":5}\n\n']
+    others += [text("a").replace(b"\n", b"\r\n"), text("a").replace(b":[", b":\n["), text("a").replace(b":[", b":\r[")]
+    for other in others:
+        for events in (other, plain + other, other + plain):
+            assert not are_plain(events)
 
 
 def test_an_error_ends_the_stream() -> None:
