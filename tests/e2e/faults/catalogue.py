@@ -88,6 +88,7 @@ def stream(name: str, script: Script, sees: Sees, **more: Any) -> Row:
 
 JSON_HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 STREAM_HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+ERROR_HEAD: Final = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n%b\r\n\r\n"
 PACKED_HEAD: Final = JSON_HEAD + b"content-encoding: %b\r\ncontent-length: %d\r\n\r\n"
 HTML: Final = b"<!doctype html><html><body>Welcome to the captive portal</body></html>"
 
@@ -95,6 +96,9 @@ HTML: Final = b"<!doctype html><html><body>Welcome to the captive portal</body><
 def chunked(data: bytes) -> bytes:
     """One chunk of a chunked body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+MUCH: Final = chunked(b" " * 50_000)
 
 
 def event(**choice: Any) -> bytes:
@@ -210,6 +214,13 @@ CONNECTIONS: Final = (
         Script(raw=b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
         Sees.ERROR,
     ),
+    both(
+        "an error without end",
+        Script(raw=ERROR_HEAD % b"transfer-encoding: chunked", endless=MUCH),
+        Sees.ERROR,
+        status=503,
+        translated=529,
+    ),
     both("a compression that is broken", Script(raw=PACKED_HEAD % (b"gzip", 2) + b"\x1f\x8b"), Sees.ERROR),
     both("a compression that nobody knows", Script(raw=PACKED_HEAD % (b"br", 2) + b"\x1f\x8b"), Sees.ERROR),
 )
@@ -296,6 +307,13 @@ SLOW: Final = (
         "a byte a second after a word",
         Script(pieces=FINISHED[:2], endless=chunked(b"x"), gap=0.5),
         Sees.BROKEN,
+    ),
+    Row(
+        "an error whose body never comes",
+        Script(raw=ERROR_HEAD % b"content-length: 99"),
+        Sees.LATE,
+        Sees.ERROR,
+        status=504,
     ),
     both("a head of a line a second", Script(raw=b"HTTP/1.1 200 OK\r\n", endless=b"x-a: b\r\n", gap=0.5), Sees.LATE),
     stream(

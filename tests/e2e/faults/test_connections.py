@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.faults.catalogue import JSON_HEAD
+from tests.e2e.faults.catalogue import JSON_HEAD, chunked
 from tests.e2e.gateway import Gateway, configuration, serving, until
 from tests.e2e.raw import Answer, Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
@@ -139,6 +139,18 @@ async def test_how_a_broken_stream_ends(strict: Gateway, provider: FakeProvider)
     assert [event["choices"][0]["delta"]["content"] for event in events[:-1]] == ["w0 ", "w1 ", "w2 "]
     assert "lab/fake" in events[-1]["error"]["message"]
     assert events[-1]["choices"][0]["finish_reason"] == "error"
+
+
+async def test_an_answer_without_end(strict: Gateway, provider: FakeProvider) -> None:
+    """It is given up at its bound: 502, and the provider is left."""
+    head = JSON_HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    provider.queue(Script(raw=head, endless=chunked(b" " * 1_000_000)))
+    async with Raw(strict.port) as raw:
+        await raw.send(post(chat()))
+        answer = await raw.answer()
+        assert (answer.status, answer.error["code"]) == (502, "too_large")
+        assert await raw.is_usable()
+    await until(provider.requests[-1].over.is_set)
 
 
 async def test_an_error_event_in_a_stream_passes(strict: Gateway, provider: FakeProvider) -> None:
