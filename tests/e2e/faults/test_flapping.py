@@ -20,7 +20,7 @@ from tokenway.aio.tasks import Tasks
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROUNDS: Final = 10
-"""How often it goes: twenty of them and more have been seen to make no difference."""
+"""How often it goes."""
 DOWN, UP = 0.5, 0.5
 """Seconds."""
 CALLERS: Final = 8
@@ -70,6 +70,7 @@ def check(seen: Seen, model: str, *, stream: bool) -> None:
         assert seen.text in TEXTS
 
 
+@pytest.mark.slow
 async def test_a_provider_that_flaps(launch: Launch) -> None:
     """Nobody hangs, nobody gets half an answer for a whole one, each answer is charged once; then all is well again."""
     async with FakeProvider(ANSWER) as flaky, FakeProvider(SPARE) as spare:
