@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -30,29 +29,6 @@ async def spare() -> AsyncIterator[FakeProvider]:
     """The second provider, whose answers say that they are its."""
     async with FakeProvider(Script(text="spare")) as fake:
         yield fake
-
-
-@pytest.fixture(scope="module")
-def dead_port() -> Iterator[int]:
-    """A port at which connections are refused: it is bound, so nobody else gets it, and nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def mute_port() -> Iterator[int]:
-    """A port that never completes a connection: its queue of connections to accept is full."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        bound.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(bound.getsockname())
-        yield bound.getsockname()[1]
-        for each in waiting:
-            each.close()
 
 
 @pytest.fixture(scope="module")
