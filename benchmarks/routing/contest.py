@@ -9,6 +9,7 @@ from random import Random
 from statistics import fmean
 
 from benchmarks.routing.fleet import Fleet, Scenario
+from benchmarks.routing.ours import Ours
 from benchmarks.routing.policies import PEERS, Make, Oracle
 from benchmarks.routing.simulate import Record, Simulation
 from benchmarks.routing.workload import Request, requests
@@ -19,7 +20,7 @@ FLOOR = 20.0
 ORACLE = "oracle"
 OURS = "ours"
 RANDOM = "random"
-POLICIES: dict[str, Make] = {**PEERS, ORACLE: Oracle}
+POLICIES: dict[str, Make] = {**PEERS, OURS: Ours, ORACLE: Oracle}
 
 Samples = dict[str, list[Figures]]
 Progress = Callable[[str, int], None]
