@@ -51,8 +51,8 @@ def markdown(results: dict[str, Result]) -> str:
     for name, result in results.items():
         seeds, count = result.method["seeds"], result.method["requests"]
         parts.append(
-            f"{TITLES[name]}: {count:,.0f} requests, {seeds:.0f} seeds, medians; in brackets the lowest and the highest"
-            f" seed; a failure has {PENALTY_S:.0f} s added:\n\n"
+            f"{TITLES[name]}: {count:,.0f} requests, seeds 1 to {seeds:.0f}, medians; in brackets the lowest and the"
+            f" highest seed; a failure has {PENALTY_S:.0f} s added:\n\n"
             + table(result, COLUMNS, list(result.samples), "policy")
             + goals(result)
         )
