@@ -19,6 +19,11 @@ from tokenway.upstream.base import Headers
 
 A, B = Endpoint("a", "m"), Endpoint("b", "m")
 ASKED = Asked("m", 400)
+TOLD = {
+    b"x-ratelimit-limit-requests": b"10",
+    b"x-ratelimit-remaining-requests": b"7",
+    b"x-ratelimit-reset-requests": b"1s",
+}
 
 
 def fleet(*keys: str, workers: int = 1, **more: tuple[str, ...]) -> Fleet:
@@ -216,7 +221,7 @@ def test_a_calm_endpoint_is_not_kept_count_of() -> None:
     assert not made.standing(A).is_calm
     made.take_outbox(2.0 + CALM_AFTER + 1)
     assert made.standing(A).is_calm
-    made.begin(A, 0, 100, 200.0).answered(200.1, Headers({b"x-ratelimit-remaining-requests": b"7"}), 1e9)
+    made.begin(A, 0, 100, 200.0).answered(200.1, Headers(TOLD), 1e9)
     made.take_outbox(1000.0)
     assert not made.standing(A).is_calm
     assert not made.standing(Endpoint("a", "n", limits=EndpointLimits(rpm=4))).is_calm
