@@ -354,6 +354,19 @@ class AttemptReader:
         else:
             self._fail(Fault.CUT, "")
 
+    def ends_by_silence(self, moved_at: float, now: float, limit: float) -> bool:
+        """Whether the answer has its reason to stop, and its end mark has been awaited for `limit` seconds."""
+        stream = self.stream
+        return stream is not None and not self._is_over and stream.is_whole and now - moved_at >= limit
+
+    def end(self) -> None:
+        """The answer is whole, and nothing that would still come is waited for."""
+        if self.stream is not None:
+            self._is_over = True
+            if self.call is not None:
+                self.call.cancel()
+            self._stream_ended(self.stream)
+
     # -- a whole answer ----------------------------------------------------------------------------------
 
     def _read_whole(self, body: bytes) -> None:

@@ -217,6 +217,10 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
+        done = self._watch.done(self._attempts, now, paused=self._client.is_write_paused)
+        if done is not None:
+            done.end()
+            return
         fleet = self._state.fleet
         looks = self._looks(now)
         self.tell(e.DeadlinePassed(now, looks, self.dice(), fleet.hedges.is_open, self.may_retry(now)))

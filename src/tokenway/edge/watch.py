@@ -119,6 +119,14 @@ class Watch:
             return Shown.OTHER
         return kept.shown(self._intake, self._form)
 
+    def done(self, readers: Sequence[AttemptReader], now: float, *, paused: bool) -> AttemptReader | None:
+        """An attempt whose answer is whole but for an end mark that does not come."""
+        order = self._intake.order
+        for reader in readers if not paused else ():
+            if reader.ends_by_silence(reader.last_activity, now, order.limits_of(reader.endpoint).between_tokens):
+                return reader
+        return None
+
     def looks(
         self, readers: Sequence[AttemptReader], winner: AttemptReader | None, now: float, *, paused: bool
     ) -> tuple[Look, ...]:

@@ -18,7 +18,7 @@ at any time how uncertain it is. Four things are particular here:
 
 from __future__ import annotations
 
-from math import exp2, log, sqrt
+from math import exp2, log, log2, sqrt
 from typing import Final
 
 HALF_LIFE: Final = 900.0
@@ -65,7 +65,7 @@ class Filter:
         """The level, back towards the long run's the longer nothing was seen."""
         if not self._long or now <= self.at:
             return self.level
-        return self._long * (self.level / self._long) ** exp2((self.at - now) / REVERT)
+        return self._long * exp2(log2(self.level / self._long) * exp2((self.at - now) / REVERT))
 
     def variance(self, f1: float, f2: float, now: float) -> float:
         """How uncertain the expectation itself is, as a variance; the scatter of single observations is not in it."""

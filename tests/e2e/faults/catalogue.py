@@ -8,7 +8,7 @@ has nobody else (*alone*) and against one with a fallback (*backed*). What they 
     AGAIN     the whole answer at the second try               the fallback's answer
     ERROR     an error of the row's status before any text     the fallback's answer
     REFUSAL   the same error                                   the same error: nobody else is asked
-    BROKEN    what came, then an error inside the stream       the same: nobody here can continue an answer
+    BROKEN    what came, then an error inside the stream       what came, and behind it the fallback's answer
     LATE      504 when the exchange's time is up               the same, or the fallback's answer
 
 An answer costs what it says, and everything else costs its caller nothing.
@@ -62,6 +62,8 @@ class Row:
     """What of the answer is counted and charged; None for no usage that can be believed."""
     fallback: str = "fake"
     """The model's name at the fallback, which selects another treatment there."""
+    in_time: bool = True
+    """Whether the fault is seen while there is time for another try: a drip moves until the exchange's time is up."""
 
     @property
     def slug(self) -> str:
@@ -307,6 +309,7 @@ SLOW: Final = (
         "a byte a second after a word",
         Script(pieces=FINISHED[:2], endless=chunked(b"x"), gap=0.5),
         Sees.BROKEN,
+        in_time=False,
     ),
     Row(
         "an error whose body never comes",
@@ -329,7 +332,8 @@ SLOW: Final = (
         text=words(8),
         tokens=8,
     ),
-    stream("a collapse", replace(SIXTY, slow_after=20, slow_gap=0.6), Sees.BROKEN, text=words(20)),
+    stream("a pause behind the finish", Script(pieces=FINISHED), Sees.ANSWER, tokens=None),
+    stream("a collapse", replace(SIXTY, slow_after=20, slow_gap=0.6), Sees.BROKEN, text=words(20), in_time=False),
 )
 
 QUICK: Final = (*STATUSES, *NO_ANSWERS, *CONNECTIONS, *ODD_ANSWERS, *BREAKS)

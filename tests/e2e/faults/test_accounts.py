@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Final
@@ -23,21 +24,35 @@ PROMPT_COST: Final = PROMPT * 1000
 SPARE_COST: Final = PROMPT * 1000 + len(SPARE.text) * 2000
 
 
+MODELS: Final = 16
+"""Each test has a model and an endpoint of its own: what failed before is not tried first any more."""
+_numbers: Final = itertools.count()
+
+
+@pytest.fixture
+def number() -> int:
+    """Which of the models is the test's own."""
+    return next(_numbers)
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def books(
     provider: FakeProvider, spare: FakeProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gateway]:
-    """A gateway with one model that has a fallback."""
+    """A gateway with models that have a fallback, and one of them alone."""
     models: dict[str, Any] = {
         name: {"endpoints": [{"provider": name, "model": "fake", "price": PRICE}]} for name in ("lab", "spare")
     }
+    for number in range(MODELS):
+        lab = {"provider": "lab", "model": f"fake-{number}", "price": PRICE}
+        models[f"backed-{number}"] = {"endpoints": [lab], "fallbacks": ["spare"]}
     config = configuration(
         provider.base_url,
         providers={
             "lab": {"base_url": provider.base_url, "api_key": "sk-lab"},
             "spare": {"base_url": spare.base_url, "api_key": "sk-spare"},
         },
-        models=models | {"backed": models["lab"] | {"fallbacks": ["spare"]}},
+        models=models,
         timeouts={"first_token": "1s", "between_tokens": "1s"},
         retries={"max": 1},
     )
@@ -79,55 +94,55 @@ LOST: Final[dict[str, tuple[Script, str, int | None]]] = {
 
 @pytest.mark.parametrize("fault", LOST)
 async def test_a_lost_attempt_is_absorbed(
-    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider, fault: str
+    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider, number: int, fault: str
 ) -> None:
     """Its cost is in the ledger and nobody is charged with it; the caller pays for the fallback's answer, once."""
     script, settlement, cost = LOST[fault]
     provider.queue(script)
-    seen = await call_chat(client, "backed", stream=True)
+    seen = await call_chat(client, f"backed-{number}", stream=True)
     assert (seen.text, seen.attempts) == (SPARE.text, 2)
     charged, lines = await told(books, seen)
     assert charged == SPARE_COST
     assert lines == [
-        Line(1, "lab/fake", settlement, 0, cost),
+        Line(1, f"lab/fake-{number}", settlement, 0, cost),
         Line(2, "spare/fake", "delivered", SPARE_COST, SPARE_COST),
     ]
 
 
 async def test_a_whole_answer_that_is_lost_is_absorbed(
-    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider
+    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider, number: int
 ) -> None:
     """Nobody has counted it."""
     provider.queue(Script(reset="body"))
-    seen = await call_chat(client, "backed", stream=False)
+    seen = await call_chat(client, f"backed-{number}", stream=False)
     charged, lines = await told(books, seen)
     assert charged == SPARE_COST
     assert lines == [
-        Line(1, "lab/fake", "absorbed", 0, None),
+        Line(1, f"lab/fake-{number}", "absorbed", 0, None),
         Line(2, "spare/fake", "delivered", SPARE_COST, SPARE_COST),
     ]
 
 
 @pytest.mark.parametrize("fault", [{"cut": 40}, {"stall": 40}, {"error_after": 40, "error": "no memory"}])
 async def test_a_broken_stream_costs_its_caller_nothing(
-    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider, fault: dict[str, Any]
+    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider, number: int, fault: dict[str, Any]
 ) -> None:
     """What the provider had counted until then is absorbed."""
     provider.queue(replace(SIXTY, **fault))
-    seen = await call_chat(client, "backed", stream=True)
+    seen = await call_chat(client, f"backed-{number}", stream=True)
     assert (seen.text, seen.finish) == (words(40), "")
     charged, lines = await told(books, seen)
     assert charged == 0
-    assert lines == [Line(1, "lab/fake", "absorbed", 0, PROMPT_COST + 40 * 2000)]
+    assert lines == [Line(1, f"lab/fake-{number}", "absorbed", 0, PROMPT_COST + 40 * 2000)]
 
 
 async def test_when_all_fail_nobody_is_charged(
-    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider, spare: FakeProvider
+    books: Gateway, client: openai.AsyncOpenAI, provider: FakeProvider, number: int, spare: FakeProvider
 ) -> None:
     """What each has cost is absorbed."""
     provider.queue(Script(pieces=(STREAM_HEAD, COUNTED), hang_up="close"))
     spare.queue(Script(pieces=(STREAM_HEAD, COUNTED), hang_up="close"))
-    seen = await call_chat(client, "backed", stream=True)
+    seen = await call_chat(client, f"backed-{number}", stream=True)
     assert (seen.status, seen.attempts) == (502, 2)
     charged, lines = await told(books, seen)
     assert charged == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.callers import ask, dial, hear, problem_of, text_of
+from tests.e2e.faults.catalogue import PROMPT
 from tests.e2e.faults.conftest import TIMEOUTS
 from tests.e2e.gateway import PRICE, Gateway, configuration, serving, until
 from tests.e2e.sdk_matrix import DIALECTS, base_url
@@ -23,9 +25,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXT = REPLIES["text"]
 BEGUN = "Grüße from the "
 """Its first three tokens."""
+SPARE_COST = PROMPT * 1000 + len("spare") * 2000
+"""What the fallback's answer costs; what an attempt before it has counted is nobody's."""
 GAP = 0.02
 """Between the events of what breaks: what comes in one piece with its end has not begun."""
 BREAKS: list[dict[str, Any]] = [{"stall": 3}, {"cut": 3, "gap": GAP}, {"error_after": 3, "error": BROKEN, "gap": GAP}]
+SETS = 12
+"""Each test has endpoints of its own: what failed before is not tried first any more."""
+_numbers = itertools.count()
 OTHER = {dialect: DIALECTS[number - 1] for number, dialect in enumerate(DIALECTS)}
 """For each dialect the one of the fallback."""
 
@@ -42,12 +49,20 @@ async def mixed(
             providers[name] = {"dialect": str(dialect), "base_url": base_url(fake, dialect), "api_key": f"sk-{name}"}
             models[name] = {"endpoints": [{"provider": name, "model": "fake", "price": PRICE}]}
     for dialect, other in OTHER.items():
-        models[f"backed-{dialect}"] = models[f"lab-{dialect}"] | {"fallbacks": [f"spare-{other}"]}
+        for number in range(SETS):
+            lab = {"provider": f"lab-{dialect}", "model": f"fake-{number}", "price": PRICE}
+            models[f"backed-{number}-{dialect}"] = {"endpoints": [lab], "fallbacks": [f"spare-{other}"]}
     config = configuration(provider.base_url, providers=providers, models=models, timeouts=TIMEOUTS, retries={"max": 1})
     async with serving(tmp_path_factory.mktemp("mixed"), config) as running:
         yield running
         await until(lambda: not running.reservations())
         await until(lambda: all(request.over.is_set() for request in provider.requests))
+
+
+@pytest.fixture
+def number() -> int:
+    """Which of the sets of endpoints is the test's own."""
+    return next(_numbers)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -72,13 +87,13 @@ async def each(check: Callable[[Dialect], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("fault", BREAKS, ids=str)
 async def test_a_stream_that_breaks(
-    mixed: Gateway, http: httpx2.AsyncClient, provider: FakeProvider, fault: dict[str, Any]
+    mixed: Gateway, http: httpx2.AsyncClient, provider: FakeProvider, number: int, fault: dict[str, Any]
 ) -> None:
     """What came, then the dialect's own error, and no end; the caller pays nothing."""
     provider.queue(*[Script(reply=TEXT, **fault)] * len(DIALECTS))
 
     async def check(dialect: Dialect) -> None:
-        request = ask(dialect, f"backed-{dialect}", stream=True)
+        request = ask(dialect, f"backed-{number}-{dialect}", stream=True)
         answer = await http.post(request.path, json=request.body)
         heard = hear(dialect, answer.content)
         assert (answer.status_code, heard.text, heard.is_whole) == (200, BEGUN, False)
@@ -117,10 +132,27 @@ async def test_a_stream_that_begins_and_says_nothing(http: httpx2.AsyncClient, p
     await each(check)
 
 
+async def test_a_stream_that_begins_and_says_nothing_is_taken_over(
+    mixed: Gateway, http: httpx2.AsyncClient, provider: FakeProvider, number: int
+) -> None:
+    """Nothing of an answer has been seen, so another endpoint can still give all of it."""
+    provider.queue(*[Script(stall=0, reply=TEXT)] * len(DIALECTS))
+
+    async def check(dialect: Dialect) -> None:
+        request = ask(dialect, f"backed-{number}-{dialect}", stream=True)
+        answer = await http.post(request.path, json=request.body)
+        heard = hear(dialect, answer.content)
+        assert (answer.status_code, heard.text, heard.is_whole, heard.error) == (200, "spare", True, "")
+        entry = await mixed.entry(answer.headers["x-request-id"])
+        assert (entry.settlement, entry.attempts, entry.charged) == ("delivered", 2, SPARE_COST)
+
+    await each(check)
+
+
 @pytest.mark.parametrize("fault", [{"delay": 600}, {"status": 503}, {"reset": "rst"}, {"reset": "body"}], ids=str)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_another_dialects_endpoint_takes_over(
-    mixed: Gateway, http: httpx2.AsyncClient, provider: FakeProvider, stream: bool, fault: dict[str, Any]
+    mixed: Gateway, http: httpx2.AsyncClient, provider: FakeProvider, number: int, stream: bool, fault: dict[str, Any]
 ) -> None:
     """The whole answer, converted, and charged once."""
     if "delay" in fault and not stream:
@@ -129,7 +161,7 @@ async def test_another_dialects_endpoint_takes_over(
     provider.queue(*[Script(reply=TEXT, **fault)] * len(DIALECTS))
 
     async def check(dialect: Dialect) -> None:
-        request = ask(dialect, f"backed-{dialect}", stream=stream)
+        request = ask(dialect, f"backed-{number}-{dialect}", stream=stream)
         answer = await http.post(request.path, json=request.body)
         assert answer.status_code == 200
         if stream:
@@ -139,6 +171,6 @@ async def test_another_dialects_endpoint_takes_over(
             assert text_of(dialect, answer.json()) == "spare"
         assert answer.headers["x-tokenway-endpoint"] == f"spare-{OTHER[dialect]}/fake"
         entry = await mixed.entry(answer.headers["x-request-id"])
-        assert (entry.settlement, entry.attempts, entry.charged) == ("delivered", 2, entry.cost)
+        assert (entry.settlement, entry.attempts, entry.charged) == ("delivered", 2, SPARE_COST)
 
     await each(check)
