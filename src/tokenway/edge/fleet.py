@@ -35,10 +35,10 @@ WAIT_MAX: Final = 30.0
 """Seconds that a call waits at most for a limit of the configuration, where no other endpoint takes it."""
 SHORT: Final = 2.0
 """A limit that a provider has told of is waited for where it ends within so many seconds."""
-BELIEVED_FROM: Final = 2
+BELIEVED_FROM: Final = 10
 """How often in a row a provider has to say no until it is believed where there is nothing else to try.
 
-The first no may be the last: whoever has no choice asks once more, and hears it from the provider itself."""
+A no may be the last one: whoever has no choice hears it from the provider itself, as long as that does no harm."""
 PROBE_EVERY: Final = 1.0
 """Seconds between two calls to an endpoint that is believed to be at its limit: it may have ended early."""
 QUEUE: Final = 3.0
