@@ -220,15 +220,22 @@ async def test_a_stream_that_collapses_is_rescued(
     gate = asyncio.Semaphore(0)
     provider.queue(Script(chunks=200, gate=gate))
 
+    done = asyncio.Event()
+
     async def pace() -> None:
         for number in range(200):
             gate.release()
+            if done.is_set():
+                return
             await asyncio.sleep(1 / 60 if number < 40 else 1 / 3)
 
-    async with asyncio.TaskGroup() as group:
-        pacing = group.create_task(pace())
-        story = await read(sdk, "collapse")
-        pacing.cancel()
+    async def lived() -> Stream:
+        try:
+            return await read(sdk, "collapse")
+        finally:
+            done.set()
+
+    story, _ = await asyncio.gather(lived(), pace())
     assert story.text.endswith("spare")
     assert story.gateway["attempts"] == 2
     assert other.requests[-1].json["messages"][-1]["role"] == "assistant"

@@ -255,7 +255,8 @@ class _Conversion:
             return
         if strategy not in _SORTS:
             self._say(
-                "router_settings.routing_strategy", f"{strategy!r} has no counterpart: who is expected to be done first is asked"
+                "router_settings.routing_strategy",
+                f"{strategy!r} has no counterpart: who is expected to be done first is asked",
             )
             return
         sort = _SORTS[strategy]

@@ -297,7 +297,10 @@ class RoutingSettings(msgspec.Struct, frozen=True):
 class ModelSettings(msgspec.Struct, frozen=True):
     """What callers ask for."""
 
-    endpoints: Annotated[tuple[EndpointSettings, ...], Meta(description="Who serves it; as long as their speed is not known, in this order.")]
+    endpoints: Annotated[
+        tuple[EndpointSettings, ...],
+        Meta(description="Who serves it; as long as their speed is not known, in this order."),
+    ]
     fallbacks: Annotated[tuple[str, ...], Meta(description="Names to try when no endpoint answers.")] = ()
     routing: Annotated[RoutingSettings, Meta(description="How an endpoint is chosen.")] = RoutingSettings()
 
