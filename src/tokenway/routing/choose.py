@@ -7,9 +7,9 @@ Everything that speaks for or against an endpoint is counted in seconds:
 
 The best score goes first, but for two things. What is not known is asked once, and what is not known well now and then:
 the score is drawn from what it may be (Thompson sampling: W. R. Thompson, "On the likelihood that one unknown
-probability exceeds another", 1933), and where the draw prefers an endpoint of which less is known it is taken, as long as
-what that costs by expectation fits in a budget of seconds, a small share of all the seconds that calls take. And what
-misses a soft wish comes last, in the same order.
+probability exceeds another", 1933), and where the draw prefers an endpoint of which less is known it is taken, as long
+as what that costs by expectation fits in a budget of seconds, a small share of all the seconds that calls take. And
+what misses a soft wish comes last, in the same order.
 """
 
 from __future__ import annotations
