@@ -20,6 +20,8 @@ from tests.fake_provider import FakeProvider, Script
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PREFILL = {"prefill": True}
+FIRST = {"order": ["first"]}
+"""What a call says where the first endpoint is to be asked first, whoever is faster."""
 FLOOR = 20.0
 GRACE = 2.0
 
@@ -196,10 +198,10 @@ async def test_a_late_first_token_is_raced(
 ) -> None:
     """The other endpoint answers; the first is cancelled at once, and costs the caller nothing."""
     for _ in range(12):
-        await read(sdk, "late")
+        await read(sdk, "late", provider=FIRST)
     provider.queue(Script(delay=3.0))
     before = len(other.requests)
-    story = await read(sdk, "late")
+    story = await read(sdk, "late", provider=FIRST)
     assert story.text == "spare"
     assert len(other.requests) == before + 1
     left = provider.requests[-1]
@@ -216,7 +218,7 @@ async def test_a_stream_that_collapses_is_rescued(
 ) -> None:
     """Its reader never sees less than the floor for longer than the grace period."""
     for _ in range(3):
-        await read(sdk, "collapse")
+        await read(sdk, "collapse", provider=FIRST)
     gate = asyncio.Semaphore(0)
     provider.queue(Script(chunks=200, gate=gate))
 
@@ -231,7 +233,7 @@ async def test_a_stream_that_collapses_is_rescued(
 
     async def lived() -> Stream:
         try:
-            return await read(sdk, "collapse")
+            return await read(sdk, "collapse", provider=FIRST)
         finally:
             done.set()
 
