@@ -135,7 +135,7 @@ def take_in(
     order, wait = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
     run = headers.get(b"x-tokenway-run")
     named = "" if run is None else run[:RUN_MAX].decode("latin-1")
-    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.asked.keys, copies, wait)
+    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.keys, copies, wait)
 
 
 def _timeouts(wishes: Wishes, headers: Mapping[bytes, bytes]) -> Timeouts:

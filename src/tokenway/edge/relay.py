@@ -416,6 +416,9 @@ class Relay:
                 times.last_delta = stream.last_delta
                 self.finish_reason = stream.finish_reason
                 self.gaps = stream.gap_counts
+                if winner.sent is not None:
+                    times.resumed = stream.first_delta
+                    times.first_delta = self._watch.first_delta(self._attempts)
             elif winner.answer is not None:
                 self.finish_reason = winner.answer.finish_reason
         times.end = monotonic()

@@ -148,6 +148,12 @@ class Watch:
         # Before anything is known of how many bytes a token has, only what is very slow is slow.
         return tps if per_token.seen else 2.0 * tps
 
+    @staticmethod
+    def first_delta(readers: Sequence[AttemptReader]) -> float:
+        """When the caller of a rescued answer had its first text; 0.0 where there was none."""
+        firsts = [reader.stream.first_delta for reader in readers if reader.stream is not None]
+        return min([each for each in firsts if each], default=0.0)
+
     def settled(self, command: Settle, receipt: Receipt, readers: Sequence[AttemptReader]) -> None:
         """The exchange is over: what its attempts were like, for routing, and their end, for who keeps count."""
         fleet, share = self._state.fleet, self._intake.route.model.routing.hedge_share

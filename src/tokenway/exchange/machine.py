@@ -165,7 +165,7 @@ class Exchange:
         """Starts an attempt, in the lane that is free."""
         endpoint = self.field.begin(slot)
         limits = self.order.limits_of(endpoint)
-        lane = 1 if any(other.lane == 0 for other in self.live) else 0
+        lane = 1 if self.made and any(other.lane == 0 for other in self.live) else 0
         attempt = Attempt(len(self.made) + 1, endpoint, slot, limits, lane, hedge)
         self.made.append(attempt)
         self.deadlines.set(CONNECT, at + limits.connect, lane)
