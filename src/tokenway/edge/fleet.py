@@ -50,6 +50,8 @@ SAMPLES_MOST: Final = 64
 CALM_AFTER: Final = 120.0
 """Seconds without a failure after which attempts at an endpoint are not kept count of any more."""
 TOO_MANY: Final = 429
+STANDINGS_MAX: Final = 4000
+"""Endpoints that are kept count of; beyond it, those with which all is well begin anew: callers may invent models."""
 OUTBOX_MAX: Final = 20_000
 """Samples that wait to be told; more than a worker makes before it is next asked for them."""
 
@@ -96,6 +98,11 @@ class Standing:
         """Samples of it since the others were last told."""
         self.unsaid = 0.0
         """Attempts that the next sample stands for as well."""
+
+    @property
+    def matters(self) -> bool:
+        """Whether something is under way there, or known that should not be forgotten."""
+        return self.in_flight > 0 or self.has_limits or not self.breaker.is_closed
 
     def disturb(self, now: float) -> None:
         """Something went wrong: from here on attempts are kept count of."""
@@ -363,6 +370,8 @@ class Fleet:
             self._catch_up()
         self._outbox = []
         self._known = 0
+        if len(self._standings) > STANDINGS_MAX:
+            self._standings = {name: each for name, each in self._standings.items() if each.matters}
         for standing in self._standings.values():
             standing.told = 0
             if not standing.is_calm:

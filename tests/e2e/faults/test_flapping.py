@@ -19,7 +19,7 @@ from tokenway.aio.tasks import Tasks
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ROUNDS: Final = 10
+ROUNDS: Final = 60
 """How often it goes."""
 DOWN, UP = 0.5, 0.5
 """Seconds."""

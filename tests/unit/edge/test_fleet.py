@@ -6,7 +6,16 @@ from random import Random
 
 import pytest
 
-from tokenway.edge.fleet import BELIEVED_FROM, CALM_AFTER, PROBE_EVERY, QUEUE, SAMPLES_MOST, SEATS_MAX, Fleet
+from tokenway.edge.fleet import (
+    BELIEVED_FROM,
+    CALM_AFTER,
+    PROBE_EVERY,
+    QUEUE,
+    SAMPLES_MOST,
+    SEATS_MAX,
+    STANDINGS_MAX,
+    Fleet,
+)
 from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Endpoint, EndpointLimits, Provider
 from tokenway.model.faults import Fault
@@ -236,3 +245,18 @@ def test_a_busy_endpoint_is_sampled() -> None:
     weights.append(made.begin(A, 0, 100, 3.0).weight())
     assert sum(weights) == 1001
     assert sum(weight > 0 for weight in weights) == SAMPLES_MOST + 1
+
+
+def test_invented_models_do_not_fill_the_memory() -> None:
+    """What a caller has made up is forgotten again; what is under way, and a breaker that is open, are not."""
+    made = fleet("k")
+    trip = made.begin(A, 0, 100, 0.0)
+    for _ in range(20):
+        fail(made, B, 0.0)
+    for number in range(STANDINGS_MAX):
+        made.begin(Endpoint("a", f"invented-{number}"), 0, 100, 0.0).over()
+    assert made.take_outbox(1.0) == []
+    assert made.standing(A).in_flight == 1
+    assert made.breakers.keys() == {A.id, B.id}
+    trip.over()
+    assert made.standing(A).in_flight == 0
