@@ -293,6 +293,7 @@ BREAKS: Final = (
     stream("an error after 20 of 60", replace(SIXTY, error_after=20, error="no memory"), Sees.BROKEN, text=words(20)),
     stream("a malformed event after 20 of 60", replace(SIXTY, malformed=20), Sees.BROKEN, text=words(19)),
     stream("a broken chunk in a stream", Script(pieces=(*FINISHED[:2], b"zz\r\n")), Sees.BROKEN),
+    stream("an end mark behind half an answer", Script(pieces=(*FINISHED[:2], DONE), gap=0.05), Sees.BROKEN),
     stream("an event without end", Script(pieces=FINISHED[:2], endless=chunked(b"data: " * 20_000)), Sees.BROKEN),
 )
 

@@ -15,7 +15,7 @@ end before the ledger has it.
                                                 `fault` is set
     FLOWING      usage without choices          kept as the usage, not forwarded
     FLOWING      error                          `fault` is set, not forwarded
-    FLOWING      [DONE]                         DONE
+    FLOWING      [DONE]                         DONE; with neither a finish reason nor usage before it: a fault
     DONE         anything                       dropped: providers have been seen to repeat themselves
 """
 
@@ -43,6 +43,8 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NOTHING: Final = (ABSENT, msgspec.Raw(b"null"))
 
 END: Final = make_event(b"[DONE]")
+NO_FINISH: Final = "the stream ended with neither a finish reason nor usage"
+"""Some who relay an answer write the end mark whatever has become of it; some providers send no finish reason ever."""
 
 COST_MEMBERS: Final = ("cost", "cost_details")
 """What is added to a usage; an upstream that is a gateway itself has told its own."""
@@ -158,6 +160,9 @@ class PassingChat(PassingStream):
         if data.startswith(b"[DONE]"):
             if self.phase is _WAITING:
                 raise WireError("the stream ended before its first chunk")
+            if not self._finished and not self.metered.given:
+                self._fail(b"", NO_FINISH)
+                return False
             self.phase = _DONE
             self._end()
             return False

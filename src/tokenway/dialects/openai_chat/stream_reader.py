@@ -9,7 +9,8 @@ it is tells where one part ends and the next begins. So there are two small mach
     WAITING    chunk                    FLOWING; `Started` once a chunk has choices or usage (Azure's first has neither)
     FLOWING    chunk                    its usage, then what it adds to each choice
     FLOWING    no chunk                 WireError
-    FLOWING    [DONE]                   DONE: choices without a finish reason finish, then `Ended`
+    FLOWING    [DONE]                   DONE: choices without a finish reason finish, then `Ended`; `Failed` where
+                                        there was neither a finish reason nor usage
     FLOWING    end of the body          DONE where every choice has finished, else nothing: the answer was cut
     any        error                    DONE: `Failed`
     DONE       anything                 nothing: providers have been seen to repeat themselves
@@ -39,6 +40,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE, fault_text
 from tokenway.dialects.openai_chat.error import status_of
+from tokenway.dialects.openai_chat.passing import NO_FINISH
 from tokenway.dialects.openai_chat.schema import EventChoice, EventChunk, EventDelta, meter
 from tokenway.dialects.openai_chat.words import (
     ENCRYPTED,
@@ -422,13 +424,13 @@ _MEMBERS: Final[tuple[tuple[str, Callable[[_Choice, Any], None]], ...]] = (
 class Reader:
     """Reads one streamed answer; see `dialects.base.EventReader`."""
 
-    __slots__ = ("_choices", "_found", "_head", "_is_started", "_last", "_out", "_phase", "_whole")
+    __slots__ = ("_choices", "_found", "_head", "_is_counted", "_is_started", "_last", "_out", "_phase", "_whole")
 
     def __init__(self, *, whole: bool = False) -> None:
         """`whole` is for `read_answer`: each choice comes in one piece."""
         self._phase = Phase.WAITING
         self._head = EventChunk()
-        self._is_started = False
+        self._is_started = self._is_counted = False
         self._choices: dict[int, _Choice] = {}
         self._last: _Choice | None = None
         """The choice that had text last: most chunks add to it and to nothing else."""
@@ -488,6 +490,8 @@ class Reader:
         if self._phase is Phase.WAITING:
             raise WireError("the stream ended before its first chunk")
         self._phase = Phase.DONE
+        if not self._is_counted and not any(choice.is_finished for choice in self._choices.values()):
+            return (Failed(NO_FINISH),)
         self._start()
         for choice in self._choices.values():
             choice.finish()
@@ -510,6 +514,7 @@ class Reader:
             self._start()
         self._found = chunk.search_results or chunk.citations or self._found
         if chunk.usage is not None:
+            self._is_counted = True
             tier = chunk.service_tier or self._head.service_tier
             self._out.append(Counted(meter(msgspec.Raw(_encode(chunk.usage)), tier)))
         for place, choice in enumerate(chunk.choices or ()):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenway.dialects.base import FAULT_TEXT, fault_text
 from tokenway.dialects.openai_chat.passing import (
     END,
+    NO_FINISH,
     PassingChat,
     Phase,
     are_plain,
@@ -56,6 +57,15 @@ def test_chunks_pass_as_they_came() -> None:
     assert reader.is_whole
     assert reader.metered.usage == COUNTED
     assert reader.finish_reason == "stop"
+
+
+def test_an_end_mark_behind_half_an_answer() -> None:
+    """With neither a finish reason nor usage the answer was cut; either of them is enough for a whole one."""
+    out, reader = read([ROLE, text("a"), END])
+    assert (out, reader.fault, reader.is_whole) == (ROLE + text("a"), NO_FINISH, False)
+    for last in (finish(), USAGE):
+        _, reader = read([ROLE, text("a"), last, END])
+        assert (reader.fault, reader.is_whole) == ("", True)
 
 
 WHOLE = b": hello\n\n" + ROLE + text("é\U0001f600") + text('"usage":{') + text("[DONE]") + finish() + USAGE + END

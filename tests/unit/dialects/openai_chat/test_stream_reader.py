@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenway.dialects.openai_chat.passing import NO_FINISH
 from tokenway.dialects.openai_chat.stream_reader import Reader, read_answer
 from tokenway.dialects.seal import ANTHROPIC, GEMINI, OPENAI
 from tokenway.model.errors import WireError
@@ -375,9 +376,15 @@ def test_a_forced_call_ends_as_a_call() -> None:
 
 
 def test_the_end_mark_finishes_what_has_no_finish() -> None:
-    """A few servers give no finish reason at all."""
-    events = read([chunk({"content": "a"}), DONE])
+    """A few servers give no finish reason at all, but tell what they counted."""
+    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    events = read([chunk({"content": "a"}), usage, DONE])
     assert events[-2:] == [Finished(FinishReason.STOP), Ended()]
+
+
+def test_an_end_mark_behind_half_an_answer() -> None:
+    """With neither a finish reason nor usage the answer was cut, whatever whoever relayed it wrote behind it."""
+    assert read([chunk({"content": "a"}), DONE])[-1] == Failed(NO_FINISH)
 
 
 def test_a_stream_without_the_end_mark() -> None:
