@@ -88,6 +88,7 @@ class Play:
         if script.raw is not None or script.pieces:
             for piece in (script.raw or b"", *script.pieces):
                 await self._send(piece)
+                await asyncio.sleep(script.gap)
             while script.endless:
                 await asyncio.sleep(script.gap)
                 await self._send(script.endless)

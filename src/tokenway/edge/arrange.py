@@ -66,14 +66,15 @@ def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], a
     Raises Refusal: 503 where a caller wants no endpoint under its floor and every one is, 429 where all are at their
     limits for longer than it is worth waiting.
     """
-    now, fleet = monotonic(), state.fleet
+    now, fleet, wishes = monotonic(), state.fleet, wanted.wishes
     arranged = None
-    if not fleet.is_plain(endpoints, now, wanted.request.size // 4):
+    insists_on_speed = wishes.min_tps is not None and not wishes.allow_fallbacks
+    if insists_on_speed or not fleet.is_plain(endpoints, now, wanted.request.size // 4):
         arranged = _arranged(state, wanted, endpoints, now)
         endpoints = arranged.endpoints
         if arranged.is_refused:
             raise Refusal(limited(endpoints, arranged.wait))
-    model, wishes = wanted.route.model, wanted.wishes
+    model = wanted.route.model
     routing = model.routing
     callers = wanted.headers.get(_RETRY_COUNT)
     retries = state.snapshot.max_retries
@@ -125,8 +126,11 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
         # A fallback that meets a soft wish goes before an endpoint of the model's own that does not.
         rows.sort(key=lambda row: bool(row.missed))
     if not wishes.allow_fallbacks:
-        if wishes.min_tps is not None and all("min_tps" in row.missed for row in rows):
-            raise Refusal(_too_slow(rows[0].endpoint, wishes.min_tps, {row.endpoint.id: "min_tps" for row in rows}))
+        if wishes.min_tps is not None:
+            fast = [row for row in rows if "min_tps" not in row.missed]
+            if not fast:
+                raise Refusal(_too_slow(rows[0].endpoint, wishes.min_tps, {row.endpoint.id: "min_tps" for row in rows}))
+            rows = fast
         if not wishes.order:
             rows = rows[:1]
     return fleet.seat(rows, request.size // 4, now, insists=wanted.insists)

@@ -36,6 +36,9 @@ NANO: Final = 1e9
 UNITS: Final = 1e6
 JUDGED_FROM: Final = 2.0
 """With how many observations an endpoint's speed is believed when it is held against a floor."""
+JUDGED_FOR: Final = 600.0
+"""For how many seconds after its last observation it is: then it is a matter of looking around whether it has
+recovered."""
 _CAUTION: Final = 1e-9
 
 Dice = Callable[[], float]
@@ -124,7 +127,8 @@ class Chooser:
         prediction = estimate.predict(prompt - cached, output, load, now)
         cost = cost_of(endpoint, prompt - cached, cached, output)
         missed = []
-        if estimate.pace.seen >= JUDGED_FROM and prediction.speed < taste.min_tps:
+        is_judged = estimate.pace.seen >= JUDGED_FROM and now - estimate.pace.at <= JUDGED_FOR
+        if is_judged and prediction.speed < taste.min_tps:
             missed.append("min_tps")
         if any(_or(estimate.window.speed(now, 5, each.share), inf) < each.bound for each in taste.min_throughput):
             missed.append("preferred_min_throughput")

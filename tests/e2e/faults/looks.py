@@ -64,7 +64,7 @@ class Look:
         if self.is_backed and self.row.fallback == "fake" and self.row.in_time:
             assert (seen.status, seen.error) == (200, "")
             assert seen.finish
-            assert seen.text.startswith(self.row.text)
+            assert seen.text.startswith(self.row.text), seen.text
             assert seen.text.endswith(SPARE.text)
             assert seen.text.count(SPARE.text) == 1
             entry = await self.gateway.entry(seen.exchange)

@@ -143,6 +143,20 @@ def test_a_floor_is_soft_unless_nobody_else_is_wanted() -> None:
     }
 
 
+def test_a_hard_floor_leaves_out_whoever_misses_it() -> None:
+    """Wherever it stands in an order, and also where there is nobody to choose from."""
+    made = state()
+    seen(made, A, 25.0)
+    seen(made, B, 40.0)
+    hard = {"min_tps": 30, "allow_fallbacks": False}
+    assert names(taken(made, provider={"order": ["a", "b"], **hard})) == ["b"]
+    assert names(taken(made, model="one", provider=hard)) == ["c"]
+    seen(made, SPARE, 20.0)
+    with pytest.raises(Refusal):
+        taken(made, model="one", provider=hard)
+    assert names(taken(made, model="one", provider={"min_tps": 30})) == ["c"]
+
+
 def test_who_is_known_to_be_slow_rescues_nobody() -> None:
     """By place in the order."""
     made = state(Routing(rescue=Rescue.ON))

@@ -161,6 +161,21 @@ def test_soft_wishes_put_last_and_never_out(taste: Taste, missed: str) -> None:
     assert [(row.endpoint.provider, row.missed) for row in ranked] == [("meets", ()), ("misses", (missed,))]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_who_was_under_the_floor_is_looked_at_again(seed: int) -> None:
+    """An endpoint that was slow for ten minutes is first again soon after it has recovered."""
+    rng, now, asked = Random(seed), AT, []
+    made = chooser()
+    for _ in range(300):
+        now += 20.0
+        first = made.rank(endpoints("a", "b"), ASKED, Taste(min_tps=20.0), {}, now, rng.random)[0].endpoint
+        speed = 25.0 if first.provider == "b" else 10.0 if now < AT + 600.0 else 60.0
+        made.board.take(streams(first.provider, speed, 1, at=now))
+        asked.append(first.provider)
+    assert asked[:30].count("b") > 20
+    assert asked[-100:].count("a") > 80
+
+
 def test_an_unknown_speed_misses_nothing() -> None:
     """A floor judges what was seen."""
     ranked = chooser().rank(
