@@ -32,7 +32,7 @@ from tokenway.edge.opening import make_reader, maker_of, prepare
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
-from tokenway.edge.watch import Watch, may_go_on
+from tokenway.edge.watch import Watch, counted, may_go_on
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
@@ -239,7 +239,9 @@ class Relay:
         self._finish()
 
     def _looks(self, now: float) -> tuple[e.Look, ...]:
-        return self._watch.looks(self._attempts, self._winner, now, paused=self._client.is_write_paused)
+        may_fail = self._machine.may_fail(now)
+        paused = self._client.is_write_paused
+        return self._watch.looks(self._attempts, self._winner, now, paused=paused, may_fail=may_fail)
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
@@ -330,9 +332,17 @@ class Relay:
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
-        body = self.form.error_body(problem, self.id)
+        now = monotonic()
         failed = e.UpstreamFailed(
-            monotonic(), command.attempt, Fault.STATUS, problem.message, problem.status, problem.code or "", body=body
+            now,
+            command.attempt,
+            Fault.STATUS,
+            problem.message,
+            problem.status,
+            problem.code or "",
+            body=self.form.error_body(problem, self.id),
+            dice=self.dice(),
+            may_retry=self.may_retry(now),
         )
         self.tell(failed)
 
@@ -415,6 +425,8 @@ class Relay:
         if command.error_type and command.status != OK and not command.passes:
             status = self.form.statuses.get(ErrorType(command.error_type), command.status)
             command = msgspec.structs.replace(command, status=status)
+        if len(command.shares) > 1:
+            command = counted(command, self._attempts)
         receipt = self.receipt = make_receipt(command, self, time.time())
         self._watch.settled(command, receipt, self._attempts)
         if self._lease is not None:
