@@ -87,6 +87,8 @@ class Shape:
         """Between a colon and what follows it."""
         self.attempt = 1
         """Whose stream it is: what it says can be told from what others say."""
+        self.passes = True
+        """Whether its events are passed on as they come."""
         self.echo: list[str] = []
         """What it says in front of its own text."""
         self.before_colon = " " if rng.random() < 0.05 else ""
@@ -136,8 +138,9 @@ def items_of(rng: Random, shape: Shape, name: str) -> list[Fields]:
         del items[:]
     mode = pick(rng, ("last", "last", "last", "none", "early", "every", "with finish"))
     total = draw_usage(rng)
-    items += _texts(rng, shape, mode)
-    _maybe_garbage(rng, shape, name, items)
+    items += _texts(rng, shape, mode, is_long=name == "crawl")
+    if shape.passes:
+        _maybe_garbage(rng, shape, name, items)
     if name in {"error first", "error later"}:
         keep = 0 if name == "error first" else rng.randint(1, len(items))
         text = pick(rng, ('{"error":{"message":"overloaded","code":529}}', '{"error":"broken","choices":[]}'))
@@ -175,12 +178,12 @@ def _opening(rng: Random, shape: Shape) -> list[Fields]:
     return items
 
 
-def _texts(rng: Random, shape: Shape, mode: str) -> list[Fields]:
-    """The chunks with text; with counts in between where the mode says so."""
+def _texts(rng: Random, shape: Shape, mode: str, *, is_long: bool) -> list[Fields]:
+    """The chunks with text; with counts in between where the mode says so. A long one has nothing but text."""
     items: list[Fields] = []
     chance = rng.random
     echo = shape.echo
-    for number in range(len(echo) + pick(rng, (1, 2, 3, 8))):
+    for number in range(len(echo) + (8 if is_long else pick(rng, (1, 2, 3, 8)))):
         for index in range(shape.choices):
             text, as_json = TEXT_JSON[int(chance() * len(TEXT_JSON))]
             if number < len(echo):
@@ -189,7 +192,7 @@ def _texts(rng: Random, shape: Shape, mode: str) -> list[Fields]:
                 mark = MARKS[shape.attempt]
                 text, as_json = mark + text, f'"{mark}{as_json[1:]}'
             delta = as_json if shape.legacy else f'"delta":{{"content":{as_json}}}'
-            is_thought = not shape.legacy and number >= len(echo) and chance() < 0.06
+            is_thought = not shape.legacy and number >= len(echo) and chance() < 0.06 and not is_long
             if is_thought:
                 delta = f'"delta":{{"reasoning_content":{as_json}}}'
             count = NO_COUNT

@@ -159,15 +159,14 @@ def _left_with(facts: Facts) -> int:
     if left_at is None or facts.has_end:
         return 0
     if history.held:
-        return len(history.calls)
-    frozen = {each.attempt for each in facts.frozen if not each.thaws and each.end == left_at}
+        return next((n for n, call in enumerate(history.calls, 1) if call is not None and n not in facts.noted), 0)
     newest = facts.parts[-1].attempt if facts.parts else 0
     for number, call in enumerate(history.calls, start=1):
-        if number < newest and number not in frozen:
-            continue  # another one has outrun it, or gone on with it
-        if call is not None and (number in frozen or (call.over_at == left_at and call.how == "cancelled")):
-            if number not in facts.noted:
-                return number
+        if call is None or number < newest or number in facts.noted:
+            continue  # it has failed, or another one has outrun it, or gone on with it
+        is_frozen = any(each.attempt == number and not each.thaws for each in facts.frozen)
+        if is_frozen or (call.over_at == left_at and call.how == "cancelled"):
+            return number
     return 0
 
 

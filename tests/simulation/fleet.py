@@ -28,6 +28,8 @@ class Fleet:
     """How the endpoints of one history are set up."""
 
     routing: Routing = Routing()
+    is_set: bool = False
+    """Whether anything but the defaults was drawn."""
     min_tps: float = 20.0
     keys: dict[str, int] = field(default_factory=dict)
     """How many keys each provider has; 0 where it needs none."""
@@ -70,6 +72,16 @@ class Fleet:
     def caps(self) -> Timeouts:
         """The caller's own deadlines."""
         return Timeouts(**{**{name: inf for name in _NAMES}, **self.wishes.get("timeouts", {})})
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """Which faults show most of what this fleet is set up for."""
+        found: tuple[str, ...] = ()
+        if self.rescue is Rescue.ON and self.floor:
+            found += ("crawl", "crawl", "crawl", "drip")
+        if self.rescue is not Rescue.OFF and self.is_set:
+            found += ("cut", "cut by reset", "stall")
+        return found + (("late", "late", "late") if self.hedge_share else ())
 
     def streams(self, operation: Operation, choices: int) -> bool:
         """Whether a whole answer is asked for as a stream."""
@@ -132,6 +144,7 @@ def draw_fleet(rng: Random, endpoints: tuple[Endpoint, ...], operation: Operatio
     fleet = Fleet()
     if chance() < 0.35:
         return fleet
+    fleet.is_set = True
     fleet.min_tps = pick(rng, (20.0, 5.0, 100.0, 0.0))
     fleet.routing = Routing(
         grace=pick(rng, (0.4, 1.0, 4.0)),

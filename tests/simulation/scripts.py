@@ -91,6 +91,10 @@ class Ask:
     """The text that is to be gone on with."""
     attempt: int = 1
     """Which attempt it is: what it says can be told from what the others say."""
+    is_read: bool = False
+    """Whether a stream is read event by event, and not passed on as it comes."""
+    trials: tuple[str, ...] = ()
+    """Faults that what is to be seen here is about: they come more often than others."""
 
 
 STATUSES = (400, 401, 402, 403, 404, 408, 409, 422, 429, 429, 500, 500, 501, 502, 503, 503, 504, 529, 204, 301)
@@ -108,6 +112,8 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
     steps: list[Step] = []
     name = "well" if chance() < health else pick(rng, _faults(ask))
     script = Script(name, steps)
+    if ask.trials and chance() < 0.4:
+        name = script.name = pick(rng, ask.trials)
     if ask.prefix and chance() < 0.1:
         name = script.name = "no prefill"
     if name == "refuse":
@@ -135,7 +141,8 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
     headers = {b"content-type": streamed if ask.stream else JSON}
     if chance() < 0.1:
         headers |= pick(rng, _TOLD)
-    steps.append((chance() * pace * 10, "head", (200, headers)))
+    late = 5.0 if name == "late" else 0.0
+    steps.append((chance() * (late or pace * 10), "head", (200, headers)))
     if ask.voice is not None and not ask.stream:
         _spoken_answer(rng, script, ask.voice, pace, ask.attempt)
     elif ask.stream:
@@ -262,6 +269,7 @@ def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
         script.items = [Item(*fields) for fields in items]
     else:
         shape = Shape(rng, ask.choices, legacy=ask.operation is Operation.COMPLETION)
+        shape.passes = not ask.is_read
         shape.attempt, shape.echo = ask.attempt, _echo(rng, ask.prefix) if ask.prefix else []
         script.items = [Item(*fields) for fields in items_of(rng, shape, name)]
     body = b"".join([item.data for item in script.items])
@@ -281,7 +289,12 @@ def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
         last = None  # keep-alive: after the end mark nothing has to come
     slow = pick(rng, (0.5, 2.0, 8.0, 40.0)) if name == "drip" else 0.0
     fast = pick(rng, (0, 1, 3)) if slow else 0
-    for number, piece in enumerate(_pieces(rng, body)):
+    pieces = _pieces(rng, body)
+    if name == "crawl":  # well up to its first text, and then an event at a time
+        slow = pick(rng, (0.3, 1.0, 2.0))
+        fast = 1 + next((n for n, item in enumerate(script.items) if item.text), 0)
+        pieces = [item.data for item in script.items if item.data]
+    for number, piece in enumerate(pieces):
         script.steps.append((chance() * (slow if slow and number >= fast else pace), "body", piece))
     if last is not None:
         script.steps.append(last)

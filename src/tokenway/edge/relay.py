@@ -207,7 +207,11 @@ class Relay:
 
     def take_whole(self, end: e.UpstreamEnd) -> None:
         """A whole answer is there: the machine delivers it, unless somebody holds it until it is wanted."""
-        (self.holder or self.tell)(end)
+        if self.holder is None:
+            self.tell(end)
+        else:
+            self._machine.holds(end.attempt)
+            self.holder(end)
 
     @property
     def wake_at(self) -> float:

@@ -118,6 +118,10 @@ class Exchange:
         """When the shell is to report `DeadlinePassed`, in monotonic seconds; `inf` when nothing can pass."""
         return inf if self.phase is CLOSED else self.deadlines.armed
 
+    def holds(self, number: int) -> None:
+        """An attempt's whole answer is there and waits for others: only the exchange's own end can still come for it."""
+        self.deadlines.clear_lane(self.made[number - 1].lane)
+
     def may_fail(self, now: float) -> bool:
         """Whether a deadline has passed at which more is decided than how fast an answer is."""
         return any(which is not SLOW for which, _ in self.deadlines.passed(now))

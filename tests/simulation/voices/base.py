@@ -241,13 +241,15 @@ def items_of(
         return lonely(teller)
     items = [teller.ping() for _ in range(pick(rng, (0, 0, 0, 0, 1, 2)))]
     items += teller.start()
-    for kind, texts in drawn_parts(rng, attempt=attempt):
+    is_long = name == "crawl"
+    parts = [(TEXT, [marked(rng, attempt) for _ in range(8)])] if is_long else drawn_parts(rng, attempt=attempt)
+    for kind, texts in parts:
         if kind == TEXT:
             texts[:0] = echo
         items += teller.part(kind, texts)
         if rng.random() < 0.15:
             items.append(teller.ping())
-        if rng.random() < 0.15:
+        if rng.random() < 0.15 and not is_long:
             items.append(odd(teller.unknown()))
     if name == "error later":
         keep = rng.randint(1, len(items))
