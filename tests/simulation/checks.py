@@ -181,7 +181,7 @@ def check_attempts(facts: Facts) -> Iterator[str]:
         yield f"the answer ended {client.finishes} times"
         return
     for made in facts.opened:
-        live = [each for each in range(1, made.number) if facts.lives(each, made.at)]
+        live = facts.beside[made.number]
         if len(live) > 1:
             yield f"attempts {live} were under way when attempt {made.number} began"
     for number, call in enumerate(history.calls, start=1):

@@ -76,6 +76,9 @@ class Facts:
         self._heard: dict[int, Said] = {}
         order = history.order
         slots = {} if order is None else {(each.id, key): n for n, (each, key) in enumerate(_seats(order))}
+        self.beside: dict[int, set[int]] = {}
+        """Which attempts were under way when one was ordered."""
+        live: set[int] = set()
         freeze: tuple[int, float, int] | None = None
         for place, (at, _, commands) in enumerate(history.steps):
             written = history.written[place]
@@ -85,15 +88,21 @@ class Facts:
                         slot = slots[command.endpoint.id, command.credential]
                         made = Opened(command.attempt, at, place, slot, command.hedge, command.resumes)
                         self.opened.append(made)
+                        self.beside[command.attempt] = set(live)
+                        live.add(command.attempt)
+                    case c.Cancel():
+                        live.discard(command.attempt)
                     case c.Note():
                         self.noted.append(command.attempt)
+                        live.discard(command.attempt)
                     case c.SendHead():
                         self.parts.append(Part(command.attempt, 0))
                     case c.Resume():
                         self.parts.append(Part(command.attempt, written))
                     case c.Freeze():
                         freeze = (command.attempt, at, written)
-                if freeze is not None and isinstance(command, c.Thaw | c.Resume | c.Settle):
+                fails = freeze is not None and isinstance(command, c.Note) and command.attempt == freeze[0]
+                if freeze is not None and (fails or isinstance(command, c.Thaw | c.Resume | c.Settle)):
                     thaws = isinstance(command, c.Thaw)
                     self.frozen.append(Frozen(freeze[0], freeze[1], at, freeze[2], written, thaws))
                     freeze = None
@@ -134,11 +143,6 @@ class Facts:
     def call_of(self, number: int) -> Call | None:
         """An attempt as its provider lived it; None for one that was not made."""
         return self.history.calls[number - 1]
-
-    def lives(self, number: int, at: float) -> bool:
-        """Whether an attempt has been ordered and is not over, just before a time."""
-        call = self.call_of(number)
-        return call is not None and self.history.opened_at[number - 1] < at and not call.is_over_by(at)
 
     def first_text(self, number: int) -> float:
         """When an attempt had something new for its caller to read; NEVER where it had not.
@@ -218,7 +222,10 @@ class Facts:
             return "unsure"
         if text.strip():
             return "other" if plan.is_bound else TEXT
-        if said.texts and (plan.is_bound or not any(each.capabilities.prefill for each in plan.endpoints)):
+        if said.texts and plan.is_bound:
+            return "unsure"
+        order = self.history.order
+        if order is None or (said.texts and not any(each.capabilities.prefill for each in order.endpoints)):
             return "unsure"  # where nobody goes on with a text, what was sent is not kept
         return "nothing"
 

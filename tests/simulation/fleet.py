@@ -19,7 +19,7 @@ from tokenway.model.sample import Outcome, Sample
 PER_TOKEN: Final = 220.0
 """Bytes of a stream for a token of output, where nothing is known."""
 _RESCUES: Final = (Rescue.FAULT, Rescue.FAULT, Rescue.ON, Rescue.ON, Rescue.OFF)
-_SHARES: Final = (0.0, 0.0, 1.0)
+_SHARES: Final = (0.0, 1.0)
 _MOST: Final = Timeouts(inf, inf, inf, inf)
 
 
@@ -81,7 +81,7 @@ class Fleet:
             found += ("crawl", "crawl", "crawl", "drip")
         if self.rescue is not Rescue.OFF and self.is_set:
             found += ("cut", "cut by reset", "stall")
-        return found + (("late", "late", "late") if self.hedge_share else ())
+        return found + (("late", "late text", "late text") if self.hedge_share else ())
 
     def streams(self, operation: Operation, choices: int) -> bool:
         """Whether a whole answer is asked for as a stream."""
@@ -151,7 +151,7 @@ def draw_fleet(rng: Random, endpoints: tuple[Endpoint, ...], operation: Operatio
         hedge_at=pick(rng, (0.5, 0.9)),
         hedge_share=pick(rng, _SHARES),
         rescue=pick(rng, _RESCUES),
-        streams=chance() < 0.3,
+        streams=chance() < 0.4,
     )
     if chance() < 0.4:
         fleet.keys = {each.provider: pick(rng, (0, 1, 2, 3)) for each in endpoints}

@@ -198,7 +198,7 @@ def _check_hedge(facts: Facts, seats: Seats, made: Opened) -> Iterator[str]:
     number, order = made.number, facts.history.order
     if order is None:
         return
-    live = [each for each in range(1, number) if facts.lives(each, made.at)]
+    live = sorted(facts.beside[number])
     if len(live) != 1:
         yield f"attempt {number} races {live}"
         return

@@ -294,7 +294,14 @@ def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
         slow = pick(rng, (0.3, 1.0, 2.0))
         fast = 1 + next((n for n, item in enumerate(script.items) if item.text), 0)
         pieces = [item.data for item in script.items if item.data]
+    first = next((n for n, item in enumerate(script.items) if item.text), 0) if name == "late text" else -1
+    if first >= 0:  # begun well, but nothing to read
+        pieces = [b"".join(item.data for item in script.items[:first]), *(item.data for item in script.items[first:])]
+        pieces, first = [piece for piece in pieces if piece], min(first, 1)
     for number, piece in enumerate(pieces):
+        if number == first:
+            script.steps.append((chance() * 6.0, "body", piece))
+            continue
         script.steps.append((chance() * (slow if slow and number >= fast else pace), "body", piece))
     if last is not None:
         script.steps.append(last)
