@@ -121,11 +121,11 @@ def _cell(result: Result, subject: str, column: Column) -> str:
     return text
 
 
-def table(result: Result, columns: tuple[Column, ...], subjects: list[str]) -> str:
-    """A Markdown table; ratios are against nginx in the same run."""
+def table(result: Result, columns: tuple[Column, ...], subjects: list[str], head: str = "subject") -> str:
+    """A Markdown table; ratios are against nginx in the same run. `head` is the title of the first column."""
     if not any(result.values(subject, column.figure) for subject in subjects for column in columns):
         return "(not measured)"
-    rows = [["subject", *(column.title for column in columns)]]
+    rows = [[head, *(column.title for column in columns)]]
     rows += [[subject, *(_cell(result, subject, column) for column in columns)] for subject in subjects]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
@@ -228,8 +228,8 @@ def one_line(figures: Figures) -> str:
     return ", ".join(f"{title} {figures[name]:,.0f}" for title, name in wanted if name in figures)
 
 
-def write_readme(readme: Path, newest: Path) -> None:
-    """Puts a report between the two marks of README.md."""
-    before, _, rest = readme.read_text().partition(MARK_BEGIN)
+def write_readme(readme: Path, text: str, begin: str = MARK_BEGIN) -> None:
+    """Puts a report between two marks of a file; `begin` is the first of them."""
+    before, _, rest = readme.read_text().partition(begin)
     _, _, after = rest.partition(MARK_END)
-    readme.write_text(f"{before}{MARK_BEGIN}\n\n{newest.read_text()}\n{MARK_END}{after}")
+    readme.write_text(f"{before}{begin}\n\n{text}\n{MARK_END}{after}")

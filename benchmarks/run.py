@@ -121,7 +121,7 @@ def main() -> int:
         if not written:
             print("no result yet: run `make bench` first", file=sys.stderr)
             return 1
-        report.write_readme(HERE / "README.md", written[-1])
+        report.write_readme(HERE / "README.md", written[-1].read_text())
         return 0
     if not {SUBJECT_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         print("two cores are needed: one for the subject, one for load and upstream", file=sys.stderr)

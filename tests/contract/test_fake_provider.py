@@ -141,6 +141,69 @@ async def test_dress_does_not_change_the_text(provider: FakeProvider, pool: Pool
     assert events(heard.body)[0]["choices"] == []
 
 
+async def test_lines_can_end_in_cr_alone(provider: FakeProvider, pool: Pool) -> None:
+    """As the standard allows: the bytes hold no LF."""
+    provider.queue(Script(cr=True))
+    body = (await post(pool, STREAM)).body
+    assert b"\n" not in body
+    assert text(body.replace(b"\r", b"\n")) == "w0 w1 w2 w3 "
+
+
+@pytest.mark.parametrize("request_body", [CHAT, STREAM], ids=["whole", "stream"])
+async def test_a_body_can_be_packed(provider: FakeProvider, pool: Pool, request_body: dict[str, Any]) -> None:
+    """What comes says that it is gzip, and is: a client that inflates it has the answer as it is without."""
+    provider.queue(Script(), Script(packed="gzip"))
+    plain = (await post(pool, request_body)).body
+    heard = await post(pool, request_body)
+    assert heard.headers.get(b"content-encoding") == b"gzip"
+    assert heard.body == plain
+
+
+async def test_an_event_can_be_malformed(provider: FakeProvider, pool: Pool) -> None:
+    """It stands between the others, which all come."""
+    provider.queue(Script(), Script(malformed=2))
+    plain = (await post(pool, STREAM)).body.split(b"\n\n")
+    told = (await post(pool, STREAM)).body.split(b"\n\n")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(told[2].removeprefix(b"data: "))
+    assert told[:2] + told[3:] == plain
+
+
+async def test_a_stream_can_become_slow(provider: FakeProvider, pool: Pool) -> None:
+    """The gap grows after so many tokens; a body can drip behind a head that came at once."""
+    loop = asyncio.get_running_loop()
+    provider.queue(Script(chunks=4, slow_after=3, slow_gap=0.2), Script(chunks=1, drip=200, drip_gap=0.2))
+    began = loop.time()
+    await post(pool, STREAM)
+    assert loop.time() - began >= 0.2
+    began = loop.time()
+    heard = begin(pool, CHAT)
+    await heard.until("head")
+    assert not heard.is_over
+    await heard.over()
+    assert loop.time() - began >= 0.2
+    assert json.loads(heard.body)["choices"]
+
+
+async def test_a_script_can_be_for_some_requests(provider: FakeProvider, pool: Pool) -> None:
+    """The first ones of a model; then the default treats them."""
+    flaky = CHAT | {"model": spell(status=500, times=2)}
+    assert [(await post(pool, flaky)).status for _ in range(4)] == [500, 500, 200, 200]
+
+
+async def test_it_can_be_down_and_up_again(provider: FakeProvider, pool: Pool) -> None:
+    """A crash resets what runs, then nobody is let in, then it serves at the same address."""
+    provider.queue(Script(stall=1))
+    heard = begin(pool, STREAM)
+    await heard.until("body")
+    await provider.down()
+    await heard.over()
+    assert heard.fault is Fault.RESET
+    assert (await post(pool, STREAM)).fault is Fault.CONNECT
+    await provider.up()
+    assert text((await post(pool, STREAM)).body) == "w0 w1 w2 w3 "
+
+
 async def test_a_gate_sends_a_token_for_each_release(provider: FakeProvider, pool: Pool) -> None:
     """The test decides when each token leaves: none before it is released."""
     gate = asyncio.Semaphore(0)
@@ -176,6 +239,9 @@ async def test_a_client_that_leaves_stops_the_generation(provider: FakeProvider,
         (Script(reset="request"), Fault.RESET, 0),
         (Script(reset="rst"), Fault.RESET, 0),
         (Script(reset="head"), Fault.RESET, 0),
+        (Script(reset="body"), Fault.RESET, 200),
+        (Script(status=503, reset="body", cut_how="rst"), Fault.RESET, 503),
+        (Script(raw=b"HTTP/1.1 200 OK\r\n", endless=b"x-a: b\r\n"), Fault.FRAMING, 0),
         (Script(cut=2), Fault.RESET, 200),
         (Script(cut=2, cut_how="rst"), Fault.RESET, 200),
         (Script(cut=2, cut_how="end"), None, 200),
@@ -195,6 +261,9 @@ async def test_a_client_that_leaves_stops_the_generation(provider: FakeProvider,
         "no answer",
         "reset",
         "half a head",
+        "head alone",
+        "half a body",
+        "endless head",
         "cut",
         "cut by reset",
         "cut with a clean end",

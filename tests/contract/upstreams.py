@@ -1,4 +1,4 @@
-"""What tests of upstream calls share: a reader that keeps what it hears."""
+"""What tests of upstream calls share: a reader and a pool that keep what they hear."""
 
 from __future__ import annotations
 
@@ -7,9 +7,41 @@ from collections.abc import Callable
 
 from tokenway.model.faults import Fault
 from tokenway.upstream.base import Headers
-from tokenway.upstream.pool import Call
+from tokenway.upstream.call import Call
+from tokenway.upstream.http1 import Connection
 
 REQUEST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}"
+
+
+class Owner:
+    """An owner that keeps which of its methods were called."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def released(self, connection: Connection) -> None:
+        """Keeps it."""
+        self.asked.append("released")
+
+    def forget(self, connection: Connection) -> None:
+        """Keeps it."""
+        self.asked.append("forget")
+
+    def opened(self, connection: Connection) -> None:
+        """Keeps it."""
+        self.asked.append("opened")
+
+    def closed(self, connection: Connection) -> None:
+        """Keeps it."""
+        self.asked.append("closed")
+
+    def redial(self, call: Call) -> None:
+        """Keeps it."""
+        self.asked.append("redial")
+
+    def hang_up(self, call: Call) -> None:
+        """Keeps it."""
+        self.asked.append("hang_up")
 
 
 class Heard:

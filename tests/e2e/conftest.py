@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -73,6 +74,29 @@ async def unharmed(gateway: Gateway) -> AsyncIterator[None]:
     assert after.pid == before.pid
     assert after.status() != psutil.STATUS_ZOMBIE
     await until(lambda: not gateway.reservations())
+
+
+@pytest.fixture(scope="module")
+def dead_port() -> Iterator[int]:
+    """A port at which connections are refused: it is bound, so nobody else gets it, and nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def mute_port() -> Iterator[int]:
+    """A port that never completes a connection: its queue of connections to accept is full."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(bound.getsockname())
+        yield bound.getsockname()[1]
+        for each in waiting:
+            each.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

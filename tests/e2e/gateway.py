@@ -53,6 +53,16 @@ class Entry(NamedTuple):
     run: str | None
 
 
+class Line(NamedTuple):
+    """One attempt of a settled exchange; money in nano-dollars, `cost` None where no provider gave usage."""
+
+    attempt: int
+    endpoint: str
+    settlement: str
+    charged: int
+    cost: int | None
+
+
 class Reservation(NamedTuple):
     """One open or expired reservation."""
 
@@ -204,15 +214,19 @@ class Gateway:
         await until(look)
         return found[0]
 
+    def attempts_of(self, exchange: str) -> list[Line]:
+        """The attempts of a settled exchange, in their order."""
+        return [Line(*row) for row in self._query(_LINES, exchange)]
+
     async def entries(self, count: int) -> list[Entry]:
         """The ledger when it holds at least `count` exchanges."""
         await until(lambda: len(self.ledger()) >= count)
         return self.ledger()
 
-    def _query(self, query: str) -> list[tuple[Any, ...]]:
+    def _query(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.data_dir / "tokenway.db", timeout=WAIT_SECONDS)
         try:
-            return connection.execute(query).fetchall()
+            return connection.execute(query, values).fetchall()
         finally:
             connection.close()
 
@@ -243,4 +257,5 @@ SELECT x.id, k.settlement, k.status, x.charged, sum(e.cost),
 FROM exchanges x JOIN kinds k ON k.id = x.kind LEFT JOIN entries e ON e.exchange = x.id
 GROUP BY x.id ORDER BY x.at, length(x.id), x.id
 """
+_LINES: Final = "SELECT attempt, endpoint, settlement, charged, cost FROM entries WHERE exchange = ? ORDER BY attempt"
 _RESERVATIONS: Final = "SELECT id, amount, expired FROM reservations ORDER BY at"

@@ -457,6 +457,21 @@ async def test_garbage_in_the_middle(
         assert heard.error
 
 
+@pytest.mark.parametrize("upstream", [each for each in DIALECTS if each is not BEDROCK])
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_malformed_event_in_the_middle(
+    http: httpx2.AsyncClient, provider: FakeProvider, dialect: Dialect, upstream: Dialect
+) -> None:
+    """An event that is no JSON, in a stream that goes on as if nothing were missing: an error, and no end."""
+    provider.queue(Script(reply=REPLIES["text"], malformed=3, gap=GAP))
+    request = ask(dialect, model(upstream, "text"), stream=True)
+    answer = await http.post(request.path, json=request.body)
+    heard = hear(dialect, answer.content)
+    assert heard.text == "Grüße from the "
+    assert not heard.is_whole
+    assert "not one of this dialect" in heard.error
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_a_wrong_key_of_the_gateway(http: httpx2.AsyncClient, dialect: Dialect) -> None:
     """An upstream that refuses the gateway's credential: 401, the kind tells whose it was, the body not the key."""

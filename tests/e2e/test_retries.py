@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -20,9 +20,20 @@ from tests.fake_provider import FakeProvider, Script
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def model(*providers: str, **more: Any) -> dict[str, Any]:
+def model(*providers: str, upstream: str = "fake", **more: Any) -> dict[str, Any]:
     """A model with one endpoint at each provider, in that order."""
-    return {"endpoints": [{"provider": name, "model": "fake", "price": PRICE} for name in providers]} | more
+    return {"endpoints": [{"provider": name, "model": upstream, "price": PRICE} for name in providers]} | more
+
+
+PAIRS: Final = 40
+"""Models of two endpoints that nobody knows: each is asked in the order of its list, and what it did is remembered."""
+_numbers: Final = itertools.count()
+
+
+@pytest.fixture
+def number() -> int:
+    """Which of them is the test's own."""
+    return next(_numbers)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -30,29 +41,6 @@ async def spare() -> AsyncIterator[FakeProvider]:
     """The second provider, whose answers say that they are its."""
     async with FakeProvider(Script(text="spare")) as fake:
         yield fake
-
-
-@pytest.fixture(scope="module")
-def dead_port() -> Iterator[int]:
-    """A port at which connections are refused: it is bound, so nobody else gets it, and nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def mute_port() -> Iterator[int]:
-    """A port that never completes a connection: its queue of connections to accept is full."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        bound.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(bound.getsockname())
-        yield bound.getsockname()[1]
-        for each in waiting:
-            each.close()
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +56,9 @@ def config(provider: FakeProvider, spare: FakeProvider, dead_port: int, mute_por
         },
         models={
             "mock": model("lab"),
-            "both": model("lab", "spare"),
-            "limping": model("dead", "spare"),
-            "slow-door": model("mute", "spare"),
+            **{f"both-{number}": model("lab", "spare", upstream=f"fake-{number}") for number in range(PAIRS)},
+            "limping": model("dead", "spare", upstream="limping"),
+            "slow-door": model("mute", "spare", upstream="slow-door"),
             "dead": model("dead"),
             "mute": model("mute"),
             "falls-back": model("lab", fallbacks=["elsewhere"]),
@@ -160,24 +148,26 @@ async def test_the_pause_that_a_provider_names_is_kept(routed: Gateway, provider
     ids=["500", "429", "401", "404", "reset", "HTML", "error in 200"],
 )
 async def test_another_endpoint_takes_over(
-    routed: Gateway, provider: FakeProvider, fault: Script, stream: bool
+    routed: Gateway, number: int, provider: FakeProvider, fault: Script, stream: bool
 ) -> None:
     """What one endpoint cannot do now the next one does, at once and unnoticed but for the headers."""
     await provider.close_idle()
     provider.queue(fault)
-    answer = await ask(routed, chat("both", stream=stream))
+    answer = await ask(routed, chat(f"both-{number}", stream=stream))
     assert answer.status == 200, answer
     assert said(answer) == "spare"
-    assert answer.headers["x-tokenway-endpoint"] == "spare/fake"
+    assert answer.headers["x-tokenway-endpoint"] == f"spare/fake-{number}"
     assert answer.headers["x-tokenway-attempts"] == "2"
     entry = await routed.entry(answer.headers["x-request-id"])
-    assert (entry.endpoint, entry.attempts) == ("spare/fake", 2)
+    assert (entry.endpoint, entry.attempts) == (f"spare/fake-{number}", 2)
 
 
-async def test_another_endpoint_takes_over_from_a_silent_one(routed: Gateway, provider: FakeProvider) -> None:
+async def test_another_endpoint_takes_over_from_a_silent_one(
+    routed: Gateway, number: int, provider: FakeProvider
+) -> None:
     """A stream that does not begin in time is begun elsewhere, and the silent provider is left."""
     provider.queue(Script(delay=600))
-    answer = await ask(routed, chat("both", stream=True))
+    answer = await ask(routed, chat(f"both-{number}", stream=True))
     assert said(answer) == "spare"
     assert answer.headers["x-tokenway-attempts"] == "2"
     async with asyncio.timeout(30):
@@ -193,23 +183,23 @@ async def test_an_endpoint_that_cannot_be_reached_is_passed_over(routed: Gateway
 
 
 async def test_the_callers_own_mistake_is_not_tried_elsewhere(
-    routed: Gateway, provider: FakeProvider, spare: FakeProvider
+    routed: Gateway, number: int, provider: FakeProvider, spare: FakeProvider
 ) -> None:
     """A 400 comes back from the first endpoint and costs no second call."""
     before = len(spare.requests)
     provider.queue(Script(status=400, error="no such parameter"))
-    answer = await ask(routed, chat("both"))
+    answer = await ask(routed, chat(f"both-{number}"))
     assert answer.status == 400
     assert len(spare.requests) == before
 
 
 async def test_when_all_fail_the_last_failure_is_told(
-    routed: Gateway, provider: FakeProvider, spare: FakeProvider
+    routed: Gateway, number: int, provider: FakeProvider, spare: FakeProvider
 ) -> None:
     """With how often was tried; and nothing is charged."""
     provider.queue(*[Script(status=500)] * 3)
     spare.queue(*[Script(status=500)] * 3)
-    answer = await ask(routed, chat("both"))
+    answer = await ask(routed, chat(f"both-{number}"))
     assert answer.status == 500
     assert int(answer.headers["x-tokenway-attempts"]) == 3
     entry = await routed.entry(answer.headers["x-request-id"])
@@ -242,37 +232,39 @@ async def test_the_callers_list_of_models_serves(routed: Gateway, provider: Fake
         ({"only": ["spare"]}, "spare"),
         ({"ignore": ["lab"]}, "spare"),
         ({"order": ["spare", "lab"]}, "spare"),
-        ({"order": ["spare/fake"]}, "spare"),
-        ({"order": ["unknown"]}, "w0 w1 w2 w3 "),
+        ({"order": ["lab"]}, "w0 w1 w2 w3 "),
+        ({"order": ["openai"]}, "w0 w1 w2 w3 "),
         ({"ignore": ["spare"]}, "w0 w1 w2 w3 "),
     ],
 )
 async def test_the_callers_wishes_choose_the_endpoint(
-    routed: Gateway, provider: FakeProvider, spare: FakeProvider, wishes: dict[str, Any], expected: str
+    routed: Gateway, number: int, provider: FakeProvider, spare: FakeProvider, wishes: dict[str, Any], expected: str
 ) -> None:
     """OpenRouter's `provider` object decides who is asked, and does not go upstream."""
-    answer = await ask(routed, chat("both", provider=wishes))
+    answer = await ask(routed, chat(f"both-{number}", provider=wishes))
     assert said(answer) == expected
     assert "provider" not in (spare if expected == "spare" else provider).requests[-1].json
 
 
-async def test_wishes_that_leave_nobody_are_refused(routed: Gateway, provider: FakeProvider) -> None:
+async def test_wishes_that_leave_nobody_are_refused(routed: Gateway, number: int, provider: FakeProvider) -> None:
     """503 that says what excluded each endpoint; without fallbacks a failure is final."""
-    answer = await ask(routed, chat("both", provider={"only": ["nobody"]}))
+    answer = await ask(routed, chat(f"both-{number}", provider={"only": ["mute"]}))
     assert answer.status == 503
     excluded = answer.error["metadata"]["availability"]["excluded_by"]
-    assert excluded == {"lab/fake": "allowed_providers", "spare/fake": "allowed_providers"}
+    assert excluded == {f"lab/fake-{number}": "allowed_providers", f"spare/fake-{number}": "allowed_providers"}
     provider.queue(*[Script(status=501)] * 3)
-    answer = await ask(routed, chat("both", provider={"allow_fallbacks": False}))
+    answer = await ask(routed, chat(f"both-{number}", provider={"allow_fallbacks": False}))
     assert answer.status == 501
     provider._queue.clear()
 
 
-async def test_a_begun_stream_is_not_begun_again(routed: Gateway, provider: FakeProvider, spare: FakeProvider) -> None:
+async def test_a_begun_stream_is_not_begun_again(
+    routed: Gateway, number: int, provider: FakeProvider, spare: FakeProvider
+) -> None:
     """After the first token a failure is told in the stream: no second answer follows half of the first."""
     before = len(spare.requests)
     provider.queue(Script(chunks=5, cut=2))
-    answer = await ask(routed, chat("both", stream=True))
+    answer = await ask(routed, chat(f"both-{number}", stream=True))
     assert said(answer).startswith("w0 w1 ")
     assert "spare" not in said(answer)
     assert last_error(answer)["metadata"]["error_type"] == "provider_unavailable"

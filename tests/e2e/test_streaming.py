@@ -1,17 +1,16 @@
-"""Streams as they are made: pace, back-pressure, and what a caller who leaves sets free."""
+"""Streams as they are made: pace and back-pressure."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
 
-from tests.e2e.gateway import WAIT_SECONDS, Gateway, until
+from tests.e2e.gateway import Gateway, until
 from tests.e2e.raw import Raw, chat, post
-from tests.fake_provider import FakeProvider, Script, UsageMode
+from tests.fake_provider import FakeProvider, Script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -97,59 +96,3 @@ async def test_a_slow_reader_slows_the_provider(gateway: Gateway, provider: Fake
         answer = await raw.answer()
     assert len(words(answer.body)) == count
     assert received.complete
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("abruptly", [False, True])
-async def test_a_caller_who_leaves_frees_the_provider(
-    gateway: Gateway, provider: FakeProvider, stream: bool, abruptly: bool
-) -> None:
-    """However it leaves, the provider's connection is closed at once and the exchange settled as 499."""
-    before, known = len(provider.requests), len(gateway.ledger())
-    provider.queue(Script(chunks=3, stall=2) if stream else Script(delay=600))
-    async with Raw(gateway.port) as raw:
-        await raw.send(post(chat(stream=stream)))
-        received = await provider.received(before + 1)
-        if stream:
-            await raw.head()
-        if abruptly:
-            raw.reset()
-        else:
-            raw.writer.close()
-        left = time.monotonic()
-        async with asyncio.timeout(WAIT_SECONDS):
-            await received.over.wait()
-        assert time.monotonic() - left < 5.0
-    assert not received.complete
-    entry = (await gateway.entries(known + 1))[-1]
-    assert entry.status == 499
-
-
-async def test_a_caller_who_leaves_pays_what_the_provider_has_counted(gateway: Gateway, provider: FakeProvider) -> None:
-    """The running totals of the stream up to then are in the ledger, with their price."""
-    before, known = len(provider.requests), len(gateway.ledger())
-    provider.queue(Script(chunks=9, stall=5, usage=UsageMode.EVERY))
-    async with Raw(gateway.port) as raw:
-        await raw.send(post(chat(stream=True)))
-        received = await provider.received(before + 1)
-        await raw.head()
-        data = b""
-        while b"w4 " not in data:
-            data += await raw.chunk()
-    entry = (await gateway.entries(known + 1))[-1]
-    assert entry.settlement == "upstream_billed"
-    assert (entry.prompt, entry.completion) == (received.bill.prompt, 5)
-    assert entry.charged == received.bill.prompt * 1000 + 5 * 2000
-
-
-async def test_a_caller_who_leaves_while_a_retry_waits(gateway: Gateway, provider: FakeProvider) -> None:
-    """The retry is not made."""
-    before, known = len(provider.requests), len(gateway.ledger())
-    provider.queue(Script(status=429, retry_after="20"))
-    async with Raw(gateway.port) as raw:
-        await raw.send(post(chat()))
-        received = await provider.received(before + 1)
-        await received.over.wait()
-    entry = (await gateway.entries(known + 1))[-1]
-    assert (entry.status, entry.attempts, entry.charged) == (499, 1, 0)
-    assert len(provider.requests) == before + 1

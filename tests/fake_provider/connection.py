@@ -84,14 +84,16 @@ class Link(asyncio.Protocol):
         del self._buffer[:size]
         return body
 
-    async def send(self, data: bytes, drip: int = 0) -> None:
+    async def send(self, data: bytes, drip: int = 0, gap: float = 0.0) -> None:
         """Writes, in pieces of `drip` bytes where that is not 0, and waits while the client does not read.
+
+        Between two pieces `gap` seconds pass.
 
         There are two turns of the loop before each write: in the first, a client in the same loop reads what
         was written last, so that it gets each write by itself.
         """
         for start in range(0, len(data), drip or len(data) or 1):
-            await asyncio.sleep(0)
+            await asyncio.sleep(gap if start else 0)
             await asyncio.sleep(0)
             await self._writable.wait()
             if self.transport is None or self.transport.is_closing():

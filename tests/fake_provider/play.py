@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,7 +21,9 @@ _FREE = frozenset({"count_tokens", "countTokens", "input_tokens", "moderations",
 """What costs nothing."""
 _EMBEDDINGS = frozenset({"embeddings", "embedContent", "batchEmbedContents", "rerank"})
 """What has no output that is counted."""
-_BODYLESS = frozenset({204, 302})
+_BODYLESS = frozenset({204, 301, 302, 303, 307, 308})
+_GZIP = 16 + zlib.MAX_WBITS
+_MALFORMED = b'data: {"choices":[{"index":0,"delta":{"content":"half a chu\n\n'
 
 
 @dataclass
@@ -70,8 +73,10 @@ class Play:
         self._voice: Voice = routes.VOICES[self._ask.dialect]
         self._sent = 0
         """Frames sent."""
-        self._is_even = not (script.gap or script.gate) and max(script.stall, script.error_after, script.cut) < 0
+        marks = (script.stall, script.error_after, script.cut, script.malformed, script.slow_after)
+        self._is_even = not (script.gap or script.gate) and max(marks) < 0
         """Whether nothing happens between the tokens."""
+        self._packer = zlib.compressobj(wbits=_GZIP) if script.packed else None
 
     async def run(self) -> None:
         """Raises Gone when the script ends the connection."""
@@ -83,6 +88,9 @@ class Play:
         if script.raw is not None or script.pieces:
             for piece in (script.raw or b"", *script.pieces):
                 await self._send(piece)
+            while script.endless:
+                await asyncio.sleep(script.gap)
+                await self._send(script.endless)
         else:
             answer = self._answer()
             if isinstance(answer, Streamed):
@@ -117,9 +125,17 @@ class Play:
         if answer.status == 200 and script.body is None and not script.error:
             self._request.bill = self._full_bill()
         fields = {"content-type": script.content_type or answer.media_type, **answer.headers}
+        body = answer.body if self._packer is None else self._packer.compress(answer.body) + self._packer.flush()
         if answer.status != 204 and not script.until_close:
-            fields["content-length"] = str(len(answer.body) + script.length_delta)
-        await self._head(answer.status, fields, answer.body + script.surplus)
+            fields["content-length"] = str(len(body) + script.length_delta)
+        if script.drip_gap:
+            await self._head(answer.status, fields, b"")
+            await self._send(body)
+            return
+        if script.reset == "body":
+            await self._head(answer.status, fields, body[: len(body) // 2])
+            self._leave(script.cut_how)
+        await self._head(answer.status, fields, body + script.surplus)
         if script.length_delta > 0:
             self._leave("close")
 
@@ -127,11 +143,13 @@ class Play:
         """Frame by frame, chunked, each in a chunk and a write of its own."""
         script, request = self._script, self._request
         media_type = script.content_type or answer.media_type
-        is_dressed = answer.media_type.startswith("text/event-stream") and (script.comments or script.crlf)
+        is_dressed = answer.media_type.startswith("text/event-stream") and (script.comments or script.eol != b"\n")
         fields = {"content-type": media_type} | self._pause()
         if not script.until_close:
             fields["transfer-encoding"] = "chunked"
         await self._head(200, fields, b"")
+        if script.reset == "body":
+            self._leave(script.cut_how)
         full = self._full_bill()
         request.bill = dataclasses.replace(full, completion=0, reasoning=0)
         is_ending = False
@@ -150,7 +168,9 @@ class Play:
         if not is_ending:
             await self._before(range(answer.total, answer.total + 1), b"", answer.total)
             request.bill = full
-        last = self._coded(self._dressed(answer.end)) * script.done if answer.end else b""
+        last = b"".join([self._coded(self._dressed(answer.end)) for _ in range(script.done)]) if answer.end else b""
+        if self._packer is not None:
+            last += self._framed(self._packer.flush())
         await self._send(last + (b"" if script.until_close else b"0\r\n\r\n") + script.surplus)
 
     async def _before(self, tokens: range, following: bytes, total: int) -> None:
@@ -158,10 +178,13 @@ class Play:
         if self._is_even:
             return
         script = self._script
-        if tokens.start and script.gap:
-            await asyncio.sleep(script.gap)
+        gap = script.slow_gap if 0 <= script.slow_after <= tokens.start else script.gap
+        if tokens.start and gap:
+            await asyncio.sleep(gap)
         if script.stall in tokens:
             await self._link.gone.wait()
+        if script.malformed in tokens:
+            await self._send(self._coded(_MALFORMED))
         if script.error_after in tokens:
             failure = answers.failure(script)
             broken = self._voice.broken(failure, self._ask, self._sent)
@@ -178,7 +201,7 @@ class Play:
         """Server-sent events with the line ends and comments that the script wants."""
         if self._script.comments:
             data = b": keep-alive\n\n" + data
-        return data.replace(b"\n", b"\r\n") if self._script.crlf else data
+        return data.replace(b"\n", self._script.eol)
 
     async def _head(self, status: int, fields: dict[str, str], body: bytes) -> None:
         """Status line, headers and what follows in the same write."""
@@ -187,21 +210,30 @@ class Play:
             fields["location"] = script.location
         if script.close:
             fields["connection"] = "close"
+        if script.packed:
+            fields["content-encoding"] = script.packed
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}", "x-request-id: fake-request-1"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
         head = "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1")
         if script.reset == "head":
             await self._send(head[: len(head) // 2])
             self._leave("close")
-        await self._send(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * script.interim + head + body)
+        hints = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * script.interim
+        await self._link.send(hints + head + body, 0 if script.drip_gap else script.drip)
 
     def _pause(self) -> dict[str, str]:
         return {"retry-after": self._script.retry_after} if self._script.retry_after else {}
 
     async def _send(self, data: bytes) -> None:
-        await self._link.send(data, self._script.drip)
+        await self._link.send(data, self._script.drip, self._script.drip_gap)
 
     def _coded(self, data: bytes) -> bytes:
+        """A piece of a stream in its codings: compressed, and as a chunk."""
+        if self._packer is not None:
+            data = self._packer.compress(data) + self._packer.flush(zlib.Z_SYNC_FLUSH)
+        return self._framed(data)
+
+    def _framed(self, data: bytes) -> bytes:
         return data if self._script.until_close else b"%x\r\n%b\r\n" % (len(data), data)
 
     def _leave(self, how: str) -> None:

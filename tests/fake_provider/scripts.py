@@ -60,6 +60,9 @@ class Bill:
 class Script:
     """One request's treatment. The default is a well-behaved answer of four tokens. Times are in seconds."""
 
+    times: int = 0
+    """So many requests of a model are treated so, and its others by the provider's default; 0 is all."""
+
     # ── the answer ──
     reply: Reply | None = None
     """What is said, in the words of the dialect that was asked; None says made-up words, by the fields below."""
@@ -81,12 +84,18 @@ class Script:
     """Keep-alive comments stand between the events."""
     crlf: bool = False
     """Events end their lines with CR LF."""
+    cr: bool = False
+    """Events end their lines with CR alone."""
+    packed: str = ""
+    """`gzip`: the body is compressed, whatever the client accepts; a stream event by event."""
     status: int = 200
     retry_after: str = ""
     error: str = ""
     """The message of an error object: with status 200 the error comes in an answer that looks well."""
     error_after: int = -1
     """A stream sends the error as an event after this many tokens, and ends."""
+    malformed: int = -1
+    """A stream has an event that is no JSON after this many tokens, and goes on."""
     body: bytes | None = None
     """These bytes instead of an answer."""
     content_type: str = ""
@@ -95,22 +104,30 @@ class Script:
     """These bytes instead of everything, the status line included."""
     pieces: tuple[bytes, ...] = ()
     """The same, each in a write of its own."""
+    endless: bytes = b""
+    """These bytes behind `raw` or `pieces`, again and again with `gap` between, until the client leaves."""
 
     # ── pace ──
     delay: float = 0.0
     """Before the head."""
     gap: float = 0.0
     """Between a stream's events."""
+    slow_after: int = -1
+    """After this many tokens of a stream the gap is `slow_gap`."""
+    slow_gap: float = 0.0
     gate: asyncio.Semaphore | None = None
     """Each token of a stream waits for one release: the test decides when it is sent."""
     drip: int = 0
     """Sends so many bytes at a time, each in a write of its own; 0 sends a piece at once."""
+    drip_gap: float = 0.0
+    """With `drip`: between two writes of a body, whose head then comes at once."""
     stall: int = -1
     """A stream falls silent after this many tokens, until the client leaves; 0 is after the head."""
 
     # ── faults ──
     reset: str = ""
-    """`request`: closes instead of answering; `rst` the same with a TCP reset; `head`: after half the head."""
+    """`request`: closes instead of answering; `rst` the same with a TCP reset; `head`: after half the head; `body`:
+    after the head and half of a body that does not stream, in the way of `cut_how`."""
     cut: int = -1
     """Closes after this many tokens."""
     cut_inside: int = 0
@@ -141,7 +158,7 @@ class Script:
     @property
     def eol(self) -> bytes:
         """How an event's lines end."""
-        return b"\r\n" if self.crlf else b"\n"
+        return b"\r\n" if self.crlf else b"\r" if self.cr else b"\n"
 
 
 def spell(**fields: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,8 +29,9 @@ class FakeProvider:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         unix: Path | None = None,
+        cases: Mapping[str, Script] = CASES,
     ) -> None:
-        """`default` treats requests for which nothing else was said."""
+        """`default` treats requests for which nothing else was said; `cases` are the models that have a script."""
         self.default = default
         self.requests: list[Received] = []
         self.links: list[Link] = []
@@ -37,12 +39,19 @@ class FakeProvider:
         self.errors: list[BaseException] = []
         """Bugs of a script or of the fake; empty after a good test."""
         self._host, self._port, self._tls, self._unix = host, port, tls, unix
+        self._cases = cases
+        self._asked: Counter[str] = Counter()
         self._queue: deque[Script] = deque()
         self._tasks = Tasks(lambda _name, error: self.errors.append(error))
         self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
+        await self.up()
+        return self
+
+    async def up(self) -> None:
+        """Listens, after `down` at the same port again."""
         loop = asyncio.get_running_loop()
         # A client that has dropped its connection never says goodbye, and TLS would wait for that.
         goodbye = 0.5 if self._tls else None
@@ -53,7 +62,6 @@ class FakeProvider:
             self._port = self._server.sockets[0].getsockname()[1]
         else:
             self._server = await loop.create_unix_server(self._make_link, str(self._unix), ssl=self._tls)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -61,6 +69,18 @@ class FakeProvider:
         if self._server is not None:
             self._server.close()
         await self._tasks.close()
+        await self._drop()
+
+    async def down(self) -> None:
+        """Crashes: every connection is reset, and whoever connects is refused until `up`."""
+        if self._server is not None:
+            self._server.close()
+        for link in self.links:
+            if not link.gone.is_set():
+                link.reset()
+        await self._drop()
+
+    async def _drop(self) -> None:
         for link in self.links:
             if link.transport is not None:
                 link.transport.abort()
@@ -168,4 +188,7 @@ class FakeProvider:
     def _choose(self, request: Received) -> Script:
         if self._queue:
             return self._queue.popleft()
-        return scripts.read(request.ask.model, self.default, CASES)
+        model = request.ask.model
+        script = scripts.read(model, self.default, self._cases)
+        self._asked[model] += 1
+        return self.default if 0 < script.times < self._asked[model] else script

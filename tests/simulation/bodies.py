@@ -87,8 +87,6 @@ class Shape:
         """Between a colon and what follows it."""
         self.attempt = 1
         """Whose stream it is: what it says can be told from what others say."""
-        self.passes = True
-        """Whether its events are passed on as they come."""
         self.echo: list[str] = []
         """What it says in front of its own text."""
         self.before_colon = " " if rng.random() < 0.05 else ""
@@ -139,8 +137,7 @@ def items_of(rng: Random, shape: Shape, name: str) -> list[Fields]:
     mode = pick(rng, ("last", "last", "last", "none", "early", "every", "with finish"))
     total = draw_usage(rng)
     items += _texts(rng, shape, mode, is_long=name == "crawl")
-    if shape.passes:
-        _maybe_garbage(rng, shape, name, items)
+    _maybe_garbage(rng, shape, name, items)
     if name in {"error first", "error later"}:
         keep = 0 if name == "error first" else rng.randint(1, len(items))
         text = pick(rng, ('{"error":{"message":"overloaded","code":529}}', '{"error":"broken","choices":[]}'))
@@ -212,13 +209,9 @@ def _texts(rng: Random, shape: Shape, mode: str, *, is_long: bool) -> list[Field
 
 
 def _maybe_garbage(rng: Random, shape: Shape, name: str, items: list[Fields]) -> None:
-    """Now and then a broken event between good ones: a fault before the first text, passed on after it."""
+    """Now and then a broken event between good ones: a fault wherever it stands."""
     if name == "no finish" and rng.random() < 0.3:
-        at = rng.randint(1, len(items))
-        has_answer = any(len(item) > 3 and item[3] and b"reasoning_content" not in item[1] for item in items[:at])
-        event = shape.event("{broken")
-        broken = ("chunk", event, 0, "", False, False, None, False, False, False, True)
-        items.insert(at, broken if has_answer else ("garbage", event))
+        items.insert(rng.randint(1, len(items)), ("garbage", shape.event("{broken")))
 
 
 def _finishes(rng: Random, shape: Shape, mode: str, total: Count) -> list[Fields]:

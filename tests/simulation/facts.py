@@ -234,10 +234,10 @@ class Facts:
     def retries_left(self, at: float, before: int) -> float:
         """What the worker's budget for retries holds at a time, before an attempt is made.
 
-        Ten to begin with, a fifth of a retry for a call, two a second.
+        A hundred to begin with, a fifth of a retry for a call, ten a second.
         """
         made = sum(1 < each.number < before and not each.hedges for each in self.opened)
-        return min(100.0, 10.0 - self.plan.fleet.retries_spent + 0.2 + 2.0 * (at - self.began)) - made
+        return min(200.0, 100.0 - self.plan.fleet.retries_spent + 0.2 + 10.0 * (at - self.began)) - made
 
     @property
     def began(self) -> float:

@@ -165,7 +165,7 @@ def draw_fleet(rng: Random, endpoints: tuple[Endpoint, ...], operation: Operatio
     elif state < 0.1:
         fleet.broken = tuple(each.id for each in endpoints if chance() < 0.5)
     elif state < 0.15:
-        fleet.retries_spent = pick(rng, (9, 10, 10))
+        fleet.retries_spent = pick(rng, (99, 100, 100))
     elif state < 0.2:
         fleet.is_raced_out = True
     return fleet

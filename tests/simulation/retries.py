@@ -18,6 +18,7 @@ from tests.simulation.provider import NEVER, Call
 from tests.simulation.voices.base import TEXT
 from tokenway.edge.state import SWEEP_SECONDS
 from tokenway.exchange import commands as c
+from tokenway.exchange import events as e
 from tokenway.exchange.events import Order
 from tokenway.metering.ledger import Line
 from tokenway.model.catalog import Endpoint
@@ -94,6 +95,11 @@ class Seats:
         self.asked.add(seat)
         self.tries[seat] = self.tries.get(seat, 0) + 1
 
+    def forget(self, seat: int) -> None:
+        """It was outrun, for no fault of its own."""
+        self.asked.discard(seat)
+        self.tries.pop(seat, None)
+
     def fail(self, seat: int, at: float, line: Line, call: Call | None) -> None:
         """It failed."""
         endpoint = self.endpoints[seat]
@@ -101,7 +107,7 @@ class Seats:
         what = meaning(line, call)
         if what == "again":
             advice = call.script.retry_after if call is not None and line.fault == Fault.STATUS else None
-            longest = min(BACKOFF_LONGEST, BACKOFF_FIRST * 2.0 ** self.tries[seat])
+            longest = min(BACKOFF_LONGEST, BACKOFF_FIRST * 2.0 ** self.tries.get(seat, 0))
             window = (at, at + longest) if advice is None else (at + advice, at + advice)
             self.ready |= dict.fromkeys(seats, window)
             self.asked |= seats
@@ -121,6 +127,9 @@ class Seats:
         ]
 
 
+_WINS: Final = (e.UpstreamBytes, e.UpstreamText, e.UpstreamEnd)
+
+
 def check_retries(facts: Facts) -> Iterator[str]:
     """Each attempt after the first is allowed, in time, and at the right place; and none is left out."""
     history, order, settled = facts.history, facts.history.order, facts.settled
@@ -130,9 +139,12 @@ def check_retries(facts: Facts) -> Iterator[str]:
     last: tuple[int, float] | None = None
     """The attempt that failed last, and when."""
     opened = {each.number: each for each in facts.opened}
-    for place, (at, _, commands) in enumerate(history.steps):
+    frozen = {each.attempt for each in facts.frozen if not each.thaws}
+    for place, (at, event, commands) in enumerate(history.steps):
         for command in commands:
             match command:
+                case c.Cancel() if isinstance(event, _WINS) and command.attempt not in frozen:
+                    seats.forget(opened[command.attempt].slot)
                 case c.Open():
                     made = opened[command.attempt]
                     yield from _check_open(facts, seats, made, last, commands)

@@ -91,8 +91,6 @@ class Ask:
     """The text that is to be gone on with."""
     attempt: int = 1
     """Which attempt it is: what it says can be told from what the others say."""
-    is_read: bool = False
-    """Whether a stream is read event by event, and not passed on as it comes."""
     trials: tuple[str, ...] = ()
     """Faults that what is to be seen here is about: they come more often than others."""
 
@@ -269,7 +267,6 @@ def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
         script.items = [Item(*fields) for fields in items]
     else:
         shape = Shape(rng, ask.choices, legacy=ask.operation is Operation.COMPLETION)
-        shape.passes = not ask.is_read
         shape.attempt, shape.echo = ask.attempt, _echo(rng, ask.prefix) if ask.prefix else []
         script.items = [Item(*fields) for fields in items_of(rng, shape, name)]
     body = b"".join([item.data for item in script.items])

@@ -209,8 +209,7 @@ class _Pool:
         prefix = "" if number == 1 else plan.voice_of(self._endpoint).prefix(b"".join(payload[1:]))
         voice = plan.voice_of(self._endpoint) if plan.is_mixed else None
         trials = plan.fleet.trials if plan.streams_up and number < 3 else ()
-        is_read = plan.gathers or number > 1
-        ask = Ask(plan.operation, plan.streams_up, plan.choices, voice, prefix, number, is_read, trials)
+        ask = Ask(plan.operation, plan.streams_up, plan.choices, voice, prefix, number, trials)
         script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
         call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice, prefix)
         history.made[cast("Any", reader)._relay.id, reader.number] = call

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokenway.model.money import format_usd
 
@@ -20,7 +20,7 @@ NOTHING = "–"
 
 
 class Column(NamedTuple):
-    """One column: its title, and whether its cells are numbers, which stand to the right."""
+    """One column: its title, and whether its cells are numbers, which stand to the right and are never broken."""
 
     title: str
     right: bool = False
@@ -56,7 +56,8 @@ def _print_rich(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> No
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(column.title, justify=justify, overflow="fold", no_wrap=column.right)
     for line in lines:
         # Text keeps square brackets in names from being read as markup.
         table.add_row(*(Text(cell) for cell in line))

@@ -71,7 +71,7 @@ NICENESS_MAX: Final = 19
 PURGE_SECONDS: Final = 3600.0
 """How often responses are dropped whose time is over."""
 EXCHANGES_REMEMBERED: Final = 5000
-"""Exchanges of the last half hour from which a start learns how endpoints are: 0.1 s, and enough for every quantile."""
+"""Exchanges of the last half hour from which a start learns how endpoints are: a quarter of a second's work at most."""
 AGAIN_SECONDS: Final = 1.0
 """How long after a failure the next try comes."""
 

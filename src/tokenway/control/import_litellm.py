@@ -24,7 +24,7 @@ _HEAD: Final = """\
 _SORTS: Final = {
     "latency-based-routing": "latency",
     "cost-based-routing": "price",
-    "simple-shuffle": None,
+    "simple-shuffle": "weight",
 }
 _PERIODS: Final = {
     **dict.fromkeys(("1d", "24h", "daily"), "day"),
@@ -255,11 +255,12 @@ class _Conversion:
             return
         if strategy not in _SORTS:
             self._say(
-                "router_settings.routing_strategy", f"{strategy!r} has no counterpart: endpoints are tried in order"
+                "router_settings.routing_strategy",
+                f"{strategy!r} has no counterpart: who is expected to be done first is asked",
             )
             return
         sort = _SORTS[strategy]
-        for model in listed.models.values() if sort is not None else ():
+        for model in listed.models.values():
             model["routing"] = {"sort": sort}
 
     def _leftovers(self) -> None:

@@ -46,6 +46,8 @@ _PIECES: Final = {
     "input_cost_per_query": ("search", 1),
 }
 """Costs of what is not sold by the token, to our rate and to how many of LiteLLM's units it is for."""
+SECONDS_MAX: Final = 86_400
+_TIMEOUTS: Final = {"timeout": "total", "stream_timeout": "first_token"}
 _LIMITS: Final = {"rpm": "rpm", "tpm": "tpm", "max_parallel_requests": "concurrency"}
 _ABLE: Final = {
     "max_input_tokens": "context",
@@ -72,6 +74,7 @@ _USED: Final = frozenset(
             "extra_headers",
             "organization",
         ),
+        *_TIMEOUTS,
         *("weight", "order", "vertex_project", "vertex_location", "vertex_ai_project", "vertex_ai_location"),
         *("vertex_credentials", "vertex_ai_credentials"),
         *_COSTS,
@@ -95,8 +98,6 @@ _WITHOUT_EFFECT: Final = {
 }
 _WHY: Final = {
     "api_version": "the address of Azure's v1 API needs none",
-    "timeout": "deadlines hold for the whole gateway: see `timeouts`",
-    "stream_timeout": "deadlines hold for the whole gateway: see `timeouts.first_token`",
     "max_retries": "retries are counted for the whole gateway: see `retries.max`",
     "base_model": "name it as the endpoint's model, or write a price",
     "drop_params": "what a provider cannot take is left out and named in the answer",
@@ -282,6 +283,13 @@ class ModelList:
         able = {ours: info[theirs] for theirs, ours in _ABLE.items() if isinstance(info.get(theirs), bool | int)}
         if able:
             found["capabilities"] = able
+        timeouts = {
+            ours: f"{value:g}s"
+            for theirs, ours in _TIMEOUTS.items()
+            if isinstance(value := parameters.get(theirs), int | float) and 0 < value <= SECONDS_MAX
+        }
+        if timeouts:
+            found["timeouts"] = timeouts
         weight = parameters.get("weight")
         if isinstance(weight, int | float) and weight > 0:
             found["weight"] = weight

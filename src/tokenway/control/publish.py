@@ -26,9 +26,9 @@ from tokenway.model.catalog import (
     Price,
     Provider,
     Quirks,
-    credential_header,
     Routing,
     Timeouts,
+    credential_header,
 )
 from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
@@ -38,10 +38,10 @@ from tokenway.model.settings import (
     LOCAL_EMBEDDING,
     LOCAL_PROVIDER,
     EndpointSettings,
-    ProviderSettings,
-    Settings,
     EndpointTimeouts,
+    ProviderSettings,
     RoutingSettings,
+    Settings,
 )
 from tokenway.model.snapshot import Principal, ProviderHint, Snapshot
 from tokenway.routing.plan import able_at, resolve

@@ -18,13 +18,14 @@ from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.preferences import Partition, Rescue
 from tokenway.model.snapshot import Principal
 from tokenway.routing.affinity import keys_of
-from tokenway.routing.choose import Asked, Taste
+from tokenway.routing.choose import Asked, Ranked, Taste
 from tokenway.routing.exclude import rank
 from tokenway.routing.preferences import UNBOUNDED, Wishes
 from tokenway.routing.retry import allowed_retries
 
 USUAL_SHARE: Final = 0.03
 """The share of calls that may be raced where a caller asks for races and the model's settings say nothing of them."""
+_NONE_SLOW: Final[frozenset[int]] = frozenset()
 _RETRY_COUNT: Final = b"x-stainless-retry-count"
 _CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
 
@@ -32,7 +33,7 @@ _CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session
 class Wanted:
     """What a request wants of the endpoints that may serve it."""
 
-    __slots__ = ("asked", "headers", "principal", "request", "route", "stream", "timeouts", "wishes")
+    __slots__ = ("headers", "insists", "keys", "principal", "request", "route", "stream", "timeouts", "wishes")
 
     def __init__(
         self,
@@ -42,14 +43,18 @@ class Wanted:
         timeouts: Timeouts,
         headers: Mapping[bytes, bytes],
         principal: Principal,
+        *,
+        insists: bool = False,
     ) -> None:
+        """`insists` is whether it has waited its turn."""
+        self.insists = insists
         self.request = request
         self.route = route
         self.wishes = wishes
         self.timeouts = timeouts
         self.headers = headers
         self.principal = principal
-        self.asked = Asked(request.model, request.size, request.max_tokens)
+        self.keys: tuple[int, ...] = ()
         routing = route.model.routing
         streams = routing.streams if wishes.stream is None else wishes.stream
         self.stream = request.stream or (streams and route.can_stream and request.choices == 1)
@@ -58,18 +63,21 @@ class Wanted:
 def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], amount: int) -> tuple[Order, float]:
     """The order for these endpoints, and for how many seconds none of them takes a call.
 
-    Raises Refusal (503) where a caller wants no endpoint under its floor and every one is.
+    Raises Refusal: 503 where a caller wants no endpoint under its floor and every one is, 429 where all are at their
+    limits for longer than it is worth waiting.
     """
     now, fleet = monotonic(), state.fleet
     arranged = None
-    if not fleet.is_plain(endpoints, now, wanted.asked.size // 4):
+    if not fleet.is_plain(endpoints, now, wanted.request.size // 4):
         arranged = _arranged(state, wanted, endpoints, now)
         endpoints = arranged.endpoints
+        if arranged.is_refused:
+            raise Refusal(limited(endpoints, arranged.wait))
     model, wishes = wanted.route.model, wanted.wishes
     routing = model.routing
-    callers = wanted.headers.get(_RETRY_COUNT, b"")
+    callers = wanted.headers.get(_RETRY_COUNT)
     retries = state.snapshot.max_retries
-    if callers.isdigit():
+    if callers is not None and callers.isdigit():
         retries = allowed_retries(retries, int(callers[:3]))
     rescue = routing.rescue if wishes.rescue is None else wishes.rescue
     min_tps = model.min_tps if wishes.min_tps is None else wishes.min_tps
@@ -84,11 +92,11 @@ def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], a
         retries,
         () if arranged is None else arranged.credentials,
         caps,
-        _hedge_after(state, wanted, arranged),
+        inf if arranged is None else _hedge_after(state, wanted, arranged),
         rescue if wanted.stream else Rescue.OFF,
         min_tps,
         routing.grace,
-        _slow(arranged, min_tps),
+        _NONE_SLOW if arranged is None else _slow(arranged, min_tps),
     )
     return order, 0.0 if arranged is None else arranged.wait
 
@@ -97,7 +105,8 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
     wishes, request, route = wanted.wishes, wanted.request, wanted.route
     routing = route.model.routing
     if len(endpoints) > 1:
-        wanted.asked = Asked(request.model, request.size, request.max_tokens, _keys(wanted))
+        wanted.keys = _keys(wanted)
+    asked = Asked(request.model, request.size, request.max_tokens, wanted.keys)
     taste = Taste(
         wishes.sort or routing.sort,
         routing.hour,
@@ -107,44 +116,49 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
     )
     groups = [tuple(endpoints)] if wishes.partition is Partition.NONE else route.grouped(endpoints)
     fleet = state.fleet
-    rows = fleet.rank(groups, wanted.asked, taste, time.time(), state.dice)
-    if wishes.order:
-        rows.sort(key=lambda row: rank(row.endpoint, wishes.order))
+    rows: list[Ranked] = []
+    for group in groups:
+        ranked = fleet.rank(group, asked, taste, time.time(), state.dice)
+        ranked.sort(key=lambda row: rank(row.endpoint, wishes.order))
+        rows += ranked
+    if not wishes.order:
+        # A fallback that meets a soft wish goes before an endpoint of the model's own that does not.
+        rows.sort(key=lambda row: bool(row.missed))
     if not wishes.allow_fallbacks:
         if wishes.min_tps is not None and all("min_tps" in row.missed for row in rows):
             raise Refusal(_too_slow(rows[0].endpoint, wishes.min_tps, {row.endpoint.id: "min_tps" for row in rows}))
         if not wishes.order:
             rows = rows[:1]
-    return fleet.seat(rows, wanted.asked.size // 4, now)
+    return fleet.seat(rows, request.size // 4, now, insists=wanted.insists)
 
 
 def _keys(wanted: Wanted) -> tuple[int, ...]:
     """What the request's conversation is recognised by."""
     request, headers = wanted.request, wanted.headers
-    session = request.session or next((headers[name].decode("latin-1") for name in _CONVERSATIONS if name in headers), "")
+    session = request.session or next(
+        (headers[name].decode("latin-1") for name in _CONVERSATIONS if name in headers), ""
+    )
     return keys_of(request.body, wanted.principal.project, session[:256])
 
 
-def _hedge_after(state: EdgeState, wanted: Wanted, arranged: Arranged | None) -> float:
+def _hedge_after(state: EdgeState, wanted: Wanted, arranged: Arranged) -> float:
     """After how many seconds without a first token another endpoint is asked as well; `inf` for never."""
     routing, wish = wanted.route.model.routing, wanted.wishes.hedge
     share = routing.hedge_share or (USUAL_SHARE if wish else 0.0)
-    if not share or wish is False or not wanted.stream or arranged is None:
+    if not share or wish is False or not wanted.stream:
         return inf
     first = arranged.rows[0].endpoint
     if all(each.id == first.id for each in arranged.endpoints):
         return inf
     state.fleet.hedges.call(share)
     board = state.fleet.board
-    prompt = board.habits(wanted.asked.model).prompt(wanted.asked.size)
+    prompt = board.habits(wanted.request.model).prompt(wanted.request.size)
     load = state.fleet.standing(first).in_flight
     return max(SWEEP_SECONDS, board.of(first.id).late(prompt, load, time.time(), routing.hedge_at))
 
 
-def _slow(arranged: Arranged | None, min_tps: float) -> frozenset[int]:
+def _slow(arranged: Arranged, min_tps: float) -> frozenset[int]:
     """The endpoints that are known to be slower than the floor, by their place."""
-    if arranged is None:
-        return frozenset()
     predictions = enumerate(row.prediction for row in arranged.rows)
     return frozenset(place for place, each in predictions if each.is_known and each.speed < min_tps)
 

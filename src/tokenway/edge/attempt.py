@@ -38,7 +38,7 @@ from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
 from tokenway.model.usage import UNMETERED, Metered
-from tokenway.routing.hints import NAMES, NONE, Hints, read_hints
+from tokenway.routing.hints import NONE, Hints, read_hints
 from tokenway.upstream.base import Headers
 from tokenway.wire.limits import ANSWER, ERROR_BODY
 
@@ -81,11 +81,13 @@ class AttemptReader:
     content_type = b""
     lines = b""
     """Header lines about this attempt: its endpoint, what was dropped, what its provider wants to be known."""
-    sent_at = head_at = first_byte_at = last_activity = ended_at = 0.0
-    """Monotonic seconds: when the request was handed over, the head and the first byte came, the answer last moved, and
-    when it was over where it did not answer."""
+    begun_at = sent_at = head_at = first_byte_at = last_activity = ended_at = 0.0
+    """Monotonic seconds: when it was begun, the request was handed over, the head and the first byte came, the answer
+    last moved, and when it was over where it did not answer."""
+    is_watched = False
+    """Whether something follows from its speed while it streams."""
     passed = 0
-    """Bytes of the stream so far."""
+    """Bytes of the stream so far, where it is watched."""
     _is_spliced = False
     _is_over = False
     """Whether what follows in the body concerns nobody any more."""
@@ -115,6 +117,7 @@ class AttemptReader:
             self._reading = stream
         self._relay = relay
         self._parts: list[bytes] = []
+
     @property
     def is_whole(self) -> bool:
         """Whether the answer goes to its caller in one piece."""
@@ -137,7 +140,8 @@ class AttemptReader:
                 self._return(headers)
             return
         self.content_type = headers.get(b"content-type") or b""
-        self._note_head(headers, now)
+        if self.trip is not None:
+            self.trip.answered(now, headers, time())
         if self.form.returned:
             self._return(headers)
         if self.stream is None:
@@ -146,13 +150,6 @@ class AttemptReader:
         elif self.stream.accepts(self.content_type.lower()):
             self._status = OK
             self._relay.tell(UpstreamHead(now, self.number, status))
-
-    def _note_head(self, headers: Headers, now: float) -> None:
-        """A head that is no failure: what it says of the provider's limits."""
-        trip = self.trip
-        if trip is not None:
-            is_told = headers.has_any(NAMES) and trip.wants_hints(now)
-            trip.answered(now, read_hints(headers, time()) if is_told else NONE)
 
     def _is_whole_type(self, content_type: bytes) -> bool:
         """Whether an answer of this media type is one of those that do not stream."""
@@ -197,7 +194,8 @@ class AttemptReader:
             if self.form.returned:
                 self._return(headers)
             self.head_at = self.first_byte_at = monotonic()
-            self._note_head(headers, self.head_at)
+            if self.trip is not None:
+                self.trip.answered(self.head_at, headers, time())
             self._read_whole(body)
         else:
             self.upstream_head(status, headers)
@@ -223,7 +221,12 @@ class AttemptReader:
         self._write = write
         self._is_spliced = True
         # What the connection calls for each piece, without a frame or a question in between.
-        self.upstream_body = self._pass_on  # type: ignore[method-assign]
+        self.upstream_body = self._count_and_pass if self.is_watched else self._pass_on  # type: ignore[method-assign]
+
+    def _count_and_pass(self, data: bytes) -> None:
+        """A piece of a spliced stream whose speed is looked at."""
+        self.passed += len(data)
+        self._pass_on(data)
 
     def release(self) -> None:
         """The exchange is over: lets go of what refers back here, so that nobody has to collect it."""
@@ -249,10 +252,10 @@ class AttemptReader:
     def thaw(self) -> None:
         """Goes on where it was frozen."""
         held, self._held = self._held, None
-        self.upstream_body = self._pass_on  # type: ignore[method-assign]
+        self.splice(self._write)
         for data in held or ():
             if not self._is_over:
-                self._pass_on(data)
+                self.upstream_body(data)
         ending, self._ending = self._ending, None
         if self._is_over:
             return
@@ -269,7 +272,6 @@ class AttemptReader:
         """A piece of a spliced stream: the hot path of the whole gateway."""
         stream = self._reading
         now = self.last_activity = monotonic()
-        self.passed += len(data)
         try:
             out = stream.feed(data, now)
         except WireError as error:
@@ -351,6 +353,19 @@ class AttemptReader:
             self._whole(stream, out)
         else:
             self._fail(Fault.CUT, "")
+
+    def ends_by_silence(self, moved_at: float, now: float, limit: float) -> bool:
+        """Whether the answer has its reason to stop, and its end mark has been awaited for `limit` seconds."""
+        stream = self.stream
+        return stream is not None and not self._is_over and stream.is_whole and now - moved_at >= limit
+
+    def end(self) -> None:
+        """The answer is whole, and nothing that would still come is waited for."""
+        if self.stream is not None:
+            self._is_over = True
+            if self.call is not None:
+                self.call.cancel()
+            self._stream_ended(self.stream)
 
     # -- a whole answer ----------------------------------------------------------------------------------
 

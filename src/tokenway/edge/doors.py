@@ -117,7 +117,8 @@ def dialect_at(path: bytes, headers: Mapping[bytes, bytes]) -> Dialect:
     return Dialect.OPENAI_CHAT
 
 
-_GOOGLES: Final = re.compile(rb"/v1(beta[0-9]?|alpha)(/|$)|/v1/models/.+:(%b)$" % "|".join(_GEMINI_VERBS).encode())
+_GOOGLES: Final = re.compile(rb"/v1(beta[0-9]?|alpha)(/|$)|/v1/models/.+:[a-z]+[A-Z][A-Za-z]*$")
+"""What Google's clients ask for: their verbs are in camel case, and the tags of others' models are not."""
 _MODELS: Final = (b"/v1/models",)
 
 

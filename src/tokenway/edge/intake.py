@@ -88,8 +88,13 @@ def take_in(
     headers: Mapping[bytes, bytes],
     principal: Principal,
     only: str = "",
+    *,
+    insists: bool = False,
 ) -> Intake:
-    """Plans a request; raises Refusal. `only` is the provider that must serve it, empty where any may."""
+    """Plans a request; raises Refusal. `only` is the provider that must serve it, empty where any may.
+
+    `insists` is whether it has waited its turn, for endpoints that were at their limits.
+    """
     own = request.preferences
     if own is None and not request.models:
         route = state.routes.find(request.model, door)
@@ -97,7 +102,7 @@ def take_in(
         wishes = NO_WISHES if own is None else read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(request.models), wishes)
     wishes = route.plan.wishes
-    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal)
+    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal, insists=insists)
     asked = streamed(request) if wanted.stream and not request.stream else request
     endpoints = route.endpoints
     crossings = None
@@ -130,7 +135,7 @@ def take_in(
     order, wait = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
     run = headers.get(b"x-tokenway-run")
     named = "" if run is None else run[:RUN_MAX].decode("latin-1")
-    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.asked.keys, copies, wait)
+    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.keys, copies, wait)
 
 
 def _timeouts(wishes: Wishes, headers: Mapping[bytes, bytes]) -> Timeouts:

@@ -41,6 +41,7 @@ from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
+from tokenway.model.preferences import Rescue
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
@@ -220,6 +221,10 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
+        done = self._watch.done(self._attempts, now, paused=self._client.is_write_paused)
+        if done is not None:
+            done.end()
+            return
         fleet = self._state.fleet
         looks = self._looks(now)
         self.tell(e.DeadlinePassed(now, looks, self.dice(), fleet.hedges.is_open, self.may_retry(now)))
@@ -323,6 +328,8 @@ class Relay:
         kept = self._watch.kept
         sent = kept.sent(self.form) if command.resumes and kept is not None else None
         reader = make_reader(self, intake, command, sent)
+        reader.begun_at = now
+        reader.is_watched = intake.order.rescue is Rescue.ON
         self._attempts.append(reader)
         reader.trip = fleet.begin(command.endpoint, command.credential, intake.request.size // 4, now)
         try:
@@ -423,6 +430,9 @@ class Relay:
                 times.last_delta = stream.last_delta
                 self.finish_reason = stream.finish_reason
                 self.gaps = stream.gap_counts
+                if winner.sent is not None:
+                    times.resumed = stream.first_delta
+                    times.first_delta = self._watch.first_delta(self._attempts)
             elif winner.answer is not None:
                 self.finish_reason = winner.answer.finish_reason
         times.end = monotonic()

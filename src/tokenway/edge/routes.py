@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from tokenway import __version__
 from tokenway.dialects.anthropic.hosted import hosted_body, hosted_path
 from tokenway.dialects.base import Format
@@ -69,7 +71,7 @@ class Route:
         planned = planned.among(able)
         self.plan = planned
         self.model = planned.model
-        self.endpoints = planned.endpoints
+        self.endpoints = tuple(_as_asked(each, FORMATS[spoken[each.id]]) for each in planned.endpoints)
         self.can_stream = operation in _STREAMED
         self.bounds = bounds_of(planned.endpoints, operation)
         dearer = bounds_of(planned.endpoints, operation, any_service=True)
@@ -124,6 +126,14 @@ def _can_ask(spoken: Dialect, door: Door) -> bool:
     if spoken is door.dialect or door.operation in _CONVERTED:
         return True
     return door.operation in EMBEDDINGS and {spoken, door.dialect} <= SPEAKERS
+
+
+def _as_asked(endpoint: Endpoint, form: Format) -> Endpoint:
+    """An endpoint as far as the dialect goes in which it is asked: some have no way to go on with an answer."""
+    able = endpoint.capabilities
+    if form.has_prefill or not able.prefill:
+        return endpoint
+    return msgspec.structs.replace(endpoint, capabilities=msgspec.structs.replace(able, prefill=False))
 
 
 def _completes(endpoint: Endpoint) -> bool:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 _TOO_MANY: Final = 429
 
 
-def sample_of(reader: AttemptReader, share: Share, intake: Intake, at: float, ended_at: float) -> Sample:
+def sample_of(
+    reader: AttemptReader, share: Share, intake: Intake, at: float, ended_at: float, weight: float = 1.0
+) -> Sample:
     """The sample of an attempt that is over; `at` is Unix time, `ended_at` monotonic seconds."""
     stream, usage, trip = reader.stream, share.usage, reader.trip
-    took = ended_at - reader.sent_at if reader.sent_at else 0.0
+    took = ended_at - (reader.sent_at or reader.begun_at)
     ttft = span = 0.0
     gaps: tuple[int, ...] = ()
     if stream is not None and stream.first_delta:
@@ -50,6 +52,7 @@ def sample_of(reader: AttemptReader, share: Share, intake: Intake, at: float, en
         0 if trip is None else trip.load,
         gaps,
         intake.keys,
+        weight,
     )
 
 

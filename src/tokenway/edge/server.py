@@ -28,7 +28,6 @@ from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState, Journal
 from tokenway.model.link import Gauges, Seen, Serving, WorkerOptions
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing.velocity import thinned
 from tokenway.upstream.pool import Pools
 
 log = logging.getLogger("tokenway.edge")
@@ -38,8 +37,6 @@ BREAKERS_MAX: Final = 1000
 """Breakers that are told of: callers can ask a provider for models that it does not have."""
 TELL_SECONDS: Final = 0.25
 """How often the other workers are told what this one's attempts were like."""
-TOLD_MAX: Final = 16
-"""Samples that are told each time for an endpoint and an outcome; if there were more, they stand for all."""
 BACKGROUND_SECONDS: Final = 0.05
 STOPPED: Final = "The gateway was stopped before this response was made."
 
@@ -90,7 +87,11 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
             running.show()
 
     link = ControlLink(
-        take_snapshot, control_lost, stop_background, show_background, lambda samples: state.fleet.hear(samples)
+        take_snapshot,
+        control_lost,
+        stop_background,
+        show_background,
+        lambda samples: state.fleet.hear(samples),  # noqa: PLW0108 - the state is made from the link
     )
     state = EdgeState(loop, pools, journal, link.ask, link.keep)
     await link.open(socket.socket(fileno=options.link_fd), tasks)
@@ -153,8 +154,9 @@ async def _send_gauges(state: EdgeState, link: ControlLink) -> None:
 
 
 async def _tell_velocity(state: EdgeState, link: ControlLink) -> None:
-    """Tells the others what this worker's attempts were like. What is not told while nobody reads waits, bounded."""
+    """Tells the others what this worker's attempts were like; what it has to say while nobody reads is not told."""
     while True:
-        if not link.is_behind and (samples := state.fleet.take_outbox()):
-            link.send(Seen(thinned(samples, TOLD_MAX)))
+        samples = state.fleet.take_outbox(monotonic())
+        if samples and not link.is_behind:
+            link.send(Seen(samples))
         await asyncio.sleep(TELL_SECONDS)

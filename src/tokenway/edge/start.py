@@ -49,7 +49,7 @@ def start(state: EdgeState, relay: Relay, body: Content) -> None:
         go(state, relay, request)
 
 
-def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "") -> None:
+def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "", *, insists: bool = False) -> None:
     """Plans a whole request and begins it. `only` is the provider that must serve it, if one must.
 
     Where every endpoint is at its limit for a short while, it is planned anew after that.
@@ -57,12 +57,12 @@ def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "") -
     if relay.disconnected:
         return
     try:
-        intake = take_in(state, relay.door, request, relay.headers, relay.principal, only)
+        intake = take_in(state, relay.door, request, relay.headers, relay.principal, only, insists=insists)
         if intake.wait:
             waited = monotonic() - relay.times.received
             if waited + intake.wait > min(WAIT_MAX, intake.order.timeouts.total):
                 raise Refusal(limited(intake.order.endpoints, intake.wait))
-            state.loop.call_later(intake.wait, go, state, relay, request, only)
+            state.loop.call_later(intake.wait, partial(go, state, relay, request, only, insists=True))
             return
     except Refusal as refusal:
         relay.refuse(refusal.problem)

@@ -119,6 +119,14 @@ class Watch:
             return Shown.OTHER
         return kept.shown(self._intake, self._form)
 
+    def done(self, readers: Sequence[AttemptReader], now: float, *, paused: bool) -> AttemptReader | None:
+        """An attempt whose answer is whole but for an end mark that does not come."""
+        order = self._intake.order
+        for reader in readers if not paused else ():
+            if reader.ends_by_silence(reader.last_activity, now, order.limits_of(reader.endpoint).between_tokens):
+                return reader
+        return None
+
     def looks(
         self,
         readers: Sequence[AttemptReader],
@@ -149,18 +157,29 @@ class Watch:
         # Before anything is known of how many bytes a token has, only what is very slow is slow.
         return tps if per_token.seen else 2.0 * tps
 
+    @staticmethod
+    def first_delta(readers: Sequence[AttemptReader]) -> float:
+        """When the caller of a rescued answer had its first text; 0.0 where there was none."""
+        firsts = [reader.stream.first_delta for reader in readers if reader.stream is not None]
+        return min([each for each in firsts if each], default=0.0)
+
     def settled(self, command: Settle, receipt: Receipt, readers: Sequence[AttemptReader]) -> None:
         """The exchange is over: what its attempts were like, for routing, and their end, for who keeps count."""
         fleet, share = self._state.fleet, self._intake.route.model.routing.hedge_share
         now = monotonic()
         samples = []
         for part, line, reader in zip(command.shares, receipt.record.lines, readers, strict=True):
-            if reader.trip is not None:
-                samples.append(sample_of(reader, part, self._intake, receipt.record.at, reader.ended_at or now))
-                reader.trip.over()
+            trip = reader.trip
+            if trip is not None:
+                trip.over()
+                weight = trip.weight()
+                if weight:
+                    ended_at = reader.ended_at or now
+                    samples.append(sample_of(reader, part, self._intake, receipt.record.at, ended_at, weight))
             if part.fault == Fault.OUTRUN and line.cost:
                 fleet.hedges.lost(line.cost)
-        fleet.learn(samples)
+        if samples:
+            fleet.learn(samples)
         if share:
             fleet.hedges.charged(receipt.record.charged, share)
 

@@ -115,6 +115,10 @@ class Field:
         self._tries[slot] = self._tries.get(slot, 0) + 1
         return self._endpoints[slot]
 
+    def forget(self, slot: int) -> None:
+        """A try was given up for no fault of its endpoint, which is as good as untried."""
+        self._tries.pop(slot, None)
+
     def note(self, slot: int, verdict: Verdict, ready_at: float, scope: Scope = Scope.ENDPOINT) -> None:
         """Takes in how a try failed."""
         slots = [slot] if scope is Scope.CREDENTIAL else self._of_endpoint(slot)

@@ -42,7 +42,6 @@ from tokenway.exchange.deadlines import Deadline, Deadlines
 from tokenway.exchange.phases import ADMITTING, CLOSED, FLOWING, FRESH, RESCUING, TRYING, Phase
 from tokenway.exchange.problems import CLIENT_GONE, no_endpoint, passes_unchanged, problem_of
 from tokenway.metering.ledger import Settlement
-from tokenway.model.errors import ErrorType
 from tokenway.model.faults import Fault
 from tokenway.routing import retry
 
@@ -174,7 +173,7 @@ class Exchange:
         """Starts an attempt, in the lane that is free."""
         endpoint = self.field.begin(slot)
         limits = self.order.limits_of(endpoint)
-        lane = 1 if any(other.lane == 0 for other in self.live) else 0
+        lane = 1 if self.made and any(other.lane == 0 for other in self.live) else 0
         attempt = Attempt(len(self.made) + 1, endpoint, slot, limits, lane, hedge, resumes)
         self.made.append(attempt)
         self.deadlines.set(CONNECT, at + limits.connect, lane)
@@ -245,6 +244,8 @@ class Exchange:
         for other in self.live:
             if other is not attempt:
                 other.fault = Fault.SLOW if other is self.frozen else Fault.OUTRUN
+                if other is not self.frozen:
+                    self.field.forget(other.slot)
                 self.cancel(other, out)
         self.frozen = None
 

@@ -8,6 +8,7 @@ from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Endpoint
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.model.faults import DEADLINES, Fault
+from tokenway.routing.retry import SPENT_CODES
 
 CLIENT_GONE: Final = 499
 """nginx's status for a caller that closed its connection first; only records ever hold it."""
@@ -77,7 +78,7 @@ def _is_worth_a_retry(failure: UpstreamFailed, status: int) -> bool:
     """Whether the caller should try again: as the upstream says, where it does and its own answer passes."""
     if failure.should_retry is not None and passes_unchanged(failure):
         return failure.should_retry
-    return status in {429, 502, 503, 504}
+    return status in {429, 502, 503, 504} and failure.code not in SPENT_CODES
 
 
 def passes_unchanged(failure: UpstreamFailed) -> bool:

@@ -1,13 +1,13 @@
 """What follows when a deadline has passed: a table by deadline.
 
-    TOTAL            the caller is told, whatever is under way
-    CONNECT          attempts of that lane that are not connected fail
-    FIRST_TOKEN      the attempt fails, if it has no text yet
-    BETWEEN_TOKENS   moves with the stream; when that has stood still for so long, the attempt fails
-    ATTEMPT          the attempt fails
-    RETRY            the next attempt is made
-    HEDGE            another endpoint is asked as well, if the first has no text yet and the budget allows it
-    SLOW             the speed lately is held against the floor; below it the answer is continued elsewhere
+TOTAL            the caller is told, whatever is under way
+CONNECT          attempts of that lane that are not connected fail
+FIRST_TOKEN      the attempt fails, if it has no text yet
+BETWEEN_TOKENS   moves with the stream; when that has stood still for so long, the attempt fails
+ATTEMPT          the attempt fails
+RETRY            the next attempt is made
+HEDGE            another endpoint is asked as well, if the first has no text yet and the budget allows it
+SLOW             the speed lately is held against the floor; below it the answer is continued elsewhere
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ import msgspec
 class Stamps(msgspec.Struct, gc=False, array_like=True):
     """Monotonic times in seconds; 0.0 means that it did not happen.
 
-    `first_answer` is the first delta that is not reasoning.
+    `first_answer` is the first delta that is not reasoning. `resumed` is the first delta of the last part of an answer
+    that was continued at another endpoint: the count is of that part.
     """
 
     received: float = 0.0
@@ -31,6 +32,7 @@ class Stamps(msgspec.Struct, gc=False, array_like=True):
     first_answer: float = 0.0
     last_delta: float = 0.0
     end: float = 0.0
+    resumed: float = 0.0
 
 
 def ttft(stamps: Stamps) -> float | None:
@@ -39,8 +41,8 @@ def ttft(stamps: Stamps) -> float | None:
 
 
 def output_speed(stamps: Stamps, tokens: int) -> float | None:
-    """Tokens per second between the first and the last delta; None when there is no such span."""
-    span = stamps.last_delta - stamps.first_delta
+    """Tokens per second between the first and the last delta that were counted; None when there is no such span."""
+    span = stamps.last_delta - (stamps.resumed or stamps.first_delta)
     return (tokens - 1) / span if tokens > 1 and stamps.first_delta and span > 0 else None
 
 
@@ -54,4 +56,4 @@ def time_per_output_token(stamps: Stamps, tokens: int) -> float | None:
     """Mean seconds per output token after the first, as vLLM defines TPOT."""
     if tokens <= 1 or not stamps.first_delta or not stamps.end:
         return None
-    return (stamps.end - stamps.first_delta) / (tokens - 1)
+    return (stamps.end - (stamps.resumed or stamps.first_delta)) / (tokens - 1)

@@ -229,7 +229,9 @@ class EndpointTimeouts(msgspec.Struct, frozen=True):
     connect: Annotated[Deadline | None, Meta(description="To reach it, TLS included.")] = None
     first_token: Annotated[Deadline | None, Meta(description="From a request to its first token.")] = None
     between_tokens: Annotated[Deadline | None, Meta(description="The longest pause inside a stream.")] = None
-    total: Annotated[Deadline | None, Meta(description="One attempt there; another endpoint may go on after it.")] = None
+    total: Annotated[Deadline | None, Meta(description="One attempt there; another endpoint may go on after it.")] = (
+        None
+    )
 
 
 class EndpointSettings(msgspec.Struct, frozen=True):
@@ -295,7 +297,10 @@ class RoutingSettings(msgspec.Struct, frozen=True):
 class ModelSettings(msgspec.Struct, frozen=True):
     """What callers ask for."""
 
-    endpoints: Annotated[tuple[EndpointSettings, ...], Meta(description="Who serves it, in order of preference.")]
+    endpoints: Annotated[
+        tuple[EndpointSettings, ...],
+        Meta(description="Who serves it; as long as their speed is not known, in this order."),
+    ]
     fallbacks: Annotated[tuple[str, ...], Meta(description="Names to try when no endpoint answers.")] = ()
     routing: Annotated[RoutingSettings, Meta(description="How an endpoint is chosen.")] = RoutingSettings()
 

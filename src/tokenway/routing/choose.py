@@ -5,11 +5,11 @@ Everything that speaks for or against an endpoint is counted in seconds:
     score = TTFT + output / speed + what failing costs  +  price of this call / value of an hour
             (the prompt without what the endpoint has probably cached)
 
-The best score goes first, but for two things. What is not known well is tried now and then: the score is drawn from
-what it may be (Thompson sampling: W. R. Thompson, "On the likelihood that one unknown probability exceeds another",
-1933), and where the draw prefers an endpoint of which less is known it is taken, as long as what that costs by
-expectation fits in a budget of seconds, a small share of all the seconds that calls take. And what misses a soft wish
-comes last, in the same order.
+The best score goes first, but for two things. What is not known is asked once, and what is not known well now and then:
+the score is drawn from what it may be (Thompson sampling: W. R. Thompson, "On the likelihood that one unknown
+probability exceeds another", 1933), and where the draw prefers an endpoint of which less is known it is taken, as long
+as what that costs by expectation fits in a budget of seconds, a small share of all the seconds that calls take. And
+what misses a soft wish comes last, in the same order.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tokenway.model.preferences import SortOrder
 from tokenway.routing.preferences import Floor
 from tokenway.routing.velocity import Board, Prediction
 
-EXPLORE_SHARE: Final = 0.05
+EXPLORE_SHARE: Final = 0.02
 """Seconds that may be lost to looking around, for each second that calls are expected to take."""
-EXPLORE_FIRST: Final = 4.0
+EXPLORE_FIRST: Final = 2.0
 """Seconds that may be lost at the beginning, when nothing is known."""
 EXPLORE_MOST: Final = 120.0
 """The most that can be saved up."""
@@ -65,7 +65,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Ranked(msgspec.Struct, gc=False):
-    """An endpoint in its place, and why. `cost` in USD, `score` in seconds, `missed` the soft wishes it does not meet."""
+    """An endpoint in its place, and why: `cost` in USD, `score` in seconds, the soft wishes that it has `missed`."""
 
     endpoint: Endpoint
     prediction: Prediction
@@ -147,12 +147,14 @@ class Chooser:
         best = rows[0]
         left = min(EXPLORE_MOST, self._left.get(model, EXPLORE_FIRST) + EXPLORE_SHARE * best.prediction.finish)
         if any(row.prediction.is_known for row in rows):
-            drawn = min(rows, key=lambda row: _drawn(row, sort, output, dice))
-            price = max(0.0, drawn.score - best.score)
-            if drawn is not best and drawn.prediction.variance > best.prediction.variance and price <= left:
+            # Whom nobody has asked yet is asked once; of the others, one that a draw prefers and that is known less.
+            new = [row for row in rows if not row.prediction.is_known]
+            tried = new[0] if new else min(rows, key=lambda row: _drawn(row, sort, output, dice))
+            price = max(0.0, tried.score - best.score)
+            if tried is not best and tried.prediction.variance > best.prediction.variance and price <= left:
                 left -= price
-                rows.remove(drawn)
-                rows.insert(0, drawn)
+                rows.remove(tried)
+                rows.insert(0, tried)
         if len(self._left) > MODELS_MAX:
             self._left.clear()
         self._left[model] = left

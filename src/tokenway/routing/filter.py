@@ -5,26 +5,34 @@
 is a linear prediction whose three coefficients wander. A Kalman filter (R. E. Kalman, 1960; for regressions whose
 coefficients change, Harvey, "Forecasting, Structural Time Series Models and the Kalman Filter", 1989, ch. 3) keeps
 their means and covariances in nine numbers, so that an observation costs the same whatever came before it, and knows
-at any time how uncertain it is. Three things are particular here:
+at any time how uncertain it is. Four things are particular here:
 
 * Noise and ignorance are shares of the quantity itself: twice as long a time scatters twice as much.
 * Between observations the covariance goes back towards ignorance, by half in `HALF_LIFE` seconds: what nobody has
   looked at for long is not known any more, and worth a look.
+* The level goes back as well, towards what it is in the long run: an endpoint that was left while it was slow is not
+  slow for ever.
 * An observation far off the prediction is held back the first time, and believed when the next one says the same:
   one stray answer changes little, a collapse is seen with the second.
 """
 
 from __future__ import annotations
 
-from math import exp2, log, sqrt
+from math import exp2, log, log2, sqrt
 from typing import Final
 
-HALF_LIFE: Final = 300.0
+HALF_LIFE: Final = 900.0
 """Seconds without observations in which half of the way back to ignorance is gone."""
 SCATTER: Final = 0.3
 """Standard deviation of one observation, as a share of what is predicted."""
-IGNORANCE: Final = (0.6, 1.0, 0.3)
+IGNORANCE: Final = (0.3, 0.5, 0.3)
 """Standard deviations of the coefficients where nothing was seen, as shares of the level (or of their usual size)."""
+REVERT: Final = 1800.0
+"""Seconds without observations in which the level is half-way back to what it is in the long run."""
+LONG: Final = 3600.0
+"""Half-life of what the long run remembers, in seconds."""
+GAP: Final = 60.0
+"""Seconds for which one observation counts in the long run at most: that nobody looked does not make it last."""
 STRAY: Final = 3.0
 """Standard deviations beyond which an observation is held back at first."""
 LEAST: Final = 1e-6
@@ -34,7 +42,7 @@ LEAST: Final = 1e-6
 class Filter:
     """Follows one quantity. Times are seconds of any clock that all callers share."""
 
-    __slots__ = ("_p", "_streak", "_usual1", "at", "level", "seen", "slope1", "slope2")
+    __slots__ = ("_long", "_p", "_streak", "_usual1", "at", "level", "seen", "slope1", "slope2")
 
     def __init__(self, level: float, slope1: float) -> None:
         """`level` and `slope1` are the guesses before anything was seen."""
@@ -45,12 +53,19 @@ class Filter:
         """Weight of all observations so far."""
         self.at = 0.0
         self._usual1 = slope1
+        self._long = 0.0
         self._p = self._ignorance()
         self._streak = 0
 
-    def predict(self, f1: float, f2: float) -> float:
+    def predict(self, f1: float, f2: float, now: float = 0.0) -> float:
         """What is expected, with these features."""
-        return max(LEAST, self.level + self.slope1 * f1 + self.slope2 * f2)
+        return max(LEAST, self._level(now) + self.slope1 * f1 + self.slope2 * f2)
+
+    def _level(self, now: float) -> float:
+        """The level, back towards the long run's the longer nothing was seen."""
+        if not self._long or now <= self.at:
+            return self.level
+        return self._long * exp2(log2(self.level / self._long) * exp2((self.at - now) / REVERT))
 
     def variance(self, f1: float, f2: float, now: float) -> float:
         """How uncertain the expectation itself is, as a variance; the scatter of single observations is not in it."""
@@ -66,7 +81,7 @@ class Filter:
         """Takes in an observation that stands for `weight` of them."""
         self._forget(now)
         aa, ab, ac, bb, bc, cc = self._p
-        expected = self.predict(f1, f2)
+        expected = self.predict(f1, f2, now)
         # P·φ, and the variance of what is observed.
         ga, gb, gc = aa + ab * f1 + ac * f2, ab + bb * f1 + bc * f2, ac + bc * f1 + cc * f2
         known = ga + gb * f1 + gc * f2
@@ -107,6 +122,10 @@ class Filter:
         if now <= self.at:
             return
         keep = exp2((self.at - now) / HALF_LIFE) if self.at else 1.0
+        if self.at:
+            lasts = exp2(-min(now - self.at, GAP) / LONG) if self._long else 0.0
+            self._long = self.level * (self._long / self.level) ** lasts if lasts else self.level
+            self.level = self._level(now)
         self.at = now
         lost = 1.0 - keep
         aa, ab, ac, bb, bc, cc = self._p

@@ -245,9 +245,7 @@ class Allowance:
         """None when a call may be sent now; else when it may be: `inf` when a call under way has to end first."""
         if not self._is_limited:
             return None
-        at = self._paused_until
-        if self._open >= self._concurrency:
-            return inf
+        at = max(self._paused_until, self.held_until(now, tokens))
         breaker = self._breaker
         if not breaker.is_closed and not breaker.may_try(now):
             at = max(at, breaker.open_until if breaker.open_until > now else inf)
@@ -258,11 +256,23 @@ class Allowance:
                 self._learnt = ()
             for level in self._learnt:
                 at = max(at, level.free_at(now, tokens))
+        return None if at <= now else max(at, now + _SOON)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether anything is known of a limit: configured, told or refused."""
+        return self._is_limited or bool(self._levels)
+
+    def held_until(self, now: float, tokens: int) -> float:
+        """Until when the configured limits hold a call back, which nobody may pass over; the past when they do not."""
+        if self._open >= self._concurrency:
+            return inf
+        at = 0.0
         if self._rpm < inf:
-            at = max(at, self._requests.free_at(now, 1, self._rpm))
+            at = self._requests.free_at(now, 1, self._rpm)
         if self._tpm < inf:
             at = max(at, self._tokens.free_at(now, tokens, self._tpm))
-        return None if at <= now else max(at, now + _SOON)
+        return at
 
     def sent(self, now: float, tokens: int) -> Call:
         """A call is sent. What was not asked for, because nothing else is left to try, is counted all the same."""

@@ -37,12 +37,12 @@ RETRY_AFTER_MAX: Final = 30.0
 
 BUDGET_RATIO: Final = 0.2
 """Retries for each first attempt: Finagle's default."""
-BUDGET_RATE: Final = 2.0
-"""Retries a second that even a quiet worker may make."""
-BUDGET_FIRST: Final = 10.0
-BUDGET_MAX: Final = 100.0
-"""What a worker begins with, and the most it saves up: gRPC proposes a bound of this size, so that a long quiet time
-does not pay for a storm."""
+BUDGET_RATE: Final = 10.0
+"""Retries a second that even a quiet worker may make: Finagle's default."""
+BUDGET_FIRST: Final = 100.0
+BUDGET_MAX: Final = 200.0
+"""What a worker begins with (ten seconds of that, as Finagle has it), and the most it saves up: bounded, so that a long
+quiet time does not pay for a storm."""
 
 
 class Verdict(IntEnum):

@@ -102,7 +102,18 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 class Estimate:
     """What is known of one endpoint. Times are Unix seconds."""
 
-    __slots__ = ("_answered", "_failed", "_failures_at", "hit", "loss", "pace", "sent_per_token", "ttft", "usual", "window")
+    __slots__ = (
+        "_answered",
+        "_failed",
+        "_failures_at",
+        "hit",
+        "loss",
+        "pace",
+        "sent_per_token",
+        "ttft",
+        "usual",
+        "window",
+    )
 
     def __init__(self) -> None:
         self.ttft = Filter(USUAL_TTFT, USUAL_PREFILL)
@@ -142,8 +153,8 @@ class Estimate:
     def predict(self, prompt: float, output: float, load: int, now: float) -> Prediction:
         """What an attempt is expected to take: `prompt` uncached tokens in, `output` tokens out."""
         first, busy = prompt / 1000.0, load / LOAD_UNIT
-        ttft = self.ttft.predict(first, busy)
-        pace = self.pace.predict(0.0, busy)
+        ttft = self.ttft.predict(first, busy, now)
+        pace = self.pace.predict(0.0, busy, now)
         variance = self.ttft.variance(first, busy, now) + output * output * self.pace.variance(0.0, busy, now)
         return Prediction(ttft, pace, ttft + output * pace, variance, self.failing(now), self.loss.value, self.is_known)
 
@@ -182,7 +193,7 @@ class Estimate:
     def _take_whole(self, sample: Sample, prompt: float, load: float) -> None:
         """A whole answer: one time for the first token and all others."""
         tokens = max(1, sample.tokens)
-        ttft, pace = self.ttft.predict(prompt, load), self.pace.predict(0.0, load)
+        ttft, pace = self.ttft.predict(prompt, load, sample.at), self.pace.predict(0.0, load, sample.at)
         rest = sample.took - ttft - tokens * pace
         first = self.ttft.variance(prompt, load, sample.at)
         later = tokens * tokens * self.pace.variance(0.0, load, sample.at)
@@ -263,8 +274,8 @@ class Board:
             return
         seen = self._affinity.share(sample.keys, sample.endpoint, sample.at, sample.size)
         total = sample.prompt + sample.cached
-        # An endpoint that never tells of its cache may have one.
-        if seen and total and (sample.cached or estimate.hit.seen):
+        # One that never tells of its cache has what it saves in its first tokens, as if it had none.
+        if seen and total:
             estimate.hit.take(min(1.0, sample.cached / (seen * total)), sample.weight)
         self._affinity.note(sample.keys, sample.endpoint, sample.at, sample.size)
 

@@ -17,7 +17,7 @@ from tokenway.model.sample import Outcome, Sample
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.routing.retry import Scope, scope
 from tokenway.store.database import Database
-from tokenway.store.schema import entries, exchanges, kinds
+from tokenway.store.schema import EXPIRED_ATTEMPT, entries, exchanges, kinds
 
 PAGE: Final = 500
 """Exchanges that are fetched at a time."""
@@ -25,7 +25,7 @@ LIVES_MAX: Final = 64
 """Lives of workers that are looked through, the newest first."""
 COUNT_DIGITS: Final = 10
 """With how many digits an exchange's id ends that count the exchanges of one worker's life."""
-TOO_MUCH: Final = 429
+TOO_MANY: Final = 429
 _ABOVE_ALL: Final = "\U0010ffff"
 _FAULTS: Final = {fault.value: fault for fault in Fault}
 _GIVEN_UP: Final = (Fault.OUTRUN, Fault.SLOW)
@@ -45,7 +45,8 @@ class SqlSamples:
             for page in _pages(connection, since, most):
                 ids = [row["id"] for row in page]
                 lines: dict[str, list[dict[str, Any]]] = {}
-                for line in connection.execute(sa.select(entries).where(entries.c.exchange.in_(ids))).mappings():
+                made = sa.select(entries).where(entries.c.exchange.in_(ids), entries.c.attempt != EXPIRED_ATTEMPT)
+                for line in connection.execute(made).mappings():
                     lines.setdefault(line["exchange"], []).append(dict(line))
                 for row in page:
                     found += _samples(row, lines.get(row["id"], ()))
@@ -82,8 +83,6 @@ def _samples(row: dict[str, Any], lines: Sequence[dict[str, Any]]) -> Iterator[S
     """What an exchange says of each endpoint that it tried."""
     for line in lines:
         outcome = _outcome(line["settlement"], line["status"], line["fault"])
-        if outcome is None:
-            continue
         if len(lines) > 1:
             yield Sample(line["endpoint"], row["model"], row["at"], outcome)
             continue
@@ -110,19 +109,13 @@ def _since_the_attempt(seconds: float | None, row: dict[str, Any]) -> float:
     return 0.0 if seconds is None else max(0.0, seconds - row["overhead"])
 
 
-def _outcome(settlement: str, status: int, fault: str) -> Outcome | None:
-    """What an attempt's end says about its endpoint; None for what is not held against it, or not known."""
-    if settlement == Settlement.EXPIRED.value:
-        return None
+def _outcome(settlement: str, status: int, fault: str) -> Outcome:
+    """What an attempt's end says about its endpoint; a fault that we do not know says nothing."""
     if settlement == Settlement.DELIVERED.value:
         return Outcome.ANSWERED
-    if settlement == Settlement.UPSTREAM_BILLED.value or not fault:
-        return Outcome.LEFT
-    known = _FAULTS.get(fault)
-    if known is None:
-        return None
-    if known in _GIVEN_UP:
-        return Outcome.LEFT
-    if status == TOO_MUCH:
+    if status == TOO_MANY:
         return Outcome.LIMITED
-    return Outcome.FAILED if scope(known, status) is Scope.ENDPOINT else None
+    known = _FAULTS.get(fault)
+    if known is None or known in _GIVEN_UP:
+        return Outcome.LEFT
+    return Outcome.FAILED if scope(known, status) is Scope.ENDPOINT else Outcome.LEFT

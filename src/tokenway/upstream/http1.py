@@ -34,7 +34,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from tokenway.model.errors import WireError
 from tokenway.model.faults import Fault
-from tokenway.upstream import framing
+from tokenway.upstream import framing, inflate
 from tokenway.upstream.base import Headers, Reader
 from tokenway.upstream.call import Call, Owner
 from tokenway.wire import limits
@@ -294,6 +294,14 @@ class Connection(asyncio.Protocol):
             self._complete = True
             # llhttp agrees about 204 and 304; an answer to HEAD leaves it waiting for a body.
             self._keep = self._keep and not self._head_only
+        coding = fields.get(b"content-encoding")
+        if (
+            coding is not None
+            and self._framing != framing.NO_BODY
+            and self._reader is not None
+            and self._call is not None
+        ):
+            self._reader = inflate.reader_of(coding, self._reader, self._call)
         self._status = status
         self._state = _BODY
         self._headers = Headers(fields, repeated)

@@ -67,9 +67,8 @@ def test_result_is_json_with_medians_beside_the_samples() -> None:
 
 def test_readme_keeps_what_stands_around_the_results(tmp_path: Path) -> None:
     """Writing the newest result twice changes nothing but the part between the marks."""
-    readme, newest = tmp_path / "README.md", tmp_path / "newest.md"
+    readme = tmp_path / "README.md"
     readme.write_text(f"above\n{report.MARK_BEGIN}\nold\n{report.MARK_END}\nbelow\n")
-    newest.write_text("new\n")
     for _ in range(2):
-        report.write_readme(readme, newest)
+        report.write_readme(readme, "new\n")
     assert readme.read_text() == f"above\n{report.MARK_BEGIN}\n\nnew\n\n{report.MARK_END}\nbelow\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,13 @@ ENDPOINTS = {
             "grade": {"weights": "fp8_block"},
             "pricing": {"prompt": "0.00000005", "completion": "0.0000015"},
             "context_length": 8192,
-            "latency_last_30m": {"p50": 250},
+            "status": 0,
+            "latency_last_30m": {"p50": 250, "p90": 1204.4},
             "throughput_last_30m": {"p50": 74.26},
+            "uptime_last_30m": 99.962,
+            "tokenway": {"breaker": "closed", "requests_last_30m": 7},
         },
-        {"name": "other/b", "latency_last_30m": None, "throughput_last_30m": None},
+        {"name": "other/b", "latency_last_30m": None, "throughput_last_30m": None, "uptime_last_30m": None},
     ],
 }
 
@@ -76,13 +80,61 @@ def test_no_models_are_a_sentence(stub: StubGateway, tokenway: Run) -> None:
 
 
 def test_endpoints_of_one_model_show_what_was_measured(catalogue: StubGateway, tokenway: Run) -> None:
-    """Time to the first token is in seconds, speed in tokens per second, both dashes until measured."""
+    """Time to the first token in seconds, speed in tokens per second; dashes until measured. Its name is left out."""
     done = tokenway("endpoints", "a/b", "--base-url", catalogue.base_url)
     lines = [line.split("\t") for line in done.stdout.splitlines()]
-    assert lines[1:] == [
-        ["a/b", "lab/b", "fp8_block", "0.05", "1.5", "8192", "0.25", "74.3"],
-        ["a/b", "other/b", "–", "–", "–", "–", "–", "–"],
+    assert lines == [
+        ["endpoint", "grade", "$/M", "TTFT s", "tok/s", "up %", "state"],
+        ["lab/b", "fp8_block", "0.05/1.5", "0.25/1.2", "74.3", "100.0", "ok"],
+        ["other/b", "–", "–", "–", "–", "–", "–"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"status": 0, "tokenway": {"breaker": "closed", "requests_last_30m": 200}}, "ok"),
+        ({"status": -1, "tokenway": {"breaker": "closed", "requests_last_30m": 200}}, "degraded"),
+        ({"status": -2, "tokenway": {"breaker": "closed", "requests_last_30m": 200}}, "failing"),
+        ({"status": -2, "tokenway": {"breaker": "open", "requests_last_30m": 200}}, "open"),
+        ({"status": 0, "tokenway": {"breaker": "probing", "requests_last_30m": 0}}, "probing"),
+        ({"status": 0, "tokenway": {"breaker": "closed", "requests_last_30m": 0}}, "–"),
+        ({"status": 0}, "–"),
+    ],
+)
+def test_the_state_is_what_keeps_calls_away(
+    stub: StubGateway, tokenway: Run, fields: dict[str, object], state: str
+) -> None:
+    """The breaker first, then how often it was answered; nothing is said of one that was not called."""
+    stub.serves("/v1/models/m/endpoints", {"data": {"id": "m", "endpoints": [{"tag": "p/m"} | fields]}})
+    done = tokenway("endpoints", "m", "--base-url", stub.base_url)
+    assert done.stdout.splitlines()[1].split("\t")[-1] == state
+
+
+def test_a_row_fits_a_terminal_of_a_hundred_columns(
+    stub: StubGateway, tokenway: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every figure there is; if a name is too long, it is the name that is broken."""
+    long = ENDPOINTS["endpoints"][0] | {  # type: ignore[operator]
+        "tag": "openrouter/meta-llama/llama-3.3-70b-instruct",
+        "tokenway": {"breaker": "probing"},
+        "latency_last_30m": {"p50": 2_250, "p90": 21_204.4},
+    }
+    short = long | {"tag": "groq/llama-3.3-70b-versatile"}
+    model = {"id": "llama-3.3-70b", "endpoints": [short, long]}
+    stub.serves("/v1/models", {"data": [{"id": "llama-3.3-70b"}]})
+    stub.serves("/v1/models/llama-3.3-70b/endpoints", {"data": model})
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    done = tokenway("endpoints", "--base-url", stub.base_url)
+    title, first, *others = re.sub(r"\x1b\[\d*m", "", done.stdout).splitlines()
+    assert max(map(len, [title, first, *others])) <= 100
+    assert first.split() == [
+        *("llama-3.3-70b", "groq/llama-3.3-70b-versatile", "fp8_block", "0.05/1.5", "2.25/21.2", "74.3", "100.0"),
+        "probing",
+    ]
+    assert "2.25/21.2" in others[0]
 
 
 def test_endpoints_of_all_models_are_one_list(catalogue: StubGateway, tokenway: Run) -> None:

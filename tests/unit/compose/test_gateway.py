@@ -6,11 +6,13 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,14 +22,17 @@ import msgspec
 import pytest
 
 from tests.fake_provider import FakeProvider, Script
+from tests.records import line, settled
 from tokenway.compose.gateway import NICENESS_MAX, STORE_NICENESS, Gateway, _give_way
 from tokenway.control.config import load
 from tokenway.control.ingest import Ingest
 from tokenway.control.workers import Worker
 from tokenway.metering.ledger import Settled
-from tokenway.model.link import Question
+from tokenway.metering.stamps import Stamps
+from tokenway.model.link import Gauges, Question
 from tokenway.model.stored import StoredResponse
-from tokenway.store.base import StoreError
+from tokenway.model.usage import Usage
+from tokenway.store.base import Progress, StoreError
 from tokenway.store.sqlite import open_sqlite
 
 KEY = "tk-0123456789abcdef"
@@ -175,6 +180,67 @@ async def test_workers_questions_are_answered_from_the_ledger(launch: Launch, pr
     generation = await running.call(f"/v1/generation?id={running.exchanges[0].id}")
     assert generation.json["data"]["total_cost"] == answer.json["usage"]["cost"] == 0.000004
     assert (await running.call("/v1/generation?id=gen-0")).status == 404
+
+
+async def test_what_a_worker_sees_is_shown_and_outlives_it(launch: Launch, provider: FakeProvider) -> None:
+    """In the figures of the endpoint; whoever comes after it, another worker or another start, knows of it."""
+    running: Running = await launch(config(provider))
+    gateway = running.gateway
+    assert (await running.ask("mock", stream=True)).status == 200
+    await becomes(lambda: len(gateway.velocity.known()) == 1)
+    (endpoint,) = (await running.call("/v1/models/mock/endpoints")).json["data"]["endpoints"]
+    assert endpoint["latency_last_30m"]["p50"] > 0
+    assert (endpoint["uptime_last_5m"], endpoint["status"]) == (100.0, 0)
+    assert (endpoint["tokenway"]["requests_last_30m"], endpoint["tokenway"]["breaker"]) == (1, "closed")
+    assert endpoint["tokenway"]["predicted"]["ttft_ms"] > 0
+
+
+async def test_a_start_learns_from_the_ledger(tmp_path: Path, provider: FakeProvider) -> None:
+    """What was measured in the last half hour is there at once, before anything is called, and older times are not."""
+    now = time.time()
+    stamps = Stamps(received=1.0, first_delta=1.25, last_delta=2.25, end=2.3)
+    usage = Usage(input_uncached=100, output_text=51)
+    lines = (line(endpoint="lab/fake", usage=usage),)
+    records = [
+        settled(n, at=now - ago, endpoint="lab/fake", lines=lines, stamps=stamps, overhead=0.05)
+        for n, ago in enumerate((3600, 60, 10))
+    ]
+    store = open_sqlite(tmp_path / "data" / "tokenway.db")
+    store.ledger.commit(Progress("j", "w", "o", 1), records)
+    store.close()
+    running = Running(tmp_path, config(provider))
+    await running.gateway.start()
+    try:
+        assert [round(each.at - now) for each in running.gateway.velocity.known()] == [-60, -10]
+        (endpoint,) = (await running.call("/v1/models/mock/endpoints")).json["data"]["endpoints"]
+        assert endpoint["latency_last_30m"]["p50"] == pytest.approx(200, rel=0.05)
+        assert endpoint["throughput_last_30m"]["p50"] == pytest.approx(50, rel=0.05)
+        assert endpoint["tokenway"]["requests_last_30m"] == 2
+    finally:
+        running.listener.close()
+        await running.gateway.stop()
+
+
+async def test_breakers_are_shown_for_every_endpoint(launch: Launch, provider: FakeProvider) -> None:
+    """Closed where nothing else is known; endpoints that are not configured any more are gone."""
+    running: Running = await launch(config(provider))
+
+    def shown() -> dict[str, float]:
+        page = running.gateway.metrics_text().decode()
+        return {
+            name: float(value)
+            for name, value in re.findall(r'^tokenway_breaker_state\{endpoint="(.*)"\} (.*)$', page, re.MULTILINE)
+        }
+
+    assert shown() == {"lab/fake": 0.0}
+    (worker,) = running.gateway.workers.alive
+    worker.gauges = Gauges(0, 0.0, {}, {"lab/fake": 2, "lab/never-configured": 1})
+    assert shown() == {"lab/fake": 2.0}
+    settings = config(provider)
+    settings["models"]["mock"]["endpoints"][0]["model"] = "other"
+    running.write(settings)
+    running.gateway.reload()
+    await becomes(lambda: shown() == {"lab/other": 0.0})
 
 
 async def test_kept_responses_are_found_by_their_project(launch: Launch, provider: FakeProvider) -> None:

@@ -17,13 +17,17 @@ from tokenway.aio.tasks import Tasks
 from tokenway.control import workers as module
 from tokenway.control.workers import Worker, WorkerHooks, Workers, worker_command
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import Question, Stop
+from tokenway.model.link import Gauges, Question, Stop
+from tokenway.model.sample import Outcome, Sample
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
 
 PROGRAM: Final = """
 import os, signal, socket, sys
-from tokenway.model.link import Answer, Gauges, Keep, Publish, Question, Serving, Stop, pack, unpack_for_worker
+from tokenway.model.link import (
+    Answer, Gauges, Heard, Keep, Publish, Question, Seen, Serving, Stop, pack, unpack_for_worker
+)
+from tokenway.model.sample import Outcome, Sample
 from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
 
@@ -50,6 +54,9 @@ while data := link.recv(65536):
         if isinstance(message, Stop):
             send(Gauges(0, 0.0, {message.response: len(message.project)}))
             continue
+        if isinstance(message, Heard):
+            send(Gauges(0, 0.0, {each.endpoint: int(each.at) for each in message.samples}))
+            continue
         # The version in force is shown as a number of open streams.
         send(Gauges(message.snapshot.version, 0.0, {}))
         if not served:
@@ -57,6 +64,8 @@ while data := link.recv(65536):
             send(Serving(message.snapshot.version))
             if what == "ask":
                 send(Question(7, "key", "key_1"))
+            if what == "see":
+                send(Seen([Sample("p/" + str(os.getpid()), "m", 9.0, Outcome.ANSWERED)]))
             if what == "keep":
                 for status in ("in_progress", "completed"):
                     send(Keep(StoredResponse("resp_1", "default", 1.0, "m", "p/up", status, b"{}", b"[]")))
@@ -77,6 +86,8 @@ class Owner:
         self.ended: list[int] = []
         self.kept: list[tuple[int, StoredResponse]] = []
         self.asked: list[Question] = []
+        self.seen: list[Sample] = []
+        self.known: list[Sample] = []
         self.fails_at_the_end = False
 
     def command(self, _number: int, _listener_fd: int, link_fd: int) -> list[str]:
@@ -105,7 +116,9 @@ class Owner:
     @property
     def hooks(self) -> WorkerHooks:
         """As the pool wants them."""
-        return WorkerHooks(self.command, self.snapshot_for, self.answer, self.note_end, self.keep)
+        return WorkerHooks(
+            self.command, self.snapshot_for, self.answer, self.note_end, self.keep, self.seen.extend, lambda: self.known
+        )
 
 
 Start = Callable[..., Workers]
@@ -191,6 +204,63 @@ async def test_a_worker_is_told_to_stop_what_it_does_in_the_background(start: St
     (worker,) = pool.alive
     worker.send(Stop("resp_1", "default"))
     await becomes(lambda: worker.gauges is not None and worker.gauges.leases == {"resp_1": 7})
+
+
+async def test_what_one_worker_sees_all_others_hear(start: Start) -> None:
+    """And the owner; not the one that saw it, which knows."""
+    owner = Owner("see")
+    pool = start(owner, 3)
+    await pool.wait_serving()
+    pids = {worker.process.pid for worker in pool.alive}
+    await becomes(lambda: len(owner.seen) == 3)
+    assert {each.endpoint for each in owner.seen} == {f"p/{pid}" for pid in pids}
+    # The last one to speak is heard by the other two, which are told by then.
+    last = owner.seen[-1].endpoint
+    others = [worker for worker in pool.alive if last != f"p/{worker.process.pid}"]
+    await becomes(lambda: all(each.gauges is not None and each.gauges.leases.get(last) == 9 for each in others))
+    (speaker,) = (worker for worker in pool.alive if worker not in others)
+    assert speaker.gauges is None or last not in speaker.gauges.leases
+
+
+async def test_a_new_worker_is_told_what_is_known(start: Start) -> None:
+    """Behind its snapshot; so is the successor of one that died."""
+    owner = Owner()
+    owner.known = [Sample("p/m", "m", 5.0, Outcome.ANSWERED)]
+    pool = start(owner)
+    await pool.wait_serving()
+    (first,) = pool.alive
+    await becomes(lambda: first.gauges is not None and first.gauges.leases == {"p/m": 5})
+    owner.known = [Sample("p/m", "m", 6.0, Outcome.ANSWERED)]
+    os.kill(first.process.pid, signal.SIGKILL)
+    await becomes(
+        lambda: any(
+            each is not first and each.gauges is not None and each.gauges.leases == {"p/m": 6} for each in pool.alive
+        )
+    )
+
+
+async def test_a_worker_that_does_not_read_is_not_told(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others have seen would pile up in memory for as long as it hangs."""
+    monkeypatch.setattr(module, "BEHIND_BYTES", -1)
+    owner = Owner("see")
+    pool = start(owner, 2)
+    await pool.wait_serving()
+    await becomes(lambda: len(owner.seen) == 2)
+    owner.version = 2
+    await pool.publish()
+    await becomes(lambda: all(shows(worker, 2) for worker in pool.alive))
+    assert all(worker.gauges is not None and worker.gauges.leases == {} for worker in pool.alive)
+
+
+async def test_the_worst_breaker_of_all_workers_counts(start: Start) -> None:
+    """Each worker has its own; one that never said anything has none."""
+    pool = start(Owner(), 3)
+    await pool.wait_serving()
+    one, other, silent = pool.alive
+    one.gauges = Gauges(0, 0.0, {}, {"a/m": 1, "b/m": 2})
+    other.gauges = Gauges(0, 0.0, {}, {"a/m": 2})
+    silent.gauges = None
+    assert pool.breakers() == {"a/m": 2, "b/m": 2}
 
 
 async def test_a_killed_worker_has_a_successor_with_the_snapshot_in_force(start: Start) -> None:

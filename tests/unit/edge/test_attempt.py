@@ -306,8 +306,8 @@ def test_an_error_in_a_stream_keeps_its_words(is_spliced: bool) -> None:
     assert told.asked == ["cancel"]
 
 
-def test_a_stream_that_is_no_json_is_given_up_before_its_first_text() -> None:
-    """After that an event that cannot be read is the caller's to judge, as it would be without a gateway."""
+def test_a_stream_that_is_no_json_is_given_up() -> None:
+    """After its first text too: a caller that skips what it cannot read would take the rest for the whole."""
     told, written = Told(), list[bytes]()
     attempt = reading(told, stream=True)
     attempt.upstream_head(200, Headers(STREAM))
@@ -318,8 +318,10 @@ def test_a_stream_that_is_no_json_is_given_up_before_its_first_text() -> None:
     attempt.upstream_head(200, Headers(STREAM))
     attempt.upstream_body(chunk("a"))
     attempt.splice(written.append)
-    attempt.upstream_body(b"data: <html>\n\n")
-    assert written == [b"data: <html>\n\n"]
+    attempt.upstream_body(chunk("b") + b"data: <html>\n\n" + chunk("c"))
+    assert written == [chunk("b")]
+    assert failure(told).fault is Fault.IN_BAND
+    assert told.asked == ["cancel"] * 2
 
 
 def test_a_stream_without_an_end_mark_is_whole_if_it_had_finished() -> None:

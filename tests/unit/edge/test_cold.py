@@ -56,6 +56,18 @@ async def test_a_name_with_slashes_is_one_name(inside: Inside) -> None:
     assert [each["tag"] for each in data["endpoints"]] == ["lab/some/thing"]
 
 
+async def test_an_endpoint_is_listed_with_what_control_knows_of_it(provider: FakeProvider) -> None:
+    """One question for all of a model's endpoints; one that control knows nothing of has nulls."""
+    model = Model("mock", (Endpoint("lab", "fake", PRICE), Endpoint("lab", "other")))
+    async with Inside(provider, models={"mock": model}) as inside:
+        inside.answers["velocity"] = b'{"lab/other":{"status":-1,"latency_last_30m":{"p50":1.5},"tokenway":{"x":1}}}'
+        one, other = (await fetch(inside, get(b"/v1/models/mock/endpoints"))).json["data"]["endpoints"]
+        assert inside.asked == [("velocity", "k1", '["lab/fake","lab/other"]')]
+    assert (one["tag"], one["status"], one["latency_last_30m"]) == ("lab/fake", 0, None)
+    assert (other["status"], other["latency_last_30m"], other["tokenway"]) == (-1, {"p50": 1.5}, {"x": 1})
+    assert other["uptime_last_1d"] is None
+
+
 async def test_a_record_is_asked_of_control_for_the_callers_key(inside: Inside) -> None:
     """Its text is passed on as it is; none is a 404, no id a 400, and a long id is cut."""
     inside.answers["generation"] = b'{"id":"gen-1","total_cost":0.10}'

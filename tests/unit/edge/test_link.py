@@ -18,6 +18,7 @@ from tokenway.model.errors import Refusal
 from tokenway.model.link import (
     Answer,
     Gauges,
+    Heard,
     Keep,
     Publish,
     Question,
@@ -28,6 +29,7 @@ from tokenway.model.link import (
     pack,
     unpack_for_control,
 )
+from tokenway.model.sample import Outcome, Sample
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.stored import StoredResponse
@@ -48,11 +50,13 @@ class Control:
         self.tasks = Tasks(lambda _name, error: self.errors.append(error))
         self.stopped: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.shown: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self.heard: asyncio.Queue[list[Sample]] = asyncio.Queue()
         self.link = ControlLink(
             self.snapshots.put_nowait,
             self._lose,
             lambda *what: self.stopped.put_nowait(what),
             lambda *what: self.shown.put_nowait(what),
+            self.heard.put_nowait,
         )
         self._splitter = FrameSplitter()
         self._heard: list[ToControl] = []
@@ -205,3 +209,25 @@ async def test_what_is_done_in_the_background_is_ended_by_control() -> None:
         await control.send(frame(pack(Show("resp_2", "maps"))))
         assert await control.shown.get() == ("resp_2", "maps")
         assert control.stopped.empty()
+
+
+async def test_what_others_have_seen_is_heard() -> None:
+    """All of it, in one piece."""
+    async with linked() as control:
+        samples = [Sample("p/m", "m", 1e9 + number, Outcome.ANSWERED, 1.0) for number in range(3)]
+        await control.send(frame(pack(Heard(samples))))
+        assert await control.heard.get() == samples
+
+
+async def test_a_control_process_that_does_not_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can wait should wait then, or it would fill the memory; it ends when it reads again."""
+    monkeypatch.setattr(module, "BEHIND_BYTES", 0)
+    assert not ControlLink(lambda _snapshot: None, lambda: None).is_behind
+    async with linked() as control:
+        kept = StoredResponse("resp_1", "maps", 1.5, "m", "p/up", "completed", b"\0" * 4_000_000, b"[]", True, "")
+        behind = [control.link.is_behind]
+        control.link.keep(kept)
+        behind.append(control.link.is_behind)
+        assert await control.hear() == Keep(kept)
+        await until(lambda: not control.link.is_behind)
+        assert behind == [False, True]

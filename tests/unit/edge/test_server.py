@@ -19,6 +19,7 @@ from tests.unit.edge.inside import ListJournal, snapshot, turns
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.server import run_worker
 from tokenway.model import link
+from tokenway.model.sample import Outcome
 from tokenway.wire.frames import FrameSplitter, frame
 
 Message = TypeVar("Message")
@@ -130,6 +131,41 @@ async def test_what_only_control_knows_is_asked_over_the_link(running: Running, 
         assert (question.what, question.key_id, question.subject) == ("generation", "k1", "gen-1")
         running.say(link.Answer(question.number, b'{"id":"gen-1"}'))
         assert (await raw.answer()).json == {"data": {"id": "gen-1"}}
+
+
+async def test_what_its_attempts_were_like_is_told(running: Running, provider: FakeProvider) -> None:
+    """Soon after they ended, once; and what others tell is known to it."""
+    running.say(link.Publish(snapshot(provider.base_url)))
+    await running.hear(link.Serving)
+    provider.queue(Script(chunks=4, gap=0.01))
+    async with Raw(running.port) as raw:
+        await raw.send(post(chat(stream=True)))
+        await raw.head()
+        async for _ in raw.chunks():
+            pass
+        (sample,) = (await running.hear(link.Seen)).samples
+        assert (sample.endpoint, sample.model, sample.outcome) == ("lab/fake", "mock", Outcome.ANSWERED)
+        assert sample.tokens == 4
+        assert sample.speed > 0.0
+        running.say(link.Heard([sample]))
+        await raw.send(post(chat()))
+        await raw.answer()
+    (second,) = (await running.hear(link.Seen)).samples
+    assert second.at > sample.at
+
+
+async def test_a_breaker_that_is_not_closed_is_told(running: Running, provider: FakeProvider) -> None:
+    """By its endpoint; one that is closed is not spoken of."""
+    running.say(link.Publish(snapshot(provider.base_url, max_retries=0)))
+    await running.hear(link.Serving)
+    assert (await running.hear(link.Gauges)).breakers == {}
+    async with Raw(running.port) as raw:
+        while (gauges := await running.hear(link.Gauges)).breakers == {}:
+            for _ in range(20):
+                provider.queue(Script(status=500))
+                await raw.send(post(chat()))
+                await raw.answer()
+    assert gauges.breakers in ({"lab/fake": 1}, {"lab/fake": 2})
 
 
 async def lets_in(port: int) -> bool:

@@ -67,7 +67,9 @@ def test_who_did_no_work_is_released(attempt: Attempt, expected: Settlement) -> 
 
 def test_a_delivered_share_carries_everything() -> None:
     """Usage, status, fault and doubt go into the settlement as they are."""
-    attempt = Attempt(2, B, 1, phase=AttemptPhase.OVER, was_sent=True, status=200, usage=Usage(output_text=3), absurd=True)
+    attempt = Attempt(
+        2, B, 1, phase=AttemptPhase.OVER, was_sent=True, status=200, usage=Usage(output_text=3), absurd=True
+    )
     assert attempt.share(Settlement.DELIVERED) == Share(
         2, B, Settlement.DELIVERED, Usage(output_text=3), absurd=True, status=200
     )

@@ -50,3 +50,11 @@ def test_an_exchange_that_never_ended_has_no_delivered_speed() -> None:
     unfinished = Stamps(received=10.0, first_delta=10.5, last_delta=11.0)
     assert delivered_speed(unfinished, 5) is None
     assert time_per_output_token(unfinished, 5) is None
+
+
+def test_a_continued_answer_is_timed_by_its_last_part() -> None:
+    """The first token is the one that its reader saw first; the speed is of what was counted."""
+    stamps = Stamps(received=1.0, first_delta=1.5, last_delta=9.0, end=9.0, resumed=7.0)
+    assert ttft(stamps) == 0.5
+    assert output_speed(stamps, 41) == 20.0
+    assert time_per_output_token(stamps, 41) == 0.05

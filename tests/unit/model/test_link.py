@@ -9,8 +9,10 @@ from tokenway.model.catalog import Endpoint, Model, Price, Provider
 from tokenway.model.link import (
     Answer,
     Gauges,
+    Heard,
     Publish,
     Question,
+    Seen,
     Serving,
     ToControl,
     ToWorker,
@@ -19,6 +21,7 @@ from tokenway.model.link import (
     unpack_for_worker,
 )
 from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.sample import Outcome, Sample
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
 
@@ -30,16 +33,27 @@ SNAPSHOT = Snapshot(
     {"ab" * 32: Principal("k", "name", "default", NanoUsd(5), 3, 1e9)},
 )
 
+SAMPLE = Sample("lab/up", "m", 1e9, Outcome.FAILED, 0.5, gaps=(0, 3), keys=(7,), weight=4.0)
 
-@pytest.mark.parametrize("message", [Publish(SNAPSHOT), Answer(1, b"{}"), Answer(2, None)])
+
+@pytest.mark.parametrize("message", [Publish(SNAPSHOT), Answer(1, b"{}"), Answer(2, None), Heard([SAMPLE])])
 def test_messages_to_a_worker_survive(message: ToWorker) -> None:
     """A snapshot arrives whole, the providers' keys included: nobody else can read this socket."""
     assert unpack_for_worker(pack(message)) == message
 
 
-@pytest.mark.parametrize("message", [Question(1, "generation", "k", "gen-1"), Serving(3), Gauges(2, 0.5, {"k": 9})])
+@pytest.mark.parametrize(
+    "message",
+    [
+        Question(1, "generation", "k", "gen-1"),
+        Serving(3),
+        Gauges(2, 0.5, {"k": 9}),
+        Gauges(2, 0.5, {}, {"lab/up": 2}),
+        Seen([SAMPLE, SAMPLE]),
+    ],
+)
 def test_messages_to_control_survive(message: ToControl) -> None:
-    """Questions, readiness and gauges."""
+    """Questions, readiness, gauges and what was seen."""
     assert unpack_for_control(pack(message)) == message
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tokenway.model.catalog import Endpoint, Price
 from tokenway.model.money import NanoUsd, Rate
-from tokenway.model.sample import Outcome, Sample
 from tokenway.model.preferences import SortOrder
+from tokenway.model.sample import Outcome, Sample
 from tokenway.routing.choose import EXPLORE_SHARE, Asked, Chooser, Taste, cost_of
 from tokenway.routing.preferences import Floor
 from tokenway.routing.velocity import Board
@@ -208,7 +208,9 @@ def test_the_cost_of_a_call() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0.5, 500)), max_size=40), st.sampled_from(SortOrder), st.integers()
+    st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0.5, 500)), max_size=40),
+    st.sampled_from(SortOrder),
+    st.integers(),
 )
 def test_every_endpoint_is_there_once(seen: list[tuple[str, float]], sort: SortOrder, seed: int) -> None:
     """An order is a permutation."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.routing.filter import HALF_LIFE, LEAST, Filter
+from tokenway.routing.filter import HALF_LIFE, LEAST, REVERT, Filter
 
 
 def fed(values: list[tuple[float, float, float]], gap: float = 1.0) -> Filter:
@@ -50,6 +51,25 @@ def test_what_was_not_seen_for_long_is_not_known_any_more() -> None:
     assert soon < later < end
     assert end == pytest.approx(Filter(filtered.level, filtered.slope1).variance(0, 0, 0), rel=0.01)
     assert later == pytest.approx((soon + end) / 2, rel=0.01)
+
+
+def test_what_was_left_in_a_bad_state_is_expected_to_recover() -> None:
+    """It was quick for an hour and slow for a minute: half an hour later it is expected half-way back, as a factor."""
+    filtered = fed([(1.0, 0, 0)] * 60, gap=60.0)
+    for number in range(1, 7):
+        filtered.observe(8.0, 0, 0, 3600.0 + 10 * number)
+    left = filtered.predict(0, 0, 3660.0)
+    assert left == pytest.approx(8.0, rel=0.2)
+    assert filtered.predict(0, 0, 3660.0 + REVERT) == pytest.approx(sqrt(left), rel=0.15)
+    assert filtered.predict(0, 0, 3660.0 + 20 * REVERT) == pytest.approx(1.0, rel=0.15)
+
+
+def test_that_nobody_looked_does_not_make_a_state_last() -> None:
+    """One slow answer before a day's pause is not what the endpoint is like in the long run."""
+    filtered = fed([(1.0, 0, 0)] * 60, gap=60.0)
+    for at in (3610.0, 3620.0, 90_000.0):
+        filtered.observe(8.0, 0, 0, at)
+    assert filtered.predict(0, 0, 10 * 90_000.0) < 1.6
 
 
 def test_one_stray_observation_changes_little() -> None:

@@ -15,7 +15,6 @@ from tokenway.model.preferences import Partition, Preferences, Rescue, SortOrder
 from tokenway.routing.preferences import (
     LIST_MAX,
     NO_WISHES,
-    UNBOUNDED,
     Floor,
     MaxPrice,
     Wishes,

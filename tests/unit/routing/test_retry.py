@@ -109,15 +109,15 @@ def test_a_caller_that_retries_leaves_less_to_us(ours: int, theirs: int, expecte
 
 
 def test_a_quiet_worker_may_retry_and_a_busy_one_a_share_of_its_calls() -> None:
-    """The first ten are free, then a fifth of the calls and two a second are granted."""
+    """The first hundred are free, then a fifth of the calls and ten a second are granted."""
     budget = RetryBudget(0.0)
-    assert [budget.withdraw(0.0) for _ in range(11)] == [True] * 10 + [False]
+    assert [budget.withdraw(0.0) for _ in range(101)] == [True] * 100 + [False]
     for _ in range(5):
         budget.deposit()
     assert budget.withdraw(0.0)
     assert not budget.withdraw(0.0)
-    assert budget.withdraw(0.5)
-    assert not budget.withdraw(0.5)
+    assert budget.withdraw(0.11)
+    assert not budget.withdraw(0.11)
 
 
 def test_savings_are_bounded() -> None:

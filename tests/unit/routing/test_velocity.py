@@ -15,6 +15,7 @@ from tokenway.routing.velocity import (
     Board,
     Estimate,
     Mean,
+    thinned,
 )
 
 AT = 1_800_000_000.0
@@ -155,6 +156,63 @@ def test_a_mean_follows() -> None:
     for _ in range(60):
         mean.take(40.0)
     assert mean.value == pytest.approx(40.0, rel=0.05)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ANSWERED, Outcome.FAILED])
+def test_a_time_that_is_not_known_teaches_nothing(outcome: Outcome) -> None:
+    """Zero is what is not known: neither a fast answer nor a failure that costs nothing."""
+    estimate = Estimate()
+    before = estimate.predict(1000, 100, 0, AT)
+    estimate.take(Sample("p/m", "m", AT, outcome, tokens=50))
+    after = estimate.predict(1000, 100, 0, AT)
+    assert (after.finish, after.loss) == (before.finish, before.loss)
+    assert estimate.window.ended(AT, 5) == ((1, 0, 0) if outcome is Outcome.ANSWERED else (0, 1, 0))
+
+
+_told = st.builds(
+    Sample,
+    st.sampled_from(["a/m", "b/m"]),
+    st.just("m"),
+    st.floats(1e9, 1e9 + 10),
+    st.sampled_from(Outcome),
+    weight=st.integers(1, 1000).map(float),
+)
+
+
+@given(st.lists(_told, max_size=120), st.integers(1, 16))
+def test_few_samples_stand_for_many(samples: list[Sample], most: int) -> None:
+    """A bounded number for each endpoint and outcome, whose weights are those of all of them, in the order of time."""
+    kept = thinned(samples, most)
+    assert [each.at for each in kept] == sorted(each.at for each in kept)
+    for endpoint in ("a/m", "b/m"):
+        for outcome in Outcome:
+            all_of_it, some = (
+                [each for each in group if (each.endpoint, each.outcome) == (endpoint, outcome)]
+                for group in (samples, kept)
+            )
+            assert len(some) == min(most, len(all_of_it))
+            assert sum(each.weight for each in some) == sum(each.weight for each in all_of_it)
+    assert all(any(each.at == one.at and each.endpoint == one.endpoint for one in samples) for each in kept)
+    assert sum(each.weight for each in thinned(kept, 1)) == sum(each.weight for each in samples)
+
+
+def test_samples_are_chosen_evenly() -> None:
+    """Each stands for as many as the next, and the newest is one of them."""
+    kept = thinned((stream(AT + number, 50.0) for number in range(64)), 4)
+    assert [(each.at - AT, each.weight) for each in kept] == [(15, 16), (31, 16), (47, 16), (63, 16)]
+
+
+def test_few_samples_teach_what_many_would() -> None:
+    """Quantiles and predictions are nearly the same."""
+    many = [stream(AT + number / 100, 30.0 + number % 40, ttft=0.2 + number % 7 / 10) for number in range(400)]
+    one, other = Board(), Board()
+    one.take(many)
+    other.take(thinned(many, 16))
+    for share in (0.5, 0.9):
+        theirs, ours = (board.of("p/m").window.speed(AT, 5, share) for board in (one, other))
+        assert ours == pytest.approx(theirs, rel=0.2)
+    theirs, ours = (board.of("p/m").predict(1000, 200, 0, AT + 4).finish for board in (one, other))
+    assert ours == pytest.approx(theirs, rel=0.2)
 
 
 _times = st.floats(0.0, 1e5, allow_nan=False)

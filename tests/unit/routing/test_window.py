@@ -95,3 +95,14 @@ def test_what_is_beyond_all_reason_is_counted_all_the_same() -> None:
     window.take(Sample("p/m", "m", NOW, Outcome.ANSWERED, 1.0, 1e-300, 1e-310, tokens=10**7))
     assert window.speed(NOW, 5, 0.5) == pytest.approx(1e9, rel=0.04)
     assert window.ttft(NOW, 5, 0.5) == pytest.approx(1e-6, rel=0.04)
+
+
+def test_ends_are_counted() -> None:
+    """Answered, failed, turned away; what was given up is none of them, and a weight counts as so many."""
+    window = Window()
+    for outcome, weight in zip(Outcome, (5.0, 3.0, 2.0, 7.0), strict=True):
+        window.take(Sample("p/m", "m", NOW, outcome, 1.0, weight=weight))
+    window.take(stream(NOW - 20 * 60))
+    assert window.ended(NOW, 5) == (5, 2, 3)
+    assert window.ended(NOW, 30) == (6, 2, 3)
+    assert Window().ended(NOW, 30) == (0, 0, 0)

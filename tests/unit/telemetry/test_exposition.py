@@ -39,6 +39,7 @@ def filled() -> Metrics:
     metrics.set_gauge(names.OPEN_STREAMS, 7, worker="0")
     metrics.set_gauge(names.LOOP_LAG, 0.002, worker="0")
     metrics.set_gauge(names.JOURNAL_BYTES, 4096)
+    metrics.set_gauge(names.BREAKER_STATE, 2, endpoint="lab/mock")
     metrics.set_gauge(names.LEASE_REMAINING, 1.5, key="key_a", worker="0")
     return metrics
 
@@ -60,6 +61,7 @@ def test_the_page_has_the_names_of_the_contract(filled: Metrics) -> None:
         "tokenway_loop_lag_seconds",
         "tokenway_lease_remaining",
         "tokenway_journal_bytes",
+        "tokenway_breaker_state",
         "tokenway_unmetered_total",
     }
     assert CONTENT_TYPE.startswith("text/plain")
@@ -80,6 +82,7 @@ def test_labels_and_values_are_those_of_the_sums(filled: Metrics) -> None:
     assert values(found, "tokenway_attempts_total") == {(("endpoint", "lab/mock"), ("outcome", "delivered")): 2.0}
     assert values(found, "tokenway_open_streams") == {(("worker", "0"),): 7.0}
     assert values(found, "tokenway_journal_bytes") == {(): 4096.0}
+    assert values(found, "tokenway_breaker_state") == {(("endpoint", "lab/mock"),): 2.0}
 
 
 def test_histograms_are_cumulative(filled: Metrics) -> None:

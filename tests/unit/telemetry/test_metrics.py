@@ -145,6 +145,7 @@ def test_names_in_the_snapshot_are_always_shown() -> None:
     metrics._learned = LEARNED_MAX
     model = Model("mine", (Endpoint("lab", "mock"),))
     metrics.use(Snapshot(1, {}, {"mine": model}, {"alias": "mine"}, {}))
+    assert metrics.endpoints == {endpoint.id for endpoint in model.endpoints}
     for name in ("mine", "alias", "stranger"):
         observe(metrics, settled(model=name, settlement=Settlement.ABSORBED, status=502))
 
@@ -165,3 +166,25 @@ def test_gauges_are_set_and_dropped_by_label() -> None:
     metrics.drop_gauges(worker="0")
 
     assert metrics.gauges == {("a", (("worker", "1"),)): 2.0, ("b", ()): 4.0}
+
+
+def test_gauges_are_dropped_by_name() -> None:
+    """All of that name, or those of them with a label."""
+    metrics = Metrics()
+    for name in ("a", "b"):
+        for worker in ("0", "1"):
+            metrics.set_gauge(name, 1.0, worker=worker)
+    metrics.drop_gauges("a", worker="0")
+    assert len(metrics.gauges) == 3
+    metrics.drop_gauges("b")
+    assert metrics.gauges == {("a", (("worker", "1"),)): 1.0}
+
+
+def test_only_the_endpoints_in_force_have_gauges() -> None:
+    """Those of an earlier snapshot keep their names in the sums, and are not shown as if they were called."""
+    metrics = Metrics()
+    for provider in ("old", "new"):
+        metrics.use(Snapshot(1, {}, {"m": Model("m", (Endpoint(provider, "up"),))}, {}, {}))
+    assert metrics.endpoints == {"new/up"}
+    observe(metrics, settled(model="m", endpoint="old/up", settlement=Settlement.ABSORBED, status=502))
+    assert [labels[1] for labels in metrics.requests()] == ["old/up"]

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-from tests.contract.upstreams import Heard
+from tests.contract.upstreams import Heard, Owner
 from tokenway.model.faults import Fault
 from tokenway.upstream.call import Call
-from tokenway.upstream.http1 import Connection
-
-
-class Pool:
-    """An owner that keeps which of its methods were called."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def released(self, connection: Connection) -> None:
-        """Keeps it."""
-        self.asked.append("released")
-
-    def forget(self, connection: Connection) -> None:
-        """Keeps it."""
-        self.asked.append("forget")
-
-    def opened(self, connection: Connection) -> None:
-        """Keeps it."""
-        self.asked.append("opened")
-
-    def closed(self, connection: Connection) -> None:
-        """Keeps it."""
-        self.asked.append("closed")
-
-    def redial(self, call: Call) -> None:
-        """Keeps it."""
-        self.asked.append("redial")
-
-    def hang_up(self, call: Call) -> None:
-        """Keeps it."""
-        self.asked.append("hang_up")
 
 
 def test_a_call_without_a_connection_hangs_up_once() -> None:
     """Cancelling a call that waits for its connection ends the dial, and a second time does nothing."""
-    pool, heard = Pool(), Heard()
+    pool, heard = Owner(), Heard()
     call = Call(pool, heard, b"request")
     call.cancel()
     call.cancel()
@@ -53,12 +21,12 @@ def test_a_call_without_a_connection_hangs_up_once() -> None:
 def test_a_call_fails_once() -> None:
     """The reader hears the first failure and no other, and no failure after a cancel."""
     heard = Heard()
-    call = Call(Pool(), heard, b"request")
+    call = Call(Owner(), heard, b"request")
     call.fail(Fault.CONNECT, "First.")
     call.fail(Fault.RESET, "Second.")
     assert (heard.calls, heard.detail) == (["failed"], "First.")
     silent = Heard()
-    cancelled = Call(Pool(), silent, b"request")
+    cancelled = Call(Owner(), silent, b"request")
     cancelled.cancel()
     cancelled.fail(Fault.CONNECT, "Late.")
     assert silent.calls == []
@@ -66,7 +34,7 @@ def test_a_call_fails_once() -> None:
 
 def test_finishing_before_an_answer_is_a_cancel() -> None:
     """There is no early end of an answer that has not begun."""
-    pool, heard = Pool(), Heard()
+    pool, heard = Owner(), Heard()
     Call(pool, heard, b"request").finish_early()
     assert pool.asked == ["hang_up"]
     assert heard.calls == []
@@ -74,7 +42,7 @@ def test_finishing_before_an_answer_is_a_cancel() -> None:
 
 def test_a_pause_before_there_is_a_connection_is_kept() -> None:
     """Paused and resumed while dialing: the last word counts when the connection comes."""
-    call = Call(Pool(), Heard(), b"request")
+    call = Call(Owner(), Heard(), b"request")
     call.pause()
     assert call.paused
     call.resume()

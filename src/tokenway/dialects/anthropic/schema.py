@@ -101,6 +101,12 @@ class Delta(msgspec.Struct, gc=False):
     stop_details: Any = None
 
 
+class Glance(msgspec.Struct, gc=False):
+    """What tells whether an event of a stream is a delta."""
+
+    type: str = ""
+
+
 class Frame(msgspec.Struct):
     """One event of a stream; its type says which of the fields it has."""
 
@@ -159,6 +165,7 @@ class Message(msgspec.Struct):
     error: Any = None
 
 
+glance: Final = msgspec.json.Decoder(Glance).decode
 decode_frame: Final = msgspec.json.Decoder(Frame).decode
 decode_head: Final = msgspec.json.Decoder(Head).decode
 decode_block: Final = msgspec.json.Decoder(Block).decode

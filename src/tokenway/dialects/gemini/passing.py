@@ -10,7 +10,8 @@ when somebody asks for it.
     WAITING      not a response                 WireError
     WAITING      response                       FLOWING, forwarded
     FLOWING      response                       forwarded, stamped
-    FLOWING      not a response                 before the first text WireError, then forwarded as it came
+    FLOWING      not a response                 before the first text WireError, then forwarded where it is JSON; else
+                                                `fault` is set
     FLOWING      response after which all       FINISHED, held
                  candidates have finished
     FINISHED     event with data                what is held is forwarded, this one is held
@@ -32,7 +33,7 @@ from tokenway.dialects.gemini.frames import array_of, frame_data
 from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.gemini.schema import ABSENT, NOTHING, Candidate, Response
 from tokenway.dialects.gemini.usage import meter
-from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, not_of_dialect
+from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, are_sound
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import ABSURD, UNMETERED, Metered
@@ -120,6 +121,7 @@ class PassingGemini(PassingStream):
             and b'"error"' not in whole
             and b'"promptFeedback"' not in whole
             and whole[:1] not in NO_EVENT
+            and are_sound(whole)
         ):
             self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
             self.last_delta = now
@@ -185,9 +187,7 @@ class PassingGemini(PassingStream):
         try:
             response = _decode(data)
         except UNREADABLE as error:
-            if self.first_answer:
-                return self._pass(event)
-            raise not_of_dialect(error) from None
+            return self._unreadable(data, error) and self._pass(event)
         if response.error:
             self._fail(event, fault_text(response.error))
             return False

@@ -91,7 +91,7 @@ def error_event(problem: Problem, maker: Maker) -> bytes:
     return make_event(
         _encode(
             {
-                "id": maker.exchange,
+                "id": maker.answer or maker.exchange,
                 "object": "chat.completion.chunk",
                 "created": maker.created,
                 "model": maker.model,

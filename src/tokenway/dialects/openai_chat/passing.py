@@ -11,8 +11,8 @@ end before the ledger has it.
     WAITING      [DONE]                         WireError: an end without an answer
     WAITING      anything else with data        FLOWING, forwarded
     FLOWING      chunk                          forwarded, stamped
-    FLOWING      not a chunk                    before the first text WireError, then forwarded as it came: most
-                                                events are not decoded any more, and how a stream is cut must not matter
+    FLOWING      not a chunk                    before the first text WireError, then forwarded where it is JSON; else
+                                                `fault` is set
     FLOWING      usage without choices          kept as the usage, not forwarded
     FLOWING      error                          `fault` is set, not forwarded
     FLOWING      [DONE]                         DONE
@@ -27,8 +27,8 @@ from typing import Final
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE, WholeAnswer, fault_text
-from tokenway.dialects.openai_chat.schema import ABSENT, Answer, Chunk, meter
-from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, not_of_dialect
+from tokenway.dialects.openai_chat.schema import ABSENT, Answer, Chunk, Glance, meter
+from tokenway.dialects.passing import CR, LF, ODD_SPACING, PassingStream
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import Usage
@@ -36,6 +36,7 @@ from tokenway.wire.splice import append_member, find_value, replace, set_members
 from tokenway.wire.sse import event_data, make_event
 
 _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
+_glance: Final = msgspec.json.Decoder(Glance).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -86,6 +87,11 @@ class PassingChat(PassingStream):
         self.head = Chunk()
 
     @property
+    def answer_id(self) -> str:
+        """The id that the upstream's chunks have, which an error at their end repeats."""
+        return self.head.id if isinstance(self.head.id, str) else ""
+
+    @property
     def is_whole(self) -> bool:
         """Whether the answer is complete: the end mark came, or every choice gave its finish reason."""
         return self.phase is _DONE or len(self._finished) >= self._choices
@@ -93,19 +99,15 @@ class PassingChat(PassingStream):
     def feed(self, data: bytes, now: float) -> bytes:
         """The bytes to forward for this piece of the answer; raises WireError when it is no event stream."""
         whole = data if data[-2:] == b"\n\n" and not self._splitter.rest else self._splitter.feed(data)
-        if (
-            self._is_quick
-            and b'_tokens"' not in whole
-            and b'"finish_reason":"' not in whole
-            and b'"finish_reason": "' not in whole
-            and b"[DONE]" not in whole
-            and b'"error"' not in whole
-            and whole[:1] not in NO_EVENT
-        ):
+        if self._is_quick and whole and are_plain(whole):
             self.gaps[int((now - self.last_delta) * 1000.0).bit_length()] += 1
             self.last_delta = now
             return whole
         return self._look(whole, now) if whole else b""
+
+    def _are_plain(self, events: bytes) -> bool:
+        """See `PassingStream`."""
+        return are_plain(events)
 
     def tail(self, cost: bytes, extra: bytes) -> bytes:
         """The events that end the answer: a chunk with the usage, if the caller asked for it, and the end mark."""
@@ -162,9 +164,7 @@ class PassingChat(PassingStream):
         try:
             chunk = _decode_chunk(data)
         except UNREADABLE as error:
-            if self.first_answer:
-                return True
-            raise not_of_dialect(error) from None
+            return self._unreadable(data, error)
         if chunk.error:
             self._fail(event, fault_text(chunk.error))
             return False
@@ -193,6 +193,28 @@ class PassingChat(PassingStream):
             self.stamp_text(now, answer=answer)
         self._is_quick = self.first_answer > 0.0 and not ODD_SPACING.search(event)
         return True
+
+
+def are_plain(events: bytes) -> bool:
+    """Whether each of these whole events is a chunk that brings no usage, error or finish; False also where in doubt.
+
+    To decode so little is faster than to search for what these would have in them, and tells broken events too.
+    """
+    end = len(events) - 2
+    if events[:6] != b"data: " or CR in events:
+        return False
+    try:
+        for data in (events[6:end],) if events.find(b"\n") == end else events[6:end].split(b"\n\ndata: "):
+            chunk = _glance(data)
+            # A line end within the data would be a space to JSON, and is the end of the data to a reader of events.
+            if chunk.usage or chunk.error or LF in data:
+                return False
+            for choice in chunk.choices or ():
+                if choice.finish_reason:
+                    return False
+    except UNREADABLE:
+        return False
+    return True
 
 
 def read_whole(operation: Operation, body: bytes) -> WholeAnswer:

@@ -120,6 +120,20 @@ class Chunk(msgspec.Struct):
     error: Any = None
 
 
+class GlanceChoice(msgspec.Struct, gc=False):
+    """What tells whether a choice of a chunk is special."""
+
+    finish_reason: Any = None
+
+
+class Glance(msgspec.Struct, gc=False):
+    """What tells whether a chunk is."""
+
+    choices: list[GlanceChoice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
 class AnswerChoice(msgspec.Struct):
     """One choice of a whole answer."""
 

@@ -12,7 +12,8 @@ an event is decoded only if it carries a response, as all that end a stream do, 
     FLOWING   a delta, a call that begins             forwarded, stamped
     FLOWING   completed, incomplete                   DONE; kept for `tail`
     FLOWING   failed, error                           `fault` is set, not forwarded
-    FLOWING   not JSON                                before the first text WireError, then forwarded as it came
+    FLOWING   not an event of this dialect            before the first text WireError, then forwarded where it is JSON;
+                                                      else `fault` is set
     any       `[DONE]`, which is not of this API      dropped
     DONE      anything                                dropped
 """
@@ -29,7 +30,7 @@ from tokenway.dialects.base import UNREADABLE, CallerRequest, WholeAnswer, fault
 from tokenway.dialects.openai_chat.passing import EXTRA_MEMBERS, with_usage_members
 from tokenway.dialects.openai_responses.reader import read_response
 from tokenway.dialects.openai_responses.schema import NOTHING, PassingEvent, ResponseFields
-from tokenway.dialects.passing import PassingStream, not_of_dialect
+from tokenway.dialects.passing import PassingStream
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.wire.splice import replace, set_members
@@ -130,9 +131,7 @@ class PassingResponses(PassingStream):
         try:
             decoded = _decode(data)
         except UNREADABLE as error:
-            if self.first_answer:
-                return True
-            raise not_of_dialect(error) from None
+            return self._unreadable(data, error)
         kind = decoded.type
         if kind in _FAULTS or (decoded.error and not kind):
             self._take_fault(event, decoded)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dialects.anthropic.samples import END, ERROR, LAST, PING, START, TEXT, delta, event, start, stop, text
-from tokenway.dialects.anthropic.passing import STOP, PassingMessages, Phase, priced, read_whole
+from tokenway.dialects.anthropic.passing import STOP, PassingMessages, Phase, are_deltas, priced, read_whole
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
 from tokenway.model.usage import ABSURD, Usage
@@ -190,12 +190,29 @@ def test_what_begins_otherwise_is_no_stream_of_this_dialect(first: bytes) -> Non
         read([first])
 
 
-def test_broken_events_pass_once_there_is_text() -> None:
+def test_odd_events_pass_once_there_is_text_and_broken_ones_end_it() -> None:
     """Most events are not decoded any more, and how a stream is cut must not matter."""
+    odd = b'event: content_block_delta\ndata: {"type":5}\n\n'
+    assert read([START, TEXT, text("a"), odd])[0].endswith(odd)
     broken = b"event: content_block_delta\ndata: {\n\n"
-    assert read([START, TEXT, text("a"), broken])[0].endswith(broken)
+    out, reader = read([START, TEXT, text("a"), text("b") + broken + text("c")])
+    assert out.endswith(text("a") + text("b"))
+    assert "not one of this dialect" in reader.fault
     with pytest.raises(WireError):
         read([START, TEXT, broken])
+
+
+def test_deltas_are_told_at_a_glance() -> None:
+    """One or many; what else is among them is looked at, and so is what is spelled in another way."""
+    plain = text("a") + text('"error"')
+    assert are_deltas(text("a"))
+    assert are_deltas(plain)
+    named = b"event: content_block_delta\n"
+    others = [START, TEXT, PING, stop(0), LAST, END, named + b"data: {\n\n", named + b'data: {"type":"error"}\n\n']
+    others += [text("a").removeprefix(named), text("a").replace(b",", b",\n"), text("a").replace(b",", b",\r")]
+    for other in others:
+        for events in (other, plain + other, other + plain):
+            assert not are_deltas(events)
 
 
 def test_a_last_event_without_its_blank_line_counts() -> None:

@@ -153,8 +153,11 @@ def test_what_is_no_response_is_refused(first: bytes) -> None:
     """Before the first text, an event of something else is a fault of the upstream."""
     with pytest.raises(WireError):
         read([first])
-    out, _ = read([text("a"), b"data: x\n\n"])
-    assert out.endswith(b"data: x\n\n")
+    odd = b'data: {"candidates":5}\n\n'
+    assert read([text("a"), odd])[0].endswith(odd)
+    out, reader = read([text("a"), text("b") + b"data: x\n\n" + text("c")])
+    assert out == text("a") + text("b")
+    assert "not one of this dialect" in reader.fault
 
 
 def test_comments_before_the_first_chunk_commit_nobody() -> None:

@@ -15,6 +15,7 @@ from tokenway.dialects.openai_chat.passing import (
     END,
     PassingChat,
     Phase,
+    are_plain,
     read_whole,
     with_usage_members,
 )
@@ -171,10 +172,27 @@ def test_a_first_event_may_be_usage_alone() -> None:
     assert reader.metered.usage == COUNTED
 
 
-def test_what_is_no_chunk_after_the_first_text_passes() -> None:
-    """After the first text events are not decoded one by one, so one that cannot be is passed on however it is cut."""
-    broken = b"data: {broken\n\n"
-    assert read([text("a") + broken + finish()])[0] == read([text("a"), broken, finish()])[0]
+def test_what_is_no_chunk_after_the_first_text_passes_if_it_is_json() -> None:
+    """After the first text events are not decoded one by one, so how they are cut must not matter."""
+    odd, broken = b'data: {"choices":5}\n\n', b"data: {broken\n\n"
+    assert read([text("a") + odd + finish()])[0] == read([text("a"), odd, finish()])[0] == text("a") + odd + finish()
+    for pieces in ([text("a") + broken + finish()], [text("a"), broken, finish()], [text("a") + broken, finish()]):
+        out, reader = read(pieces)
+        assert out == text("a")
+        assert (reader.is_whole, reader.fault_event) == (False, b"")
+        assert "not one of this dialect" in reader.fault
+
+
+def test_plain_chunks_are_told_at_a_glance() -> None:
+    """One or many; what else is among them is looked at, and so is what is spelled in another way."""
+    plain = text("a") + text('"error"') + b'data: {"choices":[],"usage":null,"error":null}\n\n'
+    assert are_plain(text("a"))
+    assert are_plain(plain)
+    others = [finish(), USAGE, END, ERROR, b": ping\n\n", b"data: {broken\n\n", b'data: {"choices":5}\n\n']
+    others += [text("a").replace(b"\n", b"\r\n"), text("a").replace(b":[", b":\n["), text("a").replace(b":[", b":\r[")]
+    for other in others:
+        for events in (other, plain + other, other + plain):
+            assert not are_plain(events)
 
 
 def test_an_error_ends_the_stream() -> None:

@@ -1,4 +1,4 @@
-"""Providers that misbehave: what the caller is told, and that nobody gets another one's answer."""
+"""Pooled connections, on which nobody gets another one's answer; and what goes over them, to the byte."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.e2e.faults.catalogue import JSON_HEAD, chunked
 from tests.e2e.gateway import Gateway, configuration, serving, until
 from tests.e2e.raw import Answer, Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-JSON_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 OTHERS = b'{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"content":"SECRET"}}]}'
 RESPONSE = JSON_HEAD + b"content-length: %d\r\n\r\n%b" % (len(OTHERS), OTHERS)
-HTML = b"<!doctype html><html><body>Welcome to the captive portal</body></html>"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -39,73 +37,6 @@ async def ask(gateway: Gateway, provider: FakeProvider, script: Script, *, strea
         assert answer.headers.get("connection") != "close"
         assert await raw.is_usable()
     return answer
-
-
-NOT_AN_ANSWER = {
-    "204": Script(status=204),
-    "302 to elsewhere": Script(status=302, location="http://127.0.0.1:1/v1/chat/completions"),
-    "304": Script(raw=b"HTTP/1.1 304 Not Modified\r\n\r\n", close=True),
-    "200 of HTML": Script(body=HTML, content_type="text/html"),
-    "200 of HTML called JSON": Script(body=HTML, content_type="application/json"),
-    "200 of HTML called a stream": Script(body=HTML, content_type="text/event-stream"),
-    "200 of text": Script(body=b"ok", content_type="text/plain"),
-    "200 of nothing": Script(body=b"", content_type="application/json"),
-    "200 without a type": Script(raw=b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"),
-    "an empty object": Script(body=b"{}"),
-    "a list": Script(body=b"[]"),
-    "another dialect": Script(body=b'{"type":"message","content":[{"type":"text","text":"hi"}]}'),
-    "an error in 200": Script(error="the model is on fire"),
-    "no HTTP": Script(raw=b"hello, this is not HTTP\r\n\r\n", hang_up="close"),
-    "SSH": Script(raw=b"SSH-2.0-OpenSSH_9.2\r\n", hang_up="close"),
-    "half a head": Script(reset="head"),
-    "nothing at all": Script(reset="request"),
-    "a reset": Script(reset="rst"),
-    "two lengths": Script(raw=JSON_HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}"),
-    "length and chunked": Script(
-        raw=JSON_HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
-    ),
-    "a broken chunk": Script(raw=STREAM_HEAD + b"zz\r\ndata: x\n\n\r\n"),
-    "an unasked compression": Script(raw=JSON_HEAD + b"content-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b"),
-    "a huge head": Script(raw=b"HTTP/1.1 200 OK\r\nx: " + b"a" * 100_000 + b"\r\n\r\n"),
-    "a switch of protocols": Script(
-        raw=b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
-    ),
-    "a stream that is empty": Script(raw=STREAM_HEAD + b"0\r\n\r\n"),
-    "a stream that only ends": Script(raw=STREAM_HEAD + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"),
-    "a stream of no JSON": Script(raw=STREAM_HEAD + b"c\r\ndata: hello\n\n\r\n0\r\n\r\n"),
-}
-
-
-WRONG_LENGTHS = {
-    "a shorter body than it says": Script(length_delta=10),
-    "a longer body than it says": Script(length_delta=-10),
-}
-CASES = [(name, script, stream) for name, script in NOT_AN_ANSWER.items() for stream in (False, True)]
-CASES += [(name, script, False) for name, script in WRONG_LENGTHS.items()]
-
-
-@pytest.mark.parametrize(
-    ("script", "stream"),
-    [(script, stream) for _, script, stream in CASES],
-    ids=[f"{name}, {'streaming' if stream else 'whole'}" for name, _, stream in CASES],
-)
-async def test_what_is_no_answer_is_an_upstream_failure(
-    strict: Gateway, provider: FakeProvider, script: Script, stream: bool
-) -> None:
-    """Never an empty success: a 502 that names the endpoint, nothing charged, no redirect followed."""
-    await provider.close_idle()  # a pooled connection that fails without a byte would be tried once more
-    before = len(provider.requests)
-    answer = await ask(strict, provider, script, stream=stream)
-    assert answer.status == 502, answer
-    assert answer.error["metadata"]["error_type"] == "provider_unavailable"
-    assert "lab/fake" in answer.error["message"]
-    assert answer.headers["x-should-retry"] == "true"
-    assert "<" not in answer.error["message"]
-    entry = await strict.entry(answer.headers["x-request-id"])
-    assert (entry.status, entry.charged) == (502, 0)
-    assert entry.settlement in {"absorbed", "released"}
-    assert len(provider.requests) == before + 1
-    assert (await ask(strict, provider, Script(), stream=stream)).status == 200
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -163,6 +94,31 @@ async def test_a_connection_closed_while_idle_costs_no_call(strict: Gateway, pro
     assert (await ask(strict, provider, Script(), stream=False)).status == 200
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("how", ["request", "rst"], ids=["closed", "reset"])
+async def test_a_connection_that_ends_as_it_is_used_costs_no_call(
+    strict: Gateway, provider: FakeProvider, how: str, stream: bool
+) -> None:
+    """A pooled one that fails before a byte of the answer was stale: once more over a new one, which is no retry."""
+    await ask(strict, provider, Script(), stream=False)
+    before = len(provider.requests)
+    answer = await ask(strict, provider, Script(reset=how), stream=stream)
+    assert (answer.status, answer.headers["x-tokenway-attempts"]) == (200, "1")
+    stale, fresh = provider.requests[before:]
+    assert (stale.reused, fresh.reused) == (True, False)
+    assert stale.body == fresh.body
+
+
+async def test_a_stale_connection_is_replaced_once(strict: Gateway, provider: FakeProvider) -> None:
+    """What fails on a new connection too is a failure."""
+    await ask(strict, provider, Script(), stream=False)
+    before = len(provider.requests)
+    provider.queue(Script(reset="request"))
+    answer = await ask(strict, provider, Script(reset="request"), stream=False)
+    assert answer.status == 502
+    assert len(provider.requests) == before + 2
+
+
 @pytest.mark.parametrize("how", ["close", "rst"])
 async def test_a_connection_that_hangs_up_after_its_answer(strict: Gateway, provider: FakeProvider, how: str) -> None:
     """Without having said so: the answer counts, and the call after it succeeds."""
@@ -171,38 +127,30 @@ async def test_a_connection_that_hangs_up_after_its_answer(strict: Gateway, prov
         assert answer.json["choices"]
 
 
-async def test_interim_responses_are_skipped(strict: Gateway, provider: FakeProvider) -> None:
-    """Early hints come before the answer and are not the answer."""
-    for stream in (False, True):
-        answer = await ask(strict, provider, Script(interim=3), stream=stream)
-        assert answer.status == 200
-        assert b"w3" in answer.body
-
-
-@pytest.mark.parametrize("how", ["close", "rst", "end"])
-@pytest.mark.parametrize("inside", [0, 20], ids=["between events", "inside an event"])
-async def test_a_stream_that_is_cut_ends_with_an_error(
-    strict: Gateway, provider: FakeProvider, how: str, inside: int
-) -> None:
-    """What came is passed on whole, then an error event in the stream; never a quiet end, never half an event."""
-    gate = asyncio.Semaphore(1)
-    provider.queue(Script(chunks=6, cut=3, cut_inside=inside, cut_how=how, gate=gate))
+async def test_how_a_broken_stream_ends(strict: Gateway, provider: FakeProvider) -> None:
+    """What came, then one event that is an error and, as OpenRouter has it, a reason to stop; then the end mark."""
+    provider.queue(Script(chunks=6, cut=3, gap=0.02))
     async with Raw(strict.port) as raw:
         await raw.send(post(chat(stream=True)))
-        status, headers = await raw.head()
-        assert status == 200
-        gate.release()
-        gate.release()
+        assert (await raw.head())[0] == 200
         body = b"".join([chunk async for chunk in raw.chunks()]).decode()
         assert await raw.is_usable()
     events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
-    words = [event["choices"][0]["delta"]["content"] for event in events if "error" not in event]
-    # A reset may destroy what was sent right before it.
-    assert words == ["w0 ", "w1 ", "w2 "] if how != "rst" else words[0] == "w0 "
+    assert [event["choices"][0]["delta"]["content"] for event in events[:-1]] == ["w0 ", "w1 ", "w2 "]
     assert "lab/fake" in events[-1]["error"]["message"]
     assert events[-1]["choices"][0]["finish_reason"] == "error"
-    entry = await strict.entry(headers["x-request-id"])
-    assert (entry.settlement, entry.charged) == ("absorbed", 0)
+
+
+async def test_an_answer_without_end(strict: Gateway, provider: FakeProvider) -> None:
+    """It is given up at its bound: 502, and the provider is left."""
+    head = JSON_HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    provider.queue(Script(raw=head, endless=chunked(b" " * 1_000_000)))
+    async with Raw(strict.port) as raw:
+        await raw.send(post(chat()))
+        answer = await raw.answer()
+        assert (answer.status, answer.error["code"]) == (502, "too_large")
+        assert await raw.is_usable()
+    await until(provider.requests[-1].over.is_set)
 
 
 async def test_an_error_event_in_a_stream_passes(strict: Gateway, provider: FakeProvider) -> None:

@@ -1,0 +1,1 @@
+"""The routing benchmark: policies that choose an endpoint, compared on the same simulated fleets."""

@@ -1,0 +1,137 @@
+"""What is watched of an exchange: what its caller has got, how fast it comes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tokenway.dialects.registry import FORMATS
+from tokenway.dialects.resume import Progress
+from tokenway.edge.watch import Kept, may_go_on
+from tokenway.exchange.events import Shown
+from tokenway.model.catalog import Capabilities, Dialect, Endpoint, Operation
+from tokenway.wire.limits import KEPT_STREAM
+
+FORM = FORMATS[Dialect.OPENAI_CHAT]
+ABLE = Endpoint("a", "m", capabilities=Capabilities(prefill=True))
+PLAIN = Endpoint("b", "m")
+
+
+def chunk(delta: str) -> bytes:
+    """One event of a stream of chat."""
+    return (
+        f'data: {{"id":"c","object":"chat.completion.chunk","created":1,"model":"m",'
+        f'"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}\n\n'
+    ).encode()
+
+
+ROLE, TEXT = chunk('{"role":"assistant","content":""}'), chunk('{"content":"Hello"}')
+CALL = chunk('{"tool_calls":[{"index":0,"id":"x","type":"function","function":{"name":"f","arguments":""}}]}')
+
+
+def intake(**fields: object) -> Any:
+    """A request, planned."""
+    more = "".join(f',"{name}":{value}' for name, value in fields.items())
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true%b}' % more.encode()
+    return SimpleNamespace(request=FORM.parse(Operation.CHAT, body, "", False), crossings=None, copies=1)
+
+
+def kept(*pieces: bytes, endpoint: Endpoint = ABLE) -> Kept:
+    """What a caller has got."""
+    made = Kept((endpoint,))
+    for piece in pieces:
+        made.add(piece)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [
+        ((), Shown.NOTHING),
+        ((ROLE,), Shown.NOTHING),
+        ((ROLE, TEXT, TEXT), Shown.TEXT),
+        ((ROLE, CALL), Shown.OTHER),
+        ((ROLE, TEXT, CALL), Shown.OTHER),
+    ],
+)
+def test_what_was_shown(pieces: tuple[bytes, ...], shown: Shown) -> None:
+    """A frame of an answer, a text, or something that is never spliced."""
+    assert kept(*pieces).shown(intake(), FORM) is shown
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"response_format": '{"type":"json_object"}'},
+        {"logprobs": "true"},
+        {"tools": '[{"type":"function","function":{"name":"f"}}]', "tool_choice": '"required"'},
+        {"messages": "5"},
+    ],
+    ids=["a form", "probabilities", "a call that must be", "unreadable"],
+)
+def test_a_text_that_is_tied_to_something_is_not_spliced(fields: dict[str, str]) -> None:
+    """Its beginning may be begun anew all the same."""
+    assert kept(ROLE, TEXT).shown(intake(**fields), FORM) is Shown.OTHER
+    assert kept(ROLE).shown(intake(**fields), FORM) is Shown.NOTHING
+
+
+def test_the_text_is_read_anew_when_more_has_come() -> None:
+    """Once for each state."""
+    made = kept(ROLE, TEXT)
+    assert made.sent(FORM).text == "Hello"
+    assert made.sent(FORM) is made.sent(FORM)
+    made.add(TEXT)
+    assert made.sent(FORM).text == "HelloHello"
+
+
+def test_an_answer_that_is_too_long_is_not_rescued() -> None:
+    """What is kept is bounded."""
+    made = kept(ROLE, *[TEXT] * (KEPT_STREAM // len(TEXT) + 1))
+    assert made.sent(FORM).progress is Progress.OTHER
+    made.add(TEXT)
+    assert made.shown(intake(), FORM) is Shown.OTHER
+
+
+class Reader:
+    """An attempt that is told where to write."""
+
+    def __init__(self, first_delta: float) -> None:
+        self.stream = SimpleNamespace(first_delta=first_delta)
+        self.writer: Any = None
+
+    def splice(self, write: Any) -> None:
+        """From here on to there."""
+        self.writer = write
+
+
+def test_without_prefill_nothing_is_kept_behind_the_first_text() -> None:
+    """It could not be used; the stream is as cheap as any other from then on."""
+    written: list[bytes] = []
+    made, reader = kept(ROLE, endpoint=PLAIN), Reader(0.0)
+    write = made.keeping(written.append, cast("Any", reader))
+    write(ROLE)
+    assert made.sent(FORM).progress is Progress.NOTHING
+    reader.stream.first_delta = 5.0
+    write(TEXT)
+    assert written == [ROLE, TEXT]
+    assert reader.writer == written.append
+    assert made.sent(FORM).progress is Progress.OTHER
+
+
+def test_with_prefill_all_is_kept() -> None:
+    """As it is written."""
+    written: list[bytes] = []
+    made, reader = kept(ROLE), Reader(5.0)
+    write = made.keeping(written.append, cast("Any", reader))
+    write(TEXT)
+    assert (written, reader.writer, made.sent(FORM).text) == ([TEXT], None, "Hello")
+
+
+def test_what_may_go_on() -> None:
+    """One stream of a chat."""
+    assert may_go_on(intake())
+    assert not may_go_on(SimpleNamespace(request=intake().request, copies=2))  # type: ignore[arg-type]
+    whole = FORM.parse(Operation.CHAT, b'{"model":"m","messages":[]}', "", False)
+    assert not may_go_on(SimpleNamespace(request=whole, copies=1))  # type: ignore[arg-type]

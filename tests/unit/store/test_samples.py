@@ -1,0 +1,128 @@
+"""The ledger's latest exchanges as samples of their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.records import NOON, STREAMED, USAGE, line, reserved, settled
+from tokenway.metering.ledger import Record, Settlement
+from tokenway.metering.stamps import Stamps
+from tokenway.model.faults import Fault
+from tokenway.model.sample import Outcome
+from tokenway.model.usage import Usage
+from tokenway.store import samples as module
+from tokenway.store.base import Progress
+from tokenway.store.sqlite import SqliteStore, open_sqlite
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """A fresh store; its clock says noon."""
+    opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON)
+    yield opened
+    opened.close()
+
+
+def ingest(store: SqliteStore, *records: Record) -> None:
+    """Puts records into the ledger."""
+    store.ledger.commit(Progress("j", "w", "o", 1), records)
+
+
+def test_a_stream_comes_back_with_its_times(store: SqliteStore) -> None:
+    """Counted from the attempt's begin; the speed is the one that was measured, and the tokens are the provider's."""
+    ingest(store, settled(1, overhead=0.05, stamps=STREAMED))
+    (sample,) = store.samples.latest(0.0, 10)
+    assert (sample.endpoint, sample.model, sample.outcome) == ("lab/mock", "mock", Outcome.ANSWERED)
+    assert sample.at == NOON + 1
+    assert [sample.took, sample.ttft] == pytest.approx([1.25, 0.2])
+    assert (sample.tokens, sample.prompt, sample.cached) == (61, 100, 20)
+    assert sample.speed == pytest.approx(60.0)
+    assert sample.weight == 1.0
+
+
+def test_what_was_not_measured_is_not_known(store: SqliteStore) -> None:
+    """A whole answer has no first token, and no usage no tokens; neither has a count that cannot be."""
+    whole = Stamps(received=10.0, end=12.0)
+    absurd = line(usage=Usage(output_text=10**9), absurd=True, cost=None)
+    ingest(
+        store,
+        settled(1, stream=False, stamps=whole, overhead=0.5),
+        settled(2, lines=(line(usage=None, cost=None),)),
+        settled(3, lines=(absurd,)),
+    )
+    answered, unmetered, unbelieved = store.samples.latest(0.0, 10)
+    assert [answered.took, answered.ttft, answered.speed] == pytest.approx([1.5, 0.0, 0.0])
+    assert answered.tokens == USAGE.output_tokens
+    for sample in (unmetered, unbelieved):
+        assert sample.ttft > 0.0
+        assert (sample.tokens, sample.prompt, sample.speed) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"settlement": Settlement.DELIVERED}, Outcome.ANSWERED),
+        ({"settlement": Settlement.UPSTREAM_BILLED}, Outcome.LEFT),
+        ({"settlement": Settlement.RELEASED}, Outcome.LEFT),
+        ({"settlement": Settlement.ABSORBED, "fault": Fault.STATUS, "status": 503}, Outcome.FAILED),
+        ({"settlement": Settlement.ABSORBED, "fault": Fault.CUT, "status": 200}, Outcome.FAILED),
+        ({"settlement": Settlement.RELEASED, "fault": Fault.CONNECT, "status": 0}, Outcome.FAILED),
+        ({"settlement": Settlement.RELEASED, "fault": Fault.STATUS, "status": 429}, Outcome.LIMITED),
+        ({"settlement": Settlement.RELEASED, "fault": Fault.STATUS, "status": 401}, Outcome.LEFT),
+        ({"settlement": Settlement.RELEASED, "fault": Fault.STATUS, "status": 400}, Outcome.LEFT),
+        ({"settlement": Settlement.ABSORBED, "fault": Fault.OUTRUN, "status": 200}, Outcome.LEFT),
+        ({"settlement": Settlement.ABSORBED, "fault": Fault.SLOW, "status": 200}, Outcome.LEFT),
+        ({"settlement": Settlement.ABSORBED, "fault": "a fault of later versions", "status": 500}, Outcome.LEFT),
+    ],
+)
+def test_only_its_own_failures_are_an_endpoints(store: SqliteStore, changes: dict[str, Any], outcome: Outcome) -> None:
+    """Neither what a caller did wrong, nor what we gave up, nor a key that is refused."""
+    ingest(store, settled(1, settlement=changes["settlement"], endpoint="", lines=(line(**changes),)))
+    (sample,) = store.samples.latest(0.0, 10)
+    assert (sample.endpoint, sample.outcome) == ("lab/mock", outcome)
+
+
+def test_of_several_attempts_only_their_ends_are_told(store: SqliteStore) -> None:
+    """The exchange's times hold what the first one took, which is no time of the second."""
+    failed = line(endpoint="a/m", settlement=Settlement.ABSORBED, usage=None, cost=None, fault=Fault.RESET, status=0)
+    ingest(store, settled(1, lines=(failed, line(attempt=2))))
+    one, other = sorted(store.samples.latest(0.0, 10), key=lambda sample: sample.endpoint)
+    assert (one.endpoint, one.outcome, other.endpoint, other.outcome) == ("a/m", 2, "lab/mock", 0)
+    assert {(each.took, each.ttft, each.span, each.tokens) for each in (one, other)} == {(0.0, 0.0, 0.0, 0)}
+
+
+def test_an_expired_reservation_is_nobodys_sample(store: SqliteStore) -> None:
+    """It never reached an endpoint that we know of."""
+    ingest(store, reserved(1))
+    store.ledger.expire("o")
+    assert store.samples.latest(0.0, 10) == []
+
+
+def test_old_exchanges_are_left_out_and_few_are_taken(store: SqliteStore) -> None:
+    """In the order of their ends, and the newest when there are too many."""
+    ingest(store, *(settled(number) for number in range(1, 41)))
+    assert [each.at - NOON for each in store.samples.latest(NOON + 31, 100)] == list(range(31, 41))
+    assert [each.at - NOON for each in store.samples.latest(0.0, 3)] == [38, 39, 40]
+    assert store.samples.latest(0.0, 0) == []
+
+
+@pytest.mark.parametrize("page", [1, 3, 500])
+def test_every_workers_exchanges_are_found(store: SqliteStore, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    """Their ids begin with when the worker did, so that one's last exchanges stand before another's first."""
+    monkeypatch.setattr(module, "PAGE", page)
+    lives = ("gen-1a-f00d", "gen-1b-beef", "gen-1b-cafe")
+    ingest(
+        store,
+        *(
+            settled(id=f"{life}{number:010x}", at=NOON + number, lines=(line(endpoint=f"p/{life}"),))
+            for life in lives
+            for number in range(20)
+        ),
+    )
+    found = store.samples.latest(NOON + 15, 100)
+    assert [each.at - NOON for each in found] == [number for number in range(15, 20) for _ in lives]
+    assert {each.endpoint for each in found} == {f"p/{life}" for life in lives}
