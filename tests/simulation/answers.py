@@ -18,7 +18,7 @@ GONE = 499
 
 def check_answer(facts: Facts) -> Iterator[str]:
     """The caller has one complete answer or one well-formed error; or it left, and has the beginning of one."""
-    history, client, plan = facts.history, facts.history.client, facts.plan
+    client, plan = facts.history.client, facts.plan
     is_over = client.left_at is None and not client.aborted
     answer = parse_answer(b"".join(client.writes), closed=is_over)
     settled = facts.settled

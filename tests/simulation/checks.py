@@ -29,7 +29,7 @@ from tests.simulation.splices import check_splices
 from tests.simulation.world import History
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
-from tokenway.metering.ledger import Line, Reserved, Settled, Settlement, State, follow
+from tokenway.metering.ledger import Line, Reserved, Settlement, State, follow
 from tokenway.model.faults import Fault
 
 

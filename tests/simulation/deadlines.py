@@ -48,12 +48,12 @@ def check_deadlines(facts: Facts) -> Iterator[str]:
         if waited > _patience(facts, number) + LATE:
             yield f"{name} took {waited:.3f} s to its first text"
         silence = max(_silences(facts, number, call), default=0.0)
-        if first_text != NEVER and silence > limits.between_tokens + LATE:
+        if facts.first_text(number, for_sure=True) != NEVER and silence > limits.between_tokens + LATE:
             yield f"{name} was silent for {silence:.3f} s"
 
 
 def _patience(facts: Facts, number: int) -> float:
-    """How long an attempt may take to its first text: one that a frozen one waits for no longer than the grace period."""
+    """How long an attempt may take to its first text; where a frozen one waits, no longer than the grace period."""
     call = facts.call_of(number)
     if call is None:
         return inf
@@ -69,7 +69,7 @@ def _freezes(facts: Facts, number: int) -> list[Frozen]:
 
 def _silences(facts: Facts, number: int, call: Call) -> Iterator[float]:
     """The pauses of a stream after its first text; while the caller is slow, or it is frozen, there is none."""
-    first_text = facts.first_text(number)
+    first_text = facts.first_text(number, for_sure=True)
     times = [at for at in call.arrivals if at >= first_text] + [call.over_at]
     stops = [*facts.history.client.pauses]
     stops += [(each.begin, each.end) for each in facts.frozen if each.attempt == number]

@@ -97,13 +97,13 @@ class Facts:
                         live.discard(command.attempt)
                     case c.SendHead():
                         self.parts.append(Part(command.attempt, 0))
-                    case c.Resume():
+                    case c.Resume() if self.parts[-1].attempt != command.attempt:  # else it is its own end
                         self.parts.append(Part(command.attempt, written))
                     case c.Freeze():
                         freeze = (command.attempt, at, written)
                 fails = freeze is not None and isinstance(command, c.Note) and command.attempt == freeze[0]
                 if freeze is not None and (fails or isinstance(command, c.Thaw | c.Resume | c.Settle)):
-                    thaws = isinstance(command, c.Thaw)
+                    thaws = isinstance(command, c.Thaw | c.Resume) and command.attempt == freeze[0]
                     self.frozen.append(Frozen(freeze[0], freeze[1], at, freeze[2], written, thaws))
                     freeze = None
         if freeze is not None:
@@ -144,10 +144,11 @@ class Facts:
         """An attempt as its provider lived it; None for one that was not made."""
         return self.history.calls[number - 1]
 
-    def first_text(self, number: int) -> float:
+    def first_text(self, number: int, *, for_sure: bool = False) -> float:
         """When an attempt had something new for its caller to read; NEVER where it had not.
 
-        What a continuation repeats of the text that it was given is nothing new, nor is a thought.
+        What a continuation repeats of the text that it was given is nothing new, nor is a thought behind a text. A
+        thought behind a text that is empty may be shown or not: `for_sure` leaves it out.
         """
         call = self.call_of(number)
         if call is None or not call.resumes or call.first_text_at == NEVER:
@@ -155,7 +156,10 @@ class Facts:
         had = self.heard(self.history.written[self.opened[number - 1].place]).texts
         for at in call.arrivals:
             reading = call.reading_at(at)
-            if reading.calls or any(len(text) > len(had.get(kind, "")) for kind, text in joined(had, reading.said).items()):
+            said = joined(had, reading.said)
+            if for_sure:
+                said.pop(THOUGHT, None)
+            if reading.calls or any(len(text) > len(had.get(kind, "")) for kind, text in said.items()):
                 return at
         return NEVER
 
@@ -215,7 +219,7 @@ class Facts:
                 raise
             return "unsure"  # something that is no event was passed on
         text = said.texts.get(TEXT, "")
-        others = {kind for kind, more in said.texts.items() if kind != TEXT and (more.strip() or not kind[:4] == TEXT)}
+        others = {kind for kind, more in said.texts.items() if kind != TEXT and (more.strip() or kind[:4] != TEXT)}
         if others or said.ending:
             return "other"
         if not is_plain:
@@ -301,18 +305,23 @@ def _hear_chat(body: bytes, choices: int) -> Said:
             said.ending = "error"
             continue
         for choice in chunk["choices"]:
-            index, delta = choice["index"], choice["delta"]
-            if not 0 <= index < choices:
-                raise MalformedError(f"a choice {index} that nobody asked for")
-            for name, is_thought in (("content", False), ("reasoning_content", True)):
-                text = delta.get(name)
-                if text:
-                    if index in finished:
-                        raise MalformedError("text behind the finish reason")
-                    key = key_of(index, is_thought=is_thought)
-                    said.texts[key] = said.texts.get(key, "") + text
-            if choice.get("finish_reason"):
-                if index in finished:
-                    raise MalformedError("two finish reasons")
-                finished.add(index)
+            _hear_choice(said, choice, finished, choices)
     return said
+
+
+def _hear_choice(said: Said, choice: dict[str, Any], finished: set[int], choices: int) -> None:
+    """What one choice of a chunk adds."""
+    index, delta = choice["index"], choice["delta"]
+    if not 0 <= index < choices:
+        raise MalformedError(f"a choice {index} that nobody asked for")
+    for name, is_thought in (("content", False), ("reasoning_content", True)):
+        text = delta.get(name)
+        if text:
+            if index in finished:
+                raise MalformedError("text behind the finish reason")
+            key = key_of(index, is_thought=is_thought)
+            said.texts[key] = said.texts.get(key, "") + text
+    if choice.get("finish_reason"):
+        if index in finished:
+            raise MalformedError("two finish reasons")
+        finished.add(index)

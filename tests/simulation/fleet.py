@@ -27,7 +27,7 @@ _MOST: Final = Timeouts(inf, inf, inf, inf)
 class Fleet:
     """How the endpoints of one history are set up."""
 
-    routing: Routing = Routing()
+    routing: Routing = field(default_factory=Routing)
     is_set: bool = False
     """Whether anything but the defaults was drawn."""
     min_tps: float = 20.0
@@ -71,7 +71,7 @@ class Fleet:
     @property
     def caps(self) -> Timeouts:
         """The caller's own deadlines."""
-        return Timeouts(**{**{name: inf for name in _NAMES}, **self.wishes.get("timeouts", {})})
+        return Timeouts(**{**dict.fromkeys(_NAMES, inf), **self.wishes.get("timeouts", {})})
 
     @property
     def trials(self) -> tuple[str, ...]:

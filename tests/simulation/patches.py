@@ -227,8 +227,8 @@ _written_to_resume = Crossings.written_to_resume
 
 
 def _drop_held(self: AttemptReader) -> None:
-    if self._held is not None:  # noqa: SLF001 - what a mutant breaks
-        self._held.clear()  # noqa: SLF001 - what a mutant breaks
+    if self._held is not None:
+        self._held.clear()
     _thaw(self)
 
 

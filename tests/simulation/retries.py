@@ -172,14 +172,7 @@ def _check_open(
         yield from _check_hedge(facts, seats, made)
         return
     since = made.at if frozen or last is None else last[1]
-    retries = sum(not each.hedges and each.number > 1 for each in facts.opened[: number - 1])
-    if retries >= facts.plan.max_retries:
-        yield f"attempt {number} is one more than {facts.plan.max_retries} retries"
-    if facts.retries_left(since, number) < 1.0 - EPSILON:
-        yield f"attempt {number} is more than the worker's budget"
-    if not frozen and last is not None and facts.settled is not None:
-        if meaning(facts.settled.lines[last[0] - 1], facts.call_of(last[0])) == "fatal":
-            yield f"attempt {last[0]} could not be helped, and another was made"
+    yield from _check_allowed(facts, number, since, 0 if frozen or last is None else last[0])
     shown = facts.shown(made.place) if made.resumes else "nothing"
     if shown == "unsure":
         return
@@ -190,6 +183,24 @@ def _check_open(
     if made.slot not in able:
         yield f"attempt {number} went to place {made.slot}, of which {able} are left"
         return
+    yield from _check_place(seats, made, able, since)
+
+
+def _check_allowed(facts: Facts, number: int, since: float, failed: int) -> Iterator[str]:
+    """There are retries left, of the exchange and of the worker, and what `failed` can be helped."""
+    retries = sum(not each.hedges and each.number > 1 for each in facts.opened[: number - 1])
+    if retries >= facts.plan.max_retries:
+        yield f"attempt {number} is one more than {facts.plan.max_retries} retries"
+    if facts.retries_left(since, number) < 1.0 - EPSILON:
+        yield f"attempt {number} is more than the worker's budget"
+    line = facts.settled.lines[failed - 1] if failed and facts.settled is not None else None
+    if line is not None and meaning(line, facts.call_of(failed)) == "fatal":
+        yield f"attempt {failed} could not be helped, and another was made"
+
+
+def _check_place(seats: Seats, made: Opened, able: list[int], since: float) -> Iterator[str]:
+    """A seat that is new comes first and at once, else the one whose pause ends first."""
+    number = made.number
     new = [seat for seat in able if seat not in seats.asked]
     if new:
         if made.slot != new[0]:
@@ -250,7 +261,11 @@ def check_hedge_came(facts: Facts) -> Iterator[str]:
     if len([each for each in facts.opened if not each.hedges and each.at <= latest]) > 1:
         return
     others = {each.id for each in order.endpoints} - {first.endpoint.id}
-    if others and facts.hedges_left(START) >= 1.0 and not any(each.hedges and each.at <= latest for each in facts.opened):
+    if (
+        others
+        and facts.hedges_left(START) >= 1.0
+        and not any(each.hedges and each.at <= latest for each in facts.opened)
+    ):
         yield f"no race began, though the first token was late at {due - START:.3f}"
 
 
@@ -259,9 +274,7 @@ def _is_open(facts: Facts, at: float) -> bool:
     return finished is None or finished > at
 
 
-def _check_end(
-    facts: Facts, seats: Seats, last: tuple[int, float], place: int, *, in_band: bool
-) -> Iterator[str]:
+def _check_end(facts: Facts, seats: Seats, last: tuple[int, float], place: int, *, in_band: bool) -> Iterator[str]:
     """An error is no answer as long as there is another way."""
     history, plan, settled = facts.history, facts.plan, facts.settled
     number, failed_at = last
@@ -269,7 +282,11 @@ def _check_end(
         return
     line, now = settled.lines[number - 1], history.steps[place][0]
     retries = sum(not each.hedges and each.number > 1 for each in facts.opened)
-    if retries >= plan.max_retries or facts.retries_left(failed_at, 99) < 1.0 + EPSILON or now - history.steps[0][0] >= plan.total:
+    if (
+        retries >= plan.max_retries
+        or facts.retries_left(failed_at, 99) < 1.0 + EPSILON
+        or now - history.steps[0][0] >= plan.total
+    ):
         return
     if meaning(line, facts.call_of(number)) == "fatal":
         return
@@ -304,7 +321,7 @@ def check_promises(facts: Facts) -> Iterator[str]:
 
 
 def check_order(facts: Facts) -> Iterator[str]:
-    """The order has every endpoint that may be asked with each of its keys, and what the settings and the caller say."""
+    """The order has every endpoint that may be asked, with each of its keys, and what settings and caller say."""
     order, plan = facts.history.order, facts.plan
     if order is None or plan.is_fan:
         return

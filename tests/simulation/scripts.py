@@ -108,12 +108,8 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
     chance = rng.random
     pace = pick(rng, (0.001, 0.02, 0.3))
     steps: list[Step] = []
-    name = "well" if chance() < health else pick(rng, _faults(ask))
+    name = _draw_name(rng, ask, health)
     script = Script(name, steps)
-    if ask.trials and chance() < 0.4:
-        name = script.name = pick(rng, ask.trials)
-    if ask.prefix and chance() < 0.1:
-        name = script.name = "no prefill"
     if name == "refuse":
         steps.append((chance() * 3, "fail", (Fault.CONNECT, "connection refused")))
         return script
@@ -150,8 +146,21 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
     return script
 
 
+def _draw_name(rng: Random, ask: Ask, health: float) -> str:
+    """How an attempt goes."""
+    chance = rng.random
+    name = "well" if chance() < health else pick(rng, _faults(ask))
+    if ask.trials and chance() < 0.4:
+        name = pick(rng, ask.trials)
+    return "no prefill" if ask.prefix and chance() < 0.1 else name
+
+
 _TOLD = (
-    {b"x-ratelimit-limit-requests": b"60", b"x-ratelimit-remaining-requests": b"0", b"x-ratelimit-reset-requests": b"1s"},
+    {
+        b"x-ratelimit-limit-requests": b"60",
+        b"x-ratelimit-remaining-requests": b"0",
+        b"x-ratelimit-reset-requests": b"1s",
+    },
     {b"anthropic-ratelimit-tokens-remaining": b"5", b"anthropic-ratelimit-tokens-reset": b"2030-01-01T00:00:00Z"},
     {b"ratelimit": b'"a";r=0;t=30', b"retry-after": b"soon"},
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.simulation.client import Answer
-from tests.simulation.facts import Facts, joined
+from tests.simulation.facts import Facts, Said, joined
 from tests.simulation.heard import check_told
 from tests.simulation.voices.base import TEXT, THOUGHT
 from tokenway.metering.ledger import Settled
@@ -24,6 +24,23 @@ def check_spliced(facts: Facts, answer: Answer, settled: Settled | None) -> Iter
     """A stream of several parts; `settled` is given where it ended."""
     plan, history = facts.plan, facts.history
     heard = facts.hear(answer.body)
+    yield from _check_parts(facts, heard)
+    if settled is None:
+        if heard.ending and not plan.voice.ends_with_body:
+            yield f"the caller left after the end ({heard.ending}), or the ledger does not know of it"
+        return
+    if not heard.ending:
+        yield "a stream that ends with neither mark nor error"
+    elif (heard.ending == "whole") is not (settled.error_type == ""):
+        yield f"the caller has seen {heard.ending}, the record says '{settled.error_type}'"
+    if heard.ending == "whole" and plan.is_mixed:
+        query = plan.asked.query if plan.asked is not None else b""
+        yield from check_told(history, plan.voice.hear(answer.body, query), facts.line())
+
+
+def _check_parts(facts: Facts, heard: Said) -> Iterator[str]:
+    """Each part goes on where the one before it ended."""
+    plan = facts.plan
     before: dict[str, str] = {}
     for number, part in enumerate(facts.parts):
         is_last = number + 1 == len(facts.parts)
@@ -49,17 +66,6 @@ def check_spliced(facts: Facts, answer: Answer, settled: Settled | None) -> Iter
             if not plan.voice.hears_arrays and not sent.startswith(got):
                 yield f"the caller had {got!r}, the provider sent {sent!r}"
         before = after.texts
-    if settled is None:
-        if heard.ending and not plan.voice.ends_with_body:
-            yield f"the caller left after the end ({heard.ending}), or the ledger does not know of it"
-        return
-    if not heard.ending:
-        yield "a stream that ends with neither mark nor error"
-    elif (heard.ending == "whole") is not (settled.error_type == ""):
-        yield f"the caller has seen {heard.ending}, the record says '{settled.error_type}'"
-    if heard.ending == "whole" and plan.is_mixed:
-        query = plan.asked.query if plan.asked is not None else b""
-        yield from check_told(history, plan.voice.hear(answer.body, query), facts.line())
 
 
 def check_splices(facts: Facts) -> Iterator[str]:

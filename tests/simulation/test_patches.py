@@ -8,7 +8,7 @@ from tests.simulation.patches import MACHINES, PATCHES, Patch
 from tests.simulation.run import first_failure
 from tokenway.exchange.machine import Exchange
 
-SEEDS = range(8_000)
+SEEDS = range(12_000)
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)

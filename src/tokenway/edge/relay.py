@@ -248,8 +248,7 @@ class Relay:
         self._finish()
 
     def _looks(self, now: float) -> tuple[e.Look, ...]:
-        may_fail = self._machine.may_fail(now)
-        paused = self._client.is_write_paused
+        paused, may_fail = self._client.is_write_paused, self._machine.may_fail(now)
         return self._watch.looks(self._attempts, self._winner, now, paused=paused, may_fail=may_fail)
 
     def service_of(self, attempt: int) -> str:
@@ -343,19 +342,10 @@ class Relay:
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
-        now = monotonic()
-        failed = e.UpstreamFailed(
-            now,
-            command.attempt,
-            Fault.STATUS,
-            problem.message,
-            problem.status,
-            problem.code or "",
-            body=self.form.error_body(problem, self.id),
-            dice=self.dice(),
-            may_retry=self.may_retry(now),
-        )
-        self.tell(failed)
+        now, code = monotonic(), problem.code or ""
+        failed = e.UpstreamFailed(now, command.attempt, Fault.STATUS, problem.message, problem.status, code)
+        body, may_retry = self.form.error_body(problem, self.id), self.may_retry(now)
+        self.tell(msgspec.structs.replace(failed, body=body, dice=self.dice(), may_retry=may_retry))
 
     def _cancel(self, command: c.Cancel) -> None:
         reader = self._attempts[command.attempt - 1]

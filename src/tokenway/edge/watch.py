@@ -138,7 +138,7 @@ class Watch:
     ) -> tuple[Look, ...]:
         """How each attempt stands; `paused` is whether the caller reads slowly: then they are as if they moved.
 
-        `may_fail` is whether a deadline has passed that can end one: what has been sent is only read where that decides.
+        `may_fail` is whether a deadline has passed that can end one: only then it matters what has been sent.
         """
         looks = [reader.look(now if paused else reader.last_activity) for reader in readers]
         order = self._intake.order

@@ -118,7 +118,7 @@ class Exchange:
         return inf if self.phase is CLOSED else self.deadlines.armed
 
     def holds(self, number: int) -> None:
-        """An attempt's whole answer is there and waits for others: only the exchange's own end can still come for it."""
+        """An attempt's whole answer is there, and waits for others: only the exchange's own end can still come."""
         self.deadlines.clear_lane(self.made[number - 1].lane)
 
     def may_fail(self, now: float) -> bool:

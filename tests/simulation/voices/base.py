@@ -232,9 +232,7 @@ _LONELY: Final[dict[str, Callable[[Teller], list[Fields]]]] = {
 """Streams of one event, or none."""
 
 
-def items_of(
-    rng: Random, teller: Teller, name: str, attempt: int = 1, echo: Sequence[str] = ()
-) -> list[Fields]:
+def items_of(rng: Random, teller: Teller, name: str, attempt: int = 1, echo: Sequence[str] = ()) -> list[Fields]:
     """The events of a stream that goes the way `name` says; `echo` is said in front of its text."""
     lonely = _LONELY.get(name)
     if lonely is not None:
