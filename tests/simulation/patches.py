@@ -167,27 +167,6 @@ class HedgesWithoutBudget(Exchange):
         )
 
 
-class PaysForTheRace(Exchange):
-    """Has a caller that leaves pay for both attempts of a race."""
-
-    def feed(self, event: e.Event) -> Out:
-        """Bills what is ours."""
-        out = super().feed(event)
-        if not isinstance(event, e.ClientGone):
-            return out
-        return [_all_billed(each) if isinstance(each, c.Settle) else each for each in out]
-
-
-def _all_billed(settle: c.Settle) -> c.Settle:
-    shares = tuple(
-        msgspec.structs.replace(share, settlement=Settlement.UPSTREAM_BILLED)
-        if share.settlement is Settlement.ABSORBED and not share.fault
-        else share
-        for share in settle.shares
-    )
-    return msgspec.structs.replace(settle, shares=shares)
-
-
 MACHINES: Final[tuple[type[Exchange], ...]] = (
     SplicesCalls,
     ChargesBothParts,
@@ -201,7 +180,6 @@ MACHINES: Final[tuple[type[Exchange], ...]] = (
     LeavesFastOnes,
     RetriesWithoutBudget,
     HedgesWithoutBudget,
-    PaysForTheRace,
 )
 
 
