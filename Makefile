@@ -11,7 +11,7 @@ VENV = .venv/bin
 RUN = $(VENV)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev test test-fast check format simulate bench fuzz docs lock clean
+.PHONY: help run install dev test test-fast check format simulate simulate-nightly bench fuzz docs lock clean
 
 help: ## lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +60,10 @@ test-fast: dev ## unit and property tests with fewer examples, in less than thre
 	@TOKENWAY_TEST_PROFILE=fast $(RUN) -m pytest -n $(WORKERS) --dist loadscope -m "not slow and not local" tests/unit tests/property $(ARGS)
 
 simulate: dev ## plays SEEDS random histories of faults through the exchange and checks its invariants
-	@$(RUN) -m tests.simulation.run --seeds $(SEEDS) $(ARGS)
+	@$(RUN) -m tests.simulation.run --seeds $(SEEDS) --workers $(WORKERS) $(ARGS)
+
+simulate-nightly: dev ## plays ten million of them, from another seed on each day
+	@$(RUN) -m tests.simulation.run --seeds 10000000 --start $$(( $$(date +%s) / 86400 * 10000000 )) --workers $(WORKERS) $(ARGS)
 
 bench: dev ## measures the gateway against nginx and its peers; see benchmarks/README.md
 	@$(RUN) -m benchmarks.run $(ARGS)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.simulation.client import Answer, load, parse_answer, parse_events, texts_of
+from tests.simulation.facts import Facts
 from tests.simulation.heard import check_cost, check_heard, check_heard_whole
-from tests.simulation.provider import Call
-from tests.simulation.world import History
+from tests.simulation.splices import check_spliced
 from tokenway.exchange import commands as c
 from tokenway.metering.ledger import Settled
 
@@ -16,12 +16,12 @@ DONE = "[DONE]"
 GONE = 499
 
 
-def check_answer(history: History) -> Iterator[str]:
+def check_answer(facts: Facts) -> Iterator[str]:
     """The caller has one complete answer or one well-formed error; or it left, and has the beginning of one."""
-    client, plan = history.client, history.plan
+    client, plan = facts.history.client, facts.plan
     is_over = client.left_at is None and not client.aborted
     answer = parse_answer(b"".join(client.writes), closed=is_over)
-    settled = next((record for record in history.records if isinstance(record, Settled)), None)
+    settled = facts.settled
     if is_over and not answer.complete:
         yield "the answer has no end"
         return
@@ -29,63 +29,82 @@ def check_answer(history: History) -> Iterator[str]:
         if settled is not None and settled.status != GONE:
             yield f"the caller left, and the record says {settled.status}"
         if plan.stream and answer.status == 200:
-            check = check_heard if plan.is_mixed else _check_beginning
-            yield from check(history, answer)
+            yield from _check_streamed(facts, answer, None)
         return
     if settled is not None and settled.status != answer.status:
         yield f"the caller saw {answer.status}, the record says {settled.status}"
-    if answer.headers.get("x-tokenway-attempts", "0") != str(len(history.calls)):
-        yield f"{answer.headers.get('x-tokenway-attempts')} attempts in the head, {len(history.calls)} made"
-    yield from _check_no_loss(history, answer)
+    yield from _check_head(facts, answer)
+    yield from _check_no_loss(facts, answer)
     if answer.status != 200:
-        yield from _check_error(history, answer)
+        yield from _check_error(facts, answer)
     elif settled is None:
         yield "an answer without a settlement"
-    elif plan.is_mixed:
-        yield from (check_heard if plan.stream else check_heard_whole)(history, answer, settled)
     elif plan.stream:
-        yield from _check_stream(history, answer, settled)
+        yield from _check_streamed(facts, answer, settled)
+    elif plan.is_mixed:
+        yield from check_heard_whole(facts, answer)
+    elif plan.gathers:
+        yield from _check_gathered(facts, answer)
     else:
-        yield from _check_whole(history, answer, settled)
+        yield from _check_whole(facts, answer)
 
 
-def _last(history: History) -> Call:
-    call = history.calls[-1]
-    if call is None:
-        raise AssertionError("an answer from an attempt that was never made")
-    return call
+def _check_streamed(facts: Facts, answer: Answer, settled: Settled | None) -> Iterator[str]:
+    """A stream, of one part or several; `settled` is given where it ended."""
+    if len(facts.parts) > 1:
+        yield from check_spliced(facts, answer, settled)
+    elif facts.plan.is_mixed:
+        yield from check_heard(facts, answer, settled)
+    elif settled is None:
+        yield from _check_beginning(facts, answer)
+    else:
+        yield from _check_stream(facts, answer)
 
 
-def _check_beginning(history: History, answer: Answer) -> Iterator[str]:
+def _check_head(facts: Facts, answer: Answer) -> Iterator[str]:
+    """The head tells how many attempts there were when it was sent."""
+    history = facts.history
+    made = len(history.calls)
+    if facts.parts and facts.plan.stream:
+        place = next(n for n, step in enumerate(history.steps) if any(isinstance(each, c.SendHead) for each in step[2]))
+        made = sum(each.place <= place for each in facts.opened)
+    if answer.headers.get("x-tokenway-attempts", "0") != str(made):
+        yield f"{answer.headers.get('x-tokenway-attempts')} attempts in the head, {made} made"
+
+
+def _check_beginning(facts: Facts, answer: Answer) -> Iterator[str]:
     """What a caller that left has is the beginning of the provider's events."""
     if not answer.body:
         return
     events = parse_events(answer.body)
-    if DONE in events and not history.client.aborted:
+    if DONE in events and not facts.history.client.aborted:
         yield "the caller left after the end"
-    if DONE in events and history.client.aborted:
+    if DONE in events and facts.history.client.aborted:
         yield "the caller saw the end, and the ledger does not know"
-    forwarded = b"".join(_last(history).reading.forwarded)
+    forwarded = b"".join(facts.call.reading.forwarded)
     if not forwarded.startswith(answer.body):
         yield f"the caller has {answer.body!r}, the provider sent {forwarded!r}"
 
 
-def _check_no_loss(history: History, answer: Answer) -> Iterator[str]:
+def _check_no_loss(facts: Facts, answer: Answer) -> Iterator[str]:
     """A provider's complete answer reaches the caller: it is neither retried nor turned into an error."""
-    has_end = any(isinstance(command, c.SendEnd) for command in history.commands)
+    history = facts.history
     for number, call in enumerate(history.calls, start=1):
+        if facts.frozen_call(number) is not None:
+            continue  # it ended while another went on with it
         if call is None or call.how not in {"end", "fail", "finished early"}:
             continue
         is_whole = call.reading.is_whole if call.script.items else bool(call.script.answer) and call.how == "end"
-        if is_whole and not (has_end and number == len(history.calls) and answer.status == 200):
+        if is_whole and not (facts.has_end and number == facts.answering and answer.status == 200):
             yield f"attempt {number} ({call.script.name}) gave a whole answer that nobody got"
 
 
-def _check_error(history: History, answer: Answer) -> Iterator[str]:
+def _check_error(facts: Facts, answer: Answer) -> Iterator[str]:
     """An error answer is one of the dialect: the gateway's own, or the upstream's as it came."""
     if answer.headers.get("content-type") != "application/json":
         yield "an error of another type"
-    call = history.calls[-1] if history.calls else None
+    history = facts.history
+    call = facts.call_of(facts.answering) if history.calls else None
     passes = call is not None and not history.plan.crosses(call.endpoint)
     if call is not None and passes and call.script.error_body and answer.body == call.script.error_body:
         if answer.status != call.script.status:
@@ -96,9 +115,9 @@ def _check_error(history: History, answer: Answer) -> Iterator[str]:
         yield "an error that does not say whether a retry helps"
 
 
-def _check_stream(history: History, answer: Answer, settled: Settled) -> Iterator[str]:
+def _check_stream(facts: Facts, answer: Answer) -> Iterator[str]:
     """A stream: the provider's events, then what the gateway adds."""
-    call = _last(history)
+    history, call = facts.history, facts.call
     reading = call.reading
     events = parse_events(answer.body)
     forwarded = b"".join(reading.forwarded)
@@ -112,7 +131,7 @@ def _check_stream(history: History, answer: Answer, settled: Settled) -> Iterato
             yield f"the caller read {texts_of(chunks)}, the provider sent {reading.texts}"
         tail = b"data: [DONE]\n\n"
         if history.plan.asks_usage:
-            yield from _check_usage_event(history, chunks[-1], settled)
+            yield from _check_usage_event(facts, chunks[-1])
             at = answer.body.rfind(b"data: ", 0, -len(tail))
             tail = answer.body[at:]
         if answer.body != forwarded + tail:
@@ -131,10 +150,10 @@ def _check_stream(history: History, answer: Answer, settled: Settled) -> Iterato
         yield "events before the upstream's error are lost"
 
 
-def _check_usage_event(history: History, chunk: Any, settled: Settled) -> Iterator[str]:
+def _check_usage_event(facts: Facts, chunk: Any) -> Iterator[str]:
     """The chunk before the end mark says what the answer took."""
-    line = settled.lines[-1]
-    if chunk["choices"] != [] or chunk["tokenway"]["attempts"] != len(history.calls):
+    line = facts.line()
+    if chunk["choices"] != [] or chunk["tokenway"]["attempts"] != len(facts.history.calls):
         yield f"not a last chunk: {chunk}"
     usage = chunk["usage"]
     if line.usage is None:
@@ -147,13 +166,34 @@ def _check_usage_event(history: History, chunk: Any, settled: Settled) -> Iterat
         yield from check_cost(usage.get("cost"), line)
 
 
-def _check_whole(history: History, answer: Answer, settled: Settled) -> Iterator[str]:
+def _check_gathered(facts: Facts, answer: Answer) -> Iterator[str]:
+    """An answer in one object that came as a stream: it says what the stream said."""
+    reading, line = facts.call.reading, facts.line()
+    if not reading.is_whole:
+        yield f"a truncated answer ({facts.call.script.name}) looks whole"
+    got = load(answer.body)
+    [choice] = got["choices"]
+    message = choice.get("message", choice)
+    name = "text" if "message" not in choice else "content"
+    said = {"text": message.get(name) or "", "thought": message.get("reasoning_content") or ""}
+    if {kind: text for kind, text in said.items() if text} != reading.said:
+        yield f"the caller read {said}, the provider said {reading.said}"
+    if not isinstance(choice["finish_reason"], str):
+        yield "no finish reason"
+    if line.usage is not None:
+        usage = got["usage"]
+        if (usage["prompt_tokens"], usage["completion_tokens"]) != (line.usage.input_tokens, line.usage.output_tokens):
+            yield f"the caller was told {usage}, the provider told {line.usage}"
+        yield from check_cost(usage.get("cost"), line)
+
+
+def _check_whole(facts: Facts, answer: Answer) -> Iterator[str]:
     """An answer in one object: the provider's, with the cost in its usage."""
-    call = _last(history)
+    call = facts.call
     if not call.script.answer:
         yield f"not an answer ({call.script.name}): {answer.body!r}"
         return
-    line = settled.lines[-1]
+    line = facts.line()
     got, sent = load(answer.body), load(call.script.answer)
     if line.cost is not None:
         yield from check_cost(got["usage"].pop("cost"), line)

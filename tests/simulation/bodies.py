@@ -16,6 +16,8 @@ TEXTS = (
     *('"usage":{', '"error"', '{"finish_reason":"stop"}', "\u2028", "\r\n\r\n", "</s>", "\x00"),
 )
 """Text that a reader that looks for marks in the bytes could take for one."""
+MARKS = "_①②③④⑤⑥⑦⑧⑨"
+"""What tells the attempts apart."""
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 TOLD_NOTHING = "null"
 _HUGE = 10**9
@@ -83,6 +85,10 @@ class Shape:
         self.bom = rng.random() < 0.05
         self.gap = pick(rng, ("", "", " ", "  ", "\t"))
         """Between a colon and what follows it."""
+        self.attempt = 1
+        """Whose stream it is: what it says can be told from what others say."""
+        self.echo: list[str] = []
+        """What it says in front of its own text."""
         self.before_colon = " " if rng.random() < 0.05 else ""
 
     def event(self, text: str) -> bytes:
@@ -130,7 +136,7 @@ def items_of(rng: Random, shape: Shape, name: str) -> list[Fields]:
         del items[:]
     mode = pick(rng, ("last", "last", "last", "none", "early", "every", "with finish"))
     total = draw_usage(rng)
-    items += _texts(rng, shape, mode)
+    items += _texts(rng, shape, mode, is_long=name == "crawl")
     _maybe_garbage(rng, shape, name, items)
     if name in {"error first", "error later"}:
         keep = 0 if name == "error first" else rng.randint(1, len(items))
@@ -169,21 +175,33 @@ def _opening(rng: Random, shape: Shape) -> list[Fields]:
     return items
 
 
-def _texts(rng: Random, shape: Shape, mode: str) -> list[Fields]:
-    """The chunks with text; with counts in between where the mode says so."""
+def _texts(rng: Random, shape: Shape, mode: str, *, is_long: bool) -> list[Fields]:
+    """The chunks with text; with counts in between where the mode says so. A long one has nothing but text."""
     items: list[Fields] = []
     chance = rng.random
-    for number in range(pick(rng, (1, 2, 3, 8))):
+    echo = shape.echo
+    for number in range(len(echo) + (8 if is_long else pick(rng, (1, 2, 3, 8)))):
         for index in range(shape.choices):
             text, as_json = TEXT_JSON[int(chance() * len(TEXT_JSON))]
+            if number < len(echo):
+                text, as_json = echo[number], _encode(echo[number]).decode()
+            elif shape.attempt > 1 and chance() < 0.5:
+                mark = MARKS[shape.attempt]
+                text, as_json = mark + text, f'"{mark}{as_json[1:]}'
             delta = as_json if shape.legacy else f'"delta":{{"content":{as_json}}}'
-            if not shape.legacy and chance() < 0.1:
+            is_thought = not shape.legacy and number >= len(echo) and chance() < 0.06 and not is_long
+            if is_thought:
                 delta = f'"delta":{{"reasoning_content":{as_json}}}'
             count = NO_COUNT
             if mode == "every" or (mode == "early" and number == 0):
                 count = count_of(9, 4, number + 1, 0)
             items.append(
                 ("chunk", shape.chunk(shape.choice(index, delta), count), index, text, False, count.told, count.usage)
+                if not is_thought
+                else (
+                    *("chunk", shape.chunk(shape.choice(index, delta), count), index, text, False),
+                    *(count.told, count.usage, False, False, True),
+                )
             )
         if chance() < 0.1:
             items.append(("comment", f":{shape.end}".encode()))

@@ -8,32 +8,29 @@
 4. Every deadline is met within the granularity of the sweep, and none is called early.
 5. What the caller got is a prefix of one valid answer, however the bytes were cut.
 
-And: one head, the settlement before the end, no more attempts than allowed, pauses that upstreams asked for are kept,
-and while an endpoint is untried no other is asked again.
+And: one head, the settlement before the end, at most two attempts at once, no more attempts than allowed, pauses that
+upstreams asked for are kept, and while an endpoint is untried no other is asked again (`retries`). Races and deadlines
+keep their times (`deadlines`), and an answer that goes on elsewhere is one answer (`splices`).
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tests.simulation.answers import check_answer
 from tests.simulation.client import load
-from tests.simulation.clock import START
+from tests.simulation.deadlines import check_deadlines, check_early, check_speed
+from tests.simulation.facts import Facts
 from tests.simulation.heard import check_asked
 from tests.simulation.provider import NEVER, Call
+from tests.simulation.retries import check_order, check_promises, check_retries
+from tests.simulation.splices import check_splices
 from tests.simulation.world import History
-from tokenway.edge.state import SWEEP_SECONDS
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
-from tokenway.metering.ledger import Line, Reserved, Settled, Settlement, State, follow
+from tokenway.metering.ledger import Line, Reserved, Settlement, State, follow
 from tokenway.model.faults import Fault
-
-EPSILON: Final = 1e-6
-LATE: Final = SWEEP_SECONDS + EPSILON
-BACKOFF_LONGEST: Final = 8.0
-PAUSE_LONGEST: Final = 30.0
 
 
 def violations(history: History) -> list[str]:
@@ -41,24 +38,21 @@ def violations(history: History) -> list[str]:
     if history.crash is not None:
         return [f"it raised {type(history.crash).__name__}: {history.crash}"]
     found: list[str] = []
+    facts = Facts(history)
     for check in CHECKS:
         try:
-            found += check(history)
+            found += check(facts)
         except Exception as error:  # noqa: BLE001 - what the checks cannot read is not what must be there
             found.append(f"{check.__name__}: {type(error).__name__}: {error}")
     return found
 
 
-def settled_of(history: History) -> Settled | None:
-    """The settlement in the journal."""
-    return next((record for record in history.records if isinstance(record, Settled)), None)
-
-
 # -- 1: money --------------------------------------------------------------------------------------------
 
 
-def check_ledger(history: History) -> Iterator[str]:
+def check_ledger(facts: Facts) -> Iterator[str]:
     """One reservation, one settlement, in that order; none of both without admission."""
+    history = facts.history
     commands = history.commands
     was_admitted = any(isinstance(event, e.Admitted) for _, event, _ in history.steps)
     settles = [n for n, command in enumerate(commands) if isinstance(command, c.Settle)]
@@ -81,12 +75,13 @@ def check_ledger(history: History) -> Iterator[str]:
         yield f"{len(history.records)} records"
 
 
-def check_budget(history: History) -> Iterator[str]:
+def check_budget(facts: Facts) -> Iterator[str]:
     """What was reserved and not charged comes back, to the nano-dollar; a key's budget is not overdrawn by that."""
+    history = facts.history
     granted = history.plan.budget
     if granted is None:
         return
-    settled = settled_of(history)
+    settled = facts.settled
     reserved = next((record.amount for record in history.records if isinstance(record, Reserved)), 0)
     charged = settled.charged if settled is not None else 0
     if history.plan.journal_breaks_at == 2 and history.left != granted:
@@ -97,47 +92,55 @@ def check_budget(history: History) -> Iterator[str]:
         yield f"{reserved} was reserved of {granted}"
 
 
-def check_money(history: History) -> Iterator[str]:
+def check_money(facts: Facts) -> Iterator[str]:
     """The entries say what the providers billed and told, and who pays."""
-    settled = settled_of(history)
+    history = facts.history
+    settled = facts.settled
     if settled is None:
         return
     if len(settled.lines) != len(history.calls):
         yield f"{len(settled.lines)} lines for {len(history.calls)} attempts"
         return
-    charged = booked = billed = 0
+    charged = booked = billed = paying = 0
     for line, call in zip(settled.lines, history.calls, strict=True):
         booked += line.cost or 0
         if line.settlement in {Settlement.DELIVERED, Settlement.UPSTREAM_BILLED}:
             charged += line.cost or 0
+            paying += 1
         if call is not None:
-            billed += call.bill or 0
-            yield from _check_line(history, line, call)
+            frozen = facts.frozen_call(line.attempt)
+            bill = call.bill_at(None if frozen is None else frozen.begin)
+            if facts.is_mute(line.attempt):
+                bill = line.cost
+            billed += bill or 0
+            yield from _check_line(facts, line, call, bill, None if frozen is None else frozen.begin)
         elif line.settlement is not Settlement.RELEASED:
             yield f"attempt {line.attempt} was never made, yet {line.settlement}"
     if booked != billed:
         yield f"the entries say {booked}, the providers billed {billed}"
     if settled.charged != charged:
         yield f"charged {settled.charged}, not {charged}"
+    if paying > 1:
+        yield f"the caller pays for {paying} attempts"
 
 
-def _check_line(history: History, line: Line, call: Call) -> Iterator[str]:
+def _check_line(facts: Facts, line: Line, call: Call, bill: int | None, frozen_at: float | None) -> Iterator[str]:
+    history = facts.history
     name = f"attempt {line.attempt} ({call.script.name})"
-    told, usage = call.told
+    told, usage = call.told_at(frozen_at)
+    if facts.is_mute(line.attempt):
+        told, usage = told and (line.absurd or line.usage is not None), line.usage
     if line.usage != usage:
         yield f"{name}: entered {line.usage}, told {usage}"
-    if line.cost != call.bill:
-        yield f"{name}: entered {line.cost}, billed {call.bill}"
+    if line.cost != bill:
+        yield f"{name}: entered {line.cost}, billed {bill}"
     if line.absurd is not (told and usage is None):
         yield f"{name}: absurd is {line.absurd}"
-    left_at = history.client.left_at
-    has_end = any(isinstance(command, c.SendEnd) for command in history.commands)
-    is_last = line.attempt == len(history.calls)
     if call.opened_at == NEVER:
         expected = {Settlement.RELEASED}
-    elif has_end and is_last:
+    elif facts.has_end and line.attempt == facts.answering:
         expected = {Settlement.DELIVERED}
-    elif left_at is not None and (call.over_at == left_at if call.how == "cancelled" else history.held and is_last):
+    elif line.attempt == _left_with(facts):
         expected = {Settlement.ABSORBED if history.given_up else Settlement.UPSTREAM_BILLED}
     elif line.fault == Fault.STATUS:
         expected = {Settlement.RELEASED}
@@ -149,17 +152,38 @@ def _check_line(history: History, line: Line, call: Call) -> Iterator[str]:
         yield f"{name}: a fault of status without such a status"
 
 
+def _left_with(facts: Facts) -> int:
+    """The attempt that a caller left: the first of those that lived then; 0 where it did not leave, or none did."""
+    history = facts.history
+    left_at = history.client.left_at
+    if left_at is None or facts.has_end:
+        return 0
+    if history.held:
+        return next((n for n, call in enumerate(history.calls, 1) if call is not None and n not in facts.noted), 0)
+    newest = facts.parts[-1].attempt if facts.parts else 0
+    for number, call in enumerate(history.calls, start=1):
+        if call is None or number < newest or number in facts.noted:
+            continue  # it has failed, or another one has outrun it, or gone on with it
+        is_frozen = any(each.attempt == number and not each.thaws for each in facts.frozen)
+        if is_frozen or (call.over_at == left_at and call.how == "cancelled"):
+            return number
+    return 0
+
+
 # -- 3: attempts -----------------------------------------------------------------------------------------
 
 
-def check_attempts(history: History) -> Iterator[str]:
-    """Attempts are as many as allowed, end with the exchange, and ask for what the caller asked for."""
+def check_attempts(facts: Facts) -> Iterator[str]:
+    """Attempts are at most two at once, end with the exchange, and ask for what the caller asked for."""
+    history = facts.history
     client = history.client
     if client.finishes != 1 or client.finished_at is None:
         yield f"the answer ended {client.finishes} times"
         return
-    if len(history.calls) > 1 + history.plan.max_retries:
-        yield f"{len(history.calls)} attempts with {history.plan.max_retries} retries"
+    for made in facts.opened:
+        live = facts.beside[made.number]
+        if len(live) > 1:
+            yield f"attempts {live} were under way when attempt {made.number} began"
     for number, call in enumerate(history.calls, start=1):
         if call is None:
             continue
@@ -167,34 +191,53 @@ def check_attempts(history: History) -> Iterator[str]:
             yield f"attempt {number} ({call.script.name}) outlived its exchange"
         elif call.over_at > client.finished_at:
             yield f"attempt {number} ended after its exchange"
-        yield from _check_request(history, call)
+        yield from _check_request(history, call, facts.opened[number - 1].slot)
     if client.left_at is not None and client.finished_at != client.left_at:
         yield "the exchange outlived its caller"
 
 
-def _check_request(history: History, call: Call) -> Iterator[str]:
-    plan = history.plan
+def _check_request(history: History, call: Call, slot: int) -> Iterator[str]:
+    plan, order = history.plan, history.order
+    keys = plan.fleet.keys.get(call.endpoint.provider, 0)
+    if order is not None and keys:
+        number = order.credentials[slot] if order.credentials else 0
+        secret = f"{call.endpoint.provider}-key-{number}".encode()
+        if call.head.count(b"-key-") != 1 or secret not in call.head:
+            yield f"key {number} of {keys} is not in {call.head!r}"
+    elif b"-key-" in call.head:
+        yield f"a key that nobody gave: {call.head!r}"
     if plan.is_mixed:
         yield from check_asked(history, call)
         return
+    body = load(call.request)
+    if call.prefix:
+        body["messages"].pop()
     expected: dict[str, Any] = {**plan.request, "model": call.endpoint.upstream_model}
-    expected.pop("session_id", None)
-    if plan.stream:
+    for name in ("session_id", "provider"):
+        expected.pop(name, None)
+    if plan.streams_up:
+        expected["stream"] = True
         expected["stream_options"] = {**(expected.get("stream_options") or {}), "include_usage": True}
-    if load(call.request) != expected:
-        yield f"the provider was asked {call.request!r}"
+    if call.resumes:
+        # In the gateway's own words, which say the same of what decides about the answer.
+        for name in ("max_tokens", "max_completion_tokens", "metadata"):
+            expected.pop(name, None)
+            body.pop(name, None)
+    if body != expected:
+        yield f"the provider was asked {call.request!r}, which is not {expected}"
 
 
-def check_commands(history: History) -> Iterator[str]:
+def check_commands(facts: Facts) -> Iterator[str]:
     """At most one head and one end; nothing for the caller after the end."""
+    history = facts.history
     shown = [command for command in history.commands if isinstance(command, _SHOWN)]
     heads = sum(isinstance(command, c.SendHead) for command in shown)
     ends = [n for n, command in enumerate(shown) if isinstance(command, c.SendEnd | c.SendError)]
-    if heads > 1:
+    if heads > 1 or (heads and isinstance(shown[0], c.SendBytes)):
         yield f"{heads} heads"
     if len(ends) > 1 or (ends and ends[0] != len(shown) - 1):
         yield "something came after the end"
-    if not ends and history.client.left_at is None:
+    if not ends and history.client.left_at is None and history.steps:
         yield "no end, though the caller waits"
     if history.client.wrote_after_end:
         yield "bytes were written after the end"
@@ -203,201 +246,18 @@ def check_commands(history: History) -> Iterator[str]:
 _SHOWN: Final = (c.SendHead, c.SendBytes, c.SendEnd, c.SendError)
 
 
-# -- 4: time ---------------------------------------------------------------------------------------------
-
-
-def check_deadlines(history: History) -> Iterator[str]:
-    """Nobody waits longer than a deadline says, but for the sweep."""
-    plan, client = history.plan, history.client
-    limits = plan.timeouts
-    end = client.finished_at if client.left_at is None else client.left_at
-    if end is not None and end - START > limits.total + LATE:
-        yield f"the exchange took {end - START:.3f} s"
-    for number, call in enumerate(history.calls, start=1):
-        if call is None:
-            continue
-        name = f"attempt {number} ({call.script.name})"
-        opening = (call.opened_at if call.opened_at != NEVER else call.over_at) - call.started_at
-        if opening > limits.connect + LATE:
-            yield f"{name} took {opening:.3f} s to connect"
-        if not plan.stream or call.opened_at == NEVER:
-            continue
-        waited = (call.first_text_at if call.first_text_at != NEVER else call.over_at) - call.opened_at
-        if waited > limits.first_token + LATE:
-            yield f"{name} took {waited:.3f} s to its first text"
-        silence = max(_silences(history, call), default=0.0)
-        if call.first_text_at != NEVER and silence > limits.between_tokens + LATE:
-            yield f"{name} was silent for {silence:.3f} s"
-
-
-def _silences(history: History, call: Call) -> Iterator[float]:
-    """The pauses of a stream after its first text; while the caller is slow there is none."""
-    times = [at for at in call.arrivals if at >= call.first_text_at] + [call.over_at]
-    for begin, end in itertools.pairwise(times):
-        at = begin
-        for paused, resumed in history.client.pauses:
-            if paused < end and resumed > at:
-                yield max(0.0, paused - at)
-                at = min(resumed, end)
-        yield end - at
-
-
-def check_early(history: History) -> Iterator[str]:
-    """No deadline is called before its time."""
-    settled = settled_of(history)
-    if settled is None:
-        return
-    limits = history.plan.timeouts
-    for line, call in zip(settled.lines, history.calls, strict=True):
-        if call is None or line.fault not in _DEADLINES or (history.held and call.how == "end"):
-            continue
-        if line.fault == Fault.CONNECT_DEADLINE:
-            waited, limit = call.over_at - call.started_at, limits.connect
-        elif line.fault == Fault.FIRST_TOKEN_DEADLINE:
-            waited, limit = call.over_at - call.opened_at, limits.first_token
-        elif line.fault == Fault.BETWEEN_TOKENS_DEADLINE:
-            waited, limit = list(_silences(history, call))[-1], limits.between_tokens
-        else:
-            waited, limit = call.over_at - START, limits.total
-        if call.how != "cancelled" or waited < limit - EPSILON:
-            yield f"attempt {line.attempt}: {line.fault} after {waited:.3f} s of {limit} s"
-
-
-_DEADLINES: Final = {
-    Fault.CONNECT_DEADLINE,
-    Fault.FIRST_TOKEN_DEADLINE,
-    Fault.BETWEEN_TOKENS_DEADLINE,
-    Fault.TOTAL_DEADLINE,
-}
-
-
-# -- retries ---------------------------------------------------------------------------------------------
-
-_ELSEWHERE: Final = {401, 402, 403, 404, 405, 501}
-_AGAIN: Final = {408, 409, 424, 425, 429}
-_SPENT: Final = {"insufficient_quota", "context_length_exceeded"}
-
-
-def meaning(line: Line, call: Call | None) -> str:
-    """What a failed attempt means by the rules of retrying: `fatal`, `elsewhere` or `again`."""
-    if line.fault == Fault.TLS:
-        return "elsewhere"
-    if line.fault != Fault.STATUS:
-        return "again"
-    status, advice, code = 503, None, ""
-    if call is not None:
-        status, advice, code = call.script.status, call.script.should_retry, call.script.code
-        if call.script.name == "status, large":
-            code = ""
-    if code in _SPENT:
-        return "elsewhere"
-    if advice is True:
-        return "again"
-    if status in _ELSEWHERE:
-        return "elsewhere"
-    if status < 500 and status not in _AGAIN:
-        return "fatal"
-    return "again" if advice is None else "elsewhere"
-
-
-def check_retries(history: History) -> Iterator[str]:
-    """Each attempt after the first is allowed, in time, and at the right place."""
-    settled = settled_of(history)
-    if settled is None or len(settled.lines) != len(history.calls):
-        return
-    endpoints = history.attempt_endpoints
-    for number in range(1, len(history.calls)):
-        line, call = settled.lines[number - 1], history.calls[number - 1]
-        if meaning(line, call) == "fatal":
-            yield f"attempt {number} could not be helped, and another was made"
-        tried = endpoints[:number]
-        if endpoints[number] not in tried:
-            if history.opened_at[number] - _failed_at(history, number - 1) > EPSILON:
-                yield f"attempt {number + 1} waited for a new endpoint"
-            continue
-        if any(endpoint not in tried for endpoint in history.plan.endpoints):
-            yield f"attempt {number + 1} went to a tried endpoint, and one was untried"
-        yield from _check_pause(history, settled, number)
-    yield from _check_giving_up(history, settled)
-
-
-def _check_pause(history: History, settled: Settled, number: int) -> Iterator[str]:
-    endpoints = history.attempt_endpoints
-    before = max(n for n in range(number) if endpoints[n] == endpoints[number])
-    call = history.calls[before]
-    if meaning(settled.lines[before], call) != "again":
-        yield f"attempt {number + 1} went to an endpoint that had sent us away"
-    advice = call.script.retry_after if call is not None and settled.lines[before].fault == Fault.STATUS else None
-    paused = history.opened_at[number] - _failed_at(history, before)
-    if paused < (advice or 0.0) - EPSILON:
-        yield f"attempt {number + 1} came after {paused:.3f} s, and {advice} s were asked for"
-    waited = history.opened_at[number] - _failed_at(history, number - 1)
-    if waited > max(advice or 0.0, BACKOFF_LONGEST) + LATE or waited > PAUSE_LONGEST + LATE:
-        yield f"attempt {number + 1} came after {waited:.3f} s"
-
-
-def check_promises(history: History) -> Iterator[str]:
-    """A retry that was announced is made when it was announced, unless the exchange is over by then."""
-    end = history.client.finished_at
-    for place, (at, _, commands) in enumerate(history.steps):
-        for command in commands:
-            if not isinstance(command, c.Note) or command.retry_in is None:
-                continue
-            due = at + command.retry_in + LATE
-            later = history.steps[place:]
-            opened = next((when for when, _, more in later if any(isinstance(each, c.Open) for each in more)), None)
-            if (opened is None or opened > due) and (end is None or end > due):
-                yield f"a retry was announced in {command.retry_in:.3f} s and came not"
-
-
-def _failed_at(history: History, number: int) -> float:
-    call = history.calls[number]
-    return history.opened_at[number] if call is None else call.over_at
-
-
-def _check_giving_up(history: History, settled: Settled) -> Iterator[str]:
-    """An error is no answer as long as there is another way."""
-    plan = history.plan
-    count = len(history.calls)
-    error = next((command for command in history.commands if isinstance(command, c.SendError)), None)
-    if error is None or error.in_band or not count or count > plan.max_retries:
-        return
-    last = settled.lines[-1]
-    if meaning(last, history.calls[-1]) == "fatal" or last.fault == Fault.TOTAL_DEADLINE:
-        return
-    now = _failed_at(history, count - 1)
-    if now - START >= plan.timeouts.total:
-        return
-    latest: dict[str, int] = {endpoint.id: n for n, endpoint in enumerate(history.attempt_endpoints)}
-    for endpoint in plan.endpoints:
-        if endpoint.id not in latest:
-            yield f"it gave up after {count} attempts, and {endpoint.id} was untried"
-            continue
-        number = latest[endpoint.id]
-        call = history.calls[number]
-        advice = call.script.retry_after if call is not None and settled.lines[number].fault == Fault.STATUS else None
-        ready = _failed_at(history, number) + (BACKOFF_LONGEST if advice is None else advice)
-        in_time = ready - now <= PAUSE_LONGEST - EPSILON and ready - START < plan.timeouts.total - EPSILON
-        is_open = settled.status != 504 or client_waits(history, now)
-        if meaning(settled.lines[number], call) == "again" and in_time and is_open:
-            yield f"it gave up after {count} attempts, and {endpoint.id} could be asked again"
-
-
-def client_waits(history: History, now: float) -> bool:
-    """Whether the exchange ended with its last attempt, and not by the total deadline in a pause after it."""
-    finished = history.client.finished_at
-    return finished is not None and finished - now <= EPSILON
-
-
-CHECKS: Final[tuple[Callable[[History], Iterator[str]], ...]] = (
+CHECKS: Final[tuple[Callable[[Facts], Iterator[str]], ...]] = (
     check_ledger,
     check_budget,
     check_money,
     check_attempts,
     check_commands,
+    check_order,
+    check_splices,
     check_answer,
     check_deadlines,
     check_early,
+    check_speed,
     check_retries,
     check_promises,
 )

@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 START = 1000.0
 """Where every history begins: not zero, because a stamp of zero means that something did not happen."""
+UNIX = 1_700_000_000.0
+"""Unix time when the monotonic clock says zero."""
 
 
 class Clock:

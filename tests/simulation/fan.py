@@ -19,7 +19,11 @@ import msgspec
 from tests.simulation import checks
 from tests.simulation.client import Answer, Client, load, parse_answer
 from tests.simulation.clock import Clock, pick
+from tests.simulation.deadlines import check_deadlines, check_early
+from tests.simulation.facts import Facts
+from tests.simulation.fleet import Fleet
 from tests.simulation.plan import Plan, draw
+from tests.simulation.retries import check_promises, check_retries
 from tests.simulation.voices import anthropic, bedrock, chat, gemini, responses
 from tests.simulation.voices.base import Heard, Voice, events
 from tests.simulation.world import History, State, begin, in_place, run, tell
@@ -32,7 +36,8 @@ from tokenway.edge.fan import Fan
 from tokenway.edge.relay import Relay
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Settled, Settlement
-from tokenway.model.catalog import Operation
+from tokenway.model.catalog import Operation, Routing
+from tokenway.model.preferences import Rescue
 
 _CALLERS: Final[tuple[Voice, ...]] = (chat.VOICE, gemini.VOICE)
 _SINGLE: Final[tuple[Voice, ...]] = (anthropic.VOICE, responses.VOICE, bedrock.VOICE)
@@ -73,10 +78,12 @@ def draw_fan(seed: int) -> Plan:
     rng = plan.rng = Random(f"fan {seed}")
     plan.is_mixed, plan.operation, plan.choices = True, Operation.CHAT, 1
     plan.journal_breaks_at, plan.absent = 0, ""
+    plan.fleet, plan.is_fan, plan.gathers = Fleet(routing=Routing(rescue=Rescue.OFF)), True, False
     plan.voice = pick(rng, _CALLERS)
     plan.text = "hi"
     plan.asked = plan.voice.request(rng, plan.text, stream=rng.random() < 0.7)
     plan.request = plan.asked.body
+    plan.stream = plan.asked.stream or plan.request.get("stream") is True
     count = pick(rng, (2, 2, 3))
     if plan.voice is chat.VOICE:
         plan.request["n"] = count
@@ -105,7 +112,7 @@ def play_fan(seed: int, fan: type[Fan] = Fan) -> Story:
 
     vars(relay_module)["Fan"] = make
     try:
-        with in_place(clock, Exchange, PassingChat, Translation):
+        with in_place(story.whole, Exchange, PassingChat, Translation):
             _live(story)
     except Exception as error:  # noqa: BLE001 - a crash is a finding, reported with its seed
         story.whole.crash = error
@@ -140,15 +147,15 @@ def _live(story: Story) -> None:
         story.copies.append(copy)
 
 
-_OF_EACH: Final[tuple[Callable[[History], Iterator[str]], ...]] = (
+_OF_EACH: Final[tuple[Callable[[Facts], Iterator[str]], ...]] = (
     checks.check_ledger,
     checks.check_money,
     checks.check_attempts,
     checks.check_commands,
-    checks.check_deadlines,
-    checks.check_early,
-    checks.check_retries,
-    checks.check_promises,
+    check_deadlines,
+    check_early,
+    check_retries,
+    check_promises,
 )
 
 
@@ -159,8 +166,9 @@ def fan_violations(story: Story) -> list[str]:
         return [f"it raised {type(whole.crash).__name__}: {whole.crash}"]
     found: list[str] = []
     for number, copy in enumerate(story.copies):
+        facts = Facts(copy)
         for check in _OF_EACH:
-            found += [f"copy {number}: {sentence}" for sentence in _safely(partial(check, copy), check.__name__)]
+            found += [f"copy {number}: {sentence}" for sentence in _safely(partial(check, facts), check.__name__)]
     for check_story in (_check_end, _check_sums, _check_choices):
         found += _safely(partial(check_story, story), check_story.__name__)
     return found
@@ -244,11 +252,11 @@ def _check_choices(story: Story) -> Iterator[str]:
 
 
 def _settled(copy: History) -> Settled | None:
-    return checks.settled_of(copy)
+    return Facts(copy).settled
 
 
 def _check_texts(heard: Heard, copy: History, stream: bool, *, is_whole: bool) -> Iterator[str]:
-    call = copy.calls[-1] if copy.calls else None
+    call = Facts(copy).call if copy.calls else None
     said = {} if call is None else call.reading.texts if stream else call.script.said
     for kind, text in heard.texts.items():
         if not said.get(kind, "").startswith(text):

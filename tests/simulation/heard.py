@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.simulation.client import Answer, load
+from tests.simulation.facts import Facts
 from tests.simulation.provider import Call
 from tests.simulation.voices.base import CALL, Heard
 from tests.simulation.world import History
@@ -22,11 +23,16 @@ def check_asked(history: History, call: Call) -> Iterator[str]:
     plan = history.plan
     voice = plan.voice_of(call.endpoint)
     body = load(call.request)
+    if call.prefix:
+        body[voice.turns].pop()
     model, text, stream = voice.asked(call.head, body)
-    if (model, text, stream) != (call.endpoint.upstream_model, plan.text, plan.stream):
+    if (model, text, stream) != (call.endpoint.upstream_model, plan.text, plan.streams_up):
         yield f"the provider was asked {call.head!r} {call.request!r}"
-    if not plan.crosses(call.endpoint):
+    if not plan.crosses(call.endpoint) and not call.resumes:
         expected = dict(plan.request)
+        expected.pop("provider", None)
+        if plan.gathers and "stream" in body:
+            expected["stream"] = True
         if "model" in expected:
             expected["model"] = call.endpoint.upstream_model
         if "stream_options" in body:
@@ -35,13 +41,9 @@ def check_asked(history: History, call: Call) -> Iterator[str]:
             yield f"the provider was asked {call.request!r}, which is not {expected}"
 
 
-def check_heard(history: History, answer: Answer, settled: Settled | None = None) -> Iterator[str]:
+def check_heard(facts: Facts, answer: Answer, settled: Settled | None = None) -> Iterator[str]:
     """A stream is the beginning of a valid one that says what the provider said; `settled` is given where it ended."""
-    plan = history.plan
-    call = history.calls[-1]
-    if call is None:
-        yield "an answer from an attempt that was never made"
-        return
+    history, plan, call = facts.history, facts.plan, facts.call
     if not answer.body and settled is None:
         return
     reading, crosses = call.reading, plan.crosses(call.endpoint)
@@ -66,7 +68,7 @@ def check_heard(history: History, answer: Answer, settled: Settled | None = None
     if heard.ending == "whole":
         if not reading.is_whole:
             yield f"a truncated answer ({call.script.name}) looks whole"
-        yield from _check_told(history, heard, settled.lines[-1])
+        yield from check_told(history, heard, facts.line())
 
 
 def _check_texts(heard: Heard, said: dict[Any, str], whole: dict[str, str] | None) -> Iterator[str]:
@@ -94,24 +96,24 @@ def _check_bytes(history: History, call: Call, answer: Answer, heard: Heard) -> 
         yield f"the caller has {got!r}, the provider sent {forwarded!r}"
 
 
-def check_heard_whole(history: History, answer: Answer, settled: Settled) -> Iterator[str]:
-    """An answer in one object says what the provider's said."""
-    plan = history.plan
-    call = history.calls[-1]
-    if call is None or not call.script.answer:
+def check_heard_whole(facts: Facts, answer: Answer) -> Iterator[str]:
+    """An answer in one object says what the provider's said, which may have been a stream."""
+    history, plan, call = facts.history, facts.plan, facts.call
+    if not (call.reading.is_whole if plan.gathers else call.script.answer):
         yield f"not an answer: {answer.body!r}"
         return
     heard = plan.voice.hear_whole(answer.body)
-    yield from _check_texts(heard, call.script.said, {})
-    yield from _check_told(history, heard, settled.lines[-1])
-    line = settled.lines[-1]
+    yield from _check_texts(heard, call.reading.said if plan.gathers else call.script.said, {})
+    yield from check_told(history, heard, facts.line())
+    line = facts.line()
     if line.cost is not None:
         yield from check_cost(answer.headers.get("x-tokenway-cost"), line)
-    if not plan.crosses(call.endpoint) and not plan.voice.tells_cost and answer.body != call.script.answer:
+    passes = not plan.crosses(call.endpoint) and not plan.gathers
+    if passes and not plan.voice.tells_cost and answer.body != call.script.answer:
         yield "the bytes of the answer changed"
 
 
-def _check_told(history: History, heard: Heard, line: Line) -> Iterator[str]:
+def check_told(history: History, heard: Heard, line: Line) -> Iterator[str]:
     """The count that the caller was told is the provider's, with its cost where the dialect has room for it."""
     plan = history.plan
     if line.usage is None or (plan.stream and not plan.asks_usage):

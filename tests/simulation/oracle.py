@@ -7,12 +7,21 @@ drawn that way, and how many of the bytes arrived.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from tests.simulation.scripts import Item
 from tokenway.model.usage import Usage
 
 BLANK = b"\r\n"
+
+
+_OTHERS: Final = frozenset({"thought", "call"})
+
+
+def key_of(choice: int, *, is_thought: bool) -> str:
+    """The name of what a choice says."""
+    kind = "thought" if is_thought else "text"
+    return f"{kind} {choice}" if choice else kind
 
 
 @dataclass(slots=True)
@@ -25,6 +34,12 @@ class Reading:
     """Events that may be kept back until the end; sent behind the others."""
     texts: dict[Any, str] = field(default_factory=dict)
     """The text of each choice in them, or of each kind."""
+    said: dict[str, str] = field(default_factory=dict)
+    """The same by kind; with the number of the choice, where that is not the first."""
+    calls: bool = False
+    """Whether a call has begun."""
+    is_plain: bool = True
+    """Whether there is nothing in them but the text of one answer."""
     is_whole: bool = False
     ending: str = ""
     """`done`, `error` or `garbage` once such an item was read; nothing after it counts."""
@@ -77,8 +92,15 @@ def _take(reading: Reading, item: Item, data: bytes) -> None:
         return
     if item.text or item.visible:
         reading.has_text = True
+    index = item.index
     if item.text:
-        reading.texts[item.index] = reading.texts.get(item.index, "") + item.text
+        reading.texts[index] = reading.texts.get(index, "") + item.text
+        kind = index if isinstance(index, str) else key_of(index, is_thought=item.is_thought)
+        reading.said[kind] = reading.said.get(kind, "") + item.text
+    if item.visible:
+        reading.calls = True
+    if index in _OTHERS or item.is_thought or item.is_odd or item.finishes or item.visible:
+        reading.is_plain = False
     if item.held:
         reading.held.append(data)
     elif item.kind == "chunk":

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+import msgspec
+
 from tests.simulation.client import Habits
 from tests.simulation.clock import pick
+from tests.simulation.fleet import Fleet, can_prefill, draw_endpoint, draw_fleet
 from tests.simulation.voices.base import SOUNDS, Asked, Voice
 from tests.simulation.voices.table import CHAT, VOICES
-from tokenway.model.catalog import Endpoint, Operation, Price, Timeouts
+from tokenway.model.catalog import Capabilities, Endpoint, Operation, Price, Timeouts
 from tokenway.model.money import NanoUsd, Rate
 
 MODEL: Final = "asked"
@@ -42,6 +45,7 @@ class Plan:
     """What the caller's key may spend; None for a key without a budget."""
     journal_breaks_at: int
     """Which write to the journal fails, from 1; 0 is none."""
+    fleet: Fleet = field(default_factory=Fleet)
     is_mixed: bool = False
     """Whether caller and providers speak dialects of their own; else all of it is OpenAI's chat, byte by byte."""
     voice: Voice = CHAT
@@ -53,15 +57,35 @@ class Plan:
     voices: dict[str, Voice] = field(default_factory=dict)
     """Each provider's dialect."""
 
+    stream: bool = False
+    """Whether the answer streams."""
+    is_fan: bool = False
+    """Whether several exchanges make one answer."""
+    gathers: bool = False
+    """Whether it is asked for as a stream and given whole."""
+
     @property
-    def stream(self) -> bool:
-        """Whether the answer streams."""
-        asked = self.asked
-        return self.request.get("stream") is True or (asked is not None and asked.stream)
+    def streams_up(self) -> bool:
+        """Whether upstreams are asked for streams."""
+        return self.stream or self.gathers
+
+    @property
+    def total(self) -> float:
+        """The deadline of the exchange, in seconds."""
+        return self.fleet.total(self.timeouts)
+
+    def limits_of(self, endpoint: Endpoint) -> Timeouts:
+        """The deadlines of an attempt."""
+        return self.fleet.limits_of(endpoint, self.timeouts)
 
     def voice_of(self, endpoint: Endpoint) -> Voice:
         """The dialect in which an endpoint is asked."""
         return self.voices.get(endpoint.provider, CHAT)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the answer has a form to keep to, or is several: its text is never gone on with."""
+        return self.choices > 1 or any(name in self.request for form in _FORMS for name in form)
 
     def crosses(self, endpoint: Endpoint) -> bool:
         """Whether an answer from there is translated."""
@@ -79,13 +103,20 @@ def draw(seed: int) -> Plan:
         operation = Operation.CHAT
         spoken = _draw_spoken(rng)
         request = spoken["asked"].body
-        body = json.dumps(request, ensure_ascii=chance() < 0.5).encode()
     else:
-        request, body = _draw_request(rng, operation)
+        request = _draw_request(rng, operation)
     options = request.get("stream_options") or {}
     prices = [_draw_price(rng) for _ in range(pick(rng, (1, 1, 2, 3, 5)))]
     names = ("up", MODEL, "m é\r\n?", "org/x") if is_mixed else ("up", MODEL, 'm"é', "org/x")
-    endpoints = tuple(Endpoint(f"p{n}", pick(rng, names), price) for n, price in enumerate(prices))
+    endpoints = tuple(draw_endpoint(rng, n, pick(rng, names), price) for n, price in enumerate(prices))
+    voices = {each.provider: pick(rng, VOICES) for each in endpoints} if is_mixed else {}
+    endpoints = tuple(_as_spoken(each, voices.get(each.provider, CHAT)) for each in endpoints)
+    fleet = draw_fleet(rng, endpoints, operation)
+    if fleet.wishes:
+        request["provider"] = fleet.wishes
+    body = _spelled(rng, request, is_mixed=is_mixed)
+    stream = request.get("stream") is True or (is_mixed and spoken["asked"].stream)
+    choices = (request.get("n") or 1) * (2 if request.get("prompt") == ["one", "two"] else 1)
     hurried = chance() < 0.3
     timeouts = Timeouts(
         pick(rng, (0.5, 2.0, 5.0)),
@@ -107,7 +138,7 @@ def draw(seed: int) -> Plan:
         body,
         request,
         asks_usage=options.get("include_usage") is True if not is_mixed else _asks_usage(spoken["voice"], options),
-        choices=(request.get("n") or 1) * (2 if request.get("prompt") == ["one", "two"] else 1),
+        choices=choices,
         endpoints=endpoints,
         health={endpoint.provider: pick(rng, (0.0, 0.2, 0.5, 0.9)) for endpoint in endpoints},
         absent="p0" if chance() < 0.02 else "",
@@ -116,10 +147,30 @@ def draw(seed: int) -> Plan:
         habits=habits,
         budget=pick(rng, _BUDGETS),
         journal_breaks_at=pick(rng, (1, 2)) if chance() < 0.02 else 0,
+        fleet=fleet,
         is_mixed=is_mixed,
-        voices={each.provider: pick(rng, VOICES) for each in endpoints} if is_mixed else {},
+        voices=voices,
+        stream=stream,
+        gathers=not stream and fleet.streams(operation, choices),
         **spoken,
     )
+
+
+def _as_spoken(endpoint: Endpoint, voice: Voice) -> Endpoint:
+    """The endpoint with what it can do in its dialect."""
+    if endpoint.capabilities.prefill and not can_prefill(endpoint, voice.dialect):
+        return msgspec.structs.replace(endpoint, capabilities=Capabilities())
+    return endpoint
+
+
+def _spelled(rng: Random, request: dict[str, Any], *, is_mixed: bool) -> bytes:
+    """The body of a request."""
+    if is_mixed:
+        return json.dumps(request, ensure_ascii=rng.random() < 0.5).encode()
+    members = list(request.items())
+    rng.shuffle(members)
+    gaps = (", ", ": ") if rng.random() < 0.5 else (",", ":")
+    return json.dumps(dict(members), separators=gaps, ensure_ascii=rng.random() < 0.5).encode()
 
 
 def _draw_spoken(rng: Random) -> dict[str, Any]:
@@ -147,6 +198,13 @@ def _draw_price(rng: Random) -> Price | None:
     )
 
 
+_FORMS: Final[tuple[dict[str, Any], ...]] = (
+    {"response_format": {"type": "json_object"}},
+    {"logprobs": True},
+    {"tools": [{"type": "function", "function": {"name": "look"}}], "tool_choice": "required"},
+)
+"""What an answer is bound to, which another model could not go on with."""
+
 _OPTIONS: Final[tuple[dict[str, bool] | None, ...]] = (
     None,
     None,
@@ -157,7 +215,7 @@ _OPTIONS: Final[tuple[dict[str, bool] | None, ...]] = (
 )
 
 
-def _draw_request(rng: Random, operation: Operation) -> tuple[dict[str, Any], bytes]:
+def _draw_request(rng: Random, operation: Operation) -> dict[str, Any]:
     chance = rng.random
     request: dict[str, Any] = {"model": MODEL}
     if operation is Operation.CHAT:
@@ -178,7 +236,6 @@ def _draw_request(rng: Random, operation: Operation) -> tuple[dict[str, Any], by
         request["metadata"] = {"model": "inner", "x": [1e3, None]}
     if chance() < 0.1:
         request["session_id"] = "s"
-    members = list(request.items())
-    rng.shuffle(members)
-    gaps = (", ", ": ") if chance() < 0.5 else (",", ":")
-    return request, json.dumps(dict(members), separators=gaps, ensure_ascii=chance() < 0.5).encode()
+    if chance() < 0.05 and operation is Operation.CHAT:
+        request |= pick(rng, _FORMS)
+    return request

@@ -35,9 +35,13 @@ class Call:
         "opened_at",
         "over_at",
         "paused",
+        "prefix",
         "request",
+        "resumes",
         "script",
         "size",
+        "sizes",
+        "slack",
         "started_at",
         "status_at",
         "voice",
@@ -52,8 +56,12 @@ class Call:
         reader: Reader,
         choices: int,
         voice: Voice | None = None,
+        prefix: str = "",
     ) -> None:
-        """`request` is head and body; `voice` is the provider's dialect, None for chat as it is played alone."""
+        """`request` is head and body; `voice` is the provider's dialect, None for chat as it is played alone.
+
+        `prefix` is the text that it is asked to go on with.
+        """
         self._clock = clock
         self._reader = reader
         self._reading: Reading | None = None
@@ -64,6 +72,9 @@ class Call:
         self.head, self.request = request[0], b"".join(request[1:])
         self.voice = voice
         self.choices = choices
+        self.prefix = prefix
+        self.resumes = False
+        """Whether it is to go on with an answer, perhaps with one of which nothing was seen."""
         self.started_at = clock.now
         self.opened_at = NEVER
         self.status_at = NEVER
@@ -74,7 +85,11 @@ class Call:
         self.size = 0
         """Bytes of the body that were handed over."""
         self.arrivals: list[float] = []
+        self.sizes: list[int] = []
+        """How many bytes had been handed over with each arrival."""
         self.paused = False
+        self.slack = 0
+        """How many steps still come through when the gateway stops reading: they were on their way."""
 
     # -- the gateway's side ------------------------------------------------------------------------------
 
@@ -89,6 +104,7 @@ class Call:
     def pause(self) -> None:
         """The gateway stops reading."""
         self.paused = True
+        self.slack = len(self.script.steps) % 3
 
     def resume(self) -> None:
         """The gateway reads on."""
@@ -103,6 +119,10 @@ class Call:
     def is_over(self) -> bool:
         """Whether nothing more will be heard of it."""
         return self.over_at != NEVER
+
+    def is_over_by(self, at: float) -> bool:
+        """Whether nothing more was heard of it from a time on."""
+        return self.over_at != NEVER and self.over_at < at
 
     def start(self) -> None:
         """Begins to play; with a pooled connection the request is handed over at once."""
@@ -121,14 +141,17 @@ class Call:
         if self.is_over:
             return
         if self.paused:
-            self._held = True
-            return
+            if not self.slack:
+                self._held = True
+                return
+            self.slack -= 1
         _, kind, what = self.script.steps[self._next]
         self._next += 1
         reader = self._reader
         if kind == "body":
             self.size += len(what)
             self.arrivals.append(self._clock.now)
+            self.sizes.append(self.size)
             self._note_text()
             reader.upstream_body(what)
         elif kind == "open":
@@ -167,6 +190,11 @@ class Call:
             self._reading = reading
         return reading
 
+    def reading_at(self, at: float) -> Reading:
+        """What the bytes say that were handed over by then, of a stream that had not ended."""
+        size = max((size for when, size in zip(self.arrivals, self.sizes, strict=True) if when <= at), default=0)
+        return read(self.script.items, size, self.choices, ended=False)
+
     def _read(self) -> Reading:
         script, voice = self.script, self.voice
         whole_before = read(script.items, self.size, self.choices, ended=False)
@@ -190,10 +218,16 @@ class Call:
             return self.script.told, self.script.usage
         return False, None
 
-    @property
-    def bill(self) -> int | None:
-        """What it charges by what it told, in nano-dollars; None when it told nothing believable or has no price."""
-        usage = self.told[1]
+    def told_at(self, at: float | None) -> tuple[bool, Usage | None]:
+        """What it had told by a time; in the end where that is None."""
+        if at is None:
+            return self.told
+        reading = self.reading_at(at)
+        return reading.told, reading.usage
+
+    def bill_at(self, at: float | None) -> int | None:
+        """What it charges by what it told until then; None when it told nothing believable or has no price."""
+        usage = self.told_at(at)[1]
         if usage is None or self.endpoint.price is None:
             return None
         return charge(usage, self.endpoint.price)

@@ -49,6 +49,10 @@ class Item:
     """Whether a stream that stays in its dialect may keep it back until its end."""
     visible: bool = False
     """Whether a reader sees something though it adds no text."""
+    is_thought: bool = False
+    """Whether its text is a thought, where `index` does not say so."""
+    is_odd: bool = False
+    """Whether nothing is gone on with behind it: an event of a kind to come, the end of a text."""
 
 
 @dataclass(slots=True)
@@ -83,6 +87,12 @@ class Ask:
     choices: int
     voice: Voice | None = None
     """The provider's dialect, where the callers' may be another; None in the histories that are all of chat."""
+    prefix: str = ""
+    """The text that is to be gone on with."""
+    attempt: int = 1
+    """Which attempt it is: what it says can be told from what the others say."""
+    trials: tuple[str, ...] = ()
+    """Faults that what is to be seen here is about: they come more often than others."""
 
 
 STATUSES = (400, 401, 402, 403, 404, 408, 409, 422, 429, 429, 500, 500, 501, 502, 503, 503, 504, 529, 204, 301)
@@ -98,7 +108,7 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
     chance = rng.random
     pace = pick(rng, (0.001, 0.02, 0.3))
     steps: list[Step] = []
-    name = "well" if chance() < health else pick(rng, _faults(ask))
+    name = _draw_name(rng, ask, health)
     script = Script(name, steps)
     if name == "refuse":
         steps.append((chance() * 3, "fail", (Fault.CONNECT, "connection refused")))
@@ -115,22 +125,46 @@ def draw_script(rng: Random, ask: Ask, health: float) -> Script:
     if name == "reset before head":
         steps.append((chance() * pace, "fail", (Fault.RESET, "the connection was closed")))
         return script
-    if name == "status":
+    if name in {"status", "no prefill"}:
         _status(rng, script, pace, ask.voice)
         return script
     if name in {"page", "json for a stream", "strange stream"}:
         _page(rng, script, pace, ask)
         return script
     streamed = EVENT_STREAM if ask.voice is None else ask.voice.stream_type
-    steps.append((chance() * pace * 10, "head", (200, {b"content-type": streamed if ask.stream else JSON})))
+    headers = {b"content-type": streamed if ask.stream else JSON}
+    if chance() < 0.1:
+        headers |= pick(rng, _TOLD)
+    late = 5.0 if name == "late" else 0.0
+    steps.append((chance() * (late or pace * 10), "head", (200, headers)))
     if ask.voice is not None and not ask.stream:
-        _spoken_answer(rng, script, ask.voice, pace)
+        _spoken_answer(rng, script, ask.voice, pace, ask.attempt)
     elif ask.stream:
         _stream(rng, script, ask, pace)
     else:
         _answer(rng, script, ask, pace)
     return script
 
+
+def _draw_name(rng: Random, ask: Ask, health: float) -> str:
+    """How an attempt goes."""
+    chance = rng.random
+    name = "well" if chance() < health else pick(rng, _faults(ask))
+    if ask.trials and chance() < 0.4:
+        name = pick(rng, ask.trials)
+    return "no prefill" if ask.prefix and chance() < 0.1 else name
+
+
+_TOLD = (
+    {
+        b"x-ratelimit-limit-requests": b"60",
+        b"x-ratelimit-remaining-requests": b"0",
+        b"x-ratelimit-reset-requests": b"1s",
+    },
+    {b"anthropic-ratelimit-tokens-remaining": b"5", b"anthropic-ratelimit-tokens-reset": b"2030-01-01T00:00:00Z"},
+    {b"ratelimit": b'"a";r=0;t=30', b"retry-after": b"soon"},
+)
+"""What answers tell of a provider's limits."""
 
 STREAM_FAULTS = (
     *("refuse", "tls", "unreachable", "stall before head", "reset before head", "status", "status", "page"),
@@ -166,7 +200,7 @@ def _faults(ask: Ask) -> tuple[str, ...]:
 def _status(rng: Random, script: Script, pace: float, voice: Voice | None) -> None:
     """An error status (or one that is no answer), with or without advice and a body."""
     chance = rng.random
-    status = script.status = pick(rng, STATUSES)
+    status = script.status = pick(rng, STATUSES) if script.name == "status" else 400
     headers: dict[bytes, bytes] = {b"content-type": JSON}
     _advise(rng, script, headers)
     kind = chance()
@@ -237,9 +271,12 @@ def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
     name = script.name
     chance = rng.random
     if ask.voice is not None:
-        script.items = [Item(*fields) for fields in told_items(rng, ask.voice.teller(rng), name)]
+        echo = _echo(rng, ask.prefix) if ask.prefix else []
+        items = told_items(rng, ask.voice.teller(rng), name, ask.attempt, echo)
+        script.items = [Item(*fields) for fields in items]
     else:
         shape = Shape(rng, ask.choices, legacy=ask.operation is Operation.COMPLETION)
+        shape.attempt, shape.echo = ask.attempt, _echo(rng, ask.prefix) if ask.prefix else []
         script.items = [Item(*fields) for fields in items_of(rng, shape, name)]
     body = b"".join([item.data for item in script.items])
     last: Step | None = (chance() * pace, "end", None)
@@ -256,11 +293,36 @@ def _stream(rng: Random, script: Script, ask: Ask, pace: float) -> None:
         last = (chance() * pace, "fail", (pick(rng, (Fault.RESET, Fault.FRAMING)), "the connection was closed"))
     elif name == "well" and chance() < 0.2:
         last = None  # keep-alive: after the end mark nothing has to come
-    slow = pick(rng, (2.0, 8.0, 40.0)) if name == "drip" else 0.0
-    for piece in _pieces(rng, body):
-        script.steps.append((chance() * (slow or pace), "body", piece))
+    slow = pick(rng, (0.5, 2.0, 8.0, 40.0)) if name == "drip" else 0.0
+    fast = pick(rng, (0, 1, 3)) if slow else 0
+    pieces = _pieces(rng, body)
+    if name == "crawl":  # well up to its first text, and then an event at a time
+        slow = pick(rng, (0.3, 1.0, 2.0))
+        fast = 1 + next((n for n, item in enumerate(script.items) if item.text), 0)
+        pieces = [item.data for item in script.items if item.data]
+    first = next((n for n, item in enumerate(script.items) if item.text), 0) if name == "late text" else -1
+    if first >= 0:  # begun well, but nothing to read
+        pieces = [b"".join(item.data for item in script.items[:first]), *(item.data for item in script.items[first:])]
+        pieces, first = [piece for piece in pieces if piece], min(first, 1)
+    for number, piece in enumerate(pieces):
+        if number == first:
+            script.steps.append((chance() * 6.0, "body", piece))
+            continue
+        script.steps.append((chance() * (slow if slow and number >= fast else pace), "body", piece))
     if last is not None:
         script.steps.append(last)
+
+
+def _echo(rng: Random, prefix: str) -> list[str]:
+    """What a provider says of the text that it was given before it goes on: nothing, some, or all of it, in pieces."""
+    kind = rng.random()
+    if kind > 0.4:
+        return []
+    said = prefix[: int(len(prefix) * rng.random())] if kind > 0.25 else prefix
+    if kind < 0.1:
+        said += pick(rng, (" ", "\n", "\n\n "))
+    at = int(len(said) * rng.random())
+    return [piece for piece in (said[:at], said[at:]) if piece]
 
 
 def _answer(rng: Random, script: Script, ask: Ask, pace: float) -> None:
@@ -306,10 +368,10 @@ def _answer(rng: Random, script: Script, ask: Ask, pace: float) -> None:
 _NO_ANSWERS = (b"<html>", b"[]", b"{}", b"1", b"\xff\xfe", b"null", b'"text"')
 
 
-def _spoken_answer(rng: Random, script: Script, voice: Voice, pace: float) -> None:
+def _spoken_answer(rng: Random, script: Script, voice: Voice, pace: float, attempt: int) -> None:
     """An answer in one object of a provider's dialect, whole or broken somewhere."""
     name, chance = script.name, rng.random
-    parts = [(kind, "".join(texts)) for kind, texts in drawn_parts(rng)]
+    parts = [(kind, "".join(texts)) for kind, texts in drawn_parts(rng, attempt=attempt)]
     body, count = voice.whole(voice.teller(rng), parts)
     last: Step | None = (chance() * pace, "end", None)
     if name == "garbage":

@@ -6,7 +6,7 @@ What is real: the exchange machine, the dialect, planning, metering, and the she
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,27 +18,34 @@ from typing import Any, Final, cast
 import msgspec
 
 from tests.simulation.client import Client
-from tests.simulation.clock import START, Clock
+from tests.simulation.clock import START, UNIX, Clock
 from tests.simulation.plan import MODEL, Plan, draw
 from tests.simulation.provider import Call
 from tests.simulation.scripts import Ask, draw_script
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
+from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
 from tokenway.edge import opening as opening_module
 from tokenway.edge import relay as relay_module
+from tokenway.edge import start as start_module
+from tokenway.edge import state as state_module
+from tokenway.edge import watch as watch_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import Door
 from tokenway.edge.relay import Relay
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.exchange.commands import Command, Open
-from tokenway.exchange.events import Event
+from tokenway.exchange.events import Event, Order, UpstreamFailed
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Record
 from tokenway.model.catalog import Dialect, Endpoint, Model, Provider
 from tokenway.model.errors import TokenwayError
+from tokenway.model.faults import Fault
+from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.routing.hints import NONE
 
 STEPS_MAX: Final = 20_000
 """A history that takes more steps does not end."""
@@ -66,11 +73,19 @@ class History:
     """When each attempt was ordered."""
     attempt_endpoints: list[Endpoint] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    opens: list[Open] = field(default_factory=list)
+    """The order of each attempt."""
+    order: Order | None = None
+    """What the exchange was to do; None where it did not begin."""
     steps: list[tuple[float, Event, list[Command]]] = field(default_factory=list)
+    written: list[int] = field(default_factory=list)
+    """How many pieces the caller had been sent before each step."""
     given_up: bool = False
     """Whether the gateway gave the answer up, though its caller waited: one of several, of which another failed."""
     held: bool = False
     """Whether its whole answer was there, and waited for others."""
+    began: float = START
+    """When the worker began."""
     left: int | None = None
     """What is left of the caller's budget, in nano-dollars."""
     crash: BaseException | None = None
@@ -92,22 +107,41 @@ class State(EdgeState):
         super().__init__(cast("Any", None), cast("Any", _Pools(history)), self, cast("Any", None))
         self._history = history
         self._writes = self._ids = 0
+        self.loop = cast("Any", _Loop(history.clock))
         enabled = [each for each in plan.endpoints if each.provider != plan.absent]
         caller = Principal(KEY_ID, "caller", "default", plan.budget)
         self.adopt(
             Snapshot(
                 1,
-                {
-                    each.provider: Provider(each.provider, f"http://{each.provider}", plan.voice_of(each).dialect)
-                    for each in enabled
-                },
-                {MODEL: Model(MODEL, plan.endpoints)},
+                {each.provider: _provider(plan, each) for each in enabled},
+                {MODEL: Model(MODEL, plan.endpoints, min_tps=plan.fleet.min_tps, routing=plan.fleet.routing)},
                 {},
                 {_DIGEST: caller},
+                known=tuple([each.provider for each in plan.endpoints]),
                 timeouts=plan.timeouts,
                 max_retries=plan.max_retries,
             )
         )
+        self._remember(plan, history.clock.now)
+
+    def _remember(self, plan: Plan, now: float) -> None:
+        """What was before the history begins."""
+        mine, fleet = plan.fleet, self.fleet
+        fleet.hear(mine.samples)
+        for endpoint in plan.endpoints:
+            seconds = mine.limited.get(endpoint.id)
+            if seconds is not None:
+                for key in range(mine.keys_of(endpoint) if endpoint.provider != plan.absent else 1):
+                    refusal = UpstreamFailed(now, 1, Fault.STATUS, status=429, retry_after=seconds)
+                    fleet.begin(endpoint, key, 9, now).failed(refusal, NONE)
+            if endpoint.id in mine.broken:
+                for _ in range(5):
+                    fleet.begin(endpoint, 0, 9, now).failed(UpstreamFailed(now, 1, Fault.RESET), NONE)
+        for _ in range(mine.retries_spent):
+            fleet.retries.withdraw(now)
+        if mine.is_raced_out:
+            fleet.hedges.race()
+            fleet.hedges.race()
 
     def dice(self) -> float:  # type: ignore[override]
         """The seed's chance."""
@@ -124,6 +158,24 @@ class State(EdgeState):
         if self._writes == self._history.plan.journal_breaks_at:
             raise TokenwayError("the disk is full")
         self._history.records.append(record)
+
+
+def _provider(plan: Plan, endpoint: Endpoint) -> Provider:
+    """Who has an endpoint, with its keys."""
+    name = endpoint.provider
+    secrets = tuple([Secret(f"{name}-key-{number}") for number in range(plan.fleet.keys.get(name, 0))])
+    return Provider(name, f"http://{name}", plan.voice_of(endpoint).dialect, secrets)
+
+
+class _Loop:
+    """What of an event loop a worker uses here."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def call_later(self, delay: float, what: Callable[..., None], *arguments: object) -> None:
+        """Calls something later."""
+        self._clock.after(delay, partial(what, *arguments))
 
 
 class _Pools:
@@ -152,10 +204,14 @@ class _Pool:
     def open(self, payload: list[bytes], reader: AttemptReader) -> Call:
         """A call, treated by a fresh script."""
         history, plan = self._history, self._history.plan
-        voice = plan.voice_of(self._endpoint)
-        ask = Ask(plan.operation, plan.stream, plan.choices, voice if plan.is_mixed else None)
+        number = reader.number
+        # A request that goes on with an answer is written anew, in the provider's own dialect.
+        prefix = "" if number == 1 else plan.voice_of(self._endpoint).prefix(b"".join(payload[1:]))
+        voice = plan.voice_of(self._endpoint) if plan.is_mixed else None
+        trials = plan.fleet.trials if plan.streams_up and number < 3 else ()
+        ask = Ask(plan.operation, plan.streams_up, plan.choices, voice, prefix, number, trials)
         script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
-        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice)
+        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice, prefix)
         history.made[cast("Any", reader)._relay.id, reader.number] = call
         call.start()
         return call
@@ -170,50 +226,78 @@ def _recording(machine: type[Exchange]) -> type[Exchange]:
         return _RECORDING[machine]
 
     class Recording(machine):  # type: ignore[misc, valid-type]
-        __slots__ = ("_clock", "steps")
+        __slots__ = ("steps", "written")
 
-        def __init__(self, clock: Clock) -> None:
+        def __init__(self) -> None:
             super().__init__()
-            self._clock = clock
             self.steps: list[tuple[float, Event, list[Command]]] = []
+            self.written: list[int] = []
 
         def feed(self, event: Event) -> list[Command]:
+            world = _NOW[0]
+            self.written.append(len(world.client.writes))
             commands = cast("list[Command]", super().feed(event))
-            self.steps.append((self._clock.now, event, commands))
+            self.steps.append((world.clock.now, event, commands))
             return commands
 
     _RECORDING[machine] = Recording
     return Recording
 
 
+_NOW: Final[list[History]] = []
+"""The history that is being played."""
+
+
+def _now() -> float:
+    """Virtual monotonic seconds."""
+    return _NOW[0].clock.now
+
+
+def _unix() -> float:
+    """Virtual Unix time."""
+    return UNIX + _NOW[0].clock.now
+
+
+_TIME: Final = SimpleNamespace(time=_unix)
+_CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
+    (relay_module, {"monotonic": _now, "time": _TIME}),
+    (attempt_module, {"monotonic": _now, "time": _unix}),
+    (arrange_module, {"monotonic": _now, "time": _TIME}),
+    (watch_module, {"monotonic": _now}),
+    (start_module, {"monotonic": _now}),
+    (state_module, {"monotonic": _now, "time": _TIME}),
+    (opening_module, {"time": _TIME}),
+)
+"""Each module that reads a clock, and what it finds in its place."""
+
+
 @contextmanager
 def in_place(
-    clock: Clock, machine: type[Exchange], reader: type[PassingChat], translation: type[Translation]
+    history: History, machine: type[Exchange], reader: type[PassingChat], translation: type[Translation]
 ) -> Iterator[None]:
     """The relay's modules with a virtual clock, and perhaps with a broken machine, reader or translation."""
-
-    def now() -> float:
-        return clock.now
-
-    relay, attempt = vars(relay_module), vars(attempt_module)
-    changed = {"monotonic": now, "Exchange": partial(_recording(machine), clock)}  # type: ignore[call-arg]
-    form = FORMATS[Dialect.OPENAI_CHAT]
-    before = {name: relay[name] for name in changed}
-    relay.update(changed)
-    attempt["monotonic"] = now
+    before = [(vars(module), {name: vars(module)[name] for name in clocks}) for module, clocks in _CLOCKS]
+    for module, clocks in _CLOCKS:
+        vars(module).update(clocks)
+    vars(relay_module)["Exchange"] = _recording(machine)
     vars(opening_module)["Translation"] = translation
-    FORMATS[Dialect.OPENAI_CHAT] = msgspec.structs.replace(
-        form, passing=lambda request: reader(request.choices, asks_usage=request.asks_usage)
-    )
+    form = FORMATS[Dialect.OPENAI_CHAT]
+    if reader is not PassingChat:
+        FORMATS[Dialect.OPENAI_CHAT] = msgspec.structs.replace(
+            form, passing=lambda request: reader(request.choices, asks_usage=request.asks_usage)
+        )
     relay_module.log.disabled = True
+    _NOW[:] = [history]
     try:
         yield
     finally:
-        relay.update(before)
-        attempt["monotonic"] = before["monotonic"]
+        for members, values in before:
+            members.update(values)
+        vars(relay_module)["Exchange"] = Exchange
         vars(opening_module)["Translation"] = Translation
         FORMATS[Dialect.OPENAI_CHAT] = form
         relay_module.log.disabled = False
+        _NOW.clear()
 
 
 def play(
@@ -227,7 +311,7 @@ def play(
     clock = Clock()
     client = Client(clock, plan.habits)
     history = History(plan, clock, client)
-    with in_place(clock, machine, reader, translation):
+    with in_place(history, machine, reader, translation):
         try:
             _live(history)
         except Exception as error:  # noqa: BLE001 - a crash is a finding, reported with its seed
@@ -237,13 +321,20 @@ def play(
 
 def tell(history: History, relay: Relay) -> None:
     """What the exchange of a relay was told and ordered, and which calls it made."""
-    history.steps = cast("Any", relay)._machine.steps
+    machine = cast("Any", relay)._machine
+    history.steps, history.written = machine.steps, machine.written
+    if history.steps:
+        history.order = history.steps[0][1].order  # type: ignore[union-attr]
     for at, _, commands in history.steps:
         for command in commands:
             if isinstance(command, Open):
                 history.opened_at.append(at)
+                history.opens.append(command)
                 history.attempt_endpoints.append(command.endpoint)
-                history.calls.append(history.made.get((relay.id, command.attempt)))
+                call = history.made.get((relay.id, command.attempt))
+                history.calls.append(call)
+                if call is not None:
+                    call.resumes = command.resumes
 
 
 def _door(plan: Plan) -> Door:

@@ -32,7 +32,7 @@ from tokenway.edge.opening import make_reader, maker_of, prepare
 from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
-from tokenway.edge.watch import Watch, may_go_on
+from tokenway.edge.watch import Watch, counted, may_go_on
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
@@ -208,7 +208,11 @@ class Relay:
 
     def take_whole(self, end: e.UpstreamEnd) -> None:
         """A whole answer is there: the machine delivers it, unless somebody holds it until it is wanted."""
-        (self.holder or self.tell)(end)
+        if self.holder is None:
+            self.tell(end)
+        else:
+            self._machine.holds(end.attempt)
+            self.holder(end)
 
     @property
     def wake_at(self) -> float:
@@ -244,7 +248,8 @@ class Relay:
         self._finish()
 
     def _looks(self, now: float) -> tuple[e.Look, ...]:
-        return self._watch.looks(self._attempts, self._winner, now, paused=self._client.is_write_paused)
+        paused, may_fail = self._client.is_write_paused, self._machine.may_fail(now)
+        return self._watch.looks(self._attempts, self._winner, now, paused=paused, may_fail=may_fail)
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
@@ -337,11 +342,10 @@ class Relay:
 
     def _fail_locally(self, command: c.Open, problem: Problem) -> None:
         """An attempt that could not be made is told like an upstream's refusal."""
-        body = self.form.error_body(problem, self.id)
-        failed = e.UpstreamFailed(
-            monotonic(), command.attempt, Fault.STATUS, problem.message, problem.status, problem.code or "", body=body
-        )
-        self.tell(failed)
+        now, code = monotonic(), problem.code or ""
+        failed = e.UpstreamFailed(now, command.attempt, Fault.STATUS, problem.message, problem.status, code)
+        body, may_retry = self.form.error_body(problem, self.id), self.may_retry(now)
+        self.tell(msgspec.structs.replace(failed, body=body, dice=self.dice(), may_retry=may_retry))
 
     def _cancel(self, command: c.Cancel) -> None:
         reader = self._attempts[command.attempt - 1]
@@ -425,6 +429,8 @@ class Relay:
         if command.error_type and command.status != OK and not command.passes:
             status = self.form.statuses.get(ErrorType(command.error_type), command.status)
             command = msgspec.structs.replace(command, status=status)
+        if len(command.shares) > 1:
+            command = counted(command, self._attempts)
         receipt = self.receipt = make_receipt(command, self, time.time())
         self._watch.settled(command, receipt, self._attempts)
         if self._lease is not None:

@@ -128,16 +128,25 @@ class Watch:
         return None
 
     def looks(
-        self, readers: Sequence[AttemptReader], winner: AttemptReader | None, now: float, *, paused: bool
+        self,
+        readers: Sequence[AttemptReader],
+        winner: AttemptReader | None,
+        now: float,
+        *,
+        paused: bool,
+        may_fail: bool,
     ) -> tuple[Look, ...]:
-        """How each attempt stands; `paused` is whether the caller reads slowly: then they are as if they moved."""
+        """How each attempt stands; `paused` is whether the caller reads slowly: then they are as if they moved.
+
+        `may_fail` is whether a deadline has passed that can end one: only then it matters what has been sent.
+        """
         looks = [reader.look(now if paused else reader.last_activity) for reader in readers]
         order = self._intake.order
-        if order.rescue is Rescue.OFF or paused:
+        if order.rescue is Rescue.OFF:
             return tuple(looks)
         for place, reader in enumerate(readers):
-            tps = self._speed(reader, now) if order.rescue is Rescue.ON else inf
-            if tps < order.min_tps or (order.rescue is Rescue.FAULT and reader is winner):
+            tps = self._speed(reader, now) if order.rescue is Rescue.ON and not paused else inf
+            if tps < order.min_tps or (may_fail and reader is winner):
                 looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=self.shown(reader, winner))
         return tuple(looks)
 
@@ -178,3 +187,14 @@ class Watch:
 def may_go_on(intake: Intake) -> bool:
     """Whether a stream for this request may go on elsewhere, by what its neutral form does not tell."""
     return intake.request.stream and intake.request.operation is Operation.CHAT and intake.copies == 1
+
+
+def counted(command: Settle, readers: Sequence[AttemptReader]) -> Settle:
+    """The settlement with what was counted of attempts that another one has outrun: the machine is not told of that."""
+    shares = [
+        msgspec.structs.replace(part, usage=reader.metered.usage, absurd=reader.metered.is_absurd)
+        if part.fault == Fault.OUTRUN
+        else part
+        for part, reader in zip(command.shares, readers, strict=True)
+    ]
+    return msgspec.structs.replace(command, shares=tuple(shares))

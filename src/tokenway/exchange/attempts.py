@@ -51,6 +51,8 @@ class Attempt(msgspec.Struct):
     """Whose deadlines it has (`exchange.deadlines`)."""
     is_hedge: bool = False
     """Whether it was started beside another one, to race it."""
+    resumes: bool = False
+    """Whether it is to go on with an answer that has begun."""
     phase: AttemptPhase = OPENING
     was_sent: bool = False
     status: int = 0

@@ -117,6 +117,14 @@ class Exchange:
         """When the shell is to report `DeadlinePassed`, in monotonic seconds; `inf` when nothing can pass."""
         return inf if self.phase is CLOSED else self.deadlines.armed
 
+    def holds(self, number: int) -> None:
+        """An attempt's whole answer is there, and waits for others: only the exchange's own end can still come."""
+        self.deadlines.clear_lane(self.made[number - 1].lane)
+
+    def may_fail(self, now: float) -> bool:
+        """Whether a deadline has passed at which more is decided than how fast an answer is."""
+        return any(which is not SLOW for which, _ in self.deadlines.passed(now))
+
     # -- from the caller ---------------------------------------------------------------------------------
 
     def _begin(self, event: e.ClientRequest, out: list[c.Command]) -> None:
@@ -166,7 +174,7 @@ class Exchange:
         endpoint = self.field.begin(slot)
         limits = self.order.limits_of(endpoint)
         lane = 1 if self.made and any(other.lane == 0 for other in self.live) else 0
-        attempt = Attempt(len(self.made) + 1, endpoint, slot, limits, lane, hedge)
+        attempt = Attempt(len(self.made) + 1, endpoint, slot, limits, lane, hedge, resumes)
         self.made.append(attempt)
         self.deadlines.set(CONNECT, at + limits.connect, lane)
         if endpoint.timeouts is not None:
@@ -276,6 +284,9 @@ class Exchange:
         attempt.usage, attempt.absurd = event.usage, event.absurd
         self.deadlines.clear_lane(attempt.lane)
         verdict = retry.verdict(event.fault, event.status, event.code, should_retry=event.should_retry)
+        if verdict is retry.Verdict.FATAL and attempt.resumes and event.code not in retry.CONTENT_CODES:
+            # The first endpoint took what the caller had said: what is wrong is how it is to be gone on with.
+            verdict = retry.Verdict.ELSEWHERE
         wait = retry.pause(self.field.tries(attempt.slot), event.dice, event.retry_after)
         scope = retry.scope(event.fault, event.status, event.code)
         self.field.note(attempt.slot, verdict, event.at + wait, scope)

@@ -32,6 +32,10 @@ def after_failure(exchange: Exchange, attempt: Attempt, event: e.UpstreamFailed,
     """The winner broke, or a continuation did before it had anything to add."""
     if exchange.phase is FLOWING:
         exchange.shown = event.shown
+    elif attempt is exchange.frozen:
+        exchange.frozen = None  # it cannot thaw any more, and the continuation is under way
+        out.append(exchange.note(attempt, event, None))
+        return
     elif exchange.frozen is not None:
         out.append(exchange.note(attempt, event, None))
         _thaw(exchange, exchange.frozen, event.at, out)

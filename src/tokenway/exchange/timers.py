@@ -50,10 +50,10 @@ def passed(exchange: Exchange, event: e.DeadlinePassed, out: Out) -> None:
 
 
 def watch_speed(exchange: Exchange, now: float) -> None:
-    """An answer has begun: looks at its speed from the moment on at which there is one to look at."""
+    """An answer has begun: looks at its speed from now on, so that its first burst is soon left behind."""
     order = exchange.order
     if order.rescue is Rescue.ON and order.min_tps > 0.0:
-        exchange.deadlines.set(SLOW, now + order.grace * WINDOW_SHARE)
+        exchange.deadlines.set(SLOW, now + order.grace * LOOK_SHARE)
 
 
 def _total(exchange: Exchange, _lane: int, event: e.DeadlinePassed, out: Out) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
-from tests.simulation.bodies import NO_COUNT, TEXTS, Count, Fields
-from tests.simulation.client import MalformedError
+from tests.simulation.bodies import MARKS, NO_COUNT, TEXTS, Count, Fields
+from tests.simulation.client import MalformedError, load
 from tests.simulation.clock import pick
 from tokenway.model.catalog import Dialect
 from tokenway.model.usage import Usage
@@ -184,18 +184,32 @@ class Teller:
         for text in texts:
             yield self.piece(kind, text)
         self.sealed.append((kind, "".join(texts)))
-        yield from self.closing(kind)
+        yield from map(odd, self.closing(kind))
         self.open = ""
 
 
-def drawn_parts(rng: Random, *, can_call: bool = True) -> list[tuple[str, list[str]]]:
+_PLAIN: Final = (None, b"", 0, "", False, False, None, False, False, False)
+
+
+def odd(fields: Fields) -> Fields:
+    """An item behind which nothing is gone on with."""
+    return (*fields, *_PLAIN[len(fields) :], True)
+
+
+def marked(rng: Random, attempt: int) -> str:
+    """Some text, which often tells the attempt that says it."""
+    sound = pick(rng, SOUNDS)
+    return f"{MARKS[attempt]}{sound}" if rng.random() < 0.5 else sound
+
+
+def drawn_parts(rng: Random, *, can_call: bool = True, attempt: int = 1) -> list[tuple[str, list[str]]]:
     """What an answer says: a thought perhaps, some text, perhaps a call."""
     chance = rng.random
     parts = []
     if chance() < 0.25:
-        parts.append((THOUGHT, [pick(rng, SOUNDS) for _ in range(pick(rng, (1, 2)))]))
+        parts.append((THOUGHT, [marked(rng, attempt) for _ in range(pick(rng, (1, 2)))]))
     if chance() < 0.85 or not can_call:
-        parts.append((TEXT, [pick(rng, SOUNDS) for _ in range(pick(rng, (1, 2, 3, 8)))]))
+        parts.append((TEXT, [marked(rng, attempt) for _ in range(pick(rng, (1, 2, 3, 8)))]))
     if can_call and (chance() < 0.2 or not parts or parts[-1][0] == THOUGHT):
         parts.append((CALL, list(ARGUMENTS)))
     return parts
@@ -218,19 +232,23 @@ _LONELY: Final[dict[str, Callable[[Teller], list[Fields]]]] = {
 """Streams of one event, or none."""
 
 
-def items_of(rng: Random, teller: Teller, name: str) -> list[Fields]:
-    """The events of a stream that goes the way `name` says."""
+def items_of(rng: Random, teller: Teller, name: str, attempt: int = 1, echo: Sequence[str] = ()) -> list[Fields]:
+    """The events of a stream that goes the way `name` says; `echo` is said in front of its text."""
     lonely = _LONELY.get(name)
     if lonely is not None:
         return lonely(teller)
     items = [teller.ping() for _ in range(pick(rng, (0, 0, 0, 0, 1, 2)))]
     items += teller.start()
-    for kind, texts in drawn_parts(rng):
+    is_long = name == "crawl"
+    parts = [(TEXT, [marked(rng, attempt) for _ in range(8)])] if is_long else drawn_parts(rng, attempt=attempt)
+    for kind, texts in parts:
+        if kind == TEXT:
+            texts[:0] = echo
         items += teller.part(kind, texts)
         if rng.random() < 0.15:
             items.append(teller.ping())
-        if rng.random() < 0.15:
-            items.append(teller.unknown())
+        if rng.random() < 0.15 and not is_long:
+            items.append(odd(teller.unknown()))
     if name == "error later":
         keep = rng.randint(1, len(items))
         return [*items[:keep], teller.error(), *items[keep:]]
@@ -253,6 +271,8 @@ class Voice:
     teller: type[Teller]
     bad_answers: ClassVar[tuple[bytes, ...]] = ()
     """Errors with status 200, and what is no answer of this dialect."""
+    turns: ClassVar[str] = "messages"
+    """The name of a conversation's turns."""
     tells_cost: ClassVar[bool] = False
     hears_arrays: ClassVar[bool] = False
     """Whether a caller may ask for a stream as one array."""
@@ -270,6 +290,12 @@ class Voice:
     def asked(self, head: bytes, body: dict[str, Any]) -> tuple[str, str, bool]:
         """What a provider was asked: the model, the text, whether it streams."""
         raise NotImplementedError
+
+    def prefix(self, request: bytes) -> str:
+        """The text that a provider is asked to go on with; empty where it is not."""
+        body = load(request)
+        turn = (body.get("messages") or [{}])[-1]
+        return _text_of(turn["content"]) if turn.get("role") == "assistant" else ""
 
     def whole(self, teller: Any, parts: list[tuple[str, str]]) -> tuple[bytes, Count]:
         """An answer that does not stream."""
@@ -290,6 +316,15 @@ class Voice:
     def hear_error(self, body: bytes) -> None:
         """Raises where a body is no error of this dialect."""
         raise NotImplementedError
+
+
+def _text_of(content: str | list[dict[str, Any]]) -> str:
+    """The text of one turn that has nothing else."""
+    if isinstance(content, str):
+        return content
+    [part] = content
+    need(part.keys() <= {"type", "text"}, f"more than a text to go on with: {part}")
+    return str(part["text"])
 
 
 BLANK: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")

@@ -141,6 +141,7 @@ class GeminiVoice(Voice):
     """Gemini on both sides."""
 
     dialect = Dialect.GEMINI
+    turns = "contents"
     teller = GeminiTeller
     hears_arrays = True
     says_calls_whole = True
@@ -170,6 +171,14 @@ class GeminiVoice(Voice):
             body["contents"][-1]["parts"][0]["text"],
             stream,
         )
+
+    def prefix(self, request: bytes) -> str:
+        """The last turn, where it is the model's."""
+        turn = load(request)["contents"][-1]
+        if turn["role"] != "model":
+            return ""
+        [part] = turn["parts"]
+        return str(part["text"])
 
     def whole(self, teller: Any, parts: list[tuple[str, str]]) -> tuple[bytes, Count]:
         """A whole response."""

@@ -160,6 +160,7 @@ class ResponsesVoice(Voice):
     """Responses on both sides."""
 
     dialect = Dialect.OPENAI_RESPONSES
+    turns = "input"
     teller = ResponsesTeller
     bad_answers = (
         b'{"error":{"message":"no"}}',
@@ -184,6 +185,12 @@ class ResponsesVoice(Voice):
         given = body["input"]
         content = given if isinstance(given, str) else given[-1]["content"]
         return body["model"], content if isinstance(content, str) else content[0]["text"], body.get("stream", False)
+
+    def prefix(self, request: bytes) -> str:
+        """There is none."""
+        given = load(request)["input"]
+        need(isinstance(given, str) or given[-1].get("role") != "assistant", "asked to go on with a text")
+        return ""
 
     def whole(self, teller: Any, parts: list[tuple[str, str]]) -> tuple[bytes, Count]:
         """A whole response."""

@@ -103,8 +103,12 @@ def test_a_continuation_that_fails_is_tried_elsewhere() -> None:
     third = Endpoint("d", "m", capabilities=ABLE)
     machine = flowing(A, B, third)
     machine.feed(cut())
+    out = machine.feed(e.UpstreamFailed(3.5, 2, Fault.STATUS, status=400, code="content_filter"))
+    assert isinstance(out[-1], c.SendError)  # what is refused for what it says is not asked for elsewhere
+    machine = flowing(A, B, third)
+    machine.feed(cut())
     out = machine.feed(e.UpstreamFailed(3.5, 2, Fault.STATUS, status=400, code="invalid_request_error"))
-    assert isinstance(out[-1], c.SendError)  # one endpoint's bad request is every endpoint's
+    assert out[-1] == c.Open(3, third, resumes=True)  # how it is asked to go on is not the caller's mistake
     machine = flowing(A, B, third)
     machine.feed(cut())
     out = machine.feed(e.UpstreamFailed(3.5, 2, Fault.STATUS, status=503))
@@ -132,6 +136,17 @@ def test_a_slow_stream_is_frozen_until_another_goes_on() -> None:
     slow, answer = settle.shares
     assert (slow.settlement, slow.fault, slow.usage) == (Settlement.ABSORBED, Fault.SLOW, USAGE)
     assert answer.settlement is Settlement.DELIVERED
+
+
+def test_a_frozen_stream_that_fails_does_not_thaw() -> None:
+    """It is over; the continuation, which is under way, is what is left."""
+    machine = flowing(rescue=Rescue.ON)
+    machine.feed(e.DeadlinePassed(4.0, (SLOW,)))
+    machine.feed(e.UpstreamOpen(4.1, 2))
+    (note,) = machine.feed(e.UpstreamFailed(4.2, 1, Fault.RESET))
+    assert isinstance(note, c.Note)
+    out = machine.feed(e.UpstreamBytes(4.5, 2, b"y"))
+    assert out == [c.Resume(2), c.SendBytes(b"y"), c.Splice(2)]
 
 
 def test_a_slow_stream_thaws_when_the_other_fails() -> None:

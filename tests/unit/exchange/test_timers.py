@@ -11,7 +11,7 @@ from tokenway.exchange import events as e
 from tokenway.exchange.deadlines import Deadline
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
-from tokenway.exchange.timers import LOOK_SHARE, STEPS, WINDOW_SHARE
+from tokenway.exchange.timers import LOOK_SHARE, STEPS
 from tokenway.metering.ledger import Settlement
 from tokenway.model.catalog import Endpoint, Timeouts
 from tokenway.model.faults import Fault
@@ -153,10 +153,10 @@ def test_a_caller_may_leave_an_endpoint_less_time() -> None:
 
 
 def test_the_speed_is_looked_at_where_something_follows_from_it() -> None:
-    """Once the window is full, and again and again."""
+    """From its beginning on, again and again."""
     watched = sent(rescue=Rescue.ON, min_tps=20.0, grace=4.0)
     watched.feed(e.UpstreamBytes(2.0, 1, b"x"))
-    assert watched.wake_at == 2.0 + 4.0 * WINDOW_SHARE
+    assert watched.wake_at == 2.0 + 4.0 * LOOK_SHARE
     watched.feed(passed(4.0, e.Look(has_text=True, last_activity=4.0, tps=25.0)))
     assert watched.wake_at == 4.0 + 4.0 * LOOK_SHARE
     plain = sent(rescue=Rescue.FAULT, min_tps=20.0, grace=4.0)
