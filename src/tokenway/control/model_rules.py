@@ -42,6 +42,9 @@ def _model(subject: Examination, name: str, model: ModelSettings) -> None:
     if hedge is not None and not _QUANTILE.fullmatch(hedge.at):
         subject.say((*path, "routing", "hedge", "at"), "expected a quantile from p1 to p99")
     if subject.is_whole((*path, "endpoints"), len(model.endpoints)):
+        if model.routing.probe is not None and len(model.endpoints) == 1:
+            reason = "the model has one endpoint, so there is nothing to choose and nothing is probed"
+            subject.say((*path, "routing", "probe"), reason, severity=Severity.WARNING)
         if not model.endpoints:
             subject.say((*path, "endpoints"), "is empty; a model needs at least one")
         first: dict[tuple[str, str], int] = {}
