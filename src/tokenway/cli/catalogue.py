@@ -202,7 +202,8 @@ def _state(endpoint: Json) -> str:
     breaker = ours.get("breaker", "closed")
     if breaker != "closed":
         return str(breaker)
-    return _STATES.get(int(endpoint.get("status") or 0), "ok") if ours.get("requests_last_30m") else NOTHING
+    is_known = ours.get("requests_last_30m") or ours.get("probes_last_30m")
+    return _STATES.get(int(endpoint.get("status") or 0), "ok") if is_known else NOTHING
 
 
 def _both(cells: Sequence[str]) -> str:

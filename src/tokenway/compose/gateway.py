@@ -34,6 +34,7 @@ from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.keyring import key_figures, principals
 from tokenway.control.prices import price_book
+from tokenway.control.prober import Prober
 from tokenway.control.publish import Facts, build_snapshot
 from tokenway.control.reload import Reloader
 from tokenway.control.velocity import MINUTES, Velocity
@@ -93,6 +94,7 @@ class Gateway:
         self.settings = loaded.demand()
         self.metrics = Metrics()
         self.velocity = Velocity()
+        self.prober = Prober(self._probes_cost, self.velocity.heard_of)
         self.first_start: FirstStart | None = None
         self._data_dir = data_dir
         self._environment = environment
@@ -118,6 +120,7 @@ class Gateway:
             self._keep,
             self.velocity.take,
             self.velocity.known,
+            self.prober.over,
         )
         self.workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
         self._tokens = Tokens(fetch_token, say)
@@ -144,6 +147,7 @@ class Gateway:
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("tokens", self._forever("asking for access tokens", self._renew_tokens))
         self._tasks.spawn("reload", self._reloader.run())
+        self._tasks.spawn("probes", self._forever("probing", lambda: self.prober.step(self.workers)))
         self._tasks.spawn("responses", self._forever("dropping old responses", self._purge_responses))
         # What is alive now stays alive; the records that pass through leave no cycles behind.
         gc.collect()
@@ -247,6 +251,12 @@ class Gateway:
         await self._in_thread(self._ingest.run_once)
         return 0.0 if self._ingest.is_behind else INGEST_SECONDS
 
+    async def _probes_cost(self, day: int) -> dict[str, int]:
+        """What a day's probes have cost by now, those included that the ledger did not have yet."""
+        await self._in_thread(self._ingest.drain)
+        spent: dict[str, int] = await self._in_thread(self._store.probes.spent, day)
+        return spent
+
     async def _look_at_keys(self) -> float:
         """Publishes when a key has changed, and when a day has begun: budgets start anew with it."""
         seen = (await self._in_thread(self._store.keys.revision), int(time.time() // 86400))
@@ -296,6 +306,7 @@ class Gateway:
         settings = self._reloader.settings
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
+        self.prober.use(snapshot)
         keys = await self._in_thread(self._principals, settings, worker)
         return msgspec.structs.replace(snapshot, keys=keys)
 

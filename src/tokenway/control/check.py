@@ -11,6 +11,7 @@ import msgspec
 from tokenway.control.addresses import enabled_by
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.findings import Finding, Severity, has_errors
+from tokenway.model.money import format_usd
 
 
 def run_check(path: Path | None, environment: Mapping[str, str]) -> list[Finding]:
@@ -40,9 +41,12 @@ def describe(loaded: Loaded, environment: Mapping[str, str]) -> str:
     named = {*settings.providers, *enabled_by(environment)[0]}
     providers = sorted(name for name in named if not settings.is_off(name))
     source = "no configuration file" if loaded.path is None else str(loaded.path)
+    budgets = [model.routing.probe.usd_per_day for model in settings.models.values() if model.routing.probe is not None]
+    probes = f"; probes of {_counted(len(budgets), 'model')} for up to {format_usd(sum(budgets))} USD a day"
     return (
         f"{source}: providers {', '.join(providers) or 'none'}; {_counted(len(settings.models), 'model')}, "
         f"{_counted(len(settings.aliases), 'alias')}, {_counted(len(settings.auth.keys), 'fixed key')}"
+        f"{probes if budgets else ''}"
     )
 
 

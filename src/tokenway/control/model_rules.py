@@ -6,6 +6,7 @@ import re
 from collections.abc import Container, Mapping
 from typing import Final
 
+from tokenway.control.addresses import row_of
 from tokenway.control.examination import Examination, Path
 from tokenway.control.findings import Severity, nearest
 from tokenway.dialects.providers import KNOWN, family_of
@@ -42,6 +43,8 @@ def _model(subject: Examination, name: str, model: ModelSettings) -> None:
     if hedge is not None and not _QUANTILE.fullmatch(hedge.at):
         subject.say((*path, "routing", "hedge", "at"), "expected a quantile from p1 to p99")
     if subject.is_whole((*path, "endpoints"), len(model.endpoints)):
+        if model.routing.probe is not None:
+            _probe(subject, path, model)
         if not model.endpoints:
             subject.say((*path, "endpoints"), "is empty; a model needs at least one")
         first: dict[tuple[str, str], int] = {}
@@ -56,6 +59,19 @@ def _model(subject: Examination, name: str, model: ModelSettings) -> None:
                 subject.say((*path, "fallbacks", index), "a model cannot fall back on itself")
             else:
                 _target(subject, (*path, "fallbacks", index), fallback)
+
+
+def _probe(subject: Examination, path: Path, model: ModelSettings) -> None:
+    """Warns of what will not be probed: where there is nothing to choose, and where no price can be known."""
+    if len(model.endpoints) == 1:
+        reason = "the model has one endpoint, so there is nothing to choose and nothing is probed"
+        subject.say((*path, "routing", "probe"), reason, severity=Severity.WARNING)
+    for index, endpoint in enumerate(model.endpoints):
+        named = endpoint.provider
+        has_prices = named == LOCAL_PROVIDER or row_of(named, subject.settings.providers.get(named)) is not None
+        if endpoint.price is None and not has_prices and named in subject.provider_names:
+            reason = "has no price, so nobody could count what a probe costs: this endpoint is not probed"
+            subject.say((*path, "endpoints", index), reason, severity=Severity.WARNING)
 
 
 def _endpoint(subject: Examination, path: Path, endpoint: EndpointSettings) -> None:

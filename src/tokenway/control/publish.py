@@ -24,6 +24,7 @@ from tokenway.model.catalog import (
     Model,
     Operation,
     Price,
+    Probing,
     Provider,
     Quirks,
     Routing,
@@ -278,7 +279,7 @@ def _timeouts(common: Timeouts, own: EndpointTimeouts) -> Timeouts | None:
 
 
 def _routing(written: RoutingSettings) -> Routing:
-    hedge = written.hedge
+    hedge, probe = written.hedge, written.probe
     return Routing(
         sort=written.sort,
         hour=written.hour_usd,
@@ -287,6 +288,7 @@ def _routing(written: RoutingSettings) -> Routing:
         hedge_share=0.0 if hedge is None else hedge.max_share,
         rescue=written.rescue,
         streams=written.stream,
+        probe=None if probe is None else Probing(probe.every, probe.usd_per_day),
     )
 
 

@@ -1,7 +1,7 @@
 """What all workers together know of how fast and how reliable each endpoint is: for those who ask, and for new workers.
 
 It is fed with the samples that workers tell, and after a start with those that the ledger has of the last half hour.
-Only real calls are measured: nothing is ever sent to a provider to find out how it is.
+Probes, where they are configured, are samples like any other, but they are no requests of anybody's.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ class Velocity:
                 self._latest.move_to_end(sample.endpoint)
             latest.append(sample)
 
+    def heard_of(self, endpoint: str) -> float | None:
+        """When the last attempt at an endpoint ended that is known of, in Unix time; None where none is."""
+        latest = self._latest.get(endpoint)
+        return None if latest is None else latest[-1].at
+
     def known(self) -> list[Sample]:
         """What a new worker is told: the latest samples of each endpoint, in the order of their time."""
         return sorted((each for latest in self._latest.values() for each in latest), key=lambda sample: sample.at)
@@ -70,6 +75,7 @@ class Velocity:
 def _figures(estimate: Estimate, breaker: int, now: float) -> Figures:
     window = estimate.window
     answered, failed, limited = window.ended(now, MINUTES)
+    probes = window.probes(now, MINUTES)
     uptime = window.uptime(now, MINUTES)
     return {
         "status": _status(uptime, answered + failed),
@@ -80,7 +86,8 @@ def _figures(estimate: Estimate, breaker: int, now: float) -> Figures:
         "uptime_last_1d": _rounded(window.uptime(now, 1440)),
         "tokenway": {
             "breaker": BREAKERS[breaker],
-            "requests_last_30m": round(answered + failed + limited),
+            "requests_last_30m": round(answered + failed + limited - probes),
+            "probes_last_30m": round(probes),
             "limited_last_30m": _rounded(window.limited(now, MINUTES)),
             "failing": _rounded(estimate.failing(now)),
             "gap_last_30m": _quantiles([window.gap(now, MINUTES, each / 100) for each in QUANTILES], 1000.0),

@@ -26,6 +26,7 @@ from tokenway.model.link import (
     Gauges,
     Heard,
     Keep,
+    Probed,
     Publish,
     Question,
     Seen,
@@ -63,7 +64,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     `command(number, listener fd, link fd)` gives the child's command line, `snapshot_for(number)` its
     snapshot, `answer(question)` the JSON text for a question, `ended(number)` is awaited before a successor starts,
     `keep(number, response)` keeps a response. `seen(samples)` takes in what a worker's attempts were like, and
-    `known()` gives what a new worker is told of all that came before it.
+    `known()` gives what a new worker is told of all that came before it. `probed(it)` is called when a probe is over.
     """
 
     command: Callable[[int, int, int], list[str]]
@@ -73,6 +74,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     keep: Callable[[int, StoredResponse], Coroutine[Any, Any, None]]
     seen: Callable[[list[Sample]], None]
     known: Callable[[], list[Sample]]
+    probed: Callable[[Probed], None]
 
 
 class Worker:
@@ -247,6 +249,8 @@ class Workers:
             worker.is_serving = True
             if sum(each.is_serving for each in self.alive) == self._count:
                 self._serving.set()
+        elif isinstance(message, Probed):
+            self._hooks.probed(message)
         elif isinstance(message, Keep):
             self._tasks.spawn("response", self._hooks.keep(worker.number, message.response))
         elif isinstance(message, Seen):

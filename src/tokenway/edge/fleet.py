@@ -259,6 +259,14 @@ class Fleet:
         """An attempt starts; `tokens` is what it is expected to take."""
         return Trip(self.standing(endpoint), credential, tokens, now)
 
+    def ready(self, endpoint: Endpoint, tokens: int, now: float) -> int | None:
+        """The number of a key with which an endpoint takes a call now; None where none does, or not all is well."""
+        standing = self.standing(endpoint)
+        for number in self._in_turn(standing) if standing.breaker.is_closed else ():
+            if standing.keys[number].is_closed and standing.allowances[number].may_send(now, tokens) is None:
+                return number
+        return None
+
     # -- the order ---------------------------------------------------------------------------------------
 
     def is_plain(self, endpoints: Sequence[Endpoint], now: float, tokens: int) -> bool:

@@ -12,6 +12,7 @@ from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.link import (
     Heard,
     Keep,
+    Probe,
     Publish,
     Question,
     Show,
@@ -42,12 +43,14 @@ class ControlLink:
         on_stop: Callable[[str, str], None] = lambda _response, _project: None,
         on_show: Callable[[str, str], None] = lambda _response, _project: None,
         on_heard: Callable[[list[Sample]], None] = lambda _samples: None,
+        on_probe: Callable[[Probe], None] = lambda _probe: None,
     ) -> None:
         """`on_stop` is called with a response's id and project when what is done for it is to end.
 
         `on_show` is called in the same way when what there is of it is to be kept, and `on_heard` with what other
-        workers' attempts were like.
+        workers' attempts were like. `on_probe` is called with what is to be probed.
         """
+        self._on_probe = on_probe
         self._on_heard = on_heard
         self._on_stop = on_stop
         self._on_show = on_show
@@ -122,6 +125,9 @@ class ControlLink:
             return
         if isinstance(message, Heard):
             self._on_heard(message.samples)
+            return
+        if isinstance(message, Probe):
+            self._on_probe(message)
             return
         waiting = self._waiting.get(message.number)
         if waiting is not None and not waiting.done():

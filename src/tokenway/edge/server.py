@@ -24,6 +24,7 @@ from uvicorn.server import Server
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.cold import make_app
 from tokenway.edge.link import ControlLink
+from tokenway.edge.probe import Probes
 from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState, Journal
 from tokenway.model.link import Gauges, Seen, Serving, WorkerOptions
@@ -92,8 +93,10 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
         stop_background,
         show_background,
         lambda samples: state.fleet.hear(samples),  # noqa: PLW0108 - the state is made from the link
+        lambda probe: probes.begin(probe),  # noqa: PLW0108
     )
     state = EdgeState(loop, pools, journal, link.ask, link.keep)
+    probes = Probes(state, link.send)
     await link.open(socket.socket(fileno=options.link_fd), tasks)
     snapshot = await first
     state.start_sweeping()
@@ -112,6 +115,7 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
     tasks.spawn("velocity", _tell_velocity(state, link))
     link.send(Serving(snapshot.version))
     await server.serve(sockets=[listener])
+    probes.stop()
     await _finish_background(state, drained_at)
     for running in list(state.background.values()):
         running.stop(STOPPED)

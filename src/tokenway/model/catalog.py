@@ -339,13 +339,20 @@ class Endpoint(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, "id", f"{self.provider}/{self.upstream_model}")
 
 
+class Probing(msgspec.Struct, frozen=True):
+    """An endpoint that nobody has asked for `every` seconds is asked by the gateway, for `budget` a day at most."""
+
+    every: float
+    budget: NanoUsd
+
+
 class Routing(msgspec.Struct, frozen=True):
     """How one of a model's endpoints is chosen and watched; what a caller says goes before it.
 
     `hour` is what an hour of waiting is worth, in USD. A stream may be slower than the model's floor for `grace`
     seconds. `hedge_at` is the share of first tokens that have come when a second attempt starts, and `hedge_share` the
     largest share of calls that may be raced, and of what they cost; 0 races none. `streams` is whether an answer that
-    is wanted whole is asked for as a stream.
+    is wanted whole is asked for as a stream. `probe` is None where the gateway asks nothing of its own accord.
     """
 
     sort: SortOrder = SortOrder.FINISH
@@ -355,6 +362,7 @@ class Routing(msgspec.Struct, frozen=True):
     hedge_share: float = 0.0
     rescue: Rescue = Rescue.FAULT
     streams: bool = False
+    probe: Probing | None = None
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -92,6 +92,25 @@ class Heard(msgspec.Struct, frozen=True, tag="heard"):
     samples: list[Sample]
 
 
+class Probe(msgspec.Struct, frozen=True, tag="probe"):
+    """Control to worker: find out how this endpoint of a model is, under this id, for at most `amount` nano-dollars.
+
+    `at` is Unix time: a probe that has waited for long is not made any more.
+    """
+
+    exchange: str
+    model: str
+    endpoint: str
+    amount: int
+    at: float
+
+
+class Probed(msgspec.Struct, frozen=True, tag="probed"):
+    """Worker to control: this probe is over, or was not made; the journal has what there is to say of it."""
+
+    exchange: str
+
+
 class WorkerOptions(msgspec.Struct, frozen=True):
     """How a worker is started; the sockets are inherited. `drain` in seconds."""
 
@@ -104,8 +123,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     tls_key: str | None = None
 
 
-ToWorker = Publish | Answer | Stop | Show | Heard
-ToControl = Question | Serving | Gauges | Keep | Seen
+ToWorker = Publish | Answer | Stop | Show | Heard | Probe
+ToControl = Question | Serving | Gauges | Keep | Seen | Probed
 
 
 def _encode(value: Any) -> str:

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import msgspec
 
+from tokenway.model.probe import is_asked_as
+
 
 class Outcome(IntEnum):
     """How an attempt ended, as far as it says something about its endpoint."""
@@ -47,6 +49,11 @@ class Sample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     gaps: tuple[int, ...] = ()
     keys: tuple[int, ...] = ()
     weight: float = 1.0
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the gateway asked of its own accord."""
+        return is_asked_as(self.model)
 
     @property
     def speed(self) -> float:

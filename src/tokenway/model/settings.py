@@ -260,6 +260,19 @@ class HedgeSettings(msgspec.Struct, frozen=True):
     ] = 0.03
 
 
+class ProbeSettings(msgspec.Struct, frozen=True):
+    """Calls that the gateway makes of its own accord, to know how endpoints are that no caller was sent to."""
+
+    usd_per_day: Annotated[
+        NanoUsd,
+        Meta(gt=0, description="The most that this model's probes may cost in a day (UTC), whatever restarts."),
+    ]
+    every: Annotated[
+        Duration,
+        Meta(ge=10, le=86400, description="An endpoint that was not asked for so long is probed."),
+    ] = 300.0
+
+
 class RoutingSettings(msgspec.Struct, frozen=True):
     """How one of a model's endpoints is chosen, and what happens when its answer is slow or breaks."""
 
@@ -292,6 +305,10 @@ class RoutingSettings(msgspec.Struct, frozen=True):
         bool,
         Meta(description="Whether answers that are wanted whole are asked for as streams, so that all of this holds."),
     ] = False
+    probe: Annotated[
+        ProbeSettings | None,
+        Meta(description="Short calls to endpoints that no caller was sent to for long; none when left out."),
+    ] = None
 
 
 class ModelSettings(msgspec.Struct, frozen=True):

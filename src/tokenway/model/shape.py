@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Meta
 
-from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.money import NanoUsd, Rate, format_usd
 from tokenway.model.secret import Secret
 from tokenway.model.units import READS, format_duration, format_size
 
@@ -88,7 +88,6 @@ _PLAIN: Final = {
     Kind.PATH: "the path of a file",
     Kind.FLAG: "true or false",
     Kind.RATE: "USD per million, zero or more",
-    Kind.MONEY: "an amount of USD such as 5.00",
     Kind.LIST: "a list",
     Kind.RECORD: "a mapping (name: value)",
     Kind.TABLE: "a mapping (name: value)",
@@ -142,6 +141,8 @@ def expectation(shape: Shape) -> str:
             return f"a {shape.kind}" + _bounds(
                 shape, lambda value: f"{value:g}" if abs(value) < 1e5 else f"{value:.0f}"
             )
+        case Kind.MONEY:
+            return f"an amount of USD{_bounds(shape, lambda value: format_usd(int(value)))} such as 5.00"
         case _:
             return _PLAIN[shape.kind]
 

@@ -284,11 +284,11 @@ def thinned(samples: Iterable[Sample], most: int) -> list[Sample]:
     """What stands for the samples: at most `most` of each endpoint and outcome, in the order of their time.
 
     They are chosen evenly, and each takes over the weights of those left out before it, so that the sum of weights
-    stays what it was: exactly, as long as weights are whole numbers.
+    stays what it was: exactly, as long as weights are whole numbers. Probes stand for probes only.
     """
-    groups: dict[tuple[str, Outcome], list[Sample]] = {}
+    groups: dict[tuple[str, Outcome, bool], list[Sample]] = {}
     for sample in samples:
-        groups.setdefault((sample.endpoint, sample.outcome), []).append(sample)
+        groups.setdefault((sample.endpoint, sample.outcome, sample.is_probe), []).append(sample)
     kept: list[Sample] = []
     for group in groups.values():
         size = len(group)

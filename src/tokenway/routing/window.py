@@ -55,13 +55,15 @@ def quantile(counts: Mapping[int, float], share: float) -> float | None:
 class Slot:
     """What was seen in a stretch of time."""
 
-    __slots__ = ("answered", "failed", "gaps", "limited", "number", "speed", "ttft")
+    __slots__ = ("answered", "failed", "gaps", "limited", "number", "probes", "speed", "ttft")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.answered = 0.0
         self.failed = 0.0
         self.limited = 0.0
+        self.probes = 0.0
+        """How many of these the gateway made of its own accord."""
         self.ttft: Counts = {}
         self.speed: Counts = {}
         self.gaps: Counts = {}
@@ -91,6 +93,8 @@ class Window:
         weight = sample.weight
         slot = self._slot(self._slots, sample.at, SLOT_SECONDS, SLOTS)
         slot.count(sample.outcome, weight)
+        if sample.is_probe and sample.outcome is not Outcome.LEFT:
+            slot.probes += weight
         self._slot(self._days, sample.at, LONG_SLOT_SECONDS, LONG_SLOTS).count(sample.outcome, weight)
         if sample.ttft > 0.0:
             place = bin_of(sample.ttft)
@@ -144,6 +148,10 @@ class Window:
             sum([slot.failed for slot in slots]),
             sum([slot.limited for slot in slots]),
         )
+
+    def probes(self, now: float, minutes: int) -> float:
+        """How many of these attempts were nobody's but the gateway's own."""
+        return sum([slot.probes for slot in self._recent(now, minutes)])
 
     def _recent(self, now: float, minutes: int) -> list[Slot]:
         first = int(now // SLOT_SECONDS) - minutes

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from tokenway.metering.ledger import Settlement
 from tokenway.model.faults import Fault
+from tokenway.model.probe import IDS, IDS_END, day_of, ids_of
 from tokenway.model.sample import Outcome, Sample
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.routing.retry import Scope, scope
@@ -26,7 +27,6 @@ LIVES_MAX: Final = 64
 COUNT_DIGITS: Final = 10
 """With how many digits an exchange's id ends that count the exchanges of one worker's life."""
 TOO_MANY: Final = 429
-_ABOVE_ALL: Final = "\U0010ffff"
 _FAULTS: Final = {fault.value: fault for fault in Fault}
 _GIVEN_UP: Final = (Fault.OUTRUN, Fault.SLOW)
 """Ours to call: another attempt was faster."""
@@ -56,12 +56,18 @@ class SqlSamples:
 def _pages(connection: sa.Connection, since: float, most: int) -> Iterator[list[dict[str, Any]]]:
     """Exchanges since then, by their ids backwards: no index is by time, but within a worker's life ids rise with it.
 
-    Where a life's exchanges become too old, the next older life is gone on with.
+    Where a life's exchanges become too old, the next older life is gone on with. Probes come first: they are few, and
+    their ids, which are no worker's, begin with the day and stand behind those of all others.
     """
     wanted = ("id", "at", "ttft", "duration", "output_speed", "overhead")
     columns = [exchanges.c[name] for name in wanted]
     query = sa.select(*columns, kinds.c.model).join(kinds, kinds.c.id == exchanges.c.kind)
-    below, lives = _ABOVE_ALL, 0
+    own = query.where(exchanges.c.id >= ids_of(day_of(since)), exchanges.c.id < IDS_END, exchanges.c.at >= since)
+    probes = [dict(row) for row in connection.execute(own.order_by(exchanges.c.id.desc()).limit(most)).mappings()]
+    if probes:
+        yield probes
+    most -= len(probes)
+    below, lives = IDS, 0
     while most > 0 and lives < LIVES_MAX:
         size = min(PAGE, most)
         newest = query.where(exchanges.c.id < below).order_by(exchanges.c.id.desc()).limit(size)

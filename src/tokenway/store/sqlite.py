@@ -21,6 +21,7 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import WRITES, Database
 from tokenway.store.keys import SqlKeys
 from tokenway.store.ledger import SqlLedger
+from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version, metadata
@@ -49,6 +50,7 @@ class SqliteStore:
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock)
         self.samples = SqlSamples(database)
+        self.probes = SqlProbes(database)
 
     def close(self) -> None:
         """Closes the file."""

@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 from msgspec.structs import astuple
 
 from tokenway.metering.ledger import Line, Settlement
+from tokenway.model.probe import asked_as
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.usage import BUCKETS
 from tokenway.telemetry.gather import Gathered
@@ -130,6 +131,7 @@ class Metrics:
     def use(self, snapshot: Snapshot) -> None:
         """Shows the models, aliases and endpoints of this snapshot by their names from now on."""
         self._models.update(snapshot.models, snapshot.aliases)
+        self._models.update(asked_as(model.name) for model in snapshot.models.values() if model.routing.probe)
         self.endpoints = {endpoint.id for model in snapshot.models.values() for endpoint in model.endpoints}
         self._endpoints |= self.endpoints
 

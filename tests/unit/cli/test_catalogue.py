@@ -99,6 +99,7 @@ def test_endpoints_of_one_model_show_what_was_measured(catalogue: StubGateway, t
         ({"status": -2, "tokenway": {"breaker": "open", "requests_last_30m": 200}}, "open"),
         ({"status": 0, "tokenway": {"breaker": "probing", "requests_last_30m": 0}}, "probing"),
         ({"status": 0, "tokenway": {"breaker": "closed", "requests_last_30m": 0}}, "–"),
+        ({"status": 0, "tokenway": {"requests_last_30m": 0, "probes_last_30m": 1}}, "ok"),
         ({"status": 0}, "–"),
     ],
 )

@@ -62,3 +62,12 @@ def test_a_description_counts_what_is_configured(tmp_path: Path) -> None:
     assert describe(load(None, {}), {}).startswith("no configuration file: providers none;")
     file.write_text("providers: {lab: {base_url: http://127.0.0.1:9/v1, enabled: false}}\n")
     assert describe(load(file, {}), {}).startswith(f"{file}: providers none;")
+
+
+def test_a_description_says_what_probes_may_cost(tmp_path: Path) -> None:
+    """Of all models together, exactly; nothing where nothing is probed."""
+    file = tmp_path / "f.yaml"
+    model = "{endpoints: [{provider: lab, model: m}, {provider: lab, model: n}], routing: {probe: {usd_per_day: %s}}}"
+    models = f"models: {{a: {model % 0.1}, b: {model % 0.2}, c: {{endpoints: [{{provider: lab, model: m}}]}}}}"
+    file.write_text(f"providers: {{lab: {{base_url: http://127.0.0.1:9/v1}}}}\n{models}\n")
+    assert describe(load(file, {}), {}).endswith("; probes of 2 models for up to 0.3 USD a day")

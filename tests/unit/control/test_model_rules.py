@@ -25,6 +25,15 @@ def model(endpoint: str = "provider: lab, model: m", more: str = "") -> str:
     return f"{LAB}models: {{a: {{endpoints: [{{{endpoint}}}]{more}}}}}\n"
 
 
+def twice(more: str, second: str = "provider: local, model: local") -> str:
+    """A configuration with a model of two endpoints."""
+    return f"{LAB}models: {{a: {{endpoints: [{{{PRICED}}}, {{{second}}}], {more}}}}}\n"
+
+
+PRICED = "provider: lab, model: m, price: {input: 1, output: 2}"
+PROBE = "routing: {probe: {usd_per_day: %s}}"
+
+
 @pytest.mark.parametrize(
     ("text", "path", "severity", "reason", "nearest"),
     [
@@ -43,6 +52,17 @@ def model(endpoint: str = "provider: lab, model: m", more: str = "") -> str:
         (model(more=", fallbacks: [locale]"), "models.a.fallbacks[0]", "error", "no model that can", ("local",)),
         (model(more=", fallbacks: [gpt-4o]"), "models.a.fallbacks[0]", "warning", "set OPENAI_API_KEY", ()),
         (model(more=", routing: {hedge: {at: 90}}"), "models.a.routing.hedge.at", "error", "p1 to p99", ()),
+        (model(PRICED, f", {PROBE % 1}"), "models.a.routing.probe", "warning", "nothing is probed", ()),
+        (twice(PROBE % 1, "provider: lab, model: n"), "models.a.endpoints[1]", "warning", "has no price", ()),
+        (twice(PROBE % 0), "models.a.routing.probe.usd_per_day", "error", "an amount of USD above 0", ()),
+        (twice("routing: {probe: {every: 1m}}"), "models.a.routing.probe.usd_per_day", "error", "is required", ()),
+        (
+            twice("routing: {probe: {every: 9s, usd_per_day: 1}}"),
+            "models.a.routing.probe.every",
+            "error",
+            "from 10s to 24h",
+            (),
+        ),
         (
             model("provider: lab, model: m, quantization: fp8, grade: {weights: fp8}"),
             "models.a.endpoints[0].quantization",
@@ -118,6 +138,8 @@ def test_an_alias_behind_a_model_is_a_warning(tmp_path: Path) -> None:
         model("provider: lab, model: m, quantization: q4_k_m"),
         model("provider: lab, model: m, price: {input: 0, output: 0, request: 0.01}"),
         model(more=", fallbacks: [local, lab/other, gpt-4o]"),
+        twice(PROBE % 0.5),
+        twice(PROBE % 0.5, "provider: openai, model: gpt-4o"),
         LAB + "aliases: {a: b, b: c, c: local, d: openai/gpt-4o, e: o3-mini}",
     ],
 )

@@ -21,7 +21,9 @@ from tokenway.model.catalog import (
     Grade,
     Operation,
     Price,
+    Probing,
     Quirks,
+    Routing,
 )
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.secret import Secret
@@ -104,7 +106,7 @@ models:
         price: {input: 0.0375, cache_read: 0.05, output: 1.50, request: 0.01}
         limits: {rpm: 500}
         weight: 2
-    routing: {min_tps: 30}
+    routing: {min_tps: 30, probe: {every: 1m, usd_per_day: 0.50}}
 """,
         tmp_path,
     )
@@ -120,6 +122,7 @@ models:
         ),
     )
     assert snapshot.models["mock"].min_tps == 30
+    assert snapshot.models["mock"].routing == Routing(probe=Probing(60.0, NanoUsd(500_000_000)))
     provider = snapshot.providers["lab"]
     assert provider.base_url == "http://127.0.0.1:9/v1"
     assert provider.api_keys == (Secret("a"), Secret("b"))

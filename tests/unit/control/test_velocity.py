@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tokenway.control.velocity import ENDPOINTS_MAX, JUDGED_FROM, KEPT, Velocity
+from tokenway.model.probe import asked_as
 from tokenway.model.sample import Outcome, Sample
 from tokenway.routing.window import QUANTILES
 
@@ -93,6 +95,24 @@ def test_the_status_follows_the_uptime(
     assert (found["uptime_last_30m"], found["status"]) == (uptime, status)
     assert found["tokenway"]["requests_last_30m"] == answered + failed + limited
     assert found["tokenway"]["limited_last_30m"] == round(limited / (answered + failed + limited), 3)
+
+
+def test_probes_are_measured_and_are_no_requests() -> None:
+    """What they took is shown, how many callers' requests there were is not what they change."""
+    velocity = Velocity()
+    velocity.take([stream(), msgspec.structs.replace(stream(AT + 1, ttft=0.25), model=asked_as("m"))])
+    found = figures(velocity)
+    assert (found["tokenway"]["requests_last_30m"], found["tokenway"]["probes_last_30m"]) == (1, 1)
+    assert found["latency_last_30m"]["p50"] == pytest.approx(250, rel=0.05)
+    assert found["uptime_last_30m"] == 100.0
+
+
+def test_it_knows_when_an_endpoint_was_last_heard_of() -> None:
+    """Whoever asked, and however it ended; of one that nobody asked it knows nothing."""
+    velocity = Velocity()
+    velocity.take([stream(), ended(Outcome.FAILED, 1.0, AT + 5)])
+    assert velocity.heard_of("p/m") == AT + 5
+    assert velocity.heard_of("p/other") is None
 
 
 def test_uptimes_are_of_their_windows() -> None:

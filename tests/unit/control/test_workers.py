@@ -17,7 +17,7 @@ from tokenway.aio.tasks import Tasks
 from tokenway.control import workers as module
 from tokenway.control.workers import Worker, WorkerHooks, Workers, worker_command
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import Gauges, Question, Stop
+from tokenway.model.link import Gauges, Probe, Probed, Question, Stop
 from tokenway.model.sample import Outcome, Sample
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
@@ -25,7 +25,7 @@ from tokenway.model.stored import StoredResponse
 PROGRAM: Final = """
 import os, signal, socket, sys
 from tokenway.model.link import (
-    Answer, Gauges, Heard, Keep, Publish, Question, Seen, Serving, Stop, pack, unpack_for_worker
+    Answer, Gauges, Heard, Keep, Probe, Probed, Publish, Question, Seen, Serving, Stop, pack, unpack_for_worker
 )
 from tokenway.model.sample import Outcome, Sample
 from tokenway.model.stored import StoredResponse
@@ -53,6 +53,9 @@ while data := link.recv(65536):
             continue
         if isinstance(message, Stop):
             send(Gauges(0, 0.0, {message.response: len(message.project)}))
+            continue
+        if isinstance(message, Probe):
+            send(Probed(message.exchange))
             continue
         if isinstance(message, Heard):
             send(Gauges(0, 0.0, {each.endpoint: int(each.at) for each in message.samples}))
@@ -88,6 +91,7 @@ class Owner:
         self.asked: list[Question] = []
         self.seen: list[Sample] = []
         self.known: list[Sample] = []
+        self.probed: list[Probed] = []
         self.fails_at_the_end = False
 
     def command(self, _number: int, _listener_fd: int, link_fd: int) -> list[str]:
@@ -117,7 +121,14 @@ class Owner:
     def hooks(self) -> WorkerHooks:
         """As the pool wants them."""
         return WorkerHooks(
-            self.command, self.snapshot_for, self.answer, self.note_end, self.keep, self.seen.extend, lambda: self.known
+            self.command,
+            self.snapshot_for,
+            self.answer,
+            self.note_end,
+            self.keep,
+            self.seen.extend,
+            lambda: self.known,
+            self.probed.append,
         )
 
 
@@ -204,6 +215,15 @@ async def test_a_worker_is_told_to_stop_what_it_does_in_the_background(start: St
     (worker,) = pool.alive
     worker.send(Stop("resp_1", "default"))
     await becomes(lambda: worker.gauges is not None and worker.gauges.leases == {"resp_1": 7})
+
+
+async def test_a_worker_says_when_a_probe_is_over(start: Start) -> None:
+    """Its owner is told which one."""
+    owner = Owner()
+    pool = start(owner)
+    await pool.wait_serving()
+    pool.alive[0].send(Probe("probe-20454-43200-beef", "m", "p/up", 5_000, 1e9))
+    await becomes(lambda: owner.probed == [Probed("probe-20454-43200-beef")])
 
 
 async def test_what_one_worker_sees_all_others_hear(start: Start) -> None:

@@ -182,6 +182,33 @@ def test_the_configured_limits_hold_for_everybody() -> None:
     assert made.is_plain((limited,), 70.0, 100)
 
 
+def test_what_takes_a_call_now_is_ready() -> None:
+    """With a key whose turn it is and that may send; not at a limit, and not with anything that is not closed."""
+    made = fleet("a1", "a2")
+    assert [made.ready(A, 100, 1.0) for _ in range(3)] == [1, 0, 1]
+    fail(made, A, 1.0, key=1, fault=Fault.STATUS, status=401)
+    fail(made, A, 1.0, key=1, fault=Fault.STATUS, status=401)
+    assert [made.ready(A, 100, 1.0) for _ in range(2)] == [0, 0]
+    assert made.ready(A, 100, 1000.0) == 0  # the other key's pause is over, and a caller's call may try it
+    limited = Endpoint("b", "m", limits=EndpointLimits(rpm=1))
+    made.begin(limited, 0, 100, 1.0).over()
+    assert made.ready(limited, 100, 1.0) is None
+    assert made.ready(limited, 100, 70.0) == 0
+
+
+def test_what_fails_is_not_ready_until_a_call_has_tried_it() -> None:
+    """Not even when its pause is over."""
+    made = fleet("a1")
+    for _ in range(20):
+        fail(made, A, 1.0)
+    assert made.ready(A, 100, 1.0) is None
+    assert made.ready(A, 100, 100.0) is None
+    trip = made.begin(A, 0, 100, 100.0)
+    trip.answered(100.1, Headers({}), 1e9)
+    trip.succeeded(100.1)
+    assert made.ready(A, 100, 100.2) == 0
+
+
 def test_what_is_under_way_is_counted_once() -> None:
     """An attempt ends once, however often that is said."""
     made = fleet("a1")

@@ -20,6 +20,7 @@ from tokenway.model.link import (
     Gauges,
     Heard,
     Keep,
+    Probe,
     Publish,
     Question,
     Serving,
@@ -51,12 +52,14 @@ class Control:
         self.stopped: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.shown: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.heard: asyncio.Queue[list[Sample]] = asyncio.Queue()
+        self.probes: asyncio.Queue[Probe] = asyncio.Queue()
         self.link = ControlLink(
             self.snapshots.put_nowait,
             self._lose,
             lambda *what: self.stopped.put_nowait(what),
             lambda *what: self.shown.put_nowait(what),
             self.heard.put_nowait,
+            self.probes.put_nowait,
         )
         self._splitter = FrameSplitter()
         self._heard: list[ToControl] = []
@@ -217,6 +220,14 @@ async def test_what_others_have_seen_is_heard() -> None:
         samples = [Sample("p/m", "m", 1e9 + number, Outcome.ANSWERED, 1.0) for number in range(3)]
         await control.send(frame(pack(Heard(samples))))
         assert await control.heard.get() == samples
+
+
+async def test_what_is_to_be_probed_arrives() -> None:
+    """As it was ordered."""
+    async with linked() as control:
+        probe = Probe("probe-20454-43200-beef", "m", "p/up", 5_000, 1e9)
+        await control.send(frame(pack(probe)))
+        assert await control.probes.get() == probe
 
 
 async def test_a_control_process_that_does_not_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

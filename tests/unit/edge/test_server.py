@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
@@ -166,6 +167,29 @@ async def test_a_breaker_that_is_not_closed_is_told(running: Running, provider: 
                 await raw.send(post(chat()))
                 await raw.answer()
     assert gauges.breakers in ({"lab/fake": 1}, {"lab/fake": 2})
+
+
+async def test_it_probes_what_it_is_told_to(running: Running, provider: FakeProvider) -> None:
+    """Says when that is over, and tells what the endpoint was like."""
+    running.say(link.Publish(snapshot(provider.base_url)))
+    await running.hear(link.Serving)
+    running.say(link.Probe("probe-20454-43200-beef", "mock", "lab/fake", 10_000_000, time.time()))
+    assert await running.hear(link.Probed) == link.Probed("probe-20454-43200-beef")
+    assert [record.id for record in running.journal.settled] == ["probe-20454-43200-beef"]
+    (sample,) = (await running.hear(link.Seen)).samples
+    assert (sample.endpoint, sample.is_probe) == ("lab/fake", True)
+
+
+async def test_a_probe_does_not_hold_up_its_end(running: Running, provider: FakeProvider) -> None:
+    """It is given up, and settled all the same."""
+    running.say(link.Publish(snapshot(provider.base_url)))
+    await running.hear(link.Serving)
+    provider.queue(Script(chunks=2, gate=asyncio.Semaphore(0)))
+    running.say(link.Probe("probe-20454-43200-beef", "mock", "lab/fake", 10_000_000, time.time()))
+    await provider.received(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running.ended()
+    assert [record.id for record in running.journal.settled] == ["probe-20454-43200-beef"]
 
 
 async def lets_in(port: int) -> bool:

@@ -10,6 +10,8 @@ from tokenway.model.link import (
     Answer,
     Gauges,
     Heard,
+    Probe,
+    Probed,
     Publish,
     Question,
     Seen,
@@ -35,8 +37,10 @@ SNAPSHOT = Snapshot(
 
 SAMPLE = Sample("lab/up", "m", 1e9, Outcome.FAILED, 0.5, gaps=(0, 3), keys=(7,), weight=4.0)
 
+PROBE = Probe("probe-20454-43200-beef", "m", "lab/up", 5_000, 1e9)
 
-@pytest.mark.parametrize("message", [Publish(SNAPSHOT), Answer(1, b"{}"), Answer(2, None), Heard([SAMPLE])])
+
+@pytest.mark.parametrize("message", [Publish(SNAPSHOT), Answer(1, b"{}"), Answer(2, None), Heard([SAMPLE]), PROBE])
 def test_messages_to_a_worker_survive(message: ToWorker) -> None:
     """A snapshot arrives whole, the providers' keys included: nobody else can read this socket."""
     assert unpack_for_worker(pack(message)) == message
@@ -50,6 +54,7 @@ def test_messages_to_a_worker_survive(message: ToWorker) -> None:
         Gauges(2, 0.5, {"k": 9}),
         Gauges(2, 0.5, {}, {"lab/up": 2}),
         Seen([SAMPLE, SAMPLE]),
+        Probed("probe-20454-43200-beef"),
     ],
 )
 def test_messages_to_control_survive(message: ToControl) -> None:

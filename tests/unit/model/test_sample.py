@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tokenway.model.probe import asked_as
 from tokenway.model.sample import Outcome, Sample
 
 
@@ -23,3 +24,9 @@ def test_it_survives_the_wire() -> None:
     """Workers tell each other samples."""
     sample = Sample("p/m", "m", 1.0, Outcome.FAILED, took=3.0, keys=(1, 2), gaps=(0, 4))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(sample), type=Sample) == sample
+
+
+def test_a_probe_is_known_by_its_model() -> None:
+    """No caller's model is called so."""
+    assert Sample("p/m", asked_as("m"), 1.0, Outcome.ANSWERED).is_probe
+    assert not Sample("p/m", "m", 1.0, Outcome.ANSWERED).is_probe

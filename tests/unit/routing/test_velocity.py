@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenway.model.probe import asked_as
 from tokenway.model.sample import Outcome, Sample
 from tokenway.routing.velocity import (
     BYTES_PER_TOKEN,
@@ -200,6 +202,14 @@ def test_samples_are_chosen_evenly() -> None:
     """Each stands for as many as the next, and the newest is one of them."""
     kept = thinned((stream(AT + number, 50.0) for number in range(64)), 4)
     assert [(each.at - AT, each.weight) for each in kept] == [(15, 16), (31, 16), (47, 16), (63, 16)]
+
+
+def test_a_probe_stands_for_probes_only() -> None:
+    """Callers' attempts are not counted as the gateway's own, nor the other way round."""
+    samples = [stream(AT + number, 50.0) for number in range(8)]
+    samples.insert(4, msgspec.structs.replace(samples[4], model=asked_as("m"), at=AT + 3.5))
+    kept = thinned(samples, 1)
+    assert [(each.is_probe, each.weight) for each in kept] == [(True, 1.0), (False, 8.0)]
 
 
 def test_few_samples_teach_what_many_would() -> None:

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from tokenway.model.probe import asked_as
 from tokenway.model.sample import Outcome, Sample
 from tokenway.routing.window import LONG_SLOTS, SLOTS, Window, bin_of, quantile
 
@@ -106,3 +107,15 @@ def test_ends_are_counted() -> None:
     assert window.ended(NOW, 5) == (5, 2, 3)
     assert window.ended(NOW, 30) == (6, 2, 3)
     assert Window().ended(NOW, 30) == (0, 0, 0)
+
+
+def test_probes_are_counted_apart() -> None:
+    """They are among those that were answered or not, and their times are as good as others'."""
+    window = Window()
+    window.take(stream(NOW))
+    for outcome in Outcome:
+        window.take(Sample("p/m", asked_as("m"), NOW, outcome, 1.0, 0.25, weight=2.0))
+    assert window.ended(NOW, 30) == (3.0, 2.0, 2.0)
+    assert window.probes(NOW, 30) == 6.0
+    assert window.probes(NOW + 3600, 30) == 0.0
+    assert window.ttft(NOW, 30, 0.1) == pytest.approx(0.25, rel=0.05)

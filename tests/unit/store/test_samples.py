@@ -12,6 +12,7 @@ from tests.records import NOON, STREAMED, USAGE, line, reserved, settled
 from tokenway.metering.ledger import Record, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.faults import Fault
+from tokenway.model.probe import asked_as, id_of
 from tokenway.model.sample import Outcome
 from tokenway.model.usage import Usage
 from tokenway.store import samples as module
@@ -108,6 +109,18 @@ def test_old_exchanges_are_left_out_and_few_are_taken(store: SqliteStore) -> Non
     assert [each.at - NOON for each in store.samples.latest(NOON + 31, 100)] == list(range(31, 41))
     assert [each.at - NOON for each in store.samples.latest(0.0, 3)] == [38, 39, 40]
     assert store.samples.latest(0.0, 0) == []
+
+
+def test_probes_are_found_whatever_stands_before_them(store: SqliteStore) -> None:
+    """They are of no worker's life; callers' exchanges are found behind them, and neither twice."""
+    key = asked_as("mock")
+    times = (NOON - 90_000, NOON - 60, NOON - 1)
+    probes = [settled(id=id_of(at, "beef"), at=at, key=key, model=key, run="probe:5000") for at in times]
+    ingest(store, *probes, settled(1), settled(2))
+    found = store.samples.latest(NOON - 1800, 100)
+    assert [(each.at - NOON, each.is_probe) for each in found] == [(-60, True), (-1, True), (1, False), (2, False)]
+    assert [each.at - NOON for each in store.samples.latest(NOON - 1800, 3)] == [-60, -1, 2]
+    assert len(store.samples.latest(NOON - 1800, 1)) == 1
 
 
 @pytest.mark.parametrize("page", [1, 3, 500])

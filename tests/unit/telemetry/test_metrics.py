@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from tests.records import USAGE, line, settled
 from tokenway.metering.ledger import Settled, Settlement
-from tokenway.model.catalog import Endpoint, Model
+from tokenway.model.catalog import Endpoint, Model, Probing, Routing
+from tokenway.model.money import NanoUsd
+from tokenway.model.probe import asked_as
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.telemetry.gather import gather
@@ -154,6 +156,22 @@ def test_names_in_the_snapshot_are_always_shown() -> None:
         ("alias", "lab/mock"),
         (OTHER, "lab/mock"),
     ]
+
+
+def test_probes_have_their_own_models_name() -> None:
+    """So their number and cost are seen apart from callers'; whether anything else is learned or not."""
+    metrics = Metrics()
+    metrics._learned = LEARNED_MAX
+    model = Model("mine", (Endpoint("lab", "mock"),), routing=Routing(probe=Probing(60.0, NanoUsd(1))))
+    metrics.use(Snapshot(1, {}, {"mine": model, "other": Model("other", ())}, {}, {}))
+    for name in ("mine", asked_as("mine"), asked_as("other")):
+        observe(metrics, settled(model=name))
+    assert [labels[:2] for labels in metrics.requests()] == [
+        ("mine", "lab/mock"),
+        ("tokenway-probe/mine", "lab/mock"),
+        (OTHER, "lab/mock"),
+    ]
+    assert metrics.cost()["tokenway-probe/mine", "lab/mock", "delivered"] == 1_234
 
 
 def test_gauges_are_set_and_dropped_by_label() -> None:

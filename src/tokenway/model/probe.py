@@ -1,0 +1,65 @@
+"""Calls that the gateway makes of its own accord, to know how an endpoint is that nobody asks: what they are called.
+
+A *probe* is an exchange like any other, and stands in journal, ledger and metrics. Its project is `PROBE`, and its
+model and key are `PROBE/` and the name of the model whose endpoint is asked, so that nothing of it is counted as a
+caller's. Its id begins with its day, by which the ledger finds what a day's probes have cost. Its run says what was
+set aside for it: that is what it counts where nobody knows what it cost.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+PROBE: Final = "tokenway-probe"
+"""The project of all probes; callers' keys cannot have the ids that begin with it."""
+_PROBES: Final = f"{PROBE}/"
+OUTPUT_MOST: Final = 32
+"""Tokens of a probe's answer: few, and enough for a speed."""
+PROMPT: Final = "Count from one to fifty in words, and say nothing else."
+SECONDS_PER_DAY: Final = 86_400
+IDS: Final = "probe-"
+"""What the ids of probes begin with, and no other exchange's."""
+IDS_END: Final = "probe."
+"""What comes behind all of them in the order of texts."""
+RUN: Final = "probe:"
+"""What the run of a probe begins with; nano-dollars follow."""
+
+
+def asked_as(model: str) -> str:
+    """What a probe of one of a model's endpoints has for its model, and for its key."""
+    return f"{_PROBES}{model}"
+
+
+def is_asked_as(name: str) -> bool:
+    """Whether a model's name is that of probes."""
+    return name.startswith(_PROBES)
+
+
+def day_of(at: float) -> int:
+    """The day in UTC of a Unix time, counted from 1970."""
+    return int(at // SECONDS_PER_DAY)
+
+
+def ids_of(day: int) -> str:
+    """What the ids of a day's probes begin with."""
+    return f"{IDS}{day:05d}-"
+
+
+def id_of(at: float, mark: str) -> str:
+    """The id of a probe that begins at a Unix time; `mark` tells it from others. Within a day they sort by time."""
+    day = day_of(at)
+    return f"{ids_of(day)}{int(at) - day * SECONDS_PER_DAY:05d}-{mark}"
+
+
+def body_of(model: str, limit_field: str) -> bytes:
+    """The request of a probe in OpenAI's chat dialect; `limit_field` is what the provider calls the answer's limit."""
+    return msgspec.json.encode(
+        {
+            "model": asked_as(model),
+            "messages": [{"role": "user", "content": PROMPT}],
+            limit_field: OUTPUT_MOST,
+            "stream": True,
+        }
+    )
