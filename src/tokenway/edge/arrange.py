@@ -22,6 +22,7 @@ from tokenway.routing.choose import Asked, Ranked, Taste
 from tokenway.routing.exclude import rank
 from tokenway.routing.preferences import UNBOUNDED, Wishes
 from tokenway.routing.retry import allowed_retries
+from tokenway.routing.velocity import LATE
 
 USUAL_SHARE: Final = 0.03
 """The share of calls that may be raced where a caller asks for races and the model's settings say nothing of them."""
@@ -98,6 +99,7 @@ def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], a
         min_tps,
         routing.grace,
         _NONE_SLOW if arranged is None else _slow(arranged, min_tps),
+        inf if arranged is None or wanted.stream else _patience(wanted, arranged, timeouts),
     )
     return order, 0.0 if arranged is None else arranged.wait
 
@@ -159,6 +161,18 @@ def _hedge_after(state: EdgeState, wanted: Wanted, arranged: Arranged) -> float:
     prompt = board.habits(wanted.request.model).prompt(wanted.request.size)
     load = state.fleet.standing(first).in_flight
     return max(SWEEP_SECONDS, board.of(first.id).late(prompt, load, time.time(), routing.hedge_at))
+
+
+def _patience(wanted: Wanted, arranged: Arranged, timeouts: Timeouts) -> float:
+    """Seconds in which a whole answer is surely there, or its first endpoint is not at work; `inf` if nobody knows.
+
+    An answer as long as the caller allows is a matter of the endpoint's speed, and takes a while in any case.
+    """
+    row, most = arranged.rows[0], wanted.request.max_tokens
+    if most is None or not row.prediction.is_known:
+        return inf
+    usual = row.endpoint.timeouts or timeouts
+    return max(usual.first_token, LATE * (row.prediction.ttft + most * row.prediction.pace))
 
 
 def _slow(arranged: Arranged, min_tps: float) -> frozenset[int]:

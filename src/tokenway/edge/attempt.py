@@ -52,6 +52,8 @@ OK: Final = 200
 MISTAKES: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What code raises that meets a value it did not think of."""
 JSON: Final = b"application/json"
+PIECE: Final = 64
+"""Bytes that come at once, from which on an answer moves whatever they are: half a line of a picture, say."""
 _COUNT: Final = Operation.COUNT
 
 
@@ -59,6 +61,14 @@ def where(error: Exception) -> str:
     """What was raised and at which line; not its text, which can hold what a caller wrote."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {last.filename}:{last.lineno}"
+
+
+def moves(data: bytes) -> bool:
+    """Whether a piece of an answer is a sign of life, even if nothing can be forwarded for it yet.
+
+    An answer whose bytes come one by one stands still until there is a line of it.
+    """
+    return len(data) >= PIECE or b"\n" in data
 
 
 class AttemptReader:
@@ -86,9 +96,15 @@ class AttemptReader:
     last moved, and when it was over where it did not answer."""
     is_watched = False
     """Whether something follows from its speed while it streams."""
+    waits_for_text = False
+    """Whether nothing is forwarded before its first text: that decides a race, and a beginning does not."""
+    _early = b""
+    """What came before it."""
     passed = 0
     """Bytes of the stream so far, where it is watched."""
     _is_spliced = False
+    _has_begun = False
+    """Whether there is anything yet of a whole answer."""
     _is_over = False
     """Whether what follows in the body concerns nobody any more."""
     _reading: AnswerStream
@@ -162,10 +178,12 @@ class AttemptReader:
         if self._status == OK and self.stream is not None:
             self._first_pieces(self.stream, data)
             return
+        now = monotonic()
         if not self.first_byte_at:
-            self.first_byte_at = monotonic()
+            self.first_byte_at = now
         self._size += len(data)
         if self._status == OK:
+            self._note_whole(data, now)
             if self._size > ANSWER:
                 self._break(Fault.TOO_LARGE, f"an answer of more than {ANSWER} bytes")
                 return
@@ -174,6 +192,18 @@ class AttemptReader:
                 self._fail_by_status()
             return
         self._parts.append(data)
+
+    def _note_whole(self, data: bytes, now: float) -> None:
+        """A piece of a whole answer: from its first character on it may not stand still.
+
+        White space before that keeps a connection alive while the model is still at work.
+        """
+        if moves(data):
+            self.last_activity = now
+        if not self._has_begun and not data.isspace():
+            self._has_begun = True
+            self.last_activity = now
+            self._relay.tell(UpstreamHead(now, self.number, OK))
 
     def upstream_end(self) -> None:
         """The body is complete."""
@@ -271,7 +301,7 @@ class AttemptReader:
     def _pass_on(self, data: bytes) -> None:
         """A piece of a spliced stream: the hot path of the whole gateway."""
         stream = self._reading
-        now = self.last_activity = monotonic()
+        now = monotonic()
         try:
             out = stream.feed(data, now)
         except WireError as error:
@@ -282,7 +312,10 @@ class AttemptReader:
             return
         if stream.is_calm:
             if out:
+                self.last_activity = now
                 self._write(out)
+            elif moves(data):
+                self.last_activity = now
         elif stream.fault:
             if out:
                 self._write(out)
@@ -293,7 +326,7 @@ class AttemptReader:
     def _first_pieces(self, stream: AnswerStream, data: bytes) -> None:
         """A piece of a stream that the machine has not let through yet."""
         relay = self._relay
-        now = self.last_activity = monotonic()
+        now = monotonic()
         self.passed += len(data)
         if not self.first_byte_at:
             self.first_byte_at = now
@@ -305,15 +338,25 @@ class AttemptReader:
         except MISTAKES as error:
             self._misread(error)
             return
+        if out or moves(data):
+            self.last_activity = now
+        if out and self.waits_for_text and not stream.first_delta:
+            self._early += out
+            out = b""
         if stream.is_calm:
             if out:
-                relay.tell(UpstreamBytes(now, self.number, out))
+                relay.tell(UpstreamBytes(now, self.number, self._take_early(out)))
             elif stream.first_delta == now and isinstance(stream, Gathering):
                 relay.tell(UpstreamText(now, self.number))
         elif stream.fault:
             self._break(Fault.IN_BAND, stream.fault, stream.fault_event)
         else:
             self._done(stream, out)
+
+    def _take_early(self, out: bytes) -> bytes:
+        """What is to be forwarded, behind what had to wait for it."""
+        early, self._early = self._early, b""
+        return early + out if early else out
 
     def _done(self, stream: AnswerStream, out: bytes) -> None:
         """The end mark came: the rest of the framing is the connection's own affair."""
@@ -326,6 +369,7 @@ class AttemptReader:
         """The answer is complete, with `out` as what was not yet forwarded of it."""
         relay = self._relay
         metered = stream.metered
+        out = self._take_early(out)
         if isinstance(stream, Gathering):
             try:
                 self.answer, self.body = stream.whole()
@@ -435,7 +479,7 @@ class AttemptReader:
         """How the attempt stands; `last_activity` is when it last moved, or counts as having done so."""
         stream, metered = self.stream, self.metered
         # A translated stream can have begun before there is anything to forward: a call that is written whole.
-        has_text = stream is not None and stream.first_delta > 0.0
+        has_text = self._has_begun if stream is None else stream.first_delta > 0.0
         return Look(has_text, last_activity, metered.usage, metered.is_absurd)
 
     def speed(self, now: float, window: float, sent_per_token: float) -> float:

@@ -7,6 +7,7 @@ are converted.
 from __future__ import annotations
 
 import time
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from tokenway.dialects.base import AnswerStream, Maker
@@ -20,6 +21,7 @@ from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.crossing import Crossings, spelled
 from tokenway.edge.routes import JSON_TYPE, Target, asked_for
 from tokenway.model.catalog import Dialect
+from tokenway.model.preferences import Rescue
 
 if TYPE_CHECKING:
     from tokenway.edge.intake import Intake
@@ -59,6 +61,8 @@ def make_reader(relay: Relay, intake: Intake, command: Open, sent: Sent | None =
     reader.endpoint = endpoint
     reader.credential = command.credential
     reader.sent = sent
+    reader.is_watched = intake.order.rescue is Rescue.ON
+    reader.waits_for_text = intake.order.hedge_after < inf
     reader.is_crossing = sent is not None or intake.route.is_crossing(endpoint)
     return reader
 

@@ -41,7 +41,6 @@ from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
 from tokenway.model.faults import Fault
-from tokenway.model.preferences import Rescue
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
@@ -328,7 +327,6 @@ class Relay:
         sent = kept.sent(self.form) if command.resumes and kept is not None else None
         reader = make_reader(self, intake, command, sent)
         reader.begun_at = now
-        reader.is_watched = intake.order.rescue is Rescue.ON
         self._attempts.append(reader)
         reader.trip = fleet.begin(command.endpoint, command.credential, intake.request.size // 4, now)
         try:

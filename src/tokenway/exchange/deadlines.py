@@ -9,8 +9,9 @@ SLOW             when the speed of a stream is looked at again
 of an attempt:
 CONNECT          from opening it to handing it to a connection
 FIRST_TOKEN      from there to the first text (streams only: another answer has no first token)
-BETWEEN_TOKENS   the longest silence inside a stream
+BETWEEN_TOKENS   the longest silence inside an answer that has begun
 ATTEMPT          the whole attempt, where its endpoint has a limit of its own
+PATIENCE         its share of what is left, where the answer comes whole and somebody else could still be asked
 
 Two attempts at most are under way at once, a race or a rescue; each runs in a lane of its own.
 """
@@ -33,10 +34,11 @@ class Deadline(IntEnum):
     FIRST_TOKEN = 5
     BETWEEN_TOKENS = 6
     ATTEMPT = 7
+    PATIENCE = 8
 
 
 LANES: Final = 2
-_OF_ATTEMPT: Final = 4
+_OF_ATTEMPT: Final = 5
 """How many deadlines an attempt has; they stand behind the exchange's own, lane by lane."""
 _PLACES: Final = 4 + _OF_ATTEMPT * LANES
 
@@ -86,7 +88,13 @@ _BY_WEIGHT: Final = (
     (Deadline.TOTAL, 0, 0),
     *(
         (which, lane, which + _OF_ATTEMPT * lane)
-        for which in (Deadline.CONNECT, Deadline.FIRST_TOKEN, Deadline.BETWEEN_TOKENS, Deadline.ATTEMPT)
+        for which in (
+            Deadline.CONNECT,
+            Deadline.FIRST_TOKEN,
+            Deadline.BETWEEN_TOKENS,
+            Deadline.ATTEMPT,
+            Deadline.PATIENCE,
+        )
         for lane in range(LANES)
     ),
     *((which, 0, int(which)) for which in (Deadline.RETRY, Deadline.HEDGE, Deadline.SLOW)),

@@ -38,7 +38,8 @@ class Order(msgspec.Struct, frozen=True, gc=False):
 
     `hedge_after` is after how many seconds without a first token a second attempt starts. `min_tps` is the floor in
     tokens per second, which a stream may miss for `grace` seconds; `slow` are the endpoints, by their place, that are
-    known to miss it.
+    known to miss it. `patience` is for how many seconds at most the first attempt at a whole answer is waited for,
+    while another endpoint could be asked.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -53,6 +54,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     min_tps: float = 0.0
     grace: float = 0.0
     slow: frozenset[int] = frozenset()
+    patience: float = inf
 
     def limits_of(self, endpoint: Endpoint) -> Timeouts:
         """The deadlines of an attempt at an endpoint."""
@@ -69,10 +71,11 @@ class Order(msgspec.Struct, frozen=True, gc=False):
 class Look(msgspec.Struct, frozen=True, gc=False):
     """How an attempt stands when a deadline may have passed, or its caller left.
 
-    `has_text` is whether any text has come yet, `last_activity` when the answer last moved: a relay that waits for a
-    slow reader reports its waiting as activity, because that silence is not the upstream's. `usage` is what the
-    provider has counted so far, None when it has not, `absurd` whether that cannot be believed. `tps` is tokens per
-    second lately, as far as it can be told, and `shown` what its caller has seen, asked for when it is slow.
+    `has_text` is whether any text has come yet, or anything of a whole answer, `last_activity` when the answer last
+    moved: a relay that waits for a slow reader reports its waiting as activity, because that silence is not the
+    upstream's. `usage` is what the provider has counted so far, None when it has not, `absurd` whether that cannot be
+    believed. `tps` is tokens per second lately, as far as it can be told, and `shown` what its caller has seen, asked
+    for when it is slow.
     """
 
     has_text: bool = False

@@ -46,11 +46,13 @@ from tokenway.model.faults import Fault
 from tokenway.routing import retry
 
 OK: Final = 200
-
+PATIENCE_SHARE: Final = 0.5
+"""How much of the time that is left an attempt at a whole answer has, while another endpoint could be asked: whether
+an upstream that says nothing is at work cannot be told, and the other one needs time as well."""
 
 ABSORBED: Final = Settlement.ABSORBED
 UPSTREAM_BILLED: Final = Settlement.UPSTREAM_BILLED
-TOTAL, RETRY, HEDGE, SLOW, CONNECT, FIRST_TOKEN, BETWEEN_TOKENS, ATTEMPT = Deadline
+TOTAL, RETRY, HEDGE, SLOW, CONNECT, FIRST_TOKEN, BETWEEN_TOKENS, ATTEMPT, PATIENCE = Deadline
 
 
 class ImpossibleStepError(RuntimeError):
@@ -201,6 +203,14 @@ class Exchange:
             self.deadlines.set(FIRST_TOKEN, event.at + patience, lane)
             if event.attempt == 1 and self.order.hedge_after < inf:
                 self.deadlines.set(HEDGE, event.at + self.order.hedge_after)
+        elif len(self.order.endpoints) > 1 and self.can_turn_from(attempt, event.at):
+            share = PATIENCE_SHARE * (self.deadlines.time_of(TOTAL) - event.at)
+            patience = min(share, self.order.patience) if event.attempt == 1 else share
+            self.deadlines.set(PATIENCE, event.at + patience, lane)
+
+    def can_turn_from(self, attempt: Attempt, now: float) -> bool:
+        """Whether somebody could be asked in an attempt's place whom nobody has asked yet."""
+        return self.retries_left > 0 and self.field.next_beside(attempt.slot, now) is not None
 
     def _head(self, event: e.UpstreamHead, _out: list[c.Command]) -> None:
         attempt = self._live(event.attempt)

@@ -55,13 +55,12 @@ def after_failure(exchange: Exchange, attempt: Attempt, event: e.UpstreamFailed,
 def when_slow(exchange: Exchange, winner: Attempt, event: e.DeadlinePassed, out: Out) -> None:
     """The winner has been slower than the floor for too long: freezes it and has another endpoint go on, if one can."""
     look = event.looks[winner.number - 1]
-    if look.shown is e.Shown.OTHER:
-        exchange.deadlines.clear(Deadline.SLOW)  # and it never will be something else again
+    besides = exchange.field.slots_of(winner.slot) | exchange.order.slow
+    choice = _next(exchange, look.shown, event.at, besides) if exchange.retries_left > 0 else None
+    if choice is None:
+        exchange.deadlines.clear(Deadline.SLOW)  # and there never will be one: it need not be looked at again
         return
-    if exchange.retries_left <= 0 or not event.may_retry:
-        return
-    choice = _next(exchange, look.shown, event.at, exchange.field.slots_of(winner.slot) | exchange.order.slow)
-    if choice is None or choice.at > event.at:
+    if choice.at > event.at or not event.may_retry:
         return
     exchange.take_count(winner, event.looks)
     exchange.frozen = winner

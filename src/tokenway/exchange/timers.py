@@ -5,6 +5,7 @@ CONNECT          attempts of that lane that are not connected fail
 FIRST_TOKEN      the attempt fails, if it has no text yet
 BETWEEN_TOKENS   moves with the stream; when that has stood still for so long, the attempt fails
 ATTEMPT          the attempt fails
+PATIENCE         the attempt fails, if another endpoint can be asked
 RETRY            the next attempt is made
 HEDGE            another endpoint is asked as well, if the first has no text yet and the budget allows it
 SLOW             the speed lately is held against the floor; below it the answer is continued elsewhere
@@ -28,7 +29,7 @@ from tokenway.model.preferences import Rescue
 if TYPE_CHECKING:
     from tokenway.exchange.machine import Exchange
 
-TOTAL, RETRY, HEDGE, SLOW, CONNECT, FIRST_TOKEN, BETWEEN_TOKENS, ATTEMPT = Deadline
+TOTAL, RETRY, HEDGE, SLOW, CONNECT, FIRST_TOKEN, BETWEEN_TOKENS, ATTEMPT, PATIENCE = Deadline
 WINDOW_SHARE: Final = 0.5
 """The share of the grace period over which a stream's speed is measured: with the look that follows and the time until
 another endpoint goes on, a reader waits no longer than the whole."""
@@ -105,6 +106,13 @@ def _attempt(exchange: Exchange, lane: int, event: e.DeadlinePassed, out: Out) -
         _time_out(exchange, attempt, Fault.TOTAL_DEADLINE, event, out)
 
 
+def _patience(exchange: Exchange, lane: int, event: e.DeadlinePassed, out: Out) -> None:
+    exchange.deadlines.clear(PATIENCE, lane)
+    attempt = _in_lane(exchange, lane)
+    if attempt is not None and event.may_retry and exchange.can_turn_from(attempt, event.at):
+        _time_out(exchange, attempt, Fault.TOTAL_DEADLINE, event, out)
+
+
 def _retry(exchange: Exchange, _lane: int, event: e.DeadlinePassed, out: Out) -> None:
     exchange.deadlines.clear(RETRY)
     exchange.open(exchange.retry_slot, event.at, out, resumes=exchange.phase is RESCUING)
@@ -173,6 +181,7 @@ STEPS: Final[dict[Deadline, Callable[[Exchange, int, e.DeadlinePassed, Out], Non
     FIRST_TOKEN: _first_token,
     BETWEEN_TOKENS: _between_tokens,
     ATTEMPT: _attempt,
+    PATIENCE: _patience,
     RETRY: _retry,
     HEDGE: _hedge,
     SLOW: _slow,

@@ -28,7 +28,7 @@ from tokenway.routing.velocity import Board, Prediction
 EXPLORE_SHARE: Final = 0.02
 """Seconds that may be lost to looking around, for each second that calls are expected to take."""
 EXPLORE_FIRST: Final = 2.0
-"""Seconds that may be lost at the beginning, when nothing is known."""
+"""Seconds that may be owed for asking those once whom nobody knows; nobody is asked again before they are paid."""
 EXPLORE_MOST: Final = 120.0
 """The most that can be saved up."""
 MODELS_MAX: Final = 2000
@@ -149,13 +149,14 @@ class Chooser:
     def _explore(self, rows: list[Ranked], model: str, sort: SortOrder, output: float, dice: Dice) -> None:
         """Moves an endpoint to the front that may be better than it is known to be, if there is budget for it."""
         best = rows[0]
-        left = min(EXPLORE_MOST, self._left.get(model, EXPLORE_FIRST) + EXPLORE_SHARE * best.prediction.finish)
+        left = min(EXPLORE_MOST, self._left.get(model, 0.0) + EXPLORE_SHARE * best.prediction.finish)
         if any(row.prediction.is_known for row in rows):
             # Whom nobody has asked yet is asked once; of the others, one that a draw prefers and that is known less.
             new = [row for row in rows if not row.prediction.is_known]
             tried = new[0] if new else min(rows, key=lambda row: _drawn(row, sort, output, dice))
             price = max(0.0, tried.score - best.score)
-            if tried is not best and tried.prediction.variance > best.prediction.variance and price <= left:
+            most = left + EXPLORE_FIRST if new else left
+            if tried is not best and tried.prediction.variance > best.prediction.variance and price <= most:
                 left -= price
                 rows.remove(tried)
                 rows.insert(0, tried)

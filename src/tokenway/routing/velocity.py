@@ -135,6 +135,10 @@ class Estimate:
 
     def take(self, sample: Sample) -> None:
         """Takes in an attempt."""
+        is_counted = sample.tokens > 0
+        if not is_counted and sample.span > 0.0:
+            # Nobody counted what was left, for being slow perhaps: its bytes tell how fast it was.
+            sample = msgspec.structs.replace(sample, tokens=round(sample.sent / self.sent_per_token.value))
         self.window.take(sample)
         self._count(sample)
         if sample.outcome is Outcome.FAILED and sample.took > 0.0:
@@ -145,7 +149,7 @@ class Estimate:
             self.ttft.observe(sample.ttft, prompt, load, sample.at, sample.weight)
             if sample.tokens > 1 and sample.span > 0.0:
                 self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
-                if sample.sent:
+                if sample.sent and is_counted:
                     self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
         elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0:
             self._take_whole(sample, prompt, load)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -41,10 +42,10 @@ class Noted:
     __hash__ = None  # type: ignore[assignment]
 
 
-def begun(*endpoints: Endpoint, stream: bool = True, retries: int = 2) -> tuple[Exchange, list[c.Command]]:
+def begun(*endpoints: Endpoint, stream: bool = True, retries: int = 2, **more: Any) -> tuple[Exchange, list[c.Command]]:
     """An exchange that was admitted at time 1, and the commands of its first attempt."""
     machine = Exchange()
-    out = machine.feed(e.ClientRequest(1.0, e.Order(endpoints or (A, B), stream, 50, TIMEOUTS, retries)))
+    out = machine.feed(e.ClientRequest(1.0, e.Order(endpoints or (A, B), stream, 50, TIMEOUTS, retries, **more)))
     assert (out, machine.wake_at) == ([c.Reserve(50)], 101.0)
     return machine, machine.feed(e.Admitted(1.0))
 
@@ -142,7 +143,45 @@ def test_a_deadline_that_moves_away_is_not_armed_anew() -> None:
     assert machine.feed(e.UpstreamOpen(2.0, 1)) == []
     assert machine.wake_at == 6.0
     assert machine.feed(e.DeadlinePassed(6.0)) == []
-    assert machine.wake_at == 101.0
+    assert machine.wake_at == 51.5
+
+
+def waits_for_a_whole_answer(*endpoints: Endpoint, **more: Any) -> Exchange:
+    """An attempt at a whole answer was sent at 2.0; the exchange ends at 101.0."""
+    machine, _ = begun(*endpoints, stream=False, **more)
+    machine.feed(e.UpstreamOpen(2.0, 1))
+    return machine
+
+
+def test_a_silent_whole_answer_leaves_time_for_another_endpoint() -> None:
+    """After half of what is left the next one is asked; the last one has all of it."""
+    machine = waits_for_a_whole_answer()
+    assert machine.feed(e.DeadlinePassed(51.4)) == []
+    assert machine.feed(e.DeadlinePassed(51.5)) == [
+        c.Cancel(1),
+        Noted(1, A, Fault.TOTAL_DEADLINE, 0.0),
+        c.Open(2, B),
+    ]
+    machine.feed(e.UpstreamOpen(51.5, 2))
+    assert machine.feed(e.DeadlinePassed(76.0)) == []
+    assert settle_of(machine.feed(e.DeadlinePassed(101.0))).status == 504
+
+
+def test_patience_is_shorter_where_an_answer_must_be_there_sooner() -> None:
+    """Of the first attempt, whose endpoint's speed is known."""
+    machine = waits_for_a_whole_answer(patience=10.0)
+    assert machine.feed(e.DeadlinePassed(11.9)) == []
+    assert c.Open(2, B) in machine.feed(e.DeadlinePassed(12.0))
+
+
+@pytest.mark.parametrize("more", [{"retries": 0}, {}])
+def test_nobody_turns_away_with_nowhere_to_go(more: dict[str, int]) -> None:
+    """Neither without another endpoint nor without another try; and not where the budget is used up by then."""
+    machine = waits_for_a_whole_answer(*(() if more else (A,)), **more)
+    assert machine.feed(e.DeadlinePassed(60.0)) == []
+    machine = waits_for_a_whole_answer()
+    assert machine.feed(e.DeadlinePassed(51.5, may_retry=False)) == []
+    assert machine.feed(e.DeadlinePassed(60.0)) == []
 
 
 def test_the_same_endpoint_again_after_a_pause() -> None:
