@@ -10,13 +10,14 @@ from typing import Final
 from tests.simulation.clock import START
 from tests.simulation.facts import Facts, Frozen
 from tests.simulation.fleet import PER_TOKEN
-from tests.simulation.provider import NEVER, Call
+from tests.simulation.provider import NEVER, Call, Sign
 from tests.simulation.retries import EPSILON, LATE
 from tests.simulation.voices.base import TEXT
 from tokenway.edge.state import SWEEP_SECONDS
 from tokenway.model.faults import Fault
 from tokenway.model.preferences import Rescue
 
+OK: Final = 200
 WINDOW: Final = 0.5
 """Over which share of the grace period a speed is measured."""
 LOOK: Final = 0.125
@@ -41,15 +42,20 @@ def check_deadlines(facts: Facts) -> Iterator[str]:
             yield f"{name} took {opening:.3f} s to connect"
         if call.over_at - call.started_at > limits.total + LATE and not (history.held and call.how == "end"):
             yield f"{name} took {call.over_at - call.started_at:.3f} s"
-        if not plan.streams_up or call.opened_at == NEVER:
+        if call.opened_at == NEVER:
+            continue
+        silence = max(_silences(facts, number, call), default=0.0)
+        if _begun(facts, number, call) != NEVER and silence > limits.between_tokens + LATE:
+            yield f"{name} was silent for {silence:.3f} s"
+        if not plan.streams_up:
+            turn = _turn(facts, number, call)
+            if call.over_at > turn + LATE and _could_turn(facts, number, turn) and not (history.held and call.how == "end"):
+                yield f"{name} was waited for until {call.over_at:.3f}, with another endpoint to ask at {turn:.3f}"
             continue
         first_text = facts.first_text(number)
         waited = (first_text if first_text != NEVER else call.over_at) - call.opened_at
         if waited > _patience(facts, number) + LATE:
             yield f"{name} took {waited:.3f} s to its first text"
-        silence = max(_silences(facts, number, call), default=0.0)
-        if facts.first_text(number, for_sure=True) != NEVER and silence > limits.between_tokens + LATE:
-            yield f"{name} was silent for {silence:.3f} s"
 
 
 def _patience(facts: Facts, number: int) -> float:
@@ -62,15 +68,47 @@ def _patience(facts: Facts, number: int) -> float:
     return min(limit, facts.plan.fleet.routing.grace) if waits else limit
 
 
+def _begun(facts: Facts, number: int, call: Call) -> float:
+    """From when on an answer may not stand still: its first text, or anything of one that comes whole."""
+    if facts.plan.streams_up:
+        return facts.first_text(number, for_sure=True)
+    return call.begun_at if call.script.status == OK else NEVER
+
+
+def _turn(facts: Facts, number: int, call: Call) -> float:
+    """Until when a whole answer is waited for, while another endpoint could be asked."""
+    order = facts.history.order
+    begun = START if not facts.history.steps else facts.history.steps[0][0]
+    wait = (begun + facts.plan.total - call.opened_at) / 2.0
+    if number == 1 and order is not None:
+        wait = min(wait, order.patience)
+    return call.opened_at + wait
+
+
+def _could_turn(facts: Facts, number: int, at: float) -> bool:
+    """Whether an endpoint was left at a time whom nobody had asked."""
+    order = facts.history.order
+    if order is None or number > facts.plan.max_retries or facts.retries_left(facts.began, 99) < 1.0 + EPSILON:
+        return False
+    asked = {each.id for each in facts.history.attempt_endpoints[:number]}
+    end = facts.history.client.left_at
+    is_there = end is None or end > at + LATE
+    return is_there and any(each.id not in asked and not each.capabilities.context for each in order.endpoints)
+
+
 def _freezes(facts: Facts, number: int) -> list[Frozen]:
     """Freezes of other attempts."""
     return [each for each in facts.frozen if each.attempt < number]
 
 
-def _silences(facts: Facts, number: int, call: Call) -> Iterator[float]:
-    """The pauses of a stream after its first text; while the caller is slow, or it is frozen, there is none."""
-    first_text = facts.first_text(number, for_sure=True)
-    times = [at for at in call.arrivals if at >= first_text] + [call.over_at]
+def _silences(facts: Facts, number: int, call: Call, least: Sign = Sign.PERHAPS) -> Iterator[float]:
+    """The pauses of an answer that has begun; while the caller is slow, or it is frozen, there is none.
+
+    What is no sign of life, or less of one than `least`, does not end a pause.
+    """
+    begun = _begun(facts, number, call)
+    signs = [at for at, sign in zip(call.arrivals, call.signs, strict=True) if at > begun and sign >= least]
+    times = [begun, *signs, call.over_at]
     stops = [*facts.history.client.pauses]
     stops += [(each.begin, each.end) for each in facts.frozen if each.attempt == number]
     stops.sort()
@@ -100,9 +138,11 @@ def check_early(facts: Facts) -> Iterator[str]:
         elif line.fault == Fault.FIRST_TOKEN_DEADLINE:
             waited, limit = call.over_at - call.opened_at, _patience(facts, number)
         elif line.fault == Fault.BETWEEN_TOKENS_DEADLINE:
-            waited, limit = list(_silences(facts, number, call))[-1], limits.between_tokens
+            waited, limit = list(_silences(facts, number, call, Sign.SURE))[-1], limits.between_tokens
         elif call.over_at - call.started_at >= limits.total - EPSILON:
             continue
+        elif not facts.plan.streams_up and call.over_at < begun + facts.plan.total - EPSILON:
+            waited, limit = call.over_at, _turn(facts, number, call)
         else:
             waited, limit = call.over_at - begun, facts.plan.total
         if call.how != "cancelled" or waited < limit - EPSILON:

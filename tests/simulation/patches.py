@@ -15,6 +15,7 @@ import msgspec
 from tokenway.dialects.continuation import Seam
 from tokenway.dialects.gather import Gathering
 from tokenway.edge import arrange as arrange_module
+from tokenway.edge import attempt as attempt_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.crossing import Crossings
@@ -276,6 +277,9 @@ PATCHES: Final[tuple[Patch, ...]] = (
     Patch("TakesNothingForText", Kept, "shown", _all_is_text),
     Patch("SeesNothing", Watch, "shown", lambda *_: Shown.OTHER),
     Patch("GathersWhatBroke", Gathering, "is_whole", property(lambda _: True)),
+    Patch("TakesADripForLife", attempt_module, "moves", lambda _: True),
+    Patch("WaitsForSilentWholeAnswers", Exchange, "can_turn_from", _never),
+    Patch("LosesWhatWaitedForText", AttemptReader, "_take_early", lambda _, out: out),
     Patch("ForgetsRaces", HedgeBudget, "is_open", property(_never)),
     Patch("ForgetsTheRetryBudget", RetryBudget, "is_open", lambda *_: True),
 )

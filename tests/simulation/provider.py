@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from fractions import Fraction
 from typing import Final
 
@@ -15,6 +16,17 @@ from tokenway.model.usage import Usage
 from tokenway.upstream.base import Headers, Reader
 
 NEVER: Final = -1.0
+PIECE: Final = 64
+"""Bytes that are a sign of life if they come at once, whatever they are."""
+
+
+class Sign(IntEnum):
+    """Whether a piece of an answer says that it goes on: it does with the end of a line, or with much at once."""
+
+    NONE = 0
+    PERHAPS = 1
+    """The end of a message may be in it."""
+    SURE = 2
 
 
 class Call:
@@ -27,6 +39,7 @@ class Call:
         "_reader",
         "_reading",
         "arrivals",
+        "begun_at",
         "choices",
         "endpoint",
         "first_text_at",
@@ -39,6 +52,7 @@ class Call:
         "request",
         "resumes",
         "script",
+        "signs",
         "size",
         "sizes",
         "slack",
@@ -85,6 +99,10 @@ class Call:
         self.size = 0
         """Bytes of the body that were handed over."""
         self.arrivals: list[float] = []
+        self.signs: list[Sign] = []
+        """Whether each of them was one of life."""
+        self.begun_at = NEVER
+        """When the body began, but for white space."""
         self.sizes: list[int] = []
         """How many bytes had been handed over with each arrival."""
         self.paused = False
@@ -152,6 +170,9 @@ class Call:
             self.size += len(what)
             self.arrivals.append(self._clock.now)
             self.sizes.append(self.size)
+            self.signs.append(self._sign(what))
+            if self.begun_at == NEVER and what.strip():
+                self.begun_at = self._clock.now
             self._note_text()
             reader.upstream_body(what)
         elif kind == "open":
@@ -168,6 +189,11 @@ class Call:
             reader.upstream_failed(*what)
         if not self.is_over:
             self._wait()
+
+    def _sign(self, piece: bytes) -> Sign:
+        if len(piece) >= PIECE or b"\n" in piece or b"\r" in piece:
+            return Sign.SURE
+        return Sign.PERHAPS if self.voice is not None and self.voice.is_binary else Sign.NONE
 
     def _note_text(self) -> None:
         if self.first_text_at == NEVER and self.script.items and self.reading.has_text:

@@ -68,7 +68,7 @@ def moves(data: bytes) -> bool:
 
     An answer whose bytes come one by one stands still until there is a line of it.
     """
-    return len(data) >= PIECE or b"\n" in data
+    return len(data) >= PIECE or b"\n" in data or b"\r" in data
 
 
 class AttemptReader:
@@ -338,7 +338,7 @@ class AttemptReader:
         except MISTAKES as error:
             self._misread(error)
             return
-        if out or moves(data):
+        if out or stream.first_delta == now or moves(data):
             self.last_activity = now
         if out and self.waits_for_text and not stream.first_delta:
             self._early += out
