@@ -4,13 +4,16 @@ A window is a row of slots. Times and speeds are counted by bins whose bounds gr
 quantile is known to a few per cent whatever its size (the idea of DDSketch: Masson, Rim and Lee, 2019), and counts of
 several workers simply add up.
 
+Who chooses by a window asks for it with each call, so that what the slots of so many minutes hold together is kept: it
+grows with each attempt, and is summed up anew when a minute is over. It says what the slots themselves would say.
+
 A quantile `p90` is the value that nine of ten requests reach or better, as OpenRouter has it: for a time nine tenths
 were shorter, for a speed nine tenths were faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import exp, log
 from typing import Final
 
@@ -78,45 +81,69 @@ class Slot:
         elif outcome is Outcome.LIMITED:
             self.limited += weight
 
+    def take(self, sample: Sample, ttft: int | None, speed: int | None) -> None:
+        """Counts an attempt, and its times by their bins."""
+        weight = sample.weight
+        self.count(sample.outcome, weight)
+        if sample.is_probe and sample.outcome is not Outcome.LEFT:
+            self.probes += weight
+        if ttft is not None:
+            self.ttft[ttft] = self.ttft.get(ttft, 0.0) + weight
+        if speed is not None:
+            self.speed[speed] = self.speed.get(speed, 0.0) + weight
+        for place, count in enumerate(sample.gaps):
+            if count:
+                self.gaps[place] = self.gaps.get(place, 0.0) + count * weight
+
+    def add(self, other: Slot) -> None:
+        """Counts what another one has."""
+        self.answered += other.answered
+        self.failed += other.failed
+        self.limited += other.limited
+        self.probes += other.probes
+        for mine, theirs in ((self.ttft, other.ttft), (self.speed, other.speed), (self.gaps, other.gaps)):
+            for place, count in theirs.items():
+                mine[place] = mine.get(place, 0.0) + count
+
 
 class Window:
     """The last half hour of one endpoint, and how often it failed during the last day. Times are Unix seconds."""
 
-    __slots__ = ("_days", "_slots")
+    __slots__ = ("_days", "_slots", "_sums")
 
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self._days: dict[int, Slot] = {}
+        self._sums: dict[int, Slot] = {}
+        """What the slots of the last minutes hold together, by how many these are: as many as anyone asks for.
+
+        The number of a sum is that of the last slot before it."""
 
     def take(self, sample: Sample) -> None:
         """Counts an attempt."""
-        weight = sample.weight
-        slot = self._slot(self._slots, sample.at, SLOT_SECONDS, SLOTS)
-        slot.count(sample.outcome, weight)
-        if sample.is_probe and sample.outcome is not Outcome.LEFT:
-            slot.probes += weight
-        self._slot(self._days, sample.at, LONG_SLOT_SECONDS, LONG_SLOTS).count(sample.outcome, weight)
-        if sample.ttft > 0.0:
-            place = bin_of(sample.ttft)
-            slot.ttft[place] = slot.ttft.get(place, 0.0) + weight
-        if sample.speed > 0.0:
-            place = bin_of(sample.speed)
-            slot.speed[place] = slot.speed.get(place, 0.0) + weight
-        for place, count in enumerate(sample.gaps):
-            if count:
-                slot.gaps[place] = slot.gaps.get(place, 0.0) + count * weight
+        slot = self._slots.get(int(sample.at // SLOT_SECONDS))
+        if slot is None:
+            slot = self._slot(self._slots, sample.at, SLOT_SECONDS, SLOTS)
+            self._sums.clear()  # one of them may have held what is forgotten now
+        ttft = bin_of(sample.ttft) if sample.ttft > 0.0 else None
+        speed = bin_of(sample.speed) if sample.speed > 0.0 else None
+        slot.take(sample, ttft, speed)
+        for total in self._sums.values():
+            if slot.number > total.number:
+                total.take(sample, ttft, speed)
+        self._slot(self._days, sample.at, LONG_SLOT_SECONDS, LONG_SLOTS).count(sample.outcome, sample.weight)
 
     def ttft(self, now: float, minutes: int, share: float) -> float | None:
         """Seconds in which a share of the streams of the last minutes had their first token."""
-        return quantile(_sum(slot.ttft for slot in self._recent(now, minutes)), share)
+        return quantile(self._sum(now, minutes).ttft, share)
 
     def speed(self, now: float, minutes: int, share: float) -> float | None:
         """Tokens per second that a share of the streams of the last minutes reached."""
-        return quantile(_sum(slot.speed for slot in self._recent(now, minutes)), 1.0 - share)
+        return quantile(self._sum(now, minutes).speed, 1.0 - share)
 
     def gap(self, now: float, minutes: int, share: float) -> float | None:
         """Seconds: the bound, a power of two milliseconds, below which a share of the pauses between deltas were."""
-        counts = _sum(slot.gaps for slot in self._recent(now, minutes))
+        counts = self._sum(now, minutes).gaps
         left = share * sum(counts.values())
         for place in sorted(counts):
             left -= counts[place]
@@ -142,16 +169,21 @@ class Window:
 
     def ended(self, now: float, minutes: int) -> tuple[float, float, float]:
         """How many attempts of the last minutes were answered, failed, and were turned away with 429."""
-        slots = self._recent(now, minutes)
-        return (
-            sum([slot.answered for slot in slots]),
-            sum([slot.failed for slot in slots]),
-            sum([slot.limited for slot in slots]),
-        )
+        total = self._sum(now, minutes)
+        return total.answered, total.failed, total.limited
 
     def probes(self, now: float, minutes: int) -> float:
         """How many of these attempts were nobody's but the gateway's own."""
-        return sum([slot.probes for slot in self._recent(now, minutes)])
+        return self._sum(now, minutes).probes
+
+    def _sum(self, now: float, minutes: int) -> Slot:
+        first = int(now // SLOT_SECONDS) - minutes
+        total = self._sums.get(minutes)
+        if total is None or total.number != first:
+            total = self._sums[minutes] = Slot(first)
+            for slot in self._recent(now, minutes):
+                total.add(slot)
+        return total
 
     def _recent(self, now: float, minutes: int) -> list[Slot]:
         first = int(now // SLOT_SECONDS) - minutes
@@ -166,11 +198,3 @@ class Window:
             for old in [each for each in slots if each <= number - many]:
                 del slots[old]
         return slot
-
-
-def _sum(parts: Iterable[Counts]) -> Counts:
-    total: Counts = {}
-    for part in parts:
-        for place, count in part.items():
-            total[place] = total.get(place, 0.0) + count
-    return total

@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tokenway.model.probe import asked_as
 from tokenway.model.sample import Outcome, Sample
@@ -96,6 +98,35 @@ def test_what_is_beyond_all_reason_is_counted_all_the_same() -> None:
     window.take(Sample("p/m", "m", NOW, Outcome.ANSWERED, 1.0, 1e-300, 1e-310, tokens=10**7))
     assert window.speed(NOW, 5, 0.5) == pytest.approx(1e9, rel=0.04)
     assert window.ttft(NOW, 5, 0.5) == pytest.approx(1e-6, rel=0.04)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-40 * 60, 40 * 60), st.sampled_from([0.25, 1.0, 4.0]), st.sampled_from(Outcome), st.booleans()
+        ),
+        max_size=40,
+    )
+)
+def test_what_is_kept_between_questions_says_what_the_slots_say(steps: list[tuple[int, float, Outcome, bool]]) -> None:
+    """Whatever order samples and questions come in, and however their times jump."""
+    window = Window()
+    for number, (after, weight, outcome, is_asked) in enumerate(steps):
+        now = NOW + after
+        gaps = (0, number)
+        window.take(
+            Sample("p/m", "m", now, outcome, 3.0, 0.1 + number, 1.0, weight=weight, tokens=9 + number, gaps=gaps)
+        )
+        fresh = Window()
+        fresh._slots = window._slots
+        for minutes in (5, 30) if is_asked else ():
+            for at in (now, now + 60.0, NOW):
+                assert window.ended(at, minutes) == fresh.ended(at, minutes)
+                for share in (0.0, 0.5, 0.9, 1.0):
+                    assert window.ttft(at, minutes, share) == fresh.ttft(at, minutes, share)
+                    assert window.speed(at, minutes, share) == fresh.speed(at, minutes, share)
+                    assert window.gap(at, minutes, share) == fresh.gap(at, minutes, share)
+                fresh._sums.clear()
 
 
 def test_ends_are_counted() -> None:
