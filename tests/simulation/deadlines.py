@@ -49,7 +49,11 @@ def check_deadlines(facts: Facts) -> Iterator[str]:
             yield f"{name} was silent for {silence:.3f} s"
         if not plan.streams_up:
             turn = _turn(facts, number, call)
-            if call.over_at > turn + LATE and _could_turn(facts, number, turn) and not (history.held and call.how == "end"):
+            if (
+                call.over_at > turn + LATE
+                and _could_turn(facts, number, turn)
+                and not (history.held and call.how == "end")
+            ):
                 yield f"{name} was waited for until {call.over_at:.3f}, with another endpoint to ask at {turn:.3f}"
             continue
         first_text = facts.first_text(number)

@@ -20,6 +20,9 @@ HEAD_TOO_LARGE: Final = f"The upstream's head is larger than {limits.RESPONSE_HE
 
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
+_NEXT: Final = b"HTTP/1."
+_CUT_ENDS: Final = (b"\n\r\n", b"\r\n", b"\n")
+"""What the last read may have of such an end, the longest first."""
 
 Repeated = Sequence[tuple[bytes, bytes]]
 
@@ -59,6 +62,21 @@ def ends_read(framing: int, data: bytes, body: bytes) -> bool | None:
     if len(data) <= len(_HEAD_END):
         return None
     return data.endswith(_HEAD_END) and data[-5] not in _LINE_END
+
+
+def before_next(framing: int, data: bytes, body: bytes) -> bytes | None:
+    """`data`, the read that completed an answer, without the response that begins behind it; None if none does.
+
+    `body` is the payload of this read. llhttp does not say where it stopped, so the place is found by what
+    precedes it: the body of known length, else an empty line.
+    """
+    if framing == BY_LENGTH and body:
+        at = data.find(body + _NEXT)
+        return None if at < 0 else data[: at + len(body)]
+    at = data.find(_HEAD_END + _NEXT)
+    if at >= 0:
+        return data[: at + len(_HEAD_END)]
+    return next((end for end in _CUT_ENDS if data.startswith(end + _NEXT)), None)
 
 
 def explain(error: HttpParserError | HttpParserUpgrade) -> str:

@@ -9,8 +9,10 @@ The life of a connection, where each arrow is a method of `Connection`:
 Rules that the code keeps:
 
 1. An answer ends where its framing says, and nowhere else: a byte after it, in the same read, makes
-   the answer a failure; on an idle connection a byte closes it, also one that the kernel holds and the
-   loop has not read yet. So nothing sent before a request can pass for its answer.
+   the answer a failure, unless another response begins there: that one nobody hears of, and it closes
+   the connection. On an idle connection a byte closes it, also one that the kernel holds and the loop
+   has not read yet, and so does one that comes before the request is written: it goes over a fresh one.
+   So nothing sent before a request can pass for its answer.
 2. The reader hears of an answer only after the whole socket read has been parsed, and of its end only
    when nothing followed. What one read brought whole it hears in one call.
 3. A connection goes back to the pool before its reader hears of the end, so a call that the reader
@@ -211,7 +213,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            self._tell(data, framing.explain(error))
+            self._broken(data, error)
             return
         parts, reader = self._parts, self._reader
         if len(parts) == 1 and reader is not None:
@@ -321,13 +323,27 @@ class Connection(asyncio.Protocol):
                 self._fail(Fault.FRAMING, "The upstream's answer is not HTTP/1.1.")
                 return False
             self._state = _HEAD
-            if self._call is not None:
-                self._call.request = b""  # an answer has begun: the request will not be sent again
+            call = self._call
+            if call is not None:
+                if call.reused and self._transport is not None and self._transport.get_write_buffer_size():
+                    self.abort()  # nobody can have answered what is not written yet, unless with a refusal
+                    self._owner.redial(call)
+                    return False
+                call.request = b""  # an answer has begun: the request will not be sent again
         elif state != _HEAD:
             self.abort()  # a stray byte on an idle connection, or late ones after the close
             return False
         self._overhead += len(data)
         return True
+
+    def _broken(self, data: bytes, error: HttpParserError | HttpParserUpgrade) -> None:
+        """The parser stopped: the answer is broken, or whole and followed by a response that nobody asked for."""
+        whole = framing.before_next(self._framing, data, b"".join(self._parts)) if self._complete else None
+        if whole is None:
+            self._tell(data, framing.explain(error))
+        else:
+            self._keep = False
+            self._tell(whole, "")
 
     def _tell(self, data: bytes, broken: str) -> None:
         """Tells the reader what one read brought: head, payload, and the end, or why there is none."""

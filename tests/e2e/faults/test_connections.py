@@ -69,6 +69,21 @@ async def test_what_nobody_asked_for_reaches_nobody(
         assert provider.requests[-1].link is not link
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_response_behind_an_answer_does_not_spoil_it(
+    strict: Gateway, provider: FakeProvider, stream: bool
+) -> None:
+    """The answer is whole, and nobody asks, or pays, for it again."""
+    before = len(provider.requests)
+    answer = await ask(strict, provider, Script(surplus=RESPONSE), stream=stream)
+    assert (answer.status, len(provider.requests)) == (200, before + 1)
+    if stream:
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+    else:
+        assert answer.json["choices"][0]["finish_reason"] == "stop"
+    await until(provider.requests[-1].link.gone.is_set)
+
+
 async def test_stray_responses_under_load_reach_nobody(strict: Gateway, provider: FakeProvider) -> None:
     """While idle connections are fed with foreign responses, each of two hundred callers gets its own answer."""
 

@@ -13,6 +13,7 @@ from tokenway.upstream.framing import (
     BY_LENGTH,
     NO_BODY,
     UNTIL_CLOSE,
+    before_next,
     check_size,
     ends_read,
     explain,
@@ -74,6 +75,31 @@ def test_line_ends_after_chunks_are_always_seen(body: bytes, surplus: str) -> No
     answer = chunk + b"0\r\n\r\n"
     assert ends_read(BY_CHUNKS, answer, body) is True
     assert ends_read(BY_CHUNKS, answer + surplus.encode(), body) is False
+
+
+NEXT = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nSECRET"
+
+
+@pytest.mark.parametrize(
+    ("framing", "data", "body"),
+    [
+        (BY_LENGTH, b"head\r\n\r\nab", b"ab"),
+        (BY_LENGTH, b"ab", b"ab"),
+        (BY_LENGTH, b"content-length: 0\r\n\r\n", b""),
+        (BY_CHUNKS, b"1\r\na\r\n0\r\n\r\n", b"a"),
+        (BY_CHUNKS, b"1\r\na\r\n0\r\nx-sum: 1\r\n\r\n", b"a"),
+        (BY_CHUNKS, b"\n\r\n", b""),
+        (BY_CHUNKS, b"\r\n", b""),
+        (BY_CHUNKS, b"\n", b""),
+        (NO_BODY, b"HTTP/1.1 204 X\r\n\r\n", b""),
+    ],
+)
+def test_a_response_behind_an_answer_is_told_from_other_surplus(framing: int, data: bytes, body: bytes) -> None:
+    """The answer ends where the next response begins; anything else there is not taken for one."""
+    assert before_next(framing, data + NEXT, body) == data
+    assert before_next(framing, data + b"HTTP/1.", body) == data
+    for other in (b"", b"x", b"HTTP/2", b"http/1.1 200 OK", b"\r\n" + NEXT[1:], b"0\r\n\r\n"):
+        assert before_next(framing, data + other, body) is None
 
 
 def test_a_parser_error_becomes_a_sentence() -> None:

@@ -12,7 +12,7 @@ from tests.contract.upstreams import REQUEST, Heard, until
 from tokenway.aio.tasks import Tasks
 from tokenway.model.faults import Fault
 from tokenway.upstream import http1
-from tokenway.upstream.mock import Ending, MockNetwork
+from tokenway.upstream.mock import Ending, MockNetwork, MockTransport
 from tokenway.upstream.pool import Pool
 from tokenway.wire import limits
 
@@ -92,6 +92,82 @@ async def test_an_end_too_short_to_be_judged_is_not_trusted(tasks: Tasks) -> Non
     heard, pool = await hear(tasks, answer[:-2], answer[-2:])
     assert heard.calls[-1] == "end"
     assert pool.idle == 0
+    await pool.close()
+
+
+ANSWERS = {
+    "length": b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello\n",
+    "chunks": CHUNKED + b"6\r\nhello\n\r\n0\r\n\r\n",
+    "trailer": CHUNKED + b"6\r\nhello\n\r\n0\r\nx-sum: 1\r\n\r\n",
+    "close": b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nhello\n",
+    "nothing": b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("behind", [PLAIN, STREAM, PLAIN[:11], PLAIN[:-1]], ids=["whole", "stream", "line", "part"])
+async def test_a_response_behind_an_answer_reaches_nobody(tasks: Tasks, kind: str, behind: bytes) -> None:
+    """The answer is whole, however the reads were cut before its end; the connection with it is not used again."""
+    answer = ANSWERS[kind]
+    for cut in range(len(answer)):
+        pieces = [answer[:cut], answer[cut:] + behind] if cut else [answer + behind]
+        heard, pool = await hear(tasks, *pieces)
+        assert (heard.fault, heard.calls[-1]) == (None, "end"), cut
+        assert heard.body == (b"" if kind.startswith("no") else b"hello\n")
+        assert heard.status == (204 if kind == "no body" else 200)
+        assert pool.idle == 0
+        await until(lambda pool=pool: pool.open_connections == 0)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("behind", [b"x", b"\r\nx", b"HTTX/1.1 200 OK\r\n\r\n", b"HTTP/2 200\r\n\r\n"])
+async def test_other_bytes_behind_an_answer_are_a_fault(tasks: Tasks, kind: str, behind: bytes) -> None:
+    """A body that is longer than its length is no answer."""
+    heard, pool = await hear(tasks, ANSWERS[kind] + behind)
+    assert heard.fault is Fault.FRAMING
+    await until(lambda: pool.open_connections == 0)
+
+
+async def test_a_finished_stream_with_a_response_behind_it_closes_its_connection(tasks: Tasks) -> None:
+    """The reader has what it wanted; the next call does not get the rest."""
+    answers = [[CHUNKED + b"6\r\n[DONE]\r\n0\r\n\r\n" + PLAIN]], [[ANSWERS["length"]]]
+    pool = MockNetwork(*answers).pool(asyncio.get_running_loop(), tasks)
+    heard, other = Heard(), Heard()
+    heard.finish_after = b"[DONE]"
+    heard.call = pool.open(REQUEST, heard)
+    await heard.until("body")
+    assert heard.calls == ["opened", "head", "body"]
+    other.call = pool.open(REQUEST, other)
+    await other.over()
+    assert (other.body, other.call.reused) == (b"hello\n", False)
+    await pool.close()
+
+
+async def test_what_comes_before_the_request_is_written_is_no_answer_to_it(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a pooled connection: the request goes over a fresh one, and what came is heard by nobody."""
+    network = MockNetwork([[ANSWERS["length"]], [STREAM]], [[PLAIN.replace(b"hello\n", b"mine!\n")]])
+    pool = network.pool(asyncio.get_running_loop(), tasks)
+    first, second = Heard(), Heard()
+    first.call = pool.open(REQUEST, first)
+    await first.over()
+    monkeypatch.setattr(network.transports[0], "get_write_buffer_size", lambda: 1)
+    second.call = pool.open(REQUEST, second)
+    assert second.call.reused
+    await second.over()
+    assert (second.body, second.calls) == (b"mine!\n", ["opened", "head", "body", "end"])
+    assert [len(transport.requests) for transport in network.transports] == [2, 1]
+    assert pool.open_connections == 1
+    await pool.close()
+
+
+async def test_a_refusal_before_the_request_is_written_is_heard(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a fresh connection nothing can be left of another answer."""
+    monkeypatch.setattr(MockTransport, "get_write_buffer_size", lambda _: 1)
+    heard, pool = await hear(tasks, b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+    assert (heard.status, pool.idle) == (413, 0)
     await pool.close()
 
 
