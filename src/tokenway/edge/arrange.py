@@ -10,6 +10,7 @@ from typing import Final
 
 from tokenway.dialects.base import CallerRequest
 from tokenway.edge.fleet import Arranged
+from tokenway.edge.line import Place
 from tokenway.edge.routes import Route
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.exchange.events import Order
@@ -34,7 +35,7 @@ _CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session
 class Wanted:
     """What a request wants of the endpoints that may serve it."""
 
-    __slots__ = ("headers", "insists", "keys", "principal", "request", "route", "stream", "timeouts", "wishes")
+    __slots__ = ("headers", "keys", "place", "principal", "request", "route", "stream", "timeouts", "wishes")
 
     def __init__(
         self,
@@ -45,10 +46,10 @@ class Wanted:
         headers: Mapping[bytes, bytes],
         principal: Principal,
         *,
-        insists: bool = False,
+        place: Place | None = None,
     ) -> None:
-        """`insists` is whether it has waited its turn."""
-        self.insists = insists
+        """`place` is that of a request that has waited."""
+        self.place = place
         self.request = request
         self.route = route
         self.wishes = wishes
@@ -61,8 +62,10 @@ class Wanted:
         self.stream = request.stream or (streams and route.can_stream and request.choices == 1)
 
 
-def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], amount: int) -> tuple[Order, float]:
-    """The order for these endpoints, and for how many seconds none of them takes a call.
+def arrange(
+    state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], amount: int
+) -> tuple[Order, float, bool]:
+    """The order for these endpoints, for how many seconds none of them takes a call, and whether it stands in line.
 
     Raises Refusal: 503 where a caller wants no endpoint under its floor and every one is, 429 where all are at their
     limits for longer than it is worth waiting.
@@ -70,7 +73,7 @@ def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], a
     now, fleet, wishes = monotonic(), state.fleet, wanted.wishes
     arranged = None
     insists_on_speed = wishes.min_tps is not None and not wishes.allow_fallbacks
-    if insists_on_speed or not fleet.is_plain(endpoints, now, wanted.request.size // 4):
+    if insists_on_speed or not fleet.is_plain(endpoints, now, wanted.request.size // 4, wanted.place):
         arranged = _arranged(state, wanted, endpoints, now)
         endpoints = arranged.endpoints
         if arranged.is_refused:
@@ -101,7 +104,7 @@ def arrange(state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], a
         _NONE_SLOW if arranged is None else _slow(arranged, min_tps),
         inf if arranged is None or wanted.stream else _patience(wanted, arranged, timeouts),
     )
-    return order, 0.0 if arranged is None else arranged.wait
+    return (order, 0.0, False) if arranged is None else (order, arranged.wait, arranged.is_held)
 
 
 def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], now: float) -> Arranged:
@@ -135,7 +138,7 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
             rows = fast
         if not wishes.order:
             rows = rows[:1]
-    return fleet.seat(rows, request.size // 4, now, insists=wanted.insists)
+    return fleet.seat(rows, request.size // 4, now, wanted.place)
 
 
 def _keys(wanted: Wanted) -> tuple[int, ...]:

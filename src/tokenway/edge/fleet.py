@@ -10,21 +10,22 @@ What outlives a snapshot lives here: speeds, breakers and allowances do not begi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import Final
 
 import msgspec
 
+from tokenway.edge.line import Line, Place
+from tokenway.edge.standing import Standing
 from tokenway.exchange.events import UpstreamFailed
-from tokenway.model.catalog import Endpoint, EndpointLimits
+from tokenway.model.catalog import Endpoint
 from tokenway.model.sample import Sample
 from tokenway.model.snapshot import Snapshot
-from tokenway.routing import breaker
-from tokenway.routing.breaker import Breaker
 from tokenway.routing.choose import Asked, Chooser, Dice, Ranked, Taste
 from tokenway.routing.hedge import HedgeBudget
 from tokenway.routing.hints import NAMES, NONE, Hints, read_hints
-from tokenway.routing.rate import Allowance, Call
+from tokenway.routing.rate import Call
 from tokenway.routing.retry import RetryBudget, Scope, scope
 from tokenway.routing.velocity import Board, thinned
 from tokenway.upstream.base import Headers
@@ -47,78 +48,11 @@ TOLD_MOST: Final = 16
 """Samples of an endpoint that are told at a time."""
 SAMPLES_MOST: Final = 64
 """Samples of an endpoint that are made in between; a busy one has many like them."""
-CALM_AFTER: Final = 120.0
-"""Seconds without a failure after which attempts at an endpoint are not kept count of any more."""
 TOO_MANY: Final = 429
 STANDINGS_MAX: Final = 4000
 """Endpoints that are kept count of; beyond it, those with which all is well begin anew: callers may invent models."""
 OUTBOX_MAX: Final = 20_000
 """Samples that wait to be told; more than a worker makes before it is next asked for them."""
-
-
-class Standing:
-    """One endpoint: whether it works, what is under way there, and what each of its provider's keys may still send.
-
-    A key can be good for one model and not for another, so that each endpoint has its own view of them. As long as
-    nothing has ever gone wrong there and nobody has spoken of limits, it is calm, and attempts are not kept count of.
-    """
-
-    __slots__ = (
-        "allowances",
-        "breaker",
-        "disturbed_at",
-        "has_limits",
-        "in_flight",
-        "is_calm",
-        "keys",
-        "limits",
-        "probe_at",
-        "refusals",
-        "told",
-        "turn",
-        "unsaid",
-    )
-
-    def __init__(self, endpoint: Endpoint, keys: int, workers: int) -> None:
-        self.breaker = Breaker()
-        self.in_flight = 0
-        self.keys = [Breaker(breaker.CREDENTIAL) for _ in range(keys)]
-        self.limits = endpoint.limits, workers
-        self.has_limits = endpoint.limits != EndpointLimits()
-        self.allowances = [Allowance(endpoint.limits, workers) for _ in range(keys)]
-        self.is_calm = not self.has_limits
-        self.disturbed_at = 0.0
-        self.probe_at = 0.0
-        """When the next call may be sent in spite of a limit."""
-        self.refusals = 0
-        """How often in a row it has said 429."""
-        self.turn = 0
-        """Which key is asked next: they take turns."""
-        self.told = 0
-        """Samples of it since the others were last told."""
-        self.unsaid = 0.0
-        """Attempts that the next sample stands for as well."""
-
-    @property
-    def matters(self) -> bool:
-        """Whether something is under way there, or known that should not be forgotten."""
-        return self.in_flight > 0 or self.has_limits or not self.breaker.is_closed
-
-    def disturb(self, now: float) -> None:
-        """Something went wrong: from here on attempts are kept count of."""
-        self.is_calm = False
-        self.disturbed_at = now
-
-    def settle_down(self, now: float) -> None:
-        """Nothing has gone wrong for long."""
-        if (
-            not self.has_limits
-            and now - self.disturbed_at > CALM_AFTER
-            and self.breaker.is_closed
-            and all(key.is_closed for key in self.keys)
-            and not any(allowance.is_limited for allowance in self.allowances)
-        ):
-            self.is_calm = True
 
 
 class Trip:
@@ -197,6 +131,7 @@ class Trip:
             standing.allowances[self._credential].ended(call)
             standing.breaker.abandoned(self._mine)
             standing.keys[self._credential].abandoned(self._theirs)
+            standing.freed()
 
     def weight(self) -> float:
         """What a sample of this attempt stands for; 0.0 where there are enough of its endpoint for now."""
@@ -213,6 +148,8 @@ class Arranged(msgspec.Struct, frozen=True, gc=False):
     """Endpoints in the order in which they are tried, each with the number of the key to ask it with.
 
     `wait` is for how many seconds none of them takes a call, and `is_refused` whether it is not worth waiting for.
+    `is_held` is whether limits of the configuration hold it back everywhere: it stands in line, and `wait` is `inf`
+    where nobody knows how long.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -220,6 +157,7 @@ class Arranged(msgspec.Struct, frozen=True, gc=False):
     rows: tuple[Ranked, ...] = ()
     wait: float = 0.0
     is_refused: bool = False
+    is_held: bool = False
 
 
 class Fleet:
@@ -230,6 +168,8 @@ class Fleet:
         self.chooser = Chooser(self.board)
         self.retries = RetryBudget(now)
         self.hedges = HedgeBudget()
+        self.line = Line(self.room_at)
+        """Those who wait for a limit of the configuration."""
         self._standings: dict[str, Standing] = {}
         self._secrets: dict[str, tuple[str, ...]] = {}
         self._workers = 1
@@ -238,7 +178,7 @@ class Fleet:
         """How many of these the board knows."""
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Takes in a snapshot: what is known stays, but for keys and limits that have changed."""
+        """Takes in a snapshot: what is known stays, but for keys that have changed; other limits hold from now on."""
         self._workers = snapshot.workers
         for name, provider in snapshot.providers.items():
             secrets = tuple(secret.reveal() for secret in provider.api_keys)
@@ -250,10 +190,17 @@ class Fleet:
     def standing(self, endpoint: Endpoint) -> Standing:
         """How an endpoint stands."""
         standing = self._standings.get(endpoint.id)
-        if standing is None or standing.limits != (endpoint.limits, self._workers):
+        if standing is None:
             keys = max(1, len(self._secrets.get(endpoint.provider, ())))
-            standing = self._standings[endpoint.id] = Standing(endpoint, keys, self._workers)
+            freed = partial(self.line.freed, endpoint.id)
+            standing = self._standings[endpoint.id] = Standing(endpoint, keys, self._workers, freed)
+        elif standing.limits != (endpoint.limits, self._workers):
+            standing.renew(endpoint.limits, self._workers)
         return standing
+
+    def room_at(self, endpoint: Endpoint, tokens: int, now: float) -> float:
+        """When its configured limits let a call through with one of its keys, as `Allowance.held_until` has it."""
+        return min([each.held_until(now, tokens) for each in self.standing(endpoint).allowances])
 
     def begin(self, endpoint: Endpoint, credential: int, tokens: int, now: float) -> Trip:
         """An attempt starts; `tokens` is what it is expected to take."""
@@ -262,21 +209,24 @@ class Fleet:
     def ready(self, endpoint: Endpoint, tokens: int, now: float) -> int | None:
         """The number of a key with which an endpoint takes a call now; None where none does, or not all is well."""
         standing = self.standing(endpoint)
-        for number in self._in_turn(standing) if standing.breaker.is_closed else ():
+        is_free = standing.breaker.is_closed and not self.line.is_behind(endpoint, None)
+        for number in self._in_turn(standing, tokens, now) if is_free else ():
             if standing.keys[number].is_closed and standing.allowances[number].may_send(now, tokens) is None:
                 return number
         return None
 
     # -- the order ---------------------------------------------------------------------------------------
 
-    def is_plain(self, endpoints: Sequence[Endpoint], now: float, tokens: int) -> bool:
+    def is_plain(self, endpoints: Sequence[Endpoint], now: float, tokens: int, place: Place | None = None) -> bool:
         """Whether there is nothing to choose: one endpoint with one key, which takes a call."""
         if len(endpoints) != 1:
             return False
         standing = self.standing(endpoints[0])
         if len(standing.keys) != 1:
             return False
-        return standing.is_calm or standing.allowances[0].may_send(now, tokens) is None
+        if standing.is_calm:
+            return True
+        return not self.line.is_behind(endpoints[0], place) and standing.allowances[0].may_send(now, tokens) is None
 
     def rank(self, endpoints: Sequence[Endpoint], asked: Asked, taste: Taste, at: float, dice: Dice) -> list[Ranked]:
         """The endpoints of one model in order."""
@@ -284,10 +234,10 @@ class Fleet:
         loads = {each.id: self.standing(each).in_flight for each in endpoints}
         return self.chooser.rank(endpoints, asked, taste, loads, at, dice)
 
-    def seat(self, rows: Sequence[Ranked], tokens: int, now: float, *, insists: bool = False) -> Arranged:
+    def seat(self, rows: Sequence[Ranked], tokens: int, now: float, place: Place | None = None) -> Arranged:
         """Which key each endpoint is asked with. What takes no call now comes last, the soonest first.
 
-        `insists` is whether the call has waited its turn to be sent in spite of what a provider has said.
+        `place` is that of a call that has waited.
         """
         ready: list[tuple[Ranked, int]] = []
         broken: list[tuple[float, Ranked, int]] = []
@@ -295,9 +245,12 @@ class Fleet:
         for row in rows:
             standing = self.standing(row.endpoint)
             works = standing.breaker.may_try(now)
-            for number in self._in_turn(standing):
+            is_behind = self.line.is_behind(row.endpoint, place)
+            for number in self._in_turn(standing, tokens, now):
                 key, free_at = standing.keys[number], standing.allowances[number].may_send(now, tokens)
-                if free_at is not None:
+                if is_behind:
+                    limited.append((inf, row, number))
+                elif free_at is not None:
                     limited.append((free_at, row, number))
                 elif works and key.may_try(now):
                     ready.append((row, number))
@@ -305,9 +258,9 @@ class Fleet:
                     broken.append((max(standing.breaker.open_until, key.open_until), row, number))
         broken.sort(key=lambda each: each[0])
         limited.sort(key=lambda each: each[0])  # those that are asked in spite of a limit are asked in this order
-        wait, is_refused = 0.0, False
+        wait, is_refused, is_held = 0.0, False, False
         if not ready and not broken and limited:
-            wait, is_refused = self._wait(limited, tokens, now, insists=insists)
+            wait, is_refused, is_held = self._wait(limited, tokens, now, place)
         seats = [*ready, *((row, number) for _, row, number in (*broken, *limited))]
         return Arranged(
             tuple(row.endpoint for row, _ in seats),
@@ -315,42 +268,47 @@ class Fleet:
             tuple(row for row, _ in seats),
             wait,
             is_refused,
+            is_held,
         )
 
     def _wait(
-        self, limited: Sequence[tuple[float, Ranked, int]], tokens: int, now: float, *, insists: bool
-    ) -> tuple[float, bool]:
-        """How long to wait for an endpoint where all are at a limit, and whether that is too long.
+        self, limited: Sequence[tuple[float, Ranked, int]], tokens: int, now: float, place: Place | None
+    ) -> tuple[float, bool, bool]:
+        """How long to wait for an endpoint where all are at a limit, whether that is too long, and whether in line.
 
-        What the configuration says holds always. What a provider has said is believed when it has said so again; then
-        one call a second is sent all the same, and few wait for their turn.
+        What the configuration says holds always, and those who wait for it go first. What a provider has said is
+        believed when it has said so again; then one call a second is sent all the same, and few wait for their turn.
         """
         soonest, queues = limited[0][0], [inf]
         for free_at, row, number in limited:
             standing = self.standing(row.endpoint)
-            if standing.allowances[number].held_until(now, tokens) > now:
+            if self.line.is_behind(row.endpoint, place) or standing.allowances[number].held_until(now, tokens) > now:
                 continue
-            if insists:
-                return 0.0, False
+            if place is not None and place.insists:
+                return 0.0, False, False
             if free_at - now <= SHORT:
-                return free_at - now, False
+                return free_at - now, False, False
             if standing.refusals < BELIEVED_FROM:
-                return 0.0, False
+                return 0.0, False, False
             turn = max(now, standing.probe_at)
             if turn - now <= QUEUE:
                 standing.probe_at = turn + PROBE_EVERY
-                return turn - now, False
+                return turn - now, False, False
             queues.append(turn)
-        soonest = min(soonest, *queues)
-        wait = (soonest if soonest < inf else now + PROBE_EVERY) - now
-        return wait, wait > WAIT_MAX or len(queues) > 1
+        is_held = len(queues) == 1
+        wait = inf if is_held and limited[-1][0] == inf else min(soonest, *queues) - now
+        return wait, WAIT_MAX < wait < inf or not is_held, is_held
 
     @staticmethod
-    def _in_turn(standing: Standing) -> list[int]:
+    def _in_turn(standing: Standing, tokens: int, now: float) -> list[int]:
         """The numbers of an endpoint's keys, each call with another one in front."""
         count = len(standing.keys)
         standing.turn = (standing.turn + 1) % count
-        return [(standing.turn + each) % count for each in range(min(count, SEATS_MAX))]
+        numbers = [(standing.turn + each) % count for each in range(count)]
+        if count > SEATS_MAX and standing.has_limits:
+            allowances = standing.allowances
+            numbers.sort(key=lambda number: allowances[number].held_until(now, tokens) > now)
+        return numbers[:SEATS_MAX]
 
     # -- what is known -----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from tokenway.edge.arrange import Wanted, arrange
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.doors import Door
 from tokenway.edge.inflate import inflate
+from tokenway.edge.line import Place
 from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
 from tokenway.edge.upload import Content
@@ -61,7 +62,9 @@ class Intake(msgspec.Struct, gc=False):
     copies: int = 1
     """How many exchanges it takes: more than one for several answers where no endpoint can give them at once."""
     wait: float = 0.0
-    """Seconds for which no endpoint takes it."""
+    """Seconds for which no endpoint takes it; `inf` where nobody knows."""
+    is_held: bool = False
+    """Whether it stands in line for that, with all others who wait for a limit of the configuration."""
 
     @property
     def gathers(self) -> bool:
@@ -89,11 +92,11 @@ def take_in(
     principal: Principal,
     only: str = "",
     *,
-    insists: bool = False,
+    place: Place | None = None,
 ) -> Intake:
     """Plans a request; raises Refusal. `only` is the provider that must serve it, empty where any may.
 
-    `insists` is whether it has waited its turn, for endpoints that were at their limits.
+    `place` is that of a request that has waited for endpoints that were at their limits.
     """
     own = request.preferences
     if own is None and not request.models:
@@ -102,7 +105,7 @@ def take_in(
         wishes = NO_WISHES if own is None else read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(request.models), wishes)
     wishes = route.plan.wishes
-    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal, insists=insists)
+    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal, place=place)
     asked = streamed(request) if wanted.stream and not request.stream else request
     endpoints = route.endpoints
     crossings = None
@@ -132,10 +135,10 @@ def take_in(
         if request.look is not None:
             endpoints = tuple(_priced(each, *request.look) for each in endpoints)
     _check_cost(wishes, amount)
-    order, wait = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
+    order, wait, is_held = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
     run = headers.get(b"x-tokenway-run")
     named = "" if run is None else run[:RUN_MAX].decode("latin-1")
-    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.keys, copies, wait)
+    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.keys, copies, wait, is_held)
 
 
 def _timeouts(wishes: Wishes, headers: Mapping[bytes, bytes]) -> Timeouts:

@@ -94,6 +94,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         active, self._active = self._active, None
         if isinstance(active, Relay):
+            self.state.fleet.line.left(active)
             active.client_gone()
         elif active is not None:
             active.disconnected = True

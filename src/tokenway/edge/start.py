@@ -8,6 +8,7 @@ The steps in brackets wait for others, and few requests need them.
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ from tokenway.edge import reply
 from tokenway.edge.arrange import limited
 from tokenway.edge.attempt import JSON, MISTAKES
 from tokenway.edge.crossing import mistaken
-from tokenway.edge.fleet import WAIT_MAX
+from tokenway.edge.fleet import PROBE_EVERY, WAIT_MAX
 from tokenway.edge.history import needs_history, recall
 from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import Intake, read_request, take_in
+from tokenway.edge.line import Place
 from tokenway.edge.upload import Content
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import Refusal
@@ -49,20 +51,20 @@ def start(state: EdgeState, relay: Relay, body: Content) -> None:
         go(state, relay, request)
 
 
-def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "", *, insists: bool = False) -> None:
+def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "", place: Place | None = None) -> None:
     """Plans a whole request and begins it. `only` is the provider that must serve it, if one must.
 
-    Where every endpoint is at its limit for a short while, it is planned anew after that.
+    Where every endpoint is at its limit for a short while, it is planned anew after that; `place` is then its own.
     """
     if relay.disconnected:
         return
     try:
-        intake = take_in(state, relay.door, request, relay.headers, relay.principal, only, insists=insists)
+        intake = take_in(state, relay.door, request, relay.headers, relay.principal, only, place=place)
         if intake.wait:
-            waited = monotonic() - relay.times.received
-            if waited + intake.wait > min(WAIT_MAX, intake.order.timeouts.total):
-                raise Refusal(limited(intake.order.endpoints, intake.wait))
-            state.loop.call_later(intake.wait, partial(go, state, relay, request, only, insists=True))
+            if place is None:
+                until = relay.times.received + min(WAIT_MAX, intake.order.timeouts.total)
+                place = Place(relay, until, partial(go, state, relay, request, only))
+            _wait(state, intake, place)
             return
     except Refusal as refusal:
         relay.refuse(refusal.problem)
@@ -76,6 +78,19 @@ def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "", *
         state.tasks.spawn("images", fetch_for(state, relay, intake, partial(begin, relay)))
     else:
         begin(relay, intake)
+
+
+def _wait(state: EdgeState, intake: Intake, place: Place) -> None:
+    """Has a request wait: in line, or until the moment of which a provider has told; raises Refusal for a late one."""
+    now, wait, endpoints = monotonic(), intake.wait, intake.order.endpoints
+    known = wait if wait < inf else PROBE_EVERY
+    if now >= place.until or (wait < inf and now + wait > place.until):
+        raise Refusal(limited(endpoints, known))
+    if not intake.is_held:
+        place.insists = True
+        state.loop.call_later(wait, place.go, place)
+    elif not state.fleet.line.stand(place, endpoints, intake.request.size // 4):
+        raise Refusal(limited(endpoints, known))
 
 
 def begin(relay: Relay, intake: Intake) -> None:

@@ -124,6 +124,7 @@ class EdgeState:
         self.gate = Gate(snapshot)
         self.heads.clear()
         self.snapshot = snapshot
+        self.fleet.line.renew()
 
     @staticmethod
     def dice() -> float:

@@ -224,10 +224,8 @@ class Allowance:
 
     def __init__(self, limits: EndpointLimits = EndpointLimits(), workers: int = 1) -> None:  # noqa: B008 - frozen
         """`limits` are those of the configuration, of which each of `workers` has a share: one at least."""
-        self._rpm = _share(limits.rpm, workers)
-        self._tpm = _share(limits.tpm, workers)
-        self._concurrency = _share(limits.concurrency, workers)
-        self._is_limited = min(self._rpm, self._tpm, self._concurrency) < inf
+        self._rpm = self._tpm = self._concurrency = inf
+        self._is_limited = False
         self._requests = Minute()
         self._tokens = Minute()
         self._levels: dict[Limit, Level] = {}
@@ -240,6 +238,15 @@ class Allowance:
         self._sent = 0
         self._heard = 0
         self._open = self._waiting = self._waiting_tokens = 0
+        self.renew(limits, workers)
+
+    def renew(self, limits: EndpointLimits, workers: int) -> None:
+        """The configuration has these limits from now on; what was sent counts against them too."""
+        self._rpm = _share(limits.rpm, workers)
+        self._tpm = _share(limits.tpm, workers)
+        self._concurrency = _share(limits.concurrency, workers)
+        was_told = bool(self._levels or self._learnt or self._paused_until) or not self._breaker.is_closed
+        self._is_limited = was_told or min(self._rpm, self._tpm, self._concurrency) < inf
 
     def may_send(self, now: float, tokens: int) -> float | None:
         """None when a call may be sent now; else when it may be: `inf` when a call under way has to end first."""

@@ -8,7 +8,6 @@ import pytest
 
 from tokenway.edge.fleet import (
     BELIEVED_FROM,
-    CALM_AFTER,
     PROBE_EVERY,
     QUEUE,
     SAMPLES_MOST,
@@ -16,6 +15,8 @@ from tokenway.edge.fleet import (
     STANDINGS_MAX,
     Fleet,
 )
+from tokenway.edge.line import Place
+from tokenway.edge.standing import CALM_AFTER
 from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Endpoint, EndpointLimits, Provider
 from tokenway.model.faults import Fault
@@ -60,6 +61,13 @@ def seats(made: Fleet, now: float, *endpoints: Endpoint) -> list[tuple[str, int]
     """Who is asked, with which key."""
     arranged = made.seat(rows(made, *endpoints), 100, now)
     return [(each.provider, number) for each, number in zip(arranged.endpoints, arranged.credentials, strict=True)]
+
+
+def insistent() -> Place:
+    """The place of a call that has waited its turn."""
+    place = Place("caller", 100.0, lambda _: None)
+    place.insists = True
+    return place
 
 
 def fail(
@@ -152,7 +160,7 @@ def test_with_nothing_else_a_no_is_not_believed_at_once() -> None:
     arranged = [made.seat(rows(made, A), 100, 1.0) for _ in range(6)]
     assert [each.wait for each in arranged[:4]] == [0.0, PROBE_EVERY, 2 * PROBE_EVERY, QUEUE]
     assert [each.is_refused for each in arranged] == [False] * 4 + [True] * 2
-    assert made.seat(rows(made, A), 100, 1.0, insists=True).wait == 0.0
+    assert made.seat(rows(made, A), 100, 1.0, insistent()).wait == 0.0
     trip = made.begin(A, 0, 100, 2.0)
     trip.answered(2.1, Headers({}), 1e9)
     assert made.seat(rows(made, A), 100, 2.2).wait == 0.0
@@ -177,7 +185,7 @@ def test_the_configured_limits_hold_for_everybody() -> None:
     arranged = made.seat(rows(made, limited), 100, 1.0)
     assert arranged.wait > 30
     assert arranged.is_refused
-    assert made.seat(rows(made, limited), 100, 1.0, insists=True).wait > 30
+    assert made.seat(rows(made, limited), 100, 1.0, insistent()).wait > 30
     assert made.seat(rows(made, limited), 100, 40.0).wait == pytest.approx(25, abs=6)
     assert made.is_plain((limited,), 70.0, 100)
 
