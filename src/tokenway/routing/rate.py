@@ -91,7 +91,7 @@ class Minute:
             return 0.0
         for slot in range(self._last + 1, self._last + _SLOTS):
             left -= self._slots[slot % _SLOTS]
-            if left + amount <= most:
+            if left == 0 or left + amount <= most:
                 return slot * _SLOT
         return (self._last + _SLOTS) * _SLOT
 

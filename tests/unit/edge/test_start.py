@@ -9,8 +9,10 @@ import pytest
 
 from tests.contract.upstreams import until
 from tests.unit.edge.bench import WHOLE, Bench, Client, answer, bench, request, snapshot
-from tokenway.model.catalog import Dialect, Endpoint, Model, Provider
+from tokenway.edge import start as start_module
+from tokenway.model.catalog import Dialect, Endpoint, EndpointLimits, Model, Provider
 from tokenway.model.secret import Secret
+from tokenway.model.snapshot import Snapshot
 
 CLAUDE = Provider("p", "http://upstream/v1", Dialect.ANTHROPIC, api_keys=(Secret("sk-up"),))
 GEMINI = Provider("p", "http://upstream/v1beta", Dialect.GEMINI, api_keys=(Secret("sk-up"),))
@@ -127,3 +129,77 @@ async def test_a_model_of_no_operation_is_refused() -> None:
     async with bench(what=snapshot(providers={"p": CLAUDE}, models=models)) as made:
         client = await asked(made, b'{"model":"m","input":"x"}', b"/v1/moderations")
         assert client.statuses == [400]
+
+
+CHAT = request(b'{"model":"m","messages":[]}')
+
+
+def one_at_a_time(limit: int | None = 1) -> Snapshot:
+    """A model whose only endpoint takes so many calls at once."""
+    return snapshot(models={"m": Model("m", (Endpoint("p", "up", limits=EndpointLimits(concurrency=limit)),))})
+
+
+def ask(made: Bench, count: int) -> list[Client]:
+    """Callers, one after the other."""
+    clients = [made.connect() for _ in range(count)]
+    for client in clients:
+        client.send(CHAT)
+    return clients
+
+
+async def test_who_waits_for_a_limit_goes_when_a_call_before_it_ends() -> None:
+    """However it ends; one for each, in the order in which they came."""
+    async with bench([[]], [[answer(WHOLE)]], [[]], what=one_at_a_time()) as made:
+        clients, line = ask(made, 4), made.state.fleet.line
+        await until(lambda: len(made.network.requests) == 1)
+        assert len(line) == 3
+        clients[0].lose()
+        await until(lambda: clients[1].statuses == [200] and len(made.network.requests) == 3)
+        assert (len(line), clients[3].statuses) == (1, [])
+        clients[2].lose()
+        await until(lambda: len(made.network.requests) == 4)
+        assert len(line) == 0
+
+
+async def test_a_caller_who_leaves_the_line_is_never_asked_for() -> None:
+    """And nothing is kept of it."""
+    async with bench([[]], [[answer(WHOLE)]], what=one_at_a_time()) as made:
+        clients, line = ask(made, 3), made.state.fleet.line
+        await until(lambda: len(made.network.requests) == 1)
+        clients[1].lose()
+        assert len(line) == 1
+        clients[0].lose()
+        await until(lambda: clients[2].statuses == [200])
+        assert (len(made.network.requests), len(made.books.settled), len(line)) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("limit", [4, None])
+async def test_other_limits_hold_for_those_who_wait(limit: int | None) -> None:
+    """A snapshot that raises or lifts a limit lets them go, and those that are under way count."""
+    async with bench(*[[[]]] * 4, what=one_at_a_time()) as made:
+        ask(made, 4)
+        made.state.adopt(one_at_a_time(2))
+        await until(lambda: len(made.network.requests) == 2)
+        assert len(made.state.fleet.line) == 2
+        made.state.adopt(one_at_a_time(limit))
+        await until(lambda: len(made.network.requests) == 4)
+        assert len(made.state.fleet.line) == 0
+
+
+async def test_a_model_that_is_gone_is_waited_for_by_nobody() -> None:
+    """They are told so."""
+    async with bench([[]], what=one_at_a_time()) as made:
+        clients = ask(made, 3)
+        made.state.adopt(snapshot(models={}))
+        await until(lambda: clients[2].statuses == [404])
+        assert ([each.statuses for each in clients], len(made.state.fleet.line)) == ([[], [404], [404]], 0)
+
+
+async def test_nobody_waits_for_a_limit_beyond_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused, and says when to come again."""
+    monkeypatch.setattr(start_module, "WAIT_MAX", 0.05)
+    async with bench([[]], what=one_at_a_time()) as made:
+        clients = ask(made, 2)
+        await until(lambda: clients[1].statuses == [429])
+        assert b"\r\nretry-after: 1\r\n" in clients[1].written
+        assert len(made.state.fleet.line) == 0

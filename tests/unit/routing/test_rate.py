@@ -353,3 +353,13 @@ def test_what_is_sent_all_the_same_is_counted() -> None:
 def test_the_probes_pause_is_bounded() -> None:
     """What the docstring says of it: a second, doubling to a minute."""
     assert (UNKNOWN_END.pause_first, UNKNOWN_END.pause_max, UNKNOWN_END.in_a_row) == (1.0, 60.0, 1)
+
+
+def test_a_call_larger_than_a_limit_goes_when_the_minute_before_it_is_empty() -> None:
+    """And not later: when that will be is known from the start."""
+    allowance = Allowance(EndpointLimits(tpm=100))
+    allowance.ended(allowance.sent(1001.0, 50))
+    at = allowance.may_send(1002.0, 400)
+    assert at is not None
+    assert allowance.may_send(at - 0.1, 400) == at
+    assert allowance.may_send(at, 400) is None
