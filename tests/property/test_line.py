@@ -75,7 +75,7 @@ class World:
         asked, credentials = endpoints, [0]
         if not fleet.is_plain(endpoints, now, tokens, own):
             rows = fleet.rank(endpoints, Asked("m", 400), Taste(), 1e9, self.rng.random)
-            arranged = fleet.seat(rows, tokens, now, own)
+            arranged = fleet.seat(rows, tokens, now, place=own)
             is_late = bool(arranged.wait) and (now >= place.until or place.until < now + arranged.wait < inf)
             if arranged.is_refused or is_late:
                 self.ended[call] = "refused"

@@ -138,7 +138,7 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
             rows = fast
         if not wishes.order:
             rows = rows[:1]
-    return fleet.seat(rows, request.size // 4, now, wanted.place)
+    return fleet.seat(rows, request.size // 4, now, place=wanted.place)
 
 
 def _keys(wanted: Wanted) -> tuple[int, ...]:

@@ -234,7 +234,7 @@ class Fleet:
         loads = {each.id: self.standing(each).in_flight for each in endpoints}
         return self.chooser.rank(endpoints, asked, taste, loads, at, dice)
 
-    def seat(self, rows: Sequence[Ranked], tokens: int, now: float, place: Place | None = None) -> Arranged:
+    def seat(self, rows: Sequence[Ranked], tokens: int, now: float, *, place: Place | None = None) -> Arranged:
         """Which key each endpoint is asked with. What takes no call now comes last, the soonest first.
 
         `place` is that of a call that has waited.

@@ -160,7 +160,7 @@ def test_with_nothing_else_a_no_is_not_believed_at_once() -> None:
     arranged = [made.seat(rows(made, A), 100, 1.0) for _ in range(6)]
     assert [each.wait for each in arranged[:4]] == [0.0, PROBE_EVERY, 2 * PROBE_EVERY, QUEUE]
     assert [each.is_refused for each in arranged] == [False] * 4 + [True] * 2
-    assert made.seat(rows(made, A), 100, 1.0, insistent()).wait == 0.0
+    assert made.seat(rows(made, A), 100, 1.0, place=insistent()).wait == 0.0
     trip = made.begin(A, 0, 100, 2.0)
     trip.answered(2.1, Headers({}), 1e9)
     assert made.seat(rows(made, A), 100, 2.2).wait == 0.0
@@ -185,7 +185,7 @@ def test_the_configured_limits_hold_for_everybody() -> None:
     arranged = made.seat(rows(made, limited), 100, 1.0)
     assert arranged.wait > 30
     assert arranged.is_refused
-    assert made.seat(rows(made, limited), 100, 1.0, insistent()).wait > 30
+    assert made.seat(rows(made, limited), 100, 1.0, place=insistent()).wait > 30
     assert made.seat(rows(made, limited), 100, 40.0).wait == pytest.approx(25, abs=6)
     assert made.is_plain((limited,), 70.0, 100)
 
