@@ -49,7 +49,11 @@ def check_deadlines(facts: Facts) -> Iterator[str]:
             yield f"{name} was silent for {silence:.3f} s"
         if not plan.streams_up:
             turn = _turn(facts, number, call)
-            if call.over_at > turn + LATE and _could_turn(facts, number, turn) and not (history.held and call.how == "end"):
+            if (
+                call.over_at > turn + LATE
+                and _could_turn(facts, number, turn)
+                and not (history.held and call.how == "end")
+            ):
                 yield f"{name} was waited for until {call.over_at:.3f}, with another endpoint to ask at {turn:.3f}"
             continue
         first_text = facts.first_text(number)
@@ -135,6 +139,8 @@ def check_early(facts: Facts) -> Iterator[str]:
         limits = facts.plan.limits_of(call.endpoint)
         if line.fault == Fault.CONNECT_DEADLINE:
             waited, limit = call.over_at - call.started_at, limits.connect
+        elif line.fault == Fault.FIRST_TOKEN_DEADLINE and not facts.plan.streams_up:
+            waited, limit = call.over_at, _turn(facts, number, call)
         elif line.fault == Fault.FIRST_TOKEN_DEADLINE:
             waited, limit = call.over_at - call.opened_at, _patience(facts, number)
         elif line.fault == Fault.BETWEEN_TOKENS_DEADLINE:

@@ -152,7 +152,7 @@ class Chooser:
         left = min(EXPLORE_MOST, self._left.get(model, 0.0) + EXPLORE_SHARE * best.prediction.finish)
         if any(row.prediction.is_known for row in rows):
             # Whom nobody has asked yet is asked once; of the others, one that a draw prefers and that is known less.
-            new = [row for row in rows if not row.prediction.is_known]
+            new = [row for row in rows if not row.prediction.is_tried]
             tried = new[0] if new else min(rows, key=lambda row: _drawn(row, sort, output, dice))
             price = max(0.0, tried.score - best.score)
             most = left + EXPLORE_FIRST if new else left

@@ -40,8 +40,8 @@ FAILURES_HALF_LIFE: Final = 120.0
 """Seconds in which a failure counts half."""
 FAILURES_USUAL: Final = (0.05, 1.0)
 """Failures and answers that are taken as seen before anything was."""
-USUAL_LOSS: Final = 1.0
-"""Seconds that a failed attempt takes where nothing is known."""
+LOSS_LEAST: Final = 1.0
+"""Seconds that a failed attempt counts for at least: it takes one of few retries as well."""
 USUAL_OUTPUT: Final = 300.0
 """Output tokens of an answer where nothing is known."""
 BYTES_PER_TOKEN: Final = 4.0
@@ -78,6 +78,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     """What is expected of one attempt: seconds, and tokens per second. `variance` is of `finish`, in seconds squared.
 
     `finish` is without failures; `failing` is the share of attempts that fail, `loss` seconds that one takes.
+    `is_known` is whether its speed was ever seen, `is_tried` whether it was asked at all.
     """
 
     ttft: float
@@ -87,6 +88,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     failing: float
     loss: float
     is_known: bool
+    is_tried: bool
 
     @property
     def speed(self) -> float:
@@ -107,6 +109,7 @@ class Estimate:
         "_failed",
         "_failures_at",
         "hit",
+        "is_tried",
         "loss",
         "pace",
         "sent_per_token",
@@ -120,7 +123,9 @@ class Estimate:
         self.pace = Filter(USUAL_PACE, 0.0)
         self.hit = Mean(USUAL_HIT)
         """The share of what it has seen before that it reads from its cache."""
-        self.loss = Mean(USUAL_LOSS)
+        self.loss = Mean(LOSS_LEAST)
+        self.is_tried = False
+        """Whether anything was ever heard of it."""
         self.usual = Mean(USUAL_TTFT)
         """The first token's time that was expected of the requests there were."""
         self.sent_per_token = Mean(USUAL_SENT)
@@ -135,6 +140,7 @@ class Estimate:
 
     def take(self, sample: Sample) -> None:
         """Takes in an attempt."""
+        self.is_tried = True
         is_counted = sample.tokens > 0
         if not is_counted and sample.span > 0.0:
             # Nobody counted what was left, for being slow perhaps: its bytes tell how fast it was.
@@ -142,7 +148,7 @@ class Estimate:
         self.window.take(sample)
         self._count(sample)
         if sample.outcome is Outcome.FAILED and sample.took > 0.0:
-            self.loss.take(sample.took, sample.weight)
+            self.loss.take(max(LOSS_LEAST, sample.took), sample.weight)
         prompt, load = sample.prompt / 1000.0, sample.load / LOAD_UNIT
         if sample.ttft > 0.0:
             self.usual.take(self.ttft.predict(prompt, load), sample.weight)
@@ -151,7 +157,7 @@ class Estimate:
                 self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
                 if sample.sent and is_counted:
                     self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
-        elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0:
+        elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0 and (sample.tokens or sample.prompt):
             self._take_whole(sample, prompt, load)
 
     def predict(self, prompt: float, output: float, load: int, now: float) -> Prediction:
@@ -160,7 +166,16 @@ class Estimate:
         ttft = self.ttft.predict(first, busy, now)
         pace = self.pace.predict(0.0, busy, now)
         variance = self.ttft.variance(first, busy, now) + output * output * self.pace.variance(0.0, busy, now)
-        return Prediction(ttft, pace, ttft + output * pace, variance, self.failing(now), self.loss.value, self.is_known)
+        return Prediction(
+            ttft,
+            pace,
+            ttft + output * pace,
+            variance,
+            self.failing(now),
+            self.loss.value,
+            self.is_known,
+            self.is_tried,
+        )
 
     def late(self, prompt: float, load: int, now: float, share: float) -> float:
         """Seconds after which a share of first tokens has come, for a prompt of so many uncached tokens.
