@@ -201,7 +201,7 @@ class PassingStream(Pace):
 
 
 def are_sound(events: bytes) -> bool:
-    """Whether the data of each of these whole events is an object. False also stands for what must be looked at one by one."""
+    """Whether the data of each of these whole events is an object. False also says: look at each."""
     start = events.find(b"\n") + 7 if events[:6] == b"event:" else 6
     if events[start - 6 : start] != b"data: " or CR in events:
         found = [event_data(event) for event in split_events(events)]

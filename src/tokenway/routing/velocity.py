@@ -54,6 +54,8 @@ JUDGED_FROM: Final = 10.0
 """With how many first tokens an endpoint's own quantile is one."""
 LATE: Final = 3.0
 """How many times what is expected is late, where there is no quantile."""
+TRIED_FOR: Final = 600.0
+"""Seconds for which an endpoint that was asked and has answered nothing is not asked anew to know it."""
 GAIN_LEAST: Final = 0.05
 """The least weight of a new observation in a mean that follows; the first ones weigh more."""
 
@@ -78,7 +80,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     """What is expected of one attempt: seconds, and tokens per second. `variance` is of `finish`, in seconds squared.
 
     `finish` is without failures; `failing` is the share of attempts that fail, `loss` seconds that one takes.
-    `is_known` is whether its speed was ever seen, `is_tried` whether it was asked at all.
+    `is_known` is whether its speed was ever seen, `is_tried` whether it was asked lately, if only in vain.
     """
 
     ttft: float
@@ -109,7 +111,7 @@ class Estimate:
         "_failed",
         "_failures_at",
         "hit",
-        "is_tried",
+        "heard_at",
         "loss",
         "pace",
         "sent_per_token",
@@ -124,8 +126,8 @@ class Estimate:
         self.hit = Mean(USUAL_HIT)
         """The share of what it has seen before that it reads from its cache."""
         self.loss = Mean(LOSS_LEAST)
-        self.is_tried = False
-        """Whether anything was ever heard of it."""
+        self.heard_at = 0.0
+        """When it was last heard of, whatever became of that."""
         self.usual = Mean(USUAL_TTFT)
         """The first token's time that was expected of the requests there were."""
         self.sent_per_token = Mean(USUAL_SENT)
@@ -140,7 +142,7 @@ class Estimate:
 
     def take(self, sample: Sample) -> None:
         """Takes in an attempt."""
-        self.is_tried = True
+        self.heard_at = max(self.heard_at, sample.at)
         is_counted = sample.tokens > 0
         if not is_counted and sample.span > 0.0:
             # Nobody counted what was left, for being slow perhaps: its bytes tell how fast it was.
@@ -174,7 +176,7 @@ class Estimate:
             self.failing(now),
             self.loss.value,
             self.is_known,
-            self.is_tried,
+            self.is_known or now - self.heard_at <= TRIED_FOR,
         )
 
     def late(self, prompt: float, load: int, now: float, share: float) -> float:

@@ -72,8 +72,8 @@ def test_a_whole_answer_without_a_count_teaches_no_time() -> None:
     """It may have been long or short; that somebody answered is known."""
     estimate = Estimate()
     estimate.take(Sample("p/m", "m", AT, Outcome.ANSWERED, 30.0))
+    assert [estimate.predict(100, 100, 0, AT + later).is_tried for later in (1.0, 700.0)] == [True, False]
     assert not estimate.is_known
-    assert estimate.is_tried
 
 
 def test_a_long_prompt_takes_longer_where_that_was_seen() -> None:
