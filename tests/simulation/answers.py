@@ -37,6 +37,8 @@ def check_answer(facts: Facts) -> Iterator[str]:
     yield from _check_no_loss(facts, answer)
     if answer.status != 200:
         yield from _check_error(facts, answer)
+        if b"by a mistake of its own" in answer.body:
+            yield "the gateway made a mistake in taking in the request"
     elif settled is None:
         yield "an answer without a settlement"
     elif plan.stream:

@@ -29,7 +29,7 @@ def check_deadlines(facts: Facts) -> Iterator[str]:
     history, plan = facts.history, facts.plan
     client = history.client
     end = client.finished_at if client.left_at is None else client.left_at
-    begun = START if history.order is None or not history.steps else history.steps[0][0]
+    begun = START if history.order is None or not history.steps else history.steps[0][1].at
     if end is not None and end - begun > plan.total + LATE:
         yield f"the exchange took {end - begun:.3f} s"
     for number, call in enumerate(history.calls, start=1):
@@ -82,7 +82,7 @@ def _begun(facts: Facts, number: int, call: Call) -> float:
 def _turn(facts: Facts, number: int, call: Call) -> float:
     """Until when a whole answer is waited for, while another endpoint could be asked."""
     order = facts.history.order
-    begun = START if not facts.history.steps else facts.history.steps[0][0]
+    begun = START if not facts.history.steps else facts.history.steps[0][1].at
     wait = (begun + facts.plan.total - call.opened_at) / 2.0
     if number == 1 and order is not None:
         wait = min(wait, order.patience)
@@ -130,7 +130,7 @@ def check_early(facts: Facts) -> Iterator[str]:
     settled, history = facts.settled, facts.history
     if settled is None:
         return
-    begun = history.steps[0][0]
+    begun = history.steps[0][1].at
     for number, (line, call) in enumerate(zip(settled.lines, history.calls, strict=True), start=1):
         if call is None or line.fault not in _DEADLINES or (history.held and call.how == "end"):
             continue
@@ -139,6 +139,8 @@ def check_early(facts: Facts) -> Iterator[str]:
         limits = facts.plan.limits_of(call.endpoint)
         if line.fault == Fault.CONNECT_DEADLINE:
             waited, limit = call.over_at - call.started_at, limits.connect
+        elif line.fault == Fault.FIRST_TOKEN_DEADLINE and not facts.plan.streams_up:
+            waited, limit = call.over_at, _turn(facts, number, call)
         elif line.fault == Fault.FIRST_TOKEN_DEADLINE:
             waited, limit = call.over_at - call.opened_at, _patience(facts, number)
         elif line.fault == Fault.BETWEEN_TOKENS_DEADLINE:

@@ -6,6 +6,7 @@ go by that, and not by what the gateway made of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
@@ -59,6 +60,15 @@ class Fleet:
     def floor(self) -> float:
         """The slowest speed that is good enough, in tokens per second."""
         return float(self.wishes.get("min_tps", self.min_tps))
+
+    @property
+    def too_slow(self) -> set[str]:
+        """The endpoints that are out for a caller who wants none under its floor: seen below it, twice at least."""
+        wish = self.wishes.get("min_tps")
+        if wish is None or self.wishes.get("allow_fallbacks", True):
+            return set()
+        seen = Counter(each.endpoint for each in self.samples if each.speed < wish)
+        return {endpoint for endpoint, times in seen.items() if times > 1}
 
     @property
     def hedge_share(self) -> float:

@@ -152,7 +152,7 @@ def check_retries(facts: Facts) -> Iterator[str]:
                 case c.Note():
                     last = (command.attempt, at)
                     line = settled.lines[command.attempt - 1]
-                    if line.fault != Fault.TOTAL_DEADLINE or at - history.steps[0][0] < facts.plan.total:
+                    if line.fault != Fault.TOTAL_DEADLINE or at - history.steps[0][1].at < facts.plan.total:
                         seats.fail(opened[command.attempt].slot, at, line, facts.call_of(command.attempt))
                 case c.SendError() if last is not None:
                     yield from _check_end(facts, seats, last, place, in_band=command.in_band)
@@ -285,7 +285,7 @@ def _check_end(facts: Facts, seats: Seats, last: tuple[int, float], place: int, 
     if (
         retries >= plan.max_retries
         or facts.retries_left(failed_at, 99) < 1.0 + EPSILON
-        or now - history.steps[0][0] >= plan.total
+        or now - history.steps[0][1].at >= plan.total
     ):
         return
     if meaning(line, facts.call_of(number)) == "fatal":
@@ -301,7 +301,7 @@ def _check_end(facts: Facts, seats: Seats, last: tuple[int, float], place: int, 
             yield f"it gave up after {len(history.calls)} attempts, and {name} was untried (the caller had {shown})"
             return
         ready = seats.ready.get(seat, (now, now))[1]
-        if ready - now <= PAUSE_LONGEST - EPSILON and ready - history.steps[0][0] < plan.total - EPSILON:
+        if ready - now <= PAUSE_LONGEST - EPSILON and ready - history.steps[0][1].at < plan.total - EPSILON:
             yield f"it gave up after {len(history.calls)} attempts, and {name} could be asked again ({shown})"
             return
 
@@ -328,6 +328,7 @@ def check_order(facts: Facts) -> Iterator[str]:
     fleet = plan.fleet
     seats = [(each.id, key) for each, key in zip(order.endpoints, order.credentials or (0,), strict=False)]
     wanted = fleet.slots(tuple(each for each in plan.endpoints if each.provider != plan.absent))
+    wanted = {(name, key) for name, key in wanted if name not in fleet.too_slow}
     wanted |= {(each.id, 0) for each in plan.endpoints if each.provider == plan.absent} & set(seats)
     if len(set(seats)) != len(seats) or len(seats) != len(order.endpoints):
         yield f"seats {seats} for {len(order.endpoints)} endpoints"
@@ -343,7 +344,7 @@ def check_order(facts: Facts) -> Iterator[str]:
             yield f"the caller wants {named} first, and gets {[each.id for each in order.endpoints]}"
     blocked = {*fleet.broken, *fleet.limited}
     waits = [each.id in blocked for each in order.endpoints]
-    if waits != sorted(waits) and facts.began == facts.history.steps[0][0]:
+    if waits != sorted(waits) and facts.began == facts.history.steps[0][1].at:
         yield f"{[each.id for each in order.endpoints]}: those that take no call, {sorted(blocked)}, come last"
     rescue = fleet.rescue if plan.streams_up else Rescue.OFF
     if (order.rescue, order.min_tps, order.grace) != (rescue, fleet.floor, fleet.routing.grace):

@@ -5,9 +5,9 @@ deltas, and hands an event to its dialect (`_admit`) where fixed bytes tell that
 in the middle of a stream costs no more than what tells that it is one, and that it is JSON. The dialect keeps its last
 events back until the exchange has been settled.
 
-What is no event of the dialect breaks a stream before its first text. After that, JSON of another shape passes, since
-most events are not decoded and how a stream is cut must not matter; what is no JSON at all ends the answer, because
-a caller who skips it would take what is left for all of it.
+What is no event of the dialect breaks a stream before its first text. After that, an object of another shape passes,
+since most events are not decoded and how a stream is cut must not matter; what is no JSON object ends the answer,
+because a caller who skips it would take what is left for all of it.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class PassingStream(Pace):
         """What an event means that cannot be decoded: whether it is forwarded; see the top of this module."""
         if not self.first_answer:
             raise not_of_dialect(error) from None
-        if _is_json(data):
+        if _is_object(data):
             return True
         self._fail(b"", str(not_of_dialect(error)))
         return False
@@ -201,23 +201,24 @@ class PassingStream(Pace):
 
 
 def are_sound(events: bytes) -> bool:
-    """Whether the data of each of these whole events is JSON. False is for what must be looked at one by one, too."""
+    """Whether the data of each of these whole events is an object. False also says: look at each."""
     start = events.find(b"\n") + 7 if events[:6] == b"event:" else 6
     if events[start - 6 : start] != b"data: " or CR in events:
         found = [event_data(event) for event in split_events(events)]
-        return all(data is not None and _is_json(data) for data in found)
+        return all(data is not None and _is_object(data) for data in found)
     if events.find(b"\n", start) == len(events) - 2:  # one event, as most reads bring
-        return _is_json(events[start:-2])
+        return _is_object(events[start:-2])
     # A line end within the data of one would be a space to JSON, and is the end of the data to a reader of events.
-    return all(LF not in data and _is_json(data) for data in _BETWEEN.split(events[start:-2]))
+    return all(LF not in data and _is_object(data) for data in _BETWEEN.split(events[start:-2]))
 
 
-def _is_json(data: bytes) -> bool:
+def _is_object(data: bytes) -> bool:
+    """Whether data is a JSON object: clients look for members in every event, and nothing else has any."""
     try:
         _skip(data)
     except UNREADABLE:
         return False
-    return True
+    return data.lstrip()[:1] == b"{"
 
 
 def not_of_dialect(error: Exception) -> WireError:

@@ -77,6 +77,8 @@ class Relay:
     _head = b""
     _lease: Lease | None = None
     _winner: AttemptReader | None = None
+    asked_at = 0.0
+    """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
     holder: Callable[[e.UpstreamEnd], None] | None = None
     """Hears of a whole answer in place of the machine, and tells it when all others are there."""
     receipt: Receipt | None = None
@@ -170,7 +172,7 @@ class Relay:
         self.run = intake.run
         self._labels = intake.route.label
         self._state.open.add(self)
-        self.tell(e.ClientRequest(monotonic(), intake.order))
+        self.tell(e.ClientRequest(self.asked_at or monotonic(), intake.order))
 
     def refuse(self, problem: Problem, body: bytes = b"") -> None:
         """Answers with an error; `body` is an upstream's own, passed on as it came."""
@@ -319,9 +321,7 @@ class Relay:
         now = monotonic()
         if command.hedge:
             fleet.hedges.race()
-        elif command.attempt > 1:
-            fleet.retries.withdraw(now)
-        else:
+        elif command.attempt == 1:
             fleet.retries.deposit()
         kept = self._watch.kept
         sent = kept.sent(self.form) if command.resumes and kept is not None else None
@@ -352,6 +352,7 @@ class Relay:
         reader.ended_at = monotonic()
 
     def _freeze(self, command: c.Freeze) -> None:
+        self._state.fleet.retries.withdraw(monotonic())
         self._attempts[command.attempt - 1].freeze()
 
     def _thaw(self, command: c.Thaw) -> None:
@@ -494,6 +495,8 @@ class Relay:
     def _note(self, command: c.Note) -> None:
         reader, failure = self._attempts[command.attempt - 1], command.failure
         reader.ended_at = failure.at
+        if command.retry_in is not None:  # paid for now: others decide while this one pauses
+            self._state.fleet.retries.withdraw(failure.at)
         if reader.trip is not None:
             reader.trip.failed(failure, reader.hints)
         log.info(

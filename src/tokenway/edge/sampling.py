@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tokenway.metering.ledger import Settlement
 from tokenway.model.faults import Fault
 from tokenway.model.sample import Outcome, Sample
-from tokenway.routing.retry import Scope, scope
+from tokenway.routing.retry import Scope, Verdict, scope, verdict
 
 if TYPE_CHECKING:
     from tokenway.edge.attempt import AttemptReader
@@ -64,4 +64,6 @@ def _outcome(share: Share) -> Outcome:
     fault = share.fault
     if not fault or fault in {Fault.OUTRUN, Fault.SLOW}:
         return Outcome.LEFT
-    return Outcome.FAILED if scope(Fault(fault), share.status) is Scope.ENDPOINT else Outcome.LEFT
+    is_its_own = scope(Fault(fault), share.status) is Scope.ENDPOINT
+    # Who does not have the model, or does not take the key, is no endpoint to be asked first.
+    return Outcome.FAILED if is_its_own or verdict(Fault(fault), share.status) is Verdict.ELSEWHERE else Outcome.LEFT

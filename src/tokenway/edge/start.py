@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 def start(state: EdgeState, relay: Relay, body: Content) -> None:
     """Begins what a body asks for, or tells its caller why not."""
+    relay.asked_at = monotonic()
     try:
         request = read_request(state, relay.door, relay.form, relay.headers, body)
     except Refusal as refusal:

@@ -110,7 +110,9 @@ def _patience(exchange: Exchange, lane: int, event: e.DeadlinePassed, out: Out) 
     exchange.deadlines.clear(PATIENCE, lane)
     attempt = _in_lane(exchange, lane)
     if attempt is not None and event.may_retry and exchange.can_turn_from(attempt, event.at):
-        _time_out(exchange, attempt, Fault.TOTAL_DEADLINE, event, out)
+        # A caller in a hurry says nothing of an endpoint; the usual limits do.
+        is_usual = exchange.order.caps is None
+        _time_out(exchange, attempt, Fault.FIRST_TOKEN_DEADLINE if is_usual else Fault.TOTAL_DEADLINE, event, out)
 
 
 def _retry(exchange: Exchange, _lane: int, event: e.DeadlinePassed, out: Out) -> None:

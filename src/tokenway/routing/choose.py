@@ -116,6 +116,8 @@ class Chooser:
         else:
             rows.sort(key=_KEYS[taste.sort])
             if taste.sort is not SortOrder.PRICE:
+                # Who was asked and answered nothing is no better than who is known, whatever may be guessed of it.
+                rows.sort(key=lambda row: row.prediction.is_tried and not row.prediction.is_known)
                 self._explore(rows, asked.model, taste.sort, output, dice)
         rows.sort(key=lambda row: bool(row.missed))
         return rows
@@ -150,10 +152,11 @@ class Chooser:
         """Moves an endpoint to the front that may be better than it is known to be, if there is budget for it."""
         best = rows[0]
         left = min(EXPLORE_MOST, self._left.get(model, 0.0) + EXPLORE_SHARE * best.prediction.finish)
-        if any(row.prediction.is_known for row in rows):
+        known = [row for row in rows if row.prediction.is_known]
+        if known:
             # Whom nobody has asked yet is asked once; of the others, one that a draw prefers and that is known less.
-            new = [row for row in rows if not row.prediction.is_known]
-            tried = new[0] if new else min(rows, key=lambda row: _drawn(row, sort, output, dice))
+            new = [row for row in rows if not row.prediction.is_tried]
+            tried = new[0] if new else min(known, key=lambda row: _drawn(row, sort, output, dice))
             price = max(0.0, tried.score - best.score)
             most = left + EXPLORE_FIRST if new else left
             if tried is not best and tried.prediction.variance > best.prediction.variance and price <= most:

@@ -40,8 +40,8 @@ FAILURES_HALF_LIFE: Final = 120.0
 """Seconds in which a failure counts half."""
 FAILURES_USUAL: Final = (0.05, 1.0)
 """Failures and answers that are taken as seen before anything was."""
-USUAL_LOSS: Final = 1.0
-"""Seconds that a failed attempt takes where nothing is known."""
+LOSS_LEAST: Final = 1.0
+"""Seconds that a failed attempt counts for at least: it takes one of few retries as well."""
 USUAL_OUTPUT: Final = 300.0
 """Output tokens of an answer where nothing is known."""
 BYTES_PER_TOKEN: Final = 4.0
@@ -54,6 +54,8 @@ JUDGED_FROM: Final = 10.0
 """With how many first tokens an endpoint's own quantile is one."""
 LATE: Final = 3.0
 """How many times what is expected is late, where there is no quantile."""
+TRIED_FOR: Final = 600.0
+"""Seconds for which an endpoint that was asked and has answered nothing is not asked anew to know it."""
 GAIN_LEAST: Final = 0.05
 """The least weight of a new observation in a mean that follows; the first ones weigh more."""
 
@@ -78,6 +80,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     """What is expected of one attempt: seconds, and tokens per second. `variance` is of `finish`, in seconds squared.
 
     `finish` is without failures; `failing` is the share of attempts that fail, `loss` seconds that one takes.
+    `is_known` is whether its speed was ever seen, `is_tried` whether it was asked lately, if only in vain.
     """
 
     ttft: float
@@ -87,6 +90,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     failing: float
     loss: float
     is_known: bool
+    is_tried: bool
 
     @property
     def speed(self) -> float:
@@ -106,6 +110,7 @@ class Estimate:
         "_answered",
         "_failed",
         "_failures_at",
+        "heard_at",
         "hit",
         "loss",
         "pace",
@@ -120,7 +125,9 @@ class Estimate:
         self.pace = Filter(USUAL_PACE, 0.0)
         self.hit = Mean(USUAL_HIT)
         """The share of what it has seen before that it reads from its cache."""
-        self.loss = Mean(USUAL_LOSS)
+        self.loss = Mean(LOSS_LEAST)
+        self.heard_at = 0.0
+        """When it was last heard of, whatever became of that."""
         self.usual = Mean(USUAL_TTFT)
         """The first token's time that was expected of the requests there were."""
         self.sent_per_token = Mean(USUAL_SENT)
@@ -135,6 +142,7 @@ class Estimate:
 
     def take(self, sample: Sample) -> None:
         """Takes in an attempt."""
+        self.heard_at = max(self.heard_at, sample.at)
         is_counted = sample.tokens > 0
         if not is_counted and sample.span > 0.0:
             # Nobody counted what was left, for being slow perhaps: its bytes tell how fast it was.
@@ -142,7 +150,7 @@ class Estimate:
         self.window.take(sample)
         self._count(sample)
         if sample.outcome is Outcome.FAILED and sample.took > 0.0:
-            self.loss.take(sample.took, sample.weight)
+            self.loss.take(max(LOSS_LEAST, sample.took), sample.weight)
         prompt, load = sample.prompt / 1000.0, sample.load / LOAD_UNIT
         if sample.ttft > 0.0:
             self.usual.take(self.ttft.predict(prompt, load), sample.weight)
@@ -151,7 +159,7 @@ class Estimate:
                 self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
                 if sample.sent and is_counted:
                     self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
-        elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0:
+        elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0 and (sample.tokens or sample.prompt):
             self._take_whole(sample, prompt, load)
 
     def predict(self, prompt: float, output: float, load: int, now: float) -> Prediction:
@@ -160,7 +168,16 @@ class Estimate:
         ttft = self.ttft.predict(first, busy, now)
         pace = self.pace.predict(0.0, busy, now)
         variance = self.ttft.variance(first, busy, now) + output * output * self.pace.variance(0.0, busy, now)
-        return Prediction(ttft, pace, ttft + output * pace, variance, self.failing(now), self.loss.value, self.is_known)
+        return Prediction(
+            ttft,
+            pace,
+            ttft + output * pace,
+            variance,
+            self.failing(now),
+            self.loss.value,
+            self.is_known,
+            self.is_known or now - self.heard_at <= TRIED_FOR,
+        )
 
     def late(self, prompt: float, load: int, now: float, share: float) -> float:
         """Seconds after which a share of first tokens has come, for a prompt of so many uncached tokens.

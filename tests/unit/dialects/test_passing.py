@@ -35,7 +35,7 @@ class Words(PassingStream):
         return self.held
 
     def _is_entire(self, data: bytes) -> bool:
-        return data.endswith(b'."')
+        return data.endswith(b"}")
 
     def _admit(self, event: bytes, now: float) -> bool:
         self.looked_at += 1
@@ -43,7 +43,8 @@ class Words(PassingStream):
         if self.fault or data is None:
             return not self.fault
         try:
-            word = str(json.loads(data)).rstrip(".")
+            told = json.loads(data)
+            word = str(told.get("w", "")) if isinstance(told, dict) else "ODD"
         except ValueError:
             word = "ODD"
         match word:
@@ -65,7 +66,7 @@ class Words(PassingStream):
 
 def say(*words: str, end: str = "\n") -> bytes:
     """These words, each an event."""
-    return "".join(f'data: "{word}."{end}{end}' for word in words).encode()
+    return "".join(f'data: {{"w":"{word}"}}{end}{end}' for word in words).encode()
 
 
 def passed(stream: Words, *pieces: bytes) -> bytes:
@@ -124,9 +125,9 @@ def test_a_stream_passes_unchanged_but_for_its_end() -> None:
 def test_half_an_event_waits_for_its_other_half() -> None:
     """A caller is never given less than one."""
     stream = Words()
-    assert stream.feed(b'data: "a', 1.0) == b""
-    assert stream.feed(b'."\n', 2.0) == b""
-    assert stream.feed(b'\ndata: "b', 3.0) == say("a")
+    assert stream.feed(b'data: {"w":"a', 1.0) == b""
+    assert stream.feed(b'"}\n', 2.0) == b""
+    assert stream.feed(b'\ndata: {"w":"b', 3.0) == say("a")
 
 
 def test_plain_events_are_forwarded_without_a_look() -> None:
@@ -159,7 +160,7 @@ def test_an_error_ends_it() -> None:
 
 
 def test_what_is_not_of_the_dialect_is_a_wire_error() -> None:
-    """With the decoder's reason; after the first text it passes, if it is JSON."""
+    """With the decoder's reason; after the first text it passes, if it is an object."""
     with pytest.raises(WireError, match="not one of this dialect: odd"):
         Words().feed(say("ODD"), 1.0)
     stream = Words()
@@ -167,8 +168,11 @@ def test_what_is_not_of_the_dialect_is_a_wire_error() -> None:
     assert stream.is_calm
 
 
-@pytest.mark.parametrize("broken", [b"data: {\n\n", b"data: x\n\n", b'data: "x",\n\n', b"data: 1\ndata: 2\n\n"])
-def test_what_is_no_json_ends_a_stream(broken: bytes) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [b"data: {\n\n", b"data: x\n\n", b'data: "x",\n\n', b"data: 1\ndata: 2\n\n", b"data: [1]\n\n", b"data: null\n\n"],
+)
+def test_what_is_no_object_ends_a_stream(broken: bytes) -> None:
     """However the stream is cut: what came before it passes, nothing behind it, and no bytes of it."""
     before, behind = say("a", "b", "c"), say("d")
     for at in range(len(before) + len(broken)):
@@ -182,16 +186,16 @@ def test_what_is_no_json_ends_a_stream(broken: bytes) -> None:
 @pytest.mark.parametrize(
     "events",
     [
-        b'data: "a"\n\n',
-        b'event: x\ndata: "a"\n\n' * 3,
-        b"data: 1\r\n\r\ndata: 2\r\n\r\n",
-        b"data: 1\r\rdata: 2\r\r",
-        b'data:{"a":1}\n\ndata: 2\n\n',
+        b'data: {"a":1}\n\n',
+        b"event: x\ndata: {}\n\n" * 3,
+        b"data: {}\r\n\r\ndata: {}\r\n\r\n",
+        b"data: {}\r\rdata: {}\r\r",
+        b'data:{"a":1}\n\ndata:  {}\n\n',
         b'data: {\rdata: "a": 1}\r\r',
     ],
 )
 def test_events_of_json_are_sound(events: bytes) -> None:
-    """However they are written; one among them that is no JSON spoils them."""
+    """However they are written; one among them that is no object spoils them."""
     assert are_sound(events)
     assert not are_sound(events + b"data: {\n\n")
     assert not are_sound(b"data: {\n\n" + events)
@@ -203,8 +207,8 @@ def test_events_of_json_are_sound(events: bytes) -> None:
 def test_what_is_no_plain_event_is_looked_at(event: bytes) -> None:
     """What its dialect makes of it is not known here; line ends are no spaces of JSON's."""
     assert not are_sound(event)
-    assert not are_sound(event + b"data: 1\n\n")
-    assert not are_sound(b"data: 1\n\n" + event)
+    assert not are_sound(event + b"data: {}\n\n")
+    assert not are_sound(b"data: {}\n\n" + event)
 
 
 def test_an_event_without_an_end_has_a_bound() -> None:
@@ -216,10 +220,10 @@ def test_an_event_without_an_end_has_a_bound() -> None:
 def test_a_last_event_may_lack_its_blank_line() -> None:
     """It is given one; half of one is nothing, and no fault."""
     whole, half = Words(), Words()
-    assert passed(whole, say("a"), b'data: "b."') == say("a", "b")
-    assert passed(whole, b'data: "END."') == b""
+    assert passed(whole, say("a"), b'data: {"w":"b"}') == say("a", "b")
+    assert passed(whole, b'data: {"w":"END"}') == b""
     assert whole.tail(b"", b"") == say("END")
-    assert passed(half, say("a"), b'data: "b') == say("a")
+    assert passed(half, say("a"), b'data: {"w":"b') == say("a")
     assert (half.is_whole, half.fault) == (False, "")
 
 

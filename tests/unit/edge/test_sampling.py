@@ -55,14 +55,16 @@ def test_a_whole_answer_tells_how_long_it_took() -> None:
         (Fault.STATUS, 503, Settlement.RELEASED, Outcome.FAILED),
         (Fault.STATUS, 429, Settlement.RELEASED, Outcome.LIMITED),
         (Fault.STATUS, 400, Settlement.RELEASED, Outcome.LEFT),
-        (Fault.STATUS, 401, Settlement.RELEASED, Outcome.LEFT),
+        (Fault.STATUS, 401, Settlement.RELEASED, Outcome.FAILED),
+        (Fault.STATUS, 404, Settlement.RELEASED, Outcome.FAILED),
+        (Fault.TOTAL_DEADLINE, 0, Settlement.ABSORBED, Outcome.LEFT),
         (Fault.OUTRUN, 0, Settlement.ABSORBED, Outcome.LEFT),
         (Fault.SLOW, 200, Settlement.ABSORBED, Outcome.LEFT),
         ("", 0, Settlement.UPSTREAM_BILLED, Outcome.LEFT),
     ],
 )
 def test_outcomes(fault: str, status: int, settlement: Settlement, outcome: Outcome) -> None:
-    """Only what is the endpoint's own fault counts as its failure."""
+    """What no other endpoint would have said counts as a failure; what a caller did does not."""
     assert sampled(Share(1, ENDPOINT, settlement, status=status, fault=fault)).outcome is outcome
 
 

@@ -159,12 +159,18 @@ def test_a_silent_whole_answer_leaves_time_for_another_endpoint() -> None:
     assert machine.feed(e.DeadlinePassed(51.4)) == []
     assert machine.feed(e.DeadlinePassed(51.5)) == [
         c.Cancel(1),
-        Noted(1, A, Fault.TOTAL_DEADLINE, 0.0),
+        Noted(1, A, Fault.FIRST_TOKEN_DEADLINE, 0.0),
         c.Open(2, B),
     ]
     machine.feed(e.UpstreamOpen(51.5, 2))
     assert machine.feed(e.DeadlinePassed(76.0)) == []
     assert settle_of(machine.feed(e.DeadlinePassed(101.0))).status == 504
+
+
+def test_a_callers_hurry_is_not_held_against_an_endpoint() -> None:
+    """Its own limits tell nothing of who was asked."""
+    machine = waits_for_a_whole_answer(caps=Timeouts(total=100.0))
+    assert machine.feed(e.DeadlinePassed(51.5))[1] == Noted(1, A, Fault.TOTAL_DEADLINE, 0.0)
 
 
 def test_patience_is_shorter_where_an_answer_must_be_there_sooner() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -182,6 +183,34 @@ def test_an_unknown_speed_misses_nothing() -> None:
         endpoints("a"), ASKED, Taste(min_tps=1e6, min_throughput=(Floor(0.5, 1e6),)), {}, AT, lambda: 0.5
     )
     assert ranked[0].missed == ()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.LEFT])
+def test_an_endpoint_that_never_answers_is_not_asked_first(outcome: Outcome) -> None:
+    """Neither for being unknown nor for the good guess that stands for what was never seen."""
+    made, rng, asked = chooser(), Random(5), []
+    for number in range(20):
+        first = made.rank(endpoints("gone", "slow"), ASKED, Taste(), {}, AT + number, rng.random)[0].endpoint.provider
+        asked.append(first)
+        if first == "gone":
+            made.board.take([Sample("gone/m", "m", AT + number, outcome, 0.02)])
+        made.board.take(streams("slow", 30.0, 1, at=AT + number))
+    assert asked.count("gone") <= 2
+    assert asked[-10:] == ["slow"] * 10
+
+
+@pytest.mark.parametrize("order", [*permutations((60.0, 25.0, 8.0))])
+def test_of_thirty_calls_the_two_slower_endpoints_get_one_each(order: tuple[float, ...]) -> None:
+    """They are asked once; to ask them again has to be earned."""
+    for seed in range(20):
+        made, rng, asked = chooser(), Random(seed), Counter[str]()
+        speeds = {f"at{speed:.0f}": speed for speed in order}
+        for number in range(30):
+            now = AT + 2.0 * number
+            first = made.rank(endpoints(*speeds), ASKED, Taste(), {}, now, rng.random)[0].endpoint.provider
+            asked[first] += 1
+            made.board.take(streams(first, speeds[first] * rng.uniform(0.9, 1.1), 1, at=now))
+        assert asked["at60"] >= 28
 
 
 def test_looking_around_is_bounded() -> None:

@@ -55,6 +55,27 @@ def test_whole_answers_teach_the_sum() -> None:
     assert estimate.predict(100, 20, 0, AT + 400).finish == pytest.approx(1.3, rel=0.35)
 
 
+def test_what_nobody_counted_tells_its_speed_by_its_bytes() -> None:
+    """Of a provider without usage, or of an answer that was left for being slow: as many as its tokens had before."""
+    estimate = Estimate()
+    for number in range(10):
+        estimate.take(stream(AT + number, 60.0, sent=101 * 100))
+    for number in range(10, 20):
+        left = stream(AT + number, 8.0, tokens=101, sent=101 * 100)
+        estimate.take(msgspec.structs.replace(left, tokens=0, outcome=Outcome.LEFT))
+    assert estimate.predict(1000, 300, 0, AT + 20).speed == pytest.approx(8.0, rel=0.1)
+    assert estimate.sent_per_token.value == pytest.approx(100.0)
+    assert estimate.window.speed(AT + 20, 5, 0.9) == pytest.approx(8.0, rel=0.1)
+
+
+def test_a_whole_answer_without_a_count_teaches_no_time() -> None:
+    """It may have been long or short; that somebody answered is known."""
+    estimate = Estimate()
+    estimate.take(Sample("p/m", "m", AT, Outcome.ANSWERED, 30.0))
+    assert [estimate.predict(100, 100, 0, AT + later).is_tried for later in (1.0, 700.0)] == [True, False]
+    assert not estimate.is_known
+
+
 def test_a_long_prompt_takes_longer_where_that_was_seen() -> None:
     """The time to the first token depends on the tokens that no cache held."""
     estimate = Estimate()

@@ -11,8 +11,8 @@ end before the ledger has it.
     WAITING      [DONE]                         WireError: an end without an answer
     WAITING      anything else with data        FLOWING, forwarded
     FLOWING      chunk                          forwarded, stamped
-    FLOWING      not a chunk                    before the first text WireError, then forwarded where it is JSON; else
-                                                `fault` is set
+    FLOWING      not a chunk                    before the first text WireError, then forwarded where it is an
+                                                object; else `fault` is set
     FLOWING      usage without choices          kept as the usage, not forwarded
     FLOWING      error                          `fault` is set, not forwarded
     FLOWING      [DONE]                         DONE; with neither a finish reason nor usage before it: a fault

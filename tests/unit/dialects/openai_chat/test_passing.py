@@ -182,7 +182,7 @@ def test_a_first_event_may_be_usage_alone() -> None:
     assert reader.metered.usage == COUNTED
 
 
-def test_what_is_no_chunk_after_the_first_text_passes_if_it_is_json() -> None:
+def test_what_is_no_chunk_after_the_first_text_passes_if_it_is_an_object() -> None:
     """After the first text events are not decoded one by one, so how they are cut must not matter."""
     odd, broken = b'data: {"choices":5}\n\n', b"data: {broken\n\n"
     assert read([text("a") + odd + finish()])[0] == read([text("a"), odd, finish()])[0] == text("a") + odd + finish()
