@@ -235,7 +235,7 @@ def _rescues_when_off(*values: Any) -> Order:
     return msgspec.structs.replace(order, rescue=Rescue.FAULT) if order.rescue is Rescue.OFF else order
 
 
-def _only_the_first_key(self: Fleet, rows: Any, tokens: int, now: float, **more: bool) -> Any:
+def _only_the_first_key(self: Fleet, rows: Any, tokens: int, now: float, **more: Any) -> Any:
     arranged = _seat(self, rows, tokens, now, **more)
     kept = [place for place, number in enumerate(arranged.credentials) if number == 0]
     return msgspec.structs.replace(
