@@ -54,8 +54,6 @@ GOOD = [
     Case("HTTP/1.0 until close", b"HTTP/1.0 200 OK\r\n\r\nabc", b"abc", kept=False, closes=True),
     Case("HTTP/1.0 with a length", b"HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nabc", b"abc", kept=False),
     Case("Connection: close", b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\na", b"a", kept=False),
-    Case("another answer behind it", OK + OK, b"{}", kept=False),
-    Case("another answer behind chunks", CHUNKED + b"1\r\na\r\n0\r\n\r\n" + OK, b"a", kept=False),
 ]
 
 BAD = [
@@ -103,6 +101,11 @@ SURPLUS = [
         b"{}",
         fault=Fault.FRAMING,
     ),
+]
+
+UNASKED = [
+    Case("behind a length", OK + OK, b"{}"),
+    Case("behind chunks", CHUNKED + b"1\r\na\r\n0\r\n\r\n" + OK, b"a"),
 ]
 
 
@@ -236,6 +239,21 @@ async def test_bytes_beyond_the_answer_make_it_a_failure(upstream: Upstream, cas
     assert "end" not in heard.calls
     assert heard.body == case.body
     assert upstream.pool.idle == 0
+
+
+@named(UNASKED)
+async def test_a_response_nobody_asked_for_is_heard_by_nobody(upstream: Upstream, case: Case) -> None:
+    """It begins in the read that completes an answer: that one is whole, and the next call has a fresh connection."""
+    upstream.on_connection([case.sent])
+    upstream.on_connection([OK])
+    first, second = Heard(), Heard()
+    upstream.pool.open(case.request, first)
+    await first.over()
+    assert (first.calls[-1], first.body) == ("end", case.body)
+    assert upstream.pool.idle == 0
+    call = upstream.pool.open(REQUEST, second)
+    await second.over()
+    assert (second.calls[-1], second.body, call.reused) == ("end", b"{}", False)
 
 
 @pytest.mark.parametrize("ending", list(Ending))
