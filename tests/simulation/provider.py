@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from fractions import Fraction
+from math import inf
 from typing import Final
 
 from tests.simulation.clock import Clock
@@ -38,6 +39,7 @@ class Call:
         "_next",
         "_reader",
         "_reading",
+        "_silence",
         "arrivals",
         "begun_at",
         "choices",
@@ -71,11 +73,13 @@ class Call:
         choices: int,
         voice: Voice | None = None,
         prefix: str = "",
+        silence: float = inf,
     ) -> None:
         """`request` is head and body; `voice` is the provider's dialect, None for chat as it is played alone.
 
-        `prefix` is the text that it is asked to go on with.
+        `prefix` is the text that it is asked to go on with, and `silence` how many seconds its end mark is awaited.
         """
+        self._silence = silence
         self._clock = clock
         self._reader = reader
         self._reading: Reading | None = None
@@ -208,7 +212,7 @@ class Call:
 
     @property
     def reading(self) -> Reading:
-        """What the bytes handed over say; a body that ended may lack its last blank line."""
+        """What the bytes handed over say; a body that ended, or says no more, may lack its last blank line."""
         if self._reading is not None:
             return self._reading
         reading = self._read()
@@ -230,7 +234,9 @@ class Call:
             whole_before.is_whole = False
         steps = script.steps
         failed_whole = self.how == "fail" and whole_before.is_whole and steps[-1][2][0] in {Fault.RESET, Fault.FRAMING}
-        if self.how == "end" or failed_whole:
+        last = max([at for at, sign in zip(self.arrivals, self.signs, strict=True) if sign is Sign.SURE], default=inf)
+        ends_by_silence = whole_before.is_whole and self.how == "cancelled" and self.over_at - last >= self._silence
+        if self.how == "end" or failed_whole or ends_by_silence:
             return read(script.items, self.size, self.choices, ended=True)
         return whole_before
 

@@ -211,7 +211,8 @@ class _Pool:
         trials = plan.fleet.trials if plan.streams_up and number < 3 else ()
         ask = Ask(plan.operation, plan.streams_up, plan.choices, voice, prefix, number, trials)
         script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
-        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice, prefix)
+        silence = plan.limits_of(self._endpoint).between_tokens
+        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice, prefix, silence)
         history.made[cast("Any", reader)._relay.id, reader.number] = call
         call.start()
         return call
