@@ -1,7 +1,7 @@
 """What the journal and the ledger cost per exchange: `python -m benchmarks.ingest [EXCHANGES]`.
 
 Writes a journal with a reservation and a settlement for each exchange, as a worker does, and ingests it into a
-fresh SQLite file with metrics and recent figures on, as the control process does. Prints CPU time of this process,
+fresh SQLite file with metrics on, as the control process does. Prints CPU time of this process,
 because that is what both cost the gateway; wall time depends on the disk.
 """
 
@@ -23,7 +23,6 @@ from tokenway.store.journal import JournalWriter
 from tokenway.store.sqlite import FILE_NAME, open_sqlite
 from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
-from tokenway.telemetry.recent import Recent
 
 STARTED_AT = 1_700_000_000.0
 IN_FLIGHT = 16
@@ -88,12 +87,11 @@ def main() -> None:
         del records
 
         store = open_sqlite(directory / FILE_NAME)
-        metrics, recent = Metrics(), Recent()
+        metrics = Metrics()
 
         def on_settled(batch: Sequence[Settled]) -> None:
             for gathered in gather(batch):
                 metrics.observe(gathered)
-                recent.observe(gathered)
 
         ingest = Ingest(store.ledger, directory / "journal", on_settled)
         gc.collect()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 from fractions import Fraction
-from math import inf
 from typing import Final
 
 from tests.simulation.clock import Clock
@@ -36,10 +35,10 @@ class Call:
     __slots__ = (
         "_clock",
         "_held",
+        "_is_taken_whole",
         "_next",
         "_reader",
         "_reading",
-        "_silence",
         "arrivals",
         "begun_at",
         "choices",
@@ -73,13 +72,11 @@ class Call:
         choices: int,
         voice: Voice | None = None,
         prefix: str = "",
-        silence: float = inf,
     ) -> None:
         """`request` is head and body; `voice` is the provider's dialect, None for chat as it is played alone.
 
-        `prefix` is the text that it is asked to go on with, and `silence` how many seconds its end mark is awaited.
+        `prefix` is the text that it is asked to go on with.
         """
-        self._silence = silence
         self._clock = clock
         self._reader = reader
         self._reading: Reading | None = None
@@ -93,6 +90,7 @@ class Call:
         self.prefix = prefix
         self.resumes = False
         """Whether it is to go on with an answer, perhaps with one of which nothing was seen."""
+        self._is_taken_whole = False
         self.started_at = clock.now
         self.opened_at = NEVER
         self.status_at = NEVER
@@ -134,6 +132,11 @@ class Call:
         if self._held:
             self._held = False
             self._clock.after(0.0, self._play)
+
+    def take_whole(self) -> None:
+        """The gateway takes what was said for a whole answer."""
+        self._is_taken_whole = True
+        self._reading = None
 
     # -- the provider's side -----------------------------------------------------------------------------
 
@@ -234,9 +237,8 @@ class Call:
             whole_before.is_whole = False
         steps = script.steps
         failed_whole = self.how == "fail" and whole_before.is_whole and steps[-1][2][0] in {Fault.RESET, Fault.FRAMING}
-        last = max([at for at, sign in zip(self.arrivals, self.signs, strict=True) if sign is Sign.SURE], default=inf)
-        ends_by_silence = whole_before.is_whole and self.how == "cancelled" and self.over_at - last >= self._silence
-        if self.how == "end" or failed_whole or ends_by_silence:
+        fell_silent = self.how == "cancelled" and whole_before.is_whole and self._is_taken_whole
+        if self.how == "end" or failed_whole or fell_silent:
             return read(script.items, self.size, self.choices, ended=True)
         return whole_before
 

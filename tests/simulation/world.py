@@ -37,7 +37,7 @@ from tokenway.edge.doors import Door
 from tokenway.edge.relay import Relay
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
 from tokenway.exchange.commands import Command, Open
-from tokenway.exchange.events import Event, Order, UpstreamFailed
+from tokenway.exchange.events import Event, Order, UpstreamEnd, UpstreamFailed
 from tokenway.exchange.machine import Exchange
 from tokenway.metering.ledger import Record
 from tokenway.model.catalog import Dialect, Endpoint, Model, Provider
@@ -211,8 +211,7 @@ class _Pool:
         trials = plan.fleet.trials if plan.streams_up and number < 3 else ()
         ask = Ask(plan.operation, plan.streams_up, plan.choices, voice, prefix, number, trials)
         script = draw_script(plan.rng, ask, plan.health[self._endpoint.provider])
-        silence = plan.limits_of(self._endpoint).between_tokens
-        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice, prefix, silence)
+        call = Call(history.clock, self._endpoint, script, payload, reader, plan.choices, ask.voice, prefix)
         history.made[cast("Any", reader)._relay.id, reader.number] = call
         call.start()
         return call
@@ -326,7 +325,9 @@ def tell(history: History, relay: Relay) -> None:
     history.steps, history.written = machine.steps, machine.written
     if history.steps:
         history.order = history.steps[0][1].order  # type: ignore[union-attr]
-    for at, _, commands in history.steps:
+    for at, event, commands in history.steps:
+        if isinstance(event, UpstreamEnd):
+            cast("Call", history.calls[event.attempt - 1]).take_whole()
         for command in commands:
             if isinstance(command, Open):
                 history.opened_at.append(at)
