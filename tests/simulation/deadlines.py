@@ -97,7 +97,8 @@ def _could_turn(facts: Facts, number: int, at: float) -> bool:
     asked = {each.id for each in facts.history.attempt_endpoints[:number]}
     end = facts.history.client.left_at
     is_there = end is None or end > at + LATE
-    return is_there and any(each.id not in asked and not each.capabilities.context for each in order.endpoints)
+    takers = order.endpoints[: order.takers]
+    return is_there and any(each.id not in asked and not each.capabilities.context for each in takers)
 
 
 def _freezes(facts: Facts, number: int) -> list[Frozen]:
@@ -244,6 +245,6 @@ def _can_leave(facts: Facts, call: Call, at: float) -> bool:
     asked = {each.id for each in history.attempt_endpoints}
     return any(
         each.id not in asked and seat not in order.slow and (each.capabilities.prefill or shown != TEXT)
-        for seat, each in enumerate(order.endpoints)
+        for seat, each in enumerate(order.endpoints[: order.takers])
         if not each.capabilities.context
     )

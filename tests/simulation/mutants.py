@@ -176,7 +176,7 @@ class AsksTheSameEndpoint(Exchange):
         """Has a field that is no field."""
         out = super().feed(event)
         if isinstance(event, e.ClientRequest):
-            self.field = _SameAgain(event.order.endpoints)
+            self.field = _SameAgain(event.order.endpoints, event.order.takers)
         return out
 
 

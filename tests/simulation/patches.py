@@ -168,6 +168,17 @@ class HedgesWithoutBudget(Exchange):
         )
 
 
+class RacesWithTheBroken(Exchange):
+    """Takes every endpoint for one that takes a call."""
+
+    def feed(self, event: e.Event) -> Out:
+        """Has a field of takers."""
+        out = super().feed(event)
+        if isinstance(event, e.ClientRequest):
+            self.field = Field(event.order.endpoints, len(event.order.endpoints))
+        return out
+
+
 MACHINES: Final[tuple[type[Exchange], ...]] = (
     SplicesCalls,
     ChargesBothParts,
@@ -181,6 +192,7 @@ MACHINES: Final[tuple[type[Exchange], ...]] = (
     LeavesFastOnes,
     RetriesWithoutBudget,
     HedgesWithoutBudget,
+    RacesWithTheBroken,
 )
 
 

@@ -79,6 +79,8 @@ class Seats:
 
     def __init__(self, order: Order) -> None:
         self.endpoints = order.endpoints
+        self.waiting = frozenset(range(order.takers, len(order.endpoints)))
+        """Those that took no call when it began: they race nobody, and nobody is left for them."""
         self.tries: dict[int, int] = {}
         self.asked: set[int] = set()
         """Those that were asked, and the other keys of endpoints that failed."""
@@ -179,7 +181,8 @@ def _check_open(
     able = seats.able(prefill=shown == TEXT)
     if frozen:
         besides = seats.of(seats.endpoints[facts.opened[frozen - 1].slot])
-        able = [seat for seat in able if seat not in besides | facts.history.order.slow]  # type: ignore[union-attr]
+        besides |= seats.waiting | facts.history.order.slow  # type: ignore[union-attr]
+        able = [seat for seat in able if seat not in besides]
     if made.slot not in able:
         yield f"attempt {number} went to place {made.slot}, of which {able} are left"
         return
@@ -226,7 +229,8 @@ def _check_hedge(facts: Facts, seats: Seats, made: Opened) -> Iterator[str]:
         yield f"attempt {number} races {live}"
         return
     raced = seats.endpoints[facts.opened[live[0] - 1].slot]
-    new = [seat for seat in seats.able(prefill=False) if seat not in seats.asked and seat not in seats.of(raced)]
+    besides = seats.asked | seats.of(raced) | seats.waiting
+    new = [seat for seat in seats.able(prefill=False) if seat not in besides]
     if not new or made.slot != new[0]:
         yield f"attempt {number} races at place {made.slot}, of which {new} are new"
     if facts.hedges_left(made.at) < 1.0 - EPSILON:
@@ -260,7 +264,7 @@ def check_hedge_came(facts: Facts) -> Iterator[str]:
         return
     if len([each for each in facts.opened if not each.hedges and each.at <= latest]) > 1:
         return
-    others = {each.id for each in order.endpoints} - {first.endpoint.id}
+    others = {each.id for each in order.endpoints[: order.takers]} - {first.endpoint.id}
     if (
         others
         and facts.hedges_left(START) >= 1.0
@@ -344,8 +348,10 @@ def check_order(facts: Facts) -> Iterator[str]:
             yield f"the caller wants {named} first, and gets {[each.id for each in order.endpoints]}"
     blocked = {*fleet.broken, *fleet.limited}
     waits = [each.id in blocked for each in order.endpoints]
-    if waits != sorted(waits) and facts.began == facts.history.steps[0][1].at:
-        yield f"{[each.id for each in order.endpoints]}: those that take no call, {sorted(blocked)}, come last"
+    is_told = waits == sorted(waits) and (len(waits) == 1 or order.takers == waits.count(False))
+    if not is_told and facts.history.steps[0][0] == START:
+        ids = [each.id for each in order.endpoints]
+        yield f"{ids}, {order.takers}: those that take no call, {sorted(blocked)}, come last"
     rescue = fleet.rescue if plan.streams_up else Rescue.OFF
     if (order.rescue, order.min_tps, order.grace) != (rescue, fleet.floor, fleet.routing.grace):
         yield f"{order.rescue}, {order.min_tps}, {order.grace} are not {rescue}, {fleet.floor}, {fleet.routing.grace}"

@@ -103,6 +103,7 @@ def arrange(
         routing.grace,
         _NONE_SLOW if arranged is None else _slow(arranged, min_tps),
         inf if arranged is None or wanted.stream else _patience(wanted, arranged, timeouts),
+        len(endpoints) if arranged is None else arranged.takers,
     )
     return (order, 0.0, False) if arranged is None else (order, arranged.wait, arranged.is_held)
 

@@ -147,14 +147,15 @@ class Trip:
 class Arranged(msgspec.Struct, frozen=True, gc=False):
     """Endpoints in the order in which they are tried, each with the number of the key to ask it with.
 
-    `wait` is for how many seconds none of them takes a call, and `is_refused` whether it is not worth waiting for.
-    `is_held` is whether limits of the configuration hold it back everywhere: it stands in line, and `wait` is `inf`
-    where nobody knows how long.
+    `takers` is how many of them, the first ones, take a call now. `wait` is for how many seconds none does, and
+    `is_refused` whether it is not worth waiting for. `is_held` is whether limits of the configuration hold it back
+    everywhere: it stands in line, and `wait` is `inf` where nobody knows how long.
     """
 
     endpoints: tuple[Endpoint, ...]
     credentials: tuple[int, ...]
     rows: tuple[Ranked, ...] = ()
+    takers: int = 0
     wait: float = 0.0
     is_refused: bool = False
     is_held: bool = False
@@ -266,6 +267,7 @@ class Fleet:
             tuple(row.endpoint for row, _ in seats),
             tuple(number for _, number in seats),
             tuple(row for row, _ in seats),
+            len(ready),
             wait,
             is_refused,
             is_held,

@@ -97,10 +97,11 @@ class Field:
     key is refused for concerns its slot alone, all else the endpoint with all its keys.
     """
 
-    __slots__ = ("_endpoints", "_out", "_ready_at", "_tries")
+    __slots__ = ("_endpoints", "_out", "_ready_at", "_takers", "_tries")
 
-    def __init__(self, endpoints: tuple[Endpoint, ...]) -> None:
+    def __init__(self, endpoints: tuple[Endpoint, ...], takers: int) -> None:
         self._endpoints = endpoints
+        self._takers = takers
         self._tries: dict[int, int] = {}
         # Most exchanges never fail: these stay the shared empty ones, and are replaced, not changed.
         self._ready_at: dict[int, float] = _NOT_WAITING
@@ -136,9 +137,9 @@ class Field:
         return self._first([slot for slot in range(len(self._endpoints)) if slot not in self._out], now)
 
     def next_beside(self, slot: int, now: float) -> Choice | None:
-        """An endpoint that was not tried yet, to race the one in `slot`; None when there is none."""
+        """An endpoint that takes a call and was not tried yet, to race the one in `slot`; None when there is none."""
         raced = self._endpoints[slot].id
-        for other, endpoint in enumerate(self._endpoints):
+        for other, endpoint in enumerate(self._endpoints[: self._takers]):
             if other not in self._tries and other not in self._out and endpoint.id != raced:
                 return Choice(other, now)
         return None
@@ -164,6 +165,10 @@ class Field:
             return None
         at, slot = min((self._ready_at.get(slot, now), slot) for slot in slots)
         return Choice(slot, max(at, now))
+
+    def takes_none(self) -> frozenset[int]:
+        """The slots of endpoints that take no call."""
+        return frozenset(range(self._takers, len(self._endpoints)))
 
     def slots_of(self, slot: int) -> frozenset[int]:
         """The slots of the endpoint in `slot`, with all its keys."""

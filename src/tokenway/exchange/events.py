@@ -40,6 +40,9 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     tokens per second, which a stream may miss for `grace` seconds; `slow` are the endpoints, by their place, that are
     known to miss it. `patience` is for how many seconds at most the first attempt at a whole answer is waited for,
     while another endpoint could be asked.
+
+    `takers` is how many of `endpoints`, the first ones, take a call now: the others are asked when there is nobody
+    else, and never beside one that lives.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -55,6 +58,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     grace: float = 0.0
     slow: frozenset[int] = frozenset()
     patience: float = inf
+    takers: int = 1 << 16
 
     def limits_of(self, endpoint: Endpoint) -> Timeouts:
         """The deadlines of an attempt at an endpoint."""

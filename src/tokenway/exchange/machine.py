@@ -132,7 +132,7 @@ class Exchange:
     def _begin(self, event: e.ClientRequest, out: list[c.Command]) -> None:
         order = event.order
         self.order = order
-        self.field = Field(order.endpoints)
+        self.field = Field(order.endpoints, order.takers)
         self.retries_left = order.max_retries
         if not order.endpoints:
             self.phase = CLOSED

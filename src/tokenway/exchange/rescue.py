@@ -55,7 +55,8 @@ def after_failure(exchange: Exchange, attempt: Attempt, event: e.UpstreamFailed,
 def when_slow(exchange: Exchange, winner: Attempt, event: e.DeadlinePassed, out: Out) -> None:
     """The winner has been slower than the floor for too long: freezes it and has another endpoint go on, if one can."""
     look = event.looks[winner.number - 1]
-    besides = exchange.field.slots_of(winner.slot) | exchange.order.slow
+    field = exchange.field
+    besides = field.slots_of(winner.slot) | field.takes_none() | exchange.order.slow
     choice = _next(exchange, look.shown, event.at, besides) if exchange.retries_left > 0 else None
     if choice is None:
         exchange.deadlines.clear(Deadline.SLOW)  # and there never will be one: it need not be looked at again
