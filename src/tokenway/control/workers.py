@@ -236,11 +236,18 @@ class Workers:
         try:
             while data := await reader.read(MIB):
                 for payload in splitter.feed(data):
-                    self._take(worker, unpack_for_control(payload))
+                    self._take_safely(worker, unpack_for_control(payload))
         except ConnectionError:
             pass  # it died with a message unread: the same as an end, which its exit status explains
         except (WireError, msgspec.DecodeError) as error:
             log.warning("worker %d: its link broke: %s", worker.number, error)
+
+    def _take_safely(self, worker: Worker, message: ToControl) -> None:
+        """A mistake in what one message is about leaves the worker alone."""
+        try:
+            self._take(worker, message)
+        except Exception:
+            log.exception("worker %d: a message was not taken in", worker.number)
 
     def _take(self, worker: Worker, message: ToControl) -> None:
         if isinstance(message, Gauges):

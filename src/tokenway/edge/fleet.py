@@ -21,12 +21,13 @@ from tokenway.edge.standing import Standing
 from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Endpoint
 from tokenway.model.sample import Sample
+from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.choose import Asked, Chooser, Dice, Ranked, Taste
 from tokenway.routing.hedge import HedgeBudget
 from tokenway.routing.hints import NAMES, NONE, Hints, read_hints
 from tokenway.routing.rate import Call
-from tokenway.routing.retry import RetryBudget, Scope, scope
+from tokenway.routing.retry import SPENT_CODES, RetryBudget, Scope, scope
 from tokenway.routing.velocity import Board, thinned
 from tokenway.upstream.base import Headers
 
@@ -58,14 +59,15 @@ OUTBOX_MAX: Final = 20_000
 class Trip:
     """One attempt on its way: what it has to say to those who keep count."""
 
-    __slots__ = ("_call", "_credential", "_mine", "_standing", "_theirs", "_tokens", "is_over", "load")
+    __slots__ = ("_allowance", "_call", "_key", "_mine", "_standing", "_theirs", "_tokens", "is_over", "load")
 
     _mine: int
     _theirs: int
 
     def __init__(self, standing: Standing, credential: int, tokens: int, now: float) -> None:
         self._standing = standing
-        self._credential = credential
+        self._key = standing.keys[credential]
+        self._allowance = standing.allowances[credential]
         self._tokens = tokens
         self.load = standing.in_flight
         """How many others were under way there."""
@@ -75,30 +77,28 @@ class Trip:
         if not standing.is_calm:
             self._track(now)
 
-    def _track(self, now: float) -> Call:
-        """Is kept count of from here on."""
-        standing, credential = self._standing, self._credential
-        mine, theirs = standing.breaker, standing.keys[credential]
-        self._mine = mine.try_begun(now) if mine.may_try(now) else -1
-        self._theirs = theirs.try_begun(now) if theirs.may_try(now) else -1
-        call = self._call = standing.allowances[credential].sent(now, self._tokens)
+    def _track(self, now: float, *, is_late: bool = False) -> Call:
+        """Is kept count of from here on; `is_late` is whether it began before that, and so is nobody's probe."""
+        mine, theirs = self._standing.breaker, self._key
+        self._mine = mine.try_begun(now) if mine.is_closed or (not is_late and mine.may_try(now)) else -1
+        self._theirs = theirs.try_begun(now) if theirs.is_closed or (not is_late and theirs.may_try(now)) else -1
+        call = self._call = self._allowance.sent(now, self._tokens, is_late=is_late)
         return call
 
     def answered(self, now: float, headers: Headers, at: float) -> None:
         """The head of an answer came that is no failure, at Unix time `at`."""
-        standing, credential, call = self._standing, self._credential, self._call
-        allowance = standing.allowances[credential]
+        standing, allowance, call = self._standing, self._allowance, self._call
         hints = NONE
         if headers.has_any(NAMES):
             if call is None:
                 standing.disturb(now)
-                call = self._track(now)
+                call = self._track(now, is_late=True)
             if allowance.wants_hints(now):
                 hints = read_hints(headers, at)
         if call is not None:
             standing.refusals = 0
             allowance.answered(call, now, hints)
-            standing.keys[credential].succeeded(self._theirs, now)
+            self._key.succeeded(self._theirs, now)
 
     def succeeded(self, now: float) -> None:
         """The answer is whole, or as good as that: its first text is there."""
@@ -107,15 +107,15 @@ class Trip:
 
     def failed(self, failure: UpstreamFailed, hints: Hints) -> None:
         """The attempt failed; `hints` is what its head said."""
-        standing, credential, now = self._standing, self._credential, failure.at
+        standing, now = self._standing, failure.at
         whose = scope(failure.fault, failure.status, failure.code)
         standing.disturb(now)
-        call = self._call or self._track(now)
-        if failure.status == TOO_MANY:
+        call = self._call or self._track(now, is_late=True)
+        if failure.status == TOO_MANY and failure.code not in SPENT_CODES:
             standing.refusals += 1
-            standing.allowances[credential].refused(call, now, failure.dice, failure.retry_after, hints)
+            self._allowance.refused(call, now, failure.dice, failure.retry_after, hints)
         elif whose is Scope.CREDENTIAL:
-            standing.keys[credential].failed(self._theirs, now, failure.dice)
+            self._key.failed(self._theirs, now, failure.dice)
         elif whose is Scope.ENDPOINT:
             standing.breaker.failed(self._mine, now, failure.dice, failure.retry_after or 0.0)
         self.over()
@@ -128,9 +128,9 @@ class Trip:
         standing, call = self._standing, self._call
         standing.in_flight -= 1
         if call is not None:
-            standing.allowances[self._credential].ended(call)
+            self._allowance.ended(call)
             standing.breaker.abandoned(self._mine)
-            standing.keys[self._credential].abandoned(self._theirs)
+            self._key.abandoned(self._theirs)
             standing.freed()
 
     def weight(self) -> float:
@@ -142,6 +142,14 @@ class Trip:
         standing.told += 1
         weight, standing.unsaid = standing.unsaid, 0.0
         return weight
+
+
+_Late = tuple[float, Ranked, int]
+"""Who takes no call now: from when on it does, as far as that is known, and the number of a key."""
+
+
+def _when(late: _Late) -> float:
+    return late[0]
 
 
 class Arranged(msgspec.Struct, frozen=True, gc=False):
@@ -172,7 +180,7 @@ class Fleet:
         self.line = Line(self.room_at)
         """Those who wait for a limit of the configuration."""
         self._standings: dict[str, Standing] = {}
-        self._secrets: dict[str, tuple[str, ...]] = {}
+        self._secrets: dict[str, tuple[Secret, ...]] = {}
         self._workers = 1
         self._outbox: list[Sample] = []
         self._known = 0
@@ -182,11 +190,12 @@ class Fleet:
         """Takes in a snapshot: what is known stays, but for keys that have changed; other limits hold from now on."""
         self._workers = snapshot.workers
         for name, provider in snapshot.providers.items():
-            secrets = tuple(secret.reveal() for secret in provider.api_keys)
-            if self._secrets.get(name) != secrets:
-                self._secrets[name] = secrets
-                for identity in [each for each in self._standings if each.startswith(f"{name}/")]:
-                    del self._standings[identity]
+            before, after = self._secrets.get(name, ()), provider.api_keys
+            if before != after:
+                self._secrets[name] = after
+                for identity, standing in self._standings.items():
+                    if identity.startswith(f"{name}/"):
+                        standing.rekey(before, after)
 
     def standing(self, endpoint: Endpoint) -> Standing:
         """How an endpoint stands."""
@@ -203,9 +212,17 @@ class Fleet:
         """When its configured limits let a call through with one of its keys, as `Allowance.held_until` has it."""
         return min([each.held_until(now, tokens) for each in self.standing(endpoint).allowances])
 
+    def is_held(self, endpoint: Endpoint, tokens: int, now: float, place: Place) -> bool:
+        """Whether a limit of its configuration holds a call back, or others who wait for one."""
+        return self.line.is_behind(endpoint, place) or self.room_at(endpoint, tokens, now) > now
+
     def begin(self, endpoint: Endpoint, credential: int, tokens: int, now: float) -> Trip:
-        """An attempt starts; `tokens` is what it is expected to take."""
-        return Trip(self.standing(endpoint), credential, tokens, now)
+        """An attempt starts; `tokens` is what it is expected to take.
+
+        Where it was planned with a key that is gone since, it is asked with the first one.
+        """
+        standing = self.standing(endpoint)
+        return Trip(standing, credential if credential < len(standing.keys) else 0, tokens, now)
 
     def ready(self, endpoint: Endpoint, tokens: int, now: float) -> int | None:
         """The number of a key with which an endpoint takes a call now; None where none does, or not all is well."""
@@ -238,11 +255,13 @@ class Fleet:
     def seat(self, rows: Sequence[Ranked], tokens: int, now: float, *, place: Place | None = None) -> Arranged:
         """Which key each endpoint is asked with. What takes no call now comes last, the soonest first.
 
+        The last of all are those whom a limit of the configuration holds back: it is not for the call to pass over.
         `place` is that of a call that has waited.
         """
         ready: list[tuple[Ranked, int]] = []
-        broken: list[tuple[float, Ranked, int]] = []
-        limited: list[tuple[float, Ranked, int]] = []
+        broken: list[_Late] = []
+        limited: list[_Late] = []
+        held: list[_Late] = []
         for row in rows:
             standing = self.standing(row.endpoint)
             works = standing.breaker.may_try(now)
@@ -250,19 +269,20 @@ class Fleet:
             for number in self._in_turn(standing, tokens, now):
                 key, free_at = standing.keys[number], standing.allowances[number].may_send(now, tokens)
                 if is_behind:
-                    limited.append((inf, row, number))
+                    held.append((inf, row, number))
                 elif free_at is not None:
-                    limited.append((free_at, row, number))
+                    is_held = standing.allowances[number].held_until(now, tokens) > now
+                    (held if is_held else limited).append((free_at, row, number))
                 elif works and key.may_try(now):
                     ready.append((row, number))
                 else:
                     broken.append((max(standing.breaker.open_until, key.open_until), row, number))
-        broken.sort(key=lambda each: each[0])
-        limited.sort(key=lambda each: each[0])  # those that are asked in spite of a limit are asked in this order
+        for late in (broken, limited, held):
+            late.sort(key=_when)  # those that are asked in spite of what they have said are asked in this order
         wait, is_refused, is_held = 0.0, False, False
-        if not ready and not broken and limited:
-            wait, is_refused, is_held = self._wait(limited, tokens, now, place)
-        seats = [*ready, *((row, number) for _, row, number in (*broken, *limited))]
+        if not ready and not broken and rows:
+            wait, is_refused, is_held = self._wait(limited, held, now, insists=place is not None and place.insists)
+        seats = [*ready, *((row, number) for _, row, number in (*broken, *limited, *held))]
         return Arranged(
             tuple(row.endpoint for row, _ in seats),
             tuple(number for _, number in seats),
@@ -274,19 +294,18 @@ class Fleet:
         )
 
     def _wait(
-        self, limited: Sequence[tuple[float, Ranked, int]], tokens: int, now: float, place: Place | None
+        self, limited: Sequence[_Late], held: Sequence[_Late], now: float, *, insists: bool
     ) -> tuple[float, bool, bool]:
         """How long to wait for an endpoint where all are at a limit, whether that is too long, and whether in line.
 
-        What the configuration says holds always, and those who wait for it go first. What a provider has said is
-        believed when it has said so again; then one call a second is sent all the same, and few wait for their turn.
+        What the configuration says holds always (`held`), and those who wait for it go first. What a provider has said
+        (`limited`) is believed when it has said so again; then one call a second is sent all the same, and few wait
+        for their turn.
         """
-        soonest, queues = limited[0][0], [inf]
-        for free_at, row, number in limited:
+        soonest = inf
+        for free_at, row, _ in limited:
             standing = self.standing(row.endpoint)
-            if self.line.is_behind(row.endpoint, place) or standing.allowances[number].held_until(now, tokens) > now:
-                continue
-            if place is not None and place.insists:
+            if insists:
                 return 0.0, False, False
             if free_at - now <= SHORT:
                 return free_at - now, False, False
@@ -296,10 +315,13 @@ class Fleet:
             if turn - now <= QUEUE:
                 standing.probe_at = turn + PROBE_EVERY
                 return turn - now, False, False
-            queues.append(turn)
-        is_held = len(queues) == 1
-        wait = inf if is_held and limited[-1][0] == inf else min(soonest, *queues) - now
-        return wait, WAIT_MAX < wait < inf or not is_held, is_held
+            soonest = min(soonest, free_at, turn)
+        if not held:
+            return soonest - now, True, False
+        wait = inf if held[-1][0] == inf else held[0][0] - now
+        if WAIT_MAX < wait < inf:
+            return min(wait, soonest - now), True, False
+        return wait, False, True
 
     @staticmethod
     def _in_turn(standing: Standing, tokens: int, now: float) -> list[int]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from math import inf
 from operator import attrgetter
@@ -26,6 +26,10 @@ from tokenway.model.catalog import Endpoint
 
 LINE_MAX: Final = 4000
 """Calls that wait at most; beyond it they are refused at once."""
+KEY_MAX: Final = LINE_MAX // 4
+"""Calls of one key that wait at most: nobody fills the line alone."""
+TOKENS_MAX: Final = 64 << 20
+"""Tokens of the requests that wait at most: 256 MiB, as four bytes are taken for one."""
 AGAIN: Final = 1.0
 """Seconds until a call is planned again that had room and yet could not go."""
 RENEWED: Final = 100
@@ -39,11 +43,24 @@ RoomAt = Callable[[Endpoint, int, float], float]
 class Place:
     """A call that has to wait, and what is to be done when its turn has come."""
 
-    __slots__ = ("caller", "endpoints", "go", "insists", "not_before", "number", "ring_at", "timer", "tokens", "until")
+    __slots__ = (
+        "caller",
+        "endpoints",
+        "go",
+        "insists",
+        "key",
+        "not_before",
+        "number",
+        "ring_at",
+        "timer",
+        "tokens",
+        "until",
+    )
 
-    def __init__(self, caller: object, until: float, go: Callable[[Place], None]) -> None:
-        """`go` plans it anew and begins it, or has it stand again; from `until` on it must not."""
+    def __init__(self, caller: object, until: float, go: Callable[[Place], None], key: str = "") -> None:
+        """`go` plans and begins it, or has it stand again; from `until` on it must not. `key` is whose it is."""
         self.caller = caller
+        self.key = key
         self.until = until
         self.go = go
         self.insists = False
@@ -72,6 +89,8 @@ class Line:
         self._loop = loop
         self._lines: dict[str, list[Place]] = {}
         self._places: dict[object, Place] = {}
+        self._of_key: Counter[str] = Counter()
+        self._tokens = 0
         self._count = 0
         self._freed: dict[str, None] = {}
         """Endpoints in whose line the first may have room."""
@@ -89,7 +108,8 @@ class Line:
 
     def stand(self, place: Place, endpoints: Iterable[Endpoint], tokens: int) -> bool:
         """Has a call wait for the first of these endpoints that takes it; False when too many wait."""
-        if len(self._places) >= LINE_MAX:
+        is_full = len(self._places) >= LINE_MAX or self._tokens + tokens > TOKENS_MAX
+        if is_full or self._of_key[place.key] >= KEY_MAX:
             return False
         if place.number == inf:
             self._count += 1
@@ -97,6 +117,8 @@ class Line:
         place.endpoints = tuple({each.id: each for each in endpoints}.values())
         place.tokens = tokens
         self._places[place.caller] = place
+        self._of_key[place.key] += 1
+        self._tokens += tokens
         for each in place.endpoints:
             insort(self._lines.setdefault(each.id, []), place, key=_number)
         now = self._clock()
@@ -122,6 +144,10 @@ class Line:
 
     def _leave(self, place: Place) -> None:
         del self._places[place.caller]
+        self._of_key[place.key] -= 1
+        if not self._of_key[place.key]:
+            del self._of_key[place.key]
+        self._tokens -= place.tokens
         for each in place.endpoints:
             line = self._lines[each.id]
             at = bisect_left(line, place.number, key=_number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -29,6 +30,8 @@ from tokenway.wire.frames import FrameSplitter, frame
 from tokenway.wire.limits import MIB
 
 ANSWER_SECONDS: Final = 10.0
+log = logging.getLogger("tokenway.edge")
+
 BEHIND_BYTES: Final = MIB
 """What waits to be sent when the control process does not read: more than it ever leaves unread otherwise."""
 
@@ -123,11 +126,11 @@ class ControlLink:
         if isinstance(message, Show):
             self._on_show(message.response, message.project)
             return
-        if isinstance(message, Heard):
-            self._on_heard(message.samples)
-            return
-        if isinstance(message, Probe):
-            self._on_probe(message)
+        if isinstance(message, Heard | Probe):
+            try:
+                self._on_heard(message.samples) if isinstance(message, Heard) else self._on_probe(message)
+            except Exception:
+                log.exception("a %s of the control process was not taken in", type(message).__name__.lower())
             return
         waiting = self._waiting.get(message.number)
         if waiting is not None and not waiting.done():

@@ -223,9 +223,10 @@ class Target:
     ) -> list[bytes | memoryview]:
         """The request to send: head, then body. `credential` is the number of the provider's key to ask with.
 
-        `more` are further header lines, each with its end; the body's type is one of them.
+        `more` are further header lines, each with its end; the body's type is one of them. A key that is gone since the
+        request was planned is replaced by the first one.
         """
-        head = self._heads[credential]
+        head = self._heads[credential if credential < len(self._heads) else 0]
         if isinstance(body, bytes):
             return [b"%b%bcontent-length: %d\r\n\r\n" % (head, more, len(body)), body]
         return [b"%b%bcontent-length: %d\r\n\r\n" % (head, more, sum(map(len, body))), *body]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tokenway.model.catalog import Endpoint, EndpointLimits
+from tokenway.model.secret import Secret
 from tokenway.routing import breaker
 from tokenway.routing.breaker import Breaker
 from tokenway.routing.rate import Allowance
@@ -63,7 +64,36 @@ class Standing:
     @property
     def matters(self) -> bool:
         """Whether something is under way there, or known that should not be forgotten."""
-        return self.in_flight > 0 or self.has_limits or not self.breaker.is_closed
+        return self.in_flight > 0 or self.has_limits or not self._is_sound
+
+    @property
+    def _is_sound(self) -> bool:
+        """Whether it works with each key, and nobody has spoken of limits."""
+        return (
+            self.breaker.is_closed
+            and all(key.is_closed for key in self.keys)
+            and not any(allowance.is_limited for allowance in self.allowances)
+        )
+
+    def rekey(self, before: Sequence[Secret], after: Sequence[Secret]) -> None:
+        """Its provider has other keys.
+
+        What is known of a key stays with it. One that takes the place of another begins anew, but for what was sent:
+        it may be the same account's, as a token is that was renewed.
+        """
+        known = dict(zip(before or (None,), zip(self.keys, self.allowances, strict=True), strict=True))
+        keys, allowances, limits = [], [], self.limits
+        for place, secret in enumerate(after or (None,)):
+            if secret in known:
+                key, allowance = known[secret]
+            else:
+                key, allowance = Breaker(breaker.CREDENTIAL), Allowance(*limits)
+                if place < len(before) and before[place] not in after:
+                    allowance = self.allowances[place]
+                    allowance.forget()
+            keys.append(key)
+            allowances.append(allowance)
+        self.keys, self.allowances, self.turn = keys, allowances, 0
 
     def renew(self, limits: EndpointLimits, workers: int) -> None:
         """The configuration has other limits for it; what was sent counts against them too."""
@@ -80,11 +110,5 @@ class Standing:
 
     def settle_down(self, now: float) -> None:
         """Nothing has gone wrong for long."""
-        if (
-            not self.has_limits
-            and now - self.disturbed_at > CALM_AFTER
-            and self.breaker.is_closed
-            and all(key.is_closed for key in self.keys)
-            and not any(allowance.is_limited for allowance in self.allowances)
-        ):
+        if not self.has_limits and now - self.disturbed_at > CALM_AFTER and self._is_sound:
             self.is_calm = True

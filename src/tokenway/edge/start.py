@@ -64,7 +64,7 @@ def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "", p
         if intake.wait:
             if place is None:
                 until = relay.times.received + min(WAIT_MAX, intake.order.timeouts.total)
-                place = Place(relay, until, partial(go, state, relay, request, only))
+                place = Place(relay, until, partial(go, state, relay, request, only), relay.principal.key_id)
             _wait(state, intake, place)
             return
     except Refusal as refusal:
@@ -83,14 +83,17 @@ def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "", p
 
 def _wait(state: EdgeState, intake: Intake, place: Place) -> None:
     """Has a request wait: in line, or until the moment of which a provider has told; raises Refusal for a late one."""
-    now, wait, endpoints = monotonic(), intake.wait, intake.order.endpoints
+    now, wait, endpoints, fleet = monotonic(), intake.wait, intake.order.endpoints, state.fleet
     known = wait if wait < inf else PROBE_EVERY
     if now >= place.until or (wait < inf and now + wait > place.until):
         raise Refusal(limited(endpoints, known))
     if not intake.is_held:
         place.insists = True
         state.loop.call_later(wait, place.go, place)
-    elif not state.fleet.line.stand(place, endpoints, intake.request.size // 4):
+        return
+    tokens = intake.request.size // 4
+    held = [each for each in endpoints if fleet.is_held(each, tokens, now, place)]
+    if not fleet.line.stand(place, held or endpoints, tokens):
         raise Refusal(limited(endpoints, known))
 
 

@@ -248,6 +248,15 @@ class Allowance:
         was_told = bool(self._levels or self._learnt or self._paused_until) or not self._breaker.is_closed
         self._is_limited = was_told or min(self._rpm, self._tpm, self._concurrency) < inf
 
+    def forget(self) -> None:
+        """What was told and learnt is of another credential; what was sent in the last minute still counts."""
+        self._levels.clear()
+        self._learnt, self._paused_until, self._read_at = (), 0.0, 0.0
+        calls = self._breaker.number + 1
+        self._breaker = Breaker(UNKNOWN_END)
+        self._breaker.number = calls  # so that no call from before is taken for one with this credential
+        self._is_limited = min(self._rpm, self._tpm, self._concurrency) < inf
+
     def may_send(self, now: float, tokens: int) -> float | None:
         """None when a call may be sent now; else when it may be: `inf` when a call under way has to end first."""
         if not self._is_limited:
@@ -281,10 +290,14 @@ class Allowance:
             at = max(at, self._tokens.free_at(now, tokens, self._tpm))
         return at
 
-    def sent(self, now: float, tokens: int) -> Call:
-        """A call is sent. What was not asked for, because nothing else is left to try, is counted all the same."""
+    def sent(self, now: float, tokens: int, *, is_late: bool = False) -> Call:
+        """A call is sent. What was not asked for, because nothing else is left to try, is counted all the same.
+
+        `is_late` is whether it was sent before anybody counted: it may not pass for the probe of a limit.
+        """
         breaker = self._breaker
-        number = breaker.try_begun(now) if breaker.is_closed or breaker.may_try(now) else -1
+        may_try = breaker.is_closed or (not is_late and breaker.may_try(now))
+        number = breaker.try_begun(now) if may_try else -1
         self._sent += 1
         self._open += 1
         self._waiting += 1

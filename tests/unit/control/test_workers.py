@@ -93,6 +93,7 @@ class Owner:
         self.known: list[Sample] = []
         self.probed: list[Probed] = []
         self.fails_at_the_end = False
+        self.fails_to_see = False
 
     def command(self, _number: int, _listener_fd: int, link_fd: int) -> list[str]:
         """The program above."""
@@ -117,6 +118,12 @@ class Owner:
         """A worker has a response that is to be kept."""
         self.kept.append((number, response))
 
+    def see(self, samples: list[Sample]) -> None:
+        """A worker has measured."""
+        if self.fails_to_see:
+            raise ValueError("a mistake")
+        self.seen.extend(samples)
+
     @property
     def hooks(self) -> WorkerHooks:
         """As the pool wants them."""
@@ -126,7 +133,7 @@ class Owner:
             self.answer,
             self.note_end,
             self.keep,
-            self.seen.extend,
+            self.see,
             lambda: self.known,
             self.probed.append,
         )
@@ -240,6 +247,19 @@ async def test_what_one_worker_sees_all_others_hear(start: Start) -> None:
     await becomes(lambda: all(each.gauges is not None and each.gauges.leases.get(last) == 9 for each in others))
     (speaker,) = (worker for worker in pool.alive if worker not in others)
     assert speaker.gauges is None or last not in speaker.gauges.leases
+
+
+async def test_a_message_that_cannot_be_taken_in_does_not_end_its_worker(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged; the link stays, and with it the worker."""
+    owner = Owner("see")
+    owner.fails_to_see = True
+    pool = start(owner)
+    await pool.wait_serving()
+    await becomes(lambda: "a message was not taken in" in caplog.text)
+    assert len(pool.alive) == 1
+    assert owner.ended == []
 
 
 async def test_a_new_worker_is_told_what_is_known(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from random import Random
 
 import pytest
@@ -190,6 +191,92 @@ def test_the_configured_limits_hold_for_everybody() -> None:
     assert made.is_plain((limited,), 70.0, 100)
 
 
+def test_a_configured_limit_holds_though_another_endpoint_has_said_no() -> None:
+    """Whom it holds back comes last, also behind one that has told of a longer pause."""
+    limited = Endpoint("a", "m", limits=EndpointLimits(rpm=1))
+    made = fleet("a1")
+    made.begin(limited, 0, 100, 1.0).over()
+    limit(made, B, 1.0, pause=120.0)
+    arranged = made.seat(rows(made, limited, B), 100, 1.0)
+    assert [each.provider for each in arranged.endpoints] == ["b", "a"]
+    assert (arranged.wait, arranged.is_refused, arranged.is_held, arranged.takers) == (0.0, False, False, 0)
+
+
+def test_a_short_wait_for_a_configured_limit_is_waited_though_others_are_refused() -> None:
+    """The provider that said no has its probes, and no more wait for these: then the line is where to stand."""
+    one_a_minute = Endpoint("a", "m", limits=EndpointLimits(rpm=1))
+    made = fleet("a1")
+    made.begin(one_a_minute, 0, 100, 1.0).over()
+    for _ in range(BELIEVED_FROM):
+        limit(made, B, 40.0, pause=600.0)
+    arranged = [made.seat(rows(made, one_a_minute, B), 100, 40.0) for _ in range(5)]
+    assert [each.wait for each in arranged[:4]] == [0.0, PROBE_EVERY, 2 * PROBE_EVERY, QUEUE]
+    assert [(each.is_held, each.is_refused) for each in arranged] == [(False, False)] * 4 + [(True, False)]
+    assert arranged[4].wait == pytest.approx(25, abs=6)
+    place = Place("caller", 100.0, lambda _: None)
+    assert [made.is_held(each, 100, 40.0, place) for each in (one_a_minute, B)] == [True, False]
+    early = [made.seat(rows(made, one_a_minute, B), 100, 2.0) for _ in range(5)][-1]
+    assert not early.is_held  # for longer than anybody waits
+
+
+def test_a_spent_account_is_no_rate() -> None:
+    """Also where it is told with 429, as OpenAI does: its key is left alone, and nothing is learnt of rates."""
+    made = fleet("a1", "a2")
+    for now in (1.0, 1.1):
+        fail(made, A, now, key=0, fault=Fault.STATUS, status=429, code="insufficient_quota")
+    assert [each.is_closed for each in made.standing(A).keys] == [False, True]
+    assert not made.standing(A).allowances[0].is_limited
+    assert seats(made, 1.2, A)[0] == ("a", 1)
+
+
+def test_late_failures_do_not_open_a_breaker_again() -> None:
+    """Attempts that began before anything had failed are old news, and none of them passes for the probe."""
+    made = fleet("a1")
+    late = [made.begin(A, 0, 100, 0.0) for _ in range(12)]
+    for trip in late[:5]:
+        trip.failed(UpstreamFailed(1.0, 1, Fault.RESET), NONE)
+    opened = made.standing(A).breaker.open_until
+    for number, trip in enumerate(late[5:]):
+        trip.failed(UpstreamFailed(opened + number, 1, Fault.RESET), NONE)
+    assert made.standing(A).breaker.open_until == opened
+    assert made.standing(A).breaker.may_try(opened)
+    assert made.standing(A).in_flight == 0
+
+
+def test_a_late_answer_is_not_taken_for_the_probe() -> None:
+    """It speaks of limits, and so is kept count of; the breaker waits for a call of its own."""
+    made = fleet("a1")
+    late = made.begin(A, 0, 100, 0.0)
+    for _ in range(5):
+        fail(made, A, 1.0)
+    late.answered(50.0, Headers(TOLD), 1e9)
+    late.succeeded(50.0)
+    assert made.breakers["a/m"] == 2
+
+
+def test_a_key_that_is_gone_is_replaced_by_the_first() -> None:
+    """A call that was planned before a reload is asked with one that is left."""
+    made = fleet("a1", "a2")
+    made.adopt(snapshot("a1"))
+    trip = made.begin(A, 1, 100, 1.0)
+    trip.failed(UpstreamFailed(1.0, 1, Fault.RESET), NONE)
+    assert made.standing(A).in_flight == 0
+
+
+def test_a_renewed_token_does_not_renew_the_quota() -> None:
+    """What was sent in the last minute and what is under way count against the configured limits as before."""
+    limited = Endpoint("a", "m", limits=EndpointLimits(rpm=3, concurrency=1))
+    made = fleet("token-1")
+    under_way = made.begin(limited, 0, 100, 1.0)
+    made.adopt(snapshot("token-2"))
+    assert made.room_at(limited, 100, 1.0) == inf
+    under_way.over()
+    for _ in range(2):
+        assert made.room_at(limited, 100, 1.0) <= 1.0
+        made.begin(limited, 0, 100, 1.0).over()
+    assert 1.0 < made.room_at(limited, 100, 1.0) < inf
+
+
 def test_what_takes_a_call_now_is_ready() -> None:
     """With a key whose turn it is and that may send; not at a limit, and not with anything that is not closed."""
     made = fleet("a1", "a2")
@@ -288,10 +375,14 @@ def test_invented_models_do_not_fill_the_memory() -> None:
     trip = made.begin(A, 0, 100, 0.0)
     for _ in range(20):
         fail(made, B, 0.0)
+    refused, limited = Endpoint("b", "refused"), Endpoint("b", "limited")
+    for _ in range(2):
+        fail(made, refused, 0.0, fault=Fault.STATUS, status=401)
+    limit(made, limited, 0.0)
     for number in range(STANDINGS_MAX):
         made.begin(Endpoint("a", f"invented-{number}"), 0, 100, 0.0).over()
     assert made.take_outbox(1.0) == []
     assert made.standing(A).in_flight == 1
-    assert made.breakers.keys() == {A.id, B.id}
+    assert made.breakers.keys() == {A.id, B.id, refused.id, limited.id}
     trip.over()
     assert made.standing(A).in_flight == 0

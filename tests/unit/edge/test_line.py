@@ -195,6 +195,28 @@ def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (bench.refused, len(bench.line)) == (["z"], 2)
 
 
+def test_nobody_fills_the_line_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key has a share of it, which is free again when one of its calls has left."""
+    monkeypatch.setattr(line_module, "KEY_MAX", 2)
+    line = Bench(a=0).line
+
+    def stand(name: str, key: str, tokens: int = 0) -> bool:
+        return line.stand(Place(name, UNTIL, lambda _: None, key), (A,), tokens)
+
+    assert [stand("x", "k"), stand("y", "k"), stand("z", "k"), stand("z", "l")] == [True, True, False, True]
+    line.left("x")
+    assert stand("z2", "k")
+
+
+def test_large_requests_fill_the_line_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is held in memory."""
+    monkeypatch.setattr(line_module, "TOKENS_MAX", 100)
+    line = Bench(a=0).line
+    stood = [line.stand(Place(name, UNTIL, lambda _: None), (A,), 60) for name in "xy"]
+    line.left("x")
+    assert [*stood, line.stand(Place("y", UNTIL, lambda _: None), (A,), 60)] == [True, False, True]
+
+
 def test_a_plan_that_raises_stops_nobody_else() -> None:
     """The loop tells of it; the next one has its turn."""
     bench = Bench(a=0)

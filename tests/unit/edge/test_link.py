@@ -222,6 +222,28 @@ async def test_what_others_have_seen_is_heard() -> None:
         assert await control.heard.get() == samples
 
 
+async def test_a_sample_that_cannot_be_taken_in_does_not_end_the_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor a probe: what others have seen is told to all workers, and would end them all."""
+    async with linked() as control:
+        calls = []
+
+        def fail(what: object) -> None:
+            calls.append(what)
+            raise ValueError("a mistake")
+
+        control.link._on_heard = control.link._on_probe = fail
+        sample = Sample("p/m", "m", 1e9, Outcome.ANSWERED, 1.0)
+        await control.send(frame(pack(Heard([sample]))))
+        await control.send(frame(pack(Probe("probe-20454-43200-beef", "m", "p/up", 5_000, 1e9))))
+        await control.send(frame(pack(Stop("resp_1", "maps"))))
+        assert await control.stopped.get() == ("resp_1", "maps")
+        assert len(calls) == 2
+        assert control.losses == 0
+        assert [each.message for each in caplog.records] == [
+            f"a {what} of the control process was not taken in" for what in ("heard", "probe")
+        ]
+
+
 async def test_what_is_to_be_probed_arrives() -> None:
     """As it was ordered."""
     async with linked() as control:

@@ -6,6 +6,7 @@ from math import inf
 
 from tokenway.edge.standing import CALM_AFTER, Standing
 from tokenway.model.catalog import Endpoint, EndpointLimits
+from tokenway.model.secret import Secret
 
 NOW = 1000.0
 
@@ -27,6 +28,35 @@ def test_other_limits_count_what_was_sent_before() -> None:
     assert not standing.has_limits
     assert not allowance.is_limited
     assert allowance.may_send(NOW, 100) is None
+
+
+def test_a_key_keeps_what_is_known_of_it_wherever_it_stands() -> None:
+    """One that takes another's place begins anew, but for what was sent; one that is added begins with nothing."""
+    one, two, new, more = map(Secret, ("one", "two", "new", "more"))
+    standing = Standing(Endpoint("p", "m", limits=EndpointLimits(rpm=2)), 2, 1)
+    for _ in range(2):
+        standing.keys[0].failed(standing.keys[0].number, NOW, 0.5)
+    standing.allowances[0].sent(NOW, 1)
+    call = standing.allowances[1].sent(NOW, 1)
+    standing.allowances[1].refused(call, NOW, 0.5, 60.0)
+    known = standing.keys[0], standing.allowances[0]
+    standing.rekey((one, two), (new, one, more))
+    assert (standing.keys[1], standing.allowances[1]) == known
+    assert [each.is_closed for each in standing.keys] == [True, False, True]
+    assert [each.may_send(NOW, 1) for each in standing.allowances] == [None, None, None]
+    standing.rekey((new, one, more), (two, one))
+    assert standing.keys[1] is known[0]
+    standing.rekey((two, one), ())
+    assert len(standing.keys) == len(standing.allowances) == 1
+
+
+def test_a_key_in_anothers_place_has_sent_what_that_one_sent() -> None:
+    """It may be the same account's."""
+    standing = Standing(Endpoint("p", "m", limits=EndpointLimits(rpm=1)), 1, 1)
+    call = standing.allowances[0].sent(NOW, 1)
+    standing.allowances[0].refused(call, NOW, 0.5, 600.0)
+    standing.rekey((Secret("token-1"),), (Secret("token-2"),))
+    assert NOW < (standing.allowances[0].may_send(NOW, 1) or 0.0) < NOW + 70.0
 
 
 def test_limits_that_come_end_the_calm_and_limits_that_go_bring_it_back() -> None:
