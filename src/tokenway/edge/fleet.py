@@ -188,7 +188,10 @@ class Fleet:
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Takes in a snapshot: what is known stays, but for keys that have changed; other limits hold from now on."""
-        self._workers = snapshot.workers
+        if snapshot.workers != self._workers:
+            self._workers = snapshot.workers
+            for standing in self._standings.values():
+                standing.renew(standing.seen, snapshot.workers)
         for name, provider in snapshot.providers.items():
             before, after = self._secrets.get(name, ()), provider.api_keys
             if before != after:
@@ -204,7 +207,7 @@ class Fleet:
             keys = max(1, len(self._secrets.get(endpoint.provider, ())))
             freed = partial(self.line.freed, endpoint.id)
             standing = self._standings[endpoint.id] = Standing(endpoint, keys, self._workers, freed)
-        elif standing.limits != (endpoint.limits, self._workers):
+        elif endpoint.limits is not standing.seen:
             standing.renew(endpoint.limits, self._workers)
         return standing
 

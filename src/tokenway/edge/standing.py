@@ -34,6 +34,7 @@ class Standing:
         "limits",
         "probe_at",
         "refusals",
+        "seen",
         "told",
         "turn",
         "unsaid",
@@ -45,6 +46,8 @@ class Standing:
         self.breaker = Breaker()
         self.in_flight = 0
         self.keys = [Breaker(breaker.CREDENTIAL) for _ in range(keys)]
+        self.seen = endpoint.limits
+        """Those of the last endpoint of this name that was looked at: as long as it is the same one, they are."""
         self.limits = endpoint.limits, workers
         self.has_limits = endpoint.limits != EndpointLimits()
         self.allowances = [Allowance(endpoint.limits, workers) for _ in range(keys)]
@@ -96,7 +99,10 @@ class Standing:
         self.keys, self.allowances, self.turn = keys, allowances, 0
 
     def renew(self, limits: EndpointLimits, workers: int) -> None:
-        """The configuration has other limits for it; what was sent counts against them too."""
+        """The configuration has these limits for it, other ones or not; what was sent counts against them too."""
+        self.seen = limits
+        if self.limits == (limits, workers):
+            return
         self.limits = limits, workers
         self.has_limits = limits != EndpointLimits()
         self.is_calm = self.is_calm and not self.has_limits
