@@ -35,6 +35,10 @@ class Owner:
         """Keeps it."""
         self.asked.append("closed")
 
+    def distrust(self) -> None:
+        """Keeps it."""
+        self.asked.append("distrust")
+
     def redial(self, call: Call) -> None:
         """Keeps it."""
         self.asked.append("redial")

@@ -26,6 +26,9 @@ class Owner(Protocol):
     def closed(self, connection: Connection) -> None:
         """The connection exists no more."""
 
+    def distrust(self) -> None:
+        """A response came that nobody had asked for: it could have been taken for the answer to another call."""
+
     def redial(self, call: Call) -> None:
         """The call's pooled connection was stale: it needs a fresh one."""
 

@@ -64,6 +64,11 @@ def ends_read(framing: int, data: bytes, body: bytes) -> bool | None:
     return data.endswith(_HEAD_END) and data[-5] not in _LINE_END
 
 
+def is_unasked(data: bytes) -> bool:
+    """Whether bytes on an idle connection are a response to nothing; one that says why it closes (408) is none."""
+    return data.startswith(_NEXT) and data[9:12] != b"408"
+
+
 def before_next(framing: int, data: bytes, body: bytes) -> bytes | None:
     """`data`, the read that completed an answer, without the response that begins behind it; None if none does.
 

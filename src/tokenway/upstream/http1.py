@@ -12,7 +12,8 @@ Rules that the code keeps:
    the answer a failure, unless another response begins there: that one nobody hears of, and it closes
    the connection. On an idle connection a byte closes it, also one that the kernel holds and the loop
    has not read yet, and so does one that comes before the request is written: it goes over a fresh one.
-   So nothing sent before a request can pass for its answer.
+   So nothing sent before a request can pass for its answer. After a response that nobody asked for the
+   pool uses no connection to this origin twice for a while (`Pool.distrust`).
 2. The reader hears of an answer only after the whole socket read has been parsed, and of its end only
    when nothing followed. What one read brought whole it hears in one call.
 3. A connection goes back to the pool before its reader hears of the end, so a call that the reader
@@ -331,6 +332,8 @@ class Connection(asyncio.Protocol):
                     return False
                 call.request = b""  # an answer has begun: the request will not be sent again
         elif state != _HEAD:
+            if state == _IDLE and framing.is_unasked(data):
+                self._owner.distrust()
             self.abort()  # a stray byte on an idle connection, or late ones after the close
             return False
         self._overhead += len(data)
@@ -343,6 +346,7 @@ class Connection(asyncio.Protocol):
             self._tell(data, framing.explain(error))
         else:
             self._keep = False
+            self._owner.distrust()
             self._tell(whole, "")
 
     def _tell(self, data: bytes, broken: str) -> None:

@@ -21,6 +21,10 @@ from tokenway.upstream.transport import Dial, DialFailure, Origin, dial, parse_b
 __all__ = ["Call", "Pool", "Pools"]
 
 _STOPPING = "The gateway is stopping."
+DISTRUST = 300.0
+"""Seconds for which no connection to an origin is used twice, since it sent a response that nobody had asked for.
+
+One that comes a moment later, when the connection has its next request, cannot be told from the answer to that."""
 
 
 class Pool:
@@ -57,6 +61,7 @@ class Pool:
         self._dialing: dict[Call, asyncio.Task[None]] = {}
         self._empty: asyncio.Future[None] | None = None
         self._closed = False
+        self._trusted_from = 0.0
 
     @property
     def idle(self) -> int:
@@ -82,7 +87,7 @@ class Pool:
                 call.reused = True
                 connection.start(call)
                 return call
-            connection.abort()
+            # It is closed, or will be when the loop has read what waits there, and knows what that is.
         self._start_dial(call)
         return call
 
@@ -114,10 +119,11 @@ class Pool:
 
     def released(self, connection: Connection) -> None:
         """Takes a clean connection back, or closes it when there are enough."""
-        if self._closed or len(self._idle) >= self._max_idle:
+        now = self._loop.time()
+        if self._closed or len(self._idle) >= self._max_idle or now < self._trusted_from:
             connection.abort()
             return
-        connection.idle_since = self._loop.time()
+        connection.idle_since = now
         self._idle[connection] = None
 
     def forget(self, connection: Connection) -> None:
@@ -133,6 +139,12 @@ class Pool:
         self._connections.discard(connection)
         if self._empty is not None and not self._connections and not self._empty.done():
             self._empty.set_result(None)
+
+    def distrust(self) -> None:
+        """No connection is used again for a while: the next such response would come on one that serves a call."""
+        self._trusted_from = self._loop.time() + DISTRUST
+        for connection in list(self._idle):
+            connection.abort()
 
     def redial(self, call: Call) -> None:
         """A pooled connection was closed before a byte of the answer: once more, on a fresh one."""

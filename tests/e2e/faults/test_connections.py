@@ -28,6 +28,14 @@ async def strict(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def wary(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """Another one, whose provider sends what nobody asked for, and is not trusted with a connection twice."""
+    config = configuration(provider.base_url, retries={"max": 0})
+    async with serving(tmp_path_factory.mktemp("wary"), config) as running:
+        yield running
+
+
 async def ask(gateway: Gateway, provider: FakeProvider, script: Script, *, stream: bool) -> Answer:
     """One call that meets the script; the connection to the gateway must stay usable unless it says otherwise."""
     provider.queue(script)
@@ -53,16 +61,16 @@ async def ask(gateway: Gateway, provider: FakeProvider, script: Script, *, strea
     ids=["a byte at once", "a response at once", "a byte later", "a response later", "a 408 later", "a chunk later"],
 )
 async def test_what_nobody_asked_for_reaches_nobody(
-    strict: Gateway, provider: FakeProvider, script: Script, stream: bool
+    wary: Gateway, provider: FakeProvider, script: Script, stream: bool
 ) -> None:
     """An early response or a stray byte on a pooled connection ends it; the next callers get their own answers."""
-    first = await ask(strict, provider, script, stream=stream)
+    first = await ask(wary, provider, script, stream=stream)
     assert b"SECRET" not in first.body
     link = provider.requests[-1].link
     if script.stray:
         await until(link.gone.is_set)
     for number in range(5):
-        async with Raw(strict.port) as raw:
+        async with Raw(wary.port) as raw:
             await raw.send(post(chat(f"lab/fake?text=mine{number}", stream=False)))
             answer = await raw.answer()
         assert answer.json["choices"][0]["message"]["content"] == f"mine{number}"
@@ -71,11 +79,11 @@ async def test_what_nobody_asked_for_reaches_nobody(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_a_response_behind_an_answer_does_not_spoil_it(
-    strict: Gateway, provider: FakeProvider, stream: bool
+    wary: Gateway, provider: FakeProvider, stream: bool
 ) -> None:
     """The answer is whole, and nobody asks, or pays, for it again."""
     before = len(provider.requests)
-    answer = await ask(strict, provider, Script(surplus=RESPONSE), stream=stream)
+    answer = await ask(wary, provider, Script(surplus=RESPONSE), stream=stream)
     assert (answer.status, len(provider.requests)) == (200, before + 1)
     if stream:
         assert answer.body.endswith(b"data: [DONE]\n\n")
@@ -84,8 +92,22 @@ async def test_a_response_behind_an_answer_does_not_spoil_it(
     await until(provider.requests[-1].link.gone.is_set)
 
 
+async def test_after_a_response_nobody_asked_for_no_connection_is_used_twice(
+    wary: Gateway, provider: FakeProvider
+) -> None:
+    """The next one could come a moment later, when the connection has its next request."""
+    await ask(wary, provider, Script(stray=RESPONSE, stray_after=0.0), stream=False)
+    await until(provider.requests[-1].link.gone.is_set)
+    for _ in range(5):
+        # What follows in a hundredth of a second would reach the next caller on the same connection.
+        await ask(wary, provider, Script(stray=RESPONSE, stray_after=0.01), stream=False)
+        assert b"SECRET" not in (await ask(wary, provider, Script(delay=0.05), stream=False)).body
+        assert not any(each.reused for each in provider.requests[-2:])
+
+
 async def test_stray_responses_under_load_reach_nobody(strict: Gateway, provider: FakeProvider) -> None:
-    """While idle connections are fed with foreign responses, each of two hundred callers gets its own answer."""
+    """While idle connections are fed with foreign farewells, each of two hundred callers gets its own answer."""
+    farewell = RESPONSE.replace(b"200 OK", b"408 Request Timeout", 1)
 
     async def call(number: int) -> str:
         async with Raw(strict.port) as raw:
@@ -98,7 +120,7 @@ async def test_stray_responses_under_load_reach_nobody(strict: Gateway, provider
         numbers = range(round_number, round_number + 20)
         answers = await asyncio.gather(*(call(number) for number in numbers))
         assert answers == [f"n{number}" for number in numbers]
-        fed += await provider.send_stray(RESPONSE)
+        fed += await provider.send_stray(farewell)
     assert fed > 10
 
 

@@ -130,6 +130,40 @@ async def test_an_answer_before_the_question_reaches_nobody(pool: Pool, provider
     heard = await fetch(pool)  # in the same turn of the loop: nobody has read the stray answer yet
     assert heard.body == b"{}"
     assert len(provider.links) == 2
+    assert pool.idle == 0  # it has been read by now, and nothing is used twice
+
+
+@pytest.mark.parametrize("surplus", [False, True], ids=["later", "behind an answer"])
+async def test_after_a_response_nobody_asked_for_no_connection_is_used_twice(
+    pool: Pool, provider: FakeProvider, surplus: bool
+) -> None:
+    """The next one would come when the connection has its next request, and pass for the answer; it ends in time."""
+    await occupy(pool, 3)
+    if surplus:
+        provider.queue(Script(body=b"{}", surplus=OK))
+        assert (await fetch(pool)).body == b"{}"
+    else:
+        transport = provider.links[0].transport
+        assert transport is not None
+        transport.write(OK)
+    await until(lambda: pool.open_connections == 0)
+    before = len(provider.links)
+    for _ in range(3):
+        assert (await fetch(pool)).body == b"{}"
+    assert (pool.idle, len(provider.links)) == (0, before + 3)
+    pool._trusted_from = 0.0
+    for _ in range(3):
+        await fetch(pool)
+    assert (pool.idle, len(provider.links)) == (1, before + 4)
+
+
+@pytest.mark.parametrize("stray", [b"x", b"\r\n", b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"])
+async def test_a_byte_or_a_farewell_is_no_reason_for_distrust(pool: Pool, provider: FakeProvider, stray: bytes) -> None:
+    """Servers say why they close a connection that was idle for long."""
+    await fetch(pool)
+    await provider.send_stray(stray)
+    await until(lambda: pool.open_connections == 0)
+    await fetch(pool)
     assert pool.idle == 1
 
 
