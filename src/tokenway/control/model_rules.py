@@ -10,7 +10,7 @@ from tokenway.control.addresses import row_of
 from tokenway.control.examination import Examination, Path
 from tokenway.control.findings import Severity, nearest
 from tokenway.dialects.providers import KNOWN, family_of
-from tokenway.model.catalog import Price, Rates
+from tokenway.model.catalog import EndpointLimits, Price, Rates
 from tokenway.model.money import NANO_PER_USD, format_usd
 from tokenway.model.quantization import QUANTIZATIONS, is_number_format
 from tokenway.model.settings import LOCAL_PROVIDER, EndpointSettings, ModelSettings
@@ -32,6 +32,7 @@ def examine_models(subject: Examination) -> None:
     """Every rule about models, their endpoints, fallbacks and aliases."""
     for name, model in subject.settings.models.items():
         _model(subject, name, model)
+    _limits(subject)
     _aliases(subject)
 
 
@@ -59,6 +60,18 @@ def _model(subject: Examination, name: str, model: ModelSettings) -> None:
                 subject.say((*path, "fallbacks", index), "a model cannot fall back on itself")
             else:
                 _target(subject, (*path, "fallbacks", index), fallback)
+
+
+def _limits(subject: Examination) -> None:
+    """Warns of an endpoint that several models have with other limits: it is kept count of once, for all of them."""
+    first: dict[tuple[str, str], tuple[Path, EndpointLimits]] = {}
+    for name, model in subject.settings.models.items():
+        for index, endpoint in enumerate(model.endpoints):
+            path: Path = ("models", name, "endpoints", index)
+            other, limits = first.setdefault((endpoint.provider, endpoint.model), (path, endpoint.limits))
+            if limits != endpoint.limits:
+                reason = f"is not as at {subject.place(other)}, and an endpoint has one count for all models"
+                subject.say((*path, "limits"), reason, severity=Severity.WARNING)
 
 
 def _probe(subject: Examination, path: Path, model: ModelSettings) -> None:

@@ -101,7 +101,9 @@ class AttemptReader:
     _early = b""
     """What came before it."""
     passed = 0
-    """Bytes of the stream so far, where it is watched."""
+    """Bytes of the stream since its first text came; once it is spliced, only where it is watched."""
+    code = ""
+    """The code of an error that came as its answer."""
     _is_spliced = False
     _has_begun = False
     """Whether there is anything yet of a whole answer."""
@@ -138,6 +140,11 @@ class AttemptReader:
     def is_whole(self) -> bool:
         """Whether the answer goes to its caller in one piece."""
         return self.stream is None or isinstance(self.stream, Gathering)
+
+    @property
+    def counted(self) -> int:
+        """Bytes of the stream since its first text came; 0 where not all of them were counted."""
+        return self.passed if self.is_watched or not self._is_spliced else 0
 
     # -- what the connection reports ---------------------------------------------------------------------
 
@@ -327,7 +334,6 @@ class AttemptReader:
         """A piece of a stream that the machine has not let through yet."""
         relay = self._relay
         now = monotonic()
-        self.passed += len(data)
         if not self.first_byte_at:
             self.first_byte_at = now
         try:
@@ -338,6 +344,8 @@ class AttemptReader:
         except MISTAKES as error:
             self._misread(error)
             return
+        if stream.first_delta:
+            self.passed += len(data)
         if out or stream.first_delta == now or moves(data):
             self.last_activity = now
         if out and self.waits_for_text and not stream.first_delta:
@@ -517,6 +525,7 @@ class AttemptReader:
             self._is_over = True
             self.call.cancel()
         said = self.form.read_error(status, body)
+        self.code = said.code
         after = self.hints.retry_after
         relay = self._relay
         now = monotonic()

@@ -17,7 +17,9 @@ from tokenway.dialects.base import UNREADABLE, CallerRequest
 from tokenway.dialects.openai_responses import state as chains
 from tokenway.dialects.openai_responses.replay import UNFINISHED
 from tokenway.dialects.openai_responses.request import ResponsesRequest, parse
+from tokenway.edge.attempt import MISTAKES
 from tokenway.edge.background import Background, stored
+from tokenway.edge.crossing import mistaken
 from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import ErrorType, Problem, Refusal, WireError, invalid_request
 from tokenway.model.stored import StoredResponse
@@ -80,6 +82,10 @@ async def recall(state: EdgeState, relay: Relay, request: CallerRequest, go: Go)
     except UNREADABLE:
         log.exception("a kept response cannot be read", extra={"exchange": relay.id})
         relay.refuse(_not_kept(request.previous))
+    except MISTAKES as error:
+        if relay.response_complete:
+            raise
+        relay.refuse(mistaken(error))
 
 
 async def _with_history(state: EdgeState, relay: Relay, request: ResponsesRequest) -> tuple[ResponsesRequest, str]:

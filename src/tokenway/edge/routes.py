@@ -89,12 +89,13 @@ class Route:
         self.all_cross = all(self._crossing.values())
 
     def grouped(self, among: Sequence[Endpoint]) -> list[tuple[Endpoint, ...]]:
-        """Some of the endpoints by the model that they belong to, in the order in which models are asked."""
+        """Some of the endpoints by the model that they belong to, in the order of models; none of these is empty."""
         groups = self.plan.groups
         if len(groups) == 1:
             return [tuple(among)]
         names = [{each.id for each in group} for group in groups]
-        return [tuple(each for each in among if each.id in group) for group in names]
+        found = (tuple(each for each in among if each.id in group) for group in names)
+        return [group for group in found if group]
 
     def is_crossing(self, endpoint: Endpoint) -> bool:
         """Whether requests to an endpoint and its answers are converted."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tokenway.metering.ledger import Settlement
 from tokenway.model.faults import Fault
 from tokenway.model.sample import Outcome, Sample
-from tokenway.routing.retry import Scope, Verdict, scope, verdict
+from tokenway.routing.retry import outcome
 
 if TYPE_CHECKING:
     from tokenway.edge.attempt import AttemptReader
     from tokenway.edge.intake import Intake
     from tokenway.exchange.commands import Share
-
-_TOO_MANY: Final = 429
 
 
 def sample_of(
@@ -31,16 +29,18 @@ def sample_of(
         gaps = stream.gap_counts
     elif share.fault == Fault.OUTRUN:
         ttft = took  # it would have taken longer
+    is_answered = share.settlement is Settlement.DELIVERED
     prompt = cached = tokens = 0
     if usage is not None and not share.absurd:
         cached = usage.cache_read
         prompt = usage.input_tokens - cached
-        tokens = usage.output_tokens
+        # Of an answer that is not whole a count is none: Anthropic's begins with a few, whatever comes after them.
+        tokens = usage.output_tokens if is_answered else 0
     return Sample(
         share.endpoint.id,
         intake.request.model,
         at,
-        _outcome(share),
+        Outcome.ANSWERED if is_answered else outcome(share.fault, share.status, reader.code),
         max(0.0, took),
         max(0.0, ttft),
         span,
@@ -48,22 +48,9 @@ def sample_of(
         cached,
         tokens,
         intake.request.size,
-        reader.passed,
+        reader.counted,
         0 if trip is None else trip.load,
         gaps,
         intake.keys,
         weight,
     )
-
-
-def _outcome(share: Share) -> Outcome:
-    if share.settlement is Settlement.DELIVERED:
-        return Outcome.ANSWERED
-    if share.status == _TOO_MANY:
-        return Outcome.LIMITED
-    fault = share.fault
-    if not fault or fault in {Fault.OUTRUN, Fault.SLOW}:
-        return Outcome.LEFT
-    is_its_own = scope(Fault(fault), share.status) is Scope.ENDPOINT
-    # Who does not have the model, or does not take the key, is no endpoint to be asked first.
-    return Outcome.FAILED if is_its_own or verdict(Fault(fault), share.status) is Verdict.ELSEWHERE else Outcome.LEFT

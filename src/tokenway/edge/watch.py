@@ -21,7 +21,7 @@ from tokenway.model.catalog import Operation
 from tokenway.model.errors import Refusal
 from tokenway.model.faults import Fault
 from tokenway.model.preferences import Rescue
-from tokenway.model.request import can_continue
+from tokenway.model.request import why_not_continued
 from tokenway.wire.limits import KEPT_STREAM
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Kept:
                 request = intake.request.neutral() if intake.crossings is None else intake.crossings.neutral
             except Refusal:  # a request that only its own endpoint understands
                 return Shown.OTHER
-            if can_continue(request):
+            if why_not_continued(request):
                 return Shown.OTHER
         return _SHOWN[sent.progress]
 

@@ -332,7 +332,7 @@ def _extended(turn: Message, text: str) -> Message:
     return msgspec.structs.replace(turn, parts=(*turn.parts, Text(text)))
 
 
-def can_continue(request: Request) -> str:
+def why_not_continued(request: Request) -> str:
     """Why an answer to this request may not go on elsewhere once its text has begun; empty where it may.
 
     What a form or a probability is tied to would not fit what another model goes on with. Tools that are only offered

@@ -27,10 +27,11 @@ class Sample(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     `at` is Unix time in seconds, `took` seconds from the request to the end of the attempt. `ttft` is seconds from the
     request to the first non-empty delta, `span` seconds between the first and the last delta; both only for streams.
-    `prompt` and `cached` are tokens of the input that no cache held, and that one did; `tokens` those of the output;
-    `size` bytes of the caller's request and `sent` bytes of the stream. `load` is how many other attempts were in
-    flight at the endpoint, `gaps` pauses between deltas by powers of two milliseconds, `keys` what the request is
-    recognised by when its conversation goes on (`routing.affinity`). `weight` is how many attempts it stands for.
+    `prompt` and `cached` are tokens of the input that no cache held, and that one did; `tokens` those of the output,
+    of a whole answer; `size` bytes of the caller's request and `sent` bytes of the stream since its first delta. `load`
+    is how many other attempts were in flight at the endpoint, `gaps` pauses between deltas by powers of two
+    milliseconds, `keys` what the request is recognised by when its conversation goes on (`routing.affinity`). `weight`
+    is how many attempts it stands for.
     """
 
     endpoint: str

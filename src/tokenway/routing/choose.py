@@ -39,7 +39,6 @@ JUDGED_FROM: Final = 2.0
 JUDGED_FOR: Final = 600.0
 """For how many seconds after its last observation it is: then it is a matter of looking around whether it has
 recovered."""
-_CAUTION: Final = 1e-9
 
 Dice = Callable[[], float]
 """Random numbers in [0, 1)."""
@@ -175,7 +174,7 @@ def _or(value: float | None, other: float) -> float:
 def _drawn(row: Ranked, sort: SortOrder, output: float, dice: Dice) -> float:
     """A draw of what an endpoint is sorted by: a normal one, by Box and Muller's transform."""
     prediction = row.prediction
-    normal = sqrt(-2.0 * log(1.0 - dice() + _CAUTION)) * cos(2.0 * pi * dice())
+    normal = sqrt(-2.0 * log(1.0 - dice())) * cos(2.0 * pi * dice())
     off = sqrt(prediction.variance) * normal
     if sort is SortOrder.FINISH:
         return row.score + off

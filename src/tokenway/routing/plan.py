@@ -2,8 +2,9 @@
 
 A name resolves in this order: `models`, `aliases`, `provider/model` of an enabled provider, then a family of
 names that an enabled provider is known for (`gpt-4o`). Endpoints come in groups, one for each model: the model's own,
-then those of its fallbacks and of the caller's `models`. The hard part of a caller's wishes is applied here
-(`routing.exclude`); in which order the endpoints of a group are tried is decided later, when their speed is known.
+then those of its fallbacks and of the caller's `models`; one that several of them have is asked as the first has it.
+The hard part of a caller's wishes is applied here (`routing.exclude`); in which order the endpoints of a group are
+tried is decided later, when their speed is known.
 
 A name may end in a *suffix* after OpenRouter's: `:nitro` sorts by throughput, `:floor` by price, `:free` admits only
 what costs nothing. It is one where the whole name means nothing else; of OpenRouter's own models, of Ollama's tags and
@@ -173,12 +174,12 @@ def plan(
         wishes = msgspec.structs.replace(wishes, sort=SUFFIXES[suffix])
     groups: list[tuple[Endpoint, ...]] = []
     excluded: dict[str, Exclusion] = {}
-    seen: list[Endpoint] = []
+    seen: set[str] = set()
     for endpoints, own in offers:
         hard = msgspec.structs.replace(wishes, is_free=True) if own == FREE else wishes
         kept = []
         for endpoint in endpoints:
-            if not endpoint.can(operation) or endpoint in seen:
+            if not endpoint.can(operation) or endpoint.id in seen:
                 continue
             why = None if hard is NO_WISHES else exclusion(endpoint, snapshot.providers.get(endpoint.provider), hard)
             if why is None:
@@ -186,7 +187,7 @@ def plan(
             else:
                 excluded.setdefault(endpoint.id, why)
         groups.append(tuple(kept))
-        seen += kept
+        seen.update(each.id for each in kept)
     if not any(groups):
         raise nothing_left(name, excluded)
     return Plan(model, tuple(_ordered(groups, wishes)), wishes, excluded)

@@ -12,7 +12,7 @@ try again" means *not here*: where the status concerns the one provider, the oth
 `scope` says whom a failure is held against. An endpoint answers for broken connections, silence and 5xx; a credential
 for its own refusal, its spent money and its rates (429); nobody for what a caller did wrong. How long a call may take
 in all is the caller's choice, so that deadline is not held against an endpoint: a caller in a hurry could close it for
-everybody.
+everybody. `outcome` says what of it routing learns.
 
 The pause is full jitter (a random share of a doubling bound, after Amazon's "Exponential Backoff And Jitter"); an
 upstream that names its own pause (`retry-after`) is believed.
@@ -27,6 +27,7 @@ from enum import IntEnum
 from typing import Final
 
 from tokenway.model.faults import Fault
+from tokenway.model.sample import Outcome
 
 BACKOFF_FIRST: Final = 0.25
 BACKOFF_MAX: Final = 8.0
@@ -116,6 +117,10 @@ _BY_STATUS: Final[dict[int, tuple[Verdict, Scope]]] = {
     429: (AGAIN, CREDENTIAL),
     501: (ELSEWHERE, REQUEST),
 }
+_FAULTS: Final = {fault.value: fault for fault in Fault}
+_GIVEN_UP: Final = (Fault.OUTRUN, Fault.SLOW)
+"""Ours to call: another attempt was faster."""
+_TOO_MANY: Final = 429
 _CALLERS_MISTAKE: Final = (FATAL, REQUEST)
 _SERVERS_FAILURE: Final = (AGAIN, ENDPOINT)
 _NO_ANSWER: Final = (ELSEWHERE, ENDPOINT)
@@ -157,6 +162,20 @@ def scope(fault: Fault, status: int = 0, code: str = "") -> Scope:
     if code in _BY_CODE:
         return _BY_CODE[code][1]
     return REQUEST if fault is Fault.TOTAL_DEADLINE else ENDPOINT
+
+
+def outcome(fault: str, status: int = 0, code: str = "") -> Outcome:
+    """What an attempt whose answer was not delivered says of its endpoint; a fault that is not known says nothing.
+
+    Who does not have the model, or does not take the key, is no endpoint to be asked first.
+    """
+    if status == _TOO_MANY:
+        return Outcome.LIMITED
+    known = _FAULTS.get(fault)
+    if known is None or known in _GIVEN_UP or code in _UNSUITED_CODES:
+        return Outcome.LEFT
+    is_its_own = scope(known, status, code) is ENDPOINT or verdict(known, status, code) is ELSEWHERE
+    return Outcome.FAILED if is_its_own else Outcome.LEFT
 
 
 def pause(tries: int, dice: float, retry_after: float | None) -> float:

@@ -48,6 +48,9 @@ BYTES_PER_TOKEN: Final = 4.0
 """Bytes of a request for a token of prompt where nothing is known: English text."""
 USUAL_SENT: Final = 220.0
 """Bytes of a stream for a token of output where nothing is known: an event of OpenAI's chat with one word."""
+GUESSED_FROM: Final = 1.0
+"""Seconds between first and last delta, from which on a stream that nobody counted tells its speed: what comes at the
+beginning often comes at once."""
 USUAL_HIT: Final = 0.5
 """How much of what an endpoint has seen it still has cached, where nothing is known."""
 JUDGED_FROM: Final = 10.0
@@ -110,6 +113,7 @@ class Estimate:
         "_answered",
         "_failed",
         "_failures_at",
+        "deltas_per_token",
         "heard_at",
         "hit",
         "loss",
@@ -131,6 +135,7 @@ class Estimate:
         self.usual = Mean(USUAL_TTFT)
         """The first token's time that was expected of the requests there were."""
         self.sent_per_token = Mean(USUAL_SENT)
+        self.deltas_per_token = Mean(1.0)
         self.window = Window()
         self._failed, self._answered = FAILURES_USUAL
         self._failures_at = 0.0
@@ -144,9 +149,8 @@ class Estimate:
         """Takes in an attempt."""
         self.heard_at = max(self.heard_at, sample.at)
         is_counted = sample.tokens > 0
-        if not is_counted and sample.span > 0.0:
-            # Nobody counted what was left, for being slow perhaps: its bytes tell how fast it was.
-            sample = msgspec.structs.replace(sample, tokens=round(sample.sent / self.sent_per_token.value))
+        if not is_counted and sample.span >= GUESSED_FROM:
+            sample = msgspec.structs.replace(sample, tokens=self._guessed(sample))
         self.window.take(sample)
         self._count(sample)
         if sample.outcome is Outcome.FAILED and sample.took > 0.0:
@@ -157,8 +161,8 @@ class Estimate:
             self.ttft.observe(sample.ttft, prompt, load, sample.at, sample.weight)
             if sample.tokens > 1 and sample.span > 0.0:
                 self.pace.observe(sample.span / (sample.tokens - 1), 0.0, load, sample.at, sample.weight)
-                if sample.sent and is_counted:
-                    self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
+                if is_counted:
+                    self._learn_sizes(sample)
         elif sample.outcome is Outcome.ANSWERED and sample.took > 0.0 and (sample.tokens or sample.prompt):
             self._take_whole(sample, prompt, load)
 
@@ -210,6 +214,25 @@ class Estimate:
             self._failed += sample.weight
         else:
             self._answered += sample.weight
+
+    def _learn_sizes(self, sample: Sample) -> None:
+        """What a token takes in a stream."""
+        deltas = sum(sample.gaps)
+        if sample.sent:
+            self.sent_per_token.take(sample.sent / sample.tokens, sample.weight)
+        if deltas:
+            self.deltas_per_token.take(deltas / (sample.tokens - 1), sample.weight)
+
+    def _guessed(self, sample: Sample) -> int:
+        """The tokens of a stream that nobody counted: of one that was left, for being slow perhaps.
+
+        Its bytes tell, where all of them were counted; else how often something came, once it is known how much then
+        comes at a time.
+        """
+        if sample.sent:
+            return round(sample.sent / self.sent_per_token.value)
+        deltas = sum(sample.gaps)
+        return 1 + round(deltas / self.deltas_per_token.value) if deltas and self.deltas_per_token.seen else 0
 
     def _take_whole(self, sample: Sample, prompt: float, load: float) -> None:
         """A whole answer: one time for the first token and all others."""

@@ -1,7 +1,8 @@
 """The latest exchanges of the ledger as samples, so that a gateway that starts knows how its endpoints were.
 
 The ledger has times for an exchange and not for each of its attempts. An exchange with one attempt gives its times;
-of one with several, only how each of them ended is told.
+of one with several, only how each of them ended is told. It has no codes of errors: a spent account that is told with
+status 400, as Anthropic's is, counts as a caller's mistake here.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tokenway.metering.ledger import Settlement
-from tokenway.model.faults import Fault
 from tokenway.model.probe import IDS, IDS_END, day_of, ids_of
 from tokenway.model.sample import Outcome, Sample
 from tokenway.model.usage import BUCKETS, Usage
-from tokenway.routing.retry import Scope, scope
+from tokenway.routing.retry import outcome
 from tokenway.store.database import Database
 from tokenway.store.schema import EXPIRED_ATTEMPT, entries, exchanges, kinds
 
@@ -26,10 +26,6 @@ LIVES_MAX: Final = 64
 """Lives of workers that are looked through, the newest first."""
 COUNT_DIGITS: Final = 10
 """With how many digits an exchange's id ends that count the exchanges of one worker's life."""
-TOO_MANY: Final = 429
-_FAULTS: Final = {fault.value: fault for fault in Fault}
-_GIVEN_UP: Final = (Fault.OUTRUN, Fault.SLOW)
-"""Ours to call: another attempt was faster."""
 
 
 class SqlSamples:
@@ -88,9 +84,10 @@ def _pages(connection: sa.Connection, since: float, most: int) -> Iterator[list[
 def _samples(row: dict[str, Any], lines: Sequence[dict[str, Any]]) -> Iterator[Sample]:
     """What an exchange says of each endpoint that it tried."""
     for line in lines:
-        outcome = _outcome(line["settlement"], line["status"], line["fault"])
+        is_answered = line["settlement"] == Settlement.DELIVERED.value
+        ended = Outcome.ANSWERED if is_answered else outcome(line["fault"], line["status"])
         if len(lines) > 1:
-            yield Sample(line["endpoint"], row["model"], row["at"], outcome)
+            yield Sample(line["endpoint"], row["model"], row["at"], ended)
             continue
         usage = Usage()
         if line["input_uncached"] is not None and not line["absurd"]:
@@ -100,28 +97,16 @@ def _samples(row: dict[str, Any], lines: Sequence[dict[str, Any]]) -> Iterator[S
             line["endpoint"],
             row["model"],
             row["at"],
-            outcome,
+            ended,
             took=_since_the_attempt(row["duration"], row),
             ttft=_since_the_attempt(row["ttft"], row),
             span=(tokens - 1) / speed if speed and tokens > 1 else 0.0,
             prompt=usage.input_tokens - usage.cache_read,
             cached=usage.cache_read,
-            tokens=tokens,
+            tokens=tokens if is_answered else 0,  # as in `edge.sampling`
         )
 
 
 def _since_the_attempt(seconds: float | None, row: dict[str, Any]) -> float:
     """A time that was counted from the request on; 0.0 where it is not known."""
     return 0.0 if seconds is None else max(0.0, seconds - row["overhead"])
-
-
-def _outcome(settlement: str, status: int, fault: str) -> Outcome:
-    """What an attempt's end says about its endpoint; a fault that we do not know says nothing."""
-    if settlement == Settlement.DELIVERED.value:
-        return Outcome.ANSWERED
-    if status == TOO_MANY:
-        return Outcome.LIMITED
-    known = _FAULTS.get(fault)
-    if known is None or known in _GIVEN_UP:
-        return Outcome.LEFT
-    return Outcome.FAILED if scope(known, status) is Scope.ENDPOINT else Outcome.LEFT

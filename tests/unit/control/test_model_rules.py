@@ -48,6 +48,14 @@ PROBE = "routing: {probe: {usd_per_day: %s}}"
             ("local",),
         ),
         (model("provider: lab, model: a b"), "models.a.endpoints[0].model", "error", "without spaces", ()),
+        (
+            LAB + "models: {a: {endpoints: [{provider: lab, model: m, limits: {rpm: 9}}]}, "
+            "b: {endpoints: [{provider: lab, model: m}]}}",
+            "models.b.endpoints[0].limits",
+            "warning",
+            "is not as at line 2",
+            (),
+        ),
         (model(more=", fallbacks: [a]"), "models.a.fallbacks[0]", "error", "back on itself", ()),
         (model(more=", fallbacks: [locale]"), "models.a.fallbacks[0]", "error", "no model that can", ("local",)),
         (model(more=", fallbacks: [gpt-4o]"), "models.a.fallbacks[0]", "warning", "set OPENAI_API_KEY", ()),

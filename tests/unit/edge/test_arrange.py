@@ -18,7 +18,7 @@ from tokenway.edge.arrange import limited
 from tokenway.edge.doors import CHAT
 from tokenway.edge.intake import Intake, read_request, take_in
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
-from tokenway.model.catalog import Dialect, Endpoint, Model, Provider, Routing, Timeouts
+from tokenway.model.catalog import Capabilities, Dialect, Endpoint, Model, Provider, Routing, Timeouts
 from tokenway.model.errors import Refusal
 from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.sample import Outcome, Sample
@@ -81,6 +81,20 @@ def test_the_fastest_goes_first_and_a_fallback_last() -> None:
     for endpoint, speed in ((A, 20.0), (B, 60.0), (SPARE, 500.0)):
         seen(made, endpoint, speed)
     assert names(taken(made)) == ["b", "a", "c"]
+
+
+def test_a_fallback_serves_what_no_endpoint_of_the_model_can() -> None:
+    """Its two endpoints are ranked; the model's own one is not there any more."""
+    plain = Endpoint("a", "x", capabilities=Capabilities(tools=False))
+    models = {"m": Model("m", (plain,), fallbacks=("spare",)), "spare": Model("spare", (B, SPARE))}
+    made = state()
+    made.adopt(msgspec.structs.replace(made.snapshot, models=models))
+    asked = {
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+    }
+    assert names(taken(made, **asked, provider={"require_parameters": True})) == ["b", "c"]
+    assert names(taken(made, **asked)) == ["a", "b", "c"]
 
 
 def test_every_key_of_a_provider_is_a_place_in_the_order() -> None:

@@ -290,6 +290,22 @@ def test_a_stream_goes_to_the_machine_until_it_is_spliced() -> None:
     attempt.release()
 
 
+@pytest.mark.parametrize("is_watched", [False, True])
+def test_bytes_are_told_where_all_of_them_were_counted(is_watched: bool) -> None:
+    """From the first text on: what is not watched is not counted once it is spliced, and a part of it tells nothing."""
+    told, written = Told(), list[bytes]()
+    attempt = reading(told, stream=True)
+    attempt.is_watched = is_watched
+    attempt.upstream_head(200, Headers(STREAM))
+    attempt.upstream_body(chunk())
+    assert attempt.counted == 0
+    attempt.upstream_body(chunk("a"))
+    assert attempt.counted == len(chunk("a"))
+    attempt.splice(written.append)
+    attempt.upstream_body(chunk("b") * 9)
+    assert attempt.counted == (10 * len(chunk("a")) if is_watched else 0)
+
+
 @pytest.mark.parametrize("is_spliced", [False, True])
 def test_an_error_in_a_stream_keeps_its_words(is_spliced: bool) -> None:
     """The connection is given up, and the event is kept for the caller."""

@@ -21,6 +21,7 @@ from tests.unit.edge.remembering import (
     snapshot,
     stored,
 )
+from tokenway.edge import background
 from tokenway.model.errors import ErrorType, Problem, Refusal
 
 # -- what came before --------------------------------------------------------------------------------------
@@ -66,6 +67,20 @@ async def test_an_id_that_only_a_provider_can_know_goes_there() -> None:
         assert await sent(made) == {"model": "up", "input": "hi", "previous_response_id": "resp_x"}
         await answered(client)
         assert [origin.host for origin, _, _ in made.network.dials] == ["openai"]
+
+
+@pytest.mark.parametrize("fields", [{"background": True}, {"background": True, "stream": True}])
+async def test_a_mistake_of_ours_is_told(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller whose response nobody begins to make is not left waiting for it."""
+
+    def broken(*_: Any) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(background, "take_in", broken)
+    async with remembering(what=snapshot(CHAT)) as (made, memory):
+        client = begun(made, **fields)
+        assert (await answered(client))["error"]["code"] == "internal_error"
+        assert (client.statuses, memory.kept, made.state.background) == ([500], [], {})
 
 
 async def test_a_provider_that_kept_it_is_asked_again() -> None:

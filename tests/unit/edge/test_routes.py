@@ -161,6 +161,14 @@ def test_a_route_is_made_once_unless_the_caller_wishes() -> None:
     )
 
 
+def test_no_group_of_endpoints_is_empty() -> None:
+    """A model none of whose endpoints is left gives way to the next one."""
+    other = Endpoint("p", "other")
+    route = routes(snapshot()).plan("m", CHAT, ("p/other",), NO_WISHES)
+    assert route.grouped((ENDPOINT, other)) == [(ENDPOINT,), (other,)]
+    assert route.grouped((other,)) == [(other,)]
+
+
 def test_an_unknown_name_is_not_remembered() -> None:
     """404 each time, and no room is taken by it."""
     table = routes(snapshot())

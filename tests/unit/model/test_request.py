@@ -22,8 +22,8 @@ from tokenway.model.request import (
     ToolChoice,
     ToolMode,
     ToolResult,
-    can_continue,
     prefilled,
+    why_not_continued,
 )
 
 
@@ -117,6 +117,6 @@ def test_reasoning_is_not_asked_for_again(thinking: Thinking | None, kept: bool)
 )
 def test_what_an_answer_is_tied_to(fields: dict[str, Any], reason: str) -> None:
     """A form, a number of answers, probabilities, sound or a call; tools that are only offered are nothing."""
-    found = can_continue(msgspec.structs.replace(ASKED, **fields))
+    found = why_not_continued(msgspec.structs.replace(ASKED, **fields))
     assert reason in found
     assert bool(found) == bool(reason)

@@ -80,6 +80,13 @@ def test_a_short_answer_prefers_a_quick_start_and_a_long_one_speed() -> None:
     assert order(made, among, asked=Asked("m", 400)) == ["fast", "quick"]
 
 
+def test_the_least_number_of_the_dice_is_a_number() -> None:
+    """Zero is one of [0, 1)."""
+    made = chooser(streams("a", 50.0), streams("b", 40.0))
+    rows = made.rank(endpoints("a", "b"), ASKED, USUAL, {}, AT, lambda: 0.0)
+    assert [row.endpoint.provider for row in rows] == ["a", "b"]
+
+
 def test_what_it_costs_counts_in_seconds() -> None:
     """A little slower and much cheaper wins, unless an hour is worth more."""
     among = endpoints("dear", "cheap", dear=50.0, cheap=1.0)

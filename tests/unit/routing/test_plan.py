@@ -9,6 +9,7 @@ from tokenway.model.catalog import (
     Capabilities,
     DataPolicy,
     Endpoint,
+    EndpointLimits,
     Listing,
     Model,
     Operation,
@@ -126,6 +127,14 @@ def test_fallbacks_come_behind() -> None:
     more = plan(SNAPSHOT, "big", Operation.CHAT, ("a/x", "small"))
     assert more.endpoints == (A, B, C, Endpoint("a", "x"))
     assert more.model.name == "big"
+
+
+def test_an_endpoint_of_several_models_is_asked_as_the_first_has_it() -> None:
+    """Another price or limit makes no other endpoint of it: the limits that are left out would not hold."""
+    limited = msgspec.structs.replace(B, limits=EndpointLimits(rpm=1))
+    models = {"big": Model("big", (limited,), fallbacks=("small",)), "small": Model("small", (B, A))}
+    planned = plan(msgspec.structs.replace(SNAPSHOT, models=models), "big", Operation.CHAT)
+    assert planned.groups == ((limited,), (A,))
 
 
 def test_a_callers_list_is_bounded() -> None:

@@ -9,8 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.model.faults import Fault
+from tokenway.model.sample import Outcome
 from tokenway.routing import retry
-from tokenway.routing.retry import BACKOFF_MAX, RetryBudget, Scope, Verdict, allowed_retries, pause, scope, verdict
+from tokenway.routing.retry import (
+    BACKOFF_MAX,
+    RetryBudget,
+    Scope,
+    Verdict,
+    allowed_retries,
+    outcome,
+    pause,
+    scope,
+    verdict,
+)
 
 BY_CODE: Final = [
     *((code, Verdict.FATAL, Scope.REQUEST) for code in retry.CONTENT_CODES),
@@ -59,6 +70,32 @@ def test_a_code_tells_what_the_status_does_not(
     """Refused content, a spent account and a context too small stay so, whatever status or advice comes with them."""
     assert verdict(fault, status, code, should_retry=should_retry) is expected
     assert scope(fault, status, code) is whose
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "expected"),
+    [
+        (Fault.RESET, 0, "", Outcome.FAILED),
+        (Fault.CUT, 200, "", Outcome.FAILED),
+        (Fault.TOTAL_DEADLINE, 0, "", Outcome.LEFT),
+        (Fault.SLOW, 200, "", Outcome.LEFT),
+        (Fault.OUTRUN, 0, "", Outcome.LEFT),
+        ("", 0, "", Outcome.LEFT),
+        ("a fault of later versions", 500, "", Outcome.LEFT),
+        (Fault.STATUS, 503, "", Outcome.FAILED),
+        (Fault.STATUS, 401, "", Outcome.FAILED),
+        (Fault.STATUS, 404, "", Outcome.FAILED),
+        (Fault.STATUS, 429, "insufficient_quota", Outcome.LIMITED),
+        (Fault.STATUS, 400, "", Outcome.LEFT),
+        (Fault.STATUS, 400, "credit_balance_too_low", Outcome.FAILED),
+        (Fault.STATUS, 400, "context_length_exceeded", Outcome.LEFT),
+        (Fault.STATUS, 400, "unsupported_parameter", Outcome.LEFT),
+        (Fault.STATUS, 403, "content_filter", Outcome.LEFT),
+    ],
+)
+def test_what_routing_learns_of_a_failure(fault: str, status: int, code: str, expected: Outcome) -> None:
+    """What no other endpoint would have said counts as a failure; what a caller did does not."""
+    assert outcome(fault, status, code) is expected
 
 
 def test_a_request_above_a_rate_is_not_too_large_for_others() -> None:

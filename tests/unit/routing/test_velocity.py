@@ -68,6 +68,39 @@ def test_what_nobody_counted_tells_its_speed_by_its_bytes() -> None:
     assert estimate.window.speed(AT + 20, 5, 0.9) == pytest.approx(8.0, rel=0.1)
 
 
+@pytest.mark.parametrize("at_a_time", [1, 4])
+def test_a_stream_that_was_left_tells_its_speed_by_its_pauses(at_a_time: int) -> None:
+    """Where its bytes were not counted; chunks are not tokens, but have as many as those of whole answers had."""
+    estimate = Estimate()
+    for number in range(10):
+        estimate.take(stream(AT + number, 60.0, gaps=(0, 100 // at_a_time)))
+    for number in range(10, 20):
+        left = stream(AT + number, 8.0, tokens=81, gaps=(80 // at_a_time,))
+        estimate.take(msgspec.structs.replace(left, tokens=0, outcome=Outcome.LEFT))
+    assert estimate.predict(1000, 300, 0, AT + 20).speed == pytest.approx(8.0, rel=0.1)
+    assert estimate.sent_per_token.seen == 0.0
+
+
+@pytest.mark.parametrize("sent", [0, 250, 4000])
+def test_a_stream_that_is_left_at_once_tells_no_speed(sent: int) -> None:
+    """Nobody can make an endpoint look faster or slower by hanging up."""
+    estimate = Estimate()
+    for number in range(10):
+        estimate.take(stream(AT + number, 50.0, sent=22_000, gaps=(0, 100)))
+    before = estimate.predict(1000, 300, 0, AT + 20).speed
+    for number in range(10, 13):
+        estimate.take(Sample("p/m", "m", AT + number, Outcome.LEFT, 0.6, 0.3, 0.3, sent=sent, gaps=(15,)))
+    assert estimate.predict(1000, 300, 0, AT + 20).speed == pytest.approx(before, rel=0.01)
+    assert estimate.sent_per_token.value == pytest.approx(22_000 / 101)
+
+
+def test_pauses_tell_nothing_before_a_stream_was_counted() -> None:
+    """Nobody knows how many tokens then come at a time."""
+    estimate = Estimate()
+    estimate.take(Sample("p/m", "m", AT, Outcome.LEFT, 9.0, 1.0, 8.0, gaps=(15,)))
+    assert estimate.pace.seen == 0.0
+
+
 def test_a_whole_answer_without_a_count_teaches_no_time() -> None:
     """It may have been long or short; that somebody answered is known."""
     estimate = Estimate()

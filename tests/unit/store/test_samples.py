@@ -73,7 +73,7 @@ def test_what_was_not_measured_is_not_known(store: SqliteStore) -> None:
         ({"settlement": Settlement.ABSORBED, "fault": Fault.CUT, "status": 200}, Outcome.FAILED),
         ({"settlement": Settlement.RELEASED, "fault": Fault.CONNECT, "status": 0}, Outcome.FAILED),
         ({"settlement": Settlement.RELEASED, "fault": Fault.STATUS, "status": 429}, Outcome.LIMITED),
-        ({"settlement": Settlement.RELEASED, "fault": Fault.STATUS, "status": 401}, Outcome.LEFT),
+        ({"settlement": Settlement.RELEASED, "fault": Fault.STATUS, "status": 401}, Outcome.FAILED),
         ({"settlement": Settlement.RELEASED, "fault": Fault.STATUS, "status": 400}, Outcome.LEFT),
         ({"settlement": Settlement.ABSORBED, "fault": Fault.OUTRUN, "status": 200}, Outcome.LEFT),
         ({"settlement": Settlement.ABSORBED, "fault": Fault.SLOW, "status": 200}, Outcome.LEFT),
@@ -81,10 +81,18 @@ def test_what_was_not_measured_is_not_known(store: SqliteStore) -> None:
     ],
 )
 def test_only_its_own_failures_are_an_endpoints(store: SqliteStore, changes: dict[str, Any], outcome: Outcome) -> None:
-    """Neither what a caller did wrong, nor what we gave up, nor a key that is refused."""
+    """And what another one would not have said; neither what a caller did wrong, nor what we gave up."""
     ingest(store, settled(1, settlement=changes["settlement"], endpoint="", lines=(line(**changes),)))
     (sample,) = store.samples.latest(0.0, 10)
     assert (sample.endpoint, sample.outcome) == ("lab/mock", outcome)
+
+
+def test_a_count_of_an_answer_that_was_left_is_none(store: SqliteStore) -> None:
+    """It is what had been counted by then."""
+    left = line(settlement=Settlement.UPSTREAM_BILLED)
+    ingest(store, settled(1, settlement=Settlement.UPSTREAM_BILLED, stamps=STREAMED, lines=(left,)))
+    (sample,) = store.samples.latest(0.0, 10)
+    assert (sample.outcome, sample.tokens, sample.speed, sample.prompt) == (Outcome.LEFT, 0, 0.0, 100)
 
 
 def test_of_several_attempts_only_their_ends_are_told(store: SqliteStore) -> None:

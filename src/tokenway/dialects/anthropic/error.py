@@ -111,6 +111,6 @@ def read_error(status: int, body: bytes) -> UpstreamError:
     code = details.get("error_code") if isinstance(details, dict) else None
     message = fault_text(error)
     if not isinstance(code, str):
-        code = complaint.code_of(status, message) or error["type"]
+        code = complaint.code_of(status, message, error["type"])
     kind = ErrorType.PAYMENT_REQUIRED if code in SPENT else KINDS.get(error["type"])
     return UpstreamError(message, code, is_ours=value.get("type") == "error", type=kind)

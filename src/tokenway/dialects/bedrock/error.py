@@ -119,7 +119,7 @@ def read_error(status: int, body: bytes) -> UpstreamError:
         return UpstreamError()
     message = _message(error)
     code = _plain_type(error.get("__type") or error.get("code"))
-    told = complaint.code_of(status, message) or code
+    told = complaint.code_of(status, message, code)
     return UpstreamError(message, told, bool(message or code), _KINDS.get(code.lower()))
 
 

@@ -122,7 +122,7 @@ def read_error(status: int, body: bytes) -> UpstreamError:
     if reason in _KEY_REASONS or status == 401:
         kind = ErrorType.PROVIDER_AUTHENTICATION
     message = fault_text(error)
-    code = complaint.SPENT if _is_of_a_day(entries) else complaint.code_of(status, message) or reason or name
+    code = complaint.SPENT if _is_of_a_day(entries) else complaint.code_of(status, message, reason or name)
     after = _delay(entries)
     return UpstreamError(message, code, True, kind, complaint.advice(message) if after is None else after)
 

@@ -125,14 +125,14 @@ def read_error(status: int, body: bytes) -> UpstreamError:
     error = decoded.get("error")
     if not error:
         message, code = _loose(decoded)
-        return UpstreamError(message, complaint.code_of(status, message) or code)
+        return UpstreamError(message, complaint.code_of(status, message, code))
     message = fault_text(error)
     if not isinstance(error, dict):
         return UpstreamError(message, complaint.code_of(status, message))
     found = _kind(error)
     return UpstreamError(
         message,
-        complaint.code_of(status, message) or _code(error),
+        complaint.code_of(status, message, _code(error)),
         is_ours=True,
         type=None if found is None else found[1],
         retry_after=_advice(error, message),

@@ -84,7 +84,7 @@ def read_error(status: int, body: bytes) -> UpstreamError:
         detail = decoded.get("detail") or decoded.get("message")
         return UpstreamError(fault_text(detail)) if detail else UpstreamError()
     message = fault_text(error)
-    code = complaint.code_of(status, message) or error_code(error)
+    code = complaint.code_of(status, message, error_code(error))
     after = complaint.advice(message)
     return UpstreamError(message, code, isinstance(error, dict), _TYPES.get(code), after)
 
