@@ -16,7 +16,7 @@ from tokenway.dialects.continuation import Seam
 from tokenway.dialects.gather import Gathering
 from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
-from tokenway.edge import relay as relay_module
+from tokenway.edge import entry as entry_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.fleet import Fleet
@@ -284,7 +284,7 @@ PATCHES: Final[tuple[Patch, ...]] = (
     Patch("TriesAllKeysOfABrokenEndpoint", Field, "note", _noted_as(Scope.CREDENTIAL)),
     Patch("RescuesWhenOff", arrange_module, "Order", _rescues_when_off),
     Patch("AsksWithOneKey", Fleet, "seat", _only_the_first_key),
-    Patch("LosesTheLosersCount", relay_module, "counted", lambda command, _: command),
+    Patch("LosesTheLosersCount", entry_module, "counted", lambda command, _: command),
     Patch("SeesNothingAtADeadline", Exchange, "may_fail", _never),
     Patch("TakesNothingForText", Kept, "shown", _all_is_text),
     Patch("SeesNothing", Watch, "shown", lambda *_: Shown.OTHER),

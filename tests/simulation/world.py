@@ -27,6 +27,7 @@ from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
+from tokenway.edge import entry as entry_module
 from tokenway.edge import opening as opening_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge import start as start_module
@@ -261,6 +262,7 @@ def _unix() -> float:
 _TIME: Final = SimpleNamespace(time=_unix)
 _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (relay_module, {"monotonic": _now, "time": _TIME}),
+    (entry_module, {"monotonic": _now, "time": _TIME, "MISTAKES": ()}),
     (attempt_module, {"monotonic": _now, "time": _unix}),
     (arrange_module, {"monotonic": _now, "time": _TIME}),
     (watch_module, {"monotonic": _now}),
@@ -268,7 +270,7 @@ _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (state_module, {"monotonic": _now, "time": _TIME}),
     (opening_module, {"time": _TIME}),
 )
-"""Each module that reads a clock, and what it finds in its place."""
+"""Each module that reads a clock, and what it finds in its place; a mistake that is passed over there crashes."""
 
 
 @contextmanager

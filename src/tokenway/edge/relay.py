@@ -21,25 +21,25 @@ from tokenway.dialects.base import CallerRequest, Format, Maker
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
-from tokenway.edge.attempt import JSON, OK, AttemptReader
+from tokenway.edge.attempt import JSON, AttemptReader
 from tokenway.edge.client import Client
 from tokenway.edge.doors import Door
+from tokenway.edge.entry import reserve, settle
 from tokenway.edge.fan import Fan
 from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
-from tokenway.edge.intake import Intake, draining, no_journal
+from tokenway.edge.intake import Intake, draining
 from tokenway.edge.opening import make_reader, maker_of, prepare
-from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
+from tokenway.edge.receipt import Receipt, tokenway_member, usage_members
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
-from tokenway.edge.watch import Watch, counted, may_go_on
+from tokenway.edge.watch import Watch, may_go_on
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
-from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
-from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
+from tokenway.model.errors import Problem, Refusal
 from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
@@ -75,7 +75,10 @@ class Relay:
     _warmed = 0.0
     _labels = b""
     _head = b""
-    _lease: Lease | None = None
+    lease: Lease | None = None
+    """What its reservation was taken out of; None for a key without a budget."""
+    reserved = 0
+    """Nano-dollars that are set aside for it."""
     _winner: AttemptReader | None = None
     asked_at = 0.0
     """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
@@ -298,19 +301,8 @@ class Relay:
     # -- commands ----------------------------------------------------------------------------------------
 
     def _reserve(self, command: c.Reserve) -> None:
-        state = self._state
-        principal = self.principal
         try:
-            lease = self._lease = state.admission.reserve(principal, command.amount)
-            try:
-                state.journal.append(
-                    Reserved(self.id, time.time(), principal.key_id, principal.project, command.amount)
-                )
-            except TokenwayError:
-                if lease is not None:
-                    lease.close(command.amount, 0)
-                log.exception("the journal cannot be written")
-                raise Refusal(no_journal()) from None
+            reserve(self._state, self, command.amount)
         except Refusal as refusal:
             self.tell(e.Refused(monotonic(), refusal.problem))
             return
@@ -398,47 +390,15 @@ class Relay:
     def _splice(self, command: c.Splice) -> None:
         reader = self._attempts[command.attempt - 1]
         write = self._client.transport.write
-        writer = _chunk_writer(write) if self._chunked else write
+        writer = reply.chunk_writer(write) if self._chunked else write
         kept = self._watch.kept
         reader.splice(writer if kept is None else kept.keeping(writer, reader))
         if self._client.is_write_paused and reader.call is not None:
             reader.call.pause()
 
     def _settle(self, command: c.Settle) -> None:
-        state = self._state
-        times = self.times
-        if self._attempts:
-            told = self._attempts[command.winner - 1]  # the last one, where none has answered
-            times.sent, times.head, times.first_byte = told.sent_at, told.head_at, told.first_byte_at
-        if command.winner:
-            winner = self._attempts[command.winner - 1]
-            stream = winner.stream
-            if stream is not None:
-                times.first_delta = stream.first_delta
-                times.first_answer = stream.first_answer
-                times.last_delta = stream.last_delta
-                self.finish_reason = stream.finish_reason
-                self.gaps = stream.gap_counts
-                if winner.sent is not None:
-                    times.resumed = stream.first_delta
-                    times.first_delta = self._watch.first_delta(self._attempts)
-            elif winner.answer is not None:
-                self.finish_reason = winner.answer.finish_reason
-        times.end = monotonic()
-        if command.error_type and command.status != OK and not command.passes:
-            status = self.form.statuses.get(ErrorType(command.error_type), command.status)
-            command = msgspec.structs.replace(command, status=status)
-        if len(command.shares) > 1:
-            command = counted(command, self._attempts)
-        receipt = self.receipt = make_receipt(command, self, time.time())
-        self._watch.settled(command, receipt, self._attempts)
-        if self._lease is not None:
-            self._lease.close(self._intake.order.amount, receipt.record.charged)
-        try:
-            state.journal.append(receipt.record)
-        except TokenwayError:
+        if not settle(self._state, self, command, self._attempts, self._watch):
             # The caller must not see the end of an answer that the ledger does not know.
-            log.exception("an exchange could not be settled", extra={"exchange": self.id})
             self._client.transport.abort()
 
     def _send_end(self, _command: c.SendEnd) -> None:
@@ -570,15 +530,6 @@ class Relay:
         self._attempts.clear()
         self._winner = self._fan = self.holder = None
         self._client.relay_finished(self)
-
-
-def _chunk_writer(write: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    """Writes data as one chunk of a chunked body."""
-
-    def write_chunk(data: bytes) -> None:
-        write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    return write_chunk
 
 
 # ruff: noqa: SLF001 - the table is part of the class above, written where it can be read

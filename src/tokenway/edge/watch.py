@@ -157,22 +157,17 @@ class Watch:
         # Before anything is known of how many bytes a token has, only what is very slow is slow.
         return tps if per_token.seen else 2.0 * tps
 
-    @staticmethod
-    def first_delta(readers: Sequence[AttemptReader]) -> float:
-        """When the caller of a rescued answer had its first text; 0.0 where there was none."""
-        firsts = [reader.stream.first_delta for reader in readers if reader.stream is not None]
-        return min([each for each in firsts if each], default=0.0)
-
     def settled(self, command: Settle, receipt: Receipt, readers: Sequence[AttemptReader]) -> None:
-        """The exchange is over: what its attempts were like, for routing, and their end, for who keeps count."""
+        """The exchange is over: its attempts end for who keeps count, and what they were like is told for routing."""
         fleet, share = self._state.fleet, self._intake.route.model.routing.hedge_share
+        for reader in readers:
+            if reader.trip is not None:
+                reader.trip.over()
         now = monotonic()
         samples = []
         for part, line, reader in zip(command.shares, receipt.record.lines, readers, strict=True):
-            trip = reader.trip
-            if trip is not None:
-                trip.over()
-                weight = trip.weight()
+            if reader.trip is not None:
+                weight = reader.trip.weight()
                 if weight:
                     ended_at = reader.ended_at or now
                     samples.append(sample_of(reader, part, self._intake, receipt.record.at, ended_at, weight))
@@ -187,14 +182,3 @@ class Watch:
 def may_go_on(intake: Intake) -> bool:
     """Whether a stream for this request may go on elsewhere, by what its neutral form does not tell."""
     return intake.request.stream and intake.request.operation is Operation.CHAT and intake.copies == 1
-
-
-def counted(command: Settle, readers: Sequence[AttemptReader]) -> Settle:
-    """The settlement with what was counted of attempts that another one has outrun: the machine is not told of that."""
-    shares = [
-        msgspec.structs.replace(part, usage=reader.metered.usage, absurd=reader.metered.is_absurd)
-        if part.fault == Fault.OUTRUN
-        else part
-        for part, reader in zip(command.shares, readers, strict=True)
-    ]
-    return msgspec.structs.replace(command, shares=tuple(shares))
