@@ -74,6 +74,14 @@ class KeepsTheLoser(Exchange):
         return [each for each in out if not isinstance(each, c.Cancel)] if wins else out
 
 
+class KeepsTheLosersPlace(Exchange):
+    """Has what was outrun, or too slow, take up its place until the answer is out."""
+
+    def feed(self, event: e.Event) -> Out:
+        """Takes no cancellation for an end."""
+        return [c.Cancel(each.attempt) if isinstance(each, c.Cancel) else each for each in super().feed(event)]
+
+
 class HedgesTwice(Exchange):
     """Starts two races at once."""
 
@@ -183,6 +191,7 @@ MACHINES: Final[tuple[type[Exchange], ...]] = (
     SplicesCalls,
     ChargesBothParts,
     KeepsTheLoser,
+    KeepsTheLosersPlace,
     HedgesTwice,
     HedgesAtOnce,
     NeverThaws,

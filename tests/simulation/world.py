@@ -81,6 +81,9 @@ class History:
     steps: list[tuple[float, Event, list[Command]]] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
     """How many pieces the caller had been sent before each step."""
+    taken: list[int] = field(default_factory=list)
+    """How many places at endpoints were taken before each step, and in the end."""
+    state: State | None = None
     given_up: bool = False
     """Whether the gateway gave the answer up, though its caller waited: one of several, of which another failed."""
     held: bool = False
@@ -107,6 +110,7 @@ class State(EdgeState):
         plan = history.plan
         super().__init__(cast("Any", None), cast("Any", _Pools(history)), self, cast("Any", None))
         self._history = history
+        history.state = self
         self._writes = self._ids = 0
         self.loop = cast("Any", _Loop(history.clock))
         enabled = [each for each in plan.endpoints if each.provider != plan.absent]
@@ -143,6 +147,11 @@ class State(EdgeState):
         if mine.is_raced_out:
             fleet.hedges.race()
             fleet.hedges.race()
+
+    @property
+    def taken(self) -> int:
+        """How many places at endpoints are taken."""
+        return sum([each.in_flight for each in self.fleet._standings.values()])
 
     def dice(self) -> float:  # type: ignore[override]
         """The seed's chance."""
@@ -227,16 +236,18 @@ def _recording(machine: type[Exchange]) -> type[Exchange]:
         return _RECORDING[machine]
 
     class Recording(machine):  # type: ignore[misc, valid-type]
-        __slots__ = ("steps", "written")
+        __slots__ = ("steps", "taken", "written")
 
         def __init__(self) -> None:
             super().__init__()
             self.steps: list[tuple[float, Event, list[Command]]] = []
             self.written: list[int] = []
+            self.taken: list[int] = []
 
         def feed(self, event: Event) -> list[Command]:
             world = _NOW[0]
             self.written.append(len(world.client.writes))
+            self.taken.append(cast("State", world.state).taken)
             commands = cast("list[Command]", super().feed(event))
             self.steps.append((world.clock.now, event, commands))
             return commands
@@ -325,6 +336,8 @@ def tell(history: History, relay: Relay) -> None:
     """What the exchange of a relay was told and ordered, and which calls it made."""
     machine = cast("Any", relay)._machine
     history.steps, history.written = machine.steps, machine.written
+    if history.state is not None:
+        history.taken = [*machine.taken, history.state.taken]
     if history.steps:
         history.order = history.steps[0][1].order  # type: ignore[union-attr]
     for at, event, commands in history.steps:

@@ -342,6 +342,8 @@ class Relay:
         if reader.call is not None:
             reader.call.cancel()
         reader.ended_at = monotonic()
+        if command.for_good and reader.trip is not None:
+            reader.trip.over()
 
     def _freeze(self, command: c.Freeze) -> None:
         self._state.fleet.retries.withdraw(monotonic())

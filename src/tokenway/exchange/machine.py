@@ -256,7 +256,7 @@ class Exchange:
                 other.fault = Fault.SLOW if other is self.frozen else Fault.OUTRUN
                 if other is not self.frozen:
                     self.field.forget(other.slot)
-                self.cancel(other, out)
+                self.cancel(other, out, for_good=True)
         self.frozen = None
 
     def _end(self, event: e.UpstreamEnd, out: list[c.Command]) -> None:
@@ -346,11 +346,11 @@ class Exchange:
 
     # -- the end -----------------------------------------------------------------------------------------
 
-    def cancel(self, attempt: Attempt, out: list[c.Command]) -> None:
+    def cancel(self, attempt: Attempt, out: list[c.Command], *, for_good: bool = False) -> None:
         """Gives an attempt up."""
         attempt.phase = OVER
         self.deadlines.clear_lane(attempt.lane)
-        out.append(c.Cancel(attempt.number))
+        out.append(c.Cancel(attempt.number, for_good))
 
     @staticmethod
     def take_count(attempt: Attempt, looks: tuple[e.Look, ...]) -> None:

@@ -131,7 +131,7 @@ def test_a_slow_stream_is_frozen_until_another_goes_on() -> None:
     assert machine.feed(e.DeadlinePassed(4.0, (SLOW,))) == [c.Freeze(1), c.Open(2, B, resumes=True)]
     machine.feed(e.UpstreamOpen(4.1, 2))
     out = machine.feed(e.UpstreamBytes(4.5, 2, b"y"))
-    assert out == [c.Cancel(1), c.Resume(2), c.SendBytes(b"y"), c.Splice(2)]
+    assert out == [c.Cancel(1, for_good=True), c.Resume(2), c.SendBytes(b"y"), c.Splice(2)]
     settle = settle_of(machine.feed(e.UpstreamEnd(5.0, 2, b"", USAGE)))
     slow, answer = settle.shares
     assert (slow.settlement, slow.fault, slow.usage) == (Settlement.ABSORBED, Fault.SLOW, USAGE)
