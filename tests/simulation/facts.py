@@ -255,11 +255,17 @@ class Facts:
         return self.history.began
 
     def hedges_left(self, at: float) -> float:
-        """What its budget for races holds: one, and this call's share."""
-        order, fleet = self.history.order, self.plan.fleet
+        """What its budget for races of this model holds: one, and this call's share."""
         made = sum(each.hedges and each.at < at for each in self.opened)
-        has_share = order is not None and order.hedge_after < inf
-        return 1.0 - 2.0 * fleet.is_raced_out + (fleet.hedge_share if has_share else 0.0) - made
+        return 1.0 - self.plan.fleet.raced + self.raced_share - made
+
+    @property
+    def raced_share(self) -> float:
+        """The share of such calls that may be raced."""
+        order, plan = self.history.order, self.plan
+        if order is None or not plan.streams_up or len({each.id for each in order.endpoints}) < 2:
+            return 0.0
+        return plan.fleet.raced_share(gathers=plan.gathers)
 
 
 REPEATED: Final = 16

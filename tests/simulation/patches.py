@@ -302,5 +302,6 @@ PATCHES: Final[tuple[Patch, ...]] = (
     Patch("WaitsForSilentWholeAnswers", Exchange, "can_turn_from", _never),
     Patch("LosesWhatWaitedForText", AttemptReader, "_take_early", lambda _, out: out),
     Patch("ForgetsRaces", HedgeBudget, "is_open", property(_never)),
+    Patch("PaysInForNobody", HedgeBudget, "call", lambda *_: None),
     Patch("ForgetsTheRetryBudget", RetryBudget, "is_open", lambda *_: True),
 )

@@ -144,9 +144,8 @@ class State(EdgeState):
                     fleet.begin(endpoint, 0, 9, now).failed(UpstreamFailed(now, 1, Fault.RESET), NONE)
         for _ in range(mine.retries_spent):
             fleet.retries.withdraw(now)
-        if mine.is_raced_out:
-            fleet.hedges.race()
-            fleet.hedges.race()
+        for _ in range(mine.raced):
+            fleet.hedges(MODEL).race()
 
     @property
     def taken(self) -> int:

@@ -167,7 +167,8 @@ class Relay:
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
         self._intake = intake
-        self._watch = Watch(self._state, intake, self.form, can_go_on=may_go_on(intake))
+        watch = self._watch = Watch(self._state, intake, self.form, can_go_on=may_go_on(intake))
+        watch.hedges.call(intake.order.hedge_share)
         request = intake.request
         self.model = request.model
         self.is_stream = request.stream
@@ -229,9 +230,8 @@ class Relay:
         if done is not None:
             done.end()
             return
-        fleet = self._state.fleet
         looks = self._looks(now)
-        self.tell(e.DeadlinePassed(now, looks, self.dice(), fleet.hedges.is_open, self.may_retry(now)))
+        self.tell(e.DeadlinePassed(now, looks, self.dice(), self._watch.hedges.is_open, self.may_retry(now)))
 
     def may_retry(self, now: float) -> bool:
         """Whether the worker's budget for retries allows one more."""
@@ -312,7 +312,7 @@ class Relay:
         intake, fleet = self._intake, self._state.fleet
         now = monotonic()
         if command.hedge:
-            fleet.hedges.race()
+            self._watch.hedges.race()
         elif command.attempt == 1:
             fleet.retries.deposit()
         kept = self._watch.kept

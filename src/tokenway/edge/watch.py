@@ -101,7 +101,7 @@ class Kept:
 class Watch:
     """What the shell of one exchange looks at when it is asked how things stand."""
 
-    __slots__ = ("_form", "_intake", "_state", "kept")
+    __slots__ = ("_form", "_intake", "_state", "hedges", "kept")
 
     def __init__(self, state: EdgeState, intake: Intake, form: Format, *, can_go_on: bool) -> None:
         """`form` is the caller's dialect; `can_go_on` is whether a broken stream may go on elsewhere at all."""
@@ -111,6 +111,8 @@ class Watch:
         order = intake.order
         self.kept = Kept(order.endpoints) if can_go_on and order.rescue is not Rescue.OFF else None
         """What the caller has got, where its answer could go on elsewhere."""
+        self.hedges = state.fleet.hedges(intake.route.model.name)
+        """What may be spent on races of its model."""
 
     def shown(self, reader: AttemptReader, winner: AttemptReader | None) -> Shown:
         """What the caller has seen of an attempt's answer, as far as another endpoint may go on with it."""
@@ -159,7 +161,7 @@ class Watch:
 
     def settled(self, command: Settle, receipt: Receipt, readers: Sequence[AttemptReader]) -> None:
         """The exchange is over: its attempts end for who keeps count, and what they were like is told for routing."""
-        fleet, share = self._state.fleet, self._intake.route.model.routing.hedge_share
+        hedges, share = self.hedges, self._intake.order.hedge_share
         for reader in readers:
             if reader.trip is not None:
                 reader.trip.over()
@@ -172,11 +174,11 @@ class Watch:
                     ended_at = reader.ended_at or now
                     samples.append(sample_of(reader, part, self._intake, receipt.record.at, ended_at, weight))
             if part.fault == Fault.OUTRUN and line.cost:
-                fleet.hedges.lost(line.cost)
+                hedges.lost(line.cost)
         if samples:
-            fleet.learn(samples)
+            self._state.fleet.learn(samples)
         if share:
-            fleet.hedges.charged(receipt.record.charged, share)
+            hedges.charged(receipt.record.charged, share)
 
 
 def may_go_on(intake: Intake) -> bool:

@@ -9,9 +9,13 @@ import pytest
 
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.resume import Progress
-from tokenway.edge.watch import Kept, may_go_on
-from tokenway.exchange.events import Shown
-from tokenway.model.catalog import Capabilities, Dialect, Endpoint, Operation
+from tokenway.edge.fleet import Fleet
+from tokenway.edge.watch import Kept, Watch, may_go_on
+from tokenway.exchange.commands import Settle, Share
+from tokenway.exchange.events import Order, Shown
+from tokenway.metering.ledger import Settlement
+from tokenway.model.catalog import Capabilities, Dialect, Endpoint, Model, Operation, Timeouts
+from tokenway.model.faults import Fault
 from tokenway.wire.limits import KEPT_STREAM
 
 FORM = FORMATS[Dialect.OPENAI_CHAT]
@@ -135,3 +139,38 @@ def test_what_may_go_on() -> None:
     assert not may_go_on(SimpleNamespace(request=intake().request, copies=2))  # type: ignore[arg-type]
     whole = FORM.parse(Operation.CHAT, b'{"model":"m","messages":[]}', "", False)
     assert not may_go_on(SimpleNamespace(request=whole, copies=1))  # type: ignore[arg-type]
+
+
+def watch(**order: Any) -> Watch:
+    """What watches an exchange with such an order."""
+    state = SimpleNamespace(fleet=Fleet(0.0))
+    told = intake()
+    told.order = Order((ABLE, PLAIN), True, 0, Timeouts(), 1, **order)
+    told.route = SimpleNamespace(model=Model("m", (ABLE, PLAIN)))
+    return Watch(cast("Any", state), told, FORM, can_go_on=True)
+
+
+def settle(made: Watch, charged: int, lost: int | None = None) -> None:
+    """An exchange ends, and perhaps the loser of a race had a cost."""
+    shares = [Share(1, ABLE, Settlement.DELIVERED)]
+    if lost is not None:
+        shares.append(Share(2, PLAIN, Settlement.ABSORBED, fault=Fault.OUTRUN))
+    costs = SimpleNamespace(cost=charged), SimpleNamespace(cost=lost)
+    record = SimpleNamespace(lines=costs[: len(shares)], charged=charged, at=0.0)
+    command = Settle(Settlement.DELIVERED, tuple(shares), 1, 200)
+    readers: Any = [SimpleNamespace(trip=None) for _ in shares]
+    made.settled(command, cast("Any", SimpleNamespace(record=record)), readers)
+
+
+def test_a_lost_race_is_paid_for_by_the_calls_that_may_be_raced() -> None:
+    """Whoever wants races, model or caller: their budget is closed until as much was charged, and not for ever."""
+    made = watch(hedge_share=0.03)
+    settle(made, 1000, 90)
+    states = [made.hedges.is_open]
+    for _ in range(2):
+        settle(made, 1000)
+        states.append(made.hedges.is_open)
+    other = watch()
+    other.hedges.lost(1)
+    settle(other, 10**9)
+    assert (states, other.hedges.is_open) == ([False, False, True], False)
