@@ -278,7 +278,7 @@ _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (watch_module, {"monotonic": _now}),
     (start_module, {"monotonic": _now}),
     (state_module, {"monotonic": _now, "time": _TIME}),
-    (opening_module, {"time": _TIME}),
+    (opening_module, {"monotonic": _now, "time": _TIME}),
 )
 """Each module that reads a clock, and what it finds in its place; a mistake that is passed over there crashes."""
 

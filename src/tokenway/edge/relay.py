@@ -15,21 +15,20 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from tokenway.dialects.base import CallerRequest, Format, Maker
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
-from tokenway.edge.attempt import JSON, AttemptReader
+from tokenway.edge.attempt import JSON, AttemptReader, log_mistake
 from tokenway.edge.client import Client
+from tokenway.edge.crossing import mistake
 from tokenway.edge.doors import Door
 from tokenway.edge.entry import reserve, settle
 from tokenway.edge.fan import Fan
 from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining
-from tokenway.edge.opening import make_reader, maker_of, prepare
+from tokenway.edge.opening import make_reader, maker_of, prepare, unmade
 from tokenway.edge.receipt import Receipt, tokenway_member, usage_members
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
@@ -40,7 +39,6 @@ from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import Problem, Refusal
-from tokenway.model.faults import Fault
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
@@ -251,6 +249,21 @@ class Relay:
             self.tell(e.ClientGone(now, tuple([reader.look(now) for reader in self._attempts]), waits))
         self._finish()
 
+    def broke(self, error: Exception) -> None:
+        """It has met a mistake of ours: it ends, and its caller is told as far as that can be done."""
+        log_mistake("an exchange could not go on", self.id, error)
+        now = monotonic()
+        try:
+            looks = tuple([reader.look(now) for reader in self._attempts])
+            self.tell(e.Broken(now, mistake("go on with"), looks))
+        except Exception as another:  # noqa: BLE001 - it is cut in any case
+            log_mistake("an exchange could not be ended", self.id, another)
+        if not self.response_complete:  # what had to end it is what has failed
+            for number in range(1, len(self._attempts) + 1):
+                self._cancel(c.Cancel(number, for_good=True))
+            self._client.transport.abort()
+            self._finish()
+
     def _looks(self, now: float) -> tuple[e.Look, ...]:
         paused, may_fail = self._client.is_write_paused, self._machine.may_fail(now)
         return self._watch.looks(self._attempts, self._winner, now, paused=paused, may_fail=may_fail)
@@ -324,18 +337,11 @@ class Relay:
         try:
             target, payload = prepare(self._state, self, intake, reader)
         except Refusal as refusal:
-            self._fail_locally(command, refusal.problem)
+            self.tell(unmade(self, command.attempt, refusal.problem))
             return
         if not self.overhead:
             self.overhead = monotonic() - self.times.received
         reader.call = target.pool.open(payload, reader)
-
-    def _fail_locally(self, command: c.Open, problem: Problem) -> None:
-        """An attempt that could not be made is told like an upstream's refusal."""
-        now, code = monotonic(), problem.code or ""
-        failed = e.UpstreamFailed(now, command.attempt, Fault.STATUS, problem.message, problem.status, code)
-        body, may_retry = self.form.error_body(problem, self.id), self.may_retry(now)
-        self.tell(msgspec.structs.replace(failed, body=body, dice=self.dice(), may_retry=may_retry))
 
     def _cancel(self, command: c.Cancel) -> None:
         reader = self._attempts[command.attempt - 1]

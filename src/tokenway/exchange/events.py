@@ -210,6 +210,14 @@ class DeadlinePassed(msgspec.Struct, frozen=True, gc=False):
     may_retry: bool = True
 
 
+class Broken(msgspec.Struct, frozen=True, gc=False):
+    """The gateway has made a mistake with this exchange, and ends it. `looks` is how each attempt stands."""
+
+    at: float
+    problem: Problem
+    looks: tuple[Look, ...] = ()
+
+
 Event = (
     ClientRequest
     | ClientGone
@@ -222,4 +230,5 @@ Event = (
     | UpstreamEnd
     | UpstreamFailed
     | DeadlinePassed
+    | Broken
 )

@@ -8,7 +8,7 @@ import gc
 import json
 from hashlib import sha256
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,11 +17,13 @@ from tests.e2e.gateway import KEY
 from tests.e2e.raw import chat, post
 from tests.fake_provider import FakeProvider, Script, UsageMode
 from tests.unit.edge.bench import (
+    ENDPOINT,
     HEAD,
     LAST_CHUNK,
     STREAMED,
     TAIL,
     WHOLE,
+    Bench,
     answer,
     bench,
     chunk,
@@ -32,6 +34,7 @@ from tests.unit.edge.bench import (
 from tests.unit.edge.inside import Inside, turns
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
+from tokenway.edge.watch import Watch
 from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.catalog import (
     Capabilities,
@@ -415,6 +418,52 @@ async def test_a_stream_that_was_too_slow_makes_room_at_once() -> None:
         made.network.transports[1].feed([TAIL])
         await until(lambda: len(made.books.settled) == 2)
         assert b"two" in reader.written
+
+
+def swept(made: Bench) -> None:
+    """The deadlines of all exchanges are looked at, as if all had come."""
+    for exchange in made.state.open:
+        cast("Any", exchange)._machine.deadlines.armed = 0.0
+    made.state._sweep()
+
+
+def mistaken(*_: object, **__: object) -> None:
+    """Meets a value that nobody has thought of."""
+    raise KeyError("what a caller wrote")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_meets_a_mistake_of_ours_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    """As an answer, or in the stream; its upstream is cut, the books have it, and it is looked at no more."""
+    async with bench([[HEAD, chunk(event("one"))] if stream else []]) as made:
+        client = made.connect()
+        client.send(request(STREAMED if stream else b'{"model":"m","messages":[]}'))
+        await until(lambda: b"one" in client.written if stream else bool(made.network.requests))
+        monkeypatch.setattr(Watch, "looks", mistaken)
+        swept(made)
+        swept(made)
+        assert b"by a mistake of its own" in client.written
+        assert client.statuses == [200 if stream else 500]
+        assert [each.is_closing() for each in made.network.transports] == [True]
+        [settled] = made.books.settled
+        assert (settled.error_type, settled.charged) == ("server", 0)
+    [record] = [each for each in caplog.records if each.message == "an exchange could not go on"]
+    assert record.__dict__["mistake"].startswith("KeyError at ")
+
+
+async def test_who_cannot_even_hear_of_a_mistake_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has to end an exchange can fail too; nobody waits for ever, and no place stays taken."""
+    async with bench([[HEAD, chunk(event("one"))]]) as made:
+        client = made.connect()
+        client.send(request(STREAMED))
+        await until(lambda: b"one" in client.written)
+        monkeypatch.setattr(AttemptReader, "look", mistaken)
+        swept(made)
+        assert client.is_closed
+        assert [each.is_closing() for each in made.network.transports] == [True]
+        assert made.state.fleet.standing(ENDPOINT).in_flight == 0
 
 
 async def test_sound_that_breaks_off_is_cut() -> None:
