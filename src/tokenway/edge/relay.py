@@ -224,12 +224,15 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
-        done = self._watch.done(self._attempts, now, paused=self._client.is_write_paused)
+        watch, paused = self._watch, self._client.is_write_paused
+        done = watch.done(self._attempts, now, paused=paused)
         if done is not None:
             done.end()
             return
-        looks = self._looks(now)
-        self.tell(e.DeadlinePassed(now, looks, self.dice(), self._watch.hedges.is_open, self.may_retry(now)))
+        may_fail, may_retry = self._machine.may_fail(now), self.may_retry(now)
+        readers, winner = self._attempts, self._winner
+        looks = watch.looks(readers, winner, now, paused=paused, may_fail=may_fail, may_retry=may_retry)
+        self.tell(e.DeadlinePassed(now, looks, self.dice(), watch.hedges.is_open, may_retry))
 
     def may_retry(self, now: float) -> bool:
         """Whether the worker's budget for retries allows one more."""
@@ -263,10 +266,6 @@ class Relay:
                 self._cancel(c.Cancel(number, for_good=True))
             self._client.transport.abort()
             self._finish()
-
-    def _looks(self, now: float) -> tuple[e.Look, ...]:
-        paused, may_fail = self._client.is_write_paused, self._machine.may_fail(now)
-        return self._watch.looks(self._attempts, self._winner, now, paused=paused, may_fail=may_fail)
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tokenway.dialects.resume import Progress, Sent, sent_so_far
+from tokenway.edge.crossing import Crossings
 from tokenway.edge.sampling import sample_of
 from tokenway.exchange.commands import Settle
 from tokenway.exchange.events import Look, Shown
@@ -90,8 +91,8 @@ class Kept:
         sent = self.sent(form)
         if sent.progress is Progress.TEXT:
             try:
-                request = intake.request.neutral() if intake.crossings is None else intake.crossings.neutral
-            except Refusal:  # a request that only its own endpoint understands
+                request = (intake.crossings or Crossings(intake.request, intake.route)).neutral
+            except Refusal:  # a request that only its own endpoint understands, or a mistake of ours
                 return Shown.OTHER
             if can_continue(request):
                 return Shown.OTHER
@@ -137,10 +138,12 @@ class Watch:
         *,
         paused: bool,
         may_fail: bool,
+        may_retry: bool,
     ) -> tuple[Look, ...]:
         """How each attempt stands; `paused` is whether the caller reads slowly: then they are as if they moved.
 
-        `may_fail` is whether a deadline has passed that can end one: only then it matters what has been sent.
+        `may_fail` is whether a deadline has passed that can end one, and `may_retry` whether the budget allows another
+        one: only then it matters what has been sent, which takes reading all of it again.
         """
         looks = [reader.look(now if paused else reader.last_activity) for reader in readers]
         order = self._intake.order
@@ -149,7 +152,8 @@ class Watch:
         for place, reader in enumerate(readers):
             tps = self._speed(reader, now) if order.rescue is Rescue.ON and not paused else inf
             if tps < order.min_tps or (may_fail and reader is winner):
-                looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=self.shown(reader, winner))
+                shown = self.shown(reader, winner) if may_retry else Shown.OTHER
+                looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=shown)
         return tuple(looks)
 
     def _speed(self, reader: AttemptReader, now: float) -> float:

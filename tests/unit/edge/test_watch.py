@@ -7,15 +7,18 @@ from typing import Any, cast
 
 import pytest
 
+from tokenway.dialects import resume
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.resume import Progress
+from tokenway.edge import watch as watch_module
 from tokenway.edge.fleet import Fleet
 from tokenway.edge.watch import Kept, Watch, may_go_on
 from tokenway.exchange.commands import Settle, Share
-from tokenway.exchange.events import Order, Shown
+from tokenway.exchange.events import Look, Order, Shown
 from tokenway.metering.ledger import Settlement
 from tokenway.model.catalog import Capabilities, Dialect, Endpoint, Model, Operation, Timeouts
 from tokenway.model.faults import Fault
+from tokenway.model.preferences import Rescue
 from tokenway.wire.limits import KEPT_STREAM
 
 FORM = FORMATS[Dialect.OPENAI_CHAT]
@@ -39,7 +42,7 @@ def intake(**fields: object) -> Any:
     """A request, planned."""
     more = "".join(f',"{name}":{value}' for name, value in fields.items())
     body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true%b}' % more.encode()
-    return SimpleNamespace(request=FORM.parse(Operation.CHAT, body, "", False), crossings=None, copies=1)
+    return SimpleNamespace(request=FORM.parse(Operation.CHAT, body, "", False), crossings=None, route=None, copies=1)
 
 
 def kept(*pieces: bytes, endpoint: Endpoint = ABLE) -> Kept:
@@ -88,6 +91,20 @@ def test_the_text_is_read_anew_when_more_has_come() -> None:
     assert made.sent(FORM) is made.sent(FORM)
     made.add(TEXT)
     assert made.sent(FORM).text == "HelloHello"
+
+
+class Misread:
+    """A request that meets a mistake of ours."""
+
+    def neutral(self) -> Any:
+        """Something that nobody thought of."""
+        raise KeyError("what a caller wrote")
+
+
+def test_a_mistake_of_ours_does_not_hide_that_a_stream_has_failed() -> None:
+    """It cannot go on elsewhere, and that is all."""
+    request: Any = SimpleNamespace(request=Misread(), crossings=None, route=None)
+    assert kept(ROLE, TEXT).shown(request, FORM) is Shown.OTHER
 
 
 def test_an_answer_that_is_too_long_is_not_rescued() -> None:
@@ -148,6 +165,31 @@ def watch(**order: Any) -> Watch:
     told.order = Order((ABLE, PLAIN), True, 0, Timeouts(), 1, **order)
     told.route = SimpleNamespace(model=Model("m", (ABLE, PLAIN)))
     return Watch(cast("Any", state), told, FORM, can_go_on=True)
+
+
+def test_what_was_sent_is_read_only_where_somebody_may_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as long as the budget for retries is used up; and only once for what has come."""
+    made, read = watch(rescue=Rescue.ON, min_tps=20.0, grace=4.0), []
+
+    def sent_so_far(form: Any, data: bytes) -> Any:
+        read.append(data)
+        return resume.sent_so_far(form, data)
+
+    monkeypatch.setattr(watch_module, "sent_so_far", sent_so_far)
+    assert made.kept is not None
+    made.kept.add(ROLE + TEXT)
+    reader: Any = SimpleNamespace(
+        endpoint=ABLE, last_activity=1.0, look=lambda at: Look(has_text=True, last_activity=at), speed=lambda *_: 0.1
+    )
+
+    def look(*, may_retry: bool) -> Look:
+        (found,) = made.looks([reader], reader, 9.0, paused=False, may_fail=True, may_retry=may_retry)
+        return found
+
+    assert [look(may_retry=False).shown for _ in range(3)] == [Shown.OTHER] * 3
+    assert read == []
+    assert [look(may_retry=True).shown for _ in range(3)] == [Shown.TEXT] * 3
+    assert read == [ROLE + TEXT]
 
 
 def settle(made: Watch, charged: int, lost: int | None = None) -> None:
