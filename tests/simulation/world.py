@@ -143,7 +143,7 @@ class State(EdgeState):
                 for _ in range(5):
                     fleet.begin(endpoint, 0, 9, now).failed(UpstreamFailed(now, 1, Fault.RESET), NONE)
         for _ in range(mine.retries_spent):
-            fleet.retries.withdraw(now)
+            fleet.retries.withdraw()
         for _ in range(mine.raced):
             fleet.hedges(MODEL).race()
 

@@ -351,7 +351,7 @@ class Relay:
             reader.trip.over()
 
     def _freeze(self, command: c.Freeze) -> None:
-        self._state.fleet.retries.withdraw(monotonic())
+        self._state.fleet.retries.withdraw()
         self._attempts[command.attempt - 1].freeze()
 
     def _thaw(self, command: c.Thaw) -> None:
@@ -463,7 +463,7 @@ class Relay:
         reader, failure = self._attempts[command.attempt - 1], command.failure
         reader.ended_at = failure.at
         if command.retry_in is not None:  # paid for now: others decide while this one pauses
-            self._state.fleet.retries.withdraw(failure.at)
+            self._state.fleet.retries.withdraw()
         if reader.trip is not None:
             reader.trip.failed(failure, reader.hints)
         log.info(
