@@ -35,6 +35,7 @@ from tests.unit.edge.inside import Inside, turns
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
 from tokenway.edge.watch import Watch
+from tokenway.exchange.events import UpstreamFailed
 from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.catalog import (
     Capabilities,
@@ -47,11 +48,14 @@ from tokenway.model.catalog import (
     Service,
     Timeouts,
 )
+from tokenway.model.faults import Fault
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.preferences import Rescue
 from tokenway.model.sample import Outcome
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.routing.breaker import State
+from tokenway.routing.hints import NONE
 from tokenway.upstream.mock import Ending
 from tokenway.wire.limits import PING_SECONDS
 
@@ -397,6 +401,23 @@ async def test_the_loser_of_a_race_makes_room_at_once() -> None:
         samples = {(each.endpoint, each.outcome): each for each in made.state.fleet.take_outbox(0.0)}
         lost = samples["q/up", Outcome.LEFT]
         assert (len(samples), lost.ttft, lost.weight) == (3, lost.took, 1.0)
+
+
+async def test_who_is_given_up_for_a_deadline_has_failed() -> None:
+    """Its end is told with its failure: where it was to try whether its endpoint works again, that does not."""
+    async with bench([[]]) as made:
+        fleet, before = made.state.fleet, monotonic() - 100.0
+        for _ in range(5):
+            fleet.begin(ENDPOINT, 0, 9, before).failed(UpstreamFailed(before, 1, Fault.RESET), NONE)
+        breaker = fleet.standing(ENDPOINT).breaker
+        client = made.connect()
+        client.send(request(STREAMED))
+        await until(lambda: bool(made.network.requests))
+        assert (breaker.state, breaker.open_until < monotonic()) == (State.HALF_OPEN, True)
+        [exchange] = made.state.open
+        late = monotonic() + 61.0
+        exchange.wake(late)
+        assert (client.statuses, breaker.state, breaker.open_until > late) == ([504], State.OPEN, True)
 
 
 async def test_a_stream_that_was_too_slow_makes_room_at_once() -> None:
