@@ -4,7 +4,7 @@
    billed and told; an attempt without a count is flagged, and only such a one; a caller is charged only for what it
    got whole, or left while it was made.
 2. The caller gets a complete answer or a well-formed error, never a truncated answer that looks whole.
-3. No attempt outlives its exchange; a caller that leaves ends them all.
+3. No attempt outlives its exchange, nor takes up a place once it is over; a caller that leaves ends them all.
 4. Every deadline is met within the granularity of the sweep, and none is called early.
 5. What the caller got is a prefix of one valid answer, however the bytes were cut.
 
@@ -196,6 +196,15 @@ def check_attempts(facts: Facts) -> Iterator[str]:
         yield "the exchange outlived its caller"
 
 
+def check_places(facts: Facts) -> Iterator[str]:
+    """A place at an endpoint is taken as long as an attempt lives there: who was outrun makes room at once."""
+    places = zip(facts.history.taken, facts.lived, strict=True) if not facts.plan.is_fan else ()
+    for number, (taken, lived) in enumerate(places):
+        if taken != lived:
+            yield f"{taken} places are taken before step {number}, and {lived} attempts live"
+            return
+
+
 def _check_request(history: History, call: Call, slot: int) -> Iterator[str]:
     plan, order = history.plan, history.order
     keys = plan.fleet.keys.get(call.endpoint.provider, 0)
@@ -251,6 +260,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[str]], ...]] = (
     check_budget,
     check_money,
     check_attempts,
+    check_places,
     check_commands,
     check_order,
     check_splices,

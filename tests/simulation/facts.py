@@ -78,10 +78,13 @@ class Facts:
         slots = {} if order is None else {(each.id, key): n for n, (each, key) in enumerate(_seats(order))}
         self.beside: dict[int, set[int]] = {}
         """Which attempts were under way when one was ordered."""
+        self.lived: list[int] = []
+        """How many were before each step, and in the end."""
         live: set[int] = set()
         freeze: tuple[int, float, int] | None = None
         for place, (at, _, commands) in enumerate(history.steps):
             written = history.written[place]
+            self.lived.append(len(live))
             for command in commands:
                 match command:
                     case c.Open():
@@ -95,6 +98,8 @@ class Facts:
                     case c.Note():
                         self.noted.append(command.attempt)
                         live.discard(command.attempt)
+                    case c.Settle():
+                        live.clear()
                     case c.SendHead():
                         self.parts.append(Part(command.attempt, 0))
                     case c.Resume() if self.parts[-1].attempt != command.attempt:  # else it is its own end
@@ -106,6 +111,7 @@ class Facts:
                     thaws = isinstance(command, c.Thaw | c.Resume) and command.attempt == freeze[0]
                     self.frozen.append(Frozen(freeze[0], freeze[1], at, freeze[2], written, thaws))
                     freeze = None
+        self.lived.append(len(live))
         if freeze is not None:
             self.frozen.append(Frozen(freeze[0], freeze[1], inf, freeze[2], freeze[2], thaws=False))
 
@@ -249,11 +255,17 @@ class Facts:
         return self.history.began
 
     def hedges_left(self, at: float) -> float:
-        """What its budget for races holds: one, and this call's share."""
-        order, fleet = self.history.order, self.plan.fleet
+        """What its budget for races of this model holds: one, and this call's share."""
         made = sum(each.hedges and each.at < at for each in self.opened)
-        has_share = order is not None and order.hedge_after < inf
-        return 1.0 - 2.0 * fleet.is_raced_out + (fleet.hedge_share if has_share else 0.0) - made
+        return 1.0 - self.plan.fleet.raced + self.raced_share - made
+
+    @property
+    def raced_share(self) -> float:
+        """The share of such calls that may be raced."""
+        order, plan = self.history.order, self.plan
+        if order is None or not plan.streams_up or len({each.id for each in order.endpoints}) < 2:
+            return 0.0
+        return plan.fleet.raced_share(gathers=plan.gathers)
 
 
 REPEATED: Final = 16

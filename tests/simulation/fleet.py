@@ -46,8 +46,8 @@ class Fleet:
     """The endpoints whose breaker is open at the beginning."""
     retries_spent: int = 0
     """Retries that the worker has made before."""
-    is_raced_out: bool = False
-    """Whether the budget for races is spent."""
+    raced: int = 0
+    """Races that the worker has begun before."""
 
     # -- what holds ---------------------------------------------------------------------------------------
 
@@ -72,11 +72,16 @@ class Fleet:
 
     @property
     def hedge_share(self) -> float:
-        """The share of calls that may be raced."""
+        """The share of calls that may be raced because their first token is late."""
         wish = self.wishes.get("hedge")
         if wish is False:
             return 0.0
         return self.routing.hedge_share or (0.03 if wish else 0.0)
+
+    def raced_share(self, *, gathers: bool) -> float:
+        """The same, with slow answers that are given whole."""
+        is_rescued = gathers and self.rescue is Rescue.ON
+        return self.hedge_share or ((self.routing.hedge_share or 0.03) if is_rescued else 0.0)
 
     @property
     def caps(self) -> Timeouts:
@@ -177,7 +182,7 @@ def draw_fleet(rng: Random, endpoints: tuple[Endpoint, ...], operation: Operatio
     elif state < 0.15:
         fleet.retries_spent = pick(rng, (99, 100, 100))
     elif state < 0.2:
-        fleet.is_raced_out = True
+        fleet.raced = pick(rng, (1, 2))
     return fleet
 
 

@@ -16,7 +16,7 @@ from tokenway.dialects.continuation import Seam
 from tokenway.dialects.gather import Gathering
 from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
-from tokenway.edge import relay as relay_module
+from tokenway.edge import entry as entry_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.crossing import Crossings
 from tokenway.edge.fleet import Fleet
@@ -72,6 +72,14 @@ class KeepsTheLoser(Exchange):
         out = super().feed(event)
         wins = isinstance(event, e.UpstreamBytes | e.UpstreamText | e.UpstreamEnd)
         return [each for each in out if not isinstance(each, c.Cancel)] if wins else out
+
+
+class KeepsTheLosersPlace(Exchange):
+    """Has what was outrun, or too slow, take up its place until the answer is out."""
+
+    def feed(self, event: e.Event) -> Out:
+        """Takes no cancellation for an end."""
+        return [c.Cancel(each.attempt) if isinstance(each, c.Cancel) else each for each in super().feed(event)]
 
 
 class HedgesTwice(Exchange):
@@ -183,6 +191,7 @@ MACHINES: Final[tuple[type[Exchange], ...]] = (
     SplicesCalls,
     ChargesBothParts,
     KeepsTheLoser,
+    KeepsTheLosersPlace,
     HedgesTwice,
     HedgesAtOnce,
     NeverThaws,
@@ -284,7 +293,7 @@ PATCHES: Final[tuple[Patch, ...]] = (
     Patch("TriesAllKeysOfABrokenEndpoint", Field, "note", _noted_as(Scope.CREDENTIAL)),
     Patch("RescuesWhenOff", arrange_module, "Order", _rescues_when_off),
     Patch("AsksWithOneKey", Fleet, "seat", _only_the_first_key),
-    Patch("LosesTheLosersCount", relay_module, "counted", lambda command, _: command),
+    Patch("LosesTheLosersCount", entry_module, "counted", lambda command, _: command),
     Patch("SeesNothingAtADeadline", Exchange, "may_fail", _never),
     Patch("TakesNothingForText", Kept, "shown", _all_is_text),
     Patch("SeesNothing", Watch, "shown", lambda *_: Shown.OTHER),
@@ -293,5 +302,6 @@ PATCHES: Final[tuple[Patch, ...]] = (
     Patch("WaitsForSilentWholeAnswers", Exchange, "can_turn_from", _never),
     Patch("LosesWhatWaitedForText", AttemptReader, "_take_early", lambda _, out: out),
     Patch("ForgetsRaces", HedgeBudget, "is_open", property(_never)),
+    Patch("PaysInForNobody", HedgeBudget, "call", lambda *_: None),
     Patch("ForgetsTheRetryBudget", RetryBudget, "is_open", lambda *_: True),
 )

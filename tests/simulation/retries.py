@@ -355,8 +355,16 @@ def check_order(facts: Facts) -> Iterator[str]:
     rescue = fleet.rescue if plan.streams_up else Rescue.OFF
     if (order.rescue, order.min_tps, order.grace) != (rescue, fleet.floor, fleet.routing.grace):
         yield f"{order.rescue}, {order.min_tps}, {order.grace} are not {rescue}, {fleet.floor}, {fleet.routing.grace}"
-    races = bool(fleet.hedge_share) and plan.streams_up and len({each.id for each in order.endpoints}) > 1
-    if (order.hedge_after < inf) is not races or order.hedge_after < SWEEP_SECONDS:
-        yield f"a race begins after {order.hedge_after} s, and the share is {fleet.hedge_share}"
     if order.stream is not plan.streams_up:
         yield f"upstreams are asked for streams: {order.stream}"
+    yield from _check_races(facts, order)
+
+
+def _check_races(facts: Facts, order: Order) -> Iterator[str]:
+    """When a race begins, and how many there may be."""
+    share = facts.plan.fleet.hedge_share
+    races = bool(share) and facts.plan.streams_up and len({each.id for each in order.endpoints}) > 1
+    if (order.hedge_after < inf) is not races or order.hedge_after < SWEEP_SECONDS:
+        yield f"a race begins after {order.hedge_after} s, and the share is {share}"
+    if order.hedge_share != facts.raced_share:
+        yield f"of such calls {order.hedge_share} may be raced, not {facts.raced_share}"

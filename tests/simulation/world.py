@@ -27,6 +27,7 @@ from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
 from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
+from tokenway.edge import entry as entry_module
 from tokenway.edge import opening as opening_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge import start as start_module
@@ -80,6 +81,9 @@ class History:
     steps: list[tuple[float, Event, list[Command]]] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
     """How many pieces the caller had been sent before each step."""
+    taken: list[int] = field(default_factory=list)
+    """How many places at endpoints were taken before each step, and in the end."""
+    state: State | None = None
     given_up: bool = False
     """Whether the gateway gave the answer up, though its caller waited: one of several, of which another failed."""
     held: bool = False
@@ -106,6 +110,7 @@ class State(EdgeState):
         plan = history.plan
         super().__init__(cast("Any", None), cast("Any", _Pools(history)), self, cast("Any", None))
         self._history = history
+        history.state = self
         self._writes = self._ids = 0
         self.loop = cast("Any", _Loop(history.clock))
         enabled = [each for each in plan.endpoints if each.provider != plan.absent]
@@ -138,10 +143,14 @@ class State(EdgeState):
                 for _ in range(5):
                     fleet.begin(endpoint, 0, 9, now).failed(UpstreamFailed(now, 1, Fault.RESET), NONE)
         for _ in range(mine.retries_spent):
-            fleet.retries.withdraw(now)
-        if mine.is_raced_out:
-            fleet.hedges.race()
-            fleet.hedges.race()
+            fleet.retries.withdraw()
+        for _ in range(mine.raced):
+            fleet.hedges(MODEL).race()
+
+    @property
+    def taken(self) -> int:
+        """How many places at endpoints are taken."""
+        return sum([each.in_flight for each in self.fleet._standings.values()])
 
     def dice(self) -> float:  # type: ignore[override]
         """The seed's chance."""
@@ -226,16 +235,18 @@ def _recording(machine: type[Exchange]) -> type[Exchange]:
         return _RECORDING[machine]
 
     class Recording(machine):  # type: ignore[misc, valid-type]
-        __slots__ = ("steps", "written")
+        __slots__ = ("steps", "taken", "written")
 
         def __init__(self) -> None:
             super().__init__()
             self.steps: list[tuple[float, Event, list[Command]]] = []
             self.written: list[int] = []
+            self.taken: list[int] = []
 
         def feed(self, event: Event) -> list[Command]:
             world = _NOW[0]
             self.written.append(len(world.client.writes))
+            self.taken.append(cast("State", world.state).taken)
             commands = cast("list[Command]", super().feed(event))
             self.steps.append((world.clock.now, event, commands))
             return commands
@@ -261,14 +272,15 @@ def _unix() -> float:
 _TIME: Final = SimpleNamespace(time=_unix)
 _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (relay_module, {"monotonic": _now, "time": _TIME}),
+    (entry_module, {"monotonic": _now, "time": _TIME, "MISTAKES": ()}),
     (attempt_module, {"monotonic": _now, "time": _unix}),
     (arrange_module, {"monotonic": _now, "time": _TIME}),
     (watch_module, {"monotonic": _now}),
     (start_module, {"monotonic": _now}),
     (state_module, {"monotonic": _now, "time": _TIME}),
-    (opening_module, {"time": _TIME}),
+    (opening_module, {"monotonic": _now, "time": _TIME}),
 )
-"""Each module that reads a clock, and what it finds in its place."""
+"""Each module that reads a clock, and what it finds in its place; a mistake that is passed over there crashes."""
 
 
 @contextmanager
@@ -323,6 +335,8 @@ def tell(history: History, relay: Relay) -> None:
     """What the exchange of a relay was told and ordered, and which calls it made."""
     machine = cast("Any", relay)._machine
     history.steps, history.written = machine.steps, machine.written
+    if history.state is not None:
+        history.taken = [*machine.taken, history.state.taken]
     if history.steps:
         history.order = history.steps[0][1].order  # type: ignore[union-attr]
     for at, event, commands in history.steps:

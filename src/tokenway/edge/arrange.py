@@ -26,7 +26,8 @@ from tokenway.routing.retry import allowed_retries
 from tokenway.routing.velocity import LATE
 
 USUAL_SHARE: Final = 0.03
-"""The share of calls that may be raced where a caller asks for races and the model's settings say nothing of them."""
+"""The share of calls that may be raced where the model's settings say nothing of races: a caller asks for them, or an
+answer that is given whole is not to be a slow one."""
 _NONE_SLOW: Final[frozenset[int]] = frozenset()
 _RETRY_COUNT: Final = b"x-stainless-retry-count"
 _CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
@@ -61,6 +62,11 @@ class Wanted:
         streams = routing.streams if wishes.stream is None else wishes.stream
         self.stream = request.stream or (streams and route.can_stream and request.choices == 1)
 
+    @property
+    def is_hedged(self) -> bool:
+        """Whether a first token that is late is raced: the caller's word, else the model's."""
+        return bool(self.route.model.routing.hedge_share) if self.wishes.hedge is None else self.wishes.hedge
+
 
 def arrange(
     state: EdgeState, wanted: Wanted, endpoints: tuple[Endpoint, ...], amount: int
@@ -89,6 +95,7 @@ def arrange(
     timeouts, caps = state.snapshot.timeouts, None
     if wanted.timeouts is not UNBOUNDED:
         timeouts, caps = timeouts.within(wanted.timeouts), wanted.timeouts
+    share = 0.0 if arranged is None else _share(wanted, arranged, rescue)
     order = Order(
         endpoints,
         wanted.stream,
@@ -97,13 +104,14 @@ def arrange(
         retries,
         () if arranged is None else arranged.credentials,
         caps,
-        inf if arranged is None else _hedge_after(state, wanted, arranged),
+        inf if arranged is None or not share or not wanted.is_hedged else _hedge_after(state, wanted, arranged),
         rescue if wanted.stream else Rescue.OFF,
         min_tps,
         routing.grace,
         _NONE_SLOW if arranged is None else _slow(arranged, min_tps),
         inf if arranged is None or wanted.stream else _patience(wanted, arranged, timeouts),
         len(endpoints) if arranged is None else arranged.takers,
+        share,
     )
     return (order, 0.0, False) if arranged is None else (order, arranged.wait, arranged.is_held)
 
@@ -151,20 +159,24 @@ def _keys(wanted: Wanted) -> tuple[int, ...]:
     return keys_of(request.body, wanted.principal.project, session[:256])
 
 
+def _share(wanted: Wanted, arranged: Arranged, rescue: Rescue) -> float:
+    """The share of such calls that may be raced; 0.0 where there is no reason to, or nobody else."""
+    # A slow answer that is given whole is raced as well: its caller has seen nothing of it.
+    may_be = wanted.is_hedged or (rescue is Rescue.ON and not wanted.request.stream)
+    first = arranged.endpoints[0].id
+    if not wanted.stream or not may_be or all(each.id == first for each in arranged.endpoints):
+        return 0.0
+    return wanted.route.model.routing.hedge_share or USUAL_SHARE
+
+
 def _hedge_after(state: EdgeState, wanted: Wanted, arranged: Arranged) -> float:
-    """After how many seconds without a first token another endpoint is asked as well; `inf` for never."""
-    routing, wish = wanted.route.model.routing, wanted.wishes.hedge
-    share = routing.hedge_share or (USUAL_SHARE if wish else 0.0)
-    if not share or wish is False or not wanted.stream:
-        return inf
+    """After how many seconds without a first token another endpoint is asked as well."""
     first = arranged.rows[0].endpoint
-    if all(each.id == first.id for each in arranged.endpoints):
-        return inf
-    state.fleet.hedges.call(share)
     board = state.fleet.board
     prompt = board.habits(wanted.request.model).prompt(wanted.request.size)
     load = state.fleet.standing(first).in_flight
-    return max(SWEEP_SECONDS, board.of(first.id).late(prompt, load, time.time(), routing.hedge_at))
+    at = wanted.route.model.routing.hedge_at
+    return max(SWEEP_SECONDS, board.of(first.id).late(prompt, load, time.time(), at))
 
 
 def _patience(wanted: Wanted, arranged: Arranged, timeouts: Timeouts) -> float:

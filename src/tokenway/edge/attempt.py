@@ -63,6 +63,11 @@ def where(error: Exception) -> str:
     return f"{type(error).__name__} at {last.filename}:{last.lineno}"
 
 
+def log_mistake(what: str, exchange: str, error: Exception) -> None:
+    """A mistake of ours that an exchange has met, and its place."""
+    log.error(what, extra={"exchange": exchange, "mistake": where(error)})
+
+
 def moves(data: bytes) -> bool:
     """Whether a piece of an answer is a sign of life, even if nothing can be forwarded for it yet.
 

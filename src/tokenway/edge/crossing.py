@@ -163,7 +163,12 @@ def media_of(request: Request) -> list[Media]:
 def mistaken(error: Exception) -> Problem:
     """500: a mistake of ours, whose place is in the log."""
     log.error("a request could not be taken in", extra={"mistake": where(error)})
-    message = "The gateway could not understand this request, by a mistake of its own."
+    return mistake("understand")
+
+
+def mistake(what: str) -> Problem:
+    """500: what the gateway could not do with a request."""
+    message = f"The gateway could not {what} this request, by a mistake of its own."
     return Problem(500, ErrorType.SERVER, message, code="internal_error", should_retry=False)
 
 

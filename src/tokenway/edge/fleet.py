@@ -176,7 +176,10 @@ class Fleet:
         self.board = Board()
         self.chooser = Chooser(self.board)
         self.retries = RetryBudget(now)
-        self.hedges = HedgeBudget()
+        self._hedges: dict[str, HedgeBudget] = {}
+        """By model of the configuration."""
+        self._other_hedges = HedgeBudget()
+        """All models that callers have named and nobody has configured: there may be any number of them."""
         self.line = Line(self.room_at)
         """Those who wait for a limit of the configuration."""
         self._standings: dict[str, Standing] = {}
@@ -192,6 +195,7 @@ class Fleet:
             self._workers = snapshot.workers
             for standing in self._standings.values():
                 standing.renew(standing.seen, snapshot.workers)
+        self._hedges = {name: self._hedges.get(name) or HedgeBudget() for name in snapshot.models}
         for name, provider in snapshot.providers.items():
             before, after = self._secrets.get(name, ()), provider.api_keys
             if before != after:
@@ -210,6 +214,10 @@ class Fleet:
         elif endpoint.limits is not standing.seen:
             standing.renew(endpoint.limits, self._workers)
         return standing
+
+    def hedges(self, model: str) -> HedgeBudget:
+        """What may be spent on races of a model."""
+        return self._hedges.get(model, self._other_hedges)
 
     def room_at(self, endpoint: Endpoint, tokens: int, now: float) -> float:
         """When its configured limits let a call through with one of its keys, as `Allowance.held_until` has it."""

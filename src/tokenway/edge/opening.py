@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from tokenway.dialects.base import AnswerStream, Maker
@@ -20,7 +21,9 @@ from tokenway.edge import reply
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.crossing import Crossings, spelled
 from tokenway.edge.routes import JSON_TYPE, Target, asked_for
+from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Dialect
+from tokenway.model.faults import Fault
 from tokenway.model.preferences import Rescue
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from tokenway.edge.relay import Relay
     from tokenway.edge.state import EdgeState
     from tokenway.exchange.commands import Open
+    from tokenway.model.errors import Problem
 
 BETA: Final = "?beta=true"
 """What Anthropic's clients add to the path where they use what is not settled yet; it goes on to Anthropic."""
@@ -102,6 +106,22 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
     if target.is_signed:
         return target, target.signed(body, lines, time.time())
     return target, target.request(body, lines, reader.credential)
+
+
+def unmade(relay: Relay, attempt: int, problem: Problem) -> UpstreamFailed:
+    """An attempt that could not be made, told like an upstream's refusal."""
+    now = monotonic()
+    return UpstreamFailed(
+        now,
+        attempt,
+        Fault.STATUS,
+        problem.message,
+        problem.status,
+        problem.code or "",
+        body=relay.form.error_body(problem, relay.id),
+        dice=relay.dice(),
+        may_retry=relay.may_retry(now),
+    )
 
 
 _SEALING: Final = frozenset({Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.BEDROCK})

@@ -15,32 +15,30 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from tokenway.dialects.base import CallerRequest, Format, Maker
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
 from tokenway.edge.admission import Lease
-from tokenway.edge.attempt import JSON, OK, AttemptReader
+from tokenway.edge.attempt import JSON, AttemptReader, log_mistake
 from tokenway.edge.client import Client
+from tokenway.edge.crossing import mistake
 from tokenway.edge.doors import Door
+from tokenway.edge.entry import reserve, settle
 from tokenway.edge.fan import Fan
 from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
-from tokenway.edge.intake import Intake, draining, no_journal
-from tokenway.edge.opening import make_reader, maker_of, prepare
-from tokenway.edge.receipt import Receipt, make_receipt, tokenway_member, usage_members
+from tokenway.edge.intake import Intake, draining
+from tokenway.edge.opening import make_reader, maker_of, prepare, unmade
+from tokenway.edge.receipt import Receipt, tokenway_member, usage_members
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
-from tokenway.edge.watch import Watch, counted, may_go_on
+from tokenway.edge.watch import Watch, may_go_on
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
-from tokenway.metering.ledger import Reserved
 from tokenway.metering.stamps import Stamps
-from tokenway.model.errors import ErrorType, Problem, Refusal, TokenwayError
-from tokenway.model.faults import Fault
+from tokenway.model.errors import Problem, Refusal
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
@@ -75,7 +73,10 @@ class Relay:
     _warmed = 0.0
     _labels = b""
     _head = b""
-    _lease: Lease | None = None
+    lease: Lease | None = None
+    """What its reservation was taken out of; None for a key without a budget."""
+    reserved = 0
+    """Nano-dollars that are set aside for it."""
     _winner: AttemptReader | None = None
     asked_at = 0.0
     """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
@@ -164,7 +165,8 @@ class Relay:
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
         self._intake = intake
-        self._watch = Watch(self._state, intake, self.form, can_go_on=may_go_on(intake))
+        watch = self._watch = Watch(self._state, intake, self.form, can_go_on=may_go_on(intake))
+        watch.hedges.call(intake.order.hedge_share)
         request = intake.request
         self.model = request.model
         self.is_stream = request.stream
@@ -222,13 +224,15 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
-        done = self._watch.done(self._attempts, now, paused=self._client.is_write_paused)
+        watch, paused = self._watch, self._client.is_write_paused
+        done = watch.done(self._attempts, now, paused=paused)
         if done is not None:
             done.end()
             return
-        fleet = self._state.fleet
-        looks = self._looks(now)
-        self.tell(e.DeadlinePassed(now, looks, self.dice(), fleet.hedges.is_open, self.may_retry(now)))
+        may_fail, may_retry = self._machine.may_fail(now), self.may_retry(now)
+        readers, winner = self._attempts, self._winner
+        looks = watch.looks(readers, winner, now, paused=paused, may_fail=may_fail, may_retry=may_retry)
+        self.tell(e.DeadlinePassed(now, looks, self.dice(), watch.hedges.is_open, may_retry))
 
     def may_retry(self, now: float) -> bool:
         """Whether the worker's budget for retries allows one more."""
@@ -248,9 +252,20 @@ class Relay:
             self.tell(e.ClientGone(now, tuple([reader.look(now) for reader in self._attempts]), waits))
         self._finish()
 
-    def _looks(self, now: float) -> tuple[e.Look, ...]:
-        paused, may_fail = self._client.is_write_paused, self._machine.may_fail(now)
-        return self._watch.looks(self._attempts, self._winner, now, paused=paused, may_fail=may_fail)
+    def broke(self, error: Exception) -> None:
+        """It has met a mistake of ours: it ends, and its caller is told as far as that can be done."""
+        log_mistake("an exchange could not go on", self.id, error)
+        now = monotonic()
+        try:
+            looks = tuple([reader.look(now) for reader in self._attempts])
+            self.tell(e.Broken(now, mistake("go on with"), looks))
+        except Exception as another:  # noqa: BLE001 - it is cut in any case
+            log_mistake("an exchange could not be ended", self.id, another)
+        if not self.response_complete:  # what had to end it is what has failed
+            for number in range(1, len(self._attempts) + 1):
+                self._cancel(c.Cancel(number, for_good=True))
+            self._client.transport.abort()
+            self._finish()
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
@@ -298,19 +313,8 @@ class Relay:
     # -- commands ----------------------------------------------------------------------------------------
 
     def _reserve(self, command: c.Reserve) -> None:
-        state = self._state
-        principal = self.principal
         try:
-            lease = self._lease = state.admission.reserve(principal, command.amount)
-            try:
-                state.journal.append(
-                    Reserved(self.id, time.time(), principal.key_id, principal.project, command.amount)
-                )
-            except TokenwayError:
-                if lease is not None:
-                    lease.close(command.amount, 0)
-                log.exception("the journal cannot be written")
-                raise Refusal(no_journal()) from None
+            reserve(self._state, self, command.amount)
         except Refusal as refusal:
             self.tell(e.Refused(monotonic(), refusal.problem))
             return
@@ -320,7 +324,7 @@ class Relay:
         intake, fleet = self._intake, self._state.fleet
         now = monotonic()
         if command.hedge:
-            fleet.hedges.race()
+            self._watch.hedges.race()
         elif command.attempt == 1:
             fleet.retries.deposit()
         kept = self._watch.kept
@@ -332,27 +336,22 @@ class Relay:
         try:
             target, payload = prepare(self._state, self, intake, reader)
         except Refusal as refusal:
-            self._fail_locally(command, refusal.problem)
+            self.tell(unmade(self, command.attempt, refusal.problem))
             return
         if not self.overhead:
             self.overhead = monotonic() - self.times.received
         reader.call = target.pool.open(payload, reader)
-
-    def _fail_locally(self, command: c.Open, problem: Problem) -> None:
-        """An attempt that could not be made is told like an upstream's refusal."""
-        now, code = monotonic(), problem.code or ""
-        failed = e.UpstreamFailed(now, command.attempt, Fault.STATUS, problem.message, problem.status, code)
-        body, may_retry = self.form.error_body(problem, self.id), self.may_retry(now)
-        self.tell(msgspec.structs.replace(failed, body=body, dice=self.dice(), may_retry=may_retry))
 
     def _cancel(self, command: c.Cancel) -> None:
         reader = self._attempts[command.attempt - 1]
         if reader.call is not None:
             reader.call.cancel()
         reader.ended_at = monotonic()
+        if command.for_good and reader.trip is not None:
+            reader.trip.over()
 
     def _freeze(self, command: c.Freeze) -> None:
-        self._state.fleet.retries.withdraw(monotonic())
+        self._state.fleet.retries.withdraw()
         self._attempts[command.attempt - 1].freeze()
 
     def _thaw(self, command: c.Thaw) -> None:
@@ -398,47 +397,15 @@ class Relay:
     def _splice(self, command: c.Splice) -> None:
         reader = self._attempts[command.attempt - 1]
         write = self._client.transport.write
-        writer = _chunk_writer(write) if self._chunked else write
+        writer = reply.chunk_writer(write) if self._chunked else write
         kept = self._watch.kept
         reader.splice(writer if kept is None else kept.keeping(writer, reader))
         if self._client.is_write_paused and reader.call is not None:
             reader.call.pause()
 
     def _settle(self, command: c.Settle) -> None:
-        state = self._state
-        times = self.times
-        if self._attempts:
-            told = self._attempts[command.winner - 1]  # the last one, where none has answered
-            times.sent, times.head, times.first_byte = told.sent_at, told.head_at, told.first_byte_at
-        if command.winner:
-            winner = self._attempts[command.winner - 1]
-            stream = winner.stream
-            if stream is not None:
-                times.first_delta = stream.first_delta
-                times.first_answer = stream.first_answer
-                times.last_delta = stream.last_delta
-                self.finish_reason = stream.finish_reason
-                self.gaps = stream.gap_counts
-                if winner.sent is not None:
-                    times.resumed = stream.first_delta
-                    times.first_delta = self._watch.first_delta(self._attempts)
-            elif winner.answer is not None:
-                self.finish_reason = winner.answer.finish_reason
-        times.end = monotonic()
-        if command.error_type and command.status != OK and not command.passes:
-            status = self.form.statuses.get(ErrorType(command.error_type), command.status)
-            command = msgspec.structs.replace(command, status=status)
-        if len(command.shares) > 1:
-            command = counted(command, self._attempts)
-        receipt = self.receipt = make_receipt(command, self, time.time())
-        self._watch.settled(command, receipt, self._attempts)
-        if self._lease is not None:
-            self._lease.close(self._intake.order.amount, receipt.record.charged)
-        try:
-            state.journal.append(receipt.record)
-        except TokenwayError:
+        if not settle(self._state, self, command, self._attempts, self._watch):
             # The caller must not see the end of an answer that the ledger does not know.
-            log.exception("an exchange could not be settled", extra={"exchange": self.id})
             self._client.transport.abort()
 
     def _send_end(self, _command: c.SendEnd) -> None:
@@ -496,7 +463,7 @@ class Relay:
         reader, failure = self._attempts[command.attempt - 1], command.failure
         reader.ended_at = failure.at
         if command.retry_in is not None:  # paid for now: others decide while this one pauses
-            self._state.fleet.retries.withdraw(failure.at)
+            self._state.fleet.retries.withdraw()
         if reader.trip is not None:
             reader.trip.failed(failure, reader.hints)
         log.info(
@@ -570,15 +537,6 @@ class Relay:
         self._attempts.clear()
         self._winner = self._fan = self.holder = None
         self._client.relay_finished(self)
-
-
-def _chunk_writer(write: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    """Writes data as one chunk of a chunked body."""
-
-    def write_chunk(data: bytes) -> None:
-        write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    return write_chunk
 
 
 # ruff: noqa: SLF001 - the table is part of the class above, written where it can be read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+from collections.abc import Callable
 from typing import Final
 
 from tokenway.model.errors import Problem
@@ -53,6 +54,15 @@ def stream_head(lines: bytes, content_type: bytes, *, chunked: bool) -> bytes:
         b"transfer-encoding: chunked\r\n" if chunked else b"",
         lines,
     )
+
+
+def chunk_writer(write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Writes data as one chunk of a chunked body."""
+
+    def write_chunk(data: bytes) -> None:
+        write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    return write_chunk
 
 
 def answer_head(lines: bytes, cost: int | None, tps: float | None, content_type: bytes, length: int) -> bytes:

@@ -63,7 +63,7 @@ def go(state: EdgeState, relay: Relay, request: CallerRequest, only: str = "", p
         intake = take_in(state, relay.door, request, relay.headers, relay.principal, only, place=place)
         if intake.wait:
             if place is None:
-                until = relay.times.received + min(WAIT_MAX, intake.order.timeouts.total)
+                until = relay.asked_at + min(WAIT_MAX, intake.order.timeouts.total)
                 place = Place(relay, until, partial(go, state, relay, request, only), relay.principal.key_id)
             _wait(state, intake, place)
             return

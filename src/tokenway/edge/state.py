@@ -43,6 +43,9 @@ class Timed(Protocol):
     def wake(self, now: float) -> None:
         """Its time has come."""
 
+    def broke(self, error: Exception) -> None:
+        """It has raised this, and is to end; must not raise."""
+
 
 class Running(Protocol):
     """A response in the background, as who follows it or wants it to end sees it."""
@@ -162,4 +165,7 @@ class EdgeState:
         self._sweep_due = now + SWEEP_SECONDS
         due = [exchange for exchange in self.open if exchange.wake_at <= now]
         for exchange in due:
-            exchange.wake(now)
+            try:
+                exchange.wake(now)
+            except Exception as error:  # noqa: BLE001 - whatever one of them meets, the others have their deadlines
+                exchange.broke(error)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tokenway.dialects.resume import Progress, Sent, sent_so_far
+from tokenway.edge.crossing import Crossings
 from tokenway.edge.sampling import sample_of
 from tokenway.exchange.commands import Settle
 from tokenway.exchange.events import Look, Shown
@@ -90,8 +91,8 @@ class Kept:
         sent = self.sent(form)
         if sent.progress is Progress.TEXT:
             try:
-                request = intake.request.neutral() if intake.crossings is None else intake.crossings.neutral
-            except Refusal:  # a request that only its own endpoint understands
+                request = (intake.crossings or Crossings(intake.request, intake.route)).neutral
+            except Refusal:  # a request that only its own endpoint understands, or a mistake of ours
                 return Shown.OTHER
             if why_not_continued(request):
                 return Shown.OTHER
@@ -101,7 +102,7 @@ class Kept:
 class Watch:
     """What the shell of one exchange looks at when it is asked how things stand."""
 
-    __slots__ = ("_form", "_intake", "_state", "kept")
+    __slots__ = ("_form", "_intake", "_state", "hedges", "kept")
 
     def __init__(self, state: EdgeState, intake: Intake, form: Format, *, can_go_on: bool) -> None:
         """`form` is the caller's dialect; `can_go_on` is whether a broken stream may go on elsewhere at all."""
@@ -111,6 +112,8 @@ class Watch:
         order = intake.order
         self.kept = Kept(order.endpoints) if can_go_on and order.rescue is not Rescue.OFF else None
         """What the caller has got, where its answer could go on elsewhere."""
+        self.hedges = state.fleet.hedges(intake.route.model.name)
+        """What may be spent on races of its model."""
 
     def shown(self, reader: AttemptReader, winner: AttemptReader | None) -> Shown:
         """What the caller has seen of an attempt's answer, as far as another endpoint may go on with it."""
@@ -135,10 +138,12 @@ class Watch:
         *,
         paused: bool,
         may_fail: bool,
+        may_retry: bool,
     ) -> tuple[Look, ...]:
         """How each attempt stands; `paused` is whether the caller reads slowly: then they are as if they moved.
 
-        `may_fail` is whether a deadline has passed that can end one: only then it matters what has been sent.
+        `may_fail` is whether a deadline has passed that can end one, and `may_retry` whether the budget allows another
+        one: only then it matters what has been sent, which takes reading all of it again.
         """
         looks = [reader.look(now if paused else reader.last_activity) for reader in readers]
         order = self._intake.order
@@ -147,7 +152,8 @@ class Watch:
         for place, reader in enumerate(readers):
             tps = self._speed(reader, now) if order.rescue is Rescue.ON and not paused else inf
             if tps < order.min_tps or (may_fail and reader is winner):
-                looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=self.shown(reader, winner))
+                shown = self.shown(reader, winner) if may_retry else Shown.OTHER
+                looks[place] = msgspec.structs.replace(looks[place], tps=tps, shown=shown)
         return tuple(looks)
 
     def _speed(self, reader: AttemptReader, now: float) -> float:
@@ -157,44 +163,28 @@ class Watch:
         # Before anything is known of how many bytes a token has, only what is very slow is slow.
         return tps if per_token.seen else 2.0 * tps
 
-    @staticmethod
-    def first_delta(readers: Sequence[AttemptReader]) -> float:
-        """When the caller of a rescued answer had its first text; 0.0 where there was none."""
-        firsts = [reader.stream.first_delta for reader in readers if reader.stream is not None]
-        return min([each for each in firsts if each], default=0.0)
-
     def settled(self, command: Settle, receipt: Receipt, readers: Sequence[AttemptReader]) -> None:
-        """The exchange is over: what its attempts were like, for routing, and their end, for who keeps count."""
-        fleet, share = self._state.fleet, self._intake.route.model.routing.hedge_share
+        """The exchange is over: its attempts end for who keeps count, and what they were like is told for routing."""
+        hedges, share = self.hedges, self._intake.order.hedge_share
+        for reader in readers:
+            if reader.trip is not None:
+                reader.trip.over()
         now = monotonic()
         samples = []
         for part, line, reader in zip(command.shares, receipt.record.lines, readers, strict=True):
-            trip = reader.trip
-            if trip is not None:
-                trip.over()
-                weight = trip.weight()
+            if reader.trip is not None:
+                weight = reader.trip.weight()
                 if weight:
                     ended_at = reader.ended_at or now
                     samples.append(sample_of(reader, part, self._intake, receipt.record.at, ended_at, weight))
             if part.fault == Fault.OUTRUN and line.cost:
-                fleet.hedges.lost(line.cost)
+                hedges.lost(line.cost)
         if samples:
-            fleet.learn(samples)
+            self._state.fleet.learn(samples)
         if share:
-            fleet.hedges.charged(receipt.record.charged, share)
+            hedges.charged(receipt.record.charged, share)
 
 
 def may_go_on(intake: Intake) -> bool:
     """Whether a stream for this request may go on elsewhere, by what its neutral form does not tell."""
     return intake.request.stream and intake.request.operation is Operation.CHAT and intake.copies == 1
-
-
-def counted(command: Settle, readers: Sequence[AttemptReader]) -> Settle:
-    """The settlement with what was counted of attempts that another one has outrun: the machine is not told of that."""
-    shares = [
-        msgspec.structs.replace(part, usage=reader.metered.usage, absurd=reader.metered.is_absurd)
-        if part.fault == Fault.OUTRUN
-        else part
-        for part, reader in zip(command.shares, readers, strict=True)
-    ]
-    return msgspec.structs.replace(command, shares=tuple(shares))

@@ -60,11 +60,6 @@ class Attempt(msgspec.Struct):
     usage: Usage | None = None
     absurd: bool = False
 
-    @property
-    def is_live(self) -> bool:
-        """Whether it still has a connection or waits for one."""
-        return self.phase is not OVER
-
     def share(self, settlement: Settlement) -> Share:
         """Its part of a settlement; what was never sent, or refused by status, is released."""
         if settlement is not DELIVERED and (not self.was_sent or self._was_turned_away()):

@@ -36,9 +36,14 @@ class Open(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
-    """Give an attempt up: close its connection, report nothing more of it."""
+    """Give an attempt up: close its connection, report nothing more of it.
+
+    `for_good` is whether that is its end before its exchange's, because another attempt has won: what it takes up is
+    free for others. Else a `Note` or the settlement follows, and says why.
+    """
 
     attempt: int
+    for_good: bool = False
 
 
 class Freeze(msgspec.Struct, frozen=True, gc=False):

@@ -36,7 +36,8 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     which of its provider's keys each of `endpoints` is asked with: an endpoint stands there once for each key that may
     be tried. `timeouts` hold where an endpoint has none of its own, and `caps` are the caller's, which only shorten.
 
-    `hedge_after` is after how many seconds without a first token a second attempt starts. `min_tps` is the floor in
+    `hedge_after` is after how many seconds without a first token a second attempt starts, and `hedge_share` the share
+    of such exchanges that may be raced, for that or for being slow; 0.0 for one that is not. `min_tps` is the floor in
     tokens per second, which a stream may miss for `grace` seconds; `slow` are the endpoints, by their place, that are
     known to miss it. `patience` is for how many seconds at most the first attempt at a whole answer is waited for,
     while another endpoint could be asked.
@@ -59,6 +60,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     slow: frozenset[int] = frozenset()
     patience: float = inf
     takers: int = 1 << 16
+    hedge_share: float = 0.0
 
     def limits_of(self, endpoint: Endpoint) -> Timeouts:
         """The deadlines of an attempt at an endpoint."""
@@ -208,6 +210,14 @@ class DeadlinePassed(msgspec.Struct, frozen=True, gc=False):
     may_retry: bool = True
 
 
+class Broken(msgspec.Struct, frozen=True, gc=False):
+    """The gateway has made a mistake with this exchange, and ends it. `looks` is how each attempt stands."""
+
+    at: float
+    problem: Problem
+    looks: tuple[Look, ...] = ()
+
+
 Event = (
     ClientRequest
     | ClientGone
@@ -220,4 +230,5 @@ Event = (
     | UpstreamEnd
     | UpstreamFailed
     | DeadlinePassed
+    | Broken
 )

@@ -150,6 +150,14 @@ class Exchange:
         self.winner = live[0] if live else None
         self.close(out, ABSORBED if event.waits else UPSTREAM_BILLED, CLIENT_GONE)
 
+    def _broken(self, event: e.Broken, out: list[c.Command]) -> None:
+        """Whatever was under way is ours to pay."""
+        for attempt in self.live:
+            self.take_count(attempt, event.looks)
+        problem, in_band = event.problem, self.phase is FLOWING or self.phase is RESCUING
+        self.close(out, ABSORBED, OK if in_band else problem.status, problem.type)
+        out.append(c.SendError(problem, in_band))
+
     # -- admission ---------------------------------------------------------------------------------------
 
     def _admitted(self, event: e.Admitted, out: list[c.Command]) -> None:
@@ -256,7 +264,7 @@ class Exchange:
                 other.fault = Fault.SLOW if other is self.frozen else Fault.OUTRUN
                 if other is not self.frozen:
                     self.field.forget(other.slot)
-                self.cancel(other, out)
+                self.cancel(other, out, for_good=True)
         self.frozen = None
 
     def _end(self, event: e.UpstreamEnd, out: list[c.Command]) -> None:
@@ -346,11 +354,11 @@ class Exchange:
 
     # -- the end -----------------------------------------------------------------------------------------
 
-    def cancel(self, attempt: Attempt, out: list[c.Command]) -> None:
+    def cancel(self, attempt: Attempt, out: list[c.Command], *, for_good: bool = False) -> None:
         """Gives an attempt up."""
         attempt.phase = OVER
         self.deadlines.clear_lane(attempt.lane)
-        out.append(c.Cancel(attempt.number))
+        out.append(c.Cancel(attempt.number, for_good))
 
     @staticmethod
     def take_count(attempt: Attempt, looks: tuple[e.Look, ...]) -> None:
@@ -402,6 +410,7 @@ _UNDER_WAY: Final[dict[type[e.Event], Handler]] = {
     e.UpstreamFailed: Exchange._failed,
     e.DeadlinePassed: timers.passed,
     e.ClientGone: Exchange._gone,
+    e.Broken: Exchange._broken,
 }
 """While an attempt is awaited: before anything was sent, and while an answer is continued elsewhere."""
 
@@ -411,12 +420,14 @@ TABLE: Final[dict[tuple[Phase, type[e.Event]], Handler]] = {
     (Phase.ADMITTING, e.Refused): Exchange._refused,
     (Phase.ADMITTING, e.ClientGone): Exchange._gone,
     (Phase.ADMITTING, e.DeadlinePassed): timers.passed,
+    (Phase.ADMITTING, e.Broken): Exchange._broken,
     **{(Phase.TRYING, event): handler for event, handler in _UNDER_WAY.items()},
     (Phase.TRYING, e.UpstreamText): Exchange._first_text,
     (Phase.FLOWING, e.UpstreamEnd): Exchange._end,
     (Phase.FLOWING, e.UpstreamFailed): Exchange._failed,
     (Phase.FLOWING, e.DeadlinePassed): timers.passed,
     (Phase.FLOWING, e.ClientGone): Exchange._gone,
+    (Phase.FLOWING, e.Broken): Exchange._broken,
     **{(Phase.RESCUING, event): handler for event, handler in _UNDER_WAY.items()},
     # The caller is served: what still arrives from connections or callers concerns nobody.
     (Phase.CLOSED, e.UpstreamOpen): lambda *_: None,
@@ -427,6 +438,7 @@ TABLE: Final[dict[tuple[Phase, type[e.Event]], Handler]] = {
     (Phase.CLOSED, e.UpstreamFailed): lambda *_: None,
     (Phase.CLOSED, e.DeadlinePassed): lambda *_: None,
     (Phase.CLOSED, e.ClientGone): lambda *_: None,
+    (Phase.CLOSED, e.Broken): lambda *_: None,
     (Phase.CLOSED, e.Admitted): Exchange._admitted_late,
     (Phase.CLOSED, e.Refused): lambda *_: None,
 }

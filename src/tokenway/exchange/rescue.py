@@ -12,6 +12,7 @@ Each continuation is an attempt like any other and counts against the exchange's
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from tokenway.exchange import commands as c
@@ -52,17 +53,19 @@ def after_failure(exchange: Exchange, attempt: Attempt, event: e.UpstreamFailed,
     exchange.go_to(choice, event.at, out)
 
 
-def when_slow(exchange: Exchange, winner: Attempt, event: e.DeadlinePassed, out: Out) -> None:
-    """The winner has been slower than the floor for too long: freezes it and has another endpoint go on, if one can."""
+def when_slow(exchange: Exchange, winner: Attempt, event: e.DeadlinePassed, out: Out) -> float:
+    """The winner has been slower than the floor for too long: freezes it and has another endpoint go on, if one can.
+
+    Gives when one can, as far as that is known: `inf` for never.
+    """
+    if not event.may_retry:
+        return event.at  # as soon as the budget allows it, which says nothing of when that is
     look = event.looks[winner.number - 1]
     field = exchange.field
     besides = field.slots_of(winner.slot) | field.takes_none() | exchange.order.slow
     choice = _next(exchange, look.shown, event.at, besides) if exchange.retries_left > 0 else None
-    if choice is None:
-        exchange.deadlines.clear(Deadline.SLOW)  # and there never will be one: it need not be looked at again
-        return
-    if choice.at > event.at or not event.may_retry:
-        return
+    if choice is None or choice.at > event.at:
+        return inf if choice is None else choice.at
     exchange.take_count(winner, event.looks)
     exchange.frozen = winner
     exchange.shown = look.shown
@@ -70,6 +73,7 @@ def when_slow(exchange: Exchange, winner: Attempt, event: e.DeadlinePassed, out:
     exchange.deadlines.clear(Deadline.SLOW)
     out.append(c.Freeze(winner.number))
     exchange.go_to(choice, event.at, out)
+    return event.at
 
 
 def _next(exchange: Exchange, shown: e.Shown, now: float, besides: frozenset[int] = frozenset()) -> Choice | None:

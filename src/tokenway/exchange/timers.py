@@ -129,12 +129,15 @@ def _hedge(exchange: Exchange, _lane: int, event: e.DeadlinePassed, out: Out) ->
 
 def _slow(exchange: Exchange, _lane: int, event: e.DeadlinePassed, out: Out) -> None:
     order = exchange.order
-    exchange.deadlines.set(SLOW, event.at + order.grace * LOOK_SHARE)
+    again = event.at + order.grace * LOOK_SHARE
+    exchange.deadlines.set(SLOW, again)
     live = exchange.live
     if len(live) != 1 or look_at(live[0], event).tps >= order.min_tps:
         return
     if exchange.phase is FLOWING:
-        rescue.when_slow(exchange, live[0], event, out)
+        soonest = rescue.when_slow(exchange, live[0], event, out)
+        if soonest > event.at:  # all that matters is how fast it is by then
+            exchange.deadlines.set(SLOW, max(again, soonest - order.grace * (WINDOW_SHARE + LOOK_SHARE)))
     elif _race(exchange, live[0], event, out):
         exchange.to_the_end = True
         exchange.deadlines.clear(SLOW)

@@ -16,7 +16,7 @@ MOST: Final = 50.0
 
 
 class HedgeBudget:
-    """What one worker may spend on races. Money is nano-dollars."""
+    """What one worker may spend on races of one model. Money is nano-dollars."""
 
     __slots__ = ("_races", "_spend")
 
@@ -25,7 +25,7 @@ class HedgeBudget:
         self._spend = 0.0
 
     def call(self, share: float) -> None:
-        """A call begins, of which so large a share may be raced."""
+        """A call begins, of which so large a share may be raced; none where it is 0.0."""
         self._races = min(MOST, self._races + share)
 
     def charged(self, amount: int, share: float) -> None:

@@ -203,7 +203,7 @@ class RetryBudget:
     __slots__ = ("_at", "_balance", "_rate", "_ratio")
 
     def __init__(self, now: float, ratio: float = BUDGET_RATIO, rate: float = BUDGET_RATE) -> None:
-        """`now` is in monotonic seconds, as in `withdraw`."""
+        """`now` is in monotonic seconds, as in `is_open`."""
         self._ratio = ratio
         self._rate = rate
         self._balance = BUDGET_FIRST
@@ -221,9 +221,6 @@ class RetryBudget:
             self._at = now
         return self._balance >= 1.0
 
-    def withdraw(self, now: float) -> bool:
-        """Whether one more attempt may be made; if so, it is paid for."""
-        if not self.is_open(now):
-            return False
+    def withdraw(self) -> None:
+        """One more attempt is made."""
         self._balance -= 1.0
-        return True

@@ -277,9 +277,6 @@ class Board:
         self._habits: OrderedDict[str, Habits] = OrderedDict()
         self._affinity = Affinity()
 
-    def __contains__(self, endpoint: str) -> bool:
-        return endpoint in self._estimates
-
     def of(self, endpoint: str) -> Estimate:
         """What is known of an endpoint; the guesses where that is nothing."""
         return self._estimates.get(endpoint) or _NOTHING

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
 from tokenway.dialects.registry import FORMATS
-from tokenway.edge.arrange import limited
+from tokenway.edge.arrange import USUAL_SHARE, limited
 from tokenway.edge.doors import CHAT
 from tokenway.edge.intake import Intake, read_request, take_in
 from tokenway.edge.state import SWEEP_SECONDS, EdgeState
@@ -201,6 +201,29 @@ def test_a_race_starts_when_the_first_token_is_late() -> None:
     assert taken(made, provider={"only": ["a"]}).order.hedge_after == inf
     assert taken(state()).order.hedge_after == inf
     assert taken(state(), provider={"hedge": True}).order.hedge_after >= SWEEP_SECONDS
+
+
+def test_the_share_that_may_be_raced_goes_with_the_order() -> None:
+    """The model's, else the usual one, of calls that can be raced: for being late, or slow and given whole."""
+    made = state(Routing(hedge_share=0.1))
+    wish: dict[str, Any] = {"provider": {"hedge": True}}
+    assert taken(made).order.hedge_share == taken(made, **wish).order.hedge_share == 0.1
+    assert taken(state(), **wish).order.hedge_share == USUAL_SHARE
+    for fields in ({"provider": {"hedge": False}}, {"stream": False}, {"provider": {"only": ["a"]}}):
+        assert taken(made, **fields).order.hedge_share == 0.0
+    slow: dict[str, Any] = {"stream": False, "provider": {"stream": True, "rescue": "on"}}
+    whole = taken(state(), **slow).order
+    assert (whole.hedge_share, whole.hedge_after) == (USUAL_SHARE, inf)
+    assert taken(made, **slow).order.hedge_share == 0.1
+
+
+def test_planning_pays_nothing_in_for_races() -> None:
+    """A call that waits in line is planned many times, and is one call."""
+    made = state(Routing(hedge_share=1.0))
+    made.fleet.hedges("m").race()
+    for _ in range(3):
+        taken(made)
+    assert not made.fleet.hedges("m").is_open
 
 
 def test_an_answer_that_is_wanted_whole_may_be_asked_for_as_a_stream() -> None:

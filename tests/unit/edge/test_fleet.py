@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from random import Random
 
+import msgspec
 import pytest
 
 from tokenway.edge.fleet import (
@@ -19,7 +20,7 @@ from tokenway.edge.fleet import (
 from tokenway.edge.line import Place
 from tokenway.edge.standing import CALM_AFTER
 from tokenway.exchange.events import UpstreamFailed
-from tokenway.model.catalog import Endpoint, EndpointLimits, Provider
+from tokenway.model.catalog import Endpoint, EndpointLimits, Model, Provider
 from tokenway.model.faults import Fault
 from tokenway.model.sample import Outcome, Sample
 from tokenway.model.secret import Secret
@@ -386,3 +387,15 @@ def test_invented_models_do_not_fill_the_memory() -> None:
     assert made.breakers.keys() == {A.id, B.id, refused.id, limited.id}
     trip.over()
     assert made.standing(A).in_flight == 0
+
+
+def test_each_model_has_its_own_budget_for_races() -> None:
+    """It stays when the configuration changes; models that callers have made up have one together."""
+    models = {name: Model(name, (A, B)) for name in ("m", "n")}
+    made = Fleet(0.0)
+    made.adopt(msgspec.structs.replace(snapshot(), models=models))
+    made.hedges("m").race()
+    made.hedges("invented-1").race()
+    assert [made.hedges(each).is_open for each in ("m", "n", "invented-1", "invented-2")] == [False, True, False, False]
+    made.adopt(msgspec.structs.replace(snapshot(), models={"m": models["m"]}))
+    assert [made.hedges(each).is_open for each in ("m", "n")] == [False, False]

@@ -7,7 +7,8 @@ import contextlib
 import gc
 import json
 from hashlib import sha256
-from typing import Any
+from time import monotonic
+from typing import Any, cast
 
 import pytest
 
@@ -15,14 +16,46 @@ from tests.contract.upstreams import until
 from tests.e2e.gateway import KEY
 from tests.e2e.raw import chat, post
 from tests.fake_provider import FakeProvider, Script, UsageMode
-from tests.unit.edge.bench import HEAD, LAST_CHUNK, STREAMED, TAIL, WHOLE, answer, bench, chunk, event, request
+from tests.unit.edge.bench import (
+    ENDPOINT,
+    HEAD,
+    LAST_CHUNK,
+    STREAMED,
+    TAIL,
+    WHOLE,
+    Bench,
+    answer,
+    bench,
+    chunk,
+    event,
+    request,
+    snapshot,
+)
 from tests.unit.edge.inside import Inside, turns
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
+from tokenway.edge.watch import Watch
+from tokenway.exchange.events import UpstreamFailed
 from tokenway.metering.ledger import Reserved, Settled
-from tokenway.model.catalog import Endpoint, Model, Price, Service, Timeouts
+from tokenway.model.catalog import (
+    Capabilities,
+    Endpoint,
+    EndpointLimits,
+    Model,
+    Price,
+    Provider,
+    Routing,
+    Service,
+    Timeouts,
+)
+from tokenway.model.faults import Fault
 from tokenway.model.money import NanoUsd, Rate
-from tokenway.model.snapshot import Principal
+from tokenway.model.preferences import Rescue
+from tokenway.model.sample import Outcome
+from tokenway.model.secret import Secret
+from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.routing.breaker import State
+from tokenway.routing.hints import NONE
 from tokenway.upstream.mock import Ending
 from tokenway.wire.limits import PING_SECONDS
 
@@ -337,6 +370,121 @@ async def test_a_caller_that_leaves_cancels_its_upstream() -> None:
         client.lose(ConnectionResetError())
         assert [each.is_closing() for each in made.network.transports] == [True]
         assert [record.status for record in made.books.settled] == [499]
+
+
+def raced(**routing: Any) -> Snapshot:
+    """A model `m` at two providers, each of which takes one call at a time, and models `at-p` and `at-q` at one."""
+    able, limits = Capabilities(prefill=True), EndpointLimits(concurrency=1)
+    p, q = (Endpoint(each, "up", capabilities=able, limits=limits) for each in ("p", "q"))
+    models = {"m": Model("m", (p, q), routing=Routing(**routing)), "at-p": Model("n", (p,)), "at-q": Model("n", (q,))}
+    providers = {each: Provider(each, f"http://{each}/v1", api_keys=(Secret("sk"),)) for each in ("p", "q")}
+    return snapshot(providers=providers, models=models, max_retries=1)
+
+
+async def test_the_loser_of_a_race_makes_room_at_once() -> None:
+    """Whoever waits for its place need not wait for the winner's end; what it was like is told once that is there."""
+    async with bench([[]], [[]], [[answer(WHOLE)]], what=raced(hedge_share=1.0)) as made:
+        racer, waiting = made.connect(), made.connect()
+        racer.send(request(STREAMED))
+        await until(lambda: len(made.network.requests) == 1)
+        [exchange] = made.state.open
+        exchange.wake(monotonic() + 5.0)
+        await until(lambda: len(made.network.requests) == 2)
+        waiting.send(request(b'{"model":"at-q","messages":[]}'))
+        assert len(made.state.fleet.line) == 1
+        upstream = made.network.transports[0]
+        upstream.feed([HEAD, chunk(event("one"))])
+        await until(lambda: waiting.statuses == [200])
+        assert b"[DONE]" not in racer.written
+        upstream.feed([TAIL])
+        await until(lambda: len(made.books.settled) == 2)
+        samples = {(each.endpoint, each.outcome): each for each in made.state.fleet.take_outbox(0.0)}
+        lost = samples["q/up", Outcome.LEFT]
+        assert (len(samples), lost.ttft, lost.weight) == (3, lost.took, 1.0)
+
+
+async def test_who_is_given_up_for_a_deadline_has_failed() -> None:
+    """Its end is told with its failure: where it was to try whether its endpoint works again, that does not."""
+    async with bench([[]]) as made:
+        fleet, before = made.state.fleet, monotonic() - 100.0
+        for _ in range(5):
+            fleet.begin(ENDPOINT, 0, 9, before).failed(UpstreamFailed(before, 1, Fault.RESET), NONE)
+        breaker = fleet.standing(ENDPOINT).breaker
+        client = made.connect()
+        client.send(request(STREAMED))
+        await until(lambda: bool(made.network.requests))
+        assert (breaker.state, breaker.open_until < monotonic()) == (State.HALF_OPEN, True)
+        [exchange] = made.state.open
+        late = monotonic() + 61.0
+        exchange.wake(late)
+        assert (client.statuses, breaker.state, breaker.open_until > late) == ([504], State.OPEN, True)
+
+
+async def test_a_stream_that_was_too_slow_makes_room_at_once() -> None:
+    """When another one has gone on with it, and not before: as long as it is frozen, it may thaw."""
+    async with bench([[]], [[]], [[answer(WHOLE)]], what=raced(rescue=Rescue.ON)) as made:
+        reader, waiting = made.connect(), made.connect()
+        reader.send(request(STREAMED.replace(b"[]", b'[{"role":"user","content":"hi"}]')))
+        await until(lambda: len(made.network.requests) == 1)
+        made.network.transports[0].feed([HEAD, chunk(event("one"))])
+        await until(lambda: b"one" in reader.written)
+        [exchange] = made.state.open
+        exchange.wake(monotonic() + 5.0)
+        await until(lambda: len(made.network.requests) == 2)
+        waiting.send(request(b'{"model":"at-p","messages":[]}'))
+        assert len(made.state.fleet.line) == 1
+        made.network.transports[1].feed([HEAD, chunk(event("two"))])
+        await until(lambda: waiting.statuses == [200])
+        assert b"[DONE]" not in reader.written
+        made.network.transports[1].feed([TAIL])
+        await until(lambda: len(made.books.settled) == 2)
+        assert b"two" in reader.written
+
+
+def swept(made: Bench) -> None:
+    """The deadlines of all exchanges are looked at, as if all had come."""
+    for exchange in made.state.open:
+        cast("Any", exchange)._machine.deadlines.armed = 0.0
+    made.state._sweep()
+
+
+def mistaken(*_: object, **__: object) -> None:
+    """Meets a value that nobody has thought of."""
+    raise KeyError("what a caller wrote")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_meets_a_mistake_of_ours_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    """As an answer, or in the stream; its upstream is cut, the books have it, and it is looked at no more."""
+    async with bench([[HEAD, chunk(event("one"))] if stream else []]) as made:
+        client = made.connect()
+        client.send(request(STREAMED if stream else b'{"model":"m","messages":[]}'))
+        await until(lambda: b"one" in client.written if stream else bool(made.network.requests))
+        monkeypatch.setattr(Watch, "looks", mistaken)
+        swept(made)
+        swept(made)
+        assert b"by a mistake of its own" in client.written
+        assert client.statuses == [200 if stream else 500]
+        assert [each.is_closing() for each in made.network.transports] == [True]
+        [settled] = made.books.settled
+        assert (settled.error_type, settled.charged) == ("server", 0)
+    [record] = [each for each in caplog.records if each.message == "an exchange could not go on"]
+    assert record.__dict__["mistake"].startswith("KeyError at ")
+
+
+async def test_who_cannot_even_hear_of_a_mistake_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has to end an exchange can fail too; nobody waits for ever, and no place stays taken."""
+    async with bench([[HEAD, chunk(event("one"))]]) as made:
+        client = made.connect()
+        client.send(request(STREAMED))
+        await until(lambda: b"one" in client.written)
+        monkeypatch.setattr(AttemptReader, "look", mistaken)
+        swept(made)
+        assert client.is_closed
+        assert [each.is_closing() for each in made.network.transports] == [True]
+        assert made.state.fleet.standing(ENDPOINT).in_flight == 0
 
 
 async def test_sound_that_breaks_off_is_cut() -> None:

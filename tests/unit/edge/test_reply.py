@@ -97,3 +97,10 @@ def test_an_error_answer_has_the_length_of_its_body() -> None:
     head, _, body = reply.problem_answer(problem, 400, b"x: y\r\n", b'{"error":1}').partition(b"\r\n\r\n")
     assert head.endswith(b"content-length: 11\r\nx: y")
     assert body == b'{"error":1}'
+
+
+def test_a_chunk_has_its_length_in_front() -> None:
+    """In hexadecimal."""
+    written: list[bytes] = []
+    reply.chunk_writer(written.append)(b"x" * 26)
+    assert written == [b"1a\r\n" + b"x" * 26 + b"\r\n"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -203,3 +204,17 @@ async def test_nobody_waits_for_a_limit_beyond_the_time(monkeypatch: pytest.Monk
         await until(lambda: clients[1].statuses == [429])
         assert b"\r\nretry-after: 1\r\n" in clients[1].written
         assert len(made.state.fleet.line) == 0
+
+
+async def test_who_waits_counts_from_the_whole_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that took long to arrive has taken nothing of its caller's time in line."""
+    monkeypatch.setattr(start_module, "WAIT_MAX", 0.3)
+    async with bench([[]], [[answer(WHOLE)]], what=one_at_a_time()) as made:
+        first, late = made.connect(), made.connect()
+        first.send(CHAT)
+        late.send(CHAT[:-10])
+        await asyncio.sleep(0.35)
+        late.send(CHAT[-10:])
+        assert (late.statuses, len(made.state.fleet.line)) == ([], 1)
+        first.lose()
+        await until(lambda: late.statuses == [200])

@@ -34,6 +34,7 @@ class Timed:
         self.wake_at = wake_at
         self.woken: list[float] = []
         self.checked: list[float] = []
+        self.errors: list[Exception] = []
         self.error = error
 
     def wake(self, now: float) -> None:
@@ -41,6 +42,10 @@ class Timed:
         self.woken.append(now)
         if self.error is not None:
             raise self.error
+
+    def broke(self, error: Exception) -> None:
+        """Keeps it."""
+        self.errors.append(error)
 
     def check(self, now: float) -> None:
         """Keeps the time; connections are looked at too."""
@@ -101,17 +106,25 @@ def test_an_exchange_that_ends_while_it_is_woken_may_leave() -> None:
 
 
 def test_one_broken_exchange_does_not_end_all_deadlines() -> None:
-    """An error in a sweep or a tick is for the loop's handler; the next sweep and tick come all the same."""
+    """It hears of its mistake, once it has made it; all others are woken, and the next sweep comes all the same."""
     loop = Later()
     made = state(loop)
-    broken = Timed(0.0, RuntimeError("a bug"))
-    made.open.add(broken)
-    made.connections.add(broken)
-    for step, delay in ((made._sweep, SWEEP_SECONDS), (made._tick, 1.0)):
-        loop.calls.clear()
-        with pytest.raises(RuntimeError, match="a bug"):
-            step()
-        assert loop.calls == [(delay, step)]
+    error = RuntimeError("a bug")
+    exchanges = [Timed(0.0, error), Timed(0.0), Timed(0.0, error), Timed(0.0)]
+    made.open |= set(exchanges)
+    made._sweep()
+    assert [(len(each.woken), each.errors) for each in exchanges] == [(1, [error]), (1, []), (1, [error]), (1, [])]
+    assert loop.calls == [(SWEEP_SECONDS, made._sweep)]
+
+
+def test_one_broken_connection_does_not_end_all_ticks() -> None:
+    """An error in a tick is for the loop's handler; the next one comes all the same."""
+    loop = Later()
+    made = state(loop)
+    made.connections.add(Timed(0.0, RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        made._tick()
+    assert loop.calls == [(1.0, made._tick)]
 
 
 def test_sweeping_begins_with_a_date_and_looks_at_connections() -> None:

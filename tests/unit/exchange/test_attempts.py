@@ -84,4 +84,3 @@ def test_a_delivered_share_carries_everything() -> None:
     assert attempt.share(Settlement.DELIVERED) == Share(
         2, B, Settlement.DELIVERED, Usage(output_text=3), absurd=True, status=200
     )
-    assert not attempt.is_live

@@ -265,6 +265,22 @@ def test_who_waits_for_an_answer_that_is_given_up_does_not_pay() -> None:
     assert settle_of(out).shares[0].usage == USAGE
 
 
+def test_a_mistake_of_the_gateways_ends_an_exchange_at_its_cost() -> None:
+    """What is live is cancelled, what was counted is ours, and the caller is told: in the stream, if that has begun."""
+    problem = Problem(500, ErrorType.SERVER, "a mistake")
+    broken = e.Broken(4.0, problem, looks(usage=USAGE))
+    out = flowing().feed(broken)
+    settle = settle_of(out)
+    assert (out[0], settle.settlement, settle.status) == (c.Cancel(1), Settlement.ABSORBED, 200)
+    assert (settle.shares[0].usage, settle.error_type) == (USAGE, ErrorType.SERVER)
+    assert error_of(out) == c.SendError(problem, in_band=True)
+    machine, _ = begun()
+    out = machine.feed(broken)
+    assert (settle_of(out).settlement, settle_of(out).status) == (Settlement.RELEASED, 500)
+    assert error_of(out) == c.SendError(problem, in_band=False)
+    assert machine.feed(broken) == []
+
+
 def test_a_caller_that_leaves_in_a_pause_pays_nothing() -> None:
     """Between two attempts nothing is made for it: what failed before is ours."""
     machine, _ = begun(A)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
+
+import msgspec
 import pytest
 
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
+from tokenway.exchange.deadlines import Deadline
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
+from tokenway.exchange.timers import LOOK_SHARE, WINDOW_SHARE
 from tokenway.metering.ledger import Settlement
 from tokenway.model.catalog import Capabilities, Endpoint, Timeouts
 from tokenway.model.faults import Fault
@@ -131,7 +136,7 @@ def test_a_slow_stream_is_frozen_until_another_goes_on() -> None:
     assert machine.feed(e.DeadlinePassed(4.0, (SLOW,))) == [c.Freeze(1), c.Open(2, B, resumes=True)]
     machine.feed(e.UpstreamOpen(4.1, 2))
     out = machine.feed(e.UpstreamBytes(4.5, 2, b"y"))
-    assert out == [c.Cancel(1), c.Resume(2), c.SendBytes(b"y"), c.Splice(2)]
+    assert out == [c.Cancel(1, for_good=True), c.Resume(2), c.SendBytes(b"y"), c.Splice(2)]
     settle = settle_of(machine.feed(e.UpstreamEnd(5.0, 2, b"", USAGE)))
     slow, answer = settle.shares
     assert (slow.settlement, slow.fault, slow.usage) == (Settlement.ABSORBED, Fault.SLOW, USAGE)
@@ -188,6 +193,37 @@ def test_else_a_slow_stream_goes_on(machine: Exchange, look: e.Look) -> None:
     """It is slow, and that is all."""
     assert machine.feed(e.DeadlinePassed(4.0, (look,))) == []
     assert machine.phase is Phase.FLOWING
+
+
+def test_a_slow_stream_waits_for_the_budget() -> None:
+    """Nothing is known of what its caller has seen, as that was not asked for: it is looked at again."""
+    machine = flowing(rescue=Rescue.ON)
+    unseen = e.Look(has_text=True, last_activity=4.0, tps=3.0)
+    assert machine.feed(e.DeadlinePassed(4.0, (unseen,), may_retry=False)) == []
+    assert machine.wake_at == 4.0 + 4.0 * LOOK_SHARE
+    assert machine.feed(e.DeadlinePassed(5.0, (SLOW,))) == [c.Freeze(1), c.Open(2, B, resumes=True)]
+
+
+def test_a_slow_stream_is_not_looked_at_as_long_as_nobody_can_go_on() -> None:
+    """But for how fast it is when the pause of the only other endpoint ends; and never again where there is none."""
+    machine = Exchange()
+    machine.feed(
+        e.ClientRequest(1.0, e.Order((B, A), True, 50, TIMEOUTS, 2, rescue=Rescue.ON, min_tps=20.0, grace=4.0))
+    )
+    machine.feed(e.Admitted(1.0))
+    machine.feed(e.UpstreamFailed(1.5, 1, Fault.STATUS, status=503, retry_after=20.0))
+    machine.feed(e.UpstreamOpen(1.5, 2))
+    machine.feed(e.UpstreamHead(2.0, 2, 200))
+    machine.feed(e.UpstreamBytes(2.0, 2, b"x"))
+    looks = (e.Look(), msgspec.structs.replace(SLOW, last_activity=21.0))
+    assert machine.feed(e.DeadlinePassed(4.0, looks)) == []
+    assert machine.deadlines.time_of(Deadline.SLOW) == 21.5 - 4.0 * (WINDOW_SHARE + LOOK_SHARE)
+    assert machine.feed(e.DeadlinePassed(21.0, looks)) == []
+    assert machine.deadlines.time_of(Deadline.SLOW) == 21.0 + 4.0 * LOOK_SHARE
+    assert machine.feed(e.DeadlinePassed(21.5, looks)) == [c.Freeze(2), c.Open(3, B, resumes=True)]
+    alone = flowing(A, PLAIN, rescue=Rescue.ON)
+    alone.feed(e.DeadlinePassed(4.0, (SLOW,)))
+    assert alone.deadlines.time_of(Deadline.SLOW) == inf
 
 
 def test_a_caller_who_leaves_a_rescue_pays_for_what_it_left() -> None:

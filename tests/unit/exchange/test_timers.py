@@ -58,7 +58,7 @@ def test_a_late_first_token_starts_a_race() -> None:
     machine.feed(e.UpstreamOpen(3.0, 2))
     assert machine.feed(passed(8.0, e.Look(), e.Look())) == []
     out = machine.feed(e.UpstreamBytes(4.0, 2, b"x"))
-    assert out == [c.Cancel(1), c.SendHead(2), c.SendBytes(b"x"), c.Splice(2)]
+    assert out == [c.Cancel(1, for_good=True), c.SendHead(2), c.SendBytes(b"x"), c.Splice(2)]
     settle = settle_of(machine.feed(e.UpstreamEnd(5.0, 2, b"", USAGE)))
     assert [(share.attempt, share.settlement, share.fault) for share in settle.shares] == [
         (1, Settlement.ABSORBED, Fault.OUTRUN),
@@ -91,7 +91,7 @@ def test_the_first_may_win_its_race() -> None:
     machine = sent(hedge_after=2.0)
     machine.feed(passed(3.0, e.Look()))
     out = machine.feed(e.UpstreamEnd(4.0, 1, b"", USAGE))
-    assert out[0] == c.Cancel(2)
+    assert out[0] == c.Cancel(2, for_good=True)
     assert [share.settlement for share in settle_of(out).shares] == [Settlement.DELIVERED, Settlement.RELEASED]
 
 
@@ -174,7 +174,7 @@ def test_a_slow_answer_that_is_wanted_whole_is_raced_to_the_end() -> None:
     assert machine.feed(e.UpstreamText(4.5, 2)) == []
     assert machine.phase is Phase.TRYING
     out = machine.feed(e.UpstreamEnd(6.0, 2, b"", USAGE))
-    assert out[0] == c.Cancel(1)
+    assert out[0] == c.Cancel(1, for_good=True)
     assert out[-2:] == [c.SendHead(2), c.SendEnd(2)]
 
 
@@ -182,5 +182,5 @@ def test_the_first_text_decides_a_race_for_an_answer_that_is_wanted_whole() -> N
     """As the first bytes do for a stream."""
     machine = sent(hedge_after=2.0)
     machine.feed(passed(3.0, e.Look()))
-    assert machine.feed(e.UpstreamText(3.5, 1)) == [c.Cancel(2)]
+    assert machine.feed(e.UpstreamText(3.5, 1)) == [c.Cancel(2, for_good=True)]
     assert machine.feed(e.UpstreamFailed(4.0, 1, Fault.CUT))[-1] == c.Open(3, B)  # nothing was shown: from the start

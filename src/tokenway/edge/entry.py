@@ -1,0 +1,109 @@
+"""What an exchange costs, in the books: set aside before anything is sent, entered once when it is over.
+
+The entry goes before all else that its end brings with it. What the exchange was like is of use to the next ones, and a
+mistake in noting it must neither lose the entry nor keep the caller waiting for its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tokenway.edge.attempt import MISTAKES, OK, log_mistake
+from tokenway.edge.intake import no_journal
+from tokenway.edge.receipt import make_receipt
+from tokenway.exchange.commands import Settle
+from tokenway.metering.ledger import Reserved
+from tokenway.model.errors import ErrorType, Refusal, TokenwayError
+from tokenway.model.faults import Fault
+
+if TYPE_CHECKING:
+    from tokenway.edge.attempt import AttemptReader
+    from tokenway.edge.relay import Relay
+    from tokenway.edge.state import EdgeState
+    from tokenway.edge.watch import Watch
+
+log = logging.getLogger("tokenway.edge")
+
+
+def reserve(state: EdgeState, relay: Relay, amount: int) -> None:
+    """Sets the worst case aside; raises Refusal where the key's budget does not hold it, or nobody keeps the books."""
+    principal = relay.principal
+    lease = state.admission.reserve(principal, amount)
+    try:
+        state.journal.append(Reserved(relay.id, time.time(), principal.key_id, principal.project, amount))
+    except TokenwayError:
+        if lease is not None:
+            lease.close(amount, 0)
+        log.exception("the journal cannot be written")
+        raise Refusal(no_journal()) from None
+    relay.lease, relay.reserved = lease, amount
+
+
+def settle(state: EdgeState, relay: Relay, command: Settle, readers: Sequence[AttemptReader], watch: Watch) -> bool:
+    """Enters what an exchange took, and notes what it was like; whether the journal has it."""
+    _stamp(relay, command, readers)
+    if command.error_type and command.status != OK and not command.passes:
+        status = relay.form.statuses.get(ErrorType(command.error_type), command.status)
+        command = msgspec.structs.replace(command, status=status)
+    if len(command.shares) > 1:
+        command = counted(command, readers)
+    receipt = relay.receipt = make_receipt(command, relay, time.time())
+    if relay.lease is not None:
+        relay.lease.close(relay.reserved, receipt.record.charged)
+    is_entered = True
+    try:
+        state.journal.append(receipt.record)
+    except TokenwayError:
+        is_entered = False
+        log.exception("an exchange could not be settled", extra={"exchange": relay.id})
+    try:
+        watch.settled(command, receipt, readers)
+    except MISTAKES as error:
+        log_mistake("an exchange could not be noted", relay.id, error)
+    return is_entered
+
+
+def _stamp(relay: Relay, command: Settle, readers: Sequence[AttemptReader]) -> None:
+    """The times of an exchange are those of the attempt that has answered, or of the last one."""
+    times = relay.times
+    if readers:
+        told = readers[command.winner - 1]
+        times.sent, times.head, times.first_byte = told.sent_at, told.head_at, told.first_byte_at
+    if command.winner:
+        winner = readers[command.winner - 1]
+        stream = winner.stream
+        if stream is not None:
+            times.first_delta = stream.first_delta
+            times.first_answer = stream.first_answer
+            times.last_delta = stream.last_delta
+            relay.finish_reason = stream.finish_reason
+            relay.gaps = stream.gap_counts
+            if winner.sent is not None:
+                times.resumed = stream.first_delta
+                times.first_delta = _first_delta(readers)
+        elif winner.answer is not None:
+            relay.finish_reason = winner.answer.finish_reason
+    times.end = monotonic()
+
+
+def _first_delta(readers: Sequence[AttemptReader]) -> float:
+    """When the caller of a rescued answer had its first text; 0.0 where there was none."""
+    firsts = [reader.stream.first_delta for reader in readers if reader.stream is not None]
+    return min([each for each in firsts if each], default=0.0)
+
+
+def counted(command: Settle, readers: Sequence[AttemptReader]) -> Settle:
+    """The settlement with what was counted of attempts that another one has outrun: the machine is not told of that."""
+    shares = [
+        msgspec.structs.replace(part, usage=reader.metered.usage, absurd=reader.metered.is_absurd)
+        if part.fault == Fault.OUTRUN
+        else part
+        for part, reader in zip(command.shares, readers, strict=True)
+    ]
+    return msgspec.structs.replace(command, shares=tuple(shares))
