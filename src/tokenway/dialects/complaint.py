@@ -36,6 +36,7 @@ _SENTENCES: Final = re.compile(
     r"|this model's maximum prompt length is \d"  # xAI
     r"|(?:input validation error: )?`inputs` tokens \+ `max_new_tokens` must be"  # Together
     r"|your input exceeds the context window"  # OpenAI
+    r"|litellm\.ContextWindowExceededError: "  # a LiteLLM proxy, before whatever its provider says
     r")"
     r"|(?P<credit_balance_too_low>your credit balance is too low)"  # Anthropic, with status 400
     r"|(?P<insufficient_quota>too many tokens per day))",  # Amazon

@@ -28,7 +28,6 @@ from tokenway.routing.velocity import LATE
 USUAL_SHARE: Final = 0.03
 """The share of calls that may be raced where the model's settings say nothing of races: a caller asks for them, or an
 answer that is given whole is not to be a slow one."""
-_NONE_SLOW: Final[frozenset[int]] = frozenset()
 _RETRY_COUNT: Final = b"x-stainless-retry-count"
 _CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
 
@@ -95,25 +94,26 @@ def arrange(
     timeouts, caps = state.snapshot.timeouts, None
     if wanted.timeouts is not UNBOUNDED:
         timeouts, caps = timeouts.within(wanted.timeouts), wanted.timeouts
-    share = 0.0 if arranged is None else _share(wanted, arranged, rescue)
+    if not wanted.stream:
+        rescue = Rescue.OFF
+    common = endpoints, wanted.stream, amount, timeouts, retries
+    if arranged is None:
+        return Order(*common, (), caps, inf, rescue, min_tps, routing.grace), 0.0, False
+    share = _share(wanted, arranged, rescue)
     order = Order(
-        endpoints,
-        wanted.stream,
-        amount,
-        timeouts,
-        retries,
-        () if arranged is None else arranged.credentials,
+        *common,
+        arranged.credentials,
         caps,
-        inf if arranged is None or not share or not wanted.is_hedged else _hedge_after(state, wanted, arranged),
-        rescue if wanted.stream else Rescue.OFF,
+        _hedge_after(state, wanted, arranged) if share and wanted.is_hedged else inf,
+        rescue,
         min_tps,
         routing.grace,
-        _NONE_SLOW if arranged is None else _slow(arranged, min_tps),
-        inf if arranged is None or wanted.stream else _patience(wanted, arranged, timeouts),
-        len(endpoints) if arranged is None else arranged.takers,
+        _slow(arranged, min_tps),
+        inf if wanted.stream else _patience(wanted, arranged, timeouts),
+        arranged.takers,
         share,
     )
-    return (order, 0.0, False) if arranged is None else (order, arranged.wait, arranged.is_held)
+    return order, arranged.wait, arranged.is_held
 
 
 def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], now: float) -> Arranged:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 BETA: Final = "?beta=true"
 """What Anthropic's clients add to the path where they use what is not settled yet; it goes on to Anthropic."""
 _ANTHROPIC: Final = Dialect.ANTHROPIC
+_ON: Final = Rescue.ON
 
 Payload = list[bytes | memoryview]
 
@@ -63,11 +64,13 @@ def make_reader(relay: Relay, intake: Intake, command: Open, sent: Sent | None =
         stream = form.passing(request)
     reader = AttemptReader(relay, command.attempt, form, stream, maker)
     reader.endpoint = endpoint
-    reader.credential = command.credential
-    reader.sent = sent
-    reader.is_watched = intake.order.rescue is Rescue.ON
+    if command.credential:
+        reader.credential = command.credential
+    if sent is not None:
+        reader.sent = sent
+    reader.is_watched = intake.order.rescue is _ON
     reader.waits_for_text = intake.order.hedge_after < inf
-    reader.is_crossing = sent is not None or intake.route.is_crossing(endpoint)
+    reader.is_crossing = maker is not None and (sent is not None or intake.route.is_crossing(endpoint))
     return reader
 
 

@@ -255,8 +255,9 @@ class Exchange:
         self.winner = attempt
         if len(self.made) > 1:
             self._outrun_others(attempt, out)
-        self.deadlines.clear(RETRY)
-        self.deadlines.clear(HEDGE)
+            self.deadlines.clear(RETRY)
+        if self.order.hedge_after < inf:
+            self.deadlines.clear(HEDGE)
 
     def _outrun_others(self, attempt: Attempt, out: list[c.Command]) -> None:
         for other in self.live:

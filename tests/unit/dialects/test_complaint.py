@@ -28,6 +28,7 @@ from tokenway.routing.retry import CONTEXT_CODES, SPENT_CODES, Scope, Verdict, s
         ("This model's maximum prompt length is 131072 but the request contains 538345 tokens.", TOO_LONG),
         ("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193", TOO_LONG),
         ("Your input exceeds the context window of this model.", TOO_LONG),
+        ("litellm.ContextWindowExceededError: litellm.BadRequestError: AnthropicError - prompt is too long", TOO_LONG),
         ("Your credit balance is too low to access the Anthropic API.", NO_CREDIT),
         ("Too many tokens per day, please wait before trying again.", SPENT),
         ("The prompt is too long: 140000, model maximum context length: 131071", TOO_LONG),
