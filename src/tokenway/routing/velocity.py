@@ -49,7 +49,7 @@ BYTES_PER_TOKEN: Final = 4.0
 USUAL_SENT: Final = 220.0
 """Bytes of a stream for a token of output where nothing is known: an event of OpenAI's chat with one word."""
 GUESSED_FROM: Final = 1.0
-"""Seconds between first and last delta, from which on a stream that nobody counted tells its speed: what comes at the
+"""Seconds between first and last delta, from which on a stream that was left tells its speed: what comes at the
 beginning often comes at once."""
 USUAL_HIT: Final = 0.5
 """How much of what an endpoint has seen it still has cached, where nothing is known."""
@@ -149,7 +149,8 @@ class Estimate:
         """Takes in an attempt."""
         self.heard_at = max(self.heard_at, sample.at)
         is_counted = sample.tokens > 0
-        if not is_counted and sample.span >= GUESSED_FROM:
+        is_whole = sample.outcome is Outcome.ANSWERED
+        if not is_counted and sample.span > (0.0 if is_whole else GUESSED_FROM):
             sample = msgspec.structs.replace(sample, tokens=self._guessed(sample))
         self.window.take(sample)
         self._count(sample)
@@ -224,15 +225,16 @@ class Estimate:
             self.deltas_per_token.take(deltas / (sample.tokens - 1), sample.weight)
 
     def _guessed(self, sample: Sample) -> int:
-        """The tokens of a stream that nobody counted: of one that was left, for being slow perhaps.
+        """The tokens of a stream that nobody counted: it was left, perhaps for being slow, or is of one who never does.
 
         Its bytes tell, where all of them were counted; else how often something came, once it is known how much then
-        comes at a time.
+        comes at a time. A provider that never counts is taken to send one token at a time.
         """
         if sample.sent:
             return round(sample.sent / self.sent_per_token.value)
         deltas = sum(sample.gaps)
-        return 1 + round(deltas / self.deltas_per_token.value) if deltas and self.deltas_per_token.seen else 0
+        is_known = self.deltas_per_token.seen or sample.outcome is Outcome.ANSWERED
+        return 1 + round(deltas / self.deltas_per_token.value) if deltas and is_known else 0
 
     def _take_whole(self, sample: Sample, prompt: float, load: float) -> None:
         """A whole answer: one time for the first token and all others."""

@@ -101,6 +101,17 @@ def test_pauses_tell_nothing_before_a_stream_was_counted() -> None:
     assert estimate.pace.seen == 0.0
 
 
+def test_a_provider_that_never_counts_is_known_by_what_comes() -> None:
+    """Its whole answers tell how fast it is, as if each piece were a token; else chance would choose for ever."""
+    slow, fast = Estimate(), Estimate()
+    for number in range(20):
+        slow.take(Sample("p/m", "m", AT + number, Outcome.ANSWERED, 8.2, 0.2, 8.0, gaps=(64,)))
+        fast.take(Sample("q/m", "m", AT + number, Outcome.ANSWERED, 1.1, 0.2, 0.9, gaps=(64,)))
+    assert slow.window.speed(AT + 20, 5, 0.5) == pytest.approx(8.0, rel=0.06)
+    assert fast.window.speed(AT + 20, 5, 0.5) == pytest.approx(71.0, rel=0.06)
+    assert fast.predict(10, 64, 0, AT + 20).ttft < slow.predict(10, 64, 0, AT + 20).ttft + 0.1
+
+
 def test_a_whole_answer_without_a_count_teaches_no_time() -> None:
     """It may have been long or short; that somebody answered is known."""
     estimate = Estimate()
