@@ -20,7 +20,7 @@ from tokenway.model.sample import Outcome, Sample
 PER_TOKEN: Final = 220.0
 """Bytes of a stream for a token of output, where nothing is known."""
 _RESCUES: Final = (Rescue.FAULT, Rescue.FAULT, Rescue.ON, Rescue.ON, Rescue.OFF)
-_SHARES: Final = (0.0, 1.0)
+_SHARES: Final = (None, 1.0)
 _MOST: Final = Timeouts(inf, inf, inf, inf)
 
 
@@ -76,12 +76,17 @@ class Fleet:
         wish = self.wishes.get("hedge")
         if wish is False:
             return 0.0
-        return self.routing.hedge_share or (0.03 if wish else 0.0)
+        return self._usual_share if wish else self.routing.hedge_share or 0.0
 
     def raced_share(self, *, gathers: bool) -> float:
         """The same, with slow answers that are given whole."""
         is_rescued = gathers and self.rescue is Rescue.ON
-        return self.hedge_share or ((self.routing.hedge_share or 0.03) if is_rescued else 0.0)
+        return self.hedge_share or (self._usual_share if is_rescued else 0.0)
+
+    @property
+    def _usual_share(self) -> float:
+        share = self.routing.hedge_share
+        return 0.03 if share is None else share
 
     @property
     def caps(self) -> Timeouts:

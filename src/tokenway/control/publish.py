@@ -285,7 +285,7 @@ def _routing(written: RoutingSettings) -> Routing:
         hour=written.hour_usd,
         grace=written.grace,
         hedge_at=Routing().hedge_at if hedge is None else int(hedge.at[1:]) / 100,
-        hedge_share=0.0 if hedge is None else hedge.max_share,
+        hedge_share=None if hedge is None else hedge.max_share,
         rescue=written.rescue,
         streams=written.stream,
         probe=None if probe is None else Probing(probe.every, probe.usd_per_day),

@@ -166,7 +166,8 @@ def _share(wanted: Wanted, arranged: Arranged, rescue: Rescue) -> float:
     first = arranged.endpoints[0].id
     if not wanted.stream or not may_be or all(each.id == first for each in arranged.endpoints):
         return 0.0
-    return wanted.route.model.routing.hedge_share or USUAL_SHARE
+    share = wanted.route.model.routing.hedge_share
+    return USUAL_SHARE if share is None else share
 
 
 def _hedge_after(state: EdgeState, wanted: Wanted, arranged: Arranged) -> float:

@@ -351,15 +351,16 @@ class Routing(msgspec.Struct, frozen=True):
 
     `hour` is what an hour of waiting is worth, in USD. A stream may be slower than the model's floor for `grace`
     seconds. `hedge_at` is the share of first tokens that have come when a second attempt starts, and `hedge_share` the
-    largest share of calls that may be raced, and of what they cost; 0 races none. `streams` is whether an answer that
-    is wanted whole is asked for as a stream. `probe` is None where the gateway asks nothing of its own accord.
+    largest share of calls that may be raced, and of what they cost: 0 races none, None only those that are asked to be.
+    `streams` is whether an answer that is wanted whole is asked for as a stream. `probe` is None where the gateway asks
+    nothing of its own accord.
     """
 
     sort: SortOrder = SortOrder.FINISH
     hour: float = 36.0
     grace: float = 4.0
     hedge_at: float = 0.9
-    hedge_share: float = 0.0
+    hedge_share: float | None = None
     rescue: Rescue = Rescue.FAULT
     streams: bool = False
     probe: Probing | None = None

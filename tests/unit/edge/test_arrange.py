@@ -215,6 +215,10 @@ def test_the_share_that_may_be_raced_goes_with_the_order() -> None:
     whole = taken(state(), **slow).order
     assert (whole.hedge_share, whole.hedge_after) == (USUAL_SHARE, inf)
     assert taken(made, **slow).order.hedge_share == 0.1
+    none = state(Routing(hedge_share=0.0))
+    for fields in (wish, slow):
+        order = taken(none, **fields).order
+        assert (order.hedge_share, order.hedge_after) == (0.0, inf)
 
 
 def test_planning_pays_nothing_in_for_races() -> None:
