@@ -114,7 +114,7 @@ class State(EdgeState):
         self._writes = self._ids = 0
         self.loop = cast("Any", _Loop(history.clock))
         enabled = [each for each in plan.endpoints if each.provider != plan.absent]
-        caller = Principal(KEY_ID, "caller", "default", plan.budget)
+        caller = Principal(KEY_ID, "caller", "default", budget=plan.budget)
         self.adopt(
             Snapshot(
                 1,

@@ -265,7 +265,7 @@ class Workers:
             for other in self.alive:
                 if other is not worker and other.is_told and not other.is_behind:
                     other.send(Heard(message.samples))
-        else:
+        elif isinstance(message, Question):
             self._tasks.spawn("question", self._answer(worker, message))
 
     async def _answer(self, worker: Worker, question: Question) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from tokenway.aio.tasks import Tasks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.link import (
+    Answer,
     Heard,
     Keep,
     Probe,
@@ -132,8 +133,8 @@ class ControlLink:
             except Exception:
                 log.exception("a %s of the control process was not taken in", type(message).__name__.lower())
             return
-        waiting = self._waiting.get(message.number)
-        if waiting is not None and not waiting.done():
+        waiting = self._waiting.get(message.number) if isinstance(message, Answer) else None
+        if isinstance(message, Answer) and waiting is not None and not waiting.done():
             waiting.set_result(message.body)
 
 

@@ -63,6 +63,30 @@ class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     service: str = ""
 
 
+class Trace(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_defaults=True):
+    """Where in a run an exchange belongs; empty is what nobody told.
+
+    `agent` is who asked, `parent` the agent that it works for, `agent_type` what it says that it is. `turn` is the
+    user's request that it serves, `request_class` as in `main`, `subagent`, `compaction` or `auxiliary`. `final` says
+    that the agent announced the end of its part.
+    """
+
+    agent: str = ""
+    parent: str = ""
+    agent_type: str = ""
+    turn: str = ""
+    request_class: str = ""
+    final: bool = False
+
+
+class Draw(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What an exchange took of a lease: `amount` in the limit's unit, of the period that it was admitted in."""
+
+    limit: str
+    period: int
+    amount: int
+
+
 class Reserved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="R"):
     """The most an exchange can cost was set aside. `at` is Unix time, `amount` nano-dollars."""
 
@@ -102,6 +126,21 @@ class Settled(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="S"):
     run: str = ""
     gaps: tuple[int, ...] = ()
     """Pauses between deltas, counted by powers of two: the i-th count is of gaps below 2^i milliseconds."""
+    admitted: float = 0.0
+    """When it was admitted (Unix time), to which it belongs in the books; 0.0 in journals of older versions."""
+    user: str = ""
+    """Whom the key belongs to; empty for a key of nobody's."""
+    withheld: int = 0
+    """Nano-dollars that budgets keep back beyond `charged`: a provider may bill what it has not told."""
+    draws: tuple[Draw, ...] = ()
+    """What it took of leases; limits that no lease was taken for are counted by the entry itself."""
+    trace: Trace | None = None
+    """Where in the run it belongs; None where nothing but the run's id is known."""
+
+    @property
+    def belongs(self) -> float:
+        """The moment to which it belongs in the books, Unix time."""
+        return self.admitted or self.at
 
 
 class Expired(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="X"):

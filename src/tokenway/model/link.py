@@ -111,6 +111,68 @@ class Probed(msgspec.Struct, frozen=True, tag="probed"):
     exchange: str
 
 
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """Worker to control, first of all and after each new connection: who it is.
+
+    `holder` is the life of its journal's writer, which is what leases are granted to; `version` the snapshot in force,
+    0 for none.
+    """
+
+    number: int
+    holder: str
+    version: int = 0
+
+
+class Want(msgspec.Struct, frozen=True, tag="want"):
+    """Worker to control: a lease of at least `least` is needed now; `limit` is the id of a limit, or of one run's.
+
+    `run` is the run's id for a limit that holds for each run, `key_id` and `run` name it together. `detail` is what the
+    limit is about where that is more than a number: the agent and its parent for a depth, the digest of a request for
+    loops.
+    """
+
+    number: int
+    limit: str
+    least: int
+    key_id: str = ""
+    run: str = ""
+    detail: tuple[str, ...] = ()
+
+
+class Granted(msgspec.Struct, frozen=True, tag="granted"):
+    """Control to worker: the answer to a want.
+
+    `amount` was added to the worker's lease of this `period`, which begins and ends at these Unix times (0.0 for one
+    that does not end). `remains` is what nobody holds; `amount` is less than was wanted, perhaps 0, when that is all
+    there is. `wait` is after how many seconds asking again may help, 0.0 for never in this period. `ok` is False when
+    control could not find out, and nothing is known.
+    """
+
+    number: int
+    limit: str
+    period: int
+    amount: int
+    remains: int = 0
+    begins: float = 0.0
+    ends: float = 0.0
+    wait: float = 0.0
+    ok: bool = True
+
+
+class Return(msgspec.Struct, frozen=True, tag="return"):
+    """Worker to control: this part of a lease is not needed."""
+
+    limit: str
+    period: int
+    amount: int
+
+
+class Recall(msgspec.Struct, frozen=True, tag="recall"):
+    """Control to worker: give back what you do not use of these limits; others have nothing left."""
+
+    limits: tuple[str, ...]
+
+
 class WorkerOptions(msgspec.Struct, frozen=True):
     """How a worker is started; the sockets are inherited. `drain` in seconds."""
 
@@ -123,8 +185,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     tls_key: str | None = None
 
 
-ToWorker = Publish | Answer | Stop | Show | Heard | Probe
-ToControl = Question | Serving | Gauges | Keep | Seen | Probed
+ToWorker = Publish | Answer | Stop | Show | Heard | Probe | Granted | Recall
+ToControl = Question | Serving | Gauges | Keep | Seen | Probed | Hello | Want | Return
 
 
 def _encode(value: Any) -> str:

@@ -9,22 +9,39 @@ from __future__ import annotations
 import msgspec
 
 from tokenway.model.catalog import Listing, Model, Provider, Timeouts
+from tokenway.model.limits import Limit, OnOutage
 from tokenway.model.money import NanoUsd
 
 DIGEST_BYTES = 32
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Whom a key stands for. `budget` is the worker's lease: what it may still spend for this key."""
+    """Whom a key stands for, and what it may do. None in a list means that all are allowed.
+
+    `limits` are the ids of the limits that each of its calls counts against: the key's own, its project's and its
+    user's. Those of models are in the snapshot.
+    """
 
     key_id: str
     name: str
     project: str
-    budget: NanoUsd | None = None
-    budget_epoch: int = 0
-    """Which issue of the budget this is: with a new period or amount comes a new one, and the lease starts anew."""
+    user: str = ""
+    limits: tuple[str, ...] = ()
     expires_at: float | None = None
     """Unix time in seconds."""
+    max_cost: NanoUsd | None = None
+    """The most that one call may cost."""
+    models: tuple[str, ...] | None = None
+    """By the names that callers use; with `*` at its end a name stands for all that begin so."""
+    endpoints: tuple[str, ...] | None = None
+    """By id (`provider/model`) or the name of a provider."""
+    addresses: tuple[str, ...] | None = None
+    """Networks in CIDR form from which it may be used."""
+    markup: int = 0
+    """On top of what a call costs, in millionths; negative is a discount."""
+    on_outage: OnOutage = OnOutage.SERVE
+    budget: NanoUsd | None = None
+    budget_epoch: int = 0
 
 
 class ProviderHint(msgspec.Struct, frozen=True):
@@ -47,6 +64,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     aliases: dict[str, str]
     keys: dict[str, Principal]
     """By the SHA-256 of the key, in hexadecimal."""
+    limits: dict[str, Limit] = {}
+    """By id: those that principals and models refer to."""
+    model_limits: dict[str, tuple[str, ...]] = {}
+    """The ids of a model's own limits, by the name that callers use."""
     families: tuple[tuple[str, str], ...] = ()
     """(prefix of a model's name, enabled provider that serves it): how `gpt-4o` finds its provider."""
     listings: dict[str, tuple[Listing, ...]] = {}

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from tokenway.model.secret import Secret
 from tokenway.store.base import DEFAULT_PROJECT, FirstStart, KeyRow, NewKey, Period, StoreError
 from tokenway.store.database import Database
-from tokenway.store.schema import keys, projects, settings, users
+from tokenway.store.schema import keys, limits, projects, settings, users
 
 KEY_PREFIX: Final = "tw-"
 SHOWN_CHARACTERS: Final = 8
@@ -32,6 +32,14 @@ def make_key(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> Secr
 def digest_of(key: Secret) -> str:
     """What is stored of a key: its SHA-256 in hexadecimal."""
     return hashlib.sha256(key.reveal().encode()).hexdigest()
+
+
+_BUDGET: Final = {"scope": "key", "measure": "usd", "rolling": 0, "per_run": 0}
+_COLUMNS: Final = [keys.c[name] for name in KeyRow.__struct_fields__ if name not in {"budget", "period"}]
+_SELECT: Final = sa.select(*_COLUMNS, limits.c.amount.label("budget"), limits.c.term).outerjoin(
+    limits,
+    sa.and_(limits.c.subject == keys.c.id, *(limits.c[name] == value for name, value in _BUDGET.items())),
+)
 
 
 class SqlKeys:
@@ -63,7 +71,7 @@ class SqlKeys:
 
     def keys(self, project: str | None = None) -> list[KeyRow]:
         """All keys, or those of one project, oldest first; revoked ones too."""
-        query = sa.select(keys).order_by(keys.c.created, keys.c.id)
+        query = _SELECT.order_by(keys.c.created, keys.c.id)
         if project is not None:
             query = query.where(keys.c.project == project)
         with self._database.read() as connection:
@@ -96,7 +104,7 @@ class SqlKeys:
             if not old.is_active(now):
                 raise StoreError(f"the key {old.id} ({old.name}) has ended; create a new one instead")
             secret = make_key(self._random_bytes)
-            changes = {
+            changes: dict[str, Any] = {
                 "digest": digest_of(secret),
                 "prefix": _shown(secret),
                 "former_digest": old.digest if overlap else None,
@@ -154,13 +162,16 @@ class SqlKeys:
             budget=budget,
             period=period,
         )
-        values = {name: getattr(row, name) for name in row.__struct_fields__ if name != "period"}
-        connection.execute(keys.insert().values(**values, budget_period=period.value))
+        values = {name: getattr(row, name) for name in row.__struct_fields__ if name not in {"budget", "period"}}
+        connection.execute(keys.insert().values(**values))
+        if budget is not None:
+            limit = {"id": self._new_id("lim"), "subject": row.id, "amount": budget, "term": period.value}
+            connection.execute(limits.insert().values(**_BUDGET, **limit, created=row.created, version=1))
         self._touch(connection)
         return NewKey(row, secret)
 
     def _find(self, connection: sa.Connection, reference: str) -> KeyRow:
-        query = sa.select(keys).where((keys.c.id == reference) | (keys.c.name == reference))
+        query = _SELECT.where((keys.c.id == reference) | (keys.c.name == reference))
         found = [_row(row) for row in connection.execute(query)]
         for row in found:
             if row.id == reference:
@@ -206,7 +217,7 @@ def _shown(key: Secret) -> str:
     return key.reveal()[:SHOWN_CHARACTERS]
 
 
-def _row(row: sa.Row[Any]) -> KeyRow:
+def _row(row: sa.Row[*tuple[Any, ...]]) -> KeyRow:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    period = Period(values.pop("budget_period"))
+    period = Period(values.pop("term") or Period.TOTAL)
     return KeyRow(**values, period=period)

@@ -11,11 +11,13 @@ record. A reservation that is settled in the batch it came with is never written
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
@@ -34,12 +36,13 @@ _EXCHANGES_PER_INSERT: Final = 32
 
 # The arithmetic is the same in every database that has ON CONFLICT; positional parameters are the driver's.
 _ADD_SPEND: Final = (
-    "INSERT INTO spend (key, day, requests, charged, last_used) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (key, day) DO UPDATE SET requests = spend.requests + excluded.requests, "
+    "INSERT INTO spend (scope, subject, grain, bucket, node, calls, charged, withheld, input_tokens, output_tokens, "
+    "last_used) VALUES ('key', ?, 86400, ?, '', ?, ?, 0, 0, 0, ?) "
+    "ON CONFLICT (scope, subject, grain, bucket, node) DO UPDATE SET calls = spend.calls + excluded.calls, "
     "charged = spend.charged + excluded.charged, last_used = max(spend.last_used, excluded.last_used)"
 )
 _ADD_RESERVATION: Final = (
-    "INSERT INTO reservations (id, at, key, project, amount, owner) SELECT ?, ?, ?, ?, ?, ? "
+    "INSERT INTO reservations (id, at, key, project, amount, owner, node) SELECT ?, ?, ?, ?, ?, ?, ? "
     "WHERE NOT EXISTS (SELECT 1 FROM exchanges WHERE id = ?) ON CONFLICT DO NOTHING"
 )
 _CLOSE_RESERVATION: Final = "DELETE FROM reservations WHERE id = ?"
@@ -115,7 +118,7 @@ class SqlLedger:
             for record in lost:
                 kind = expired_kind(record)
                 number = self._kinds.get(kind) or self._new_kind(connection, kind)
-                exchange, entry = expired_rows(record, number, now)
+                exchange, entry = expired_rows(record, number)
                 connection.exec_driver_sql(self._insert_exchange, exchange)
                 connection.exec_driver_sql(self._insert_attempt, entry)
             connection.execute(reservations.update().where(*mine).values(expired=now))
@@ -158,7 +161,7 @@ class SqlLedger:
             cursor.executemany(_CLOSE_RESERVATION, [(closed,) for closed in batch.closed])
         if batch.opened:
             owner = progress.owner
-            rows = [(r.id, r.at, r.key, r.project, r.amount, owner, r.id) for r in batch.opened.values()]
+            rows = [(r.id, r.at, r.key, r.project, r.amount, owner, "", r.id) for r in batch.opened.values()]
             cursor.executemany(_ADD_RESERVATION, rows)
         cursor.execute(_SET_POSITION, (progress.journal, progress.name, progress.offset))
         cursor.close()
@@ -180,9 +183,10 @@ class SqlLedger:
         values: dict[str, Any] = dict(zip(KIND_FIELDS, kind, strict=True))
         values.update(stream=int(values["stream"]), slow=int(values["slow"]), settlement=values["settlement"].value)
         same = [kinds.c[name].is_not_distinct_from(value) for name, value in values.items()]
-        number: int | None = connection.execute(sa.select(kinds.c.id).where(*same)).scalar()
-        if number is None:
-            number = int(connection.execute(kinds.insert().values(**values).returning(kinds.c.id)).scalar_one())
+        found: int | None = connection.execute(sa.select(kinds.c.id).where(*same)).scalar()
+        number = _number_of(kind) if found is None else found
+        if found is None:
+            connection.execute(kinds.insert().values(id=number, **values))
         self._kinds[kind] = number
         return number
 
@@ -210,6 +214,12 @@ class SqlLedger:
             # The expired exchange gives its place to what was found; its entry in `attempts` stays.
             connection.exec_driver_sql("DELETE FROM exchanges WHERE id = ?", late)
         return fresh
+
+
+def _number_of(kind: Kind) -> int:
+    """63 bits of the kind's digest, the same on every machine; never 0."""
+    digest = hashlib.sha256(msgspec.json.encode(kind)).digest()
+    return int.from_bytes(digest[:8], "big") >> 1 or 1
 
 
 def _states(connection: sa.Connection, ids: Iterable[str]) -> dict[str, State]:

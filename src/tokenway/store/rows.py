@@ -20,6 +20,7 @@ SECONDS_PER_DAY: Final = 86_400
 _PAYABLE: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 _INTEGER_MAX: Final = 2**63 - 1
 _NO_BUCKETS: Final = (None,) * len(BUCKETS)
+_NO_TRACE: Final = (None, None, None)
 _NO_FIGURES: Final = (None,) * len(INLINE_BUCKETS)
 
 Row = tuple[Any, ...]
@@ -84,7 +85,7 @@ class Batch:
             else:
                 figures, tokens = _NO_FIGURES, _answer_tokens(record)
                 self.attempts.extend(_attempt_rows(record))
-            key, at, charged = record.key, record.at, record.charged
+            key, at, charged = record.key, record.admitted or record.at, record.charged
             kind = (
                 key,
                 record.project,
@@ -100,7 +101,9 @@ class Batch:
                 record.finish_reason,
                 record.error_type,
                 attempt,
+                record.user,
             )
+            trace = record.trace
             extend(
                 (
                     record.id,
@@ -114,6 +117,8 @@ class Batch:
                     output_speed(stamps, tokens),
                     record.overhead,
                     *figures,
+                    record.withheld or None,
+                    *(_NO_TRACE if trace is None else (trace.agent, trace.turn, trace.request_class)),
                 )
             )
             if not day_start <= at < day_end:
@@ -132,12 +137,12 @@ class Batch:
 
 def expired_kind(record: Reserved) -> Kind:
     """The kind of an exchange that was given up."""
-    return (record.key, record.project, "", "", "", "", False, Settlement.EXPIRED, 0, 0, False, "", "", None)
+    return (record.key, record.project, "", "", "", "", False, Settlement.EXPIRED, 0, 0, False, "", "", None, "")
 
 
-def expired_rows(record: Reserved, number: int, now: float) -> tuple[Row, Row]:
+def expired_rows(record: Reserved, number: int) -> tuple[Row, Row]:
     """The exchange of that kind, and the entry that says that its reservation expired."""
-    exchange = (record.id, now, number, None, 0, None, None, None, None, 0.0, *_NO_FIGURES)
+    exchange = (record.id, record.at, number, None, 0, None, None, None, None, 0.0, *_NO_FIGURES, None, *_NO_TRACE)
     entry = (record.id, EXPIRED_ATTEMPT, "", Settlement.EXPIRED.value, 0, None, 0, "", 0, *_NO_BUCKETS, "")
     return exchange, entry
 

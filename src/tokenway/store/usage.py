@@ -129,7 +129,7 @@ class SqlUsage:
 
     def key_usage(self, key: str) -> KeyUsage:
         """What this key has spent."""
-        return self._spent(spend.c.key == key).get(key, KeyUsage())
+        return self._spent(spend.c.subject == key).get(key, KeyUsage())
 
     def spent(self) -> dict[str, KeyUsage]:
         """What each key has spent that was ever used."""
@@ -142,7 +142,10 @@ class SqlUsage:
         month = (today.replace(day=1) - _EPOCH).days
         used: dict[str, KeyUsage] = {}
         with self._database.read() as connection:
-            for key, at, requests, charged, last in connection.execute(sa.select(spend).where(condition)):
+            table = spend.c
+            by_day = sa.select(table.subject, table.bucket, table.calls, table.charged, table.last_used)
+            by_day = by_day.where(table.scope == "key", table.grain == SECONDS_PER_DAY, condition)
+            for key, at, requests, charged, last in connection.execute(by_day):
                 row = used.setdefault(key, KeyUsage())
                 row.requests += requests
                 row.total += charged

@@ -83,7 +83,10 @@ def test_a_new_period_begins_a_new_issue() -> None:
 
 def snapshot_of(grants: dict[str, Grant]) -> Snapshot:
     """What a worker is sent, as far as budgets go."""
-    keys = {key: Principal(key, key, "default", NanoUsd(grant.amount), grant.issue) for key, grant in grants.items()}
+    keys = {
+        key: Principal(key, key, "default", budget=NanoUsd(grant.amount), budget_epoch=grant.issue)
+        for key, grant in grants.items()
+    }
     return Snapshot(version=1, providers={}, models={}, aliases={}, keys=keys)
 
 

@@ -44,7 +44,9 @@ def test_a_fixed_key_stands_for_its_project_and_has_its_share() -> None:
     """Two workers have half of the five dollars each; the key is known by its digest only."""
     found = principals(FIXED, [], nothing_spent(2), 1, NOW)
     share = NanoUsd(5 * NANO_PER_USD // 2)
-    assert found == {key_digest("tk-0123456789abcdef"): Principal("config:ci", "ci", "lab", share, 1)}
+    assert found == {
+        key_digest("tk-0123456789abcdef"): Principal("config:ci", "ci", "lab", budget=share, budget_epoch=1)
+    }
 
 
 def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
@@ -68,7 +70,7 @@ def test_a_key_that_will_end_says_when() -> None:
 def test_both_secrets_of_a_rotated_key_draw_on_one_budget() -> None:
     """They stand for one account with one grant; the former one ends with the overlap, or the key if that is sooner."""
     rotated = row(former_digest="d0", former_ends=NOW + 5, budget=100)
-    principal = Principal("key_1", "laptop", "default", NanoUsd(100), 1)
+    principal = Principal("key_1", "laptop", "default", budget=NanoUsd(100), budget_epoch=1)
     former = msgspec.structs.replace(principal, expires_at=NOW + 5)
     assert principals(Settings(), [rotated], nothing_spent(), 1, NOW) == {"d1": principal, "d0": former}
 

@@ -35,7 +35,7 @@ ENDPOINT = Endpoint("p", "up", Price(Rate(1_000_000_000), Rate(3_000_000_000)))
 
 def snapshot(budget: int | None = None, **more: Any) -> Snapshot:
     """One key, one provider `p` and one model `m`; the other fields as given."""
-    principal = Principal("k1", "alice", "default", None if budget is None else NanoUsd(budget))
+    principal = Principal("k1", "alice", "default", budget=None if budget is None else NanoUsd(budget))
     fields: dict[str, Any] = {
         "version": 1,
         "providers": {"p": Provider("p", "http://upstream/v1", api_keys=(Secret("sk-up"),))},

@@ -12,7 +12,7 @@ from tokenway.model.snapshot import Principal, Snapshot
 
 def principal(budget: int | None = 100, epoch: int = 0) -> Principal:
     """Alice with a budget in nano-dollars."""
-    return Principal("k1", "alice", "default", None if budget is None else NanoUsd(budget), epoch)
+    return Principal("k1", "alice", "default", budget=None if budget is None else NanoUsd(budget), budget_epoch=epoch)
 
 
 def snapshot(*principals: Principal) -> Snapshot:

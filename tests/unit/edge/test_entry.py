@@ -38,7 +38,7 @@ async def test_a_mistake_in_noting_loses_neither_entry_nor_end(
         raise KeyError("what a caller wrote")
 
     monkeypatch.setattr(watch_module, "sample_of", mistaken)
-    keys = {sha256(KEY).hexdigest(): Principal("k1", "alice", "default", NanoUsd(BUDGET))}
+    keys = {sha256(KEY).hexdigest(): Principal("k1", "alice", "default", budget=NanoUsd(BUDGET))}
     script = [HEAD + chunk(event("hi")), TAIL] if stream else [answer(WHOLE)]
     async with bench([script], what=snapshot(keys=keys)) as made:
         client = made.connect()

@@ -64,7 +64,7 @@ BUDGET = 100_000_000
 
 def with_budget(amount: int = BUDGET) -> dict[str, Any]:
     """A snapshot's keys, with a budget in nano-dollars."""
-    return {"keys": {sha256(KEY.encode()).hexdigest(): Principal("k1", "ci", "default", NanoUsd(amount))}}
+    return {"keys": {sha256(KEY.encode()).hexdigest(): Principal("k1", "ci", "default", budget=NanoUsd(amount))}}
 
 
 @pytest.mark.parametrize("stream", [False, True])

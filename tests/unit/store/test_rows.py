@@ -95,6 +95,7 @@ def test_a_kind_is_asked_for_once() -> None:
         "finish_reason": "stop",
         "error_type": "",
         "inline_attempt": 1,
+        "user_id": "",
     }
 
 
@@ -145,12 +146,12 @@ def test_a_bucket_stands_in_the_row_that_has_a_column_for_it(bucket: str) -> Non
 
 def test_an_expired_reservation_is_an_exchange_and_an_entry_without_money() -> None:
     """Its rows are as wide as the tables."""
-    exchange, entry = expired_rows(reserved(1), 3, NOON)
+    exchange, entry = expired_rows(reserved(1), 3)
     kind = dict(zip(KIND_FIELDS, expired_kind(reserved(1)), strict=True))
 
     assert len(exchange) == len(exchanges.columns)
     assert len(entry) == len(attempts.columns)
-    assert exchange[:5] == ("gen-000001", NOON, 3, None, 0)
+    assert exchange[:5] == ("gen-000001", reserved(1).at, 3, None, 0)
     assert (kind["key"], kind["settlement"], kind["attempts"]) == ("key_a", Settlement.EXPIRED, 0)
 
 

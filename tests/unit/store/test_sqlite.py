@@ -186,8 +186,7 @@ def test_the_file_is_in_write_ahead_mode_and_checks_references(tmp_path: Path) -
         synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar()
     with pytest.raises(sa.exc.IntegrityError), store.database.write() as connection:
         connection.exec_driver_sql(
-            "INSERT INTO keys (id, name, project, digest, prefix, created, budget_period) "
-            "VALUES ('k', 'k', 'nowhere', 'd', 'p', 0, 'total')"
+            "INSERT INTO keys (id, name, project, digest, prefix, created) VALUES ('k', 'k', 'nowhere', 'd', 'p', 0)"
         )
     store.close()
 
