@@ -51,6 +51,7 @@ _RUN_SUMS = (
     "errors",
     "slow",
     "charged",
+    "withheld",
     "cost",
     "input_uncached",
     "cache_read",
