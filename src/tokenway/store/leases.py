@@ -33,7 +33,7 @@ CREDITS: Final = "credits:"
 WALLET: Final = "wallet:"
 NOBODY: Final = ""
 """The holder in whose name a limit's period is locked; it is never granted anything."""
-AGAIN_SECONDS: Final = 1.0
+AGAIN_SECONDS: Final = 0.25
 """When asking again may help as long as others hold something: they give back what they do not use."""
 
 _OUTPUT: Final = frozenset({"output_text", "reasoning", "audio_out", "image_out"})
