@@ -3,9 +3,9 @@
     worker ──Want, Return──▶ Broker ──▶ leases in the database   (money, and all that is counted in the books)
            ◀─Granted, Recall─┘      └─▶ rates beside it          (minutes, slots, depth, loops)
 
-Each store has a desk of its own, so that a slow database holds up no rate. A desk works off in one go what has queued up
-meanwhile: first what comes back, then who wants something, in the order in which they came. Who gets less than he needs
-while others hold some is answered a moment later, when they were asked to give back what they do not use.
+Each store has a desk of its own, so that a slow database holds up no rate. A desk works off in one go what has queued
+up meanwhile: first what comes back, then who wants something, in the order in which they came. Who gets less than he
+needs while others hold some is answered a moment later, when they were asked to give back what they do not use.
 
 No sums are kept here. What is true is in the stores, and the worst that a lost message can do is that a part of a limit
 lies idle until its holder ends.
@@ -142,7 +142,7 @@ class Broker:
 
 
 class _Counter:
-    """A desk, and the store behind it. It is worked at in turns, each of which makes the store do one thing at a time."""
+    """A desk, and the store behind it, which does one thing at a time."""
 
     def __init__(self, name: str, desk: Desk, lend: Lend, take_back: TakeBack) -> None:
         self._name = name
@@ -184,7 +184,7 @@ class _Counter:
                 self._again_at = time.monotonic() + AGAIN_SECONDS
             if not self._is_down:
                 self._is_down = True
-                log.exception("nothing can be lent of %s: %s", self._name, error)
+                log.exception("nothing can be lent of %s (%s)", self._name, type(error).__name__)
             return
         if self._is_down and batch.wanted:
             self._is_down = False

@@ -58,8 +58,11 @@ class Batch(msgspec.Struct):
 
 
 class Desk:
-    """`is_here(holder, send)` tells whether a worker still has this link; `recall(limit, send)` asks all but one to give
-    back what they do not use of a limit, and tells whether there are any."""
+    """Who wants something, and what comes back.
+
+    `is_here(holder, send)` tells whether a worker still has this link. `recall(limit, send)` asks all workers but this
+    one to give back what they do not use of a limit, and tells whether there are any.
+    """
 
     def __init__(self, is_here: Callable[[str, Send], bool], recall: Callable[[str, Send], bool]) -> None:
         self._is_here = is_here
@@ -109,11 +112,11 @@ class Desk:
     def done(self, batch: Batch, lent: Sequence[Lent], now: float) -> None:
         """The store has answered."""
         for wanted, each in zip(batch.wanted, lent, strict=True):
-            self._add(wanted, each)
-            if each.amount >= wanted.ask.least or not each.elsewhere or not self._may_wait(wanted, now):
+            lacking = wanted.want.least - self._add(wanted, each)
+            if lacking <= 0 or not each.elsewhere or not self._may_wait(wanted, now):
                 self._answer(wanted)
             else:
-                wanted.ask = replace(wanted.ask, least=wanted.ask.least - each.amount)
+                wanted.ask = replace(wanted.ask, least=lacking)
                 self._parked.append(wanted)
 
     def failed(self, batch: Batch) -> None:
@@ -126,8 +129,8 @@ class Desk:
             elif self._is_here(wanted.ask.holder, wanted.send):
                 wanted.send(Granted(wanted.want.number, wanted.want.limit, 0, 0, ok=False))
 
-    def _add(self, wanted: Wanted, lent: Lent) -> None:
-        """Adds what a try has brought; what an earlier one brought of another period goes back."""
+    def _add(self, wanted: Wanted, lent: Lent) -> int:
+        """Adds what a try has brought, and tells how much there is; what was lent of another period goes back."""
         before = wanted.lent
         if before is not None and before.amount:
             if before.period == lent.period:
@@ -135,6 +138,7 @@ class Desk:
             else:
                 self.give(Given(wanted.ask.id, before.period, wanted.ask.holder, before.amount))
         wanted.lent = lent
+        return lent.amount
 
     def _may_wait(self, wanted: Wanted, now: float) -> bool:
         """Whether others may give back something in time; asks them to, unless they were just asked."""
@@ -155,7 +159,9 @@ class Desk:
         lent, want, ask = wanted.lent or Lent(0), wanted.want, wanted.ask
         if self._is_here(ask.holder, wanted.send):
             wanted.send(
-                Granted(want.number, want.limit, lent.period, lent.amount, lent.remains, lent.begins, lent.ends, lent.wait)
+                Granted(
+                    want.number, want.limit, lent.period, lent.amount, lent.remains, lent.begins, lent.ends, lent.wait
+                )
             )
         elif lent.amount:
             self.give(Given(ask.id, lent.period, ask.holder, lent.amount))

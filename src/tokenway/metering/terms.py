@@ -38,7 +38,7 @@ CHUNKS_LEFT: Final = 4
 
 
 class Period(msgspec.Struct, frozen=True):
-    """One stretch of a term: its number, and Unix times between which it is, `ends` excluded; 0.0 for without end."""
+    """One stretch of a term: its number, and Unix times from and before which it is; 0.0 for without end."""
 
     number: int
     begins: float = 0.0
@@ -109,8 +109,8 @@ def chunk(amount: int, remaining: int, least: int, holders: int) -> int:
 
 def run_limit(limit: str, key_id: str, run: str) -> str:
     """The id of a limit for one run: a run's own id means something only together with its key."""
-    whose = "\0".join((key_id, run)).encode()
-    return f"{limit}@{hashlib.sha256(whose).hexdigest()[:16]}"
+    whose = f"{key_id}\0{run}"
+    return f"{limit}@{hashlib.sha256(whose.encode()).hexdigest()[:16]}"
 
 
 def base_limit(limit: str) -> str:

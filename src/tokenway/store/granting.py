@@ -34,9 +34,9 @@ class Ask(msgspec.Struct, frozen=True):
 class Lent(msgspec.Struct, frozen=True):
     """What an ask came to: `amount` of this period, after which nobody holds `remains`.
 
-    The period begins and ends at these Unix times by the clock of this machine, 0.0 for one without an end. After `wait`
-    seconds asking again may help, 0.0 for never in this period. `elsewhere` is what other holders have and have not spent,
-    as far as is known.
+    The period begins and ends at these Unix times by the clock of this machine, 0.0 for one without an end. After
+    `wait` seconds asking again may help, 0.0 for never in this period. `elsewhere` is what other holders have and have
+    not spent, as far as is known.
     """
 
     amount: int

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tokenway.metering.terms import Period, buckets_of, chunk, next_bucket, period_of
-from tokenway.model.limits import Limit, Measure
+from tokenway.model.limits import Measure
 from tokenway.model.usage import BUCKETS
 from tokenway.store.database import Database
 from tokenway.store.granting import Ask, Given, Lent
@@ -137,7 +137,7 @@ class SqlLeases:
             return int(connection.execute(lost).rowcount)
 
     def prune(self) -> int:
-        """Drops leases of this machine that are spent to the end, and the locks of limits that nobody holds; how many."""
+        """Drops this machine's leases that are spent to the end, and the locks of what nobody holds; how many."""
         key = (leases.c.limit_id, leases.c.period, leases.c.holder)
         query = sa.select(*key).where(leases.c.node == self._node, leases.c.granted <= leases.c.consumed).order_by(*key)
         other = leases.alias()
@@ -222,7 +222,8 @@ def _account(connection: sa.Connection, ask: Ask, place: Place, now: float) -> _
 
 def _part(part: int, value: sa.ColumnElement[Any]) -> sa.Select[Any]:
     zero = sa.cast(0, sa.BigInteger)
-    return sa.select(sa.literal(part).label("part"), sa.literal(NOBODY).label("holder"), sa.func.coalesce(value, zero))
+    columns: list[sa.ColumnElement[Any]] = [sa.literal(part).label("part"), sa.literal(NOBODY).label("holder")]
+    return sa.select(*columns, sa.func.coalesce(value, zero).label("value"))
 
 
 def _spent(ask: Ask, now: float) -> sa.Select[Any]:

@@ -1,8 +1,8 @@
 """Limits that may be lost with the memory they are in: rates by the minute, calls under way, depth and loops of runs.
 
-A rate has fixed windows of a minute, and each call's share of one is lent like money. Slots for calls under way are lent
-without an end and come back with their holder's. Depth and loops are looked at call by call: the chain of agents that
-leads to the one which asks, and how often a run has made the same request.
+A rate has fixed windows of a minute, of which parts are lent like money. Slots for calls under way are lent without an
+end and come back with their holder. Depth and loops are looked at call by call: the chain of agents that leads to the
+one which asks, and how often a run has made the same request.
 
 `MemoryRates` is all of it for one machine. `SharedRates` is for many: it asks the store of all of them, and keeps the
 same book in memory of what this machine's holders have. While that store is away the machine goes on by its book, with
@@ -84,7 +84,9 @@ class MemoryRates:
         lent = chunk(ask.limit.amount, ask.limit.amount - sum(held.values()), ask.least, ask.holders)
         self.count(ask, lent, window.period)
         remains = max(0, ask.limit.amount - sum(self._held(ask.id, window.period).values()))
-        return waiting(replace(window, amount=lent, remains=remains), ask, self._clock(), self.elsewhere(ask, window.period))
+        return waiting(
+            replace(window, amount=lent, remains=remains), ask, self._clock(), self.elsewhere(ask, window.period)
+        )
 
     def take_back_one(self, given: Given) -> int:
         """Takes back what a holder gives; how much of it that is."""
@@ -98,7 +100,7 @@ class MemoryRates:
         return amount
 
     def count(self, ask: Ask, amount: int, period: int) -> None:
-        """Counts what a holder was lent, by whomever: a slot where there is no period, else of the minute that is now."""
+        """Counts what a holder was lent by whomever: slots where there is no period, else of the minute that is now."""
         if amount:
             self._window()
             held = (self._windows if period else self._slots).setdefault(ask.id, {})
@@ -204,7 +206,9 @@ class SharedRates:
     def _lose(self, error: Unavailable) -> None:
         if not self.is_away:
             self.is_away = True
-            log.warning("the shared store of rates is away (%s); this machine goes on with its share of each limit", error)
+            log.warning(
+                "the shared store of rates is away (%s); this machine goes on with its share of each limit", error
+            )
 
     def _counted(self, ask: Ask, lent: Lent) -> Lent:
         if ask.limit.measure in _LOOKED_AT:

@@ -7,9 +7,9 @@ Every step is a script, which the server runs as one; its clock decides which mi
     tokenway:depth:RUN     agent to parent
     tokenway:loops:RUN     digest of a request to how often it was made
 
-A machine says every few seconds which slots it has, so those of one that is dead come back by themselves, and those that
-the server has forgotten are known again. Runs are forgotten when they were quiet for long. What is lent is computed as in
-`metering.terms.chunk`.
+A machine says every few seconds which slots it has, so those of one that is dead come back by themselves, and those
+that the server has forgotten are known again. Runs are forgotten when they were quiet for long. What is lent is computed
+as in `metering.terms.chunk`.
 """
 
 from __future__ import annotations
@@ -182,7 +182,9 @@ class ValkeyRates:
 
     async def beat(self, slots: Mapping[str, int], owed: Mapping[str, tuple[int, int]]) -> None:
         """Says how many slots this machine has by limit, and which part of which minute it lent by itself."""
-        steps: list[Step] = [(SLOTS, _key("slots", limit), (self._node, 0, 0, 1, 0, has)) for limit, has in slots.items()]
+        steps: list[Step] = [
+            (SLOTS, _key("slots", limit), (self._node, 0, 0, 1, 0, has)) for limit, has in slots.items()
+        ]
         for limit, (minute, amount) in owed.items():
             steps.append((WINDOW, _key("rate", limit), (0, 0, 1, 0, amount, minute)))
         await (self._run(steps) if steps else self._ask([]))

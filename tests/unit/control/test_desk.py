@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tokenway.control.desk import BATCH_MAX, RECALL_PAUSE, RECALL_SECONDS, RECALLED_MAX, Batch, Desk, Wanted
 from tokenway.model.limits import Limit, Measure, Scope
 from tokenway.model.link import Granted, Recall, Want
@@ -51,10 +53,11 @@ class Floor:
         return len(self.workers) > 1
 
     def turn(self, *lent: Lent, now: float = NOW) -> Batch:
-        """One turn, in which the store answers this."""
+        """One turn, in which the store answers this; gives what the store was asked."""
         batch = self.desk.begin(now)
+        asked = Batch(batch.given, [replace(wanted) for wanted in batch.wanted])
         self.desk.done(batch, lent, now)
-        return batch
+        return asked
 
 
 def given(holder: str, amount: int, limit: str = "lim_1", period: int = 0) -> Given:
@@ -67,10 +70,10 @@ def test_who_gets_enough_is_answered_at_once() -> None:
     floor = Floor("w1", "w2")
     one = floor.workers["w1"]
     one.want(floor.desk, 5)
-    assert floor.desk.is_busy
+    is_busy = [floor.desk.is_busy]
     floor.turn(Lent(7, 3, 20, 1.0, 2.0, 0.0, 50))
     assert one.heard == [Granted(1, "lim_1", 20, 7, 3, 1.0, 2.0, 0.0)]
-    assert not floor.desk.is_busy
+    assert [*is_busy, floor.desk.is_busy] == [True, False]
     assert floor.desk.due is None
     assert floor.recalls == []
 
@@ -158,9 +161,13 @@ def test_what_was_lent_of_a_period_that_is_over_goes_back() -> None:
     floor.workers["w1"].want(floor.desk, 5)
     floor.turn(Lent(2, period=20, elsewhere=9))
     floor.desk.give(given("w2", 3, period=20))
-    floor.turn(Lent(3, period=21))
-    assert floor.workers["w1"].heard == [Granted(1, "lim_1", 21, 3)]
-    assert floor.turn().given == [given("w1", 2, period=20)]
+    floor.turn(Lent(3, period=21, elsewhere=9))
+    assert floor.workers["w1"].heard == []
+    floor.desk.give(given("w2", 2, period=21))
+    batch = floor.turn(Lent(2, period=21))
+    assert [ask.least for ask in batch.asks] == [2]
+    assert batch.given == [given("w1", 2, period=20), given("w2", 2, period=21)]
+    assert floor.workers["w1"].heard == [Granted(1, "lim_1", 21, 5)]
 
 
 def test_to_a_worker_that_is_gone_nothing_is_lent() -> None:

@@ -130,7 +130,7 @@ def test_a_rolling_term_counts_all_that_lies_within(term: Term, now: int, before
 @given(amount=AMOUNTS, spent=AMOUNTS, least=st.integers(0, 2**50), holders=st.integers(0, 500))
 @example(amount=10, spent=0, least=1, holders=4)
 def test_a_chunk_is_what_is_needed_and_little_more(amount: int, spent: int, least: int, holders: int) -> None:
-    """Never more than remains, never less than is needed if there is so much, and beyond that 2.5 % over all holders."""
+    """Never more than remains or less than is needed if there is so much; beyond that 2.5 % over all holders."""
     remaining = amount - spent
     size = chunk(amount, remaining, least, holders)
     assert 0 <= size <= max(0, remaining)

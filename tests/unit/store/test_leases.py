@@ -28,6 +28,7 @@ class Clock:
         self.now = NOON
 
     def __call__(self) -> float:
+        """The time."""
         return self.now
 
 
@@ -92,11 +93,22 @@ def test_a_lease_is_a_small_part_of_a_large_limit(mine: SqlLeases) -> None:
 def test_many_ask_in_one_transaction(mine: SqlLeases, database: Database) -> None:
     """Each in its turn, of whatever limit, the same holder twice."""
     limit, other = budget(100), budget(7, identity="lim_0", measure=Measure.REQUESTS)
-    asks = [Ask(each.id, each, holder, least) for each, holder, least in (
-        (limit, "w1", 50), (other, "w1", 5), (limit, "w2", 30), (limit, "w1", 30), (other, "w2", 5))]
+    asks = [
+        Ask(each.id, each, holder, least)
+        for each, holder, least in (
+            (limit, "w1", 50),
+            (other, "w1", 5),
+            (limit, "w2", 30),
+            (limit, "w1", 30),
+            (other, "w2", 5),
+        )
+    ]
     assert [lent.amount for lent in mine.lend(asks)] == [50, 5, 30, 20, 2]
     assert rows(database) == [
-        ("lim_0", 0, "w1", 5, 0), ("lim_0", 0, "w2", 2, 0), ("lim_1", 0, "w1", 70, 0), ("lim_1", 0, "w2", 30, 0)
+        ("lim_0", 0, "w1", 5, 0),
+        ("lim_0", 0, "w2", 2, 0),
+        ("lim_1", 0, "w1", 70, 0),
+        ("lim_1", 0, "w2", 30, 0),
     ]
 
 
@@ -136,7 +148,7 @@ def test_a_call_that_cost_more_than_its_lease_is_paid_by_what_is_lent_next(mine:
 
 
 def test_what_was_spent_before_there_was_a_limit_counts(mine: SqlLeases, database: Database) -> None:
-    """And so does what calls come to that began before it, without a lease: then nothing is lent, and nobody is paid."""
+    """So does what calls come to that began before it without a lease: it may go beyond, and then nothing is lent."""
     limit = budget(100)
     spent(database, limit, NOON, 90)
     assert lend(mine, limit, 50).amount == 10
@@ -180,8 +192,9 @@ def test_only_the_period_is_added_up(mine: SqlLeases, database: Database, term: 
     assert lend(mine, limit, 100).amount == expected
 
 
-@pytest.mark.parametrize(("term", "seconds", "grain"), [
-    (Term.DAY, DAY, HOUR), (Term.WEEK, 7 * DAY, DAY), (Term.MONTH, 30 * DAY, DAY)])
+@pytest.mark.parametrize(
+    ("term", "seconds", "grain"), [(Term.DAY, DAY, HOUR), (Term.WEEK, 7 * DAY, DAY), (Term.MONTH, 30 * DAY, DAY)]
+)
 def test_a_rolling_limit_counts_what_lies_just_behind(
     mine: SqlLeases, database: Database, clock: Clock, term: Term, seconds: int, grain: int
 ) -> None:
@@ -202,24 +215,46 @@ def test_a_rolling_limit_counts_what_lies_just_behind(
 
 @pytest.mark.parametrize(
     ("measure", "remaining"),
-    [(Measure.USD, 87), (Measure.REQUESTS, 98), (Measure.INPUT_TOKENS, 70), (Measure.OUTPUT_TOKENS, 60),
-     (Measure.TOKENS, 30)],
+    [
+        (Measure.USD, 87),
+        (Measure.REQUESTS, 98),
+        (Measure.INPUT_TOKENS, 70),
+        (Measure.OUTPUT_TOKENS, 60),
+        (Measure.TOKENS, 30),
+    ],
 )
 def test_every_measure_has_its_columns(mine: SqlLeases, database: Database, measure: Measure, remaining: int) -> None:
     """What is withheld counts as money, and machines are added up."""
     with database.write() as connection:
         for node in ("n1", "n2"):
-            connection.execute(spend.insert().values(
-                scope="project", subject="p", grain=0, bucket=0, node=node, calls=1, charged=5 if node == "n1" else 6,
-                withheld=1, input_tokens=15, output_tokens=20, last_used=0.0))
+            connection.execute(
+                spend.insert().values(
+                    scope="project",
+                    subject="p",
+                    grain=0,
+                    bucket=0,
+                    node=node,
+                    calls=1,
+                    charged=5 if node == "n1" else 6,
+                    withheld=1,
+                    input_tokens=15,
+                    output_tokens=20,
+                    last_used=0.0,
+                )
+            )
     limit = budget(100, measure=measure, scope=Scope.PROJECT, subject="p")
     assert lend(mine, limit, 100).amount == remaining
 
 
 @pytest.mark.parametrize(
     ("measure", "remaining"),
-    [(Measure.USD, 995), (Measure.REQUESTS, 999), (Measure.INPUT_TOKENS, 940), (Measure.OUTPUT_TOKENS, 960),
-     (Measure.TOKENS, 900)],
+    [
+        (Measure.USD, 995),
+        (Measure.REQUESTS, 999),
+        (Measure.INPUT_TOKENS, 940),
+        (Measure.OUTPUT_TOKENS, 960),
+        (Measure.TOKENS, 900),
+    ],
 )
 def test_a_limit_for_each_run_is_counted_by_run(
     mine: SqlLeases, database: Database, measure: Measure, remaining: int
@@ -262,8 +297,9 @@ def test_a_lost_machine_keeps_its_leases_while_reservations_are_open(mine: SqlLe
     lend(theirs, limit, 20, "w9")
     lend(mine, limit, 30, "w1")
     with database.write() as connection:
-        connection.execute(reservations.insert().values(
-            id="gen-1", at=NOON, key="k", project="p", amount=5, owner="w9", node="n2"))
+        connection.execute(
+            reservations.insert().values(id="gen-1", at=NOON, key="k", project="p", amount=5, owner="w9", node="n2")
+        )
     assert mine.release_lost(["n2"]) == 1
     assert mine.outstanding("lim_1", 0) == 50
     with database.write() as connection:

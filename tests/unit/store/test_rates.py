@@ -218,7 +218,9 @@ async def test_without_it_each_machine_has_its_share(clock: Clock) -> None:
     far.is_there = False
     rates = SharedRates(far, MemoryRates(clock.steady, clock.wall), lambda: 3)
     slots, loops = Measure.CONCURRENCY, Measure.LOOPS
-    lent = await rates.lend([ask(10, 9), ask(10, 9, "w1", slots), ask(1, 1, "w1", loops, "x"), ask(1, 1, "w1", loops, "x")])
+    lent = await rates.lend(
+        [ask(10, 9), ask(10, 9, "w1", slots), ask(1, 1, "w1", loops, "x"), ask(1, 1, "w1", loops, "x")]
+    )
     assert [each.amount for each in lent] == [3, 3, 1, 0]
     assert rates.is_away
     assert (await rates.lend([ask(2, 1, "w1")]))[0].amount == 0
@@ -249,10 +251,10 @@ async def test_a_store_that_is_back_hears_what_was_lent_meanwhile(clock: Clock) 
     await rates.lend([ask(10, 4), ask(8, 1, "w2", Measure.CONCURRENCY)])
     await rates.take_back([Given("lim_1", minute, "w1", 1)])
     await rates.beat()
-    assert rates.is_away
+    was_away = rates.is_away
     far.is_there = True
     await rates.beat()
-    assert not rates.is_away
+    assert (was_away, rates.is_away) == (True, False)
     assert far.beats == [({"lim_1": 2}, {"lim_1": (minute, 3)})]
     await rates.drop("w2")
     await rates.drop("w1")

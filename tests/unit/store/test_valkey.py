@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
-import valkey.asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from valkey.asyncio import Valkey
 
 from tests.servers.valkey import ValkeyServer
 from tokenway.metering.terms import MINUTE, chunk
@@ -44,7 +43,9 @@ def ask(
     amount: int, least: int = 1, holder: str = "w1", measure: Measure = Measure.REQUESTS, *detail: str, holders: int = 1
 ) -> Ask:
     """One ask for a limit of so much."""
-    return Ask("lim_1", Limit("lim_1", Scope.KEY, "k", measure, amount, Term.MINUTE), holder, least, holders, detail=detail)
+    return Ask(
+        "lim_1", Limit("lim_1", Scope.KEY, "k", measure, amount, Term.MINUTE), holder, least, holders, detail=detail
+    )
 
 
 async def early(seconds: float = 5.0) -> None:
@@ -55,7 +56,7 @@ async def early(seconds: float = 5.0) -> None:
 
 
 async def test_machines_share_a_window(machine: Open) -> None:
-    """No more than the limit, in the minute that the server's clock shows, which is told in the time of this machine."""
+    """No more than the limit, in the minute that the server's clock shows, told in the time of this machine."""
     await early()
     one, two = machine("n1"), machine("n2")
     now = time.time()
@@ -131,7 +132,17 @@ async def test_depth_and_loops_are_the_runs_over_all_machines(machine: Open) -> 
     """As in memory: circles are gone through once, refused requests do not count."""
     one, two = machine("n1"), machine("n2")
     near = MemoryRates(time.time, time.time)
-    pairs = [("", ""), ("main", ""), ("a", "main"), ("b", "a"), ("c", "b"), ("b", ""), ("main", "c"), ("s", "s"), ("a", "x")]
+    pairs = [
+        ("", ""),
+        ("main", ""),
+        ("a", "main"),
+        ("b", "a"),
+        ("c", "b"),
+        ("b", ""),
+        ("main", "c"),
+        ("s", "s"),
+        ("a", "x"),
+    ]
     for place, pair in enumerate(pairs * 2):
         for most in (3, 9):
             each = ask(most, 1, "w1", DEPTH, *pair)
@@ -149,16 +160,16 @@ async def test_nothing_is_kept_for_ever(machine: Open, valkey: ValkeyServer) -> 
     client = valkey_client(valkey)
     keys = await client.keys("*")
     assert sorted(keys) == [f"tokenway:{kind}:lim_1".encode() for kind in ("depth", "loops", "rate", "slots")]
-    assert all([await client.ttl(key) > 0 for key in keys])
+    assert all([await client.pttl(key) > 0 for key in keys])
     for start in range(0, RUN_ENTRIES_MAX + 2, 128):
         await one.lend([ask(1, 1, "w1", LOOPS, str(number)) for number in range(start, start + 128)])
-    assert await client.hlen("tokenway:loops:lim_1") <= RUN_ENTRIES_MAX + 1
+    assert valkey.say(b"HLEN tokenway:loops:lim_1") == b":1\r\n"
     await client.aclose()
 
 
-def valkey_client(server: ValkeyServer) -> valkey.asyncio.Valkey:
+def valkey_client(server: ValkeyServer) -> Valkey:
     """A client of the test's own."""
-    return valkey.asyncio.Valkey.from_url(server.url())
+    return Valkey(host="127.0.0.1", port=server.port)
 
 
 async def test_a_server_that_has_forgotten_the_scripts_is_told_them(machine: Open, valkey: ValkeyServer) -> None:
@@ -204,7 +215,9 @@ async def test_a_machine_goes_on_with_its_share_and_tells_it_afterwards(mortal_v
     """Killed in the middle of a minute: shares meanwhile; then what was lent, and the slots, are known again."""
     await early(10.0)
     one, two = (
-        SharedRates(ValkeyRates(Secret(mortal_valkey.url()), node, time.time), MemoryRates(time.time, time.time), lambda: 2)
+        SharedRates(
+            ValkeyRates(Secret(mortal_valkey.url()), node, time.time), MemoryRates(time.time, time.time), lambda: 2
+        )
         for node in ("n1", "n2")
     )
     assert [each.amount for each in await one.lend([ask(100, 30), ask(8, 3, "w1", SLOTS)])] == [30, 3]
