@@ -34,7 +34,7 @@ def test_a_fresh_file_is_stamped_and_opens_again(tmp_path: Path) -> None:
     """The tables and the revision are there after the first opening, and the data after the second."""
     path = tmp_path / "new" / "t.db"
     store = open_sqlite(path)
-    store.keys.bootstrap()
+    store.accounts.bootstrap()
     store.close()
     again = open_sqlite(path)
     names = [row.name for row in again.keys.keys(project=None)]
