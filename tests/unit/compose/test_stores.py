@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tokenway.compose.stores import database_path, open_store
 from tokenway.model.settings import Settings
+from tokenway.store.accounts.records import CLI
 
 
 def test_the_default_is_a_file_in_the_data_directory(tmp_path: Path) -> None:
@@ -22,8 +23,8 @@ def test_a_named_file_is_used_as_it_is(tmp_path: Path) -> None:
 def test_opening_makes_the_file_ready(tmp_path: Path) -> None:
     """A store that was just opened can be used, and a second opening finds what the first wrote."""
     store = open_store(Settings(), tmp_path / "data")
-    store.keys.add_project("team")
+    store.accounts.projects.create("team", by=CLI)
     store.close()
     again = open_store(Settings(), tmp_path / "data")
-    assert again.keys.projects() == ["team"]
+    assert again.accounts.projects.get("team").name == "team"
     again.close()
