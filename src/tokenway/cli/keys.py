@@ -23,7 +23,7 @@ from tokenway.model.units import parse_duration
 
 if TYPE_CHECKING:
     from tokenway.store.base import KeyRow, NewKey
-    from tokenway.store.sqlite import SqliteStore
+    from tokenway.store.open import Store
 
 KeyReference = Annotated[str, Parameter(help="A key's id, or its name when only one active key has it.")]
 
@@ -37,7 +37,7 @@ class Place:
     config: ConfigFile = None
 
 
-def _store(place: Place | None, *, make: bool = False) -> AbstractContextManager[SqliteStore]:
+def _store(place: Place | None, *, make: bool = False) -> AbstractContextManager[Store]:
     where = place or Place()
     return stored(data_directory(where.data_dir, os.environ), where.config, os.environ, make=make)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,8 @@ from tests.records import NOON
 from tokenway.model.secret import Secret
 from tokenway.store.base import Period, StoreError
 from tokenway.store.keys import SqlKeys, digest_of, make_key
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.open import Store
+from tokenway.store.sqlite import open_sqlite
 
 
 class Clock:
@@ -33,12 +34,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStore]:
+def store(open_store: Callable[..., Store], clock: Clock) -> Store:
     """A store after its first start."""
-    opened = open_sqlite(tmp_path / "t.db", clock=clock)
+    opened = open_store(clock=clock)
     opened.keys.bootstrap()
-    yield opened
-    opened.close()
+    return opened
 
 
 def test_a_key_is_its_prefix_and_256_bits() -> None:
@@ -50,8 +50,10 @@ def test_a_key_is_its_prefix_and_256_bits() -> None:
     assert make_key() != make_key()
 
 
-def test_only_the_digest_is_stored(store: SqliteStore, tmp_path: Path) -> None:
+def test_only_the_digest_is_stored(tmp_path: Path, clock: Clock) -> None:
     """The key is in no file of the store; its SHA-256 and its first eight characters are."""
+    store = open_sqlite(tmp_path / "t.db", clock=clock)
+    store.keys.bootstrap()
     made = store.keys.create("ci", budget=5_000_000_000, period=Period.MONTH, expires=NOON + 60)
     secret = made.secret.reveal()
     store.close()
@@ -64,7 +66,7 @@ def test_only_the_digest_is_stored(store: SqliteStore, tmp_path: Path) -> None:
     assert secret not in repr(made)
 
 
-def test_a_key_is_listed_as_it_was_made(store: SqliteStore, clock: Clock) -> None:
+def test_a_key_is_listed_as_it_was_made(store: Store, clock: Clock) -> None:
     """What `create` returns is what `keys` shows, by project too."""
     clock.now += 1
     store.keys.add_project("lab")
@@ -75,13 +77,13 @@ def test_a_key_is_listed_as_it_was_made(store: SqliteStore, clock: Clock) -> Non
     assert made.row.digest == digest_of(Secret(made.secret.reveal()))
 
 
-def test_an_unknown_project_is_refused_with_the_known_ones(store: SqliteStore) -> None:
+def test_an_unknown_project_is_refused_with_the_known_ones(store: Store) -> None:
     """The message names the projects there are."""
     with pytest.raises(StoreError, match="no project 'lba'; there are: default"):
         store.keys.create("ci", project="lba")
 
 
-def test_a_key_is_found_by_id_or_by_its_only_active_name(store: SqliteStore) -> None:
+def test_a_key_is_found_by_id_or_by_its_only_active_name(store: Store) -> None:
     """A name that several active keys have, or none, is not guessed at."""
     first = store.keys.create("ci").row
     assert store.keys.find("ci") == store.keys.find(first.id) == first
@@ -98,7 +100,7 @@ def test_a_key_is_found_by_id_or_by_its_only_active_name(store: SqliteStore) -> 
         store.keys.find("nobody")
 
 
-def test_a_revoked_key_has_ended_and_stays_so(store: SqliteStore, clock: Clock) -> None:
+def test_a_revoked_key_has_ended_and_stays_so(store: Store, clock: Clock) -> None:
     """The time of the first revocation is kept."""
     row = store.keys.create("ci").row
     assert store.keys.revoke(row.id).revoked == NOON
@@ -108,7 +110,7 @@ def test_a_revoked_key_has_ended_and_stays_so(store: SqliteStore, clock: Clock) 
     assert not store.keys.find(row.id).is_active(clock.now)
 
 
-def test_a_rotated_key_is_the_same_account_with_another_secret(store: SqliteStore) -> None:
+def test_a_rotated_key_is_the_same_account_with_another_secret(store: Store) -> None:
     """Only the secret's traces differ, so what was spent, and the name in reports, go on under the same id."""
     old = store.keys.create("ci", budget=7, period=Period.WEEK, expires=NOON + 900)
     new = store.keys.rotate("ci")
@@ -119,7 +121,7 @@ def test_a_rotated_key_is_the_same_account_with_another_secret(store: SqliteStor
     assert store.keys.find("ci") == new.row
 
 
-def test_a_former_secret_is_good_until_the_overlap_ends(store: SqliteStore, clock: Clock) -> None:
+def test_a_former_secret_is_good_until_the_overlap_ends(store: Store, clock: Clock) -> None:
     """It is kept by its digest with its end; the next rotation ends it in favour of the one it replaces."""
     first = store.keys.create("ci")
     second = store.keys.rotate("ci", overlap=60)
@@ -133,7 +135,7 @@ def test_a_former_secret_is_good_until_the_overlap_ends(store: SqliteStore, cloc
     assert store.keys.find("ci") == fourth.row
 
 
-def test_an_ended_key_is_not_rotated(store: SqliteStore) -> None:
+def test_an_ended_key_is_not_rotated(store: Store) -> None:
     """There is nothing to succeed."""
     row = store.keys.create("ci").row
     store.keys.revoke(row.id)
@@ -142,9 +144,9 @@ def test_an_ended_key_is_not_rotated(store: SqliteStore) -> None:
         store.keys.rotate(row.id)
 
 
-def test_the_first_start_makes_an_account_once(tmp_path: Path, clock: Clock) -> None:
+def test_the_first_start_makes_an_account_once(open_store: Callable[..., Store], clock: Clock) -> None:
     """An empty store gets a project, an admin and a key; a second start gets nothing."""
-    store = open_sqlite(tmp_path / "t.db", clock=clock)
+    store = open_store(clock=clock)
     first = store.keys.bootstrap()
 
     assert first is not None
@@ -152,12 +154,12 @@ def test_the_first_start_makes_an_account_once(tmp_path: Path, clock: Clock) -> 
     assert store.keys.projects() == ["default"]
     assert store.keys.keys() == [first.key.row]
     assert store.keys.bootstrap() is None
-    store.close()
+    assert open_store().keys.bootstrap() is None
 
 
-def test_every_change_raises_the_revision_for_other_processes(store: SqliteStore, tmp_path: Path) -> None:
-    """Another connection to the file sees that keys changed, and nothing else raises the number."""
-    other = open_sqlite(tmp_path / "t.db")
+def test_every_change_raises_the_revision_for_other_processes(store: Store, open_store: Callable[..., Store]) -> None:
+    """Another connection to the database sees that keys changed, and nothing else raises the number."""
+    other = open_store()
     seen = [other.keys.revision()]
     store.keys.create("ci")
     seen.append(other.keys.revision())
@@ -167,13 +169,12 @@ def test_every_change_raises_the_revision_for_other_processes(store: SqliteStore
     seen.append(other.keys.revision())
     store.keys.keys()
     unchanged = other.keys.revision()
-    other.close()
 
     assert seen == sorted(set(seen))
     assert unchanged == seen[-1]
 
 
-def test_ids_and_secrets_come_from_the_given_source(store: SqliteStore, clock: Clock) -> None:
+def test_ids_and_secrets_come_from_the_given_source(store: Store, clock: Clock) -> None:
     """With the randomness fixed, the id and the key are too."""
     made = SqlKeys(store.database, clock, lambda count: bytes(range(count))).create("ci")
 
@@ -181,7 +182,7 @@ def test_ids_and_secrets_come_from_the_given_source(store: SqliteStore, clock: C
     assert made.secret.reveal().startswith("tw-AAECAwQF")
 
 
-def test_adding_a_project_twice_adds_it_once(store: SqliteStore) -> None:
+def test_adding_a_project_twice_adds_it_once(store: Store) -> None:
     """The second time says that it was there."""
     assert store.keys.add_project("lab")
     assert not store.keys.add_project("lab")
