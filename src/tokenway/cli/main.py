@@ -80,6 +80,7 @@ _COMMANDS: Final = {
     "usage": "tokenway.cli.usage:usage",
     "tokens": "tokenway.cli.tokens:tokens",
     "doctor": "tokenway.cli.doctor:doctor",
+    "migrate": "tokenway.cli.migrate:migrate",
 }
 _GROUPS: Final = {
     "keys": (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tokenway.store.accounts.accounts import Accounts
     from tokenway.store.accounts.records import Page
-    from tokenway.store.sqlite import SqliteStore
+    from tokenway.store.open import Store
 
 Row = TypeVar("Row")
 
@@ -42,7 +42,7 @@ class Place:
     config: ConfigFile = None
 
 
-def opened(place: Place | None, *, make: bool = False) -> AbstractContextManager[SqliteStore]:
+def opened(place: Place | None, *, make: bool = False) -> AbstractContextManager[Store]:
     """The store of the gateway that keeps its data there; `make` makes one."""
     where = place or Place()
     return stored(data_directory(where.data_dir, os.environ), where.config, os.environ, make=make)

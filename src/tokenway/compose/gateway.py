@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from tokenway.control.ingest import Ingest
     from tokenway.store.accounts.holdings import Holdings
     from tokenway.store.accounts.records import FirstStart
-    from tokenway.store.sqlite import SqliteStore
+    from tokenway.store.open import Store
 
 log = logging.getLogger("tokenway.control")
 
@@ -103,7 +103,7 @@ class Gateway:
         self._say = say
         self._tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
         self._thread = ThreadPoolExecutor(1, "store", initializer=_give_way)
-        self._store: SqliteStore
+        self._store: Store
         self._is_open = False
         self._ingest: Ingest
         self._grants: Grants
@@ -197,7 +197,7 @@ class Gateway:
             raise
         self._is_open = True
 
-    def _take_store(self, store: SqliteStore) -> None:
+    def _take_store(self, store: Store) -> None:
         """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
         from tokenway.control.ingest import Ingest  # noqa: PLC0415 - imported while the workers start
         from tokenway.store.accounts.holdings import Holdings  # noqa: PLC0415 - the same
