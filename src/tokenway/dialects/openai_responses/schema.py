@@ -198,7 +198,7 @@ class ResponseFields(msgspec.Struct):
 
     @property
     def word(self) -> str:
-        """How it ended, for the books: `reason`, or that it has tools for the caller to call, of which no status tells."""
+        """How it ended, for the books: `reason`, unless that hides that there are tools for the caller to call."""
         reason = self.reason
         if reason != "completed":
             return reason
