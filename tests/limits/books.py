@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.store.database import Database
-from tokenway.store.schema import leases, metadata, spend
+from tokenway.store.postgres import connect
+from tokenway.store.schema import leases, spend
 from tokenway.store.sqlite import open_sqlite
 
 NOON: Final = 1_772_366_400.0
@@ -18,16 +19,13 @@ GRAINS: Final = (3_600, 86_400, 0)
 
 
 def sqlite_database(path: Path) -> Database:
-    """A SQLite database in a file, made when it is not there."""
+    """A SQLite database in a file, with the store's tables; they are made when they are not there."""
     return open_sqlite(path).database
 
 
 def postgres_database(url: str) -> Database:
-    """A PostgreSQL database by its URL, whose tables are made when they are not there."""
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
-    if not sa.inspect(engine).has_table(leases.name):
-        metadata.create_all(engine)
-    return Database(engine)
+    """A PostgreSQL database that has the store's tables."""
+    return connect(url)
 
 
 def budget(amount: int, term: Term = Term.TOTAL, identity: str = "lim_1", **other: object) -> Limit:
@@ -45,9 +43,13 @@ def settle(
     holder: str = "",
     period: int = 0,
     node: str = "n1",
+    sums: bool = True,
 ) -> None:
-    """What the ledger does with a settlement: the sums rise, and with them what the holder has consumed."""
-    for grain in GRAINS:
+    """What the ledger does with a settlement: the sums rise, and with them what the holder has consumed.
+
+    With `sums` false only the latter: for the second limit of one subject.
+    """
+    for grain in GRAINS if sums else ():
         row = {
             "scope": limit.scope.value,
             "subject": limit.subject,
@@ -58,8 +60,8 @@ def settle(
         same = [spend.c[name] == value for name, value in row.items()]
         more = {"calls": spend.c.calls + 1, "charged": spend.c.charged + charged}
         if not connection.execute(spend.update().where(*same).values(more)).rowcount:
-            sums = {"calls": 1, "charged": charged, "withheld": 0, "input_tokens": 0, "output_tokens": 0}
-            connection.execute(spend.insert().values(**row, **sums, last_used=at))
+            new = {"calls": 1, "charged": charged, "withheld": 0, "input_tokens": 0, "output_tokens": 0}
+            connection.execute(spend.insert().values(**row, **new, last_used=at))
     if holder:
         mine = (leases.c.limit_id == limit.id, leases.c.period == period, leases.c.holder == holder)
         connection.execute(leases.update().where(*mine).values(consumed=leases.c.consumed + charged))

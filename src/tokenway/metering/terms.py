@@ -46,7 +46,7 @@ class Period(msgspec.Struct, frozen=True):
 
 
 class Buckets(msgspec.Struct, frozen=True):
-    """What is added up for a period: the buckets of `grain` seconds from `first` to before `end`, None for all later."""
+    """What is added up for a period: the buckets of `grain` seconds from `first` to before `end`, None for no end."""
 
     grain: int
     first: int = 0

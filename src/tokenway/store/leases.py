@@ -8,8 +8,8 @@ At every moment, for each period of a limit:
 by at most what is left of the amount. Money that was spent without a lease, by calls that began before there was the
 limit, is the only thing that can go beyond, and then nothing is lent.
 
-Who lends first takes a lock: SQLite's own for writers, elsewhere the row of nobody in `leases`, which belongs to the
-limit's period. Locks and then rows are taken in the order of their keys, so two machines wait for each other in one
+Who lends first takes a lock: SQLite's own for writers, elsewhere the row of nobody in `leases`, one for each period of a
+limit. Locks and then rows are taken in the order of their keys, so two machines wait for each other in one
 order and never in a circle. What a limit's sums are is read in one statement, which sees one state of the database.
 """
 
@@ -80,7 +80,7 @@ class SqlLeases:
         accounts: dict[Place, _Account] = {}
         grants: dict[tuple[str, int, str], int] = {}
         lent = []
-        with self._database.write() as connection:
+        with self._database.add() as connection:
             self._lock(connection, set(places))
             for ask, period, place in zip(asks, periods, places, strict=True):
                 account = accounts.get(place)
@@ -107,17 +107,17 @@ class SqlLeases:
             return
         is_done = False
         try:
-            with self._database.write() as connection:
+            with self._database.add() as connection:
                 rows = [dict(zip("lpha", (*place, sums[place]), strict=True)) for place in sorted(sums)]
                 connection.execute(_TAKE_BACK, rows)
                 is_done = True
-        except sa.exc.DBAPIError:
+        except Exception:
             if not is_done:
                 raise
 
     def release(self, holder: str) -> None:
         """A holder is gone, and all that it has journaled is in the ledger: what it has not spent is free again."""
-        with self._database.write() as connection:
+        with self._database.add() as connection:
             connection.execute(leases.delete().where(leases.c.holder == holder, leases.c.holder != NOBODY))
 
     def holders(self) -> set[str]:
@@ -133,7 +133,7 @@ class SqlLeases:
         """
         is_open = sa.exists().where(reservations.c.owner == leases.c.holder, reservations.c.expired.is_(None))
         lost = leases.delete().where(leases.c.node.in_(sorted(nodes)), leases.c.holder != NOBODY, ~is_open)
-        with self._database.write() as connection:
+        with self._database.add() as connection:
             return int(connection.execute(lost).rowcount)
 
     def prune(self) -> int:
@@ -149,7 +149,7 @@ class SqlLeases:
         for row in rows:
             # One row in a transaction: who holds a single lock never waits in a circle.
             at = [column == value for column, value in zip(key, row, strict=True)]
-            with self._database.write() as connection:
+            with self._database.add() as connection:
                 connection.execute(leases.delete().where(*at, leases.c.granted <= leases.c.consumed))
         return len(rows)
 

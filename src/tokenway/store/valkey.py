@@ -8,8 +8,8 @@ Every step is a script, which the server runs as one; its clock decides which mi
     tokenway:loops:RUN     digest of a request to how often it was made
 
 A machine says every few seconds which slots it has, so those of one that is dead come back by themselves, and those
-that the server has forgotten are known again. Runs are forgotten when they were quiet for long. What is lent is computed
-as in `metering.terms.chunk`.
+that the server has forgotten are known again. Runs are forgotten when they were quiet for long. What is lent is
+computed as in `metering.terms.chunk`.
 """
 
 from __future__ import annotations
