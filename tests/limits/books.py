@@ -44,11 +44,13 @@ def settle(
     period: int = 0,
     node: str = "n1",
     sums: bool = True,
+    consumed: int | None = None,
 ) -> None:
     """What the ledger does with a settlement: the sums rise, and with them what the holder has consumed.
 
-    With `sums` false only the latter: for the second limit of one subject.
+    With `sums` false only the latter: for the second limit of one subject. `consumed` where it is not in nano-dollars.
     """
+    took = charged if consumed is None else consumed
     for grain in GRAINS if sums else ():
         row = {
             "scope": limit.scope.value,
@@ -64,7 +66,7 @@ def settle(
             connection.execute(spend.insert().values(**row, **new, last_used=at))
     if holder:
         mine = (leases.c.limit_id == limit.id, leases.c.period == period, leases.c.holder == holder)
-        connection.execute(leases.update().where(*mine).values(consumed=leases.c.consumed + charged))
+        connection.execute(leases.update().where(*mine).values(consumed=leases.c.consumed + took))
 
 
 def charged(database: Database, limit: Limit, grain: int = 0) -> int:
