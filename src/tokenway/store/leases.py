@@ -8,25 +8,25 @@ At every moment, for each period of a limit:
 by at most what is left of the amount. Money that was spent without a lease, by calls that began before there was the
 limit, is the only thing that can go beyond, and then nothing is lent.
 
-Who lends first takes a lock: SQLite's own for writers, elsewhere the row of nobody in `leases`, one for each period of a
-limit. Locks and then rows are taken in the order of their keys, so two machines wait for each other in one
+Who lends first takes a lock: SQLite's own for writers, elsewhere the row of nobody in `leases`, one for each period of
+a limit. Locks and then rows are taken in the order of their keys, so two machines wait for each other in one
 order and never in a circle. What a limit's sums are is read in one statement, which sees one state of the database.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tokenway.metering.terms import Period, buckets_of, chunk, next_bucket, period_of
 from tokenway.model.limits import Measure
 from tokenway.model.usage import BUCKETS
 from tokenway.store.database import Database
 from tokenway.store.granting import Ask, Given, Lent
-from tokenway.store.schema import balances, leases, reservations, runs, spend
+from tokenway.store.schema import leases, reservations
 
 CREDITS: Final = "credits:"
 """What the id of a prepaid project's limit begins with: its amount is all that was ever paid into the wallet."""
@@ -68,9 +68,8 @@ class SqlLeases:
         self._database = database
         self._node = node
         self._clock = clock
-        is_sqlite = database.engine.dialect.name == "sqlite"
-        self._insert: Callable[..., Any] = sqlite.insert if is_sqlite else postgresql.insert
-        self._needs_locks = not is_sqlite
+        # SQLite's writers are alone from their first word on.
+        self._needs_locks = database.engine.dialect.name != "sqlite"
 
     def lend(self, asks: Sequence[Ask]) -> list[Lent]:
         """Lends what is asked for, in the order of the asks, in one transaction. Raises what the database does."""
@@ -108,7 +107,8 @@ class SqlLeases:
         is_done = False
         try:
             with self._database.add() as connection:
-                rows = [dict(zip("lpha", (*place, sums[place]), strict=True)) for place in sorted(sums)]
+                names = ("limit", "period", "holder", "amount")
+                rows = [dict(zip(names, (*place, sums[place]), strict=True)) for place in sorted(sums)]
                 connection.execute(_TAKE_BACK, rows)
                 is_done = True
         except Exception:
@@ -159,90 +159,36 @@ class SqlLeases:
         with self._database.read() as connection:
             return sum(int(each) for each in connection.execute(held).scalars())
 
+    def close(self) -> None:
+        """Closes the connections, where they are nobody else's."""
+        self._database.close()
+
     def _lock(self, connection: sa.Connection, places: set[Place]) -> None:
         """Makes everybody else wait who lends of these, until the transaction ends."""
         if self._needs_locks and places:
-            rows = [_row(limit, period, NOBODY, NOBODY, 0) for limit, period in sorted(places)]
-            lock = self._insert(leases).values(rows)
-            # A row that is there is written again, which locks it; one that was deleted meanwhile is made anew.
-            connection.execute(lock.on_conflict_do_update(index_elements=_KEY, set_={"granted": 0}))
+            connection.execute(_LOCK, [{"limit": limit, "period": period} for limit, period in sorted(places)])
 
     def _grant(self, connection: sa.Connection, grants: dict[tuple[str, int, str], int]) -> None:
         if grants:
-            rows = [_row(*place, self._node, grants[place]) for place in sorted(grants)]
-            add = self._insert(leases)
-            added = {"granted": leases.c.granted + add.excluded.granted}
-            connection.execute(add.on_conflict_do_update(index_elements=_KEY, set_=added), rows)
+            names = ("limit", "period", "holder", "node", "granted")
+            rows = [(*place, self._node, grants[place]) for place in sorted(grants)]
+            connection.execute(_GRANT, [dict(zip(names, row, strict=True)) for row in rows])
 
 
-_KEY: Final = ("limit_id", "period", "holder")
-_TAKE_BACK: Final = (
-    leases.update()
-    .where(
-        leases.c.limit_id == sa.bindparam("l"),
-        leases.c.period == sa.bindparam("p"),
-        leases.c.holder == sa.bindparam("h"),
-    )
-    .values(
-        granted=sa.case((leases.c.granted > sa.bindparam("a"), leases.c.granted - sa.bindparam("a")), else_=0),
-    )
+_LOCK: Final = sa.text(
+    "INSERT INTO leases (limit_id, period, holder, node, granted, consumed) VALUES (:limit, :period, '', '', 0, 0) "
+    # A row that is there is written again, which locks it; one that is deleted meanwhile is made anew.
+    "ON CONFLICT (limit_id, period, holder) DO UPDATE SET granted = 0"
 )
-
-
-def _row(limit: str, period: int, holder: str, node: str, granted: int) -> dict[str, Any]:
-    return {"limit_id": limit, "period": period, "holder": holder, "node": node, "granted": granted, "consumed": 0}
-
-
-def _left() -> sa.ColumnElement[int]:
-    """What a holder may still spend."""
-    return sa.case((leases.c.granted > leases.c.consumed, leases.c.granted - leases.c.consumed), else_=0)
-
-
-def _account(connection: sa.Connection, ask: Ask, place: Place, now: float) -> _Account:
-    """What a limit's period has, and who holds what of it."""
-    parts: list[sa.Select[Any]] = [
-        sa.select(sa.literal(_HELD).label("part"), leases.c.holder, _left().label("value")).where(
-            leases.c.limit_id == place[0], leases.c.period == place[1]
-        ),
-        _spent(ask, now),
-    ]
-    if ask.limit.id.startswith(CREDITS):
-        wallet = balances.c.account == WALLET + ask.limit.subject
-        parts.append(_part(_AMOUNT, sa.func.sum(balances.c.credits)).where(wallet))
-    account = _Account(ask.limit.amount)
-    for part, holder, value in connection.execute(sa.union_all(*parts)):
-        if part == _HELD:
-            account.held[holder] = int(value)
-        elif part == _SPENT:
-            account.spent = int(value)
-        else:
-            account.amount = int(value)
-    return account
-
-
-def _part(part: int, value: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    zero = sa.cast(0, sa.BigInteger)
-    columns: list[sa.ColumnElement[Any]] = [sa.literal(part).label("part"), sa.literal(NOBODY).label("holder")]
-    return sa.select(*columns, sa.func.coalesce(value, zero).label("value"))
-
-
-def _spent(ask: Ask, now: float) -> sa.Select[Any]:
-    """What was spent of a limit, in whose period and by whomever."""
-    limit = ask.limit
-    if limit.per_run:
-        total = sum((runs.c[name] for name in _RUN_COLUMNS[limit.measure]), start=sa.literal(0))
-        return _part(_SPENT, sa.func.sum(total)).where(runs.c.key == ask.key_id, runs.c.run == ask.run)
-    total = sum((spend.c[name] for name in _COLUMNS[limit.measure]), start=sa.literal(0))
-    buckets = buckets_of(limit, now)
-    query = _part(_SPENT, sa.func.sum(total)).where(
-        spend.c.scope == limit.scope.value,
-        spend.c.subject == limit.subject,
-        spend.c.grain == buckets.grain,
-        spend.c.bucket >= buckets.first,
-    )
-    return query if buckets.end is None else query.where(spend.c.bucket < buckets.end)
-
-
+_GRANT: Final = sa.text(
+    "INSERT INTO leases (limit_id, period, holder, node, granted, consumed) "
+    "VALUES (:limit, :period, :holder, :node, :granted, 0) "
+    "ON CONFLICT (limit_id, period, holder) DO UPDATE SET granted = leases.granted + excluded.granted"
+)
+_TAKE_BACK: Final = sa.text(
+    "UPDATE leases SET granted = CASE WHEN granted > :amount THEN granted - :amount ELSE 0 END "
+    "WHERE limit_id = :limit AND period = :period AND holder = :holder"
+)
 _COLUMNS: Final = {
     Measure.USD: ("charged", "withheld"),
     Measure.REQUESTS: ("calls",),
@@ -256,6 +202,55 @@ _RUN_COLUMNS: Final = {
     Measure.OUTPUT_TOKENS: _RUN_OUTPUT,
     Measure.TOKENS: (*_RUN_INPUT, *_RUN_OUTPUT),
 }
+_LATER_THAN_ALL: Final = 2**31
+
+
+@functools.cache
+def _sums(measure: Measure, *, per_run: bool, is_prepaid: bool) -> sa.TextClause:
+    """One statement for what a limit's period has, and who holds what of it. All that is put together is ours."""
+    left = "CASE WHEN granted > consumed THEN granted - consumed ELSE 0 END"
+    total = " + ".join((_RUN_COLUMNS if per_run else _COLUMNS)[measure])
+    held = f"SELECT {_HELD} AS part, holder, {left} AS value FROM leases WHERE limit_id = :limit AND period = :period"  # noqa: S608 - names of ours
+    spent = f"SELECT {_SPENT}, '', COALESCE(SUM({total}), 0) FROM "  # noqa: S608 - the same
+    if per_run:
+        spent += "runs WHERE key = :key AND run = :run"
+    else:
+        spent += "spend WHERE scope = :scope AND subject = :subject AND grain = :grain "
+        spent += "AND bucket >= :first AND bucket < :end"
+    parts = [held, spent]
+    if is_prepaid:
+        parts.append(f"SELECT {_AMOUNT}, '', COALESCE(SUM(credits), 0) FROM balances WHERE account = :wallet")  # noqa: S608 - the same
+    return sa.text(" UNION ALL ".join(parts))
+
+
+def _account(connection: sa.Connection, ask: Ask, place: Place, now: float) -> _Account:
+    """What a limit's period has, and who holds what of it."""
+    limit = ask.limit
+    is_prepaid = limit.id.startswith(CREDITS)
+    values: dict[str, object] = {"limit": place[0], "period": place[1]}
+    if limit.per_run:
+        values |= {"key": ask.key_id, "run": ask.run}
+    else:
+        buckets = buckets_of(limit, now)
+        values |= {"scope": limit.scope.value, "subject": limit.subject, "grain": buckets.grain}
+        values |= {"first": buckets.first, "end": _LATER_THAN_ALL if buckets.end is None else buckets.end}
+    if is_prepaid:
+        values["wallet"] = WALLET + limit.subject
+    account = _Account(limit.amount)
+    statement = _sums(limit.measure, per_run=limit.per_run, is_prepaid=is_prepaid)
+    for part, holder, value in connection.execute(statement, values):
+        if part == _HELD:
+            account.held[holder] = int(value)
+        elif part == _SPENT:
+            account.spent = int(value)
+        else:
+            account.amount = int(value)
+    return account
+
+
+def _left() -> sa.ColumnElement[int]:
+    """What a holder may still spend."""
+    return sa.case((leases.c.granted > leases.c.consumed, leases.c.granted - leases.c.consumed), else_=0)
 
 
 def _lent(ask: Ask, period: Period, amount: int, account: _Account, now: float) -> Lent:

@@ -145,9 +145,12 @@ class FarRates(Protocol):
 
 
 class SharedRates:
-    """The rates of many machines, of which `nodes()` says how many there are. Used by one task at a time."""
+    """The rates of as many machines as `nodes()` says, asked by one task at a time.
 
-    def __init__(self, far: FarRates, near: MemoryRates, nodes: Callable[[], int]) -> None:
+    Where they share nothing to count in (`far` is None), each has its share always.
+    """
+
+    def __init__(self, far: FarRates | None, near: MemoryRates, nodes: Callable[[], int]) -> None:
         self.is_away = False
         self._far = far
         self._near = near
@@ -159,7 +162,7 @@ class SharedRates:
 
     async def lend(self, asks: Sequence[Ask]) -> list[Lent]:
         """Lends what is asked for: of the whole limit, or of this machine's share while the store is away."""
-        if not self.is_away:
+        if self._far is not None and not self.is_away:
             try:
                 lent = await self._far.lend(asks)
             except Unavailable as error:
@@ -174,7 +177,7 @@ class SharedRates:
         for each in kept:
             if self._near.take_back_one(each) and self.is_away:
                 self._owe(each.id, each.period, -each.amount)
-        if kept and not self.is_away:
+        if kept and self._far is not None and not self.is_away:
             try:
                 await self._far.take_back(kept)
             except Unavailable as error:
@@ -187,6 +190,8 @@ class SharedRates:
 
     async def beat(self) -> None:
         """Says what this machine has; when the store is back, what it lent meanwhile too."""
+        if self._far is None:
+            return
         slots = dict.fromkeys(self._slotted, 0) | self._near.slots()
         try:
             await self._far.beat(slots, self._owed)
@@ -201,7 +206,8 @@ class SharedRates:
 
     async def close(self) -> None:
         """Ends connections."""
-        await self._far.close()
+        if self._far is not None:
+            await self._far.close()
 
     def _lose(self, error: Unavailable) -> None:
         if not self.is_away:
@@ -228,7 +234,7 @@ class SharedRates:
         return lent
 
     def _owe(self, limit: str, period: int, amount: int) -> None:
-        if period:
+        if period and self._far is not None:
             minute, owed = self._owed.get(limit, (period, 0))
             self._owed[limit] = (period, max(0, amount + (owed if minute == period else 0)))
 

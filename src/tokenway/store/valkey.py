@@ -26,6 +26,7 @@ from valkey.exceptions import NoScriptError, ValkeyError
 from tokenway.metering.terms import CHUNK_SHARE, CHUNKS_LEFT, MINUTE
 from tokenway.model.limits import Measure
 from tokenway.model.secret import Secret
+from tokenway.store.base import StoreError
 from tokenway.store.granting import Ask, Given, Lent, Unavailable
 from tokenway.store.rates import RUN_ENTRIES_MAX, verdict, waiting
 
@@ -154,19 +155,24 @@ Step = tuple[Script, str, tuple[Any, ...]]
 class ValkeyRates:
     """The rates in one server, as the machine `node` sees them; `clock` is the wall's, which its holders look at.
 
-    When the server cannot be asked, `Unavailable` is raised soon, and the next call tries a new connection.
+    When the server cannot be asked, `Unavailable` is raised soon, and the next call tries a new connection. Raises
+    StoreError for a URL that says something of a connection that there is not.
     """
 
     def __init__(self, url: Secret, node: str, clock: Callable[[], float]) -> None:
         self._node = node
         self._clock = clock
-        self._client = valkey.asyncio.Valkey.from_url(
-            url.reveal(),
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
-            socket_keepalive=True,
-            client_name=f"tokenway-{node}",
-        )
+        try:
+            self._client = valkey.asyncio.Valkey.from_url(
+                url.reveal(),
+                socket_timeout=ANSWER_SECONDS,
+                socket_connect_timeout=ANSWER_SECONDS,
+                socket_keepalive=True,
+                client_name=f"tokenway-{node}",
+            )
+            self._client.connection_pool.make_connection()  # it connects when it is used
+        except (TypeError, ValueError, ValkeyError, OSError):
+            raise StoreError("the URL of `shared` cannot be read; expected valkey://user:password@host:6379/0") from None
         self._lock = asyncio.Lock()
 
     async def lend(self, asks: Sequence[Ask]) -> list[Lent]:
