@@ -1,4 +1,4 @@
-"""Budgets and rates over machines that die, clocks that step and messages that are late: never over, and hardly under."""
+"""Budgets and rates where machines die, clocks step and messages are late: never over, and hardly under."""
 
 from __future__ import annotations
 
