@@ -132,10 +132,10 @@ class Broker:
             await self._minutes.step(due)
 
     def _is_here(self, holder: str, send: Send) -> bool:
-        return self._holders.get(holder) is send
+        return self._holders.get(holder) == send
 
     def _recall(self, limit: str, asker: Send) -> bool:
-        others = [send for send in self._holders.values() if send is not asker]
+        others = [send for send in self._holders.values() if send != asker]
         for send in others:
             send(Recall((limit,)))
         return bool(others)

@@ -126,6 +126,15 @@ class SqlLeases:
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
 
+    def release_others(self, kept: Iterable[str]) -> int:
+        """Frees what this machine's holders have but those that still have a journal; how many leases that were.
+
+        For what was lent in the moment in which its holder died, or to one whose journal somebody has deleted.
+        """
+        mine = (leases.c.node == self._node, leases.c.holder.not_in([NOBODY, *sorted(kept)]))
+        with self._database.add() as connection:
+            return int(connection.execute(leases.delete().where(*mine)).rowcount)
+
     def release_lost(self, nodes: Iterable[str]) -> int:
         """Frees what holders on machines have that are given up; how many leases that were.
 

@@ -42,10 +42,10 @@ class Worker:
         self.keeps = False
         self._answers: dict[int, asyncio.Future[Granted]] = {}
         self._wants = 0
-        self.link: Callable[[Granted | Recall], None] = self._hear
-        broker.joined(name, self.link)
+        broker.joined(name, self.hear)
 
-    def _hear(self, message: Granted | Recall) -> None:
+    def hear(self, message: Granted | Recall) -> None:
+        """Hears an answer, or that something is recalled."""
         if isinstance(message, Recall):
             self.recalls += 1
             for limit in message.limits:
@@ -169,14 +169,14 @@ async def test_a_worker_that_is_gone_is_lent_nothing(machine: Machine) -> None:
     await one.want("lim_1", 10)
     assert (await two.want("lim_slots", 1)).amount == 0
     machine.is_slow = True
-    asyncio.get_running_loop().call_later(0.03, machine.broker.gone, "w1", one.link)
+    asyncio.get_running_loop().call_later(0.03, machine.broker.gone, "w1", one.hear)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await one.want("lim_1", 50)
     assert (await two.want("lim_slots", 2)).amount == 2
     assert machine.leases.outstanding("lim_1", 0) == 10
     machine.broker.take("w1", Want(9, "lim_1", 1))
-    machine.broker.gone("w2", one.link)
+    machine.broker.gone("w2", one.hear)
     assert (await two.want("lim_1", 90)).amount == 90
 
 

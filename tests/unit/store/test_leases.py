@@ -310,6 +310,18 @@ def test_a_lost_machine_keeps_its_leases_while_reservations_are_open(mine: SqlLe
     assert mine.outstanding("lim_1", 0) == 30
 
 
+def test_only_who_has_a_journal_keeps_his_lease(mine: SqlLeases, database: Database) -> None:
+    """On this machine: of the others nobody here knows what they have."""
+    limit = budget(100)
+    lend(SqlLeases(database, "n2", lambda: NOON), limit, 10, "w9")
+    lend(mine, limit, 20, "w1")
+    lend(mine, limit, 30, "w2")
+    assert mine.release_others(["w2"]) == 1
+    assert mine.outstanding("lim_1", 0) == 40
+    assert mine.release_others([]) == 1
+    assert mine.outstanding("lim_1", 0) == 10
+
+
 def test_what_is_spent_to_the_end_is_dropped(mine: SqlLeases, database: Database) -> None:
     """With the lock of a limit that nobody holds; what can still be spent stays, and so does the other machine's."""
     limit, other = budget(100), budget(100, identity="lim_2")

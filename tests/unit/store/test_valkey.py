@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from valkey.asyncio import Valkey
 
-from tests.servers.valkey import ValkeyServer
+from tests.servers.fixtures import demand
+from tests.servers.server import free_port
+from tests.servers.valkey import ValkeyServer, why_not
 from tokenway.metering.terms import MINUTE, chunk
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.secret import Secret
@@ -232,6 +235,49 @@ async def test_a_machine_goes_on_with_its_share_and_tells_it_afterwards(mortal_v
     assert [each.amount for each in await two.lend([ask(100, 99), ask(8, 9, "w1", SLOTS)])] == [30, 0]
     for each in (one, two):
         await each.close()
+
+
+class GuardedServer(ValkeyServer):
+    """One that also speaks TLS, and knows one user who may use our keys alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tls_port = free_port()
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
+        authority.cert_pem.write_to_path(self.directory / "ca.pem")
+        certificate.private_key_pem.write_to_path(self.directory / "key.pem")
+        certificate.cert_chain_pems[0].write_to_path(self.directory / "cert.pem")
+
+    def command(self) -> Sequence[str]:
+        """With both ports."""
+        files = {"ca-cert-file": "ca.pem", "key-file": "key.pem", "cert-file": "cert.pem", "auth-clients": "no"}
+        options = {name: str(self.directory / file) if "file" in name else file for name, file in files.items()}
+        options["port"] = str(self.tls_port)
+        user = ["--user", "gate", "on", ">hunter2", "~tokenway:*", "+@all"]
+        return [
+            *super().command(),
+            *(word for name, value in options.items() for word in (f"--tls-{name}", value)),
+            *user,
+        ]
+
+
+async def test_a_server_is_spoken_to_in_secret(machine: Open) -> None:
+    """By TLS with a certificate that is believed, as the user that the URL names; by nothing less."""
+    demand(why_not)
+    server = GuardedServer()
+    try:
+        server.start()
+        for scheme in ("valkeys", "rediss"):
+            url = f"{scheme}://gate:hunter2@127.0.0.1:{server.tls_port}/0"
+            assert await machine(url=f"{url}?ssl_ca_certs={server.directory}/ca.pem").lend(
+                [ask(1, 1, "w1", LOOPS, scheme)]
+            )
+            with pytest.raises(Unavailable) as caught:
+                await machine(url=url).lend([ask(1)])
+            assert "hunter2" not in str(caught.value)
+    finally:
+        server.close()
 
 
 async def test_a_refused_password_is_unavailable_and_not_shown(machine: Open, valkey: ValkeyServer) -> None:
