@@ -125,7 +125,7 @@ class Caller:
 
     def refused(self, problem: Problem) -> None:
         """It does not."""
-        self.worker.world.refused[problem.status] += 1
+        self.worker.world.was_refused(problem)
 
     def broke(self, error: Exception) -> None:
         """Nothing here may."""

@@ -23,6 +23,7 @@ from typing import Any, Final
 from tests.limits.actors import Caller, Clock, Control, Entry, Far, Worker, now_or_never
 from tests.limits.books import settle
 from tokenway.metering.terms import period_of
+from tokenway.model.errors import Problem
 from tokenway.model.limits import Limit, Measure
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.database import Database
@@ -30,6 +31,7 @@ from tokenway.store.leases import SqlLeases
 
 SWEEP: Final = 0.05
 """How often workers look at who waits."""
+PAYMENT_REQUIRED: Final = 402
 INGEST: Final = 0.2
 """How often journals are read."""
 
@@ -75,6 +77,9 @@ class World:
         self.admitted: list[tuple[float, int]] = []
         """When calls were admitted, by the clock that is right, and their tokens."""
         self.refused: dict[int, int] = defaultdict(int)
+        """How many calls were refused, by status."""
+        self.idle_when_dry: dict[str, int] | None = None
+        """What workers held and did not use when money was refused first, by limit."""
         self.most_at_once = 0
         self.is_database_away = False
         self.far = Far(self)
@@ -219,6 +224,15 @@ class World:
     def _step(self) -> None:
         # Over a day's end and back, as in a month's last night; or by some seconds.
         self.clock.step += self.chance.choice([-50_000.0, 50_000.0, -90.0, 90.0, -1.0, 1.0])
+
+    def was_refused(self, problem: Problem) -> None:
+        """A call was refused."""
+        self.refused[problem.status] += 1
+        if problem.status == PAYMENT_REQUIRED and self.idle_when_dry is None:
+            self.idle_when_dry = defaultdict(int)
+            for worker in self.workers:
+                for limit, left in worker.admission.remaining.items():
+                    self.idle_when_dry[limit] += left
 
     # -- what is true ------------------------------------------------------------------------------------
 
