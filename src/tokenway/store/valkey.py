@@ -172,7 +172,8 @@ class ValkeyRates:
             )
             self._client.connection_pool.make_connection()  # it connects when it is used
         except (TypeError, ValueError, ValkeyError, OSError):
-            raise StoreError("the URL of `shared` cannot be read; expected valkey://user:password@host:6379/0") from None
+            expected = "expected valkey://user:password@host:6379/0"
+            raise StoreError(f"the URL of `shared` cannot be read; {expected}") from None
         self._lock = asyncio.Lock()
 
     async def lend(self, asks: Sequence[Ask]) -> list[Lent]:
