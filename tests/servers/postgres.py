@@ -72,7 +72,15 @@ class PostgresServer(Server):
             *(() if self._lasting else QUICK),
         ]
         flags = [word for option in options for word in ("-c", option)]
-        return [*self._as_account(), str(self._folder / "postgres"), "-D", str(self._data), "-p", str(self.port), *flags]
+        return [
+            *self._as_account(),
+            str(self._folder / "postgres"),
+            "-D",
+            str(self._data),
+            "-p",
+            str(self.port),
+            *flags,
+        ]
 
     def answers(self) -> bool:
         """Whether it takes connections by now."""

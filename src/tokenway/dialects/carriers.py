@@ -24,8 +24,8 @@ ID_MAX: Final = 256
 DIGEST: Final = "sha256-"
 """How the digest begins that stands for an id which is too long, or not printable."""
 CLASSES: Final = frozenset({"main", "subagent", "workflow", "compaction", "auxiliary"})
-"""Classes of requests, by Claude Code's names: the conversation with the user, an agent's part of it or of a workflow, a
-summary of it, and what a client asks beside it. Any other word says nothing."""
+"""Classes of requests, by Claude Code's names: the conversation with the user, an agent's part in it or in a workflow,
+a summary of it, and what a client asks beside it. Any other word says nothing."""
 
 
 class _Metadata(msgspec.Struct):

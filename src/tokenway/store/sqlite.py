@@ -23,6 +23,7 @@ from tokenway.store.keys import SqlKeys
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
+from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version, metadata
 from tokenway.store.usage import SqlUsage
@@ -51,6 +52,7 @@ class SqliteStore:
         self.responses = SqlResponses(database, clock)
         self.samples = SqlSamples(database)
         self.probes = SqlProbes(database)
+        self.runs = SqlRuns(database)
 
     def close(self) -> None:
         """Closes the file."""
