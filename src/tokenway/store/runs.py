@@ -181,8 +181,11 @@ def _cursor_of(run: Run) -> str:
 
 
 def _place_of(cursor: str) -> tuple[float, str, str]:
-    text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    return msgspec.json.decode(text, type=tuple[float, str, str])  # its errors are ValueErrors too
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(text, type=tuple[float, str, str])
+    except (ValueError, msgspec.DecodeError):
+        raise ValueError("no cursor that was given out") from None
 
 
 # -- calls -----------------------------------------------------------------------------------------------
