@@ -85,8 +85,8 @@ def show(
 ) -> int:
     """Show one run: its agents, their calls in order, and what they came to.
 
-    Calls are grouped by the user's requests (turns). Input counts cached tokens
-    too; money is rounded to a millionth, and exact in the JSON.
+    Calls are grouped by the user's requests (turns), and an answer is a call
+    whose answer the user saw. Input counts cached tokens too.
 
     For example:
       tokenway runs show nightly-7

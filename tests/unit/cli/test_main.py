@@ -42,7 +42,7 @@ def test_lists_of_commands_say_what_each_does(home: pathlib.Path, capsys: pytest
 
 def test_every_printing_command_takes_json(home: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that print data have --json; those that run or converse do not."""
-    silent = {("serve",), ("chat",), ("keys",), ("import",), ("local",), ("local", "install")}
+    silent = {("serve",), ("chat",), ("keys",), ("runs",), ("import",), ("local",), ("local", "install")}
     for path in command_paths():
         run([*path, "--help"])
         assert ("--json" in capsys.readouterr().out) is (path not in silent), path

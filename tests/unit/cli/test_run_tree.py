@@ -33,7 +33,7 @@ def test_the_headline() -> None:
         "nightly  laptop, default",
         "2026-01-01 12:00:00 to 12:00:07 UTC, 7.2 s; models at work for 5.2 s",
         "Amplification 18.7: 560 tokens for 30 that the user saw; 3.0 hidden calls for each answer of 1",
-        "4 calls, 400 in (10% cached), 160 out, $0.000013, 39.0 tokens/s",
+        "4 calls, 400 in (10% cached), 160 out, $0.0000125, 39.0 tokens/s",
     ]
 
 
@@ -43,7 +43,7 @@ def test_a_headline_without_figures() -> None:
     texts = [text for text, _ in headline(RunTree(run, []), "k")]
     assert texts[1].startswith("2026-01-01 12:00:00 to 2026-01-02 12:00:00 UTC, 86400.0 s")
     assert texts[2] == "Amplification –: 0 tokens, and the user saw no answer"
-    assert texts[3] == "1 call, 0 in (– cached), 0 out, $0.000000, – tokens/s, 1 error"
+    assert texts[3] == "1 call, 0 in (– cached), 0 out, $0, – tokens/s, 1 error"
 
 
 def test_the_lines() -> None:
@@ -59,7 +59,7 @@ def test_the_lines() -> None:
         "│  └─ p/m: stop",
         "└─ a2, no calls of its own, goes on in the run a2",
     ]
-    assert [line.cells for line in lines(TREE)][3] == ("100", "10", "40", "$0.000003", "0.25", "39.0")
+    assert [line.cells for line in lines(TREE)][3] == ("100", "10", "40", "$0.000003125", "0.25", "39.0")
 
 
 @pytest.mark.parametrize(
