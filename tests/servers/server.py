@@ -1,4 +1,4 @@
-"""A program that listens on a free port of the loopback, with a directory of its own; it can be killed and come back."""
+"""A program that listens on a free port of the loopback, in a directory of its own; it can be killed and come back."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Server(ABC):
         return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
 
     def kill(self) -> None:
-        """Ends it and every process of its own by SIGKILL, as a power cut would, but for what the system had to write."""
+        """Ends it and every process of its own by SIGKILL."""
         if self._process is None:
             return
         family: list[psutil.Process] = []

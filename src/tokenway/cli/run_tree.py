@@ -176,4 +176,3 @@ def _sums(figures: Figures) -> tuple[str, ...]:
 
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-

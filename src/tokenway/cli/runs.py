@@ -16,9 +16,8 @@ from tokenway.cli.usage import start_of
 from tokenway.compose.commands import data_directory, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    from tokenway.store.base import KeyRow
     from tokenway.store.runs import Run
 
 _COLUMNS: Final = (
@@ -63,12 +62,11 @@ def list_runs(
         raise BadUsage(f"--limit must be from 1 to {PAGE_MAX}.")
     start = start_of(since, time.time())
     with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
-        keys = store.keys.keys()
-        found = store.runs.page(key=_key_id(key, keys), project=project, since=start, limit=limit)
+        names = store.accounts.keys.names()
+        found = store.runs.page(key=_key_id(key, names), project=project, since=start, limit=limit)
     if as_json:
         print_json(run_view.page(found, is_ours=True))
         return 0
-    names = {row.id: row.name for row in keys}
     print_table(
         _COLUMNS, [_cells(run, names) for run in found.runs], empty="There was no run of an agent in that time."
     )
@@ -96,9 +94,8 @@ def show(
     from tokenway.control import run_view  # noqa: PLC0415 - the same
 
     with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
-        keys = store.keys.keys()
-        names = {row.id: row.name for row in keys}
-        whose = _key_id(key, keys)
+        names = store.accounts.keys.names()
+        whose = _key_id(key, names)
         owners = [each for each in store.runs.keys_of(run) if whose in {None, each}]
         if len(owners) > 1:
             listed = ", ".join(f"{names.get(each, each)} ({each})" for each in owners)
@@ -113,17 +110,19 @@ def show(
     return 0
 
 
-def _key_id(reference: str | None, keys: Sequence[KeyRow]) -> str | None:
+def _key_id(reference: str | None, names: Mapping[str, str]) -> str | None:
     """The id of a key that is named by its name or id; None for any. A key of the configuration has its id alone."""
     if reference is None:
         return None
-    named = [row.id for row in keys if row.name == reference]
-    if len(named) > 1 and reference not in {row.id for row in keys}:
+    named = [key for key, name in names.items() if name == reference]
+    if reference in names or not named:
+        return reference
+    if len(named) > 1:
         raise BadUsage(f"Several keys are called {reference}; say which by its id: {', '.join(named)}.")
-    return named[0] if named else reference
+    return named[0]
 
 
-def _cells(run: Run, names: dict[str, str]) -> list[str]:
+def _cells(run: Run, names: Mapping[str, str]) -> list[str]:
     figures = run.figures
     return [
         run.run,

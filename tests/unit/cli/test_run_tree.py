@@ -19,7 +19,11 @@ TREE = RunTree(
         Agent(
             "",
             figures=FIGURES,
-            calls=[made(shown=False, finish_reason="tool_calls"), made(), made(turn=2, request_class="auxiliary", shown=False)],
+            calls=[
+                made(shown=False, finish_reason="tool_calls"),
+                made(),
+                made(turn=2, request_class="auxiliary", shown=False),
+            ],
             agents=[EXPLORER, Agent("a2", goes_on=True)],
         )
     ],

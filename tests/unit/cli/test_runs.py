@@ -13,6 +13,7 @@ from tests.records import line, settled
 from tokenway.cli.main import run
 from tokenway.compose.commands import stored
 from tokenway.metering.ledger import Trace
+from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Progress
 
 
@@ -26,8 +27,8 @@ def keys(home: Path) -> tuple[str, str]:
         return settled(number, run=name, key=key, **values)
 
     with stored(home / "data" / "tokenway", None, {"HOME": str(home)}, make=True) as store:
-        store.keys.add_project("default")
-        first, second = store.keys.create("laptop").row.id, store.keys.create("server").row.id
+        store.accounts.ensure_default_project(by=CLI)
+        first, second = (store.accounts.keys.create(name, by=CLI).row.id for name in ("laptop", "server"))
         records = [
             call(1, "r", first, finish_reason="tool_calls"),
             call(2, "r", first, trace=Trace("helper", "r")),
@@ -106,7 +107,7 @@ def test_a_tree_as_json(keys: tuple[str, str], capsys: pytest.CaptureFixture[str
 def test_a_name_that_two_keys_have(home: Path, keys: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """Is refused with their ids."""
     with stored(home / "data" / "tokenway", None, {"HOME": str(home)}) as store:
-        again = store.keys.create("laptop").row.id
+        again = store.accounts.keys.create("laptop", by=CLI).row.id
     assert run(["runs", "--key", "laptop"]) == 2
     err = capsys.readouterr().err
     assert keys[0] in err

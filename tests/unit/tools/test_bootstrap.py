@@ -236,7 +236,7 @@ def test_a_missing_openmp_is_named_and_does_not_stop(
 
 
 def test_missing_servers_are_installed_and_none_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the packages come, the system is told to make no cluster and to start no service; afterwards it is as it was."""
+    """While the packages come, the system is told to make no cluster and to start no service, and only then."""
     conf, policy = tmp_path / "createcluster.d" / "tokenway.conf", tmp_path / "policy-rc.d"
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(bootstrap, "POSTGRES", tmp_path / "postgresql")
