@@ -14,6 +14,7 @@ from tokenway.cli.options import AsJson, ConfigFile, DataDir
 from tokenway.cli.output import Column, money, number, print_json, print_table
 from tokenway.cli.usage import start_of
 from tokenway.compose.commands import data_directory, stored
+from tokenway.control.publish import fixed_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,8 @@ _COLUMNS: Final = (
     Column("charged", right=True),
 )
 
+_FIXED: Final = fixed_key_id("")
+"""How the ids of keys begin that are in the configuration."""
 WhichKey = Annotated[str | None, Parameter("--key", help="Only of this key, by its name or id.")]
 
 
@@ -98,7 +101,7 @@ def show(
         whose = _key_id(key, names)
         owners = [each for each in store.runs.keys_of(run) if whose in {None, each}]
         if len(owners) > 1:
-            listed = ", ".join(f"{names.get(each, each)} ({each})" for each in owners)
+            listed = ", ".join(f"{_name(each, names)} ({each})" for each in owners)
             raise BadUsage(f"Several keys have a run {run}: {listed}. Say which with --key.")
         found = store.runs.show(run, owners[0]) if owners else None
     if found is None:
@@ -106,27 +109,29 @@ def show(
     if as_json:
         print_json(run_view.tree(found, is_ours=True))
     else:
-        print_tree(found, names.get(found.run.key, found.run.key))
+        print_tree(found, _name(found.run.key, names))
     return 0
 
 
 def _key_id(reference: str | None, names: Mapping[str, str]) -> str | None:
-    """The id of a key that is named by its name or id; None for any. A key of the configuration has its id alone."""
-    if reference is None:
-        return None
-    named = [key for key, name in names.items() if name == reference]
-    if reference in names or not named:
+    """The id of a key that is named by its name or id; one that the store does not have is the configuration's."""
+    if reference is None or reference in names:
         return reference
+    named = [key for key, name in names.items() if name == reference]
     if len(named) > 1:
         raise BadUsage(f"Several keys are called {reference}; say which by its id: {', '.join(named)}.")
-    return named[0]
+    return named[0] if named else fixed_key_id(reference.removeprefix(_FIXED))
+
+
+def _name(key: str, names: Mapping[str, str]) -> str:
+    return names.get(key) or key.removeprefix(_FIXED)
 
 
 def _cells(run: Run, names: Mapping[str, str]) -> list[str]:
     figures = run.figures
     return [
         run.run,
-        names.get(run.key, run.key),
+        _name(run.key, names),
         run.project,
         f"{datetime.fromtimestamp(run.ended, UTC):%Y-%m-%d %H:%M:%S}",
         f"{figures.calls}",
