@@ -89,8 +89,8 @@ async def test_an_agent_with_tools_that_delegates(five: Gateway, provider: FakeP
         who = {"x-tokenway-agent": agent, "x-tokenway-parent": run} if agent else {}
         return ModelSettings(extra_headers={"x-tokenway-run": run, "x-tokenway-turn": turn} | who)
 
-    name = model("openai_chat", "text")
-    chat = OpenAIChatModel(name, provider=OpenAIProvider(base_url=five.base_url, api_key=KEY))
+    client = openai.AsyncOpenAI(base_url=five.base_url, api_key=KEY, max_retries=0)
+    chat = OpenAIChatModel(model("openai_chat", "text"), provider=OpenAIProvider(openai_client=client))
     editor, researcher = Agent(chat), Agent(chat)
 
     @researcher.tool_plain
@@ -113,6 +113,7 @@ async def test_an_agent_with_tools_that_delegates(five: Gateway, provider: FakeP
     assert first.output == "Tides come of the moon."
     async with editor.run_stream("Thanks", message_history=first.all_messages(), model_settings=asking(turn="2")) as s:
         assert await s.get_output() == "You are welcome."
+    await client.close()
 
     async with dial(five) as http:
         tree = await tree_of(http, run, 5)
@@ -128,7 +129,7 @@ async def test_an_agent_with_tools_that_delegates(five: Gateway, provider: FakeP
     billed = provider.requests[-5:]
     assert tree["tokens"] == sum(each.bill.prompt + each.bill.completion for each in billed)
     uncached, cached, out = 320, 192, 120
-    cost = round((uncached * RATES.input + cached * RATES.cache_read + out * RATES.output) * 1000)
+    cost = uncached * RATES.input + cached * RATES.cache_read + out * RATES.output
     assert tree["cost"] == format_usd(cost)
 
 
