@@ -142,7 +142,7 @@ async def test_the_same_on_a_terminal(five: Gateway) -> None:
     text = await five.run("runs", "show", "user 7/chat 1")
     assert "user 7/chat 1  ci, " in text
     assert "└─ researcher, 2 calls" in text
-    assert "lab-openai_chat/text: answer" in text
+    assert "answer: lab-openai_chat/text" in text
 
 
 async def test_claude_code_with_its_agents(http: httpx2.AsyncClient, provider: FakeProvider) -> None:

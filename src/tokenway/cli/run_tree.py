@@ -24,6 +24,8 @@ _LABEL_MIN: Final = 24
 _HEADS: Final = ("in", "cached", "out", "charged", "TTFT s", "tokens/s")
 _NARROW: Final = (0, 2, 3, 5)
 """Which of these are shown on a narrow terminal."""
+_PLAIN: Final = frozenset({"", "main", "subagent", "workflow"})
+"""Classes of requests that an agent's place in the tree tells anyway."""
 _NO_CELLS: Final = ("",) * len(_HEADS)
 
 
@@ -146,9 +148,9 @@ def _of_call(call: Call, guides: str) -> Line:
         number(call.speed),
     )
     end, style = _end(call)
-    kind = f" [{call.request_class}]" if call.request_class not in {"", "main"} else ""
+    kind = f" ({call.request_class})" if call.request_class not in _PLAIN else ""
     tries = f", {call.attempts} attempts" if call.attempts > 1 else ""
-    return Line(guides, f"{call.endpoint or call.model}{kind}: {end}{tries}", cells, style)
+    return Line(guides, f"{end}{kind}: {call.endpoint or call.model}{tries}", cells, style)
 
 
 def _end(call: Call) -> tuple[str, str]:

@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (
     Column("run"),
     Column("key"),
-    Column("project"),
     Column("last call"),
     Column("calls", right=True),
-    Column("answers", right=True),
     Column("tokens", right=True),
-    Column("amplification", right=True),
+    Column("amplified", right=True),
     Column("charged", right=True),
 )
 
@@ -50,9 +48,9 @@ def list_runs(
 ) -> int:
     """List the runs of agents, the latest first.
 
-    Answers are the calls whose answer the user saw; amplification is how many
-    tokens were used for each token of these. A run whose id begins with ~ was
-    named by nobody: it is told from what its calls have in common.
+    Amplified is how many tokens were used for each token of the answers that the
+    user saw. A run whose id begins with ~ was named by nobody: it is told from
+    what its calls have in common. Times are UTC.
 
     For example:
       tokenway runs
@@ -132,10 +130,8 @@ def _cells(run: Run, names: Mapping[str, str]) -> list[str]:
     return [
         run.run,
         _name(run.key, names),
-        run.project,
-        f"{datetime.fromtimestamp(run.ended, UTC):%Y-%m-%d %H:%M:%S}",
+        f"{datetime.fromtimestamp(run.ended, UTC):%Y-%m-%d %H:%M}",
         f"{figures.calls}",
-        f"{figures.shown}",
         f"{figures.tokens}",
         number(figures.amplification),
         money(figures.charged),

@@ -55,12 +55,8 @@ _members_in: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _USER_SESSION: Final = "_session_"
 """What stands before the session in Claude Code's `user_…_account_…_session_…`."""
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_CODEX: Final = (
-    b"session-id",
-    b"thread-id",
-    b"x-codex-turn-metadata",
-    b"x-codex-window-id",
-    b"x-codex-installation-id",
+_CODEX: Final = frozenset(
+    {b"session-id", b"thread-id", b"x-codex-turn-metadata", b"x-codex-window-id", b"x-codex-installation-id"}
 )
 _BAGGAGE_MAX: Final = 8192
 """Bytes of `baggage` that are read, as many as W3C asks for."""
@@ -121,7 +117,7 @@ class Said:
     def is_codex(self) -> bool:
         """Whether Codex asks, whose `traceparent` is that of its connection."""
         headers = self.headers
-        return headers.get(b"originator", b"").startswith(b"codex") or any(name in headers for name in _CODEX)
+        return headers.get(b"originator", b"").startswith(b"codex") or not _CODEX.isdisjoint(headers)
 
 
 class Carrier(NamedTuple):

@@ -55,12 +55,12 @@ def test_the_lines() -> None:
     assert [line.guides + line.label for line in lines(TREE)] == [
         "the run's own agent, 4 calls",
         "├─ turn 1",
-        "│  ├─ p/m: tool_calls",
-        "│  └─ p/m: answer",
+        "│  ├─ tool_calls: p/m",
+        "│  └─ answer: p/m",
         "├─ turn 2",
-        "│  └─ p/m [auxiliary]: stop",
+        "│  └─ stop (auxiliary): p/m",
         "├─ a1 (Explore), 4 calls",
-        "│  └─ p/m: stop",
+        "│  └─ stop: p/m",
         "└─ a2, no calls of its own, goes on in the run a2",
     ]
     assert [line.cells for line in lines(TREE)][3] == ("100", "10", "40", "$0.000003125", "0.25", "39.0")
@@ -69,17 +69,18 @@ def test_the_lines() -> None:
 @pytest.mark.parametrize(
     ("changes", "label", "style"),
     [
-        ({}, "p/m: answer", "green"),
-        ({"shown": False, "slow": True}, "p/m: stop", "yellow"),
-        ({"shown": False, "operation": "embedding", "finish_reason": ""}, "p/m: embedding", ""),
-        ({"shown": False, "settlement": "upstream_billed"}, "p/m: left", "yellow"),
+        ({}, "answer: p/m", "green"),
+        ({"shown": False, "slow": True}, "stop: p/m", "yellow"),
+        ({"shown": False, "operation": "embedding", "finish_reason": ""}, "embedding: p/m", ""),
+        ({"shown": False, "settlement": "upstream_billed"}, "left: p/m", "yellow"),
         (
             {"shown": False, "settlement": "released", "error_type": "timeout", "status": 504, "endpoint": ""},
-            "m: timeout 504",
+            "timeout 504: m",
             "red",
         ),
-        ({"shown": False, "settlement": "expired", "status": 0}, "p/m: expired", "red"),
-        ({"attempts": 3}, "p/m: answer, 3 attempts", "green"),
+        ({"shown": False, "settlement": "expired", "status": 0}, "expired: p/m", "red"),
+        ({"shown": False, "request_class": "subagent"}, "stop: p/m", ""),
+        ({"attempts": 3}, "answer: p/m, 3 attempts", "green"),
     ],
 )
 def test_how_a_call_ended(changes: dict[str, Any], label: str, style: str) -> None:
