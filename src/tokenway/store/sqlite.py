@@ -43,10 +43,10 @@ _PRAGMAS: Final = (
 class SqliteStore:
     """All parts of the store over one file."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], node: str = "") -> None:
         self.database = database
         self.keys = SqlKeys(database, clock)
-        self.ledger = SqlLedger(database, clock)
+        self.ledger = SqlLedger(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock)
         self.samples = SqlSamples(database)
@@ -57,8 +57,8 @@ class SqliteStore:
         self.database.close()
 
 
-def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time) -> SqliteStore:
-    """Opens the store in the file `path`; makes it, or brings it up to date, when needed.
+def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time, node: str = "") -> SqliteStore:
+    """Opens the store in the file `path`; makes it, or brings it up to date, when needed. `node` is this machine's id.
 
     Raises StoreError when the file was written by a newer version or cannot be opened.
     """
@@ -72,7 +72,7 @@ def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time) -> Sqlite
     except StoreError:
         database.close()
         raise
-    return SqliteStore(database, clock)
+    return SqliteStore(database, clock, node)
 
 
 def _engine(path: Path) -> sa.Engine:
