@@ -1,4 +1,4 @@
-"""What may happen to a ledger, as hypothesis draws it: records in any order, twice or late, and crashes between them."""
+"""What may happen to a ledger, as hypothesis draws it: records in any order, twice or late, and crashes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Play = list[Batch | Expiry | Restart]
 
 _moments = st.integers(-4_000, 4_000).map(lambda seconds: MONTH_END + seconds / 2)
 _counts = st.integers(0, 2_000)
-_inline = st.fixed_dictionaries({name: _counts for name in INLINE_BUCKETS})
+_inline = st.fixed_dictionaries(dict.fromkeys(INLINE_BUCKETS, _counts))
 _any = st.dictionaries(st.sampled_from(BUCKETS), _counts)
 _usages = st.none() | (_inline | _any).map(lambda counts: Usage(**counts))
 _endpoints = st.sampled_from(("lab/mock", "lab/other", "far/mock"))
