@@ -175,6 +175,18 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
 
 
+class RunsSettings(msgspec.Struct, frozen=True):
+    """How an agent's run is recognised."""
+
+    guess: Annotated[
+        bool,
+        Meta(
+            description="Whether calls that name no run are taken for one where their conversations begin with the "
+            "same words. Every conversation is a run then, and those that begin alike are the same one."
+        ),
+    ] = False
+
+
 class ProviderSettings(msgspec.Struct, frozen=True):
     """Who is called. A known provider needs only its credentials."""
 
@@ -327,7 +339,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     server: Annotated[ServerSettings, Meta(description="Listeners and processes.")] = ServerSettings()
     store: Annotated[
-        str | None, Meta(description="Database; `sqlite:///…/tokenway.db` in the data directory when left out.")
+        Secret | None,
+        Meta(
+            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several machines; "
+            "`tokenway.db` in the data directory when left out."
+        ),
     ] = None
     shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
@@ -336,6 +352,7 @@ class Settings(msgspec.Struct, frozen=True):
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
+    runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
     aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}
@@ -352,6 +369,9 @@ FLAG_VARIABLES: Final = {
     "TOKENWAY_WORKERS": "server.workers",
 }
 """Short names of the settings that are flags of `serve` too; a short name wins over the long one."""
+
+POSTGRES: Final = ("postgresql://", "postgres://")
+"""How the URL of a store begins that is no file."""
 
 CONFIG_VARIABLE: Final = "TOKENWAY_CONFIG"
 DATA_VARIABLE: Final = "TOKENWAY_DATA_DIR"
