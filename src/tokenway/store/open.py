@@ -21,16 +21,17 @@ from tokenway.store.responses import SqlResponses
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version
 from tokenway.store.usage import SqlUsage
+from tokenway.store.writing import Writer
 
 
 class Store:
-    """All parts of the store over one database. `node` is the machine that writes here."""
+    """All parts of the store over one database. `node` is the machine that writes here, `writer` how rows are written."""
 
-    def __init__(self, database: Database, clock: Callable[[], float], node: str) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], node: str, writer: Writer) -> None:
         self.database = database
         self.days = SqlDays(database, clock)
         self.keys = SqlKeys(database, clock)
-        self.ledger = SqlLedger(database, clock)
+        self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)

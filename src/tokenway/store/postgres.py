@@ -23,6 +23,7 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import default_partitions, partitioned
 from tokenway.store.open import Store, bring_up_to_date, version_of
+from tokenway.store.copying import CopyWriter
 from tokenway.store.schema import ENTRIES_VIEW, metadata, settings
 
 SCHEMES: Final = ("postgresql", "postgres")
@@ -110,7 +111,7 @@ def open_postgres(
     database = connect(url, session=() if migrates else SESSION)
     try:
         _prepare(database, makes=makes, migrates=migrates)
-        store = Store(database, clock, node)
+        store = Store(database, clock, node, CopyWriter(database))
         store.days.ready_ahead()
     except sa.exc.DBAPIError as error:
         database.close()
