@@ -111,4 +111,5 @@ class Server(ABC):
         assert self._process is not None
         parent = psutil.Process(self._process.pid)
         for member in (parent, *parent.children(recursive=True)):
-            member.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.send_signal(number)
