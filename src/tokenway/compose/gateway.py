@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tokenway import __version__
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
@@ -32,7 +33,7 @@ from tokenway.compose.stores import open_store
 from tokenway.control.addresses import enabled_by
 from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, find_config, load
-from tokenway.control.keyring import key_figures, principals
+from tokenway.control.keyring import key_figures, with_accounts
 from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
 from tokenway.control.publish import Facts, build_snapshot
@@ -45,15 +46,18 @@ from tokenway.metering.ledger import Settled
 from tokenway.model.link import Question, Show, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
-from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
+from tokenway.store.base import StoreError
 from tokenway.telemetry import names
 from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tokenway.control.ingest import Ingest
-    from tokenway.store.base import FirstStart, KeyRow
+    from tokenway.control.upkeep import Upkeep
+    from tokenway.store.accounts.holdings import Holdings
+    from tokenway.store.accounts.records import FirstStart
     from tokenway.store.open import Store
 
 log = logging.getLogger("tokenway.control")
@@ -105,10 +109,12 @@ class Gateway:
         self._store: Store
         self._is_open = False
         self._ingest: Ingest
+        self._upkeep: Upkeep
         self._grants: Grants
-        self._keys: list[KeyRow] = []
-        self._keys_seen: tuple[int, int] | None = None
-        """Their revision and the day when they were last published: prices begin with a day, and budgets start anew."""
+        self._held: Holdings
+        """What there is of accounts; only the store's thread looks into it."""
+        self._published: tuple[int, int] | None = None
+        """Their number and the day when they were last published: prices begin with a day, and budgets start anew."""
         self._version = 0
         self._opened = asyncio.Event()
         server = self.settings.server
@@ -144,6 +150,7 @@ class Gateway:
         self._opened.set()
         await self.workers.wait_serving()
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
+        self._tasks.spawn("upkeep", self._forever("looking after the database", self._look_after))
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("tokens", self._forever("asking for access tokens", self._renew_tokens))
         self._tasks.spawn("reload", self._reloader.run())
@@ -198,12 +205,23 @@ class Gateway:
     def _take_store(self, store: Store) -> None:
         """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
         from tokenway.control.ingest import Ingest  # noqa: PLC0415 - imported while the workers start
+        from tokenway.control.upkeep import Upkeep  # noqa: PLC0415 - the same
+        from tokenway.store.accounts.holdings import Holdings  # noqa: PLC0415 - the same
 
         self._store = store
-        self.first_start = store.keys.bootstrap()
+        self._upkeep = Upkeep(
+            store,
+            name=socket.gethostname(),
+            workers=self.settings.server.workers,
+            release=__version__,
+            retention=lambda: self._reloader.settings.ledger.retention,
+        )
+        self._upkeep.step()
+        self.first_start = store.accounts.bootstrap()
         store.responses.abandon()  # no worker runs yet
-        self._keys_seen = (store.keys.revision(), int(time.time() // 86400))
-        self._keys = store.keys.keys()
+        self._held = Holdings()
+        store.accounts.holdings.refresh(self._held)
+        self._published = (self._held.number, int(time.time() // 86400))
         self._grants = Grants(self.settings.server.workers, self._spent)
         ingest = self._ingest = Ingest(
             store.ledger,
@@ -219,6 +237,8 @@ class Gateway:
         if self._is_open:
             self._ingest.drain()
             self._ingest.close()
+            with contextlib.suppress(StoreError):  # then it is taken for lost after a while
+                self._upkeep.leave()
             self._store.close()
 
     def _spent(self, key_id: str, term: Term) -> int:
@@ -251,6 +271,11 @@ class Gateway:
         await self._in_thread(self._ingest.run_once)
         return 0.0 if self._ingest.is_behind else INGEST_SECONDS
 
+    async def _look_after(self) -> float:
+        """Says that this machine lives, and what else there is to do for the database."""
+        pause: float = await self._in_thread(self._upkeep.step)
+        return pause
+
     async def _probes_cost(self, day: int) -> dict[str, int]:
         """What a day's probes have cost by now, those included that the ledger did not have yet."""
         await self._in_thread(self._ingest.drain)
@@ -258,12 +283,12 @@ class Gateway:
         return spent
 
     async def _look_at_keys(self) -> float:
-        """Publishes when a key has changed, and when a day has begun: budgets start anew with it."""
-        seen = (await self._in_thread(self._store.keys.revision), int(time.time() // 86400))
-        if seen != self._keys_seen:
-            self._keys = await self._in_thread(self._store.keys.keys)
+        """Publishes when an account has changed, and when a day has begun: budgets start anew with it."""
+        await self._in_thread(self._store.accounts.holdings.refresh, self._held)
+        seen = (self._held.number, int(time.time() // 86400))
+        if seen != self._published:
             await self._publish()
-            self._keys_seen = seen
+            self._published = seen
         return KEYS_SECONDS
 
     async def _renew_tokens(self) -> float:
@@ -307,13 +332,13 @@ class Gateway:
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
-        keys = await self._in_thread(self._principals, settings, worker)
-        return msgspec.structs.replace(snapshot, keys=keys)
+        whole: Snapshot = await self._in_thread(self._with_accounts, snapshot, settings, worker)
+        return whole
 
-    def _principals(self, settings: Settings, worker: int) -> dict[str, Principal]:
+    def _with_accounts(self, snapshot: Snapshot, settings: Settings, worker: int) -> Snapshot:
         # First what the workers have written, so that a grant is counted from all that was spent.
         self._ingest.drain()
-        return principals(settings, self._keys, self._grants, worker, time.time())
+        return with_accounts(snapshot, settings, self._held, self._grants, worker, time.time())
 
     # -- workers -----------------------------------------------------------------------------------------
 
@@ -382,7 +407,7 @@ class Gateway:
         return PURGE_SECONDS
 
     def _key_figures(self, key_id: str) -> dict[str, object]:
-        return key_figures(self._reloader.settings, self._keys, key_id, self._store.usage.key_usage(key_id))
+        return key_figures(self._reloader.settings, self._held, key_id, self._store.usage.key_usage(key_id))
 
     # -- figures -----------------------------------------------------------------------------------------
 

@@ -25,12 +25,16 @@ _NODE: Final = re.compile(r"[0-9a-f]{8}")
 class Credentials(msgspec.Struct, frozen=True):
     """What `tokenway serve` leaves for the person at this machine; the file is readable by its owner only.
 
-    `base_url` is where the gateway listened when it last started; empty when it has not said.
+    `base_url` is where the gateway listened when it last started; empty when it has not said. `admin` signs in with
+    `password`, and `token` speaks to the control API in his name, as the first start made them; empty in older files.
     """
 
     api_key: str
     base_url: str = ""
     project: str = "default"
+    admin: str = ""
+    password: str = ""
+    token: str = ""
 
 
 def read_credentials(data_dir: Path) -> Credentials | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from tokenway.metering.ledger import Settled, Settlement, Trace
+from tokenway.model.event import TOOL_WORDS
 
-GOES_ON: Final = frozenset({"tool_calls", "tool_use", "function_call", "pause_turn"})
+GOES_ON: Final = TOOL_WORDS | {"pause_turn"}
 """How an answer ends after which the agent asks again by itself: it has tools to call, or an answer to go on with."""
 MAIN: Final = "main"
 """The class of the requests that are the conversation with the user."""

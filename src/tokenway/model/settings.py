@@ -111,6 +111,20 @@ class ResponsesSettings(msgspec.Struct, frozen=True):
     ] = 30 * 86400.0
 
 
+class LedgerSettings(msgspec.Struct, frozen=True):
+    """How long the ledger keeps what."""
+
+    retention: Annotated[
+        Duration,
+        Meta(
+            ge=0,
+            le=4000 * 86400,
+            description="How long exchanges are kept one by one, in whole days; `0s` keeps them for ever. What was "
+            "counted of them stays: spending, roll-ups, balances, runs.",
+        ),
+    ] = 0.0
+
+
 class AwsSettings(msgspec.Struct, frozen=True):
     """What signs requests to Amazon Bedrock, instead of a key."""
 
@@ -173,6 +187,18 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     ] = None
     json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
+
+
+class RunsSettings(msgspec.Struct, frozen=True):
+    """How an agent's run is recognised."""
+
+    guess: Annotated[
+        bool,
+        Meta(
+            description="Whether calls that name no run are taken for one where their conversations begin with the "
+            "same words. Every conversation is a run then, and those that begin alike are the same one."
+        ),
+    ] = False
 
 
 class ProviderSettings(msgspec.Struct, frozen=True):
@@ -340,6 +366,8 @@ class Settings(msgspec.Struct, frozen=True):
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
+    ledger: Annotated[LedgerSettings, Meta(description="What is kept of calls.")] = LedgerSettings()
+    runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
     aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}

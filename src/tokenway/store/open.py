@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
-from tokenway.store.keys import SqlKeys
+from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
@@ -30,7 +30,7 @@ class Store:
     def __init__(self, database: Database, clock: Callable[[], float], node: str, writer: Writer) -> None:
         self.database = database
         self.days = SqlDays(database, clock)
-        self.keys = SqlKeys(database, clock)
+        self.accounts = Accounts(database, clock)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)

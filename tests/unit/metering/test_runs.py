@@ -39,10 +39,12 @@ from tokenway.model.usage import Usage
     ],
 )
 def test_a_user_sees_whole_answers_of_the_conversation(changes: dict[str, Any], expected: bool) -> None:
+    """Also short ones; not those with tools to call, of other agents, beside the conversation, or not delivered."""
     assert is_shown(settled(**changes)) is expected
 
 
 def test_tokens_of_an_answer_are_those_that_are_not_thoughts() -> None:
+    """Of the attempt that was delivered, and only where its count is believed."""
     lost = line(attempt=1, settlement=Settlement.ABSORBED, usage=Usage(output_text=7))
     answer = line(attempt=2, usage=Usage(input_uncached=9, output_text=51, reasoning=10, audio_out=4))
     assert shown_tokens(settled(lines=(lost, answer))) == 55

@@ -42,12 +42,12 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Data
     """Connects to a database with the tables of this version and a project."""
     if request.param == "sqlite":
         store = open_sqlite(tmp_path / "t.db")
-        store.keys.bootstrap()
+        store.accounts.bootstrap()
         store.close()
         return lambda: connect_file(tmp_path / "t.db")
     url = request.getfixturevalue("postgres_url")
     store = open_postgres(url)
-    store.keys.bootstrap()
+    store.accounts.bootstrap()
     store.close()
     return lambda: connect_server(url)
 
@@ -156,6 +156,6 @@ def test_a_store_has_all_its_parts(open_store: Callable[..., Store]) -> None:
     """Over one database."""
     store = open_store(node="0000000a")
     assert store.nodes.node == "0000000a"
-    assert (store.keys.revision(), store.ledger.positions(), store.days.first()) == (0, [], 0)
+    assert (store.accounts.changes.revision(), store.ledger.positions(), store.days.first()) == (0, [], 0)
     assert (store.usage.report(), store.samples.latest(0.0, 1), store.probes.spent(1)) == ([], [], {})
     assert store.responses.purge() == 0

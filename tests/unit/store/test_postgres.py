@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from tests.records import NOON, reserved, settled
 from tests.servers.postgres import PASSWORD, PostgresServer
 from tokenway.store import postgres as module
+from tokenway.store.accounts.records import SYSTEM
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.open import Store
 from tokenway.store.postgres import open_postgres, redacted
@@ -35,13 +36,13 @@ def store(postgres_url: str) -> Iterator[Store]:
 def test_a_fresh_database_is_stamped_and_opens_again(empty_url: str) -> None:
     """The tables and the revision are there after the first opening, and the data after the second."""
     store = open_postgres(empty_url)
-    store.keys.bootstrap()
+    store.accounts.bootstrap()
     store.close()
     again = open_postgres(empty_url, makes=False)
     with again.database.read() as connection:
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         found = set(sa.inspect(connection).get_table_names())
-    names = [row.name for row in again.keys.keys()]
+    names = list(again.accounts.keys.names().values())
     again.close()
 
     assert (names, version) == (["default"], HEAD)
@@ -52,7 +53,7 @@ def test_processes_that_start_at_once_make_the_tables_once(empty_url: str) -> No
     """None of four that open an empty database at the same time fails, and one of them makes the first key."""
     code = (
         "import sys; from tokenway.store.postgres import open_postgres; sys.stdin.readline(); "
-        "store = open_postgres(sys.argv[1]); print(store.keys.bootstrap() is not None); store.close(); "
+        "store = open_postgres(sys.argv[1]); print(store.accounts.bootstrap() is not None); store.close(); "
         "print('alembic' in sys.modules)"
     )
     command = [sys.executable, "-c", code, empty_url]
@@ -166,16 +167,16 @@ def test_of_two_that_write_one_waits(store: Store, postgres_url: str) -> None:
 
 def test_keys_that_two_machines_make_at_once_are_all_there(store: Store, postgres_url: str) -> None:
     """And each change raises the revision."""
-    store.keys.bootstrap()
-    before = store.keys.revision()
+    store.accounts.bootstrap()
+    before = store.accounts.changes.revision()
     stores = [open_postgres(postgres_url) for _ in range(3)]
-    threads = [threading.Thread(target=lambda one=one: [one.keys.create("k") for _ in range(10)]) for one in stores]
+    threads = [threading.Thread(target=lambda one=one: [one.accounts.keys.create("k", by=SYSTEM) for _ in range(10)]) for one in stores]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(store.keys.keys()) == 31
-    assert store.keys.revision() == before + 30
+    assert len(store.accounts.keys.names()) == 31
+    assert store.accounts.changes.revision() == before + 30
     for one in stores:
         one.close()
 
@@ -187,8 +188,8 @@ def test_a_lock_that_is_held_too_long_is_a_store_error(
     monkeypatch.setattr(module, "SESSION", ("SET lock_timeout = '50ms'",))
     other = open_postgres(postgres_url)
     with store.database.write(), pytest.raises(StoreError, match="lock timeout"):
-        other.keys.add_project("lab")
-    assert other.keys.add_project("lab")
+        other.accounts.projects.create("lab", by=SYSTEM)
+    assert other.accounts.projects.create("lab", by=SYSTEM).id == "lab"
     other.close()
 
 
@@ -201,23 +202,23 @@ def end(server: PostgresServer) -> None:
 def test_a_server_that_was_gone_is_found_again(mortal: PostgresServer) -> None:
     """While it is away every question is a StoreError; afterwards the same store goes on by itself."""
     store = open_postgres(mortal.url(mortal.create()), node="0000000a")
-    store.keys.bootstrap()
+    store.accounts.bootstrap()
     for away in (mortal.kill, mortal.stop):
-        assert len(store.keys.keys()) == 1
+        assert len(store.accounts.keys.names()) == 1
         away()
         for _ in range(2):
             with pytest.raises(StoreError, match=r"the database postgresql://tokenway@127.* failed: "):
-                store.keys.revision()
+                store.accounts.changes.revision()
             with pytest.raises(StoreError, match="failed: "):
                 store.ledger.commit(Progress("j", "w", "o", 1), [reserved(1), settled(1)])
         mortal.start()
-        assert store.keys.revision() > 0
+        assert store.accounts.changes.revision() > 0
         store.ledger.commit(Progress("j", "w", "o", 1), [reserved(1), settled(1)])
     # A server that ends and starts between two questions is not even noticed.
     end(mortal)
-    assert len(store.keys.keys()) == 1
+    assert len(store.accounts.keys.names()) == 1
     end(mortal)
-    assert store.keys.add_project("lab")
+    assert store.accounts.projects.create("lab", by=SYSTEM).id == "lab"
     # In the middle of a transaction it is, and nothing of that stays.
     with pytest.raises(StoreError, match="failed: "), store.database.write() as connection:
         connection.execute(settings.insert().values(key="a", value="1"))
@@ -351,5 +352,5 @@ def test_a_version_that_is_no_number_is_taken_for_an_old_one(postgres_url: str, 
     monkeypatch.setattr(PGDialect, "_get_server_version_info", unknown)
     store = open_postgres(postgres_url)
     assert store.database.engine.dialect.server_version_info == (13,)
-    store.keys.bootstrap()
+    store.accounts.bootstrap()
     store.close()
