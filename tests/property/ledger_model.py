@@ -13,7 +13,6 @@ from tokenway.metering.runs import is_shown, shown_tokens
 from tokenway.metering.stamps import output_speed, ttft
 from tokenway.model.usage import BUCKETS, Usage
 
-
 ANSWERED = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 Sums = dict[tuple[Any, ...], dict[str, Any]]
 Tables = dict[str, Sums]
@@ -152,5 +151,3 @@ def times(it: Settled) -> dict[str, int]:
 def _add(row: dict[str, Any], usage: Usage) -> None:
     for name, value in zip(BUCKETS, astuple(usage), strict=True):
         row[name] += value
-
-

@@ -72,7 +72,7 @@ class Database:
             yield self._writer
 
     def sql(self, text: str) -> str:
-        """A statement of ours, whose parameters are `?`, with the driver's own mark for them: rows go to it as tuples."""
+        """A statement of ours, whose parameters are `?`, with the driver's own mark for them."""
         return text if self.engine.dialect.paramstyle == "qmark" else text.replace("?", "%s")
 
     def close(self) -> None:

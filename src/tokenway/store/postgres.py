@@ -20,10 +20,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.pool import NullPool
 
 from tokenway.store.base import StoreError
+from tokenway.store.copying import CopyWriter
 from tokenway.store.database import Database
 from tokenway.store.days import default_partitions, partitioned
 from tokenway.store.open import Store, bring_up_to_date, version_of
-from tokenway.store.copying import CopyWriter
 from tokenway.store.schema import ENTRIES_VIEW, metadata, settings
 
 SCHEMES: Final = ("postgresql", "postgres")

@@ -20,7 +20,7 @@ from tokenway.store.writing import Row
 
 _INTEGER_MAX: Final = 2**63 - 1
 _NUMBER_MAX: Final = 2**43
-"""Nearly nine thousand dollars in nano-dollars, or as many tokens: no call comes to more, and sums have room for many."""
+"""Nearly nine thousand dollars in nano-dollars, or as many tokens: no call comes to more, and sums have room."""
 _NO_BUCKETS: Final = (None,) * len(BUCKETS)
 _NO_TRACE: Final = (None, None, None)
 _NO_FIGURES: Final = (None,) * len(INLINE_BUCKETS)
@@ -93,7 +93,8 @@ class Batch:
             attempt: int | None = None
             cost: int | None = None
             if len(lines) == 1 and (figures := _inline_figures(lines[0], record)) is not None:
-                attempt, cost, tokens = lines[0].attempt, lines[0].cost, figures[2] + figures[3]
+                attempt, cost = lines[0].attempt, lines[0].cost
+                tokens = figures[2] + figures[3] if record.settlement in PAYABLE else 0
             else:
                 figures, tokens = _NO_FIGURES, _answer_tokens(record)
             kind = _kind(record, attempt)
@@ -220,7 +221,11 @@ def bounded(record: Record) -> Record:
 
 def _clean(record: Settled) -> Settled:
     """The record without zero bytes in its texts, those of its trace included."""
-    texts = {name: value.replace("\0", "") for name in record.__struct_fields__ if type(value := getattr(record, name)) is str}
+    texts = {
+        name: value.replace("\0", "")
+        for name in record.__struct_fields__
+        if type(value := getattr(record, name)) is str
+    }
     trace = record.trace and replace(
         record.trace,
         **{name: value.replace("\0", "") for name, value in asdict(record.trace).items() if isinstance(value, str)},

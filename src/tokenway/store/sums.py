@@ -100,8 +100,7 @@ class Calls:
         self.calls += 1
         self.charged += charged
         self.withheld += withheld
-        if at > self.last:
-            self.last = at
+        self.last = max(self.last, at)
         mine = self.times
         self.times = (
             mine[0] + times[0],
@@ -111,7 +110,7 @@ class Calls:
             mine[4] + times[4],
         )
 
-    def add_attempt(self, cost: int | None, figures: Iterable[int]) -> None:
+    def add_attempt(self, cost: int | None, figures: Iterable[Any]) -> None:
         """Counts the attempt of a call that stands in its row."""
         self.figures = [*map(add, self.figures, figures)]
         if cost is not None:

@@ -23,7 +23,6 @@ from tokenway.model.money import NANO_PER_USD
 from tokenway.model.usage import BUCKETS, PIECES, Usage
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
-from tokenway.store.sums import DAY
 from tokenway.store.schema import (
     EXPIRED_ATTEMPT,
     INLINE_BUCKETS,
@@ -33,6 +32,7 @@ from tokenway.store.schema import (
     kinds,
     spend,
 )
+from tokenway.store.sums import DAY
 
 DIMENSIONS: Final = ("model", "key", "project", "run", "endpoint", "day")
 CLIENT_GONE: Final = 499

@@ -11,9 +11,9 @@ from tokenway.compose.stores import Schema, database_path, migrate, open_store, 
 from tokenway.model.errors import ConfigError
 from tokenway.model.secret import Secret
 from tokenway.model.settings import Settings
+from tokenway.store.accounts.records import CLI
 from tokenway.store.base import StoreError
 from tokenway.store.schema import HEAD
-from tokenway.store.accounts.records import CLI
 
 
 def test_the_default_is_a_file_in_the_data_directory(tmp_path: Path) -> None:

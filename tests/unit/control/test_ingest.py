@@ -457,3 +457,37 @@ def test_a_killed_database_loses_nothing_and_counts_nothing_twice(mortal: Postgr
         assert [tuple(each) for each in runs] == [(count, count * 7)]
         assert connection.exec_driver_sql("SELECT count(*) FROM reservations").scalar() == 0
     store.close()
+
+
+def test_one_who_is_behind_takes_more_at_a_time(
+    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a batch comes to in the sums is written once for all of it, until the rest is short again."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 2)
+    monkeypatch.setattr(module, "BATCH_RECORDS_BEHIND", 5)
+    monkeypatch.setattr(module, "ROUND_SECONDS", 60.0)
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(0))
+    monkeypatch.setattr(module, "BEHIND_BYTES", 6 * (writer.size - 36))
+    for number in range(1, 10):
+        writer.append(settled(number))
+    sizes: list[int] = []
+    ingest = Ingest(store.ledger, journals, lambda records: sizes.append(len(records)))
+
+    assert ingest.run_once() == 10
+    assert sizes == [5, 2, 2, 1]
+    ingest.close()
+
+
+def test_what_another_machine_left_open_expires_in_time(
+    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only at a start is it looked for."""
+    monkeypatch.setattr(module, "LOST_SECONDS", 0.0)
+    ingest = Ingest(store.ledger, journals)
+    ingest.run_once()
+    SqlLedger(store.database, lambda: NOON, "far").commit(Progress("j", "w", "gone", 1), [reserved(1)])
+    ingest.run_once()
+
+    assert ingest.counts.expired == 1
+    ingest.close()

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -170,7 +170,10 @@ def test_keys_that_two_machines_make_at_once_are_all_there(store: Store, postgre
     store.accounts.bootstrap()
     before = store.accounts.changes.revision()
     stores = [open_postgres(postgres_url) for _ in range(3)]
-    threads = [threading.Thread(target=lambda one=one: [one.accounts.keys.create("k", by=SYSTEM) for _ in range(10)]) for one in stores]
+    threads = [
+        threading.Thread(target=lambda one=one: [one.accounts.keys.create("k", by=SYSTEM) for _ in range(10)])
+        for one in stores
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -333,7 +336,9 @@ def test_an_engine_without_partitions_has_plain_tables(empty_url: str) -> None:
         connection.execute(f'ALTER DATABASE "{name}" SET search_path = fake, public, pg_catalog'.encode())
     store = open_postgres(empty_url, clock=lambda: NOON)
     assert not store.database.has_partitions
-    store.ledger.commit(Progress("j", "w", "o", 1), [reserved(1), settled(1, id="gen-4fe6-1"), settled(2, id="gen-4fe7-1")])
+    store.ledger.commit(
+        Progress("j", "w", "o", 1), [reserved(1), settled(1, id="gen-4fe6-1"), settled(2, id="gen-4fe7-1")]
+    )
     assert store.days.drop_before(20455) == 1
     assert store.usage.report(())[0].requests == 1
     store.close()
@@ -342,7 +347,9 @@ def test_an_engine_without_partitions_has_plain_tables(empty_url: str) -> None:
     again.close()
 
 
-def test_a_version_that_is_no_number_is_taken_for_an_old_one(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_is_no_number_is_taken_for_an_old_one(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Engines that are like PostgreSQL call themselves what they like."""
     from sqlalchemy.dialects.postgresql.base import PGDialect  # noqa: PLC0415
 

@@ -72,7 +72,7 @@ def test_an_expired_record_comes_to_no_row() -> None:
 
 
 def test_a_kind_has_the_same_number_on_every_machine() -> None:
-    """Exchanges that differ in nothing that repeats share its number, whoever counts; a known one is not learnt again."""
+    """Exchanges that differ in nothing that repeats share its number, and a known one is not learnt again."""
     batch = batch_of(settled(1), settled(2, run="r"), settled(3, model="big"))
     batch.take([settled(4)], set())
     numbers = [row["kind"] for row in exchange_rows(batch)]
