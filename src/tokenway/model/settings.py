@@ -355,8 +355,8 @@ class Settings(msgspec.Struct, frozen=True):
     store: Annotated[
         Secret | None,
         Meta(
-            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several machines; "
-            "`tokenway.db` in the data directory when left out."
+            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several "
+            "machines; `tokenway.db` in the data directory when left out."
         ),
     ] = None
     shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None

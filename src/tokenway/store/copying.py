@@ -65,7 +65,7 @@ def _type(column: sa.Column[Any]) -> str:
 
 
 def _text(values: Sequence[Any], width: int) -> str:
-    r"""Rows in COPY's own form: tabs between values, `\N` for none, and a backslash before what would be read as these."""
+    r"""Rows in COPY's own form: tabs between values, `\N` for none, a backslash before what would be read as these."""
     texts = ["\\N" if value is None else _escaped(value) if type(value) is str else str(value) for value in values]
     lines = ["\t".join(texts[at : at + width]) for at in range(0, len(texts), width)]
     lines.append("")

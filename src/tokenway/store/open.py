@@ -25,7 +25,7 @@ from tokenway.store.writing import Writer
 
 
 class Store:
-    """All parts of the store over one database. `node` is the machine that writes here, `writer` how rows are written."""
+    """All parts of the store over one database. `node` is the machine that writes, `writer` how it writes rows."""
 
     def __init__(self, database: Database, clock: Callable[[], float], node: str, writer: Writer) -> None:
         self.database = database
@@ -86,7 +86,7 @@ def bring_up_to_date(database: Database, make: Callable[[sa.Connection], object]
             require_known(version, database.name)
             if not migrates:
                 raise StoreError(
-                    f"the database {database.name} has the schema {version}, and this version of Tokenway needs {HEAD}: stop "
-                    "the gateways of older versions, then run `tokenway migrate`"
+                    f"the database {database.name} has the schema {version}, and this version needs {HEAD}: "
+                    "run `tokenway migrate`"
                 )
             upgrade(connection)

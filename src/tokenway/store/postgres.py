@@ -12,7 +12,7 @@ import select
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -55,8 +55,8 @@ _PLAIN_ENGINES: Final = ("-YB-", "CockroachDB")
 class PostgresDatabase(Database):
     """Connections that are made anew after the server was gone, and whose failures are StoreErrors."""
 
-    READS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    ADDS = {"isolation_level": "READ COMMITTED"}
+    READS: ClassVar[Mapping[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    ADDS: ClassVar[Mapping[str, Any]] = {"isolation_level": "READ COMMITTED"}
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -24,10 +24,8 @@ def unescaped(field: str) -> str | None:
     """A field as PostgreSQL's manual says that COPY reads it."""
     if field == "\\N":
         return None
-    found, rest = [], iter(field)
-    for character in rest:
-        found.append(READ[next(rest)] if character == "\\" else character)
-    return "".join(found)
+    rest = iter(field)
+    return "".join(READ[next(rest)] if character == "\\" else character for character in rest)
 
 
 @given(st.lists(st.none() | st.text(), max_size=12).filter(lambda values: len(values) % 3 == 0))

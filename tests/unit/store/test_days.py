@@ -53,13 +53,15 @@ def test_each_day_has_a_partition_of_its_own(empty_url: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_partition_that_another_machine_made_is_used(postgres_url: str) -> None:
+def test_a_partition_that_another_machine_made_is_used(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And one that cannot be made, because rows of its day lie elsewhere, is done without."""
     stores = [open_postgres(postgres_url, clock=lambda: NOON, node=name) for name in ("0000000a", "0000000b")]
     for number, store in enumerate(stores):
         store.ledger.commit(Progress(f"j{number}", "w", "o", 1), [exchange(TODAY - 1, number)])
     assert partitions(postgres_url, "exchanges")[f"d{TODAY - 1}"] == 2
-    stores[0].days.ready = lambda days: None  # type: ignore[method-assign]
+    monkeypatch.setattr(stores[0].days, "ready", lambda _days: None)
     stores[0].ledger.commit(Progress("j0", "w", "o", 2), [exchange(TODAY - 2, 0)])
     stores[1].ledger.commit(Progress("j1", "w", "o", 2), [exchange(TODAY - 2, 1)])
     assert partitions(postgres_url, "exchanges")["other"] == 2
