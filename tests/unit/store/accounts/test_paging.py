@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from tokenway.store.accounts.records import CLI, KeyFilter
 from tokenway.store.base import Invalid
 from tokenway.store.sqlite import open_sqlite
 
+NUMBERS = count()
 EVENTS = st.lists(st.sampled_from(["page", "insert", "delete", "tick", "step back"]), max_size=40)
 
 
@@ -43,7 +45,8 @@ def test_a_list_that_changes_shows_each_row_that_stays_once(
 ) -> None:
     """Rows are made in one moment or at others, some go, some come, also with a clock that steps back."""
     accounts, clock = shared
-    project = accounts.projects.create("paging", by=CLI).id
+    project = accounts.projects.create("paging", project=f"p{next(NUMBERS)}", by=CLI).id
+    coming = iter(events)
 
     def make() -> str:
         return accounts.keys.create("k", project=project, by=CLI).row.id
@@ -53,9 +56,8 @@ def test_a_list_that_changes_shows_each_row_that_stays_once(
     seen: list[str] = []
     cursor: str | None = None
     is_over = False
-    while events or not is_over:
-        event = events.pop(0) if events else "page"
-        if event == "page" and not is_over:
+    while (event := next(coming, None)) is not None or not is_over:
+        if event in {"page", None} and not is_over:
             page = accounts.keys.page(KeyFilter(project=project), cursor=cursor, size=size)
             assert len(page.rows) <= size
             seen.extend(row.id for row in page.rows)
