@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
-from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes

@@ -14,8 +14,8 @@ from tokenway.metering.ledger import Expired, Record, Settlement
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import Committed, Progress
 from tokenway.store.ledger import SqlLedger
-from tokenway.store.schema import attempts, entries, exchanges, journal_positions, kinds, reservations, spend
 from tokenway.store.open import Store
+from tokenway.store.schema import attempts, entries, exchanges, journal_positions, kinds, reservations, spend
 
 
 @pytest.fixture

@@ -43,6 +43,6 @@ def first(store: Store) -> FirstStart:
 
 
 @pytest.fixture
-def accounts(store: Store, first: FirstStart) -> Accounts:  # noqa: ARG001 - it must have been
+def accounts(store: Store, first: FirstStart) -> Accounts:
     """The accounts of a store after its first start."""
     return store.accounts

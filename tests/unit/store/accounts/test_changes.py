@@ -31,9 +31,14 @@ def test_a_change_is_counted_and_says_who_made_it(accounts: Accounts, clock: Clo
 def test_a_change_that_fails_leaves_nothing(accounts: Accounts) -> None:
     """Neither its row nor its number nor what it said of itself."""
     before = (accounts.changes.revision(), accounts.audit.page().rows)
-    with pytest.raises(ZeroDivisionError), accounts.changes.begin(CLI) as change:
-        change.record("create", "project", "x")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with accounts.changes.begin(CLI) as change:
+            change.record("create", "project", "x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert (accounts.changes.revision(), accounts.audit.page().rows) == before
 
 

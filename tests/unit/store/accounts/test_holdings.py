@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -120,7 +121,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 5), st.booleans())
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a store after its first start, and after somebody has signed up."""
+    """The file of a store after its first start, with another user and project."""
     path = tmp_path_factory.mktemp("holdings") / "template.db"
     store = open_sqlite(path)
     store.accounts.bootstrap()
@@ -146,10 +147,9 @@ def read_step_by_step(accounts: Accounts, steps: list[tuple[int, int, bool]]) ->
     held = Holdings()
     accounts.holdings.refresh(held)
     for number, (step, which, looks) in enumerate(steps):
-        try:
+        # What is there already, has ended or is in use is refused, and changes nothing.
+        with contextlib.suppress(StoreError):
             play(accounts, step, which, f"{accounts.changes.revision()}-{number}")
-        except StoreError:
-            pass  # it is there already, has ended, or is in use
         if looks:
             accounts.holdings.refresh(held)
             assert parts(held) == whole(accounts)

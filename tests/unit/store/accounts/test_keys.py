@@ -15,7 +15,7 @@ from tokenway.model.limits import Measure, Term
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart, KeyFilter, KeyState, KeyTerms, LimitTerms
 from tokenway.store.accounts.secret_texts import digest_of
-from tokenway.store.base import Conflict, Invalid, InUse, NotFound, Progress
+from tokenway.store.base import Conflict, InUse, Invalid, NotFound, Progress
 from tokenway.store.open import Store
 from tokenway.store.sqlite import open_sqlite
 

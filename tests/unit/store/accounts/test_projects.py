@@ -9,7 +9,8 @@ from tests.unit.store.accounts.conftest import Clock
 from tokenway.model.limits import Measure, OnOutage, Scope
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart, KeyState, LimitTerms, MemberRole, ProjectRow, ProjectTerms
-from tokenway.store.base import Conflict, Invalid, InUse, NotFound, Progress
+from tokenway.store.accounts.sign_up import grant
+from tokenway.store.base import Conflict, InUse, Invalid, NotFound, Progress
 from tokenway.store.open import Store
 
 
@@ -38,11 +39,11 @@ def test_an_id_is_made_of_the_name_and_never_taken_twice(accounts: Accounts) -> 
 
 def test_an_unknown_project_is_told_with_those_there_are(accounts: Accounts) -> None:
     """Ten of them at most."""
-    with pytest.raises(NotFound, match="no project 'lba'; there are: default$"):
+    with pytest.raises(NotFound, match=r"no project 'lba'; there are: default$"):
         accounts.projects.get("lba")
     for number in range(12):
         accounts.projects.create(f"a{number:02d}", by=CLI)
-    with pytest.raises(NotFound, match="a09, …$"):
+    with pytest.raises(NotFound, match=r"a09, …$"):
         accounts.projects.get("lba")
 
 
@@ -105,8 +106,6 @@ def test_a_project_whose_money_moved_stays(accounts: Accounts) -> None:
     """Also when nothing was spent."""
     accounts.projects.create("Lab", by=CLI)
     with accounts.changes.begin(CLI) as change:
-        from tokenway.store.accounts.sign_up import grant  # noqa: PLC0415 - only here
-
         grant(change, "lab", 5, "for a start")
     with pytest.raises(InUse):
         accounts.projects.delete("lab", by=CLI)

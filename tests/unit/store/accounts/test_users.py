@@ -23,7 +23,7 @@ from tokenway.store.accounts.records import (
     UserRow,
     UserTerms,
 )
-from tokenway.store.base import Conflict, Invalid, InUse, NotFound, Progress
+from tokenway.store.base import Conflict, InUse, Invalid, NotFound, Progress
 from tokenway.store.open import Store
 
 PASSWORD = Secret("correct horse")
@@ -147,7 +147,7 @@ def test_one_admin_is_always_left(accounts: Accounts) -> None:
         lambda: accounts.users.delete("admin", by=CLI),
         lambda: accounts.users.update("admin", UserTerms(role=Role.USER), by=CLI),
     ):
-        with pytest.raises(InUse, match="only admin|keys"):
+        with pytest.raises(InUse, match=r"only admin|keys"):
             end()
     accounts.users.create("ann", by=CLI, terms=UserTerms(role=Role.ADMIN))
     assert accounts.users.update("admin", UserTerms(role=Role.USER), by=CLI).role is Role.USER
