@@ -27,10 +27,7 @@ class SignUpSettings(msgspec.Struct, frozen=True):
     enabled: Annotated[bool, Meta(description="Whether they may.")] = False
     project: Annotated[
         str | None,
-        Meta(
-            description="The project that they all join; when left out each gets a prepaid one of his own, which he "
-            "administers."
-        ),
+        Meta(description="The project that they all join; when left out each gets a prepaid one of his own."),
     ] = None
     grant: Annotated[
         NanoUsd,
@@ -39,6 +36,6 @@ class SignUpSettings(msgspec.Struct, frozen=True):
     limits: Annotated[SignUpLimits, Meta(description="What all of his keys may take together.")] = SignUpLimits()
     models: Annotated[
         tuple[str, ...] | None,
-        Meta(description="The models that his first key may call; `free-*` for all that begin so; all when left out."),
+        Meta(description="The models that his keys may call; `free-*` for all that begin so; all when left out."),
     ] = None
     per_hour: Annotated[int, Meta(ge=1, le=10_000, description="How many may sign up from one address in an hour.")] = 5

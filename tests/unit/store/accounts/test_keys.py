@@ -11,6 +11,7 @@ import pytest
 
 from tests.records import NOON, reserved, settled
 from tests.unit.store.accounts.conftest import Clock
+from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.limits import Measure, Term
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart, KeyFilter, KeyState, KeyTerms, LimitTerms
@@ -189,7 +190,8 @@ def test_an_unused_key_can_be_deleted_and_a_used_one_archived(accounts: Accounts
     unused = accounts.keys.create("a", by=CLI, limits=[LimitTerms(Measure.USD, 1)]).row
     accounts.keys.delete(unused.id, by=CLI)
     assert accounts.limits.page().rows == []
-    for number, record in enumerate((reserved, settled)):
+    makers: list[Callable[..., Reserved | Settled]] = [reserved, settled]
+    for number, record in enumerate(makers):
         used = accounts.keys.create("b", by=CLI).row
         store.ledger.commit(Progress(f"j{number}", "edge-1", "life", 10), [record(number, key=used.id)])
         with pytest.raises(InUse, match="archive it instead"):

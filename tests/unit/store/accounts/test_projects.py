@@ -6,6 +6,7 @@ import pytest
 
 from tests.records import reserved, settled
 from tests.unit.store.accounts.conftest import Clock
+from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.limits import Measure, OnOutage, Scope
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart, KeyState, LimitTerms, MemberRole, ProjectRow, ProjectTerms
@@ -94,7 +95,8 @@ def test_an_unused_project_goes_with_what_belongs_to_it(accounts: Accounts, firs
 
 def test_what_the_ledger_speaks_of_stays(accounts: Accounts, store: Store) -> None:
     """A reservation is enough, and so is an exchange."""
-    for number, record in enumerate((reserved(1, project="open"), settled(2, project="done"))):
+    records: list[Reserved | Settled] = [reserved(1, project="open"), settled(2, project="done")]
+    for number, record in enumerate(records):
         accounts.projects.create(record.project, by=CLI)
         store.ledger.commit(Progress(f"j{number}", "edge-1", "life", 10), [record])
         with pytest.raises(InUse, match="archive it instead"):

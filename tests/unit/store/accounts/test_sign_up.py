@@ -25,7 +25,8 @@ def test_each_gets_a_prepaid_project_of_his_own(accounts: Accounts, store: Store
     assert (made.user.name, made.user.role) == ("ann@example.org", Role.USER)
     assert passwords.check(accounts.users.candidate("ann@example.org").password, PASSWORD).is_right
     assert (made.project.id, made.project.prepaid) == ("ann-example-org", True)
-    assert accounts.memberships.role(made.user.id, made.project.id) is MemberRole.ADMIN
+    assert made.user.labels == {"origin": "sign-up"}
+    assert accounts.memberships.role(made.user.id, made.project.id) is MemberRole.MEMBER
     assert accounts.keys.find(made.key.row.id) == made.key.row
     assert (made.key.row.project, made.key.row.user_id, made.key.row.models) == (
         made.project.id,
