@@ -68,9 +68,9 @@ COLLECT_AFTER: Final = 50_000
 INGEST_SECONDS: Final = 0.2
 """How often journals are read when nothing asks for it; a question about an exchange reads them at once."""
 INGEST_RETRY_SECONDS: Final = 2.0
-KEYS_SECONDS: Final = 0.5
+KEYS_SECONDS: Final = 0.25
+"""How often the store is asked whether accounts have changed."""
 TOKENS_SECONDS: Final = 60.0
-"""How often the store is asked whether keys have changed."""
 STORE_NICENESS: Final = 5
 """Steps below the workers: a third of their weight, enough to keep up with some that saturate the core."""
 NICENESS_MAX: Final = 19

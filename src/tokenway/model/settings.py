@@ -17,6 +17,7 @@ from tokenway.model.money import NanoUsd
 from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
+from tokenway.model.sign_up import SignUpSettings
 from tokenway.model.units import Duration, FilePath, Size
 
 LOCAL_PROVIDER: Final = "local"
@@ -361,6 +362,7 @@ class Settings(msgspec.Struct, frozen=True):
     ] = None
     shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
+    signup: Annotated[SignUpSettings, Meta(description="Accounts that people make themselves.")] = SignUpSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
