@@ -21,6 +21,7 @@ from tokenway.store.ledger import SqlLedger
 from tokenway.store.open import Store
 from tokenway.store.schema import balances, facets, reservations, rollups, run_agents, runs, spend
 from tokenway.store.sqlite import open_sqlite
+from tokenway.store.verify import verify
 from tokenway.store.writing import Writer
 
 
@@ -118,6 +119,7 @@ def test_sums_are_those_of_the_exchanges(play: Play) -> None:
         perform(play, store)
 
         assert stored(store) == naive(outcome(play))
+        assert verify(store.database, MONTH_END).faults == []
 
 
 @given(plays())

@@ -16,7 +16,7 @@ GOES_ON: Final = TOOL_WORDS | {"pause_turn"}
 """How an answer ends after which the agent asks again by itself: it has tools to call, or an answer to go on with."""
 MAIN: Final = "main"
 """The class of the requests that are the conversation with the user."""
-_ANSWERS: Final = frozenset({"chat", "completion"})
+ANSWERS: Final = frozenset({"chat", "completion"})
 """The operations whose answer may be for the user: vectors, counts and summaries of a conversation are the agent's."""
 
 
@@ -34,7 +34,7 @@ def is_shown(record: Settled) -> bool:
     trace = record.trace
     return (
         record.settlement is Settlement.DELIVERED
-        and record.operation in _ANSWERS
+        and record.operation in ANSWERS
         and record.finish_reason not in GOES_ON
         and is_own(trace)
         and (trace is None or trace.request_class in {"", MAIN})
