@@ -17,6 +17,7 @@ from tokenway.model.money import NanoUsd
 from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
+from tokenway.model.sign_up import SignUpSettings
 from tokenway.model.units import Duration, FilePath, Size
 
 LOCAL_PROVIDER: Final = "local"
@@ -109,6 +110,20 @@ class ResponsesSettings(msgspec.Struct, frozen=True):
             "`store: false`; `0s` keeps none.",
         ),
     ] = 30 * 86400.0
+
+
+class LedgerSettings(msgspec.Struct, frozen=True):
+    """How long the ledger keeps what."""
+
+    retention: Annotated[
+        Duration,
+        Meta(
+            ge=0,
+            le=4000 * 86400,
+            description="How long exchanges are kept one by one, in whole days; `0s` keeps them for ever. What was "
+            "counted of them stays: spending, roll-ups, balances, runs.",
+        ),
+    ] = 0.0
 
 
 class AwsSettings(msgspec.Struct, frozen=True):
@@ -341,8 +356,8 @@ class Settings(msgspec.Struct, frozen=True):
     store: Annotated[
         Secret | None,
         Meta(
-            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several machines; "
-            "`tokenway.db` in the data directory when left out."
+            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several "
+            "machines; `tokenway.db` in the data directory when left out."
         ),
     ] = None
     shared: Annotated[
@@ -353,11 +368,13 @@ class Settings(msgspec.Struct, frozen=True):
         ),
     ] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
+    signup: Annotated[SignUpSettings, Meta(description="Accounts that people make themselves.")] = SignUpSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
+    ledger: Annotated[LedgerSettings, Meta(description="What is kept of calls.")] = LedgerSettings()
     runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
