@@ -66,12 +66,12 @@ def settled(draws: tuple[Draw, ...]) -> Settled:
     line = Line(1, "lab/x", Settlement.DELIVERED, usage, 250, 200)
     return Settled(
         "gen-50320000000000000000000000000001", NOON, "key_1", "p", "m", "lab/x", "chat", "openai_chat", False,
-    """Each limit's holder has less by just what is spent, and what nobody has stays the same."""
+        Settlement.DELIVERED, 290, 200, (line,), Stamps(), run="r", admitted=NOON - 1, user="u", withheld=10, draws=draws,
     )  # fmt: skip
 
 
 def test_what_was_drawn_is_spent(store: Store) -> None:
-    """Of every limit: what its holder has becomes less by just what is spent, and what nobody has stays the same."""
+    """Each limit's holder has less by just what is spent, and what nobody has stays the same."""
     limits = list(all_limits())
     before = store.leases.lend([ask(limit, HELD) for limit in limits])
     assert {lent.amount for lent in before} == {HELD}
