@@ -66,7 +66,8 @@ def settled(draws: tuple[Draw, ...]) -> Settled:
     line = Line(1, "lab/x", Settlement.DELIVERED, usage, 250, 200)
     return Settled(
         "gen-50320000000000000000000000000001", NOON, "key_1", "p", "m", "lab/x", "chat", "openai_chat", False,
-        Settlement.DELIVERED, 290, 200, (line,), Stamps(), run="r", admitted=NOON - 1, user="u", withheld=10, draws=draws,
+        Settlement.DELIVERED, 290, 200, (line,), Stamps(), run="r", admitted=NOON - 1, user="u", withheld=10,
+        draws=draws,
     )  # fmt: skip
 
 
