@@ -11,14 +11,15 @@ from tests.records import NOON, line, reserved, settled
 from tokenway.metering.ledger import Settlement, Trace
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.open import Store
+from tokenway.store.sqlite import open_sqlite
 from tokenway.store.verify import FAULTS_MAX, OpenReservation, Verification, verify
 
 LOST = line(attempt=1, endpoint="far/big", settlement=Settlement.ABSORBED, usage=Usage(5, searches=2), cost=70)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """A store with a little of everything."""
     opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON)
     records = [
@@ -35,14 +36,14 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     opened.close()
 
 
-def damage(store: SqliteStore, statement: str) -> Verification:
+def damage(store: Store, statement: str) -> Verification:
     """What is found after a statement that nobody should have run."""
     with store.database.write() as connection:
         assert connection.exec_driver_sql(statement).rowcount > 0
     return verify(store.database, NOON + 65)
 
 
-def test_a_ledger_that_nobody_touched_holds(store: SqliteStore) -> None:
+def test_a_ledger_that_nobody_touched_holds(store: Store) -> None:
     """What was counted, what is equal, and what is open with its age."""
     found = verify(store.database, NOON + 65)
 
@@ -93,7 +94,7 @@ def test_a_ledger_that_nobody_touched_holds(store: SqliteStore) -> None:
         ("INSERT INTO transfers VALUES ('t', 0, 'grant', 'promotion', 'wallet:x', 5, 'x', '', NULL, '')", "wallet:x"),
     ],
 )
-def test_what_was_changed_is_named(store: SqliteStore, statement: str, fault: str) -> None:
+def test_what_was_changed_is_named(store: Store, statement: str, fault: str) -> None:
     """One line says where, and what is wrong there."""
     found = damage(store, statement)
 
@@ -102,7 +103,7 @@ def test_what_was_changed_is_named(store: SqliteStore, statement: str, fault: st
     assert not any("\n" in line for line in found.faults)
 
 
-def test_only_what_is_asked_for_is_compared(store: SqliteStore) -> None:
+def test_only_what_is_asked_for_is_compared(store: Store) -> None:
     """Since a day: entries before it are not looked at, balances always are."""
     assert damage(store, "UPDATE exchanges SET charged = 1 WHERE id = 'gen-000001'").faults
     found = verify(store.database, NOON, since=NOON + 90_000)
@@ -110,7 +111,7 @@ def test_only_what_is_asked_for_is_compared(store: SqliteStore) -> None:
     assert (found.exchanges, found.entries, found.faults) == (1, 0, [])
 
 
-def test_the_list_of_faults_has_an_end(store: SqliteStore) -> None:
+def test_the_list_of_faults_has_an_end(store: Store) -> None:
     """A ledger that is wrong everywhere is not listed whole."""
     with store.database.write() as connection:
         for number in range(FAULTS_MAX + 5):
@@ -121,7 +122,7 @@ def test_the_list_of_faults_has_an_end(store: SqliteStore) -> None:
     assert "the rest is not listed" in found.faults[-1]
 
 
-def test_days_whose_entries_were_dropped_are_compared_by_their_hours(store: SqliteStore) -> None:
+def test_days_whose_entries_were_dropped_are_compared_by_their_hours(store: Store) -> None:
     """The balances still stand on the days; a day that does not equal its hours is named."""
     with store.database.write() as connection:
         connection.exec_driver_sql(f"INSERT INTO settings VALUES ('kept.entries', '{NOON + 43_200}')")
