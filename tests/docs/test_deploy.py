@@ -50,7 +50,7 @@ def test_the_shared_configuration_is_one_that_a_node_can_use() -> None:
 
     assert found.server.host == "0.0.0.0"
     assert found.store == Secret(secrets()["TOKENWAY_DATABASE"])
-    assert found.shared == secrets()["TOKENWAY_SHARED"]
+    assert found.shared == Secret(secrets()["TOKENWAY_SHARED"])
 
 
 def test_both_deployments_have_the_same_configuration() -> None:

@@ -14,11 +14,13 @@ from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
+from tokenway.store.leases import SqlLeases
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
 from tokenway.store.retention import Ages, SqlRetention
+from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version
 from tokenway.store.usage import SqlUsage
@@ -34,11 +36,13 @@ class Store:
         self.days = SqlDays(database, clock)
         self.accounts = Accounts(database, clock)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
+        self.leases = SqlLeases(database, node, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)
+        self.runs = SqlRuns(database)
 
     def retention(self, ages: Ages) -> SqlRetention:
         """What drops all that is older than these ages, a little with each step."""

@@ -52,6 +52,8 @@ FAULTS_MAX: Final = 1_000
 _NAMES: Final = {MINUTE: "minute", HOUR: "hour", DAY: "day", ALL_TIME: "all time"}
 _SCOPES: Final = {"key": "key", "project": "project", "user": "user_id", "model": "model"}
 
+_NOTHING: Final = sa.cast(sa.null(), sa.Double)
+
 Balance = tuple[int, int]
 """Debits and credits."""
 
@@ -134,7 +136,7 @@ def _differences(
     for row in connection.execute(query.order_by(*groups)):
         lacks = dict(zip(names, row[len(place) :], strict=True))
         wrong = ", ".join(
-            f"{name} {abs(value)} too {'low' if value > 0 else 'high'}" for name, value in lacks.items() if value
+            f"{name} {abs(int(value))} too {'low' if value > 0 else 'high'}" for name, value in lacks.items() if value
         )
         yield tuple(row[: len(place)]), wrong
 
@@ -181,7 +183,7 @@ def _spending(connection: sa.Connection, start: float, kept: Kept) -> Iterator[s
         source = by_kind.cte(f"spent_{grain}")
         parts = [_of_scope(source, scope, column) for scope, column in _SCOPES.items()]
         stored = sa.select(
-            table.scope, table.subject, table.bucket, *(-table[name] for name in SPENT), sa.null(), table.last_used
+            table.scope, table.subject, table.bucket, *(-table[name] for name in SPENT), _NOTHING, table.last_used
         ).where(table.grain == grain, table.bucket >= int(since // grain))
         place = ("scope", "subject", "bucket")
         for (scope, subject, number), wrong in _differences(connection, [*parts, stored], place, SPENT):
@@ -197,7 +199,7 @@ def _of_scope(source: sa.CTE, scope: str, column: str) -> sa.Select[Any]:
     subject, c = kinds.c[column], source.c
     columns = (c[name] for name in SPENT)
     query = sa.select(sa.literal(scope).label("scope"), subject.label("subject"), c.bucket, *columns, c.last_used)
-    query = query.add_columns(sa.null().label("stored")).join(kinds, kinds.c.id == c.kind)
+    query = query.add_columns(_NOTHING.label("stored")).join(kinds, kinds.c.id == c.kind)
     return query.where(subject != "")
 
 

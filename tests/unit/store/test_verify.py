@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -12,16 +11,16 @@ from tokenway.metering.ledger import Settlement, Trace
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress
 from tokenway.store.open import Store
-from tokenway.store.sqlite import open_sqlite
+from tokenway.store.schema import balances
 from tokenway.store.verify import FAULTS_MAX, OpenReservation, Verification, verify
 
 LOST = line(attempt=1, endpoint="far/big", settlement=Settlement.ABSORBED, usage=Usage(5, searches=2), cost=70)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(open_store: Callable[..., Store]) -> Store:
     """A store with a little of everything."""
-    opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON)
+    opened = open_store(clock=lambda: NOON)
     records = [
         settled(1, run="r", trace=Trace("a"), user="usr_a", withheld=9),
         settled(2, run="r", trace=Trace("b", "a", "Explore"), lines=(LOST, line(attempt=2))),
@@ -32,8 +31,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.ledger.commit(Progress("j", "w", "o", 9), [reserved(4)])
     opened.ledger.expire("o")
     opened.ledger.commit(Progress("k", "w", "p", 1), [reserved(5)])
-    yield opened
-    opened.close()
+    return opened
 
 
 def damage(store: Store, statement: str) -> Verification:
@@ -59,8 +57,7 @@ def test_a_ledger_that_nobody_touched_holds(store: Store) -> None:
     [
         (
             "UPDATE rollups SET reasoning = reasoning + 3 WHERE grain = 60 AND reasoning > 0",
-            "roll-up of the minute 2026-01-01T12:00Z, key=key_a project=default model=mock endpoint=lab/mock: "
-            "reasoning 3 too high",
+            "minute 2026-01-01T12:00Z, key=key_a project=default model=mock endpoint=lab/mock: reasoning 3 too high",
         ),
         (
             "DELETE FROM rollups WHERE grain = 3600 AND slow = 0 AND expired > 0",
@@ -114,8 +111,8 @@ def test_only_what_is_asked_for_is_compared(store: Store) -> None:
 def test_the_list_of_faults_has_an_end(store: Store) -> None:
     """A ledger that is wrong everywhere is not listed whole."""
     with store.database.write() as connection:
-        for number in range(FAULTS_MAX + 5):
-            connection.exec_driver_sql("INSERT INTO balances VALUES (?, '', 1, 0)", (f"wallet:{number:05}",))
+        many = [{"account": f"wallet:{n:05}", "node": "", "debits": 1, "credits": 0} for n in range(FAULTS_MAX + 5)]
+        connection.execute(balances.insert(), many)
     found = verify(store.database, NOON)
 
     assert len(found.faults) == FAULTS_MAX + 1
