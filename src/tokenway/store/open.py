@@ -14,28 +14,33 @@ from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
+from tokenway.store.leases import SqlLeases
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
+from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version
 from tokenway.store.usage import SqlUsage
+from tokenway.store.writing import Writer
 
 
 class Store:
-    """All parts of the store over one database. `node` is the machine that writes here."""
+    """All parts of the store over one database. `node` is the machine that writes, `writer` how it writes rows."""
 
-    def __init__(self, database: Database, clock: Callable[[], float], node: str) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], node: str, writer: Writer) -> None:
         self.database = database
         self.days = SqlDays(database, clock)
         self.accounts = Accounts(database, clock)
-        self.ledger = SqlLedger(database, clock)
+        self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
+        self.leases = SqlLeases(database, node, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)
+        self.runs = SqlRuns(database)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -85,7 +90,7 @@ def bring_up_to_date(database: Database, make: Callable[[sa.Connection], object]
             require_known(version, database.name)
             if not migrates:
                 raise StoreError(
-                    f"the database {database.name} has the schema {version}, and this version of Tokenway needs {HEAD}: stop "
-                    "the gateways of older versions, then run `tokenway migrate`"
+                    f"the database {database.name} has the schema {version}, and this version needs {HEAD}: "
+                    "run `tokenway migrate`"
                 )
             upgrade(connection)

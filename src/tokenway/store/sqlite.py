@@ -20,6 +20,7 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import WRITES, Database
 from tokenway.store.open import Store, bring_up_to_date
 from tokenway.store.schema import metadata
+from tokenway.store.writing import Writer
 
 FILE_NAME: Final = "tokenway.db"
 
@@ -49,7 +50,7 @@ def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time, node: str
     except StoreError:
         database.close()
         raise
-    return Store(database, clock, node)
+    return Store(database, clock, node, Writer(database))
 
 
 def connect(path: Path) -> Database:

@@ -6,16 +6,27 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from tests.records import NOON, USAGE, line, reserved, settled
-from tokenway.metering.ledger import Expired, Record, Settlement
+from tokenway.metering.ledger import Draw, Expired, Record, Settlement
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import Committed, Progress
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.open import Store
-from tokenway.store.schema import attempts, entries, exchanges, journal_positions, kinds, reservations, spend
+from tokenway.store.schema import (
+    attempts,
+    entries,
+    exchanges,
+    journal_positions,
+    kinds,
+    leases,
+    nodes,
+    reservations,
+    spend,
+)
 
 
 @pytest.fixture
@@ -30,9 +41,10 @@ def commit(ledger: SqlLedger, records: Sequence[Record], *, offset: int = 1, own
 
 
 def rows(store: Store, table: sa.FromClause) -> list[dict[str, Any]]:
-    """All rows of a table or view."""
+    """All rows of a table or view, in the order of its first columns."""
     with store.database.read() as connection:
-        return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+        query = sa.select(table).order_by(*list(table.c)[:4])
+        return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def test_a_plain_exchange_is_one_row_and_reads_as_one_entry(store: Store) -> None:
@@ -220,7 +232,7 @@ def test_a_settlement_found_after_expiry_is_the_truth(store: Store) -> None:
     committed = commit(store.ledger, [settled(1)], offset=2)
 
     assert committed == Committed([settled(1)])
-    assert [(row["attempt"], row["charged"]) for row in rows(store, entries)] == [(1, 1_234), (-1, 0)]
+    assert [(row["attempt"], row["charged"]) for row in rows(store, entries)] == [(-1, 0), (1, 1_234)]
     assert [row["settlement"] for row in rows(store, kinds) if row["model"]] == ["delivered"]
     assert rows(store, reservations) == []
     assert commit(store.ledger, [settled(1)], offset=3).replayed == 1
@@ -236,15 +248,13 @@ def test_an_expired_record_changes_nothing_by_itself(store: Store) -> None:
 def test_a_failed_batch_leaves_nothing_behind(store: Store) -> None:
     """Records and position are written together or not at all, and the next attempt succeeds."""
     with store.database.write() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER stop BEFORE INSERT ON journal_positions BEGIN SELECT RAISE(FAIL, 'stop'); END"
-        )
-    with pytest.raises(sqlite3.IntegrityError, match="stop"):
+        connection.exec_driver_sql("ALTER TABLE journal_positions RENAME TO aside")
+    with pytest.raises((sqlite3.OperationalError, psycopg.errors.UndefinedTable), match="journal_positions"):
         commit(store.ledger, [reserved(1), settled(1), reserved(2)])
+    with store.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE aside RENAME TO journal_positions")
     assert [rows(store, table) for table in (exchanges, kinds, reservations, spend, journal_positions)] == [[]] * 5
 
-    with store.database.write() as connection:
-        connection.exec_driver_sql("DROP TRIGGER stop")
     assert commit(store.ledger, [reserved(1), settled(1), reserved(2)]).settled == [settled(1)]
     assert len(rows(store, kinds)) == 1
 
@@ -288,7 +298,11 @@ def test_spending_is_added_up_by_key_and_day(store: Store) -> None:
         settled(4, charged=13),
     ]
     commit(store.ledger, batch)
-    found = {(row["subject"], row["bucket"]): (row["calls"], row["charged"]) for row in rows(store, spend)}
+    found = {
+        (row["subject"], row["bucket"]): (row["calls"], row["charged"])
+        for row in rows(store, spend)
+        if (row["scope"], row["grain"]) == ("key", 86_400)
+    }
     day = int(NOON // 86_400)
 
     assert found == {("key_a", day): (2, 18), ("key_a", day + 1): (1, 7), ("key_b", day): (1, 11)}
@@ -304,3 +318,58 @@ def test_positions_are_kept_until_they_are_forgotten(store: Store) -> None:
     store.ledger.forget("j")
     assert store.ledger.offset("j") == 0
     assert store.ledger.positions() == []
+
+
+def test_what_was_taken_of_a_lease_is_entered_with_the_settlement(store: Store) -> None:
+    """Of the holder's own lease and of the period that the call was admitted in; one that is gone is passed over."""
+    lease = {"limit_id": "l", "period": 7, "holder": "o", "node": "", "granted": 100, "consumed": 5}
+    with store.database.write() as connection:
+        connection.execute(leases.insert(), [lease, lease | {"holder": "p"}, lease | {"period": 8}])
+    commit(store.ledger, [settled(1, draws=(Draw("l", 7, 30), Draw("gone", 7, 1)))])
+    commit(store.ledger, [settled(1, draws=(Draw("l", 7, 30),))], offset=2)
+    found = {(row["period"], row["holder"]): row["consumed"] for row in rows(store, leases)}
+
+    assert found == {(7, "o"): 35, (7, "p"): 5, (8, "o"): 5}
+
+
+def test_the_leases_of_a_worker_that_is_gone_are_free_again(store: Store) -> None:
+    """Also when it left nothing open; those of other holders, and of other machines, stay."""
+    lease = {"limit_id": "l", "period": 7, "holder": "o", "node": "", "granted": 100, "consumed": 5}
+    with store.database.write() as connection:
+        connection.execute(leases.insert(), [lease, lease | {"holder": "p"}, lease | {"limit_id": "m", "node": "far"}])
+    assert store.ledger.owners() == {"o", "p"}
+    store.ledger.expire("o")
+
+    assert [(row["holder"], row["node"]) for row in rows(store, leases)] == [("p", ""), ("o", "far")]
+
+
+def test_another_machine_expires_only_what_a_gone_one_left(store: Store) -> None:
+    """Its owners are its own and those of machines that were not seen for ten minutes."""
+    one, two = (SqlLedger(store.database, lambda: NOON, node) for node in ("one", "two"))
+    commit(one, [reserved(1)], owner="first")
+    commit(two, [reserved(2)], owner="second", offset=2)
+    machine = {"id": "one", "name": "", "started": 0.0, "seen": NOON - 599, "workers": 1, "release": ""}
+    with store.database.write() as connection:
+        connection.execute(nodes.insert(), [machine, machine | {"id": "two"}])
+    assert (one.owners(), two.owners()) == ({"first"}, {"second"})
+
+    late = SqlLedger(store.database, lambda: NOON + 2, "two")
+    assert late.owners() == {"first", "second"}
+    assert late.expire("first") == [reserved(1)]
+
+
+def test_positions_are_those_of_this_machine(store: Store) -> None:
+    """Another machine's journals are not here, and their positions are not forgotten."""
+    one, two = (SqlLedger(store.database, lambda: NOON, node) for node in ("one", "two"))
+    one.commit(Progress("a", "w", "o", 5), [])
+    two.commit(Progress("b", "w", "o", 6), [])
+
+    assert (one.positions(), two.positions()) == (["a"], ["b"])
+
+
+def test_a_charge_beyond_reason_does_not_stop_the_ledger(store: Store) -> None:
+    """It is cut to what no call can cost, so that no sum overflows."""
+    committed = commit(store.ledger, [settled(1, charged=2**62), settled(2, charged=2**63)])
+
+    assert len(committed.settled) == 2
+    assert store.usage.key_usage("key_a").total == 2**44
