@@ -14,6 +14,7 @@ from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
+from tokenway.store.leases import SqlLeases
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
@@ -33,6 +34,7 @@ class Store:
         self.days = SqlDays(database, clock)
         self.accounts = Accounts(database, clock)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
+        self.leases = SqlLeases(database, node, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)
