@@ -30,3 +30,10 @@ def open_store(settings: Settings, data_dir: Path) -> SqliteStore:
         return open_sqlite(path)
     except OSError as error:
         raise StoreError(f"cannot open the database {path}: {error.strerror}") from None
+
+
+def database_errors(store: SqliteStore) -> tuple[type[Exception], ...]:
+    """What is raised when the database fails, whether it goes through SQLAlchemy or to the driver itself."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - it is imported with the store
+
+    return DBAPIError, store.database.engine.dialect.loaded_dbapi.Error

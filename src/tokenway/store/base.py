@@ -166,6 +166,9 @@ class ResponseStore(Protocol):
     def delete(self, identity: str, project: str) -> bool:
         """Forgets a response; whether there was one."""
 
+    def makers(self) -> set[str]:
+        """The lives of the workers that are at work on a response."""
+
     def abandon(self, maker: str) -> int:
         """Marks what a worker left unfinished as failed."""
 

@@ -79,11 +79,15 @@ class SqlResponses:
         with self._database.write() as connection:
             return connection.execute(gone).rowcount > 0
 
-    def abandon(self, maker: str | None = None) -> int:
-        """Marks what `maker`, or anybody, left unfinished as failed; how many there were. Half a stream is not kept."""
-        left = responses.update().where(responses.c.status.in_(UNFINISHED))
-        if maker is not None:
-            left = left.where(responses.c.maker == maker)
+    def makers(self) -> set[str]:
+        """Who is at work on a response that is not finished."""
+        unfinished = sa.select(responses.c.maker).where(responses.c.status.in_(UNFINISHED)).distinct()
+        with self._database.read() as connection:
+            return set(connection.execute(unfinished).scalars())
+
+    def abandon(self, maker: str) -> int:
+        """Marks what `maker` left unfinished as failed; how many there were. Half a stream is not kept."""
+        left = responses.update().where(responses.c.status.in_(UNFINISHED), responses.c.maker == maker)
         with self._database.write() as connection:
             return connection.execute(left.values(status="failed", events=b"")).rowcount
 
