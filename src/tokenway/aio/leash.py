@@ -20,6 +20,7 @@ class Leash:
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
+        end.set_inheritable(False)  # its end is this process's end, whatever it has started
 
     def ready(self) -> None:
         """Says that this process does what it was started for."""

@@ -1,4 +1,4 @@
-"""One child process that is kept alive: started, heard when it is ready, started again when it ends, stopped."""
+"""One child process that is kept alive: heard when it is ready, started again when it ends, stopped."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tokenway.aio.tasks import Tasks
+from tokenway.compose.spawn import Born
 
 log = logging.getLogger("tokenway.control")
 
@@ -20,14 +19,8 @@ RESTART_FIRST: Final = 0.2
 RESTART_MAX: Final = 10.0
 HEALTHY_SECONDS: Final = 30.0
 """A child that lived this long resets the pause before its next start."""
-
-
-class Launch(NamedTuple):
-    """How a child is started: its command, what it inherits, and what it is told first over its leash."""
-
-    command: list[str]
-    descriptors: tuple[int, ...] = ()
-    words: bytes = b""
+LOOK_SECONDS: Final = 0.01
+"""How often a process is looked at that has let go of its leash and is about to end."""
 
 
 class Ended(NamedTuple):
@@ -37,39 +30,38 @@ class Ended(NamedTuple):
     status: int | None = None
 
 
-def module_command(module: str, argument: str) -> list[str]:
-    """The command line of a child: this interpreter, a module, and one argument without secrets."""
-    return [sys.executable, "-m", module, argument]
-
-
 class Child:
-    """Keeps one process alive. `launch(leash, life)` says how its life of that number is started.
+    """Keeps one process alive. `begin(life)` starts its life of that number; may raise OSError.
 
-    `leash` is the descriptor of its end of a socket pair (`aio.leash`). A child that ends `tries` times before it ever
-    was ready is hopeless: it is not started again, and `on_hopeless` is called with how it ended.
+    A child that ends `tries` times before it ever was ready is hopeless: it is not started again, and `on_hopeless` is
+    called with how it ended.
     """
 
     def __init__(
         self,
         name: str,
-        launch: Callable[[int, int], Launch],
+        begin: Callable[[int], Born],
         tasks: Tasks,
         on_hopeless: Callable[[Ended], None],
         *,
         tries: int = 1,
     ) -> None:
         self.name = name
-        self.process: asyncio.subprocess.Process | None = None
-        """The process that runs now."""
-        self._launch = launch
+        self._begin = begin
         self._tasks = tasks
         self._on_hopeless = on_hopeless
         self._tries = tries
+        self._born: Born | None = None
         self._is_ready = False
         self._was_ready = False
         self._pending: signal.Signals | None = None
         self._stopping = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return None if self._born is None else self._born.process.pid
 
     @property
     def is_ready(self) -> bool:
@@ -100,8 +92,8 @@ class Child:
             await asyncio.wait({self._keeper})
 
     def _send(self, number: signal.Signals) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(number)
+        if self._born is not None:
+            self._born.process.send_signal(number)
 
     async def _keep(self) -> None:
         pause = RESTART_FIRST
@@ -109,7 +101,7 @@ class Child:
         while not self._stopping.is_set():
             began = time.monotonic()
             lives += 1
-            ended = await self._live_and_end(lives)
+            ended = await self._live(lives)
             if self._stopping.is_set():
                 return
             if not self._was_ready and lives >= self._tries:
@@ -122,56 +114,34 @@ class Child:
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
 
-    async def _live_and_end(self, life: int) -> Ended:
-        """One life; whatever fails, it returns."""
+    async def _live(self, life: int) -> Ended:
+        """One life and its end."""
         try:
-            status = await self._live(life)
-        except Exception as error:
-            log.exception("%s could not be looked after", self.name)
+            born = self._born = self._begin(life)
+        except OSError as error:
             return Ended(f"could not be started ({error})")
+        try:
+            await self._hear(born)
+            while (status := born.process.poll()) is None:
+                await asyncio.sleep(LOOK_SECONDS)
         finally:
-            self.process = None
+            self._born = None
             self._is_ready = False
+            if born.process.poll() is None:
+                born.process.kill()
+                born.process.wait()
         return Ended(f"ended with status {status}", status)
 
-    async def _live(self, life: int) -> int:
-        ours, theirs = socket.socketpair()
-        with theirs, contextlib.ExitStack() as if_it_fails:
-            if_it_fails.callback(ours.close)
-            launch = self._launch(theirs.fileno(), life)
-            process = await asyncio.create_subprocess_exec(
-                *launch.command,
-                pass_fds=(*launch.descriptors, theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor, which drains first
-            )
-            if_it_fails.pop_all()
-        self.process = process
-        if self._stopping.is_set():  # it was told to stop while it was being started
-            self._send(signal.SIGTERM)
-        writer: asyncio.StreamWriter | None = None
+    async def _hear(self, born: Born) -> None:
+        """Listens to what comes over the leash, until its other end is closed."""
+        reader, writer = await asyncio.open_unix_connection(sock=born.end)
         try:
-            reader, writer = await asyncio.open_unix_connection(sock=ours)
-            writer.write(launch.words)
-            if await self._says_something(reader):
-                self._now_ready()
-            return await process.wait()
-        finally:
-            if writer is not None:
-                writer.close()
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    @staticmethod
-    async def _says_something(reader: asyncio.StreamReader) -> bytes:
-        try:
-            return await reader.read(1)
+            while await reader.read(1):
+                self._is_ready = self._was_ready = True
+                if self._pending is not None:
+                    self._send(self._pending)
+                    self._pending = None
         except ConnectionError:
-            return b""  # it died with its words unread
-
-    def _now_ready(self) -> None:
-        self._is_ready = self._was_ready = True
-        if self._pending is not None:
-            self._send(self._pending)
-            self._pending = None
+            pass  # it died with something unread: the same as an end
+        finally:
+            writer.close()

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,9 @@ from tokenway.compose.greeting import (
     say,
     say_ready,
 )
-from tokenway.compose.handover import Handover, receive
+from tokenway.compose.handover import receive
 from tokenway.compose.paths import CREDENTIALS
+from tokenway.compose.told import ControlOptions, decode
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.findings import Severity
 from tokenway.model.errors import TokenwayError
@@ -51,9 +53,11 @@ def main() -> None:
     leash = Leash(socket.socket(fileno=int(sys.argv[1])))
     logs.set_up(level=logging.WARNING, name="")
     try:
-        told = receive(leash.end)
+        received = receive(leash.end)
+        if received is None:
+            return  # nothing came of it, and the supervisor says why
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(told, leash))
+            runner.run(run(decode(received[0]), received[1], leash))
     except TokenwayError as error:
         complain(str(error))
         sys.exit(SAID_WHY)
@@ -62,12 +66,16 @@ def main() -> None:
         sys.exit(SAID_WHY)
 
 
-async def run(told: Handover, leash: Leash) -> None:
-    """Runs it as it was told to, until SIGTERM or until the supervisor is gone; raises TokenwayError."""
+async def run(told: ControlOptions, descriptors: Sequence[int], leash: Leash) -> None:
+    """Runs it as it was told to, until SIGTERM or until the supervisor is gone; raises TokenwayError.
+
+    The descriptors are those of the socket on which workers come, of the control listener, and of the lock of the
+    data directory, which is held until the process ends.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    gateway = make_gateway(told)
+    gateway = make_gateway(told, socket.socket(fileno=descriptors[0]))
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     is_alone = False
 
@@ -78,7 +86,7 @@ async def run(told: Handover, leash: Leash) -> None:
 
     leash.on_let_go(left_alone)
     tasks = Tasks(lambda name, error: log.debug("%s failed: %s", name, error))  # it is raised below
-    begun = tasks.start("begin", _begin(gateway, told, leash))
+    begun = tasks.start("begin", _begin(gateway, told, socket.socket(fileno=descriptors[1]), leash))
     stopped = tasks.start("stop", stop.wait())
     try:
         await asyncio.wait({begun, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -93,11 +101,10 @@ async def run(told: Handover, leash: Leash) -> None:
             remember_key(told.data, public_url(_addresses(told)), gateway.first_start)
 
 
-async def _begin(gateway: Gateway, told: Handover, leash: Leash) -> None:
+async def _begin(gateway: Gateway, told: ControlOptions, listener: socket.socket, leash: Leash) -> None:
     """Starts the gateway and, the first time, says how to use it."""
     await gateway.start(is_first=told.is_first)
     leash.ready()
-    listener = socket.socket(fileno=told.control_fd)
     if told.is_first:
         at = _addresses(told)
         made = remember_key(told.data, public_url(at), gateway.first_start)
@@ -108,15 +115,15 @@ async def _begin(gateway: Gateway, told: Handover, leash: Leash) -> None:
         gateway.on_engine_settled(lambda state: say(engine_line(state)))
 
 
-def make_gateway(told: Handover) -> Gateway:
-    """The gateway of a control process that was told this."""
+def make_gateway(told: ControlOptions, workers: socket.socket) -> Gateway:
+    """The gateway of a control process that was told this; `workers` is where they come."""
     environment = dict(os.environ)
     started = Loaded(told.settings, (), None if told.config is None else Path(told.config))
     return Gateway(
         started,
         latest=started if told.is_first else _latest(started, environment, told.overrides),
         data_dir=told.data,
-        listener=socket.socket(fileno=told.workers_fd),
+        listener=workers,
         environment=environment,
         overrides=told.overrides,
         on_exchange=exchange_printer() if is_terminal() else None,
@@ -140,7 +147,7 @@ def _latest(started: Loaded, environment: dict[str, str], overrides: dict[str, s
     return started
 
 
-def _addresses(told: Handover) -> ServerSettings:
+def _addresses(told: ControlOptions) -> ServerSettings:
     """Where it listens, with the ports that the system chose where the setting says 0."""
     return msgspec.structs.replace(told.settings.server, port=told.port, control_port=told.control_port)
 

@@ -1,128 +1,89 @@
-"""The supervisor: one control process and the edge workers, as children that are kept alive.
+"""The supervisor's process: reads the settings, binds the listeners, and keeps the others alive until a signal.
 
-It holds what must not be away for a moment: the listeners, the socket on which workers find the control process, the
-lock of the data directory. It opens no database and is not in the way of any request. Its children notice its end by
-their leashes.
+What is imported here stays in memory for as long as the gateway runs: no database, no HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
-import socket
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
 
 from tokenway.aio.tasks import Tasks
-from tokenway.compose.child import Child, Ended, Launch, module_command
-from tokenway.compose.handover import Handover, pack
-from tokenway.compose.paths import JOURNALS
+from tokenway.compose.greeting import complain
+from tokenway.compose.listeners import bind, workers_listener
+from tokenway.compose.lock import data_directory_held
+from tokenway.compose.spawn import Born
+from tokenway.compose.told import ControlOptions
+from tokenway.compose.processes import Held, Supervisor, Untold
+from tokenway.control.config import FLAGS, Loaded, find_config, find_data, load
+from tokenway.control.findings import Severity
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import WorkerOptions
+from tokenway.telemetry import logs
 
-WORKER: Final = "tokenway.compose.worker"
-CONTROL: Final = "tokenway.compose.control"
-LIVES_BEFORE_SERVING: Final = 3
-"""How often a worker may end before it has served at all; more often and it never will."""
-STOP_MARGIN: Final = 3.0
-"""Seconds beyond the drain time after which a worker that did not stop is killed."""
-CONTROL_SECONDS: Final = 30.0
-"""How long the control process may take to bring what the workers wrote into the ledger."""
-HAS_SAID_WHY: Final = 1
-"""The exit status of a control process that has told the reason itself."""
+log = logging.getLogger("tokenway.control")
+
+BAD_USAGE: Final = 2
+"""The exit status when a flag has a value that it cannot have."""
 
 
-class Held(NamedTuple):
-    """What the supervisor holds and its children inherit; `path` is where workers find the control process."""
+def run(begun: tuple[Born, Born], *, config: Path | None, overrides: Mapping[str, str], data_dir: Path | None) -> int:
+    """Runs the gateway until it is told to stop; returns the exit status. `begun` are processes that wait."""
+    environment = dict(os.environ)
+    data = find_data(data_dir, environment)
+    loaded = load(find_config(config, environment), environment, overrides)
+    for finding in loaded.findings:
+        if finding.severity is not Severity.NOTE:
+            complain(str(finding))
+    if loaded.settings is None:
+        complain("the configuration cannot be used, so nothing was started")
+        wrong = {finding.file for finding in loaded.findings if finding.severity is Severity.ERROR}
+        return 1 if wrong.isdisjoint(FLAGS.values()) else BAD_USAGE
+    logs.set_up(level=logging.WARNING, name="")
+    try:
+        with data_directory_held(data) as lock, asyncio.Runner() as runner:
+            runner.run(_serve(begun, loaded, overrides, data, lock))
+    except Untold:
+        return 1
+    except TokenwayError as error:
+        complain(str(error))
+        return 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        complain(f"the gateway cannot run ({error.strerror or error}{where})")
+        return 1
+    return 0
 
-    public: socket.socket
-    control: socket.socket
-    workers: socket.socket
-    path: Path
-    lock: int
 
-
-class Untold(TokenwayError):
-    """The gateway cannot run, and the reason has been told already."""
-
-
-class Supervisor:
-    """The processes of one gateway. `told` is what each control process is started with."""
-
-    def __init__(self, held: Held, told: Handover, tasks: Tasks) -> None:
-        self._held = held
-        self._told = told
-        self._tasks = tasks
-        self._hopeless: asyncio.Future[TokenwayError] = asyncio.get_running_loop().create_future()
-        self.control = Child("the control process", self._launch_control, tasks, self._control_is_hopeless)
-        self.workers = [self._worker(number, tasks) for number in range(1, told.settings.server.workers + 1)]
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Keeps all of them alive until `stop`; raises TokenwayError when one cannot be brought to serve."""
-        self.control.start()
-        for worker in self.workers:
-            worker.start()
-        stopped = self._tasks.start("stop", stop.wait())
-        try:
-            await asyncio.wait({stopped, self._hopeless}, return_when=asyncio.FIRST_COMPLETED)
-            if self._hopeless.done():
-                raise self._hopeless.result()
-        finally:
-            stopped.cancel()
-            # Who connects from now on is refused by the system, and does not wait for somebody to accept it.
-            self._held.public.close()
-            await self._stop()
-
-    def reload(self) -> None:
-        """Has the control process read the configuration again."""
-        self.control.pass_on(signal.SIGHUP)
-
-    async def _stop(self) -> None:
-        """First the workers, which finish what is open, then the control process, which takes in what they wrote."""
-        drain = self._told.settings.server.drain + STOP_MARGIN
-        await asyncio.gather(*(worker.stop(drain) for worker in self.workers))
-        await self.control.stop(CONTROL_SECONDS)
-
-    def _launch_control(self, leash: int, life: int) -> Launch:
-        held = self._held
-        told = msgspec.structs.replace(self._told, is_first=life == 1)
-        descriptors = (held.workers.fileno(), held.control.fileno(), held.lock)
-        return Launch(module_command(CONTROL, str(leash)), descriptors, pack(told))
-
-    def _worker(self, number: int, tasks: Tasks) -> Child:
-        def launch(leash: int, _life: int) -> Launch:
-            return self._launch_worker(number, leash)
-
-        def hopeless(ended: Ended) -> None:
-            times = f"{ended.how} {LIVES_BEFORE_SERVING} times"
-            self._end(TokenwayError(f"worker {number} {times} before it served; its reason stands above"))
-
-        return Child(f"worker {number}", launch, tasks, hopeless, tries=LIVES_BEFORE_SERVING)
-
-    def _launch_worker(self, number: int, leash: int) -> Launch:
-        server = self._told.settings.server
-        listener = self._held.public.fileno()
-        options = WorkerOptions(
-            number=number,
-            journal_dir=str(self._told.data / JOURNALS),
-            control=str(self._held.path),
-            listener_fd=listener,
-            leash_fd=leash,
-            drain=server.drain,
-            tls_cert=server.tls.cert if server.tls is not None else None,
-            tls_key=server.tls.key if server.tls is not None else None,
+async def _serve(begun: tuple[Born, Born], loaded: Loaded, overrides: Mapping[str, str], data: Path, lock: int) -> None:
+    settings = loaded.demand()
+    server = settings.server
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
+    with (
+        await bind(server.host, server.port, "--port") as public,
+        await bind(server.host, server.control_port, "--control-port") as control,
+        workers_listener(data) as (workers, path),
+    ):
+        told = ControlOptions(
+            settings=settings,
+            config=None if loaded.path is None else str(loaded.path),
+            overrides=dict(overrides),
+            data_dir=str(data),
+            port=public.getsockname()[1],
+            control_port=control.getsockname()[1],
         )
-        return Launch(module_command(WORKER, os.fsdecode(msgspec.json.encode(options))), (listener,))
-
-    def _control_is_hopeless(self, ended: Ended) -> None:
-        if ended.status == HAS_SAID_WHY:
-            self._end(Untold())
-        else:
-            self._end(TokenwayError(f"the control process {ended.how} before it was ready"))
-
-    def _end(self, why: TokenwayError) -> None:
-        if not self._hopeless.done():
-            self._hopeless.set_result(why)
+        supervisor = Supervisor(Held(public, control, workers, path, lock), told, begun, tasks)
+        loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+        try:
+            await supervisor.run(stop)
+        finally:
+            await tasks.close()

@@ -77,7 +77,12 @@ class OwnedJournal(Journal, Protocol):
         """What tells it from the lives before and after it."""
 
 
-async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str], OwnedJournal], leash: Leash) -> None:
+async def run_worker(
+    options: WorkerOptions,
+    listener: socket.socket,
+    open_journal: Callable[[Path, str], OwnedJournal],
+    leash: Leash,
+) -> None:
     """Serves until it is stopped; returns when every exchange is settled or the drain time is over."""
     loop = asyncio.get_running_loop()
     tasks = Tasks(lambda name, error: log.error("a task failed", exc_info=error, extra={"task": name}))
@@ -122,7 +127,6 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
     tasks.spawn("control link", link.run(options.control))
     await first
     state.start_sweeping()
-    listener = socket.socket(fileno=options.listener_fd)
     server = _EdgeServer(_server_config(options, state))
     server.on_exit = stop
     tasks.spawn("gauges", _send_gauges(state, link))

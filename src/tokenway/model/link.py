@@ -185,17 +185,14 @@ class Recall(msgspec.Struct, frozen=True, tag="recall"):
 
 
 class WorkerOptions(msgspec.Struct, frozen=True):
-    """How a worker is started. `control` is the path of the socket on which the control process is found.
+    """What a worker is for. `control` is the path of the socket on which it finds the control process.
 
-    Inherited are the public listener and the end of a socket pair that tells when the supervisor is gone. `drain` in
-    seconds.
+    `drain` in seconds.
     """
 
     number: int
     journal_dir: str
     control: str
-    listener_fd: int
-    leash_fd: int
     drain: float = 30.0
     tls_cert: str | None = None
     tls_key: str | None = None
