@@ -201,8 +201,13 @@ def test_what_a_worker_left_unfinished_has_failed(store: SqlResponses) -> None:
     assert store.abandon("1") == 0
 
 
-def test_what_anybody_left_unfinished_has_failed(store: SqlResponses) -> None:
-    """At a start nobody is at work."""
+def test_who_is_at_work_is_known(store: SqlResponses) -> None:
+    """Each once, as long as something of it is unfinished."""
+    assert store.makers() == set()
     put(store, response("a", status="queued"))
-    put(store, response("b", status="in_progress"), maker="2")
-    assert store.abandon() == 2
+    put(store, response("b", status="in_progress"))
+    put(store, response("c", status="in_progress"), maker="2")
+    put(store, response("d"), maker="3")
+    assert store.makers() == {"1", "2"}
+    store.abandon("1")
+    assert store.makers() == {"2"}
