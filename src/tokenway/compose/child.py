@@ -52,7 +52,7 @@ class Child:
         self._on_hopeless = on_hopeless
         self._tries = tries
         self._born: Born | None = None
-        self._is_ready = False
+        self._ready = asyncio.Event()
         self._was_ready = False
         self._pending: signal.Signals | None = None
         self._stopping = asyncio.Event()
@@ -66,7 +66,7 @@ class Child:
     @property
     def is_ready(self) -> bool:
         """Whether the process that runs has said that it is ready."""
-        return self._is_ready
+        return self._ready.is_set()
 
     def start(self) -> None:
         """Begins to keep it alive; call it once, in the running loop."""
@@ -74,13 +74,20 @@ class Child:
 
     def pass_on(self, number: signal.Signals) -> None:
         """Sends a signal, as soon as the child is ready for it."""
-        if self._is_ready:
+        if self.is_ready:
             self._send(number)
         else:
             self._pending = number
 
-    async def stop(self, patience: float) -> None:
-        """Sends SIGTERM and waits for the end; kills it when it has not come after so many seconds."""
+    async def stop(self, patience: float, *, ready_within: float = 0.0) -> None:
+        """Sends SIGTERM and waits for the end; kills it when it has not come after so many seconds.
+
+        One that is being started again has something to end properly: `ready_within` is how long it is waited for.
+        """
+        if self._was_ready and ready_within:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ready_within):
+                    await self._ready.wait()
         self._stopping.set()
         self._send(signal.SIGTERM)
         if self._keeper is None:
@@ -126,7 +133,7 @@ class Child:
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._born = None
-            self._is_ready = False
+            self._ready.clear()
             if born.process.poll() is None:
                 born.process.kill()
                 born.process.wait()
@@ -137,7 +144,8 @@ class Child:
         reader, writer = await asyncio.open_unix_connection(sock=born.end)
         try:
             while await reader.read(1):
-                self._is_ready = self._was_ready = True
+                self._was_ready = True
+                self._ready.set()
                 if self._pending is not None:
                     self._send(self._pending)
                     self._pending = None

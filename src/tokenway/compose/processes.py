@@ -31,6 +31,8 @@ STOP_MARGIN: Final = 3.0
 """Seconds beyond the drain time after which a worker that did not stop is killed."""
 CONTROL_SECONDS: Final = 30.0
 """How long the control process may take to bring what the workers wrote into the ledger."""
+READY_SECONDS: Final = 5.0
+"""How long one is waited for that has just died, so that its successor can do that."""
 HAS_SAID_WHY: Final = 1
 """The exit status of a control process that has told the reason itself."""
 
@@ -86,7 +88,7 @@ class Supervisor:
         """First the workers, which finish what is open, then the control process, which takes in what they wrote."""
         drain = self._told.settings.server.drain + STOP_MARGIN
         await asyncio.gather(*(worker.stop(drain) for worker in self.workers))
-        await self.control.stop(CONTROL_SECONDS)
+        await self.control.stop(CONTROL_SECONDS, ready_within=READY_SECONDS)
 
     def _begin_control(self, life: int) -> Born:
         held = self._held
