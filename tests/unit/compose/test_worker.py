@@ -31,6 +31,7 @@ class Child:
         self.said: list[ToControl] = []
         self._control = control
         self._link: socket.socket
+        self._ended: tuple[int, bytes] | None = None
 
     async def serves(self) -> int:
         """Takes it in and sends a snapshot; the version that the worker says it serves by."""
@@ -64,8 +65,10 @@ class Child:
 
     async def ended(self) -> tuple[int, bytes]:
         """Its exit status, and what it wrote to standard error."""
-        _, err = await asyncio.to_thread(self.born.process.communicate)
-        return self.born.process.returncode, err
+        if self._ended is None:
+            _, err = await asyncio.to_thread(self.born.process.communicate)
+            self._ended = self.born.process.returncode, err
+        return self._ended
 
 
 def launch(folder: Path, listener: socket.socket, control: socket.socket) -> Child:
