@@ -322,7 +322,9 @@ async def test_no_secret_is_on_a_command_line(launch: Launch, provider: FakeProv
     assert all(line[2].isdecimal() and len(line) == 3 for line in lines)
 
 
-async def test_a_deep_data_directory_is_no_hindrance(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_a_deep_data_directory_is_no_hindrance(
+    provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A socket's address is short; a path need not be."""
     home = tmp_path_factory.mktemp("d" * 100) / ("e" * 100)
     home.mkdir()

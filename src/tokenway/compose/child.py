@@ -129,7 +129,7 @@ class Child:
             return Ended(f"could not be started ({error})")
         try:
             await self._hear(born)
-            while (status := born.process.poll()) is None:
+            while (status := born.process.poll()) is None:  # noqa: ASYNC110 - its end sets no event, and is near
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._born = None

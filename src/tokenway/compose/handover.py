@@ -30,6 +30,6 @@ def receive(end: socket.socket) -> tuple[bytes, list[int]] | None:
     while first and (data := end.recv(MIB)):
         for payload in splitter.feed(data):
             for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)  # noqa: FBT003 - it takes no name
+                os.set_inheritable(descriptor, False)
             return payload, descriptors
     return None

@@ -29,7 +29,8 @@ LOOK_SECONDS: Final = 0.02
 def data_directory_held(directory: Path) -> Iterator[int]:
     """Makes the data directory when it is absent, and keeps other gateways out of it.
 
-    Gives the descriptor of the lock: as long as a process has it, nobody else gets the directory. Raises ConfigError when it cannot be made or written, or when another gateway has it.
+    Gives the descriptor of the lock: as long as a process has it, nobody else gets the directory. Raises ConfigError
+    when it cannot be made or written, or when another gateway has it.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

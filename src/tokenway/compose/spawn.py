@@ -35,7 +35,7 @@ def spawn(module: str) -> Born:
     ours, theirs = socket.socketpair()
     with theirs, contextlib.ExitStack() as if_it_fails:
         if_it_fails.callback(ours.close)
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
             [sys.executable, "-m", module, str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,

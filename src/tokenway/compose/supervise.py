@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.greeting import complain
 from tokenway.compose.listeners import bind, workers_listener
 from tokenway.compose.lock import data_directory_held
+from tokenway.compose.processes import Held, Supervisor, Untold
 from tokenway.compose.spawn import Born
 from tokenway.compose.told import ControlOptions
-from tokenway.compose.processes import Held, Supervisor, Untold
 from tokenway.control.config import FLAGS, Loaded, find_config, find_data, load
 from tokenway.control.findings import Severity
 from tokenway.model.errors import TokenwayError

@@ -7,6 +7,7 @@ connects again until a control process answers; what has to reach one is sent ag
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -118,10 +119,10 @@ class ControlLink:
 
     async def finish(self, seconds: float) -> None:
         """Waits until all responses are kept, but not for longer than this."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._all_kept.wait()
-        except TimeoutError:
+        if self._unkept:
             log.error("%d responses were not kept: no control process took them", len(self._unkept))
 
     def _send(self, data: bytes) -> None:

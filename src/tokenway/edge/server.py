@@ -41,7 +41,6 @@ from tokenway.model.link import (
     ToControl,
     WorkerOptions,
 )
-from tokenway.model.snapshot import Snapshot
 from tokenway.upstream.pool import Pools
 
 log = logging.getLogger("tokenway.edge")
@@ -129,16 +128,12 @@ async def run_worker(
     state.start_sweeping()
     server = _EdgeServer(_server_config(options, state))
     server.on_exit = stop
-    tasks.spawn("gauges", _send_gauges(state, link))
-    tasks.spawn("velocity", _tell_velocity(state, link))
     is_serving = True
-    link.send(Serving(state.snapshot.version))
+    _begin_to_tell(state, link, tasks)
     leash.ready()
     await server.serve(sockets=[listener])
     probes.stop()
     await _finish_background(state, drained_at)
-    for running in list(state.background.values()):
-        running.stop(STOPPED)
     await pools.close()
     await link.finish(LAST_WORDS_SECONDS)
     await tasks.close()
@@ -167,6 +162,8 @@ async def _finish_background(state: EdgeState, until: float) -> None:
     """Lets what has no caller come to its end, as open streams may, until a moment in monotonic seconds."""
     while state.background and monotonic() < until:  # noqa: ASYNC110 - once in a process's life, and it may be long
         await asyncio.sleep(BACKGROUND_SECONDS)
+    for running in list(state.background.values()):
+        running.stop(STOPPED)
 
 
 def _server_config(options: WorkerOptions, state: EdgeState) -> Config:
@@ -187,6 +184,13 @@ def _server_config(options: WorkerOptions, state: EdgeState) -> Config:
     )
     config.load()
     return config
+
+
+def _begin_to_tell(state: EdgeState, link: ControlLink, tasks: Tasks) -> None:
+    """From now on the control process hears that this worker serves, how it is, and what it has seen."""
+    link.send(Serving(state.snapshot.version))
+    tasks.spawn("gauges", _send_gauges(state, link))
+    tasks.spawn("velocity", _tell_velocity(state, link))
 
 
 async def _send_gauges(state: EdgeState, link: ControlLink) -> None:

@@ -93,7 +93,7 @@ def test_it_says_how_to_use_it_when_workers_serve(supervisor: Supervisor) -> Non
     options = WorkerOptions(1, str(supervisor.data / "journal"), str(supervisor.path), drain=5.0)
     hand_over(worker.end, msgspec.json.encode(options), (supervisor.public.fileno(),))
     assert supervisor.process.stdout is not None
-    lines = []
+    lines: list[str] = []
     while not (lines and lines[-1].lstrip().startswith("-d ")):
         lines.append(supervisor.process.stdout.readline())
         assert lines[-1], supervisor.ended()
@@ -166,6 +166,4 @@ async def test_a_later_one_begins_with_what_the_file_says_now(
     assert in_force(later) == ({}, 1)
     first, last = capsys.readouterr().err.splitlines()
     assert "tokenway.yaml:1: error: aliases" in first
-    assert last == (
-        "tokenway: the configuration cannot be used; the one that the gateway was started with is in force"
-    )
+    assert last == ("tokenway: the configuration cannot be used; the one that the gateway was started with is in force")

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import http.client
 import json
-import os
 import re
 import socket
 import sqlite3
@@ -23,6 +22,7 @@ import pytest
 
 from tests.fake_provider import FakeProvider, Script
 from tests.records import line, settled
+from tokenway.aio.tasks import Tasks
 from tokenway.compose.gateway import NICENESS_MAX, STORE_NICENESS, Gateway, _give_way
 from tokenway.compose.handover import hand_over
 from tokenway.compose.listeners import workers_listener
@@ -308,8 +308,7 @@ async def test_what_a_worker_left_unfinished_has_failed(launch: Launch, provider
 
 
 async def test_another_control_process_takes_up_the_work(launch: Launch, provider: FakeProvider) -> None:
-    """With the worker that is there: it is told by the configuration in force, its budget is what is left of it, and
-    its snapshots are counted on."""
+    """With the worker that is there, by the configuration in force; what is left of its budget is all that it has."""
     running: Running = await launch(config(provider, budget=0.000010))
     (before,) = running.gateway.workers.alive
     assert (await running.ask(max_tokens=4)).status == 200
@@ -347,7 +346,8 @@ async def test_a_database_that_is_away_is_waited_for(
     with monkeypatch.context() as patched:
         patched.setattr("tokenway.compose.gateway.open_store", away)
         running.gateway = running.another()
-        starting = asyncio.ensure_future(running.gateway.start(is_first=False))
+        tasks = Tasks(lambda _name, _error: None)
+        starting = tasks.start("start", running.gateway.start(is_first=False))
         await becomes(lambda: len(tries) > 3)
         assert (await running.ask()).status == 200
     await starting

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -51,7 +50,7 @@ def test_how_to_use_it_is_said_with_the_key_once(capsys: pytest.CaptureFixture[s
     assert "Your key, shown once  tw-key\n" in first
     assert "Console and metrics   http://127.0.0.1:2\n" in first
     assert "Bearer tw-key" in first
-    assert first.rstrip().splitlines()[-1].lstrip().startswith("-d '{\"model\": \"mock\"")
+    assert first.rstrip().splitlines()[-1].lstrip().startswith('-d \'{"model": "mock"')
     say_ready(ServerSettings(port=1, control_port=2), tmp_path, None, "mock")
     later = capsys.readouterr().out
     assert "shown once" not in later
@@ -73,7 +72,7 @@ def test_a_reader_that_has_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(sys, "stdout", stream)
         for _ in range(2):
             say("anything")
-        assert os.fstat(stream.fileno()).st_rdev == os.stat(os.devnull).st_rdev
+        assert os.fstat(stream.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
 
 
 def test_a_first_key_is_written_down_and_keeps_its_place(tmp_path: Path) -> None:
@@ -103,4 +102,3 @@ def test_exchanges_are_lines_for_a_terminal(capsys: pytest.CaptureFixture[str]) 
     exchange_printer()(settled(1))
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert is_terminal() == os.isatty(1)
-    assert json.dumps(is_terminal()) in {"true", "false"}

@@ -41,9 +41,7 @@ def test_a_payload_comes_with_its_files(ends: tuple[socket.socket, socket.socket
 
 
 @pytest.mark.parametrize("sent", [b"", b"f", b"f\0\0\0\x09half"])
-def test_a_supervisor_that_ends_before_has_told_nothing(
-    ends: tuple[socket.socket, socket.socket], sent: bytes
-) -> None:
+def test_a_supervisor_that_ends_before_has_told_nothing(ends: tuple[socket.socket, socket.socket], sent: bytes) -> None:
     """At once, in the middle, or before all of it was there."""
     ours, theirs = ends
     ours.sendall(sent)

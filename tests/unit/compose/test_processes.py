@@ -22,8 +22,7 @@ from tokenway.model.errors import TokenwayError
 from tokenway.store.sqlite import open_sqlite
 
 CONFIG = (
-    "{server: {workers: 2, drain: 5s}, "
-    "providers: {local: {enabled: false}, lab: {base_url: 'http://127.0.0.1:9/v1'}}}"
+    "{server: {workers: 2, drain: 5s}, providers: {local: {enabled: false}, lab: {base_url: 'http://127.0.0.1:9/v1'}}}"
 )
 
 

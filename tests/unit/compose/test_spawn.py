@@ -32,7 +32,6 @@ def test_a_child_that_is_killed_is_gone() -> None:
 
 def test_what_has_begun_is_gone_at_the_end() -> None:
     """Whatever became of the start."""
-
     with begun() as (control, worker):
         assert (control.process.poll(), worker.process.poll()) == (None, None)
     assert (control.process.returncode, worker.process.returncode) == (-9, -9)

@@ -32,6 +32,7 @@ from tokenway.model.link import (
     Show,
     Stop,
     ToControl,
+    ToWorker,
     pack,
     unpack_for_control,
 )
@@ -281,9 +282,7 @@ async def test_a_write_to_a_control_process_that_died_is_no_failure(tmp_path: Pa
 
 
 @pytest.mark.parametrize("said", [b"\xff\xff\xff\xff", frame(b"nonsense")])
-async def test_what_is_no_message_ends_the_link(
-    tmp_path: Path, said: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_what_is_no_message_ends_the_link(tmp_path: Path, said: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """It cannot be read past; that is told, and another link is looked for."""
     async with linked(tmp_path) as control:
         await control.send(said)
@@ -353,7 +352,13 @@ async def test_messages_go_to_whoever_takes_them_in(tmp_path: Path) -> None:
             control.link.on(kind, heard.put_nowait)
         samples = [Sample("p/m", "m", 1e9 + number, Outcome.ANSWERED, 1.0) for number in range(3)]
         probe = Probe("probe-20454-43200-beef", "m", "p/up", 5_000, 1e9)
-        said = [Stop("resp_1", "maps"), Show("resp_2", "maps"), Heard(samples), probe, Granted(1, "limit", 0, 5)]
+        said: list[ToWorker] = [
+            Stop("resp_1", "maps"),
+            Show("resp_2", "maps"),
+            Heard(samples),
+            probe,
+            Granted(1, "limit", 0, 5),
+        ]
         await control.send(b"".join(frame(pack(each)) for each in said))
         assert [await heard.get() for _ in range(4)] == [each for each in said if not isinstance(each, Show)]
 
@@ -376,12 +381,10 @@ async def test_a_message_that_cannot_be_taken_in_does_not_end_the_worker(
         assert [each.message for each in caplog.records] == ["a heard of the control process was not taken in"]
 
 
-async def test_a_control_process_that_does_not_read_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_control_process_that_does_not_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can wait should wait then, or it would fill the memory; it ends when it reads again."""
     monkeypatch.setattr(module, "BEHIND_BYTES", 0)
-    assert not ControlLink(lambda: []).is_behind
+    assert not ControlLink(list).is_behind
     async with linked(tmp_path) as control:
         kept = StoredResponse("resp_1", "maps", 1.5, "m", "p/up", "completed", b"\0" * 4_000_000, b"[]", True, "")
         behind = [control.link.is_behind]

@@ -265,7 +265,7 @@ async def test_it_stops_when_it_is_told_or_left_alone(running: Running, provider
 
 
 async def test_without_a_first_snapshot_it_does_not_wait_for_ever(running: Running) -> None:
-    """When its supervisor goes before there was one, the worker gives up; a control process that goes changes nothing."""
+    """When its supervisor goes before there was one, it gives up; a control process that goes changes nothing."""
     running.hang_up()
     await running.accept()
     assert not running.work.done()
