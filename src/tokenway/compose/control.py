@@ -28,7 +28,7 @@ from tokenway.compose.greeting import (
     example_model,
     exchange_printer,
     is_terminal,
-    remember_key,
+    remember,
     say,
     say_ready,
 )
@@ -98,7 +98,7 @@ async def run(told: ControlOptions, descriptors: Sequence[int], leash: Leash) ->
         await gateway.stop(in_haste=is_alone)
         if not (told.data / CREDENTIALS).exists():
             # It was stopped, or failed, after the key had been made: nobody has seen it yet.
-            remember_key(told.data, public_url(_addresses(told)), gateway.first_start)
+            remember(told.data, public_url(_addresses(told)), gateway.first_start)
 
 
 async def _begin(gateway: Gateway, told: ControlOptions, listener: socket.socket, leash: Leash) -> None:
@@ -107,7 +107,7 @@ async def _begin(gateway: Gateway, told: ControlOptions, listener: socket.socket
     leash.ready()
     if told.is_first:
         at = _addresses(told)
-        made = remember_key(told.data, public_url(at), gateway.first_start)
+        made = remember(told.data, public_url(at), gateway.first_start)
         await gateway.workers.wait_serving()
         say_ready(at, told.data, made, example_model(gateway.settings, gateway.local_models()))
     gateway.start_control(listener)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+import msgspec
+
 from tokenway.compose.addresses import control_url, public_url
 from tokenway.compose.paths import CREDENTIALS, Credentials, read_credentials, write_credentials
 from tokenway.model.errors import ConfigError
@@ -17,7 +19,7 @@ from tokenway.model.settings import LOCAL_CHAT, ServerSettings, Settings
 if TYPE_CHECKING:
     from tokenway.local.supervise import EngineState
     from tokenway.metering.ledger import Settled
-    from tokenway.store.base import FirstStart
+    from tokenway.store.accounts.records import FirstStart
 
 _EXAMPLE: Final = '{"model": "%s", "stream": true, "messages": [{"role": "user", "content": "Say hello."}]}'
 
@@ -44,17 +46,20 @@ def exchange_printer() -> Callable[[Settled], None]:
     return lambda record: say(exchange_line(record, color=True))
 
 
-def say_ready(server: ServerSettings, data_dir: Path, first_key: str | None, model: str) -> None:
-    """How to use it: addresses, the key once, a command that streams."""
+def say_ready(server: ServerSettings, data_dir: Path, made: Credentials | None, model: str) -> None:
+    """How to use it: addresses, what the first start made once, a command that streams."""
     base = f"{public_url(server)}/v1"
     say(f"Tokenway listens at   {base}")
-    if first_key is not None:
-        say(f"Your key, shown once  {first_key}")
+    if made is not None:
+        say(f"Your key, shown once  {made.api_key}")
+        say(f"Sign in as            {made.admin}, password {made.password}")
+        say(f"Control API's token   {made.token}")
     say(f"Keys are kept in      {data_dir / CREDENTIALS}")
     say(f"Console and metrics   {control_url(server)}")
     say("Try it:")
     say(f"  curl -N {base}/chat/completions -H 'content-type: application/json' \\")
-    say(f'    -H "authorization: Bearer {first_key or "$TOKENWAY_API_KEY"}" \\')
+    key = "$TOKENWAY_API_KEY" if made is None else made.api_key
+    say(f'    -H "authorization: Bearer {key}" \\')
     say(f"    -d '{_EXAMPLE % model}'")
 
 
@@ -73,16 +78,23 @@ def example_model(settings: Settings, local: Container[str]) -> str:
     return LOCAL_CHAT if LOCAL_CHAT in local else next(iter(settings.models), "MODEL")
 
 
-def remember_key(data_dir: Path, base_url: str, first: FirstStart | None) -> str | None:
-    """Writes the first key down and returns it, or the new address beside the key that is there."""
+def remember(data_dir: Path, base_url: str, first: FirstStart | None) -> Credentials | None:
+    """Writes down what the first start made and returns it, or the new address beside what is there."""
     if first is not None:
-        key = first.key.secret.reveal()
-        write_credentials(data_dir, Credentials(key, base_url, first.project))
-        return key
+        made = Credentials(
+            first.key.secret.reveal(),
+            base_url,
+            first.project,
+            first.user.name,
+            first.password.reveal(),
+            first.token.secret.reveal(),
+        )
+        write_credentials(data_dir, made)
+        return made
     with contextlib.suppress(ConfigError):  # a damaged file is its owner's to repair; `ask` says how
         known = read_credentials(data_dir)
         if known is not None and known.base_url != base_url:
-            write_credentials(data_dir, Credentials(known.api_key, base_url, known.project))
+            write_credentials(data_dir, msgspec.structs.replace(known, base_url=base_url))
     return None
 
 

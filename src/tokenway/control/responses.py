@@ -48,8 +48,7 @@ class Responses:
 
     def fail_all_but(self, alive: set[str]) -> None:
         """What others than the workers of these lives left unfinished has failed."""
-        for maker in self._store.makers() - alive:
-            self._store.abandon(maker)
+        self._store.abandon(but=alive)
 
     def worker_gone(self, holder: str) -> None:
         """What this worker has left unfinished has failed."""

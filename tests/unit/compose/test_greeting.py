@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.records import settled
@@ -15,7 +16,7 @@ from tokenway.compose.greeting import (
     example_model,
     exchange_printer,
     is_terminal,
-    remember_key,
+    remember,
     say,
     say_ready,
 )
@@ -25,7 +26,7 @@ from tokenway.local.models import LocalModel
 from tokenway.local.supervise import EngineState, Phase
 from tokenway.model.secret import Secret
 from tokenway.model.settings import ServerSettings, Settings
-from tokenway.store.base import FirstStart, KeyRow, NewKey
+from tokenway.store.sqlite import open_sqlite
 
 
 def test_the_printed_command_asks_for_a_model_that_is_there(tmp_path: Path) -> None:
@@ -42,18 +43,24 @@ def test_the_printed_command_asks_for_a_model_that_is_there(tmp_path: Path) -> N
     assert example_model(configured, {"local"}) == "local"
 
 
-def test_how_to_use_it_is_said_with_the_key_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A key that was made is in the command; later the command names the variable."""
-    say_ready(ServerSettings(port=1, control_port=2), tmp_path, "tw-key", "mock")
+MADE = Credentials("tw-key", "http://127.0.0.1:1", "default", "admin", "pass", "tok")
+
+
+def test_how_to_use_it_is_said_with_what_was_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Once: a key that was made is in the command; later the command names the variable."""
+    say_ready(ServerSettings(port=1, control_port=2), tmp_path, MADE, "mock")
     first = capsys.readouterr().out
     assert "Tokenway listens at   http://127.0.0.1:1/v1\n" in first
     assert "Your key, shown once  tw-key\n" in first
+    assert "Sign in as            admin, password pass\n" in first
+    assert "Control API's token   tok\n" in first
     assert "Console and metrics   http://127.0.0.1:2\n" in first
     assert "Bearer tw-key" in first
     assert first.rstrip().splitlines()[-1].lstrip().startswith('-d \'{"model": "mock"')
     say_ready(ServerSettings(port=1, control_port=2), tmp_path, None, "mock")
     later = capsys.readouterr().out
     assert "shown once" not in later
+    assert "Sign in" not in later
     assert "Bearer $TOKENWAY_API_KEY" in later
 
 
@@ -75,16 +82,21 @@ def test_a_reader_that_has_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -
         assert os.fstat(stream.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
 
 
-def test_a_first_key_is_written_down_and_keeps_its_place(tmp_path: Path) -> None:
+def test_what_a_first_start_made_is_written_down(tmp_path: Path) -> None:
     """The next start changes the address beside it; what cannot be read is left to its owner."""
-    row = KeyRow("key_1", "first", "default", "0" * 64, "tw-01234", 0.0)
-    made = FirstStart("default", "admin", NewKey(row, Secret("tw-key")))
-    assert remember_key(tmp_path, "http://127.0.0.1:1", made) == "tw-key"
-    assert read_credentials(tmp_path) == Credentials("tw-key", "http://127.0.0.1:1")
-    assert remember_key(tmp_path, "http://127.0.0.1:2", None) is None
-    assert read_credentials(tmp_path) == Credentials("tw-key", "http://127.0.0.1:2")
+    store = open_sqlite(tmp_path / "t.db")
+    first = store.accounts.bootstrap()
+    store.close()
+    assert first is not None
+    made = remember(tmp_path, "http://127.0.0.1:1", first)
+    assert made is not None
+    assert (made.api_key, made.base_url) == (first.key.secret.reveal(), "http://127.0.0.1:1")
+    assert (made.admin, made.password) == (first.user.name, first.password.reveal())
+    assert read_credentials(tmp_path) == made
+    assert remember(tmp_path, "http://127.0.0.1:2", None) is None
+    assert read_credentials(tmp_path) == msgspec.structs.replace(made, base_url="http://127.0.0.1:2")
     (tmp_path / CREDENTIALS).write_text("damaged")
-    assert remember_key(tmp_path, "http://127.0.0.1:3", None) is None
+    assert remember(tmp_path, "http://127.0.0.1:3", None) is None
     assert (tmp_path / CREDENTIALS).read_text() == "damaged"
 
 
