@@ -11,12 +11,13 @@ from typing import Final
 from tokenway.aio.tasks import Tasks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.link import (
-    Answer,
+    Granted,
     Heard,
     Keep,
     Probe,
     Publish,
     Question,
+    Recall,
     Show,
     Stop,
     ToControl,
@@ -48,12 +49,18 @@ class ControlLink:
         on_show: Callable[[str, str], None] = lambda _response, _project: None,
         on_heard: Callable[[list[Sample]], None] = lambda _samples: None,
         on_probe: Callable[[Probe], None] = lambda _probe: None,
+        *,
+        on_granted: Callable[[Granted], None] = lambda _granted: None,
+        on_recall: Callable[[tuple[str, ...]], None] = lambda _limits: None,
     ) -> None:
         """`on_stop` is called with a response's id and project when what is done for it is to end.
 
         `on_show` is called in the same way when what there is of it is to be kept, and `on_heard` with what other
-        workers' attempts were like. `on_probe` is called with what is to be probed.
+        workers' attempts were like. `on_probe` is called with what is to be probed, `on_granted` with what leases are
+        granted, and `on_recall` with the limits that others have nothing left of.
         """
+        self._on_granted = on_granted
+        self._on_recall = on_recall
         self._on_probe = on_probe
         self._on_heard = on_heard
         self._on_stop = on_stop
@@ -127,15 +134,25 @@ class ControlLink:
         if isinstance(message, Show):
             self._on_show(message.response, message.project)
             return
-        if isinstance(message, Heard | Probe):
+        if isinstance(message, Granted | Heard | Probe | Recall):
             try:
-                self._on_heard(message.samples) if isinstance(message, Heard) else self._on_probe(message)
+                self._take_in(message)
             except Exception:
                 log.exception("a %s of the control process was not taken in", type(message).__name__.lower())
             return
-        waiting = self._waiting.get(message.number) if isinstance(message, Answer) else None
-        if isinstance(message, Answer) and waiting is not None and not waiting.done():
+        waiting = self._waiting.get(message.number)
+        if waiting is not None and not waiting.done():
             waiting.set_result(message.body)
+
+    def _take_in(self, message: Granted | Heard | Probe | Recall) -> None:
+        if isinstance(message, Granted):
+            self._on_granted(message)
+        elif isinstance(message, Heard):
+            self._on_heard(message.samples)
+        elif isinstance(message, Probe):
+            self._on_probe(message)
+        else:
+            self._on_recall(message.limits)
 
 
 def _no_control() -> Problem:

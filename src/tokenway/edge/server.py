@@ -71,6 +71,7 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
             first.set_result(snapshot)
 
     def control_lost() -> None:
+        state.admission.cut()
         state.draining = True
         if not first.done():
             first.cancel()
@@ -94,8 +95,10 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
         show_background,
         lambda samples: state.fleet.hear(samples),  # noqa: PLW0108 - the state is made from the link
         lambda probe: probes.begin(probe),  # noqa: PLW0108
+        on_granted=lambda granted: state.admission.granted(granted),  # noqa: PLW0108
+        on_recall=lambda limits: state.admission.recall(limits),  # noqa: PLW0108
     )
-    state = EdgeState(loop, pools, journal, link.ask, link.keep)
+    state = EdgeState(loop, pools, journal, link.ask, link.keep, link.send)
     probes = Probes(state, link.send)
     await link.open(socket.socket(fileno=options.link_fd), tasks)
     snapshot = await first
@@ -119,6 +122,7 @@ async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str],
     await _finish_background(state, drained_at)
     for running in list(state.background.values()):
         running.stop(STOPPED)
+    state.admission.stop()
     await pools.close()
     await tasks.close()
 

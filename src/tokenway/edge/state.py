@@ -18,6 +18,7 @@ from tokenway.edge.fleet import Fleet
 from tokenway.edge.head import Heads
 from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
+from tokenway.model.link import Return, Want
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.upstream.pool import Pools
@@ -81,8 +82,9 @@ class EdgeState:
         journal: Journal,
         ask: Ask,
         keep: Callable[[StoredResponse], None] = lambda _: None,
+        tell: Callable[[Want | Return], None] = lambda _: None,
     ) -> None:
-        """`keep` gives a response to the control process to be kept."""
+        """`keep` gives a response to the control process to be kept, `tell` what is wanted of limits."""
         self.loop = loop
         self.pools = pools
         self.journal = journal
@@ -90,7 +92,7 @@ class EdgeState:
         self.keep = keep
         self.background: dict[tuple[str, str], Running] = {}
         """What runs without a caller, by response id and project."""
-        self.admission = Admission()
+        self.admission = Admission(tell, loop.call_soon)
         self.fleet = Fleet(monotonic())
         self.heads = Heads()
         self.open: set[Timed] = set()
@@ -157,6 +159,7 @@ class EdgeState:
         for connection in list(self.connections):
             connection.check(now)
         self.pools.sweep(now)
+        self.admission.tick(now)
 
     def _sweep(self) -> None:
         self.loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -169,3 +172,4 @@ class EdgeState:
                 exchange.wake(now)
             except Exception as error:  # noqa: BLE001 - whatever one of them meets, the others have their deadlines
                 exchange.broke(error)
+        self.admission.sweep(now)
