@@ -30,9 +30,8 @@ from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
 from tokenway.control.addresses import enabled_by
-from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, find_config, load
-from tokenway.control.keyring import key_figures, principals
+from tokenway.control.keyring import key_figures, with_keys
 from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
 from tokenway.control.publish import Facts, build_snapshot
@@ -42,10 +41,11 @@ from tokenway.control.vertex import AGAIN_AFTER, Tokens, fetch_token, files_in_u
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
+from tokenway.model.limits import Limit, Measure
 from tokenway.model.link import Question, Show, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
-from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.telemetry import names
 from tokenway.telemetry.gather import gather
@@ -105,8 +105,8 @@ class Gateway:
         self._store: SqliteStore
         self._is_open = False
         self._ingest: Ingest
-        self._grants: Grants
         self._keys: list[KeyRow] = []
+        self._limits: dict[str, Limit] = {}
         self._keys_seen: tuple[int, int] | None = None
         """Their revision and the day when they were last published: prices begin with a day, and budgets start anew."""
         self._version = 0
@@ -204,7 +204,6 @@ class Gateway:
         store.responses.abandon()  # no worker runs yet
         self._keys_seen = (store.keys.revision(), int(time.time() // 86400))
         self._keys = store.keys.keys()
-        self._grants = Grants(self.settings.server.workers, self._spent)
         ingest = self._ingest = Ingest(
             store.ledger,
             self._data_dir / JOURNALS,
@@ -220,10 +219,6 @@ class Gateway:
             self._ingest.drain()
             self._ingest.close()
             self._store.close()
-
-    def _spent(self, key_id: str, term: Term) -> int:
-        usage = self._store.usage.key_usage(key_id)
-        return int(getattr(usage, term.value))
 
     def _settled(self, records: Sequence[Settled]) -> None:
         for gathered in gather(records):
@@ -301,19 +296,15 @@ class Gateway:
         await self._opened.wait()
         await self.workers.publish()
 
-    async def _snapshot_for(self, worker: int) -> Snapshot:
+    async def _snapshot_for(self, _worker: int) -> Snapshot:
         await self._opened.wait()
         settings = self._reloader.settings
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
-        keys = await self._in_thread(self._principals, settings, worker)
-        return msgspec.structs.replace(snapshot, keys=keys)
-
-    def _principals(self, settings: Settings, worker: int) -> dict[str, Principal]:
-        # First what the workers have written, so that a grant is counted from all that was spent.
-        self._ingest.drain()
-        return principals(settings, self._keys, self._grants, worker, time.time())
+        whole = with_keys(snapshot, settings, self._keys, time.time())
+        self._limits = whole.limits
+        return whole
 
     # -- workers -----------------------------------------------------------------------------------------
 
@@ -335,7 +326,6 @@ class Gateway:
         await self._opened.wait()
         await self._in_thread(self._ingest.drain)
         await self._in_thread(self._store.responses.abandon, str(number))
-        self._grants.forget(number)
         self.metrics.drop_gauges(worker=str(number))
 
     async def _answer(self, question: Question) -> bytes | None:
@@ -394,11 +384,13 @@ class Gateway:
             gauges = worker.gauges
             if gauges is not None:
                 number = str(worker.number)
-                self.metrics.drop_gauges(worker=number)  # a key that is gone has no lease to show
+                self.metrics.drop_gauges(worker=number)  # a limit that is gone has no lease to show
                 self.metrics.set_gauge(names.OPEN_STREAMS, gauges.open_streams, worker=number)
                 self.metrics.set_gauge(names.LOOP_LAG, gauges.loop_lag, worker=number)
-                for key_id, left in gauges.leases.items():
-                    self.metrics.set_gauge(names.LEASE_REMAINING, left / NANO_PER_USD, key=key_id, worker=number)
+                for name, left in gauges.leases.items():
+                    limit = self._limits.get(name)
+                    shown = left / NANO_PER_USD if limit is not None and limit.measure is Measure.USD else left
+                    self.metrics.set_gauge(names.LEASE_REMAINING, shown, limit=name, worker=number)
         breakers = self.workers.breakers()
         self.metrics.drop_gauges(names.BREAKER_STATE)
         for endpoint in self.metrics.endpoints:

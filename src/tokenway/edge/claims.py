@@ -8,25 +8,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from tokenway.metering.lease import Lease
+from tokenway.edge.stocks import CONCURRENCY, DEPTH, INPUT, LOOPS, OUTPUT, REQUESTS, TOKENS, USD, Stock
 from tokenway.metering.ledger import PAYING, Line, Trace
-from tokenway.model.limits import Limit, Measure
+from tokenway.model.limits import Limit
 from tokenway.model.snapshot import Principal
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from tokenway.model.errors import Problem
 
-# Python 3.11 takes a quarter of a microsecond to look a member up in its enumeration.
-USD: Final = Measure.USD
-REQUESTS: Final = Measure.REQUESTS
-INPUT: Final = Measure.INPUT_TOKENS
-OUTPUT: Final = Measure.OUTPUT_TOKENS
-TOKENS: Final = Measure.TOKENS
-CONCURRENCY: Final = Measure.CONCURRENCY
-DEPTH: Final = Measure.DEPTH
-LOOPS: Final = Measure.LOOPS
 _TOKEN_MEASURES: Final = frozenset({INPUT, OUTPUT, TOKENS})
 UNNAMED: Final = "metadata"
 """The member of a request that tells it from another one and makes no other request of it."""
@@ -59,81 +48,6 @@ class Call(Protocol):
         """It has raised this, and is to end; must not raise."""
 
 
-class Stock(Lease):
-    """The lease of one limit, or of one run's, with those who wait for it. `id` is how the control process knows it.
-
-    A single one, of `depth` or `loops`, is about one agent or one request, which `detail` tells: nothing of it can be
-    kept for another. Places of calls that are under way come back by themselves, so that none are asked for ahead.
-    """
-
-    __slots__ = (
-        "again_at",
-        "answered",
-        "asked_at",
-        "asks_ahead",
-        "detail",
-        "due_at",
-        "id",
-        "is_fleeting",
-        "is_gone",
-        "is_single",
-        "key_id",
-        "limit",
-        "line",
-        "measure",
-        "name",
-        "remains",
-        "run",
-        "serves_soon",
-        "wait",
-        "want",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        limit: Limit,
-        identity: str = "",
-        key_id: str = "",
-        run: str = "",
-        detail: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__()
-        self.name = name
-        """What the worker knows it by."""
-        self.id = identity or name
-        self.use(limit)
-        self.key_id = key_id
-        self.run = run
-        self.detail = detail
-        self.line: deque[Claim] | None = None
-        """Who waits for it, in the order in which they came; None where nobody ever has."""
-        self.want = 0
-        """The number of the want that was not answered yet."""
-        self.asked_at = 0.0
-        self.answered = 0
-        """The number of the want that was answered last."""
-        self.remains = 0
-        """What nobody held when it was answered."""
-        self.wait = 0.0
-        """After how many seconds from then on asking again may help; 0.0 for never in its period."""
-        self.due_at = 0.0
-        """When that is; 0.0 for never."""
-        self.again_at = 0.0
-        """When it is asked for again, because somebody waits for that."""
-        self.serves_soon = False
-        self.is_gone = False
-        """Whether its limit is not in the snapshot any more."""
-
-    def use(self, limit: Limit) -> None:
-        """Goes by this limit, as it stands in the configuration now."""
-        self.limit = limit
-        self.measure = limit.measure
-        self.is_fleeting = limit.is_fleeting
-        self.is_single = limit.measure is DEPTH or limit.measure is LOOPS
-        self.asks_ahead = not self.is_single and limit.measure is not CONCURRENCY
-
-
 class Rules(msgspec.Struct, frozen=True):
     """The limits that count for a key's calls to a model: for all of them, and for each run by itself."""
 
@@ -161,10 +75,16 @@ def tells(limit: Limit) -> bool:
     return limit.is_fleeting and (limit.measure is REQUESTS or limit.measure in _TOKEN_MEASURES)
 
 
-def run_instance(limit: str, key_id: str, run: str) -> str:
-    """The id of a limit that holds for each run, for one of them."""
-    digest = sha256(b"%b\0%b" % (key_id.encode(), run.encode())).hexdigest()
-    return f"{limit}@{digest[:16]}"
+def amount_of(limit: Limit, usd: int, tokens: tuple[int, int]) -> int:
+    """The most that a call can take of a limit: one that can cost so much, with so many tokens in and out."""
+    measure = limit.measure
+    if measure is USD:
+        return usd
+    if measure is REQUESTS or measure is CONCURRENCY or measure is LOOPS:
+        return 1
+    if measure is DEPTH:
+        return 0
+    return tokens[0] if measure is INPUT else tokens[1] if measure is OUTPUT else sum(tokens)
 
 
 def digest_of(content: object) -> str:
@@ -189,12 +109,12 @@ class Claim:
 
     __slots__ = ("asked", "began", "call", "drawn", "is_told", "needs", "number", "until", "waits_for")
 
-    def __init__(self, call: Call, number: int, *, is_told: bool) -> None:
+    def __init__(self, call: Call, number: int, needs: list[tuple[Stock, int]], *, is_told: bool) -> None:
         self.call = call
+        self.needs = needs
         self.number = number
         """Its place among all: nobody who came later goes before it."""
         self.is_told = is_told
-        self.needs: list[tuple[Stock, int]] = []
         self.drawn: list[tuple[Stock, int, int]] | None = None
         self.waits_for: Stock | None = None
         """In whose line it stands."""
@@ -211,6 +131,10 @@ class Claim:
             stock.draw(amount, mono)
             drawn.append((stock, amount, stock.period))
         self.drawn = drawn
+
+    def needs_of(self, stock: Stock) -> int:
+        """How much it needs of a limit."""
+        return next((needed for other, needed in self.needs if other is stock), 0)
 
     def give_up(self) -> list[tuple[Stock, int, int]]:
         """What it has drawn, once: whoever asks has to close it."""

@@ -10,7 +10,8 @@ from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
-    from tokenway.edge.claims import Call, Claim, Stock
+    from tokenway.edge.claims import Call, Claim
+    from tokenway.edge.stocks import Stock
 
 AWAY_SECONDS: Final = 1.0
 """When to try again what nobody could decide."""

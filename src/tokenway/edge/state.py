@@ -92,7 +92,7 @@ class EdgeState:
         self.keep = keep
         self.background: dict[tuple[str, str], Running] = {}
         """What runs without a caller, by response id and project."""
-        self.admission = Admission(tell, loop.call_soon)
+        self.admission = Admission(tell, self._call_soon)
         self.fleet = Fleet(monotonic())
         self.heads = Heads()
         self.open: set[Timed] = set()
@@ -143,6 +143,9 @@ class EdgeState:
         """
         self._id_count += 1
         return f"{self._id_prefix}{self._id_count:010x}"
+
+    def _call_soon(self, work: Callable[[], None]) -> None:
+        self.loop.call_soon(work)
 
     def start_sweeping(self) -> None:
         """Begins to look at deadlines; call it once in the loop."""

@@ -1,28 +1,32 @@
 """A worker's lease of one limit: what it may spend of it without asking.
 
-The control process grants a lease by the *period* of its limit. Calls *draw* the most that they can take of it, which
-is *held* as long as they run; when one is over, what it took is gone, and the rest is *left* for others. In every period
+The control process grants a lease by the *period* of its limit. Calls *draw* the most that they can take of it,
+which is *held* as long as they run; when one is over, what it took is gone, and the rest is *left*. In every period
 
     granted = left + held + taken
 
-holds at all times, so a worker never spends more than it was granted: what is drawn is never more than is left, and
-what is given back is no more than that either. `left` falls below nothing only where a call took more than it had drawn.
+holds at all times, so a worker never spends more than it was granted: what is drawn is never more than is left,
+and what is given back is no more than that either. `left` falls below nothing only where a call took more than it had
+drawn.
 
     what happens                 left              held        granted
     ─────────────────────────────────────────────────────────────────────────────
-    take, of this period         + amount                      + amount
+    take, of this period         + amount - own                + amount - own
     take, of another period      = amount          = 0         = amount     what was left of the old one goes back
     own, of this period          + share - granted             = share      where that is more than was granted
     own, of another period       = share           = 0         = share      the same
     draw                         - drawn           + drawn
     close, of this period        + drawn - used    - drawn
     close, of another period                                                drawn - used goes back, of its own period
-    give back                    - amount                      - amount     amount <= left
+    give back                    - own - amount                - own - amount   amount <= left
+    disown                       - own                         - own
     forgotten                    = - held                      = taken      whoever granted it knows nothing of it
 
 A call belongs to the period that it was admitted in: what it drew goes back there, also when another one has begun.
-`own` is for when nobody can be asked: a static share of the limit that the worker takes by itself. `forgotten` is for
-what exists in the memory of the control process alone, where a new one has to be asked for what is held already.
+`own` is for when nobody can be asked: a static share of the limit that the worker takes by itself. It is let go of as
+soon as somebody can be asked again, which may leave less than nothing: what calls have of it has to be granted then,
+before anything else. It never goes back, for nobody gave it. `forgotten` is for what exists in the memory of the
+control process alone, where a new one has to be asked for what is held already.
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ class Lease:
     `begins` and `ends` bound the period in Unix time; `touched` is when it was drawn from last, in monotonic seconds.
     """
 
-    __slots__ = ("begins", "chunk", "ends", "granted", "held", "left", "period", "touched", "usual")
+    __slots__ = ("begins", "chunk", "ends", "granted", "held", "left", "owned", "period", "touched", "usual")
 
     def __init__(self) -> None:
         self.period = 0
@@ -60,6 +64,8 @@ class Lease:
         self.granted = 0
         self.left = 0
         self.held = 0
+        self.owned = 0
+        """The part of `granted` that it took by itself."""
         self.chunk = 0
         """What was granted last; 0 where that was nothing, and asking ahead is vain."""
         self.usual = 0
@@ -99,6 +105,7 @@ class Lease:
     def take(self, period: int, begins: float, ends: float, amount: int) -> Back | None:
         """So much was granted of a period, which ends at `ends` (0.0: never); what goes back of the one before it."""
         back = self._begin(period, begins, ends)
+        self.disown()
         self.granted += amount
         self.left += amount
         self.chunk = amount
@@ -108,6 +115,7 @@ class Lease:
         """Nobody can be asked: the worker takes its share of a period by itself, once."""
         back = self._begin(period, begins, ends)
         more = max(0, share - self.granted)
+        self.owned += more
         self.granted += more
         self.left += more
         self.chunk = 0
@@ -118,10 +126,17 @@ class Lease:
         self.begins, self.ends = begins, ends or inf
         if period == self.period:
             return None
+        self.disown()
         back = Back(self.period, self.left) if self.left > 0 else None
         self.period = period
         self.granted = self.left = self.held = 0
         return back
+
+    def disown(self) -> None:
+        """Lets go of what it took by itself."""
+        self.left -= self.owned
+        self.granted -= self.owned
+        self.owned = 0
 
     @property
     def is_low(self) -> bool:
@@ -132,14 +147,15 @@ class Lease:
     def surplus(self) -> int:
         """What is left beyond all that is likely to be needed."""
         kept = KEPT * max(self.chunk, self.usual)
-        return self.left - kept if self.left > 2 * kept else 0
+        return self.left - kept if self.left > 2 * kept and not self.owned else 0
 
     def is_idle(self, now: float) -> bool:
         """Whether it was not drawn from for long; `now` is in monotonic seconds."""
         return now - self.touched >= IDLE_SECONDS
 
     def give_back(self, amount: int | None = None) -> Back | None:
-        """Gives back so much, or all that is left."""
+        """Gives back so much, or all that is left; what it took by itself is let go of."""
+        self.disown()
         amount = self.left if amount is None else amount
         if amount > max(self.left, 0):
             raise ValueError(f"{amount} cannot be given back of {self.left}")
@@ -152,6 +168,7 @@ class Lease:
 
     def forgotten(self) -> None:
         """Whoever granted it has forgotten it: what is held has to be granted again, before anything else."""
+        self.disown()
         self.granted -= self.left + self.held
         self.left = -self.held
         self.chunk = 0

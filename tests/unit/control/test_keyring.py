@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.control.budgets import Grants, Term
-from tokenway.control.keyring import key_figures, principals
-from tokenway.control.publish import key_digest
+from tokenway.control.keyring import key_figures, with_keys
+from tokenway.control.publish import build_snapshot, key_digest
+from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.money import NANO_PER_USD, NanoUsd
+from tokenway.model.quotas import Budget, BudgetPeriod
 from tokenway.model.secret import Secret
-from tokenway.model.settings import AuthSettings, Budget, BudgetPeriod, FixedKey, Settings
-from tokenway.model.snapshot import Principal
+from tokenway.model.settings import AuthSettings, FixedKey, Settings
+from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.base import KeyRow, Period
 from tokenway.store.usage import KeyUsage
 
@@ -35,76 +36,68 @@ def row(**changes: Any) -> KeyRow:
     return KeyRow(**(values | changes))
 
 
-def nothing_spent(workers: int = 1) -> Grants:
-    """Grants of budgets of which nothing was spent."""
-    return Grants(workers, lambda _key, _term: 0)
+def keys_of(settings: Settings, *rows: KeyRow, now: float = NOW) -> dict[str, Principal]:
+    """Whom the keys stand for, in a snapshot."""
+    return whole(settings, *rows, now=now).keys
 
 
-def test_a_fixed_key_stands_for_its_project_and_has_its_share() -> None:
-    """Two workers have half of the five dollars each; the key is known by its digest only."""
-    found = principals(FIXED, [], nothing_spent(2), 1, NOW)
-    share = NanoUsd(5 * NANO_PER_USD // 2)
-    assert found == {
-        key_digest("tk-0123456789abcdef"): Principal("config:ci", "ci", "lab", budget=share, budget_epoch=1)
+def whole(settings: Settings, *rows: KeyRow, now: float = NOW) -> Snapshot:
+    """The snapshot of these settings and keys."""
+    bare = build_snapshot(settings, keys={}, environment={}, local=None, version=1)
+    return with_keys(bare, settings, rows, now)
+
+
+def test_a_fixed_key_stands_for_its_project_and_has_its_budget() -> None:
+    """The key is known by its digest only, and its budget by what it is of."""
+    snapshot = whole(FIXED)
+    name = "config:key:ci:usd:day"
+    assert snapshot.keys == {
+        key_digest("tk-0123456789abcdef"): Principal("config:ci", "ci", "lab", limits=(name,)),
+    }
+    assert snapshot.limits == {
+        name: Limit(name, Scope.KEY, "config:ci", Measure.USD, 5 * NANO_PER_USD, Term.DAY),
     }
 
 
 def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
-    """Nothing is granted and nothing asked of the ledger."""
-    grants = Grants(1, lambda _key, _term: pytest.fail("asked for what was spent"))
-    assert principals(Settings(), [row()], grants, 1, NOW) == {"d1": Principal("key_1", "laptop", "default")}
+    """No limit counts for it."""
+    assert keys_of(Settings(), row()) == {"d1": Principal("key_1", "laptop", "default")}
 
 
 @pytest.mark.parametrize("ended", [{"revoked": NOW}, {"expires": NOW}, {"revoked": NOW - 1, "expires": NOW + 9}])
 def test_a_key_that_has_ended_is_left_out(ended: dict[str, float]) -> None:
     """Also in the very second."""
-    assert principals(Settings(), [row(**ended)], nothing_spent(), 1, NOW) == {}
+    assert keys_of(Settings(), row(**ended)) == {}
 
 
 def test_a_key_that_will_end_says_when() -> None:
     """The earlier of the two times counts, so a worker refuses it without a new snapshot."""
-    (found,) = principals(Settings(), [row(revoked=NOW + 5, expires=NOW + 9)], nothing_spent(), 1, NOW).values()
+    (found,) = keys_of(Settings(), row(revoked=NOW + 5, expires=NOW + 9)).values()
     assert found.expires_at == NOW + 5
 
 
 def test_both_secrets_of_a_rotated_key_draw_on_one_budget() -> None:
-    """They stand for one account with one grant; the former one ends with the overlap, or the key if that is sooner."""
+    """They stand for one account with one limit; the former one ends with the overlap, or the key if that is sooner."""
     rotated = row(former_digest="d0", former_ends=NOW + 5, budget=100)
-    principal = Principal("key_1", "laptop", "default", budget=NanoUsd(100), budget_epoch=1)
+    principal = Principal("key_1", "laptop", "default", limits=("key:key_1:usd",))
     former = msgspec.structs.replace(principal, expires_at=NOW + 5)
-    assert principals(Settings(), [rotated], nothing_spent(), 1, NOW) == {"d1": principal, "d0": former}
+    assert keys_of(Settings(), rotated) == {"d1": principal, "d0": former}
 
-    assert set(principals(Settings(), [rotated], nothing_spent(), 1, NOW + 5)) == {"d1"}
+    assert set(keys_of(Settings(), rotated, now=NOW + 5)) == {"d1"}
     ending = msgspec.structs.replace(rotated, expires=NOW + 3)
-    assert principals(Settings(), [ending], nothing_spent(), 1, NOW)["d0"].expires_at == NOW + 3
+    assert keys_of(Settings(), ending)["d0"].expires_at == NOW + 3
 
 
-def test_a_rotation_gives_a_worker_no_new_budget() -> None:
-    """The grant goes on under the key's id: it is the same one, so what the worker spent since stays counted."""
-    spent = 0
-    grants = Grants(1, lambda _key, _term: spent)
-    before = principals(Settings(), [row(budget=100)], grants, 1, NOW)["d1"]
-    spent = 70
-    assert principals(Settings(), [row(budget=100, digest="d2")], grants, 1, NOW) == {"d2": before}
-
-
-def test_a_budget_of_the_store_is_counted_by_its_period() -> None:
-    """The ledger is asked for what was spent in the key's own period."""
-    asked: list[tuple[str, Term]] = []
-
-    def spent(key: str, term: Term) -> int:
-        asked.append((key, term))
-        return 30
-
-    (found,) = principals(Settings(), [row(budget=100, period=Period.MONTH)], Grants(1, spent), 1, NOW).values()
-    assert found.budget == 70
-    assert set(asked) == {("key_1", Term.MONTH)}
+def test_a_budget_of_the_store_has_the_keys_own_period() -> None:
+    """As its limit."""
+    found = whole(Settings(), row(budget=100, period=Period.MONTH)).limits
+    assert found == {"key:key_1:usd": Limit("key:key_1:usd", Scope.KEY, "key_1", Measure.USD, 100, Term.MONTH)}
 
 
 def test_a_key_in_both_places_is_the_stores() -> None:
     """The store knows what it spent under its own id."""
-    (found,) = principals(FIXED, [row(digest=key_digest("tk-0123456789abcdef"))], nothing_spent(), 1, NOW).values()
-    assert (found.key_id, found.budget) == ("key_1", None)
+    (found,) = keys_of(FIXED, row(digest=key_digest("tk-0123456789abcdef"))).values()
+    assert (found.key_id, found.limits) == ("key_1", ())
 
 
 USAGE = KeyUsage(requests=3, total=7 * NANO_PER_USD, day=NANO_PER_USD, week=2 * NANO_PER_USD, month=3 * NANO_PER_USD)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 import pytest
 
 from tests.contract.upstreams import until
 from tests.unit.edge.bench import (
     ENDPOINT,
     HEAD,
-    KEY,
     STREAMED,
     TAIL,
     WHOLE,
@@ -22,8 +19,6 @@ from tests.unit.edge.bench import (
     snapshot,
 )
 from tokenway.edge import watch as watch_module
-from tokenway.model.money import NanoUsd
-from tokenway.model.snapshot import Principal
 
 BUDGET = 10**12
 
@@ -38,15 +33,14 @@ async def test_a_mistake_in_noting_loses_neither_entry_nor_end(
         raise KeyError("what a caller wrote")
 
     monkeypatch.setattr(watch_module, "sample_of", mistaken)
-    keys = {sha256(KEY).hexdigest(): Principal("k1", "alice", "default", budget=NanoUsd(BUDGET))}
     script = [HEAD + chunk(event("hi")), TAIL] if stream else [answer(WHOLE)]
-    async with bench([script], what=snapshot(keys=keys)) as made:
+    async with bench([script], what=snapshot(BUDGET)) as made:
         client = made.connect()
         client.send(request(STREAMED) if stream else request())
         await until(lambda: client.written.endswith(b"[DONE]\n\n\r\n0\r\n\r\n" if stream else b"}"))
         [settled] = made.books.settled
         assert settled.charged == 25_000
-        assert made.state.admission.remaining == {"k1": BUDGET - 25_000}
+        assert made.broker.unspent() == BUDGET - 25_000
         assert made.state.fleet.standing(ENDPOINT).in_flight == 0
     [record] = [each for each in caplog.records if each.message == "an exchange could not be noted"]
     assert record.__dict__["mistake"].startswith("KeyError at ")

@@ -10,7 +10,7 @@ import pytest
 from tokenway.edge.doors import CHAT, Door
 from tokenway.edge.receipt import make_receipt, tokenway_member, usage_members
 from tokenway.exchange.commands import Settle, Share
-from tokenway.metering.ledger import Settlement
+from tokenway.metering.ledger import Settlement, Trace
 from tokenway.metering.stamps import Stamps
 from tokenway.model.catalog import Endpoint, Hours, Price, Service
 from tokenway.model.money import NanoUsd, Rate
@@ -44,6 +44,9 @@ class Story:
     finish_reason: str = "stop"
     gaps: tuple[int, ...] = (1, 2)
     service: str = ""
+    trace: Trace | None = None
+    admitted_at: float = 1_699_999_990.0
+    reserved: int = 10**9
 
     def service_of(self, attempt: int) -> str:
         """The first attempt's answer says it; others say nothing."""
