@@ -48,7 +48,7 @@ class BrokerPlan:
 def draw_broker(rng: Random) -> BrokerPlan:
     """One that answers at once or after a while, mostly."""
     chance = rng.random
-    delay = pick(rng, (0.0, 0.0, 0.001, 0.02, 0.4, 1.9))
+    delay = pick(rng, (0.0, 0.0, 0.001, 0.02, 0.37, 1.9))
     if chance() < 0.05:
         delay = pick(rng, (-1.0, 2.5))
     return BrokerPlan(

@@ -419,11 +419,10 @@ def run(history: History, state: EdgeState) -> None:
         if steps > STEPS_MAX:
             raise EndlessError(f"{steps} steps, the time is {clock.now - START:.3f}")
         wake_at = min([each.wake_at for each in state.open], default=inf)
-        if state.admission.is_waiting:
-            wake_at = min(wake_at, clock.now)
         due = (floor(wake_at / SWEEP_SECONDS) + 1) * SWEEP_SECONDS if wake_at < inf else inf
-        if due <= clock.now:  # as fractions of a second are
-            due += SWEEP_SECONDS
+        if state.admission.is_waiting:
+            soon = (floor(clock.now / SWEEP_SECONDS) + 1) * SWEEP_SECONDS
+            due = min(due, soon if soon > clock.now else soon + SWEEP_SECONDS)  # as fractions of a second are
         coming = clock.next_time
         if coming is not None and coming <= due:
             clock.step()

@@ -65,7 +65,7 @@ class Admission:
         self._limits: dict[str, Limit] = {}
         self._model_limits: dict[str, tuple[str, ...]] = {}
         self._rules: dict[tuple[tuple[str, ...], str], Rules] = {}
-        self._busy: dict[str, Stock] = {}
+        self._busy: dict[Stock, None] = {}
         """Leases that were asked for, or in whose line somebody stands."""
         self._claims = 0
         self._waiting: Counter[str] = Counter()
@@ -93,7 +93,7 @@ class Admission:
                 stock.use(limit)
             else:
                 for claim in stock.line or ():  # it keeps nobody any more
-                    claim.needs = [need for need in claim.needs if need[0] is not stock]
+                    claim.spare(stock)
                 self._serve_soon(stock)
             self._stocks.drop(stock)
 
@@ -127,19 +127,19 @@ class Admission:
         Gives what the books are to say of it, which is of limits that are counted from them.
         """
         draws = []
-        for stock, drawn, period in claim.give_up():
+        for stock, drawn, stretch in claim.give_up():
             used = used_of(stock, drawn, spent, lines)
-            self._stocks.close(stock, drawn, period, used)
+            self._stocks.close(stock, drawn, stretch, used)
             if stock.line:
                 self._serve_soon(stock)
             if not stock.is_fleeting:
-                draws.append(Draw(stock.id, period, used))
+                draws.append(Draw(stock.id, stretch.period, used))
         return tuple(draws)
 
     def undo(self, claim: Claim) -> None:
         """A call that was admitted does not go on, and nothing is owed: all of it comes back."""
-        for stock, drawn, period in claim.give_up():
-            self._stocks.close(stock, drawn, period, 0)
+        for stock, drawn, stretch in claim.give_up():
+            self._stocks.close(stock, drawn, stretch, 0)
             self._serve_soon(stock)
 
     def withdraw(self, claim: Claim) -> None:
@@ -179,7 +179,7 @@ class Admission:
 
     def sweep(self, mono: float) -> None:
         """Looks at who waits: for an answer that does not come, or for a moment that has."""
-        for stock in list(self._busy.values()):
+        for stock in list(self._busy):
             if not stock.want:
                 if stock.line and stock.again_at <= mono:
                     self._ask(stock)
@@ -266,6 +266,8 @@ class Admission:
         claim.until = (call.asked_at or mono) + self._queue
         self._waits += 1
         self._waiting[key_id] += 1
+        for other, _ in claim.needs:
+            other.awaited += 1
         self._stand(claim, stock)
 
     def _is_dry(self, stock: Stock, now: float) -> bool:
@@ -284,7 +286,7 @@ class Admission:
             at -= 1
         line.insert(at, claim)
         claim.waits_for = stock
-        self._busy[stock.name] = stock
+        self._busy[stock] = None
         if not stock.want and stock.again_at <= monotonic():
             self._ask(stock)
 
@@ -299,6 +301,8 @@ class Admission:
         if stock.line is not None:
             stock.line.remove(claim)
         claim.waits_for = None
+        for other, _ in claim.needs:
+            other.awaited -= 1
         self._waits -= 1
         key_id = claim.call.principal.key_id
         self._waiting[key_id] -= 1
@@ -342,7 +346,7 @@ class Admission:
             now, claim = time.time(), stock.line[0]
             if stock.is_single:
                 # How deep, or how often, is not known: as far as this limit goes, it is let go.
-                claim.needs = [need for need in claim.needs if need[0] is not stock]
+                claim.spare(stock)
             lacking = self._lacking(claim, now)
             if claim.call.principal.on_outage is not SERVE:
                 self._refuse(claim, stock, refusals.away())
@@ -397,7 +401,7 @@ class Admission:
             self._serve_blind(stock)
             return
         number = stock.want = self._stocks.next_number()
-        self._busy[stock.name] = stock
+        self._busy[stock] = None
         least = 0
         for claim in stock.line or ():
             claim.asked = number
@@ -420,4 +424,4 @@ class Admission:
     def _settle_down(self, stock: Stock) -> None:
         """Forgets that somebody waits where nobody does."""
         if not stock.line and not stock.want:
-            self._busy.pop(stock.name, None)
+            self._busy.pop(stock, None)

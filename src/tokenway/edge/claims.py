@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from tokenway.edge.stocks import CONCURRENCY, DEPTH, INPUT, LOOPS, OUTPUT, REQUESTS, TOKENS, USD, Stock
+from tokenway.metering.lease import Stretch
 from tokenway.metering.ledger import PAYING, Line, Trace
 from tokenway.model.limits import Limit
 from tokenway.model.snapshot import Principal
@@ -104,7 +105,7 @@ def digest_of(content: object) -> str:
 class Claim:
     """What a call needs, and what it has drawn; it is closed once.
 
-    `needs` is (stock, amount) for each limit. `drawn` is (stock, amount, period) from its admission to its end.
+    `needs` is (stock, amount) for each limit. `drawn` is (stock, amount, stretch) from its admission to its end.
     """
 
     __slots__ = ("asked", "began", "call", "drawn", "is_told", "needs", "number", "until", "waits_for")
@@ -115,7 +116,7 @@ class Claim:
         self.number = number
         """Its place among all: nobody who came later goes before it."""
         self.is_told = is_told
-        self.drawn: list[tuple[Stock, int, int]] | None = None
+        self.drawn: list[tuple[Stock, int, Stretch]] | None = None
         self.waits_for: Stock | None = None
         """In whose line it stands."""
         self.asked = 0
@@ -129,14 +130,19 @@ class Claim:
         drawn = []
         for stock, amount in self.needs:
             stock.draw(amount, mono)
-            drawn.append((stock, amount, stock.period))
+            drawn.append((stock, amount, stock.stretch))
         self.drawn = drawn
 
     def needs_of(self, stock: Stock) -> int:
         """How much it needs of a limit."""
         return next((needed for other, needed in self.needs if other is stock), 0)
 
-    def give_up(self) -> list[tuple[Stock, int, int]]:
+    def spare(self, stock: Stock) -> None:
+        """It waits, and does not need this limit any more."""
+        self.needs = [need for need in self.needs if need[0] is not stock]
+        stock.awaited -= 1
+
+    def give_up(self) -> list[tuple[Stock, int, Stretch]]:
         """What it has drawn, once: whoever asks has to close it."""
         drawn, self.drawn = self.drawn, None
         return drawn or []

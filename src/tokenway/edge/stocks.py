@@ -11,7 +11,7 @@ from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from tokenway.metering.lease import Back, Lease
+from tokenway.metering.lease import Back, Lease, Stretch
 from tokenway.model.limits import Limit, Measure, Term
 from tokenway.model.link import Granted, Return, Want
 
@@ -48,6 +48,7 @@ class Stock(Lease):
         "answered",
         "asked_at",
         "asks_ahead",
+        "awaited",
         "detail",
         "due_at",
         "id",
@@ -85,6 +86,8 @@ class Stock(Lease):
         self.detail = detail
         self.line: deque[Claim] | None = None
         """Who waits for it, in the order in which they came; None where nobody ever has."""
+        self.awaited = 0
+        """How many need it of those who wait, be it for another one."""
         self.want = 0
         """The number of the want that was not answered yet."""
         self.asked_at = 0.0
@@ -236,10 +239,10 @@ class Stocks:
 
     # -- giving back -------------------------------------------------------------------------------------
 
-    def close(self, stock: Stock, drawn: int, period: int, used: int) -> None:
-        """A call is over that drew so much of a period: what nobody is likely to need goes back."""
-        back = stock.close(drawn, period, used)
-        if back is None and not stock.line and not stock.want:
+    def close(self, stock: Stock, drawn: int, stretch: Stretch, used: int) -> None:
+        """A call is over that drew so much in a stretch: what nobody is likely to need goes back."""
+        back = stock.close(drawn, stretch, used)
+        if back is None and not stock.line and not stock.want and not self.is_cut:
             surplus = stock.surplus
             if surplus:
                 back = stock.give_back(surplus)
@@ -247,8 +250,9 @@ class Stocks:
             self._give(stock, back)
 
     def give_back(self, stock: Stock) -> None:
-        """Gives back all that is left of a lease."""
-        self._give(stock, stock.give_back())
+        """Gives back all that is left of a lease; what nobody can take is kept."""
+        if not self.is_cut:
+            self._give(stock, stock.give_back())
 
     def recall(self, limits: Iterable[str]) -> None:
         """Others have nothing left of these: what nobody waits for goes back."""
@@ -263,13 +267,14 @@ class Stocks:
         for stock in self.all:
             if stock.owned and not is_blind:
                 stock.disown()
-            if stock.is_idle(mono) and not stock.line and not stock.want:
+                stock.due_at = 0.0
+            if stock.is_idle(mono) and not stock.awaited and not stock.want:
                 self.give_back(stock)
                 self.drop(stock)
 
     def drop(self, stock: Stock) -> None:
         """Forgets a lease of which nothing is held, and nothing is left that counts."""
-        if not (stock.held or stock.line or stock.want) and (stock.left <= 0 or stock.is_single):
+        if not (stock.held or stock.awaited or stock.want) and (stock.left <= 0 or stock.is_single):
             self._by_name.pop(stock.name, None)
 
     def _give(self, stock: Stock, back: Back | None) -> None:

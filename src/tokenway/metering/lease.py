@@ -16,13 +16,14 @@ drawn.
     own, of this period          + share - granted             = share      where that is more than was granted
     own, of another period       = share           = 0         = share      the same
     draw                         - drawn           + drawn
-    close, of this period        + drawn - used    - drawn
-    close, of another period                                                drawn - used goes back, of its own period
+    close, of this stretch       + drawn - used    - drawn
+    close, of another stretch                                               drawn - used goes back, of its own period
     give back                    - own - amount                - own - amount   amount <= left
     disown                       - own                         - own
     forgotten                    = - held                      = taken      whoever granted it knows nothing of it
 
-A call belongs to the period that it was admitted in: what it drew goes back there, also when another one has begun.
+A call belongs to the period that it was admitted in: what it drew goes back there, also when another one has begun. A
+*stretch* is a period as long as the lease was in it: a clock that steps back finds its period, and begins another one.
 `own` is for when nobody can be asked: a static share of the limit that the worker takes by itself. It is let go of as
 soon as somebody can be asked again, which may leave less than nothing: what calls have of it has to be granted then,
 before anything else. It never goes back, for nobody gave it. `forgotten` is for what exists in the memory of the
@@ -49,16 +50,26 @@ class Back(NamedTuple):
     amount: int
 
 
+class Stretch:
+    """One stay in a period; each is itself alone."""
+
+    __slots__ = ("period",)
+
+    def __init__(self, period: int) -> None:
+        self.period = period
+
+
 class Lease:
     """The lease of one limit, empty at first. Amounts are in the limit's unit.
 
     `begins` and `ends` bound the period in Unix time; `touched` is when it was drawn from last, in monotonic seconds.
     """
 
-    __slots__ = ("begins", "chunk", "ends", "granted", "held", "left", "owned", "period", "touched", "usual")
+    __slots__ = ("begins", "chunk", "ends", "granted", "held", "left", "owned", "period", "stretch", "touched", "usual")
 
     def __init__(self) -> None:
         self.period = 0
+        self.stretch = Stretch(0)
         self.begins = 0.0
         self.ends = 0.0
         self.granted = 0
@@ -94,13 +105,13 @@ class Lease:
         self.usual = amount
         self.touched = now
 
-    def close(self, drawn: int, period: int, used: int) -> Back | None:
-        """A call is over that drew so much of a period; what it did not use goes back where that period is over."""
-        if period == self.period:
+    def close(self, drawn: int, stretch: Stretch, used: int) -> Back | None:
+        """A call is over that drew so much in a stretch; what it did not use goes back where that is over."""
+        if stretch is self.stretch:
             self.held -= drawn
             self.left += drawn - used
             return None
-        return Back(period, drawn - used) if drawn > used else None
+        return Back(stretch.period, drawn - used) if drawn > used else None
 
     def take(self, period: int, begins: float, ends: float, amount: int) -> Back | None:
         """So much was granted of a period, which ends at `ends` (0.0: never); what goes back of the one before it."""
@@ -129,6 +140,7 @@ class Lease:
         self.disown()
         back = Back(self.period, self.left) if self.left > 0 else None
         self.period = period
+        self.stretch = Stretch(period)
         self.granted = self.left = self.held = 0
         return back
 

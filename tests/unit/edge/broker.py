@@ -64,7 +64,7 @@ class Broker:
             admission.granted(Granted(want.number, want.limit, 0, 0, ok=False))
             return
         limit = self._limits[want.limit.partition("@")[0]]
-        key = want.limit, self.period
+        key = "#".join((want.limit, *want.detail[:1])), self.period
         free = max(0, limit.amount - self.held[key])
         amount = min(free, want.least + self.extra)
         self.held[key] += amount
