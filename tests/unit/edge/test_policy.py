@@ -6,7 +6,6 @@ import json
 from hashlib import sha256
 from typing import Any
 
-
 import pytest
 
 from tests.contract.upstreams import until
