@@ -28,15 +28,47 @@ For example:
   tokenway serve
   tokenway ask local "Say hello"
 """
-_KEYS_HELP = """Keys of callers: create, list, revoke, rotate.
+_KEYS_HELP = """Keys of callers: create, list, show, update, rotate, revoke, archive.
 
 For example:
   tokenway keys create laptop --budget 5.00
+"""
+_PROJECTS_HELP = """Projects, whom use is counted for: create, list, show, update, archive.
+
+For example:
+  tokenway projects create Resale --markup 12.5
+"""
+_USERS_HELP = """People and service accounts, and what they may do in which project.
+
+For example:
+  tokenway users create ann@example.org
+"""
+_LIMITS_HELP = """What keys, projects, users and models may spend: set, list, delete.
+
+For example:
+  tokenway limits set key laptop usd 5.00 --term month
+"""
+_CONTROL_TOKENS_HELP = """Tokens of the control API: create, list, revoke.
+
+For example:
+  tokenway control-tokens create terraform --user admin
+"""
+_AUDIT_HELP = """Who changed what: list.
+
+For example:
+  tokenway audit list --since 7d
 """
 _LOCAL_HELP = """The small model that runs on this machine: install, status.
 
 For example:
   tokenway local install
+"""
+
+_RUNS_HELP = """The runs of agents, each with its tree: list (also without a word), show.
+
+For example:
+  tokenway runs --since 30d
+  tokenway runs show nightly-7
 """
 
 _IMPORT_HELP = """Configurations of other gateways: litellm.
@@ -55,6 +87,7 @@ _COMMANDS: Final = {
     "usage": "tokenway.cli.usage:usage",
     "tokens": "tokenway.cli.tokens:tokens",
     "doctor": "tokenway.cli.doctor:doctor",
+    "migrate": "tokenway.cli.migrate:migrate",
 }
 _GROUPS: Final = {
     "keys": (
@@ -62,16 +95,62 @@ _GROUPS: Final = {
         {
             "create": "tokenway.cli.keys:create",
             "list": "tokenway.cli.keys:list_keys",
-            "revoke": "tokenway.cli.keys:revoke",
+            "show": "tokenway.cli.keys:show",
+            "update": "tokenway.cli.keys:update",
             "rotate": "tokenway.cli.keys:rotate",
+            "revoke": "tokenway.cli.keys:revoke",
+            "archive": "tokenway.cli.keys:archive",
         },
     ),
+    "runs": (_RUNS_HELP, {"list": "tokenway.cli.runs:list_runs", "show": "tokenway.cli.runs:show"}),
+    "projects": (
+        _PROJECTS_HELP,
+        {
+            "create": "tokenway.cli.projects:create",
+            "list": "tokenway.cli.projects:list_projects",
+            "show": "tokenway.cli.projects:show",
+            "update": "tokenway.cli.projects:update",
+            "archive": "tokenway.cli.projects:archive",
+        },
+    ),
+    "users": (
+        _USERS_HELP,
+        {
+            "create": "tokenway.cli.users:create",
+            "list": "tokenway.cli.users:list_users",
+            "show": "tokenway.cli.users:show",
+            "update": "tokenway.cli.users:update",
+            "archive": "tokenway.cli.users:archive",
+            "password": "tokenway.cli.users:password",
+            "add-to": "tokenway.cli.users:add_to",
+            "remove-from": "tokenway.cli.users:remove_from",
+        },
+    ),
+    "limits": (
+        _LIMITS_HELP,
+        {
+            "set": "tokenway.cli.limits:set_limit",
+            "list": "tokenway.cli.limits:list_limits",
+            "delete": "tokenway.cli.limits:delete",
+        },
+    ),
+    "control-tokens": (
+        _CONTROL_TOKENS_HELP,
+        {
+            "create": "tokenway.cli.control_tokens:create",
+            "list": "tokenway.cli.control_tokens:list_tokens",
+            "revoke": "tokenway.cli.control_tokens:revoke",
+        },
+    ),
+    "audit": (_AUDIT_HELP, {"list": "tokenway.cli.audit:list_audit"}),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,
         {"install": "tokenway.cli.local:install", "status": "tokenway.cli.local:status"},
     ),
 }
+_USUAL: Final = {"runs": "list"}
+"""What a group does that is not told what to do."""
 
 
 def build_app() -> App:
@@ -113,6 +192,7 @@ def command_paths() -> list[tuple[str, ...]]:
 def run(arguments: list[str]) -> int:
     """Runs one command line; returns the exit status."""
     app = build_app()
+    arguments = _completed(arguments)
     if not arguments or arguments[-1] in _GROUPS or not {"--help", "-h"}.isdisjoint(arguments):
         load_all(app)
     try:
@@ -131,6 +211,13 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return result if isinstance(result, int) else DONE
+
+
+def _completed(arguments: list[str]) -> list[str]:
+    """The words with what a group does that is not told what to do."""
+    group, *rest = arguments or [""]
+    is_told = bool(rest) and (not rest[0].startswith("--") or rest[0] == "--help")
+    return arguments if is_told or group not in _USUAL else [group, _USUAL[group], *rest]
 
 
 def _bad_usage(error: CycloptsError) -> int:

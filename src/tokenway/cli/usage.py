@@ -64,11 +64,10 @@ def usage(
     for name in dimensions:
         if name not in DIMENSIONS:
             raise BadUsage(f"Usage cannot be grouped by {name!r}; choose from {', '.join(DIMENSIONS)}.")
-    start = _start(since, time.time())
+    start = start_of(since, time.time())
     with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
         rows = store.usage.report(dimensions, since=start)
-        known = store.keys.keys() if "key" in dimensions else []
-    names = {row.id: row.name for row in known}
+        names = store.accounts.keys.names() if "key" in dimensions else {}
     if as_json:
         print_json([_data(dimensions, row, names) for row in rows])
         return 0
@@ -78,7 +77,7 @@ def usage(
     return 0
 
 
-def _start(since: str, now: float) -> float | None:
+def start_of(since: str, now: float) -> float | None:
     """The Unix time that `since` means at `now`; None for all. Raises BadUsage."""
     if since == "all":
         return None

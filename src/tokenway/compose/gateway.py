@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tokenway import __version__
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
+from tokenway.control import run_view
 from tokenway.control.addresses import enabled_by
 from tokenway.control.config import Loaded, find_config, load
-from tokenway.control.keyring import key_figures, with_keys
+from tokenway.control.keyring import key_figures, with_accounts
 from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
 from tokenway.control.publish import Facts, build_snapshot
@@ -41,20 +43,24 @@ from tokenway.control.vertex import AGAIN_AFTER, Tokens, fetch_token, files_in_u
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
+from tokenway.model.errors import TokenwayError
 from tokenway.model.limits import Limit, Measure
 from tokenway.model.link import Question, Show, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
+from tokenway.store.base import StoreError
 from tokenway.telemetry import names
 from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tokenway.control.ingest import Ingest
-    from tokenway.store.base import FirstStart, KeyRow
-    from tokenway.store.sqlite import SqliteStore
+    from tokenway.control.upkeep import Upkeep
+    from tokenway.store.accounts.holdings import Holdings
+    from tokenway.store.accounts.records import FirstStart
+    from tokenway.store.open import Store
 
 log = logging.getLogger("tokenway.control")
 
@@ -63,9 +69,9 @@ COLLECT_AFTER: Final = 50_000
 INGEST_SECONDS: Final = 0.2
 """How often journals are read when nothing asks for it; a question about an exchange reads them at once."""
 INGEST_RETRY_SECONDS: Final = 2.0
-KEYS_SECONDS: Final = 0.5
+KEYS_SECONDS: Final = 0.25
+"""How often the store is asked whether accounts have changed."""
 TOKENS_SECONDS: Final = 60.0
-"""How often the store is asked whether keys have changed."""
 STORE_NICENESS: Final = 5
 """Steps below the workers: a third of their weight, enough to keep up with some that saturate the core."""
 NICENESS_MAX: Final = 19
@@ -102,13 +108,15 @@ class Gateway:
         self._say = say
         self._tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
         self._thread = ThreadPoolExecutor(1, "store", initializer=_give_way)
-        self._store: SqliteStore
+        self._store: Store
         self._is_open = False
         self._ingest: Ingest
-        self._keys: list[KeyRow] = []
         self._limits: dict[str, Limit] = {}
-        self._keys_seen: tuple[int, int] | None = None
-        """Their revision and the day when they were last published: prices begin with a day, and budgets start anew."""
+        self._upkeep: Upkeep
+        self._held: Holdings
+        """What there is of accounts; only the store's thread looks into it."""
+        self._published: tuple[int, int] | None = None
+        """Their number and the day when they were last published: prices begin with a day, and budgets start anew."""
         self._version = 0
         self._opened = asyncio.Event()
         server = self.settings.server
@@ -144,6 +152,7 @@ class Gateway:
         self._opened.set()
         await self.workers.wait_serving()
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
+        self._tasks.spawn("upkeep", self._forever("looking after the database", self._look_after))
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("tokens", self._forever("asking for access tokens", self._renew_tokens))
         self._tasks.spawn("reload", self._reloader.run())
@@ -195,15 +204,26 @@ class Gateway:
             raise
         self._is_open = True
 
-    def _take_store(self, store: SqliteStore) -> None:
+    def _take_store(self, store: Store) -> None:
         """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
         from tokenway.control.ingest import Ingest  # noqa: PLC0415 - imported while the workers start
+        from tokenway.control.upkeep import Upkeep  # noqa: PLC0415 - the same
+        from tokenway.store.accounts.holdings import Holdings  # noqa: PLC0415 - the same
 
         self._store = store
-        self.first_start = store.keys.bootstrap()
+        self._upkeep = Upkeep(
+            store,
+            name=socket.gethostname(),
+            workers=self.settings.server.workers,
+            release=__version__,
+            retention=lambda: self._reloader.settings.ledger.retention,
+        )
+        self._upkeep.step()
+        self.first_start = store.accounts.bootstrap()
         store.responses.abandon()  # no worker runs yet
-        self._keys_seen = (store.keys.revision(), int(time.time() // 86400))
-        self._keys = store.keys.keys()
+        self._held = Holdings()
+        store.accounts.holdings.refresh(self._held)
+        self._published = (self._held.number, int(time.time() // 86400))
         ingest = self._ingest = Ingest(
             store.ledger,
             self._data_dir / JOURNALS,
@@ -218,6 +238,8 @@ class Gateway:
         if self._is_open:
             self._ingest.drain()
             self._ingest.close()
+            with contextlib.suppress(StoreError):  # then it is taken for lost after a while
+                self._upkeep.leave()
             self._store.close()
 
     def _settled(self, records: Sequence[Settled]) -> None:
@@ -238,13 +260,20 @@ class Gateway:
                 pause = AGAIN_SECONDS
                 if str(error) != said:
                     said = str(error)
-                    log.exception("%s failed and is tried again", what)
+                    # What we say ourselves needs no trace: the database is away, as a rule.
+                    trace = None if isinstance(error, TokenwayError) else error
+                    log.error("%s failed and is tried again: %s", what, error, exc_info=trace)  # noqa: TRY400
             await asyncio.sleep(pause)
 
     async def _ingest_round(self) -> float:
         """A round has a price of its own, and few large ones cost less: only after one that left some comes another."""
         await self._in_thread(self._ingest.run_once)
         return 0.0 if self._ingest.is_behind else INGEST_SECONDS
+
+    async def _look_after(self) -> float:
+        """Says that this machine lives, and what else there is to do for the database."""
+        pause: float = await self._in_thread(self._upkeep.step)
+        return pause
 
     async def _probes_cost(self, day: int) -> dict[str, int]:
         """What a day's probes have cost by now, those included that the ledger did not have yet."""
@@ -253,12 +282,12 @@ class Gateway:
         return spent
 
     async def _look_at_keys(self) -> float:
-        """Publishes when a key has changed, and when a day has begun: budgets start anew with it."""
-        seen = (await self._in_thread(self._store.keys.revision), int(time.time() // 86400))
-        if seen != self._keys_seen:
-            self._keys = await self._in_thread(self._store.keys.keys)
+        """Publishes when an account has changed, and when a day has begun: budgets start anew with it."""
+        await self._in_thread(self._store.accounts.holdings.refresh, self._held)
+        seen = (self._held.number, int(time.time() // 86400))
+        if seen != self._published:
             await self._publish()
-            self._keys_seen = seen
+            self._published = seen
         return KEYS_SECONDS
 
     async def _renew_tokens(self) -> float:
@@ -302,7 +331,7 @@ class Gateway:
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
-        whole = with_keys(snapshot, settings, self._keys, time.time())
+        whole: Snapshot = await self._in_thread(with_accounts, snapshot, settings, self._held, time.time())
         self._limits = whole.limits
         return whole
 
@@ -330,11 +359,17 @@ class Gateway:
 
     async def _answer(self, question: Question) -> bytes | None:
         """A worker asks for what only the store knows."""
-        if question.what in {"generation", "key"}:
+        if question.what in {"generation", "key", "run", "runs"}:
             await self._in_thread(self._ingest.run_once)
         if question.what == "generation":
             found = await self._in_thread(self._store.usage.generation, question.subject, question.key_id)
             return msgspec.json.encode(found) if found is not None else None
+        if question.what == "run":
+            tree = await self._in_thread(self._store.runs.show, question.subject, question.key_id)
+            return None if tree is None else msgspec.json.encode(run_view.tree(tree))
+        if question.what == "runs":
+            runs: bytes | None = await self._in_thread(self._runs_page, question)
+            return runs
         if question.what == "velocity":
             endpoints = msgspec.json.decode(question.subject, type=list[str])
             return msgspec.json.encode(self.velocity.figures(endpoints, self.workers.breakers(), time.time()))
@@ -371,8 +406,17 @@ class Gateway:
         await self._in_thread(self._store.responses.purge)
         return PURGE_SECONDS
 
+    def _runs_page(self, question: Question) -> bytes | None:
+        """A page of a key's runs; None for a cursor that is none."""
+        limit, cursor = msgspec.json.decode(question.subject, type=tuple[int, str | None])
+        try:
+            found = self._store.runs.page(key=question.key_id, limit=limit, cursor=cursor)
+        except ValueError:
+            return None
+        return msgspec.json.encode(run_view.page(found))
+
     def _key_figures(self, key_id: str) -> dict[str, object]:
-        return key_figures(self._reloader.settings, self._keys, key_id, self._store.usage.key_usage(key_id))
+        return key_figures(self._reloader.settings, self._held, key_id, self._store.usage.key_usage(key_id))
 
     # -- figures -----------------------------------------------------------------------------------------
 

@@ -1,70 +1,117 @@
-"""From the keys of the store and of the configuration to the principals of a snapshot."""
+"""From the accounts of the store and the keys of the configuration to what a snapshot says of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tokenway.control.publish import key_digest
-from tokenway.control.quotas import bound_by, fixed_key_id, limits_of, of_fixed
+from tokenway.control.quotas import bound_by, credits_id, fixed_key_id, ids_by_subject, limits_of, of_fixed
 from tokenway.model.limits import Limit, Measure, Scope, Term
-from tokenway.model.money import NANO_PER_USD
+from tokenway.model.money import NANO_PER_USD, NanoUsd
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot
-from tokenway.store.base import KeyRow
 
 if TYPE_CHECKING:
+    from tokenway.store.accounts.holdings import Holdings
+    from tokenway.store.accounts.records import KeyRow
     from tokenway.store.usage import KeyUsage
 
+_TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
+"""Terms for which a key is told what it has used."""
 
-def with_keys(snapshot: Snapshot, settings: Settings, rows: Iterable[KeyRow], now: float) -> Snapshot:
-    """The snapshot with whom each key stands for, and the limits that bind them; ended keys are left out."""
-    rows = list(rows)
-    limits = snapshot.limits | {each.id: each for each in map(_budget_of, rows) if each is not None}
-    keys = {
-        digest: bound_by(principal, settings, limits) for digest, principal in principals(settings, rows, now).items()
+
+def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: float) -> Snapshot:
+    """The snapshot with whom each key stands for, and every limit: the configuration's, which it has, and the store's."""
+    bounds = snapshot.limits | limits(held)
+    keys = {digest: bound_by(each, settings, bounds) for digest, each in principals(settings, held, now).items()}
+    by_model = ids_by_subject(bounds.values(), Scope.MODEL)
+    return msgspec.structs.replace(snapshot, keys=keys, limits=bounds, model_limits=by_model)
+
+
+def limits(held: Holdings) -> dict[str, Limit]:
+    """Every limit, by id; a prepaid project's credits are one."""
+    credits_of = {
+        credits_id(project): Limit(credits_id(project), Scope.PROJECT, project, Measure.USD, amount)
+        for project, amount in held.credits.items()
     }
-    return msgspec.structs.replace(snapshot, keys=keys, limits=limits)
+    return held.limits | credits_of
 
 
-def principals(settings: Settings, rows: Iterable[KeyRow], now: float) -> dict[str, Principal]:
-    """Whom each key stands for, by digest, without what binds them; ended keys are left out."""
-    found = {key_digest(fixed.key.reveal()): of_fixed(fixed) for fixed in settings.auth.keys}
-    active = [row for row in rows if row.is_active(now)]
-    for row in active:
-        found[row.digest] = Principal(row.id, row.name, row.project, expires_at=_first(row.expires, row.revoked))
+def principals(settings: Settings, held: Holdings, now: float) -> dict[str, Principal]:
+    """Whom each key stands for, by digest, without the limits that bind it; ended keys are left out.
+
+    Where a key is in both places, the store knows what it spent under its own id.
+    """
+    found: dict[str, Principal] = {}
+    for fixed in settings.auth.keys:
+        project = held.projects.get(fixed.project)
+        if project is None or project.archived is None:
+            found[key_digest(fixed.key.reveal())] = _in_project(of_fixed(fixed), held)
+    for row in held.keys.values():
+        if not row.is_active(now):
+            continue
+        principal = _in_project(_of_row(row), held)
+        found[row.digest] = principal
         if row.former_digest is not None and row.former_ends is not None and now < row.former_ends:
-            ends = _first(row.expires, row.revoked, row.former_ends)
-            found[row.former_digest] = Principal(row.id, row.name, row.project, expires_at=ends)
+            ends = _first(principal.expires_at, row.former_ends)
+            found[row.former_digest] = msgspec.structs.replace(principal, expires_at=ends)
     return found
 
 
-def _budget_of(row: KeyRow) -> Limit | None:
-    """The budget of a key of the store."""
-    if row.budget is None:
-        return None
-    return Limit(f"key:{row.id}:usd", Scope.KEY, row.id, Measure.USD, row.budget, Term(row.period.value))
+def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage) -> dict[str, object]:
+    """What a key has used and may still use, in OpenRouter's `GET /key` fields; money in USD.
 
-
-def key_figures(settings: Settings, rows: Sequence[KeyRow], key_id: str, usage: KeyUsage) -> dict[str, object]:
-    """What a key has used and may still use, in OpenRouter's `GET /key` fields; money in USD."""
-    budgets = (*limits_of(settings, {}).values(), *filter(None, map(_budget_of, rows)))
-    limit = next((each for each in budgets if each.subject == key_id and each.measure is Measure.USD), None)
-    left = None if limit is None else max(0, limit.amount - int(getattr(usage, limit.term.value)))
+    Of several budgets the one is told of which the least is left.
+    """
+    row = held.keys.get(key_id)
+    mine = [each for each in _budgets(settings, held) if each.subject == key_id]
+    left = {each: max(0, each.amount - int(getattr(usage, each.term.value))) for each in mine}
+    limit = min(mine, key=lambda each: left[each], default=None)
     return {
-        "label": next((row.name for row in rows if row.id == key_id), key_id.removeprefix(fixed_key_id(""))),
+        "label": key_id.removeprefix(fixed_key_id("")) if row is None else row.name,
         "usage": usage.total / NANO_PER_USD,
         "usage_daily": usage.day / NANO_PER_USD,
         "usage_weekly": usage.week / NANO_PER_USD,
         "usage_monthly": usage.month / NANO_PER_USD,
         "limit": None if limit is None else limit.amount / NANO_PER_USD,
-        "limit_remaining": None if left is None else left / NANO_PER_USD,
+        "limit_remaining": None if limit is None else left[limit] / NANO_PER_USD,
         "limit_reset": None if limit is None or limit.term is Term.TOTAL else limit.term.value,
     }
+
+
+def _of_row(row: KeyRow) -> Principal:
+    return Principal(
+        row.id,
+        row.name,
+        row.project,
+        user=row.user_id,
+        expires_at=_first(row.expires, row.revoked),
+        max_cost=None if row.max_cost is None else NanoUsd(row.max_cost),
+        models=row.models,
+        endpoints=row.endpoints,
+        addresses=row.addresses,
+    )
+
+
+def _in_project(principal: Principal, held: Holdings) -> Principal:
+    """The principal with what his project says of his calls."""
+    project = held.projects.get(principal.project)
+    if project is None:  # one that only the configuration knows
+        return principal
+    return msgspec.structs.replace(principal, markup=project.markup, on_outage=project.on_outage)
 
 
 def _first(*times: float | None) -> float | None:
     """The earliest of the times that there are."""
     return min((time for time in times if time is not None), default=None)
+
+
+def _budgets(settings: Settings, held: Holdings) -> Iterator[Limit]:
+    """What keys may spend in a calendar's term or in total."""
+    for limit in (*limits_of(settings, {}).values(), *held.limits.values()):
+        is_budget = limit.scope is Scope.KEY and limit.measure is Measure.USD
+        if is_budget and not limit.rolling and not limit.per_run and limit.term in _TOLD:
+            yield limit

@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping as Environment
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -29,12 +30,13 @@ from tokenway.dialects.known import KnownProvider, is_key
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import Dialect
 from tokenway.model.secret import Secret
-from tokenway.model.settings import LOCAL_PROVIDER, ProviderSettings, Settings, TlsSettings
+from tokenway.model.settings import LOCAL_PROVIDER, POSTGRES, SHARED_SCHEMES, ProviderSettings, Settings, TlsSettings
 
-NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
-    (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
-)
+NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = ()
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
+
+RETENTION_LEAST: Final = 2 * 86_400.0
+"""Probes' budgets and what a start learns of endpoints are read from yesterday's and today's exchanges."""
 
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -63,6 +65,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     _account_file(subject)
     _server(subject)
     _stores(subject)
+    _retention(subject)
     _fixed_keys(subject)
     _timeouts(subject)
     for name, provider in settings.providers.items():
@@ -146,16 +149,46 @@ def _certificate(subject: Examination, tls: TlsSettings) -> None:
 
 
 def _stores(subject: Examination) -> None:
-    store = subject.settings.store
-    if store is not None:
-        scheme = store.partition(":")[0]
-        if scheme in {"postgresql", "postgres"}:
-            subject.say(("store",), "this version keeps its data in SQLite: sqlite:///path/to/tokenway.db")
+    if subject.settings.store is not None:
+        store = subject.settings.store.reveal()
+        if _is_database(store):
+            if find_spec("psycopg") is None:
+                subject.say(("store",), "PostgreSQL needs the package psycopg: install tokenway[postgres]")
         elif not store.startswith("sqlite:///") or store == "sqlite:///":
-            subject.say(("store",), "expected sqlite:///path/to/tokenway.db")
+            # What was written is not repeated: it may hold a password.
+            expected = "expected sqlite:///path/to/tokenway.db or postgresql://user:password@host:5432/database"
+            subject.say(("store",), expected)
     shared = subject.settings.shared
-    if shared is not None and shared.partition("://")[0] not in {"valkey", "valkeys", "redis", "rediss"}:
-        subject.say(("shared",), "expected valkey://host:6379/0")
+    if shared is not None:
+        if not _is_shared(shared.reveal()):
+            subject.say(("shared",), "expected valkey://user:password@host:6379/0, or valkeys:// for TLS")
+        elif find_spec("valkey") is None:
+            subject.say(("shared",), "Valkey and Redis need the package valkey: install tokenway[valkey]")
+
+
+def _is_database(url: str) -> bool:
+    """Whether a URL names a database on a PostgreSQL server."""
+    try:
+        parts = urlsplit(url)
+        is_reachable = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or an address is not closed
+        return False
+    return url.startswith(POSTGRES) and (is_reachable or "host=" in parts.query) and parts.path.strip("/") != ""
+
+
+def _retention(subject: Examination) -> None:
+    if 0 < subject.settings.ledger.retention < RETENTION_LEAST:
+        subject.say(("ledger", "retention"), "keeps less than two days; 0s keeps everything")
+
+
+def _is_shared(url: str) -> bool:
+    """Whether a URL names a Valkey or Redis server, and by number a database of it."""
+    try:
+        parts = urlsplit(url)
+        is_reachable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme in SHARED_SCHEMES and is_reachable and re.fullmatch(r"(/\d*)?", parts.path) is not None
 
 
 def _fixed_keys(subject: Examination) -> None:

@@ -65,6 +65,8 @@ class Relay:
     overhead = 0.0
     min_tps = 0.0
     run = ""
+    trace: Trace | None = None
+    """Where in its run it belongs."""
     model = ""
     finish_reason = ""
     gaps: tuple[int, ...] = ()
@@ -82,8 +84,6 @@ class Relay:
     """Nano-dollars that are set aside for it."""
     admitted_at = 0.0
     """When it was admitted, in Unix time."""
-    trace: Trace | None = None
-    """Where in its run it belongs."""
     _winner: AttemptReader | None = None
     asked_at = 0.0
     """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
@@ -178,7 +178,7 @@ class Relay:
         self.model = request.model
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
-        self.run = intake.run
+        self.run, self.trace = intake.run, intake.trace
         self._labels = intake.route.label
         self._state.open.add(self)
         self.tell(e.ClientRequest(self.asked_at or monotonic(), intake.order))

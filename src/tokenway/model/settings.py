@@ -17,6 +17,7 @@ from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.quotas import BudgetSetting, LimitSettings, ProjectSettings, Quota, Rates
 from tokenway.model.secret import Secret
 from tokenway.model.shape import Kind, fields_of
+from tokenway.model.sign_up import SignUpSettings
 from tokenway.model.units import Duration, FilePath, Size
 
 LOCAL_PROVIDER: Final = "local"
@@ -110,6 +111,20 @@ class ResponsesSettings(msgspec.Struct, frozen=True):
     ] = 30 * 86400.0
 
 
+class LedgerSettings(msgspec.Struct, frozen=True):
+    """How long the ledger keeps what."""
+
+    retention: Annotated[
+        Duration,
+        Meta(
+            ge=0,
+            le=4000 * 86400,
+            description="How long exchanges are kept one by one, in whole days; `0s` keeps them for ever. What was "
+            "counted of them stays: spending, roll-ups, balances, runs.",
+        ),
+    ] = 0.0
+
+
 class AwsSettings(msgspec.Struct, frozen=True):
     """What signs requests to Amazon Bedrock, instead of a key."""
 
@@ -172,6 +187,18 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     ] = None
     json_schema: Annotated[bool | None, Meta(description="Whether it takes a JSON schema for its answer.")] = None
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
+
+
+class RunsSettings(msgspec.Struct, frozen=True):
+    """How an agent's run is recognised."""
+
+    guess: Annotated[
+        bool,
+        Meta(
+            description="Whether calls that name no run are taken for one where their conversations begin with the "
+            "same words. Every conversation is a run then, and those that begin alike are the same one."
+        ),
+    ] = False
 
 
 class ProviderSettings(msgspec.Struct, frozen=True):
@@ -327,20 +354,33 @@ class Settings(msgspec.Struct, frozen=True):
 
     server: Annotated[ServerSettings, Meta(description="Listeners and processes.")] = ServerSettings()
     store: Annotated[
-        str | None, Meta(description="Database; `sqlite:///…/tokenway.db` in the data directory when left out.")
+        Secret | None,
+        Meta(
+            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several "
+            "machines; `tokenway.db` in the data directory when left out."
+        ),
     ] = None
-    shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
+    shared: Annotated[
+        Secret | None,
+        Meta(
+            description="What several machines count rates in: `valkey://USER:PASSWORD@HOST:6379/0`, `valkeys` for TLS; "
+            "Redis too (`redis`, `rediss`). Without it each machine has its share of a rate."
+        ),
+    ] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
     projects: Annotated[
         dict[str, ProjectSettings],
         Meta(description="Whom use is counted for, by name: what holds for all of its keys."),
     ] = {}
     limits: Annotated[LimitSettings, Meta(description="What happens at limits.")] = LimitSettings()
+    signup: Annotated[SignUpSettings, Meta(description="Accounts that people make themselves.")] = SignUpSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
+    ledger: Annotated[LedgerSettings, Meta(description="What is kept of calls.")] = LedgerSettings()
+    runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
     aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}
@@ -357,6 +397,10 @@ FLAG_VARIABLES: Final = {
     "TOKENWAY_WORKERS": "server.workers",
 }
 """Short names of the settings that are flags of `serve` too; a short name wins over the long one."""
+
+POSTGRES: Final = ("postgresql://", "postgres://")
+SHARED_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
+"""How the URL of a store begins that is no file."""
 
 CONFIG_VARIABLE: Final = "TOKENWAY_CONFIG"
 DATA_VARIABLE: Final = "TOKENWAY_DATA_DIR"

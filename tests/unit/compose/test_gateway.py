@@ -32,6 +32,7 @@ from tokenway.metering.stamps import Stamps
 from tokenway.model.link import Gauges, Question
 from tokenway.model.stored import StoredResponse
 from tokenway.model.usage import Usage
+from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.sqlite import open_sqlite
 
@@ -289,10 +290,10 @@ async def test_a_key_that_another_process_made_is_let_in(launch: Launch, provide
     """The command line writes to the store, and the workers hear of it."""
     running: Running = await launch(config(provider))
     store = open_sqlite(running.data / "tokenway.db")
-    made = store.keys.create("laptop").secret.reveal()
+    made = store.accounts.keys.create("laptop", by=CLI).secret.reveal()
     while (await running.ask(key=made)).status == 401:
         pass  # a call takes long enough
-    store.keys.revoke("laptop")
+    store.accounts.keys.revoke("laptop", by=CLI)
     store.close()
     while (await running.ask(key=made)).status == 200:
         pass
@@ -376,7 +377,8 @@ async def test_a_failing_round_does_not_end_the_bookkeeping(
     await becomes(lambda: len(running.exchanges) == 1)
     told = [record for record in caplog.records if "is tried again" in record.message]
     assert next(failures, None) is None
-    assert [record.message for record in told] == ["reading the journals failed and is tried again"]
+    (said,) = [record.message for record in told]
+    assert said.startswith("reading the journals failed and is tried again: ")
 
 
 async def test_a_model_without_a_provider_is_listed_and_says_so(launch: Launch, provider: FakeProvider) -> None:

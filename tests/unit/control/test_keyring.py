@@ -1,4 +1,4 @@
-"""Keys to principals, and what a key is told about itself."""
+"""Accounts to principals and limits, and what a key is told about itself."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.control.keyring import key_figures, with_keys
+from tokenway.control.keyring import key_figures, limits, with_accounts
 from tokenway.control.publish import build_snapshot, key_digest
-from tokenway.model.limits import Limit, Measure, Scope, Term
+from tokenway.control.quotas import credits_id
+from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
 from tokenway.model.money import NANO_PER_USD, NanoUsd
-from tokenway.model.quotas import Budget, BudgetPeriod
+from tokenway.model.quotas import Budget, BudgetPeriod, ProjectSettings
 from tokenway.model.secret import Secret
 from tokenway.model.settings import AuthSettings, FixedKey, Settings
 from tokenway.model.snapshot import Principal, Snapshot
-from tokenway.store.base import KeyRow, Period
+from tokenway.store.accounts.holdings import Holdings
+from tokenway.store.accounts.records import KeyRow, ProjectRow
 from tokenway.store.usage import KeyUsage
 
 NOW = 1_800_000_000.0
 CI = FixedKey("ci", Secret("tk-0123456789abcdef"), "lab", Budget(NanoUsd(5 * NANO_PER_USD), BudgetPeriod.DAY))
 FIXED = Settings(auth=AuthSettings(keys=(CI,)))
+CI_DIGEST = key_digest("tk-0123456789abcdef")
 
 
 def row(**changes: Any) -> KeyRow:
@@ -36,68 +39,150 @@ def row(**changes: Any) -> KeyRow:
     return KeyRow(**(values | changes))
 
 
-def keys_of(settings: Settings, *rows: KeyRow, now: float = NOW) -> dict[str, Principal]:
-    """Whom the keys stand for, in a snapshot."""
-    return whole(settings, *rows, now=now).keys
+def usd(amount: int, subject: str = "key_1", scope: Scope = Scope.KEY, **more: Any) -> Limit:
+    """A limit of money."""
+    return Limit(f"lim_{subject}_{amount}", scope, subject, Measure.USD, amount, **more)
 
 
-def whole(settings: Settings, *rows: KeyRow, now: float = NOW) -> Snapshot:
-    """The snapshot of these settings and keys."""
-    bare = build_snapshot(settings, keys={}, environment={}, local=None, version=1)
-    return with_keys(bare, settings, rows, now)
+def held(
+    *keys: KeyRow,
+    bounds: tuple[Limit, ...] = (),
+    projects: tuple[ProjectRow, ...] = (ProjectRow("default", "default", 1.0),),
+    paid_in: dict[str, int] | None = None,
+) -> Holdings:
+    """What the store has."""
+    holdings = Holdings()
+    holdings.keys = {key.id: key for key in keys}
+    holdings.limits = {limit.id: limit for limit in bounds}
+    holdings.projects = {project.id: project for project in projects}
+    holdings.credits = paid_in or {}
+    return holdings
+
+
+def whole(settings: Settings, holdings: Holdings, now: float = NOW) -> Snapshot:
+    """The snapshot of these settings and accounts."""
+    bare = build_snapshot(settings, keys={}, environment={}, local=None, version=7)
+    return with_accounts(bare, settings, holdings, now)
+
+
+def principals(settings: Settings, holdings: Holdings, now: float = NOW) -> dict[str, Principal]:
+    """Whom each key stands for in it."""
+    return whole(settings, holdings, now).keys
 
 
 def test_a_fixed_key_stands_for_its_project_and_has_its_budget() -> None:
     """The key is known by its digest only, and its budget by what it is of."""
-    snapshot = whole(FIXED)
     name = "config:key:ci:usd:day"
-    assert snapshot.keys == {
-        key_digest("tk-0123456789abcdef"): Principal("config:ci", "ci", "lab", limits=(name,)),
-    }
-    assert snapshot.limits == {
-        name: Limit(name, Scope.KEY, "config:ci", Measure.USD, 5 * NANO_PER_USD, Term.DAY),
-    }
+    made = whole(FIXED, held())
+    assert made.keys == {CI_DIGEST: Principal("config:ci", "ci", "lab", limits=(name,))}
+    assert made.limits == {name: Limit(name, Scope.KEY, "config:ci", Measure.USD, 5 * NANO_PER_USD, Term.DAY)}
 
 
 def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
     """No limit counts for it."""
-    assert keys_of(Settings(), row()) == {"d1": Principal("key_1", "laptop", "default")}
+    assert principals(Settings(), held(row())) == {"d1": Principal("key_1", "laptop", "default")}
+
+
+def test_what_the_configuration_says_of_a_project_goes_before_the_store() -> None:
+    """Its price and what becomes of it in an outage; the limits of both count."""
+    settings = Settings(projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=0.5)})
+    project = ProjectRow("default", "default", 1.0, markup=7, on_outage=OnOutage.REFUSE)
+    holdings = held(row(), bounds=(usd(2, "default", Scope.PROJECT),), projects=(project,))
+    found = principals(settings, holdings)["d1"]
+    assert (found.markup, found.on_outage) == (500_000, OnOutage.SERVE)
+    assert set(found.limits) == {"config:project:default:usd:total", "lim_default_2"}
+
+
+def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
+    """Whose it is, what it may be used for, what it costs, and the limits that count for each call."""
+    key = row(
+        project="lab",
+        user_id="usr_1",
+        expires=NOW + 9,
+        max_cost=7,
+        models=("m",),
+        endpoints=("e",),
+        addresses=("::/0",),
+    )
+    project = ProjectRow("lab", "Lab", 1.0, markup=-5, on_outage=OnOutage.REFUSE)
+    own, its, his = usd(1), usd(2, "lab", Scope.PROJECT), usd(3, "usr_1", Scope.USER)
+    others = usd(4, "key_2"), usd(5, "key_1", Scope.PROJECT), usd(6, "m", Scope.MODEL), usd(7, "", Scope.USER)
+    holdings = held(key, bounds=(own, its, his, *others), projects=(project,), paid_in={"lab": 10})
+    assert principals(Settings(), holdings, NOW)["d1"] == Principal(
+        "key_1",
+        "laptop",
+        "lab",
+        user="usr_1",
+        limits=(own.id, its.id, his.id, "credits:lab"),
+        expires_at=NOW + 9,
+        max_cost=NanoUsd(7),
+        models=("m",),
+        endpoints=("e",),
+        addresses=("::/0",),
+        markup=-5,
+        on_outage=OnOutage.REFUSE,
+    )
+
+
+def test_the_credits_of_a_prepaid_project_are_a_limit_of_it() -> None:
+    """In total, of money: what was paid in; with nothing paid in, nothing may be spent."""
+    found = limits(held(paid_in={"lab": 10, "empty": 0}, bounds=(usd(1),)))
+    assert found[credits_id("lab")] == Limit("credits:lab", Scope.PROJECT, "lab", Measure.USD, 10)
+    assert found[credits_id("empty")].amount == 0
+    assert set(found) == {"credits:lab", "credits:empty", usd(1).id}
+
+
+def test_a_fixed_key_counts_for_its_project_in_the_store() -> None:
+    """With its price, its limits and its credits; when the project is archived, so is the key's use."""
+    project = ProjectRow("lab", "Lab", 1.0, markup=5)
+    holdings = held(projects=(project,), bounds=(usd(2, "lab", Scope.PROJECT),), paid_in={"lab": 10})
+    found = principals(FIXED, holdings, NOW)[CI_DIGEST]
+    assert (found.markup, found.limits) == (5, ("config:key:ci:usd:day", "lim_lab_2", "credits:lab"))
+    holdings.projects["lab"] = msgspec.structs.replace(project, archived=NOW - 1)
+    assert principals(FIXED, holdings, NOW) == {}
 
 
 @pytest.mark.parametrize("ended", [{"revoked": NOW}, {"expires": NOW}, {"revoked": NOW - 1, "expires": NOW + 9}])
 def test_a_key_that_has_ended_is_left_out(ended: dict[str, float]) -> None:
     """Also in the very second."""
-    assert keys_of(Settings(), row(**ended)) == {}
+    assert principals(Settings(), held(row(**ended)), NOW) == {}
 
 
 def test_a_key_that_will_end_says_when() -> None:
     """The earlier of the two times counts, so a worker refuses it without a new snapshot."""
-    (found,) = keys_of(Settings(), row(revoked=NOW + 5, expires=NOW + 9)).values()
+    (found,) = principals(Settings(), held(row(revoked=NOW + 5, expires=NOW + 9)), NOW).values()
     assert found.expires_at == NOW + 5
 
 
 def test_both_secrets_of_a_rotated_key_draw_on_one_budget() -> None:
     """They stand for one account with one limit; the former one ends with the overlap, or the key if that is sooner."""
-    rotated = row(former_digest="d0", former_ends=NOW + 5, budget=100)
-    principal = Principal("key_1", "laptop", "default", limits=("key:key_1:usd",))
+    rotated = row(former_digest="d0", former_ends=NOW + 5)
+    budget = usd(100)
+    principal = Principal("key_1", "laptop", "default", limits=(budget.id,))
     former = msgspec.structs.replace(principal, expires_at=NOW + 5)
-    assert keys_of(Settings(), rotated) == {"d1": principal, "d0": former}
+    holdings = held(rotated, bounds=(budget,))
+    assert principals(Settings(), holdings) == {"d1": principal, "d0": former}
 
-    assert set(keys_of(Settings(), rotated, now=NOW + 5)) == {"d1"}
+    assert set(principals(Settings(), holdings, NOW + 5)) == {"d1"}
     ending = msgspec.structs.replace(rotated, expires=NOW + 3)
-    assert keys_of(Settings(), ending)["d0"].expires_at == NOW + 3
-
-
-def test_a_budget_of_the_store_has_the_keys_own_period() -> None:
-    """As its limit."""
-    found = whole(Settings(), row(budget=100, period=Period.MONTH)).limits
-    assert found == {"key:key_1:usd": Limit("key:key_1:usd", Scope.KEY, "key_1", Measure.USD, 100, Term.MONTH)}
+    assert principals(Settings(), held(ending), NOW)["d0"].expires_at == NOW + 3
 
 
 def test_a_key_in_both_places_is_the_stores() -> None:
     """The store knows what it spent under its own id."""
-    (found,) = keys_of(FIXED, row(digest=key_digest("tk-0123456789abcdef"))).values()
+    (found,) = principals(FIXED, held(row(digest=CI_DIGEST))).values()
     assert (found.key_id, found.limits) == ("key_1", ())
+
+
+def test_a_snapshot_gets_the_keys_the_limits_and_those_of_models() -> None:
+    """The ids that principals and models refer to are all there."""
+    bounds = usd(1), usd(2, "gpt", Scope.MODEL), usd(3, "gpt", Scope.MODEL)
+    holdings = held(row(), bounds=bounds)
+    made = whole(Settings(), holdings)
+    assert set(made.keys) == {"d1"}
+    assert made.limits == {limit.id: limit for limit in bounds}
+    assert made.model_limits == {"gpt": ("lim_gpt_2", "lim_gpt_3")}
+    assert made.version == 7
 
 
 USAGE = KeyUsage(requests=3, total=7 * NANO_PER_USD, day=NANO_PER_USD, week=2 * NANO_PER_USD, month=3 * NANO_PER_USD)
@@ -105,7 +190,7 @@ USAGE = KeyUsage(requests=3, total=7 * NANO_PER_USD, day=NANO_PER_USD, week=2 * 
 
 def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
     """In dollars; what is left is counted in the budget's own period."""
-    assert key_figures(FIXED, [], "config:ci", USAGE) == {
+    assert key_figures(FIXED, held(), "config:ci", USAGE) == {
         "label": "ci",
         "usage": 7.0,
         "usage_daily": 1.0,
@@ -118,14 +203,15 @@ def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
 
 
 def test_a_total_budget_has_no_reset_and_is_never_negative() -> None:
-    """Seven dollars of five are used: nothing is left, and it will not start anew."""
-    figures = key_figures(Settings(), [row(budget=5 * NANO_PER_USD)], "key_1", USAGE)
+    """Seven dollars of five are used: nothing is left, and it will not start anew; a larger budget does not matter."""
+    bounds = usd(5 * NANO_PER_USD), usd(5 * NANO_PER_USD + 1, term=Term.MONTH)
+    figures = key_figures(Settings(), held(row(), bounds=bounds), "key_1", USAGE)
     assert (figures["label"], figures["limit_remaining"], figures["limit_reset"]) == ("laptop", 0.0, None)
 
 
 def test_a_key_without_a_budget_has_no_limit() -> None:
     """All three figures are null, as with OpenRouter; so for calls without a key."""
     for key_id, label in (("key_1", "laptop"), ("anonymous", "anonymous")):
-        figures = key_figures(Settings(), [row()], key_id, USAGE)
+        figures = key_figures(Settings(), held(row()), key_id, USAGE)
         assert figures["label"] == label
         assert [figures[name] for name in ("limit", "limit_remaining", "limit_reset")] == [None] * 3

@@ -81,6 +81,10 @@ exchanges = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# A run is looked up by its id; calls of no run cost nothing here.
+_HAS_RUN: Final = exchanges.c.run.is_not(None)
+sa.Index("ix_exchanges_run", exchanges.c.run, sqlite_where=_HAS_RUN, postgresql_where=_HAS_RUN)
+
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -123,6 +127,8 @@ journal_positions = sa.Table(
     sa.Column("journal", sa.Text, primary_key=True),
     text("name"),
     sa.Column("read_bytes", sa.BigInteger, nullable=False),
+    # The machine that has the file.
+    text("node", ""),
 )
 
 _DIMENSIONS: Final = (
