@@ -24,7 +24,7 @@ _TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
 
 
 def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: float) -> Snapshot:
-    """The snapshot with whom each key stands for, and every limit: the configuration's, which it has, and the store's."""
+    """The snapshot with whom each key stands for, and every limit: the configuration's and the store's."""
     bounds = snapshot.limits | limits(held)
     keys = {digest: bound_by(each, settings, bounds) for digest, each in principals(settings, held, now).items()}
     by_model = ids_by_subject(bounds.values(), Scope.MODEL)

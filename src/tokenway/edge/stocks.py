@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from tokenway.metering.lease import Back, Lease, Stretch
-from tokenway.model.limits import Limit, Measure, Term
+from tokenway.metering.terms import calendar_period, run_limit
+from tokenway.model.limits import Limit, Measure
 from tokenway.model.link import Granted, Return, Want
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ ANSWER_SECONDS: Final = 2.0
 """How long the control process has for an answer; then it is taken for away."""
 BLIND_SECONDS: Final = 1.0
 """How long it is taken for away when it could not find something out."""
-MINUTE: Final = 60
 # Python 3.11 takes a quarter of a microsecond to look a member up in its enumeration.
 USD: Final = Measure.USD
 REQUESTS: Final = Measure.REQUESTS
@@ -114,12 +113,6 @@ class Stock(Lease):
         self.asks_ahead = not self.is_single and limit.measure is not CONCURRENCY
 
 
-def run_instance(limit: str, key_id: str, run: str) -> str:
-    """The id of a limit that holds for each run, for one of them."""
-    digest = sha256(b"%b\0%b" % (key_id.encode(), run.encode())).hexdigest()
-    return f"{limit}@{digest[:16]}"
-
-
 class Stocks:
     """All leases of one worker. `send` gives a message to the control process."""
 
@@ -143,7 +136,7 @@ class Stocks:
 
     def of_run(self, limit: Limit, key_id: str, run: str, detail: tuple[str, ...] = ()) -> Stock:
         """A run's lease of a limit that holds for each; `detail` is what a single one is about."""
-        name = identity = run_instance(limit.id, key_id, run)
+        name = identity = run_limit(limit.id, key_id, run)
         if detail:
             name = f"{identity}#{detail[0]}"
         stock = self._by_name.get(name)
@@ -228,14 +221,11 @@ class Stocks:
         """The worker's share of a rate, which it takes by itself while nobody can be asked."""
         share, now = stock.limit.amount // workers, time.time()
         stock.remains, stock.due_at, stock.wait = 0, 0.0, 0.0
-        if stock.limit.term is Term.MINUTE:
-            minute = int(now // MINUTE)
-            begins = float(minute * MINUTE)
-            stock.own(minute, begins, begins + MINUTE, share)
-            stock.wait = begins + MINUTE - now
+        period = calendar_period(stock.limit.term, now)
+        stock.own(period.number, period.begins, period.ends, share)
+        if period.ends:
+            stock.wait = period.ends - now
             stock.due_at = monotonic() + stock.wait
-        else:
-            stock.own(0, 0.0, 0.0, share)
 
     # -- giving back -------------------------------------------------------------------------------------
 

@@ -363,8 +363,8 @@ class Settings(msgspec.Struct, frozen=True):
     shared: Annotated[
         Secret | None,
         Meta(
-            description="What several machines count rates in: `valkey://USER:PASSWORD@HOST:6379/0`, `valkeys` for TLS; "
-            "Redis too (`redis`, `rediss`). Without it each machine has its share of a rate."
+            description="What several machines count rates in: `valkey://USER:PASSWORD@HOST:6379/0`, `valkeys` for "
+            "TLS; Redis too (`redis`, `rediss`). Without it each machine has its share of a rate."
         ),
     ] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()

@@ -10,9 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.unit.edge.calls import UNIX, Call, Clock, Worker, clock, limit
 from tokenway.edge import admission as admission_module
 from tokenway.edge.admission import Admission
-from tokenway.edge.stocks import ANSWER_SECONDS, run_instance
+from tokenway.edge.stocks import ANSWER_SECONDS
 from tokenway.metering.lease import IDLE_SECONDS
 from tokenway.metering.ledger import Draw, Trace
+from tokenway.metering.terms import run_limit
 from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
 from tokenway.model.link import Granted, Return
 from tokenway.model.snapshot import Principal, Snapshot
@@ -440,7 +441,7 @@ def test_each_run_has_its_own() -> None:
     worker = Worker(limit(Measure.REQUESTS, 1, per_run=True))
     assert [worker.call(run=run).status for run in ("a", "a", "b", "")] == [200, 429, 200, 200]
     [first, *_] = worker.broker.wants
-    assert (first.limit, first.key_id, first.run) == (run_instance("requests", "k", "a"), "k", "a")
+    assert (first.limit, first.key_id, first.run) == (run_limit("requests", "k", "a"), "k", "a")
     assert worker.admission.remaining == {}
 
 
@@ -487,7 +488,7 @@ def test_agents_are_asked_about_by_name() -> None:
 def test_an_agent_that_is_too_deep_is_refused() -> None:
     """429, and the whole run is told so."""
     worker = Worker(limit(Measure.DEPTH, 1, per_run=True))
-    worker.broker.held[run_instance("depth", "k", "r") + "#deep", 0] = 1
+    worker.broker.held[run_limit("depth", "k", "r") + "#deep", 0] = 1
     problem = worker.call(run="r", trace=Trace("deep", "sub")).problem
     assert problem is not None
     assert (problem.status, problem.details["reached"], problem.should_retry) == (429, "depth", False)

@@ -47,7 +47,6 @@ class Story:
     finish_reason: str = "stop"
     gaps: tuple[int, ...] = (1, 2)
     service: str = ""
-    trace: Trace | None = None
     admitted_at: float = 1_699_999_990.0
     reserved: int = 10**9
 

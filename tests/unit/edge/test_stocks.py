@@ -7,8 +7,9 @@ from hashlib import sha256
 import pytest
 
 from tests.unit.edge.calls import UNIX, Clock, clock, limit
-from tokenway.edge.stocks import ANSWER_SECONDS, BLIND_SECONDS, Stock, Stocks, run_instance
+from tokenway.edge.stocks import ANSWER_SECONDS, BLIND_SECONDS, Stock, Stocks
 from tokenway.metering.lease import IDLE_SECONDS
+from tokenway.metering.terms import run_limit
 from tokenway.model.limits import Measure, Term
 from tokenway.model.link import Granted, Return, Want
 
@@ -48,7 +49,7 @@ def test_each_run_of_each_key_has_its_own() -> None:
     found = {made.of_run(bound, key, run).id for key in ("k", "j") for run in ("a", "b")}
     assert len(found) == 4
     digest = sha256(b"k\0a").hexdigest()[:16]
-    assert run_instance("usd", "k", "a") == f"usd@{digest}"
+    assert run_limit("usd", "k", "a") == f"usd@{digest}"
     number = wanted(made, made.of_run(bound, "k", "a"))
     assert said == [Want(number, f"usd@{digest}", 5, "k", "a")]
     assert made.remaining == {}
@@ -60,7 +61,7 @@ def test_agents_and_requests_are_apart_within_one_instance() -> None:
     loops = limit(Measure.LOOPS, per_run=True)
     one, other = (made.of_run(loops, "k", "a", (digest,)) for digest in ("x", "y"))
     assert one is not other
-    assert one.id == other.id == run_instance("loops", "k", "a")
+    assert one.id == other.id == run_limit("loops", "k", "a")
     number = wanted(made, one, 1)
     assert made.answered(Granted(number, one.id, 0, 1)) is one
     made.give_back(one)
@@ -141,7 +142,7 @@ def test_a_recall_names_limits_or_runs() -> None:
     for run in ("a", "b"):
         stock = made.of_run(bound, "k", run)
         made.answered(Granted(wanted(made, stock), stock.id, 0, 5))
-    made.recall([run_instance("usd", "k", "a")])
+    made.recall([run_limit("usd", "k", "a")])
     assert len(said) == 3
     made.recall(["usd"])
     assert len(said) == 4
