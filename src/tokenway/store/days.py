@@ -24,7 +24,7 @@ DAYS_AHEAD: Final = 2
 _ANY_DAY: Final = ids_of_day(0)
 _AT_ONCE: Final = 5_000
 """Rows that are deleted in a transaction where there are no partitions."""
-_FIRST_DAY: Final = "entries_begin"
+FIRST_DAY: Final = "entries_begin"
 """The setting that says from which Unix day on all entries are kept."""
 
 
@@ -89,8 +89,8 @@ class SqlDays:
         with self._database.write() as connection:
             if day <= self._first(connection):
                 return 0
-            connection.execute(settings.delete().where(settings.c.key == _FIRST_DAY))
-            connection.execute(settings.insert().values(key=_FIRST_DAY, value=str(day)))
+            connection.execute(settings.delete().where(settings.c.key == FIRST_DAY))
+            connection.execute(settings.insert().values(key=FIRST_DAY, value=str(day)))
         if not self._database.has_partitions:
             return self._delete_before(day)
         old = sorted(each for each in self._existing() if each < day)
@@ -104,7 +104,7 @@ class SqlDays:
 
     @staticmethod
     def _first(connection: sa.Connection) -> int:
-        return int(connection.execute(sa.select(settings.c.value).where(settings.c.key == _FIRST_DAY)).scalar() or 0)
+        return int(connection.execute(sa.select(settings.c.value).where(settings.c.key == FIRST_DAY)).scalar() or 0)
 
     def _existing(self) -> set[int]:
         query = (

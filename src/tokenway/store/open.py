@@ -15,6 +15,7 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
 from tokenway.store.ledger import SqlLedger
+from tokenway.store.money import SqlMoney
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
@@ -32,6 +33,7 @@ class Store:
         self.days = SqlDays(database, clock)
         self.accounts = Accounts(database, clock)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
+        self.money = SqlMoney(database, clock, node)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)

@@ -53,9 +53,7 @@ def test_each_day_has_a_partition_of_its_own(empty_url: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_partition_that_another_machine_made_is_used(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_partition_that_another_machine_made_is_used(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that cannot be made, because rows of its day lie elsewhere, is done without."""
     stores = [open_postgres(postgres_url, clock=lambda: NOON, node=name) for name in ("0000000a", "0000000b")]
     for number, store in enumerate(stores):

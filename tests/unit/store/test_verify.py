@@ -122,7 +122,7 @@ def test_the_list_of_faults_has_an_end(store: Store) -> None:
 def test_days_whose_entries_were_dropped_are_compared_by_their_hours(store: Store) -> None:
     """The balances still stand on the days; a day that does not equal its hours is named."""
     with store.database.write() as connection:
-        connection.exec_driver_sql(f"INSERT INTO settings VALUES ('kept.entries', '{NOON + 43_200}')")
+        connection.exec_driver_sql(f"INSERT INTO settings VALUES ('entries_begin', '{int(NOON // 86_400) + 1}')")
         connection.exec_driver_sql("DELETE FROM attempts")
         connection.exec_driver_sql("DELETE FROM exchanges WHERE id < 'gen-000003' OR id = 'gen-000004'")
         connection.exec_driver_sql("DELETE FROM reservations")
