@@ -151,8 +151,8 @@ def _rollups(connection: sa.Connection, start: float, kept: Kept) -> Iterator[st
             .where(table.grain == grain, table.bucket >= int(since // grain))
         )
         place = ("bucket", *FACET_FIELDS)
-        for (number, *facet), wrong in _differences(connection, [*rolled(grain, since), stored], place, SUMS):
-            yield f"roll-up of the {_moment(grain, number)}, {_facet(facet)}: {wrong}"
+        for at, wrong in _differences(connection, [*rolled(grain, since), stored], place, SUMS):
+            yield f"roll-up of the {_moment(grain, at[0])}, {_facet(at[1:])}: {wrong}"
 
 
 def _days(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:

@@ -24,7 +24,7 @@ _ERROR: Final = "((k.status >= 400 OR k.error_type <> '') AND k.status <> 499)"
 _INPUT: Final = ("input_uncached", "cache_read", "cache_write_5m", "cache_write_1h", "audio_in", "image_in")
 _OUTPUT: Final = ("output_text", "reasoning", "audio_out", "image_out")
 _TOKENS: Final = (
-    "COALESCE(x.output_text + x.reasoning, (SELECT a.output_text + a.reasoning + a.audio_out + a.image_out "
+    "COALESCE(x.output_text + x.reasoning, (SELECT a.output_text + a.reasoning + a.audio_out + a.image_out "  # noqa: S608
     f"FROM attempts a WHERE a.exchange = x.id AND a.settlement IN {_PAYABLE} ORDER BY a.attempt LIMIT 1))"
 )
 _SEEN: Final = (
@@ -38,7 +38,9 @@ _SHOWN: Final = (
 )
 _IS_INLINE: Final = "k.inline_attempt IS NOT NULL"
 _CALLS: Final = "FROM exchanges x JOIN kinds k ON k.id = x.kind"
-_TRIED: Final = "FROM attempts a JOIN exchanges x ON x.id = a.exchange JOIN kinds k ON k.id = x.kind WHERE a.attempt <> -1"
+_TRIED: Final = (
+    "FROM attempts a JOIN exchanges x ON x.id = a.exchange JOIN kinds k ON k.id = x.kind WHERE a.attempt <> -1"
+)
 _TIMES: Final = {
     "ttft_us": "COALESCE(CAST(x.ttft * 1000000.0 AS BIGINT), 0)",
     "first_tokens": "CASE WHEN x.ttft IS NULL THEN 0 ELSE 1 END",

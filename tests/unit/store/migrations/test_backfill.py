@@ -26,8 +26,8 @@ _EXCHANGE = (
 )
 _ATTEMPT = (
     "INSERT INTO attempts (exchange, attempt, endpoint, settlement, charged, cost, status, fault, absurd, "
-    "input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text, reasoning, audio_in, audio_out, image_in, "
-    "image_out, requests, searches, images, sound_ms, characters, service) "
+    "input_uncached, cache_read, cache_write_5m, cache_write_1h, output_text, reasoning, audio_in, audio_out, "
+    "image_in, image_out, requests, searches, images, sound_ms, characters, service) "
     "VALUES ('gen-{}', {}, '{}', '{}', {}, {}, 200, '', {}, {}, '')"
 )
 _USED = ", ".join(["7"] * 15)
@@ -46,8 +46,7 @@ STATEMENTS = (
     _ATTEMPT.format("c", 2, "far/big", "upstream_billed", 0, "NULL", 0, _NONE),
     _ATTEMPT.format("c", 3, "lab/mock", "delivered", 30, "NULL", 0, _USED),
     _ATTEMPT.format("d", -1, "", "expired", 0, "NULL", 0, _NONE),
-    "INSERT INTO reservations (id, at, key, project, amount, owner, expired) "
-    f"VALUES ('gen-d', {AT}, 'key_ü', 'default', 5, 'o', {AT + 9})",
+    f"INSERT INTO reservations VALUES ('gen-d', {AT}, 'key_ü', 'default', 5, 'o', {AT + 9})",
 )
 
 
