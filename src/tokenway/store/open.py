@@ -14,6 +14,7 @@ from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
+from tokenway.store.invoices import SqlInvoices
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.money import SqlMoney
 from tokenway.store.nodes import SqlNodes
@@ -36,6 +37,7 @@ class Store:
         self.money = SqlMoney(database, clock, node)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
+        self.invoices = SqlInvoices(database, clock, self.usage)
         self.responses = SqlResponses(database, clock, node)
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)

@@ -168,7 +168,7 @@ def _days(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
     ]
     for (number, facet), wrong in _differences(connection, parts, ("day", "facet"), SUMS):
         named = connection.execute(sa.select(facets).where(facets.c.id == facet)).first()
-        yield f"roll-up of the {_moment(DAY, number)}, {_facet(named[1:] if named else ())}, by its hours: {wrong}"
+        yield f"roll-up of the {_moment(DAY, number)}, {_facet(tuple(named)[1:] if named else ())}, by its hours: {wrong}"
 
 
 def _spending(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
