@@ -79,6 +79,13 @@ For example:
   tokenway local install
 """
 
+_RUNS_HELP = """The runs of agents, each with its tree: list (also without a word), show.
+
+For example:
+  tokenway runs --since 30d
+  tokenway runs show nightly-7
+"""
+
 _IMPORT_HELP = """Configurations of other gateways: litellm.
 
 For example:
@@ -110,6 +117,7 @@ _GROUPS: Final = {
             "archive": "tokenway.cli.keys:archive",
         },
     ),
+    "runs": (_RUNS_HELP, {"list": "tokenway.cli.runs:list_runs", "show": "tokenway.cli.runs:show"}),
     "projects": (
         _PROJECTS_HELP,
         {
@@ -175,6 +183,8 @@ _GROUPS: Final = {
         {"install": "tokenway.cli.local:install", "status": "tokenway.cli.local:status"},
     ),
 }
+_USUAL: Final = {"runs": "list"}
+"""What a group does that is not told what to do."""
 
 
 def build_app() -> App:
@@ -216,6 +226,7 @@ def command_paths() -> list[tuple[str, ...]]:
 def run(arguments: list[str]) -> int:
     """Runs one command line; returns the exit status."""
     app = build_app()
+    arguments = _completed(arguments)
     if not arguments or arguments[-1] in _GROUPS or not {"--help", "-h"}.isdisjoint(arguments):
         load_all(app)
     try:
@@ -234,6 +245,13 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return result if isinstance(result, int) else DONE
+
+
+def _completed(arguments: list[str]) -> list[str]:
+    """The words with what a group does that is not told what to do."""
+    group, *rest = arguments or [""]
+    is_told = bool(rest) and (not rest[0].startswith("--") or rest[0] == "--help")
+    return arguments if is_told or group not in _USUAL else [group, _USUAL[group], *rest]
 
 
 def _bad_usage(error: CycloptsError) -> int:

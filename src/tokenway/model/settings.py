@@ -17,6 +17,7 @@ from tokenway.model.money import NanoUsd
 from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
+from tokenway.model.sign_up import SignUpSettings
 from tokenway.model.units import Duration, FilePath, Size
 
 LOCAL_PROVIDER: Final = "local"
@@ -112,16 +113,17 @@ class ResponsesSettings(msgspec.Struct, frozen=True):
 
 
 class LedgerSettings(msgspec.Struct, frozen=True):
-    """How long the ledger keeps what."""
+    """How long the ledger keeps what, in whole days; sums by day and by account are kept for ever."""
 
     retention: Annotated[
         Duration,
-        Meta(
-            ge=0,
-            le=4000 * 86400,
-            description="How long exchanges are kept one by one, in whole days; `0s` keeps them for ever. What was "
-            "counted of them stays: spending, roll-ups, balances, runs.",
-        ),
+        Meta(ge=0, le=4000 * 86400, description="How long exchanges are kept one by one; `0s` keeps them for ever."),
+    ] = 0.0
+    minutes: Annotated[
+        Duration, Meta(ge=0, le=4000 * 86400, description="How long sums by minute are kept; `0s` for ever.")
+    ] = 0.0
+    hours: Annotated[
+        Duration, Meta(ge=0, le=4000 * 86400, description="How long sums by hour are kept; `0s` for ever.")
     ] = 0.0
 
 
@@ -359,14 +361,21 @@ class Settings(msgspec.Struct, frozen=True):
             "machines; `tokenway.db` in the data directory when left out."
         ),
     ] = None
-    shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
+    shared: Annotated[
+        Secret | None,
+        Meta(
+            description="What several machines count rates in: `valkey://USER:PASSWORD@HOST:6379/0`, `valkeys` for TLS; "
+            "Redis too (`redis`, `rediss`). Without it each machine has its share of a rate."
+        ),
+    ] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
+    signup: Annotated[SignUpSettings, Meta(description="Accounts that people make themselves.")] = SignUpSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
-    ledger: Annotated[LedgerSettings, Meta(description="What is kept of calls.")] = LedgerSettings()
+    ledger: Annotated[LedgerSettings, Meta(description="How long the ledger keeps what.")] = LedgerSettings()
     runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
@@ -386,6 +395,7 @@ FLAG_VARIABLES: Final = {
 """Short names of the settings that are flags of `serve` too; a short name wins over the long one."""
 
 POSTGRES: Final = ("postgresql://", "postgres://")
+SHARED_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
 """How the URL of a store begins that is no file."""
 
 CONFIG_VARIABLE: Final = "TOKENWAY_CONFIG"

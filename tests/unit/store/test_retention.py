@@ -95,9 +95,9 @@ def test_a_report_whose_edge_is_not_kept_begins_with_its_bucket(store: Store) ->
 
 
 def test_a_database_may_have_its_own_way_to_drop_entries(store: Store) -> None:
-    """It is told the first day that is kept, and writes that down itself."""
-    told: list[int] = []
+    """It is told the moment from which on they are kept, when that is written down."""
+    told: list[float] = []
     SqlRetention(store.database, lambda: NOW, Ages(entries=4 * DAY), drop_entries=told.append).run()
 
-    assert told == [int(TODAY // DAY) - 4]
+    assert told == [TODAY - 4 * DAY]
     assert count(store, exchanges) == 12
