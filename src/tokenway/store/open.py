@@ -14,8 +14,10 @@ from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
+from tokenway.store.invoices import SqlInvoices
 from tokenway.store.leases import SqlLeases
 from tokenway.store.ledger import SqlLedger
+from tokenway.store.money import SqlMoney
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
@@ -36,9 +38,11 @@ class Store:
         self.days = SqlDays(database, clock)
         self.accounts = Accounts(database, clock)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
+        self.money = SqlMoney(database, clock, node)
         self.leases = SqlLeases(database, node, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
+        self.invoices = SqlInvoices(database, clock, self.usage)
         self.responses = SqlResponses(database, clock, node)
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)

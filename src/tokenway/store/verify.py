@@ -151,8 +151,8 @@ def _rollups(connection: sa.Connection, start: float, kept: Kept) -> Iterator[st
             .where(table.grain == grain, table.bucket >= int(since // grain))
         )
         place = ("bucket", *FACET_FIELDS)
-        for (number, *facet), wrong in _differences(connection, [*rolled(grain, since), stored], place, SUMS):
-            yield f"roll-up of the {_moment(grain, number)}, {_facet(facet)}: {wrong}"
+        for at, wrong in _differences(connection, [*rolled(grain, since), stored], place, SUMS):
+            yield f"roll-up of the {_moment(grain, at[0])}, {_facet(at[1:])}: {wrong}"
 
 
 def _days(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
@@ -168,7 +168,7 @@ def _days(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
     ]
     for (number, facet), wrong in _differences(connection, parts, ("day", "facet"), SUMS):
         named = connection.execute(sa.select(facets).where(facets.c.id == facet)).first()
-        yield f"roll-up of the {_moment(DAY, number)}, {_facet(named[1:] if named else ())}, by its hours: {wrong}"
+        yield f"roll-up of the {_moment(DAY, number)}, {_facet(tuple(named)[1:] if named else ())}, by its hours: {wrong}"
 
 
 def _spending(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
@@ -288,17 +288,17 @@ def _balances(connection: sa.Connection, found: Verification) -> Iterator[str]:
     wanted = _accounts(connection)
     table = balances.c
     query = sa.select(table.account, sa.func.sum(table.debits), sa.func.sum(table.credits)).group_by(table.account)
-    stored = {account: (int(debits), int(credits)) for account, debits, credits in connection.execute(query)}
+    stored = {account: (int(debits), int(credited)) for account, debits, credited in connection.execute(query)}
     for account in sorted(wanted.keys() | stored.keys()):
-        debits, credits = wanted.get(account, (0, 0))
+        debits, credited = wanted.get(account, (0, 0))
         had = stored.get(account, (0, 0))
-        if had != (debits, credits):
+        if had != (debits, credited):
             yield (
                 f"balance of {account}: {had[0]} debits and {had[1]} credits, "
-                f"but transfers and entries come to {debits} and {credits}"
+                f"but transfers and entries come to {debits} and {credited}"
             )
     found.debits = sum(debits for debits, _ in stored.values())
-    found.credits = sum(credits for _, credits in stored.values())
+    found.credits = sum(credited for _, credited in stored.values())
     if found.debits != found.credits:
         yield f"the debits of all accounts are {found.debits} nano-dollars, and their credits {found.credits}"
 
@@ -322,7 +322,7 @@ def _accounts(connection: sa.Connection) -> dict[str, Balance]:
         post(WALLET + project, SALES, int(charged))
         post(COST, provider_of(endpoint), int(cost - absorbed))
         post(ABSORBED, provider_of(endpoint), int(absorbed))
-    return {account: (debits, credits) for account, (debits, credits) in wanted.items()}
+    return {account: (debits, credited) for account, (debits, credited) in wanted.items()}
 
 
 def _opened(connection: sa.Connection, now: float) -> list[OpenReservation]:
