@@ -124,6 +124,7 @@ class EdgeState:
     def adopt(self, snapshot: Snapshot) -> None:
         """Puts a snapshot in force; exchanges under way keep theirs."""
         self.admission.adopt(snapshot)
+        self.admission.mended()  # it comes from a control process, so there is one again
         self.fleet.adopt(snapshot)
         # An exchange has its own deadline for each attempt, which may be longer at an endpoint than elsewhere.
         own = [each.timeouts.connect for model in snapshot.models.values() for each in model.endpoints if each.timeouts]
