@@ -23,7 +23,7 @@ def store(open_store: Callable[..., Store]) -> Store:
     opened = open_store(clock=lambda: NOON)
     records = [
         settled(1, run="r", trace=Trace("a"), user="usr_a", withheld=9),
-        settled(2, run="r", trace=Trace("b", "a", "Explore"), lines=(LOST, line(attempt=2))),
+        settled(2, run="r", trace=Trace("b", "a", "Explore", "", "subagent"), lines=(LOST, line(attempt=2))),
         settled(3, at=NOON + 90_000, lines=(), charged=0, endpoint="", settlement=Settlement.RELEASED),
     ]
     for number, record in enumerate(records, 1):
