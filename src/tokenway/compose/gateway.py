@@ -250,7 +250,7 @@ class Gateway:
             name=socket.gethostname(),
             workers=self.settings.server.workers,
             release=__version__,
-            retention=lambda: self._reloader.settings.ledger.retention,
+            kept=lambda: self._reloader.settings.ledger,
         )
         self._upkeep.step()
         self.first_start = store.accounts.bootstrap()

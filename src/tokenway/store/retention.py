@@ -53,7 +53,7 @@ class SqlRetention:
         clock: Callable[[], float],
         ages: Ages,
         *,
-        drop_entries: Callable[[float], None] | None = None,
+        drop_entries: Callable[[float], object] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
