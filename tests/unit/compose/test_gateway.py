@@ -32,6 +32,7 @@ from tokenway.control.config import Loaded, load
 from tokenway.control.ingest import Ingest
 from tokenway.metering.ledger import Settled
 from tokenway.metering.stamps import Stamps
+from tokenway.model.identity import day_of, ids_of_day
 from tokenway.model.link import Gauges, Keep, Question, WorkerOptions
 from tokenway.model.stored import StoredResponse
 from tokenway.model.usage import Usage
@@ -241,7 +242,15 @@ async def test_a_start_learns_from_the_ledger(tmp_path: Path, provider: FakeProv
     usage = Usage(input_uncached=100, output_text=51)
     lines = (line(endpoint="lab/fake", usage=usage),)
     records = [
-        settled(n, at=now - ago, endpoint="lab/fake", lines=lines, stamps=stamps, overhead=0.05)
+        settled(
+            n,
+            id=f"{ids_of_day(day_of(now - ago))}0-{n}",
+            at=now - ago,
+            endpoint="lab/fake",
+            lines=lines,
+            stamps=stamps,
+            overhead=0.05,
+        )
         for n, ago in enumerate((3600, 60, 10))
     ]
     store = open_sqlite(tmp_path / "data" / "tokenway.db")
@@ -527,7 +536,7 @@ async def test_a_database_that_fails_at_the_first_start_is_one_sentence(
     def failing(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr("tokenway.store.keys.SqlKeys.bootstrap", failing)
+    monkeypatch.setattr("tokenway.store.accounts.accounts.Accounts.bootstrap", failing)
     running = Running(tmp_path, config(provider))
     with pytest.raises(StoreError, match=r"^the database cannot be used: disk I/O error$"):
         await running.gateway.start()
