@@ -29,8 +29,12 @@ CONFIG = (
 class Running:
     """A supervisor in this process, and the way to stop it."""
 
-    def __init__(self, supervisor: Supervisor, tasks: Tasks, data: Path, port: int) -> None:
+    def __init__(
+        self, supervisor: Supervisor, tasks: Tasks, data: Path, port: int, output: pytest.CaptureFixture[str]
+    ) -> None:
         self.supervisor = supervisor
+        self.output = output
+        """What the processes write."""
         self.data = data
         self.port = port
         self.stop = asyncio.Event()
@@ -64,7 +68,7 @@ async def becomes(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
+async def running(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> AsyncIterator[Running]:
     """A supervisor with two workers, which has not been started."""
     (tmp_path / "tokenway.yaml").write_text(CONFIG)
     settings = load(tmp_path / "tokenway.yaml", {}).demand()
@@ -81,7 +85,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         ports = (public.getsockname()[1], control.getsockname()[1])
         told = ControlOptions(settings, str(tmp_path / "tokenway.yaml"), {}, str(data), *ports)
         held = Held(public, control, workers, path, lock.fileno())
-        made = Running(Supervisor(held, told, both, tasks), tasks, data, ports[0])
+        made = Running(Supervisor(held, told, both, tasks), tasks, data, ports[0], capfd)
         yield made
         made.stop.set()
         await tasks.close()
@@ -146,7 +150,7 @@ async def test_a_worker_that_never_serves_ends_it_all(running: Running) -> None:
         await running.ended()
 
 
-async def test_a_reload_waits_for_a_control_process(capfd: pytest.CaptureFixture[str], running: Running) -> None:
+async def test_a_reload_waits_for_a_control_process(running: Running) -> None:
     """Which one that is just starting would not survive."""
     running.supervisor.reload()
     running.start()
@@ -154,7 +158,7 @@ async def test_a_reload_waits_for_a_control_process(capfd: pytest.CaptureFixture
     said = ""
     while "was read again" not in said:
         await asyncio.sleep(0.01)
-        said += capfd.readouterr().err
+        said += running.output.readouterr().err
     running.stop.set()
     await running.ended()
 
