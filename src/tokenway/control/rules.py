@@ -25,6 +25,7 @@ from tokenway.control.document import Mapping, Scalar
 from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
 from tokenway.control.model_rules import examine_models
+from tokenway.control.quota_rules import examine_quotas
 from tokenway.dialects.known import KnownProvider, is_key
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import Dialect
@@ -70,6 +71,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     for name, provider in settings.providers.items():
         _provider(subject, name, provider)
     examine_models(subject)
+    examine_quotas(subject)
     _not_yet(subject)
     return subject.findings
 
