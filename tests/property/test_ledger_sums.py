@@ -37,7 +37,7 @@ _since = st.one_of(
 _edges = st.tuples(_since, st.none() | _since)
 
 
-_FEWER = max(5, settings.default.max_examples // 3)
+_FEWER = max(5, settings().max_examples // 3)
 """Examples of what takes longer."""
 
 

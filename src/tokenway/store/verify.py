@@ -167,8 +167,9 @@ def _days(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
         days.where(table.bucket >= first, table.bucket < last),
     ]
     for (number, facet), wrong in _differences(connection, parts, ("day", "facet"), SUMS):
-        named = connection.execute(sa.select(facets).where(facets.c.id == facet)).first()
-        yield f"roll-up of the {_moment(DAY, number)}, {_facet(tuple(named)[1:] if named else ())}, by its hours: {wrong}"
+        named = connection.execute(sa.select(*(facets.c[name] for name in FACET_FIELDS)).where(facets.c.id == facet))
+        whose = _facet([str(text) for text in named.first() or ()])
+        yield f"roll-up of the {_moment(DAY, number)}, {whose}, by its hours: {wrong}"
 
 
 def _spending(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
@@ -207,7 +208,8 @@ def _last_used(connection: sa.Connection, parts: Sequence[sa.Select[Any]], grain
     both = sa.union_all(*parts).subquery()
     place = [both.c[name] for name in ("scope", "subject", "bucket")]
     told, stored = sa.func.max(both.c.last_used), sa.func.max(both.c.stored)
-    query = sa.select(*place, told, stored).group_by(*place).having(told != stored)
+    columns: list[sa.ColumnElement[Any]] = [*place, told, stored]
+    query = sa.select(*columns).group_by(*place).having(told != stored)
     for scope, subject, number, wanted, had in connection.execute(query.order_by(*place)):
         yield f"spending of {scope} {subject} in the {_moment(grain, number)}: last used at {had}, not {wanted}"
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tokenway.cli.main import run
-from tokenway.cli.usage import start_of
+from tokenway.cli.place import start_of
 from tokenway.compose.commands import stored
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import Stamps
