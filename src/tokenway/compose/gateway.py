@@ -31,7 +31,7 @@ from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
 from tokenway.control.addresses import enabled_by
 from tokenway.control.budgets import Grants, Term
-from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.config import Loaded, find_config
 from tokenway.control.keyring import key_figures, principals
 from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
@@ -52,6 +52,7 @@ from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from tokenway.control.configuration import Configuration
     from tokenway.control.ingest import Ingest
     from tokenway.store.base import FirstStart, KeyRow
     from tokenway.store.sqlite import SqliteStore

@@ -33,7 +33,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that sees one state of the database and changes nothing."""
+        """A transaction that sees one state of the database and changes nothing.
+
+        Within a writing one it is that one, and sees what it has written.
+        """
+        if self._writer is not None and self._writer.in_transaction():
+            yield self._writer
+            return
         if self._reader is None:
             self._reader = self.engine.connect()
         with self._reader.begin() as transaction:
@@ -42,7 +48,13 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction that holds the write lock from its start; commits at the end, rolls back on an error."""
+        """A transaction that holds the write lock from its start; commits at the end, rolls back on an error.
+
+        One that is begun within another is a part of it: an error undoes them all.
+        """
+        if self._writer is not None and self._writer.in_transaction():
+            yield self._writer
+            return
         if self._writer is None:
             self._writer = self.engine.connect().execution_options(**{WRITES: True})
         with self._writer.begin():

@@ -19,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from tokenway.store.base import StoreError
 from tokenway.store.database import WRITES, Database
+from tokenway.store.documents import SqlDocuments
 from tokenway.store.keys import SqlKeys
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.probes import SqlProbes
@@ -51,6 +52,7 @@ class SqliteStore:
         self.responses = SqlResponses(database, clock)
         self.samples = SqlSamples(database)
         self.probes = SqlProbes(database)
+        self.documents = SqlDocuments(database, clock)
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,0 +1,74 @@
+"""Who may do what: the one table. A route that is not in it is not served.
+
+Admins may do everything. What a project's members may do grows with their role; who is not among them is told that
+there is no such project. Where a list is not of one project, it holds what lies in the caller's own projects.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from tokenway.store.accounts.records import MemberRole
+
+
+class Need(StrEnum):
+    """What a caller must be."""
+
+    NOTHING = "nothing"
+    """Anybody, signed in or not."""
+    USER = "user"
+    """Anybody who is signed in; what he sees is his own."""
+    VIEWER = "viewer"
+    """A member of the project, with any role."""
+    MEMBER = "member"
+    """A member or an admin of the project."""
+    OWNER = "owner"
+    """As a member what is his own; as an admin of the project everybody's."""
+    MANAGER = "manager"
+    """An admin of the project."""
+    ADMIN = "admin"
+    """An admin of the installation."""
+
+
+MEETS: Final[dict[Need, frozenset[MemberRole]]] = {
+    Need.VIEWER: frozenset(MemberRole),
+    Need.MEMBER: frozenset({MemberRole.MEMBER, MemberRole.ADMIN}),
+    Need.OWNER: frozenset({MemberRole.MEMBER, MemberRole.ADMIN}),
+    Need.MANAGER: frozenset({MemberRole.ADMIN}),
+}
+"""Which roles in a project are enough."""
+
+RULES: Final[dict[tuple[str, str], Need]] = {
+    ("POST", "/session"): Need.NOTHING,
+    ("GET", "/session"): Need.USER,
+    ("DELETE", "/session"): Need.USER,
+    ("GET", "/snapshots"): Need.ADMIN,
+    ("POST", "/snapshots"): Need.ADMIN,
+    ("GET", "/snapshots/diff"): Need.ADMIN,
+    ("GET", "/snapshots/{version}"): Need.ADMIN,
+    ("POST", "/snapshots/{version}/publish"): Need.ADMIN,
+    ("GET", "/providers"): Need.ADMIN,
+    ("GET", "/providers/{name}"): Need.ADMIN,
+    ("PUT", "/providers/{name}"): Need.ADMIN,
+    ("PATCH", "/providers/{name}"): Need.ADMIN,
+    ("DELETE", "/providers/{name}"): Need.ADMIN,
+    ("GET", "/models"): Need.USER,
+    ("GET", "/models/{name}"): Need.USER,
+    ("PUT", "/models/{name}"): Need.ADMIN,
+    ("PATCH", "/models/{name}"): Need.ADMIN,
+    ("DELETE", "/models/{name}"): Need.ADMIN,
+    ("GET", "/aliases"): Need.USER,
+    ("GET", "/aliases/{name}"): Need.USER,
+    ("PUT", "/aliases/{name}"): Need.ADMIN,
+    ("DELETE", "/aliases/{name}"): Need.ADMIN,
+    ("GET", "/endpoints"): Need.USER,
+    ("GET", "/prices"): Need.USER,
+    ("GET", "/velocity"): Need.USER,
+    ("GET", "/nodes"): Need.ADMIN,
+}
+
+
+def need_of(method: str, path: str) -> Need:
+    """What a route needs; raises LookupError for one without a rule. Parameters' converters do not count."""
+    return RULES[method, path.replace(":path}", "}")]
