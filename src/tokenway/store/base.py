@@ -7,103 +7,40 @@ thread of their own. Times are Unix seconds, money is nano-dollars.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
 from tokenway.metering.ledger import Record, Reserved, Settled
 from tokenway.model.errors import TokenwayError
-from tokenway.model.secret import Secret
 from tokenway.model.stored import StoredResponse
-
-DEFAULT_PROJECT = "default"
 
 
 class StoreError(TokenwayError):
-    """The store cannot do what was asked; the text says why and what to do."""
+    """The store cannot do what was asked; the text says why and what to do.
 
-
-class Period(StrEnum):
-    """What a key's budget is for."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    TOTAL = "total"
-
-
-class KeyRow(msgspec.Struct, frozen=True):
-    """A key as it is stored: everything but its secret. What it spends is counted by its id, whatever the secret.
-
-    `digest` is the SHA-256 of the secret in hexadecimal, `prefix` its first eight characters, `revoked` when the
-    key stopped, `budget` nano-dollars per `period`. The secret before the last rotation is good until `former_ends`.
+    Its kinds are told apart because the control API answers them differently.
     """
 
-    id: str
-    name: str
-    project: str
-    digest: str
-    prefix: str
-    created: float
-    revoked: float | None = None
-    expires: float | None = None
-    budget: int | None = None
-    period: Period = Period.TOTAL
-    former_digest: str | None = None
-    former_ends: float | None = None
 
-    def is_active(self, now: float) -> bool:
-        """Whether the key is good at `now`."""
-        return (self.revoked is None or now < self.revoked) and (self.expires is None or now < self.expires)
+class NotFound(StoreError):
+    """There is no such row."""
 
 
-class NewKey(msgspec.Struct, frozen=True):
-    """A key that was just made. `secret` is shown once and kept nowhere."""
-
-    row: KeyRow
-    secret: Secret
+class Conflict(StoreError):
+    """Somebody else was first: the row is at another version, or the name is taken."""
 
 
-class FirstStart(msgspec.Struct, frozen=True):
-    """What the first start of a store made: ids of the project and the admin user, and a key."""
-
-    project: str
-    user: str
-    key: NewKey
+class InUse(StoreError):
+    """It cannot go, because something else needs it."""
 
 
-class KeyStore(Protocol):
-    """Keys, and the projects they belong to."""
+class Invalid(StoreError):
+    """A value that a field cannot have; `field` is its name."""
 
-    def create(
-        self,
-        name: str,
-        *,
-        project: str = DEFAULT_PROJECT,
-        budget: int | None = None,
-        period: Period = Period.TOTAL,
-        expires: float | None = None,
-    ) -> NewKey:
-        """A new key. Raises StoreError when the project does not exist."""
-
-    def keys(self, project: str | None = None) -> list[KeyRow]:
-        """All keys, or those of one project, oldest first; revoked ones too."""
-
-    def find(self, reference: str) -> KeyRow:
-        """The key with this id, or the only active key of this name. Raises StoreError."""
-
-    def revoke(self, reference: str) -> KeyRow:
-        """Ends a key now; one that has ended already stays as it is."""
-
-    def rotate(self, reference: str, *, overlap: float = 0.0) -> NewKey:
-        """Another secret for the same key; the old one ends after `overlap` seconds. Raises StoreError."""
-
-    def bootstrap(self) -> FirstStart | None:
-        """Makes the default project, an admin and a key in an empty store; None when it is not empty."""
-
-    def revision(self) -> int:
-        """A number that rises with every change of a key or project, by whatever process."""
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -17,10 +17,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
+from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import WRITES, Database
 from tokenway.store.documents import SqlDocuments
-from tokenway.store.keys import SqlKeys
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
@@ -46,7 +46,7 @@ class SqliteStore:
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self.database = database
-        self.keys = SqlKeys(database, clock)
+        self.accounts = Accounts(database, clock)
         self.ledger = SqlLedger(database, clock)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock)

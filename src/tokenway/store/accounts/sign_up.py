@@ -1,0 +1,93 @@
+"""Self-service: somebody makes an account of his own, with a key and something to begin with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from msgspec import UNSET
+
+from tokenway.model.limits import Measure, Scope, Term
+from tokenway.model.secret import Secret
+from tokenway.store.accounts import passwords
+from tokenway.store.accounts.changes import Change, Changes
+from tokenway.store.accounts.keys import add_key
+from tokenway.store.accounts.limits import set_limit
+from tokenway.store.accounts.memberships import set_membership
+from tokenway.store.accounts.projects import add_project, open_project
+from tokenway.store.accounts.records import (
+    Actor,
+    KeyTerms,
+    LimitTerms,
+    MemberRole,
+    ProjectRow,
+    ProjectTerms,
+    SignedUp,
+    SignUpTerms,
+    UserRow,
+)
+from tokenway.store.accounts.users import add_user
+from tokenway.store.schema import transfers
+
+KEY_NAME: Final = "first"
+GRANT_NOTE: Final = "sign-up"
+
+_ADD_BALANCE: Final = sa.text(
+    "INSERT INTO balances (account, node, debits, credits) VALUES (:account, '', :debits, :credits) "
+    "ON CONFLICT (account, node) DO UPDATE SET debits = balances.debits + excluded.debits, "
+    "credits = balances.credits + excluded.credits"
+)
+
+
+def sign_up(changes: Changes, name: str, password: Secret, terms: SignUpTerms, *, address: str) -> SignedUp:
+    """A user with his password, a project that he may use, and a key; all of it or nothing.
+
+    The limits are the user's, so another key does not double them. Raises Conflict when the name is taken, and Invalid.
+    """
+    secret = passwords.hashed(password)
+    with changes.begin(Actor("sign-up", address)) as change:
+        user = add_user(change, name, password=secret)
+        change.by = Actor(user.id, address)
+        project = _project_for(change, user, terms)
+        for each in terms.limits:
+            set_limit(change, Scope.USER, user.id, each)
+        shared = terms.project is not None and terms.grant
+        budget = (LimitTerms(Measure.USD, terms.grant, Term.TOTAL),) if shared else ()
+        key_terms = KeyTerms(user_id=user.id, models=UNSET if terms.models is None else terms.models)
+        key = add_key(change, KEY_NAME, project=project.id, terms=key_terms, wanted=budget)
+        return SignedUp(user, project, key)
+
+
+def _project_for(change: Change, user: UserRow, terms: SignUpTerms) -> ProjectRow:
+    """The project that all join, or a new one that is prepaid with the grant."""
+    if terms.project is not None:
+        set_membership(change, user.id, terms.project, MemberRole.MEMBER)
+        return open_project(change.connection, terms.project)
+    project = add_project(change, user.name, terms=ProjectTerms(prepaid=True))
+    set_membership(change, user.id, project.id, MemberRole.ADMIN)
+    if terms.grant:
+        grant(change, project.id, terms.grant, GRANT_NOTE)
+    return project
+
+
+def grant(change: Change, project: str, amount: int, note: str) -> str:
+    """Credits that a project is given, as part of a change: from `promotion` to its wallet. Gives the transfer's id."""
+    identity = change.new_id("trf")
+    wallet = f"wallet:{project}"
+    values = {
+        "id": identity,
+        "at": change.now,
+        "kind": "grant",
+        "debit": "promotion",
+        "credit": wallet,
+        "amount": amount,
+        "project": project,
+        "actor": change.by.name,
+        "reference": None,
+        "note": note,
+    }
+    change.insert(transfers, values)
+    change.connection.execute(_ADD_BALANCE, {"account": "promotion", "debits": amount, "credits": 0})
+    change.connection.execute(_ADD_BALANCE, {"account": wallet, "debits": 0, "credits": amount})
+    change.record("grant", "credits", project, project=project, detail={"amount": amount, "transfer": identity})
+    return identity
