@@ -11,7 +11,7 @@ VENV = .venv/bin
 RUN = $(VENV)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev test test-fast check format simulate simulate-nightly bench fuzz docs lock clean
+.PHONY: help run install dev servers test test-fast check format simulate simulate-nightly bench fuzz docs lock clean
 
 help: ## lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ install: ## installs what `make run` needs, and starts nothing
 
 dev: ## installs what the checks and tests need as well
 	@$(BOOTSTRAP) dev
+
+servers: ## installs PostgreSQL and Redis for the tests, which start their own, where it may
+	@$(BOOTSTRAP) servers
 
 # Each part runs, whatever the ones before it said, so that one round shows everything.
 CHECKS = check-format check-lint check-types check-imports check-sizes check-mirror check-text check-lock
@@ -53,10 +56,10 @@ format: dev ## formats and fixes what can be fixed mechanically
 	$(VENV)/ruff format
 	$(VENV)/ruff check --fix
 
-test: dev ## every test (ARGS="tests/e2e -k name" narrows it)
+test: dev servers ## every test (ARGS="tests/e2e -k name" narrows it)
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
-test-fast: dev ## unit and property tests with fewer examples, in less than three minutes
+test-fast: dev servers ## unit and property tests with fewer examples, in less than three minutes
 	@TOKENWAY_TEST_PROFILE=fast $(RUN) -m pytest -n $(WORKERS) --dist loadscope -m "not slow and not local" tests/unit tests/property $(ARGS)
 
 simulate: dev ## plays SEEDS random histories of faults through the exchange and checks its invariants

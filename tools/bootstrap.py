@@ -2,6 +2,7 @@
 
     bootstrap.py install          what `make run` needs: the gateway and its local engine
     bootstrap.py dev              that, and what the checks and the tests need
+    bootstrap.py servers          the database servers that tests start, from the system's packages where it may
     bootstrap.py serve [FLAG...]  install, then become `tokenway serve FLAG...`
 
 It runs on the machine's own Python, before anything is installed, so it uses the standard library only.
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,9 +36,13 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 NOTE: Final = "tokenway-installed.json"
 OLDEST: Final = (3, 11)
-USAGE: Final = "usage: bootstrap.py install | dev | serve [FLAG...]"
+USAGE: Final = "usage: bootstrap.py install | dev | servers | serve [FLAG...]"
 OUTPUT_LINES: Final = 20
 """How much of pip's last words is shown when it fails."""
+POSTGRES: Final = Path("/usr/lib/postgresql")
+"""Where Debian puts PostgreSQL's programs, a folder for each version."""
+NO_CLUSTER: Final = Path("/etc/postgresql-common/createcluster.d/tokenway.conf")
+NO_START: Final = Path("/usr/sbin/policy-rc.d")
 
 
 class SetupError(Exception):
@@ -141,6 +146,48 @@ def prepare_system() -> None:
         print("      libgomp.so.1 is missing: the local engine needs `sudo apt-get install libgomp1`", flush=True)
 
 
+def missing_servers() -> list[str]:
+    """Debian's packages of the servers that tests start, as far as neither they nor others like them are there."""
+    missing = []
+    if shutil.which("initdb") is None and not any(POSTGRES.glob("*/bin/initdb")):
+        missing.append("postgresql")
+    if shutil.which("valkey-server") is None and shutil.which("redis-server") is None:
+        missing.append("redis-server")
+    return missing
+
+
+@contextlib.contextmanager
+def placed(path: Path, text: str) -> Iterator[None]:
+    """Has a program in its place meanwhile, where there is none."""
+    if path.exists():
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def prepare_servers() -> None:
+    """Brings the servers, and starts none: each test starts its own. Without root it says which are missing."""
+    missing = missing_servers()
+    if not missing:
+        return
+    names = " ".join(missing)
+    why = ""
+    try:
+        # Nothing of the system's own runs because of us: no cluster is made, and no service started.
+        with placed(NO_CLUSTER, "create_main_cluster = false\n"), placed(NO_START, "#!/bin/sh\nexit 101\n"):
+            done = install_system(missing)
+    except (SetupError, OSError) as error:
+        done, why = False, f"{error}\n"
+    if not done:
+        print(f"{why}tests that need {names} are skipped: `sudo apt-get install {names}` brings them", flush=True)
+
+
 def require_venv_module() -> None:
     """Debian splits ensurepip off: installs it as root, else raises SetupError with the command."""
     if importlib.util.find_spec("ensurepip") is not None:
@@ -214,9 +261,12 @@ def compile_sources(root: Path) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Exit 0 when done, 1 when it failed, 2 on bad usage; `serve` does not return."""
     command, *rest = arguments or [""]
-    if command not in {"install", "dev", "serve"} or (rest and command != "serve"):
+    if command not in {"install", "dev", "servers", "serve"} or (rest and command != "serve"):
         print(USAGE, file=sys.stderr)
         return 2
+    if command == "servers":
+        prepare_servers()
+        return 0
     level = DEV if command == "dev" else RUN
     try:
         if not is_current(ROOT, level):

@@ -18,6 +18,7 @@ from tokenway.edge.fleet import Fleet
 from tokenway.edge.head import Heads
 from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
+from tokenway.model.identity import SECONDS_PER_DAY, day_of, ids_of_day
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.upstream.pool import Pools
@@ -102,8 +103,10 @@ class EdgeState:
         self.routes: Routes
         self.gate: Gate
         self.date = b""
-        self._id_prefix = f"gen-{int(time.time()):x}-{secrets.token_hex(8)}"
+        self._id_life = secrets.token_hex(8)
         self._id_count = 0
+        self._id_prefix = ""
+        self._id_begins = self._id_ends = 0.0
         self._sweep_due = 0.0
 
     @property
@@ -135,10 +138,15 @@ class EdgeState:
         return random.random()  # noqa: S311
 
     def new_id(self) -> str:
-        """An exchange's id: the worker's random start and a count, so that none can be guessed or repeated.
+        """An exchange's id: the day, the worker's random mark and a count, so that none can be guessed or repeated.
 
         They sort in the order of time, which is what a table of millions of them wants.
         """
+        now = time.time()
+        if not self._id_begins <= now < self._id_ends:
+            day = day_of(now)
+            self._id_begins, self._id_ends = day * SECONDS_PER_DAY, (day + 1) * SECONDS_PER_DAY
+            self._id_prefix = ids_of_day(day) + self._id_life
         self._id_count += 1
         return f"{self._id_prefix}{self._id_count:010x}"
 

@@ -2,7 +2,7 @@
 
 A *probe* is an exchange like any other, and stands in journal, ledger and metrics. Its project is `PROBE`, and its
 model and key are `PROBE/` and the name of the model whose endpoint is asked, so that nothing of it is counted as a
-caller's. Its id begins with its day, by which the ledger finds what a day's probes have cost. Its run says what was
+caller's. Its id says its day and what it is, by which the ledger finds what a day's probes have cost. Its run says what was
 set aside for it: that is what it counts where nobody knows what it cost.
 """
 
@@ -12,17 +12,16 @@ from typing import Final
 
 import msgspec
 
+from tokenway.model.identity import SECONDS_PER_DAY, day_in, day_of, ids_of_day
+
 PROBE: Final = "tokenway-probe"
 """The project of all probes; callers' keys cannot have the ids that begin with it."""
 _PROBES: Final = f"{PROBE}/"
 OUTPUT_MOST: Final = 32
 """Tokens of a probe's answer: few, and enough for a speed."""
 PROMPT: Final = "Count from one to fifty in words, and say nothing else."
-SECONDS_PER_DAY: Final = 86_400
-IDS: Final = "probe-"
-"""What the ids of probes begin with, and no other exchange's."""
-IDS_END: Final = "probe."
-"""What comes behind all of them in the order of texts."""
+_MARK: Final = "probe-"
+"""What stands behind the day in the ids of probes; workers' have a hexadecimal digit there, and sort before them."""
 RUN: Final = "probe:"
 """What the run of a probe begins with; nano-dollars follow."""
 
@@ -37,14 +36,20 @@ def is_asked_as(name: str) -> bool:
     return name.startswith(_PROBES)
 
 
-def day_of(at: float) -> int:
-    """The day in UTC of a Unix time, counted from 1970."""
-    return int(at // SECONDS_PER_DAY)
-
-
 def ids_of(day: int) -> str:
     """What the ids of a day's probes begin with."""
-    return f"{IDS}{day:05d}-"
+    return f"{ids_of_day(day)}{_MARK}"
+
+
+def ids_end(day: int) -> str:
+    """What comes behind all of a day's probes in the order of texts, and behind all other exchanges of the day."""
+    return f"{ids_of_day(day)}{_MARK[:-1]}."
+
+
+def is_id(identity: str) -> bool:
+    """Whether an exchange's id is a probe's."""
+    day = day_in(identity)
+    return day is not None and identity.startswith(ids_of(day))
 
 
 def id_of(at: float, mark: str) -> str:

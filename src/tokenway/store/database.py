@@ -1,4 +1,4 @@
-"""One connection to a database, with reading and writing transactions told apart.
+"""Connections to a database, with reading and writing transactions told apart.
 
 The engine is synchronous on purpose: SQLite's calls block whoever makes them, so an asynchronous driver only
 moves each one to a thread, at some tens of microseconds apiece, while the control process moves a whole batch
@@ -7,9 +7,9 @@ to its store thread at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -18,11 +18,18 @@ WRITES: Final = "tokenway_writes"
 
 
 class Database:
-    """Holds one connection; used by one thread at a time, for one transaction at a time.
+    """Used by one thread at a time, for one transaction at a time.
 
-    The connection is kept from one transaction to the next: taking it from the pool and giving it back costs more
-    than a small batch.
+    A connection is kept from one transaction to the next: taking it from the pool and giving it back costs more
+    than a small batch. This is SQLite's, where a writer is always alone; `postgres.PostgresDatabase` is the other one.
     """
+
+    READS: Mapping[str, Any] = {}
+    """The execution options of a connection that reads."""
+    ADDS: Mapping[str, Any] = {}
+    """The execution options of a connection that writes."""
+    has_partitions = False
+    """Whether exchanges are partitioned by days (`store.days`)."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
@@ -41,22 +48,32 @@ class Database:
             yield self._writer
             return
         if self._reader is None:
-            self._reader = self.engine.connect()
+            self._reader = self.engine.connect().execution_options(**self.READS)
         with self._reader.begin() as transaction:
             yield self._reader
             transaction.rollback()
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction that holds the write lock from its start; commits at the end, rolls back on an error.
+        """A transaction that no other `write` runs beside, on whatever machine: what it reads is true until its end.
 
-        One that is begun within another is a part of it: an error undoes them all.
+        It holds the lock from its start, commits at the end, and rolls back on an error.
+        """
+        with self.add() as connection:
+            yield connection
+
+    @contextmanager
+    def add(self) -> Iterator[sa.Connection]:
+        """A writing transaction that others may run beside: for statements that are right whatever these do.
+
+        So it does not read what it then writes: rows are added, or added to in place (`ON CONFLICT`). One that is begun
+        within another is a part of it: they all commit, or are undone, at the end of the outermost.
         """
         if self._writer is not None and self._writer.in_transaction():
             yield self._writer
             return
         if self._writer is None:
-            self._writer = self.engine.connect().execution_options(**{WRITES: True})
+            self._writer = self.engine.connect().execution_options(**{WRITES: True, **self.ADDS})
         with self._writer.begin():
             yield self._writer
 
@@ -65,8 +82,9 @@ class Database:
         return str(statement.compile(dialect=self.engine.dialect))  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connections."""
         for connection in (self._reader, self._writer):
             if connection is not None:
                 connection.close()
+        self._reader = self._writer = None
         self.engine.dispose()

@@ -62,26 +62,18 @@ class SqlDocuments:
 
     def publish(self, body: str, *, base: int, author: str, note: str) -> DocumentRow:
         """Puts a configuration in force; raises Conflict unless `base` is the one that it takes the place of."""
-        try:
-            with self._database.write() as connection:
-                now = _in_force(connection)
-                if now != base:
-                    raise _stale(now)
-                row = DocumentRow(base + 1, self._clock(), author, note, body)
-                connection.execute(documents.insert().values(**msgspec.structs.asdict(row)))
-                text = str(row.version)
-                if base:
-                    connection.execute(settings.update().where(settings.c.key == _IN_FORCE).values(value=text))
-                else:
-                    connection.execute(settings.insert().values(key=_IN_FORCE, value=text))
-                return row
-        except sa.exc.IntegrityError:
-            # Another machine has published between the look and the insertion.
-            raise _stale(base + 1) from None
-
-
-def _stale(version: int) -> Conflict:
-    return Conflict(f"version {version} of the configuration is in force by now; look at it and try again")
+        with self._database.write() as connection:
+            now = _in_force(connection)
+            if now != base:
+                raise Conflict(f"version {now} of the configuration is in force by now; look at it and try again")
+            row = DocumentRow(base + 1, self._clock(), author, note, body)
+            connection.execute(documents.insert().values(**msgspec.structs.asdict(row)))
+            text = str(row.version)
+            if base:
+                connection.execute(settings.update().where(settings.c.key == _IN_FORCE).values(value=text))
+            else:
+                connection.execute(settings.insert().values(key=_IN_FORCE, value=text))
+            return row
 
 
 def _in_force(connection: sa.Connection) -> int:

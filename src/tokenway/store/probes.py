@@ -4,7 +4,7 @@
     settled, cost not known   what was set aside for it, which its run says; nothing where no provider did any work
     open, or expired          what was set aside for it, which its reservation says
 
-Their ids begin with the day, so that only these rows are read.
+Their ids begin with the day and what they are, so that only these rows are read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tokenway.metering.ledger import Settlement
-from tokenway.model.probe import RUN, ids_of
+from tokenway.model.probe import RUN, ids_end, ids_of
 from tokenway.store.database import Database
 from tokenway.store.schema import EXPIRED_ATTEMPT, attempts, exchanges, kinds, reservations
 
@@ -66,4 +66,4 @@ def _reserved(day: int) -> sa.Select[Any]:
 
 def _is_of(identity: sa.ColumnElement[str], day: int) -> sa.ColumnElement[bool]:
     """Whether an exchange's id is that of one of the day's probes."""
-    return (identity >= ids_of(day)) & (identity < ids_of(day + 1))
+    return (identity >= ids_of(day)) & (identity < ids_end(day))

@@ -23,9 +23,11 @@ _FIELDS: Final = tuple(name for name in StoredResponse.__struct_fields__ if name
 class SqlResponses:
     """Reads and writes the table `responses`."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], node: str) -> None:
         self._database = database
         self._clock = clock
+        self._ours = f"{node}/"
+        """What the names of this machine's makers begin with: others share the table."""
 
     def put(self, response: StoredResponse, *, expires: float, maker: str) -> None:
         """Keeps a response until `expires`, in place of an earlier state of it in the same project.
@@ -35,13 +37,14 @@ class SqlResponses:
         """
         row = {name: getattr(response, name) for name in _FIELDS}
         events = zlib.compress(response.events) if response.events else b""
-        row |= {"native": int(response.native), "expires": expires, "maker": maker, "events": events}
+        row |= {"native": int(response.native), "expires": expires, "maker": self._ours + maker, "events": events}
         ours = (responses.c.id == response.id) & (responses.c.project == response.project)
-        with self._database.write() as connection:
+        new = sa.select(*(sa.literal(value, responses.c[name].type) for name, value in row.items()))
+        taken = sa.select(responses.c.id).where(responses.c.id == response.id)
+        # An id is made once, by one machine: nobody puts one in the place of what is looked for here.
+        with self._database.add() as connection:
             if connection.execute(responses.update().where(ours).values(row)).rowcount == 0 and not events:
-                taken = sa.select(responses.c.id).where(responses.c.id == response.id)
-                if connection.execute(taken).first() is None:
-                    connection.execute(responses.insert().values(row))
+                connection.execute(responses.insert().from_select(list(row), new.where(~taken.exists())))
 
     def get(self, identity: str, project: str) -> StoredResponse | None:
         """A response of a project; None when it has none by this id, or it has ended."""
@@ -76,18 +79,25 @@ class SqlResponses:
     def delete(self, identity: str, project: str) -> bool:
         """Forgets a response; whether there was one."""
         gone = responses.delete().where(responses.c.id == identity, responses.c.project == project)
-        with self._database.write() as connection:
+        with self._database.add() as connection:
             return connection.execute(gone).rowcount > 0
 
-    def abandon(self, maker: str | None = None) -> int:
-        """Marks what `maker`, or anybody, left unfinished as failed; how many there were. Half a stream is not kept."""
+    def abandon(self, maker: str | None = None, *, node: str | None = None) -> int:
+        """Marks what `maker` of this machine left unfinished as failed, or anybody of it, or of another one (`node`).
+
+        Returns how many there were. Half a stream is not kept.
+        """
         left = responses.update().where(responses.c.status.in_(UNFINISHED))
         if maker is not None:
-            left = left.where(responses.c.maker == maker)
-        with self._database.write() as connection:
+            left = left.where(responses.c.maker == self._ours + maker)
+        else:
+            theirs = self._ours if node is None else f"{node}/"
+            of_old = sa.false() if node is not None else ~responses.c.maker.contains("/")  # they had no machine's name
+            left = left.where(responses.c.maker.startswith(theirs, autoescape=True) | of_old)
+        with self._database.add() as connection:
             return connection.execute(left.values(status="failed", events=b"")).rowcount
 
     def purge(self) -> int:
         """Drops what has ended; how many there were."""
-        with self._database.write() as connection:
+        with self._database.add() as connection:
             return connection.execute(responses.delete().where(responses.c.expires <= self._clock())).rowcount

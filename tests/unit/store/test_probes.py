@@ -11,7 +11,8 @@ import pytest
 from tests.records import NOON, line, reserved, settled
 from tokenway.metering.ledger import Record, Reserved, Settled, Settlement
 from tokenway.model.faults import Fault
-from tokenway.model.probe import PROBE, RUN, asked_as, day_of, id_of
+from tokenway.model.identity import day_of
+from tokenway.model.probe import PROBE, RUN, asked_as, id_of
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress
 from tokenway.store.sqlite import SqliteStore, open_sqlite

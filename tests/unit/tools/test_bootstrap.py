@@ -235,6 +235,60 @@ def test_a_missing_openmp_is_named_and_does_not_stop(
     assert "apt-get install libgomp1" in capsys.readouterr().out
 
 
+def test_missing_servers_are_installed_and_none_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the packages come, the system is told to make no cluster and to start no service, and only then."""
+    conf, policy = tmp_path / "createcluster.d" / "tokenway.conf", tmp_path / "policy-rc.d"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(bootstrap, "POSTGRES", tmp_path / "postgresql")
+    monkeypatch.setattr(bootstrap, "NO_CLUSTER", conf)
+    monkeypatch.setattr(bootstrap, "NO_START", policy)
+    asked = []
+
+    def install(packages: list[str]) -> bool:
+        asked.append(packages)
+        assert conf.read_text() == "create_main_cluster = false\n"
+        assert subprocess.run([str(policy)], check=False).returncode == 101
+        return True
+
+    monkeypatch.setattr(bootstrap, "install_system", install)
+    assert bootstrap.main(["servers"]) == 0
+    assert asked == [["postgresql", "redis-server"]]
+    assert not conf.exists()
+    assert not policy.exists()
+
+    # A rule of the system's own is left as it is.
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    bootstrap.prepare_servers()
+    assert policy.exists()
+
+    # What is there is not asked for.
+    (tmp_path / "postgresql" / "15" / "bin").mkdir(parents=True)
+    (tmp_path / "postgresql" / "15" / "bin" / "initdb").touch()
+    bootstrap.prepare_servers()
+    assert asked[2:] == [["redis-server"]]
+    (tmp_path / "valkey-server").touch(mode=0o755)
+    bootstrap.prepare_servers()
+    assert len(asked) == 3
+
+
+def test_servers_that_cannot_be_had_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the tests go on without them, also when the package manager fails."""
+
+    def fails(packages: list[str]) -> bool:
+        raise SetupError("no network")
+
+    monkeypatch.setattr(bootstrap, "missing_servers", lambda: ["postgresql"])
+    monkeypatch.setattr(bootstrap, "NO_CLUSTER", tmp_path / "a")
+    monkeypatch.setattr(bootstrap, "NO_START", tmp_path / "b")
+    for install in (lambda _packages: False, fails):
+        monkeypatch.setattr(bootstrap, "install_system", install)
+        assert bootstrap.main(["servers"]) == 0
+        assert "tests that need postgresql are skipped: `sudo apt-get install postgresql`" in capsys.readouterr().out
+
+
 def test_the_finder_prints_a_python_that_is_new_enough(tmp_path: Path) -> None:
     """The shell script skips an old python3 and takes the next name; with none it says what to install."""
     shell = shutil.which("sh")

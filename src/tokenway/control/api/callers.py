@@ -5,6 +5,7 @@ The check stands before everything else: who may not ask is told so before his r
 
 from __future__ import annotations
 
+import functools
 import hmac
 import logging
 from collections.abc import Callable, Coroutine
@@ -120,9 +121,7 @@ class Doorman:
         return await self._caller(user, address, need, session.digest)
 
     async def _caller(self, user: UserRow, address: str, need: Need, session: str) -> Caller:
-        roles = {}
-        if user.role is not Role.ADMIN:
-            roles = await self._services.run(self._services.accounts.roles, user.id)
+        roles = {} if user.role is Role.ADMIN else await roles_of(self._services, user.id)
         return Caller(user, roles, address, need, session)
 
 
@@ -132,7 +131,7 @@ class Guarded(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the doorman. Raises LookupError for a route without a rule."""
         handler = super().get_route_handler()
-        needs = {method: need_of(method, self.path) for method in self.methods}
+        needs = {method: need_of(method, self.path) for method in self.methods or ()}
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
@@ -151,6 +150,19 @@ class Guarded(APIRoute):
                 raise Problem(500, "the gateway could not answer; its log says why") from None
 
         return guarded
+
+
+async def roles_of(services: Services, user_id: str) -> dict[str, MemberRole]:
+    """What a user may do in each of his projects."""
+    found: dict[str, MemberRole] = {}
+    page = functools.partial(services.accounts.memberships.page, user_id=user_id, size=1000)
+    cursor: str | None = None
+    while True:
+        rows = await services.run(functools.partial(page, cursor=cursor))
+        found |= {row.project: row.role for row in rows.rows}
+        cursor = rows.next
+        if cursor is None:
+            return found
 
 
 def _require_json(request: Request) -> None:

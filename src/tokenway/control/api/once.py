@@ -1,7 +1,7 @@
 """Creations that are done once for one `Idempotency-Key`, however often and however concurrently they are asked for.
 
 The creation and the memory of it are one transaction: either both are in the database or neither, also when the machine
-dies in between, and of two machines that try at once the second one finds what the first has done. What is remembered
+dies in between, and of two that try at once, on whatever machines, the second finds what the first has done. What is remembered
 is sealed, because a creation's answer is where a secret is shown.
 """
 
@@ -51,17 +51,8 @@ def _create(
 ) -> tuple[str, bool]:
     if key is None:
         return work().model_dump_json(), False
-    try:
-        return _create_once(services, actor, key, digest, work)
-    except sa.exc.IntegrityError:
-        # Another machine has done it meanwhile; all of ours was undone, and its answer is there.
-        return _create_once(services, actor, key, digest, work)
-
-
-def _create_once(
-    services: Services, actor: str, key: str, digest: str, work: Callable[[], BaseModel]
-) -> tuple[str, bool]:
     mine = (idempotency.c.actor == actor, idempotency.c.key == key)
+    # Only one may write at a time, on whatever machine; what `work` writes is part of this transaction.
     with services.store.database.write() as connection:
         connection.execute(idempotency.delete().where(idempotency.c.created <= services.clock() - KEPT_SECONDS))
         row = connection.execute(sa.select(idempotency.c.request, idempotency.c.answer).where(*mine)).first()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -11,46 +11,9 @@ from tokenway.control.api.attempts import Attempts
 from tokenway.control.configuration import Configuration
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Snapshot
-from tokenway.store.accounts.audit import SqlAudit
-from tokenway.store.accounts.changes import Changes
-from tokenway.store.accounts.keys import SqlKeys
-from tokenway.store.accounts.limits import SqlLimits
-from tokenway.store.accounts.memberships import SqlMemberships
-from tokenway.store.accounts.projects import SqlProjects
-from tokenway.store.accounts.records import MemberRole
-from tokenway.store.accounts.tokens import SqlSessions, SqlTokens
-from tokenway.store.accounts.users import SqlUsers
-from tokenway.store.database import Database
+from tokenway.store.accounts.accounts import Accounts
+from tokenway.store.open import Store
 from tokenway.store.seal import Seal
-
-if TYPE_CHECKING:
-    from tokenway.store.sqlite import SqliteStore
-
-
-class Accounts:
-    """All of the store that is about accounts; used in the store's thread."""
-
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
-        changes = self.changes = Changes(database, clock)
-        self.audit = SqlAudit(database)
-        self.keys = SqlKeys(changes)
-        self.limits = SqlLimits(changes)
-        self.memberships = SqlMemberships(changes)
-        self.projects = SqlProjects(changes)
-        self.sessions = SqlSessions(changes)
-        self.tokens = SqlTokens(changes)
-        self.users = SqlUsers(changes)
-
-    def roles(self, user_id: str) -> dict[str, MemberRole]:
-        """What a user may do in each of his projects."""
-        found: dict[str, MemberRole] = {}
-        cursor = None
-        while True:
-            page = self.memberships.page(user_id=user_id, cursor=cursor, size=1000)
-            found |= {row.project: row.role for row in page.rows}
-            cursor = page.next
-            if cursor is None:
-                return found
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -61,8 +24,7 @@ class Services(msgspec.Struct, frozen=True):
     """
 
     run: Callable[..., Awaitable[Any]]
-    store: SqliteStore
-    accounts: Accounts
+    store: Store
     seal: Seal
     configuration: Configuration
     settings: Callable[[], Settings]
@@ -72,3 +34,8 @@ class Services(msgspec.Struct, frozen=True):
     clock: Callable[[], float]
     is_enabled_by_environment: Callable[[str], bool]
     attempts: Attempts
+
+    @property
+    def accounts(self) -> Accounts:
+        """What is in the store about accounts."""
+        return self.store.accounts

@@ -8,12 +8,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from tokenway.control.api.callers import COOKIE, Doorman, Gateway, Guarded, Who, address_of
+from tokenway.control.api.callers import COOKIE, Doorman, Gateway, Guarded, Who, address_of, roles_of
 from tokenway.control.api.problems import Problem
 from tokenway.control.api.types import Body, Shown, shown_moment
 from tokenway.model.secret import Secret
 from tokenway.store.accounts import passwords
-from tokenway.store.accounts.records import Actor, SessionRow, UserRow
+from tokenway.store.accounts.records import Actor, MemberRole, SessionRow, UserRow
 
 router = APIRouter(route_class=Guarded, tags=["session"])
 
@@ -79,7 +79,7 @@ async def begin(request: Request, response: Response, services: Gateway, user: U
         httponly=True,
         samesite="lax",
     )
-    roles = await services.run(services.accounts.roles, user.id)
+    roles = await roles_of(services, user.id)
     doorman: Doorman = request.app.state.doorman
     return _shown(user, roles, doorman.csrf(row.digest), row.expires)
 
@@ -104,7 +104,7 @@ async def sign_out(request: Request, response: Response, who: Who, services: Gat
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
 
 
-def _shown(user: UserRow, roles: dict[str, str], csrf: str | None, expires: float | None) -> Session:
+def _shown(user: UserRow, roles: dict[str, MemberRole], csrf: str | None, expires: float | None) -> Session:
     projects = {project: str(role) for project, role in roles.items()}
     return Session(
         user=user.id, name=user.name, role=user.role, projects=projects, csrf=csrf, expires=shown_moment(expires)

@@ -14,25 +14,32 @@ from alembic.util import CommandError
 from tokenway.store.base import StoreError
 from tokenway.store.schema import HEAD
 
-_FOLDER: Final = Path(__file__).parent
+FOLDER: Final = Path(__file__).parent
 
 
-def upgrade(connection: sa.Connection, version: str | None, database: object) -> None:
-    """Brings the schema from `version` (None: no tables) to HEAD within the connection's transaction.
+def require_known(version: str, database: str) -> None:
+    """Raises StoreError when this program does not know a version, which then comes from a newer one.
 
-    `database` is named in the message. Raises StoreError when this program does not know the version, which
-    then comes from a newer one.
+    `database` is named in the message.
     """
+    try:
+        ScriptDirectory.from_config(_config()).get_revision(version)
+    except CommandError:
+        raise StoreError(
+            f"the database {database} has the schema {version}, which is newer than this version of Tokenway "
+            f"knows ({HEAD}); install the newer version again, or start with another data directory"
+        ) from None
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Brings the schema to HEAD within the connection's transaction: from nothing, or from what it has."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
     config = Config()
     # A percent sign would be read as the start of a substitution.
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    if version is not None:
-        try:
-            ScriptDirectory.from_config(config).get_revision(version)
-        except CommandError:
-            raise StoreError(
-                f"the database {database} has the schema {version}, which is newer than this version of Tokenway "
-                f"knows ({HEAD}); install the newer version again, or start with another data directory"
-            ) from None
-    command.upgrade(config, "head")
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    return config

@@ -1,0 +1,69 @@
+"""The machines that share a database: each says every few seconds that it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from tokenway.store.database import Database
+from tokenway.store.schema import nodes
+
+BEAT_SECONDS: Final = 10.0
+"""How often a machine says that it lives."""
+LOST_SECONDS: Final = 600.0
+"""Who has said nothing for so long will not come back soon: what it left open may be closed by the others."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A machine: its id, its name for people, since when it runs, and when it was last heard of (Unix seconds)."""
+
+    id: str
+    name: str
+    started: float
+    seen: float
+    workers: int
+    release: str
+
+
+class SqlNodes:
+    """The table `nodes`. `node` is this machine."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], node: str) -> None:
+        self._database = database
+        self._clock = clock
+        self.node = node
+
+    def beat(self, *, name: str, started: float, workers: int, release: str) -> None:
+        """This machine lives."""
+        row = {"name": name, "started": started, "seen": self._clock(), "workers": workers, "release": release}
+        with self._database.add() as connection:
+            # Nobody else writes this row.
+            if not connection.execute(nodes.update().where(nodes.c.id == self.node).values(row)).rowcount:
+                connection.execute(nodes.insert().values(id=self.node, **row))
+
+    def leave(self) -> None:
+        """This machine has been stopped in good order, and has left nothing open."""
+        with self._database.add() as connection:
+            connection.execute(nodes.delete().where(nodes.c.id == self.node))
+
+    def all(self) -> list[Node]:
+        """The machines, by their ids."""
+        columns = [nodes.c[name] for name in Node.__struct_fields__]
+        with self._database.read() as connection:
+            return [Node(*row) for row in connection.execute(sa.select(*columns).order_by(nodes.c.id))]
+
+    def live(self, within: float = 3 * BEAT_SECONDS) -> int:
+        """How many machines were heard of within so many seconds, this one always included."""
+        since = self._clock() - within
+        others = sa.select(sa.func.count()).where(nodes.c.seen >= since, nodes.c.id != self.node)
+        with self._database.read() as connection:
+            return 1 + int(connection.execute(others).scalar() or 0)
+
+    def lost(self) -> list[str]:
+        """The other machines that were not heard of for LOST_SECONDS."""
+        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - LOST_SECONDS, nodes.c.id != self.node)
+        with self._database.read() as connection:
+            return list(connection.execute(silent.order_by(nodes.c.id)).scalars())

@@ -1,0 +1,80 @@
+"""The store as a whole, whatever the database, and how one comes to its tables.
+
+A fresh database is made from `schema.metadata` and stamped with the newest revision, without importing Alembic,
+which would double the time of a first start. An older one is migrated, a newer one refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from tokenway.store.accounts.accounts import Accounts
+from tokenway.store.base import StoreError
+from tokenway.store.database import Database
+from tokenway.store.days import SqlDays
+from tokenway.store.documents import SqlDocuments
+from tokenway.store.ledger import SqlLedger
+from tokenway.store.nodes import SqlNodes
+from tokenway.store.probes import SqlProbes
+from tokenway.store.responses import SqlResponses
+from tokenway.store.samples import SqlSamples
+from tokenway.store.schema import HEAD, alembic_version
+from tokenway.store.usage import SqlUsage
+
+
+class Store:
+    """All parts of the store over one database. `node` is the machine that writes here."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], node: str) -> None:
+        self.database = database
+        self.accounts = Accounts(database, clock)
+        self.days = SqlDays(database, clock)
+        self.documents = SqlDocuments(database, clock)
+        self.ledger = SqlLedger(database, clock)
+        self.nodes = SqlNodes(database, clock, node)
+        self.usage = SqlUsage(database, clock)
+        self.responses = SqlResponses(database, clock, node)
+        self.samples = SqlSamples(database, clock)
+        self.probes = SqlProbes(database)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.database.close()
+
+
+def version_of(connection: sa.Connection) -> str | None:
+    """The schema's revision; None where there are no tables yet."""
+    if not sa.inspect(connection).has_table(alembic_version.name):
+        return None
+    return connection.execute(sa.select(alembic_version.c.version_num)).scalar()
+
+
+def bring_up_to_date(
+    database: Database, name: str, make: Callable[[sa.Connection], object], *, migrates: bool
+) -> str | None:
+    """Makes the tables where there are none, by `make`; else brings an older schema up to date; returns what it had.
+
+    Raises StoreError for a newer schema, and for an older one when this may not migrate; `name` is the database's.
+    """
+    with database.read() as connection:
+        if version_of(connection) == HEAD:
+            return HEAD
+    # The lock first: of two processes that start at once only one must make the tables.
+    with database.write() as connection:
+        version = version_of(connection)
+        if version is None:
+            make(connection)
+            connection.execute(alembic_version.insert().values(version_num=HEAD))
+        elif version != HEAD:
+            from tokenway.store.migrations.upgrade import require_known, upgrade  # noqa: PLC0415 - slow to import
+
+            require_known(version, name)
+            if not migrates:
+                raise StoreError(
+                    f"the database {name} has the schema {version}, and this version of Tokenway needs {HEAD}: stop "
+                    "the gateways of older versions, then run `tokenway migrate`"
+                )
+            upgrade(connection)
+    return version

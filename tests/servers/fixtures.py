@@ -1,0 +1,111 @@
+"""Real servers as fixtures: one of each per test process, and a fresh database or an empty server for each test.
+
+    postgres     a server for everybody; `postgres_url` is a fresh database with the store's tables in it
+    empty_url    a fresh database with nothing in it
+    mortal       a server of the test's own that writes as in production: to be killed
+    valkey       an empty Valkey or Redis for everybody; `mortal_valkey` is the test's own
+
+Without the programs such tests are skipped, and say so. In the continuous build (`CI=true`) they fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.servers import postgres as postgres_module
+from tests.servers import valkey as valkey_module
+from tests.servers.postgres import PostgresServer
+from tests.servers.valkey import ValkeyServer
+
+
+def demand(why_not: Callable[[], str | None]) -> None:
+    """Skips the test when a server cannot be had; fails it where every test must run."""
+    reason = why_not()
+    if reason is None:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; whoever stops it starts it again."""
+    demand(postgres_module.why_not)
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer) -> str:
+    """The name of a database with the store's tables and nothing in them."""
+    from tokenway.store.postgres import open_postgres  # noqa: PLC0415 - only for who wants it
+
+    name = postgres.create()
+    open_postgres(postgres.url(name)).close()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """A fresh database with the store's tables."""
+    name = postgres.create(template=postgres_template)
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def empty_url(postgres: PostgresServer) -> Iterator[str]:
+    """A fresh database with nothing in it."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def mortal() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the test may kill; it keeps what it has committed."""
+    demand(postgres_module.why_not)
+    server = PostgresServer(lasting=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[ValkeyServer]:
+    demand(valkey_module.why_not)
+    server = ValkeyServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def valkey(_valkey: ValkeyServer) -> ValkeyServer:
+    """An empty server."""
+    _valkey.clear()
+    return _valkey
+
+
+@pytest.fixture
+def mortal_valkey() -> Iterator[ValkeyServer]:
+    """A server that the test may kill."""
+    demand(valkey_module.why_not)
+    server = ValkeyServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
