@@ -1,4 +1,4 @@
-"""The control listener: metrics and health for now; it is not for callers of models."""
+"""The control listener: the control API, metrics and health; it is not for callers of models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import Server
 
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
 _INDEX = """\
 Tokenway, control listener
 
+/api/docs      the control API, and its description for programs: /api/openapi.json
 /metrics       figures for Prometheus
 /health/live   whether this process answers
 """
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def make_app(metrics: Callable[[], bytes]) -> Starlette:
-    """The application; `metrics` gives the text for Prometheus."""
+def make_app(metrics: Callable[[], bytes], api: ASGIApp | None = None) -> Starlette:
+    """The application; `metrics` gives the text for Prometheus, `api` is what is served under `/api`."""
 
     async def index(_request: Request) -> Response:
         return PlainTextResponse(_INDEX)
@@ -37,7 +39,10 @@ def make_app(metrics: Callable[[], bytes]) -> Starlette:
     async def show_metrics(_request: Request) -> Response:
         return Response(metrics(), media_type=_METRICS_TYPE)
 
-    return Starlette(routes=[Route("/", index), Route("/metrics", show_metrics), Route("/health/live", live)])
+    routes: list[BaseRoute] = [Route("/", index), Route("/metrics", show_metrics), Route("/health/live", live)]
+    if api is not None:
+        routes.append(Mount("/api", api))
+    return Starlette(routes=routes)
 
 
 class ControlServer(Server):

@@ -123,6 +123,28 @@ def written(path: Path | None, environment: Environment[str, str], published: Pu
     return said
 
 
+class Source:
+    """What the configuration is read from: the file, the environment, flags, and what was published over them."""
+
+    def __init__(self, environment: Environment[str, str], overrides: Environment[str, str]) -> None:
+        self._environment = environment
+        self._overrides = overrides
+        self.published: Published | None = None
+        """The newest that was published."""
+
+    def read(self, path: Path | None) -> Loaded:
+        """Everything that is in force, or would be."""
+        return self.read_with(path, self.published)
+
+    def read_with(self, path: Path | None, published: Published | None) -> Loaded:
+        """The same with another published configuration."""
+        return load(path, self._environment, self._overrides, published)
+
+    def written(self, path: Path | None, published: Published | None) -> Json:
+        """What the file and a published configuration say."""
+        return written(path, self._environment, published)
+
+
 def _document(path: Path | None, environment: Environment[str, str]) -> Document:
     """The file's tree; an empty one without a file."""
     document = Document(Mapping({}, {}, "", 0), [])

@@ -7,18 +7,19 @@ machine differs, leaves the former in force, and the reason is told to whoever l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from tokenway.control.config import Loaded, load, written
+from tokenway.control.config import Source
 from tokenway.control.findings import Finding, has_errors
 from tokenway.control.published import Change, Json, Published, differences, masked, unmasked, with_secrets
 from tokenway.control.reload import Reloader
 from tokenway.model.settings import Settings
-from tokenway.store.documents import DocumentRow, SqlDocuments
+from tokenway.store.documents import DocumentRow
+from tokenway.store.open import Store
 from tokenway.store.seal import Seal, SealFault
 
 PURPOSE: Final = "document"
@@ -40,28 +41,6 @@ class Draft(msgspec.Struct, frozen=True):
         return not has_errors(self.findings)
 
 
-class Source:
-    """What the configuration is read from: the file, the environment, flags, and what was published over them."""
-
-    def __init__(self, environment: Mapping[str, str], overrides: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._overrides = overrides
-        self.published: Published | None = None
-        """The newest that was published."""
-
-    def read(self, path: Path | None) -> Loaded:
-        """Everything that is in force, or would be."""
-        return self.read_with(path, self.published)
-
-    def read_with(self, path: Path | None, published: Published | None) -> Loaded:
-        """The same with another published configuration."""
-        return load(path, self._environment, self._overrides, published)
-
-    def written(self, path: Path | None, published: Published | None) -> Json:
-        """What the file and a published configuration say."""
-        return written(path, self._environment, published)
-
-
 class Configuration:
     """The published configurations of one gateway; `step` looks for a new one.
 
@@ -72,7 +51,7 @@ class Configuration:
     def __init__(
         self,
         *,
-        documents: SqlDocuments,
+        store: Store,
         seal: Seal,
         source: Source,
         reloader: Reloader,
@@ -81,7 +60,8 @@ class Configuration:
         build: Callable[[Settings], object],
         say: Callable[[str], None],
     ) -> None:
-        self._documents = documents
+        self._documents = store.documents
+        self._nodes = store.nodes
         self._seal = seal
         self._source = source
         self._reloader = reloader
@@ -92,6 +72,12 @@ class Configuration:
         self._looking = asyncio.Lock()
         self._seen = 0
         self._fault = ""
+        self._told: tuple[int, str] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force on this machine."""
+        return self._reloader.settings
 
     @property
     def version(self) -> int:
@@ -109,6 +95,9 @@ class Configuration:
             newest = await self._run(self._documents.version)
             if newest != self._seen:
                 await self._take(newest)
+        told = (self.version, self.fault)
+        if told != self._told and await self._run(self._nodes.configured, *told):
+            self._told = told
         return LOOK_SECONDS
 
     async def _take(self, newest: int) -> None:

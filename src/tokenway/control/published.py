@@ -248,5 +248,5 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _leaves(each, f"{path}[{index}]")
     elif isinstance(value, str):
         yield path, value
-    elif path:
+    elif "." in path or not isinstance(value, dict | list):  # an empty section is as good as none
         yield path, msgspec.json.encode(value).decode()

@@ -101,9 +101,7 @@ class PostgresDatabase(Database):
         self._reader = self._writer = None
 
 
-def open_postgres(
-    url: str, *, clock: Callable[[], float] = time.time, node: str = "", migrates: bool = False
-) -> Store:
+def open_postgres(url: str, *, clock: Callable[[], float] = time.time, node: str = "", migrates: bool = False) -> Store:
     """Opens the store in the database that the URL names; makes its tables when there are none.
 
     Raises StoreError when it cannot be reached, when its schema is newer, and when it is older: several machines may

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
@@ -12,7 +12,7 @@ from tokenway.control.api.callers import Gateway, Guarded, Who
 from tokenway.control.api.entries import Entries, entries, entry_of, is_in_file, with_entry, without_entry
 from tokenway.control.api.listing import page_by_name
 from tokenway.control.api.paging import LIMIT, Cursor, Limit, Page
-from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, agreed, publish
+from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, publish, version_in
 from tokenway.control.api.types import Shown
 
 router = APIRouter(route_class=Guarded, tags=["aliases"])
@@ -52,28 +52,24 @@ async def show_alias(response: Response, services: Gateway, name: Name) -> Alias
     return _shown(found, name)
 
 
-@router.put("/aliases/{name:path}")
+@router.put("/aliases/{name:path}", response_model=Outcome)
 async def set_alias(
     request: Request, who: Who, services: Gateway, name: Name, body: NewAlias, if_match: IfMatch = None
-) -> Outcome:
+) -> Response:
     """Makes an alias, or gives it another model: publishes the configuration with it."""
-    agreed(body.version, if_match)
+    body.agreed(if_match)
     make = with_entry(SECTION, name, body.model)
-    answer: Any = await publish(services, request, who, make=make, said=body, field="model")
-    outcome: Outcome = answer  # FastAPI passes a response on as it is
-    return outcome
+    return await publish(services, request, who, make=make, said=body, field="model")
 
 
-@router.delete("/aliases/{name:path}")
-async def delete_alias(request: Request, who: Who, services: Gateway, name: Name, if_match: IfMatch = None) -> Outcome:
+@router.delete("/aliases/{name:path}", response_model=Outcome)
+async def delete_alias(request: Request, who: Who, services: Gateway, name: Name, if_match: IfMatch = None) -> Response:
     """Takes an alias away: publishes the configuration without it."""
     found = await entries(services, SECTION)
     entry_of(found, "alias", name)
     make = without_entry(SECTION, name, is_files=await is_in_file(services, SECTION, name))
-    said = Publishing(version=found.version if if_match is None else int(if_match.strip('"')), note=f"without {name}")
-    answer: Any = await publish(services, request, who, make=make, said=said)
-    outcome: Outcome = answer  # FastAPI passes a response on as it is
-    return outcome
+    said = Publishing(version=found.version if if_match is None else version_in(if_match) or 0, note=f"without {name}")
+    return await publish(services, request, who, make=make, said=said, refusal=409)
 
 
 def _shown(found: Entries, name: str) -> Alias:

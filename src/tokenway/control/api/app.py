@@ -6,14 +6,30 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import ASGIApp
 
-from tokenway.control.api import aliases, endpoints, models, nodes, prices, problems, providers, session, snapshots, velocity
-from tokenway.control.api.callers import COOKIE, CSRF_HEADER, Doorman
+from tokenway.control.api import (
+    aliases,
+    audit,
+    endpoints,
+    keys,
+    limits,
+    models,
+    nodes,
+    prices,
+    problems,
+    projects,
+    providers,
+    session,
+    snapshots,
+    tokens,
+    users,
+    velocity,
+)
+from tokenway.control.api.callers import COOKIE, CSRF_HEADER, Doorman, Guarded
 from tokenway.control.api.docs import page
 from tokenway.control.api.guard import Guard
 from tokenway.control.api.problems import MEDIA_TYPE, ProblemBody
@@ -22,6 +38,11 @@ from tokenway.control.api.services import Services
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     session.router,
+    users.router,
+    projects.router,
+    keys.router,
+    limits.router,
+    tokens.router,
     snapshots.router,
     providers.router,
     models.router,
@@ -30,10 +51,11 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     prices.router,
     velocity.router,
     nodes.router,
+    audit.router,
 )
 PREFIX: Final = "/api"
 _DESCRIPTION: Final = (
-    "Accounts, money and configuration of one Tokenway installation. Lists have pages (`limit`, `cursor`, "
+    "Accounts, money and configuration of one Tokenway installation. Lists have pages (`limit`, `cursor` and "
     "`next_cursor`), money is a decimal string in USD, times are RFC 3339 in UTC, errors are problem details (RFC 9457)."
 )
 _SECURITY: Final = {
@@ -75,8 +97,8 @@ def make_api(services: Services) -> ASGIApp:
     async def manual(_request: Request) -> Response:
         return HTMLResponse(page(app.openapi()))
 
-    async def wrong_method(request: Request, error: Exception) -> Response:
-        headers = {"allow": ", ".join(sorted(_methods(app, request)))}
+    async def wrong_method(request: Request, _error: Exception) -> Response:
+        headers = {"allow": ", ".join(sorted(_methods(request)))}
         return problems.Problem(405, f"{request.method} is not possible here", headers=headers).response()
 
     app.add_route("/openapi.json", description, include_in_schema=False)
@@ -85,13 +107,11 @@ def make_api(services: Services) -> ASGIApp:
     return Guard(app)
 
 
-def _methods(app: FastAPI, request: Request) -> set[str]:
+def _methods(request: Request) -> set[str]:
     """What a path can be asked for with; each method is a route of its own."""
-    found: set[str] = set()
-    for route in app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return found
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, Guarded)]
+    met = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for methods in met for method in methods}
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
@@ -125,6 +145,3 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
             "description": problems.TITLES[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-
-
-__all__ = ["PREFIX", "HTTPException", "make_api"]

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tokenway.control.api.problems import Problem, not_found
-from tokenway.control.api.rules import MEETS, Need, need_of
+from tokenway.control.api.rules import ADMINS_FIELDS, MEETS, Need, need_of
 from tokenway.control.api.services import Services
 from tokenway.model.secret import Secret
 from tokenway.store.accounts.records import Actor, MemberRole, Role, UserRow
@@ -77,6 +77,12 @@ class Caller(msgspec.Struct, frozen=True):
         """Refuses unless it is so."""
         if not is_allowed and not self.is_admin:
             raise Problem(403, "your role does not allow this")
+
+    def require_fields(self, resource: str, said: set[str]) -> None:
+        """Refuses a change of what only admins of the installation may set."""
+        for field in sorted(said & ADMINS_FIELDS[resource]):
+            if not self.is_admin:
+                raise Problem(403, "only an admin of the installation may change this", field=field)
 
 
 class Doorman:

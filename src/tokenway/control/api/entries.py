@@ -46,7 +46,9 @@ def with_entry(section: str, name: str, value: Any) -> Callable[[Json], Json]:
     return lambda document: document | {section: _entries(document, section) | {name: value}}
 
 
-def without_entry(section: str, name: str, *, is_files: bool, is_enabled_elsewhere: bool = False) -> Callable[[Json], Json]:
+def without_entry(
+    section: str, name: str, *, is_files: bool, is_enabled_elsewhere: bool = False
+) -> Callable[[Json], Json]:
     """What makes a document without this entry, one that also takes it from the file where the file has it.
 
     A provider that the environment enables stays away only when it is switched off.

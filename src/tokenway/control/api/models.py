@@ -13,8 +13,7 @@ from tokenway.control.api.entries import Entries, entries, entry_of, is_in_file,
 from tokenway.control.api.listing import page_by_name
 from tokenway.control.api.paging import LIMIT, Cursor, Limit, Page
 from tokenway.control.api.problems import not_found
-from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, WithSettings, agreed, publish
-from tokenway.control.api.services import Services
+from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, WithSettings, publish, version_in
 from tokenway.control.api.types import Json, Shown
 
 router = APIRouter(route_class=Guarded, tags=["models"])
@@ -55,42 +54,40 @@ async def show_model(response: Response, who: Who, services: Gateway, name: Name
     return _shown(services, who, found, name)
 
 
-@router.put("/models/{name:path}")
+@router.put("/models/{name:path}", response_model=Outcome)
 async def set_model(
     request: Request, who: Who, services: Gateway, name: Name, body: WithSettings, if_match: IfMatch = None
-) -> Outcome:
+) -> Response:
     """Makes a model, or writes it anew: publishes the configuration with it."""
-    agreed(body.version, if_match)
+    body.agreed(if_match)
     make = with_entry(SECTION, name, body.settings)
     return await _publish(services, request, who, make=make, said=body)
 
 
-@router.patch("/models/{name:path}")
+@router.patch("/models/{name:path}", response_model=Outcome)
 async def change_model(
     request: Request, who: Who, services: Gateway, name: Name, body: WithSettings, if_match: IfMatch = None
-) -> Outcome:
+) -> Response:
     """Changes some settings of a model; those that are null go back to their defaults."""
-    agreed(body.version, if_match)
+    body.agreed(if_match)
     found = await entries(services, SECTION)
     written = entry_of(found, "model", name)
     make = with_entry(SECTION, name, merged(written, body.settings))
     return await _publish(services, request, who, make=make, said=body)
 
 
-@router.delete("/models/{name:path}")
-async def delete_model(request: Request, who: Who, services: Gateway, name: Name, if_match: IfMatch = None) -> Outcome:
+@router.delete("/models/{name:path}", response_model=Outcome)
+async def delete_model(request: Request, who: Who, services: Gateway, name: Name, if_match: IfMatch = None) -> Response:
     """Takes a model away: publishes the configuration without it. What the ledger says of it stays."""
     found = await entries(services, SECTION)
     entry_of(found, "model", name)
     make = without_entry(SECTION, name, is_files=await is_in_file(services, SECTION, name))
-    said = Publishing(version=found.version if if_match is None else int(if_match.strip('"')), note=f"without {name}")
-    return await _publish(services, request, who, make=make, said=said)
+    said = Publishing(version=found.version if if_match is None else version_in(if_match) or 0, note=f"without {name}")
+    return await _publish(services, request, who, make=make, said=said, refusal=409)
 
 
-async def _publish(services: Gateway, request: Request, who: Caller, **more: Any) -> Outcome:
-    answer: Any = await publish(services, request, who, field="settings", **more)
-    outcome: Outcome = answer  # FastAPI passes a response on as it is
-    return outcome
+async def _publish(services: Gateway, request: Request, who: Caller, **more: Any) -> Response:
+    return await publish(services, request, who, field="settings", **more)
 
 
 def _shown(services: Gateway, who: Caller, found: Entries, name: str) -> Model:

@@ -1,8 +1,8 @@
 """Creations that are done once for one `Idempotency-Key`, however often and however concurrently they are asked for.
 
 The creation and the memory of it are one transaction: either both are in the database or neither, also when the machine
-dies in between, and of two that try at once, on whatever machines, the second finds what the first has done. What is remembered
-is sealed, because a creation's answer is where a secret is shown.
+dies in between, and of two that try at once, on whatever machines, the second finds what the first has done. What is
+remembered is sealed, because a creation's answer is where a secret is shown.
 """
 
 from __future__ import annotations

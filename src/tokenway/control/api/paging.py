@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Query
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from tokenway.control.api.problems import Problem
 from tokenway.control.api.types import Shown
+from tokenway.store.accounts.records import Page as Rows
 from tokenway.store.seal import Seal
 
 LIMIT: Final = 50
@@ -23,6 +25,7 @@ _SIGNED: Final = 9
 """Bytes of the signature; three fit four characters."""
 
 Row = TypeVar("Row")
+Stored = TypeVar("Stored")
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Rows of a page.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
@@ -57,6 +60,13 @@ class Cursors:
         if raw[:_SIGNED] != self._sign(listed, after):
             raise _wrong()
         return after
+
+    def page(self, listed: str, rows: Rows[Stored], make: Callable[[Stored], Row]) -> Page[Row]:
+        """A page of the store's, as it is shown."""
+        return Page(
+            data=[make(row) for row in rows.rows],
+            next_cursor=None if rows.next is None else self.make(listed, rows.next),
+        )
 
     def _sign(self, listed: str, after: str) -> bytes:
         return self._seal.sign("cursor", f"{listed}\0{after}".encode())[:_SIGNED]

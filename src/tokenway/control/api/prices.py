@@ -29,12 +29,12 @@ class PriceShown(Shown):
     model: str = Field(description="What callers ask for; `provider/model` where the configuration has no name for it.")
     endpoint: str
     source: str = Field(
-        description="`configuration`, `price_book` (the list prices that come with Tokenway), `engine` (free), or `none`: "
-        "its calls are unpriced."
+        description="`configuration`, `price_book` (the list prices that come with Tokenway), `engine` (free), or "
+        "`none`: its calls are unpriced."
     )
     price: Json | None = Field(
-        description="USD per million tokens, by bucket, and USD for each `request`, `search` and `image`; a bucket that "
-        "is left out costs what its parent costs."
+        description="USD per million tokens, by bucket, and USD for each `request`, `search` and `image`; a bucket "
+        "that is left out costs what its parent costs."
     )
 
 

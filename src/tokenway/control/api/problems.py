@@ -32,7 +32,12 @@ TITLES: Final = {
     500: "Internal error",
     503: "Not available",
 }
-_LAX_PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})
+_PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})
+_SAID: Final = {
+    400: "the body cannot be read",
+    404: "there is nothing at this path",
+    413: "the body is too large",
+}
 _ERRORS_MAX: Final = 20
 
 
@@ -111,15 +116,19 @@ def of_validation(error: RequestValidationError) -> Problem:
     if in_path:
         return not_found("resource", str(in_path[0].get("input", "")))
     first = errors[0]
-    return Problem(422, f"{first.field}: {first.reason}" if first.field else first.reason, field=first.field or None,
-                   errors=errors if len(errors) > 1 else ())
+    return Problem(
+        422,
+        f"{first.field}: {first.reason}" if first.field else first.reason,
+        field=first.field or None,
+        errors=errors if len(errors) > 1 else (),
+    )
 
 
 def _field_error(error: Any) -> FieldError:
     places = list(error["loc"])
     if error["type"] == "json_invalid":
         return FieldError(field="", reason="the body is not JSON")
-    if places and places[0] in _LAX_PARTS:
+    if places and places[0] in _PARTS:
         places = places[1:]
     path = ""
     for place in places:
@@ -148,7 +157,7 @@ def _problem_of(error: Exception) -> Problem:
             return of_validation(error)
         case HTTPException(status_code=status):
             known = status if status in TITLES else 400
-            return Problem(known, TITLES[known], headers=dict(error.headers or {}))
+            return Problem(known, _SAID.get(known, TITLES[known]), headers=dict(error.headers or {}))
         case _:
             log.error("a request to the control API failed", exc_info=error)
             return Problem(500, "the gateway could not answer; its log says why")

@@ -13,7 +13,7 @@ from tokenway.control.api.entries import Entries, entries, entry_of, is_in_file,
 from tokenway.control.api.listing import page_by_name
 from tokenway.control.api.paging import LIMIT, Cursor, Limit, Page
 from tokenway.control.api.problems import not_found
-from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, WithSettings, agreed, publish
+from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, WithSettings, publish, version_in
 from tokenway.control.api.services import Services
 from tokenway.control.api.types import Json, Shown
 from tokenway.model.settings import LOCAL_PROVIDER
@@ -56,32 +56,32 @@ async def show_provider(response: Response, services: Gateway, name: Name) -> Pr
     return _shown(services, found, name)
 
 
-@router.put("/providers/{name}")
+@router.put("/providers/{name}", response_model=Outcome)
 async def set_provider(
     request: Request, who: Who, services: Gateway, name: Name, body: WithSettings, if_match: IfMatch = None
-) -> Outcome:
+) -> Response:
     """Makes a provider, or writes it anew: publishes the configuration with it."""
-    agreed(body.version, if_match)
+    body.agreed(if_match)
     make = with_entry(SECTION, name, body.settings)
     return await _publish(services, request, who, make=make, said=body)
 
 
-@router.patch("/providers/{name}")
+@router.patch("/providers/{name}", response_model=Outcome)
 async def change_provider(
     request: Request, who: Who, services: Gateway, name: Name, body: WithSettings, if_match: IfMatch = None
-) -> Outcome:
+) -> Response:
     """Changes some settings of a provider; those that are null go back to their defaults."""
-    agreed(body.version, if_match)
+    body.agreed(if_match)
     found = await entries(services, SECTION)
     written = entry_of(found, "provider", name)
     make = with_entry(SECTION, name, merged(written, body.settings))
     return await _publish(services, request, who, make=make, said=body)
 
 
-@router.delete("/providers/{name}")
+@router.delete("/providers/{name}", response_model=Outcome)
 async def delete_provider(
     request: Request, who: Who, services: Gateway, name: Name, if_match: IfMatch = None
-) -> Outcome:
+) -> Response:
     """Takes a provider away: publishes the configuration without it. What the ledger says of it stays."""
     found = await entries(services, SECTION)
     known = services.snapshot().providers
@@ -94,14 +94,12 @@ async def delete_provider(
         is_files=await is_in_file(services, SECTION, name),
         is_enabled_elsewhere=only_there or services.is_enabled_by_environment(name),
     )
-    said = Publishing(version=found.version if if_match is None else int(if_match.strip('"')), note=f"without {name}")
-    return await _publish(services, request, who, make=make, said=said)
+    said = Publishing(version=found.version if if_match is None else version_in(if_match) or 0, note=f"without {name}")
+    return await _publish(services, request, who, make=make, said=said, refusal=409)
 
 
-async def _publish(services: Services, request: Request, who: Who, **more: Any) -> Outcome:
-    answer: Any = await publish(services, request, who, field="settings", **more)
-    outcome: Outcome = answer  # FastAPI passes a response on as it is
-    return outcome
+async def _publish(services: Services, request: Request, who: Who, **more: Any) -> Response:
+    return await publish(services, request, who, field="settings", **more)
 
 
 def _shown(services: Services, found: Entries, name: str) -> Provider:

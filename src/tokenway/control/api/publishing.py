@@ -14,21 +14,25 @@ from tokenway.control.api import once
 from tokenway.control.api.callers import Caller
 from tokenway.control.api.problems import FieldError, Problem
 from tokenway.control.api.services import Services
-from tokenway.control.api.types import Body, Json, Note, Shown, Version
+from tokenway.control.api.types import Json, Note, Shown, Version, Versioned
 from tokenway.control.configuration import Draft
 from tokenway.control.findings import Finding, Severity
 from tokenway.control.published import Change, Published
 
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", pattern=r'^"[0-9]{1,10}"$', description="The version that the change is made of, in quotes."),
+    Header(
+        alias="If-Match", pattern=r'^"[0-9]{1,10}"$', description="The version that the change is made of, in quotes."
+    ),
 ]
 
 
-class Publishing(Body):
+class Publishing(Versioned):
     """What every change of the configuration says beside what it changes."""
 
-    version: Version = Field(description="The published configuration that this takes the place of; 0 when there is none.")
+    version: Version = Field(
+        description="The published configuration that this takes the place of; 0 when there is none."
+    )
     note: Note = Field(default="", description="Why, for those who look at it later.")
     dry_run: bool = Field(default=False, description="Whether it is only checked and compared, and nothing is changed.")
 
@@ -77,13 +81,14 @@ async def publish(
     key: str | None = None,
     field: str = "document",
     status: int = 200,
+    refusal: int = 422,
 ) -> Response:
-    """Publishes what `make` makes of the document in force. Raises Problem: 422 with every finding, or 409."""
+    """Publishes what `make` makes of the document in force. Raises Problem: `refusal` with every finding, or 409."""
     now = await current(services)
     document = make({} if now is None else now.document)
     draft = await services.configuration.draft(document, now)
     if not draft.is_good:
-        raise _refused(draft, field)
+        raise _refused(draft, field, refusal)
     in_force = 0 if now is None else now.version
     if said.dry_run:
         if said.version != in_force:
@@ -92,9 +97,7 @@ async def publish(
 
     def work() -> Outcome:
         with services.accounts.changes.begin(who.actor) as change:
-            row = services.store.documents.publish(
-                draft.body, base=said.version, author=who.user.id, note=said.note
-            )
+            row = services.store.documents.publish(draft.body, base=said.version, author=who.user.id, note=said.note)
             detail = {"note": said.note, "paths": [each.path for each in draft.changes[:100]]}
             change.record("publish", "configuration", str(row.version), detail=detail)
         return _outcome(draft, row.version, dry_run=False)
@@ -107,11 +110,9 @@ async def publish(
     return response
 
 
-def agreed(version: int, if_match: str | None) -> int:
-    """The version that a change is made of; raises Problem when the header says another one than the body."""
-    if if_match is not None and if_match.strip('"') != str(version):
-        raise Problem(409, f"If-Match says {if_match} and the body says {version}", field="If-Match")
-    return version
+def version_in(if_match: str | None) -> int | None:
+    """The version that a header names; None when it says nothing."""
+    return None if if_match is None else int(if_match.strip('"'))
 
 
 def differences(changes: list[Change] | tuple[Change, ...]) -> list[Difference]:
@@ -147,10 +148,10 @@ def _remark(finding: Finding) -> Remark:
     )
 
 
-def _refused(draft: Draft, field: str) -> Problem:
+def _refused(draft: Draft, field: str, status: int) -> Problem:
     wrong = [each for each in draft.findings if each.severity is Severity.ERROR]
     errors = [FieldError(field=f"{field}.{each.path}" if each.path else field, reason=_reason(each)) for each in wrong]
-    return Problem(422, f"{wrong[0].path or field}: {_reason(wrong[0])}", field=errors[0].field, errors=errors)
+    return Problem(status, f"{wrong[0].path or field}: {_reason(wrong[0])}", field=errors[0].field, errors=errors)
 
 
 def _reason(finding: Finding) -> str:
@@ -159,7 +160,9 @@ def _reason(finding: Finding) -> str:
 
 
 def _stale(version: int) -> Problem:
-    return Problem(409, f"version {version} of the configuration is in force by now; look at it and try again", field="version")
+    return Problem(
+        409, f"version {version} of the configuration is in force by now; look at it and try again", field="version"
+    )
 
 
 def is_plain(document: Json) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Request, Response
@@ -26,6 +27,13 @@ class SignIn(Body):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     password: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class PasswordChange(Body):
+    """The password of now, and the one to be."""
+
+    current: Annotated[str, Field(min_length=1, max_length=1000)]
+    password: Annotated[str, Field(min_length=8, max_length=256)]
 
 
 class Session(Shown):
@@ -93,6 +101,21 @@ async def show_session(request: Request, who: Who, services: Gateway) -> Session
     found = await services.run(services.accounts.sessions.find, secret)
     doorman: Doorman = request.app.state.doorman
     return _shown(who.user, who.roles, doorman.csrf(who.session), None if found is None else found[0].expires)
+
+
+@router.put("/session/password", status_code=204)
+async def change_password(who: Who, services: Gateway, body: PasswordChange) -> None:
+    """Changes the caller's own password, and signs him out everywhere else."""
+    wait = services.attempts.begin(who.user.name, who.address)
+    if wait:
+        raise Problem(429, "too many attempts; wait and try again", headers={"retry-after": str(int(wait) + 1)})
+    candidate = await services.run(services.accounts.users.candidate, who.user.name)
+    checked = await asyncio.to_thread(passwords.check, candidate.password, Secret(body.current))
+    if not checked.is_right:
+        raise Problem(422, "this is not the password", field="current")
+    services.attempts.succeeded(who.user.name, who.address)
+    change = partial(services.accounts.users.set_password, who.user.id, Secret(body.password), by=who.actor)
+    await services.run(partial(change, keep=who.session or None))
 
 
 @router.delete("/session", status_code=204)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field, field_validator
@@ -21,6 +21,7 @@ from tokenway.store.documents import DocumentRow
 
 router = APIRouter(route_class=Guarded, tags=["snapshots"])
 
+DRY_RUN: Final[dict[int | str, dict[str, Any]]] = {200: {"model": Outcome, "description": "What it would do."}}
 Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
 
 
@@ -74,13 +75,12 @@ async def list_snapshots(services: Gateway, limit: Limit = LIMIT, cursor: Cursor
     return Page(data=[Snapshot(**_head(row, in_force)) for row in rows[:limit]], next_cursor=more)
 
 
-@router.post("/snapshots", status_code=201, responses={200: {"model": Outcome, "description": "A dry run"}})
+@router.post("/snapshots", status_code=201, response_model=Outcome, responses=DRY_RUN)
 async def publish_snapshot(
     request: Request, who: Who, services: Gateway, body: NewSnapshot, key: once.Key = None
-) -> Outcome:
+) -> Response:
     """Publishes a configuration, or says what that would change."""
-    answer = publish(services, request, who, make=lambda _: body.document, said=body, key=key, status=201)
-    return await answer  # type: ignore[return-value] - FastAPI passes a response on as it is
+    return await publish(services, request, who, make=lambda _: body.document, said=body, key=key, status=201)
 
 
 @router.get("/snapshots/diff")
@@ -114,15 +114,14 @@ async def show_snapshot(response: Response, services: Gateway, version: Number) 
     return WholeSnapshot(**_head(row, in_force), document=document)
 
 
-@router.post("/snapshots/{version}/publish", status_code=201, responses={200: {"model": Outcome, "description": "A dry run"}})
+@router.post("/snapshots/{version}/publish", status_code=201, response_model=Outcome, responses=DRY_RUN)
 async def publish_again(
     request: Request, who: Who, services: Gateway, version: Number, body: Publishing, key: once.Key = None
-) -> Outcome:
+) -> Response:
     """Rolls back: publishes the contents of an older configuration as a new one."""
     old = await _opened(services, version)
     document = {} if old is None else old.document
-    answer = publish(services, request, who, make=lambda _: document, said=body, key=key, status=201)
-    return await answer  # type: ignore[return-value] - FastAPI passes a response on as it is
+    return await publish(services, request, who, make=lambda _: document, said=body, key=key, status=201)
 
 
 async def _opened(services: Services, version: int) -> Published | None:
@@ -143,5 +142,3 @@ def _head(row: DocumentRow, in_force: int) -> Json:
         "note": row.note,
         "in_force": row.version == in_force,
     }
-
-

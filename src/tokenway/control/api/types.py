@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from tokenway.control.api.problems import Problem
 from tokenway.model.money import format_usd, parse_usd
 
 MONEY: Final = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
@@ -24,10 +25,25 @@ _TIME: Final = re.compile(
 )
 
 
+Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
 class Body(BaseModel):
     """The body of a request: nothing is converted, and nothing is there that has no meaning."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Versioned(Body):
+    """A change of something that has a version."""
+
+    version: Version = Field(description="The version that was seen: 409 when there is another one by now.")
+
+    def agreed(self, if_match: str | None) -> int:
+        """The version; raises Problem when the header names another one."""
+        if if_match is not None and if_match.strip('"') != str(self.version):
+            raise Problem(409, f"If-Match says {if_match} and the body says {self.version}", field="If-Match")
+        return self.version
 
 
 class Shown(BaseModel):
@@ -72,22 +88,27 @@ def usd(amount: int) -> str:
     return format_usd(amount)
 
 
-Money = Annotated[str, Field(pattern=MONEY, description="USD, a decimal string with at most nine places.", examples=["12.5"])]
+Money = Annotated[
+    str, Field(pattern=MONEY, description="USD, a decimal string with at most nine places.", examples=["12.5"])
+]
 """An amount in a request."""
 SignedMoney = Annotated[str, Field(pattern=SIGNED_MONEY, description="USD, a decimal string.", examples=["-0.25"])]
 """An amount that may be negative."""
 Time = Annotated[
     str,
     AfterValidator(_time),
-    WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339.", "examples": ["2026-01-31T12:00:00Z"]}),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "description": "RFC 3339.", "examples": ["2026-01-31T12:00:00Z"]}
+    ),
 ]
 """A time in a request."""
 Identity = Annotated[str, Field(pattern=IDENTITY)]
 """An id in a request."""
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Labels = Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$")], Label], Field(max_length=50)]
+Labels = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$")], Label], Field(max_length=50)
+]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A line for people."""
 Note = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
-Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Json = dict[str, Any]
