@@ -3,6 +3,7 @@
     postgres     a server for everybody; `postgres_url` is a fresh database with the store's tables in it
     empty_url    a fresh database with nothing in it
     mortal       a server of the test's own that writes as in production: to be killed
+    open_store   opens a fresh store, on SQLite and on PostgreSQL in turn; more than once for several that share it
     valkey       an empty Valkey or Redis for everybody; `mortal_valkey` is the test's own
 
 Without the programs such tests are skipped, and say so. In the continuous build (`CI=true`) they fail instead.
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +22,9 @@ from tests.servers import postgres as postgres_module
 from tests.servers import valkey as valkey_module
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import ValkeyServer
+
+if TYPE_CHECKING:
+    from tokenway.store.open import Store
 
 
 def demand(why_not: Callable[[], str | None]) -> None:
@@ -59,6 +65,25 @@ def postgres_url(postgres: PostgresServer, postgres_template: str) -> Iterator[s
     name = postgres.create(template=postgres_template)
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Store]]:
+    """Opens the same fresh database whenever it is called, with the clock and the machine's id that are given."""
+    from tokenway.store.postgres import open_postgres  # noqa: PLC0415 - only for who wants it
+    from tokenway.store.sqlite import open_sqlite  # noqa: PLC0415
+
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    opened: list[Store] = []
+
+    def opens(**options: Any) -> Store:
+        store = open_sqlite(tmp_path / "t.db", **options) if url is None else open_postgres(url, **options)
+        opened.append(store)
+        return store
+
+    yield opens
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture

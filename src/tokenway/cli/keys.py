@@ -1,45 +1,78 @@
-"""`tokenway keys`: the keys of callers, straight in the store.
-
-A running gateway notices a change by itself within a moment; none of this needs it to run.
-"""
+"""`tokenway keys`: the keys of callers, straight in the store."""
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from msgspec import UNSET
 
-from tokenway.cli.errors import BadUsage
-from tokenway.cli.options import AsJson, ConfigFile, DataDir
+from tokenway.cli.bounds import Bounds, limit_data, shown_all
+from tokenway.cli.options import AsJson
 from tokenway.cli.output import NOTHING, Column, money, print_json, print_table, say
-from tokenway.compose.commands import data_directory, stored
-from tokenway.model.money import format_usd, parse_usd
-from tokenway.model.units import parse_duration
+from tokenway.cli.place import (
+    Place,
+    dollars,
+    ending,
+    every,
+    labels,
+    listed,
+    moment,
+    opened,
+    seconds,
+    shown_labels,
+    user_id,
+)
+from tokenway.model.limits import Measure, Scope
+from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
-    from tokenway.store.base import KeyRow, NewKey
-    from tokenway.store.sqlite import SqliteStore
+    from collections.abc import Iterable, Mapping
+
+    from tokenway.store.accounts.records import KeyRow, KeyTerms, LimitRow, NewKey
 
 KeyReference = Annotated[str, Parameter(help="A key's id, or its name when only one active key has it.")]
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the store is."""
+class KeyOptions:
+    """What a key may be used for."""
 
-    data_dir: DataDir = None
-    config: ConfigFile = None
+    user: Annotated[str | None, Parameter(help="Whose it is: a user's name or id; `none` for nobody's.")] = None
+    label: Annotated[
+        tuple[str, ...],
+        Parameter(help="NAME=TEXT to find it by; may be repeated. NAME= takes one away.", show_default=False),
+    ] = ()
+    expires: Annotated[str | None, Parameter(help="When it ends, from now: 12h, 30d, never [otherwise never].")] = None
+    max_cost: Annotated[str | None, Parameter(help="The most that one call may cost, in US dollars; or `none`.")] = None
+    models: Annotated[
+        str | None, Parameter(help="The models it may call: names, or beginnings as gpt-*; or `all`.")
+    ] = None
+    endpoints: Annotated[
+        str | None, Parameter(help="The endpoints it may use: provider/model, or a provider's name; or `all`.")
+    ] = None
+    addresses: Annotated[
+        str | None, Parameter(help="The networks it may be used from: 10.1.0.0/16,2001:db8::/32; or `all`.")
+    ] = None
 
+    def terms(self, *, name: str | None = None, known: Mapping[str, str] | None = None) -> KeyTerms:
+        """What was said; raises BadUsage. `known` are the labels that the key has."""
+        from tokenway.store.accounts.records import KeyTerms  # noqa: PLC0415 - the help needs no store
 
-def _store(place: Place | None, *, make: bool = False) -> AbstractContextManager[SqliteStore]:
-    where = place or Place()
-    return stored(data_directory(where.data_dir, os.environ), where.config, os.environ, make=make)
+        cost = self.max_cost
+        return KeyTerms(
+            name=UNSET if name is None else name,
+            user_id=UNSET if self.user is None else "" if self.user == "none" else self.user,
+            labels=labels(self.label, known) if self.label else UNSET,
+            expires=UNSET if self.expires is None else ending(self.expires, "--expires"),
+            max_cost=UNSET if cost is None else None if cost == "none" else dollars(cost, "--max-cost"),
+            models=UNSET if self.models is None else listed(self.models),
+            endpoints=UNSET if self.endpoints is None else listed(self.endpoints),
+            addresses=UNSET if self.addresses is None else listed(self.addresses),
+        )
 
 
 def create(
@@ -47,11 +80,8 @@ def create(
     /,
     *,
     project: Annotated[str, Parameter(help="Whom its use is counted for.")] = "default",
-    budget: Annotated[str | None, Parameter(help="The most it may spend, in US dollars [otherwise no limit].")] = None,
-    period: Annotated[
-        Literal["day", "week", "month", "total"], Parameter(help="When the budget starts anew.")
-    ] = "total",
-    expires: Annotated[str | None, Parameter(help="When it ends, from now: 12h, 30d [otherwise never].")] = None,
+    bounds: Bounds | None = None,
+    options: KeyOptions | None = None,
     as_json: AsJson = False,
     place: Place | None = None,
 ) -> int:
@@ -63,22 +93,28 @@ def create(
     For example:
       tokenway keys create laptop
       tokenway keys create ci --budget 5.00 --period month --expires 90d
+      tokenway keys create agent --rpm 60 --max-cost 0.50 --models "gpt-*"
     """
-    from tokenway.store.base import DEFAULT_PROJECT, Period  # noqa: PLC0415 - the help needs no store
+    from tokenway.store.accounts.records import CLI, DEFAULT_PROJECT  # noqa: PLC0415 - the help needs no store
 
-    amount = _dollars(budget)
-    ends = None if expires is None else time.time() + _seconds(expires, "--expires")
-    with _store(place, make=True) as store:
+    terms = (options or KeyOptions()).terms()
+    wanted = (bounds or Bounds()).terms()
+    with opened(place, make=True) as store:
         # Before a first start the store is empty; the project that everything defaults to is made here too.
         if project == DEFAULT_PROJECT:
-            store.keys.add_project(project)
-        made = store.keys.create(name, project=project, budget=amount, period=Period(period), expires=ends)
-    return _show_new(made, as_json=as_json)
+            store.accounts.ensure_default_project(by=CLI)
+        made = store.accounts.keys.create(name, by=CLI, project=project, terms=terms, limits=wanted)
+    return _show_new(made, made.limits, as_json=as_json)
 
 
 def list_keys(
     *,
     project: Annotated[str | None, Parameter(help="Only this project's [otherwise all].")] = None,
+    user: Annotated[str | None, Parameter(help="Only this user's, by name or id.")] = None,
+    label: Annotated[str | None, Parameter(help="Only those with this label: NAME or NAME=TEXT.")] = None,
+    state: Annotated[
+        Literal["active", "expired", "revoked", "archived"] | None, Parameter(help="Only those in this state.")
+    ] = None,
     as_json: AsJson = False,
     place: Place | None = None,
 ) -> int:
@@ -86,23 +122,27 @@ def list_keys(
 
     For example:
       tokenway keys list
-      tokenway keys list --project default --json
+      tokenway keys list --project default --state active --json
     """
+    from tokenway.store.accounts.records import KeyFilter, KeyState  # noqa: PLC0415 - the help needs no store
+
     now = time.time()
-    with _store(place) as store:
-        rows = store.keys.keys(project)
+    name, equals, text = (label or "").partition("=")
+    with opened(place) as store:
+        keys = store.accounts.keys
+        which = KeyFilter(
+            project=project,
+            user_id=user_id(store.accounts, user),
+            label=None if label is None else (name, text if equals else None),
+            state=None if state is None else KeyState(state),
+        )
+        rows = every(lambda cursor, size: keys.page(which, cursor=cursor, size=size))
+        limits = store.accounts.limits.of(Scope.KEY, [row.id for row in rows])
     if as_json:
-        print_json([_data(row, now) for row in rows])
+        print_json([_data(row, limits.get(row.id, ()), now) for row in rows])
         return 0
-    columns = (
-        Column("id"),
-        Column("name"),
-        Column("project"),
-        Column("key"),
-        Column("state"),
-        Column("created"),
-        Column("expires"),
-        Column("budget", right=True),
+    columns = tuple(
+        Column(name) for name in ("id", "name", "project", "key", "state", "created", "expires", "last used")
     )
     cells = [
         [
@@ -110,15 +150,62 @@ def list_keys(
             row.name,
             row.project,
             f"{row.prefix}…",
-            _state(row, now),
-            _moment(row.created) or NOTHING,
-            _moment(row.expires) or NOTHING,
-            NOTHING if row.budget is None else f"{money(row.budget)} {row.period}",
+            row.state(now).value,
+            moment(row.created) or NOTHING,
+            moment(row.expires) or NOTHING,
+            moment(row.last_used) or NOTHING,
+            shown_all(limits.get(row.id, ())) or NOTHING,
         ]
         for row in rows
     ]
-    print_table(columns, cells, empty="There is no key; make one with `tokenway keys create NAME`.")
+    empty = "There is no such key; make one with `tokenway keys create NAME`."
+    print_table((*columns, Column("limits")), cells, empty=empty)
     return 0
+
+
+def show(key: KeyReference, /, *, as_json: AsJson = False, place: Place | None = None) -> int:
+    """Show everything that is known of a key, but the key itself.
+
+    For example:
+      tokenway keys show laptop
+    """
+    with opened(place) as store:
+        row = store.accounts.keys.find(key)
+        limits = store.accounts.limits.of(Scope.KEY, [row.id]).get(row.id, [])
+    return _show(row, limits, as_json=as_json)
+
+
+def update(
+    key: KeyReference,
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="What people call it.")] = None,
+    bounds: Bounds | None = None,
+    options: KeyOptions | None = None,
+    as_json: AsJson = False,
+    place: Place | None = None,
+) -> int:
+    """Change a key; what is not said stays as it is.
+
+    A budget or rate replaces the one for the same period; `tokenway limits
+    delete` takes one away.
+
+    For example:
+      tokenway keys update laptop --budget 20 --period month --label team=blue
+      tokenway keys update ci --models all --expires never
+    """
+    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
+
+    wanted = (bounds or Bounds()).terms()
+    with opened(place) as store:
+        found = store.accounts.keys.find(key)
+        terms = (options or KeyOptions()).terms(name=name, known=found.labels)
+        store.accounts.keys.update(found.id, terms, by=CLI)
+        for each in wanted:
+            store.accounts.limits.set(Scope.KEY, found.id, each, by=CLI)
+        row = store.accounts.keys.find(found.id)
+        limits = store.accounts.limits.of(Scope.KEY, [row.id]).get(row.id, [])
+    return _show(row, limits, as_json=as_json)
 
 
 def revoke(key: KeyReference, /, *, as_json: AsJson = False, place: Place | None = None) -> int:
@@ -129,12 +216,31 @@ def revoke(key: KeyReference, /, *, as_json: AsJson = False, place: Place | None
     For example:
       tokenway keys revoke laptop
     """
-    with _store(place) as store:
-        row = store.keys.revoke(key)
+    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
+
+    with opened(place) as store:
+        row = store.accounts.keys.revoke(key, by=CLI)
     if as_json:
-        print_json(_data(row, time.time()))
+        print_json(_data(row, (), time.time()))
     else:
         print(f"The key {row.id} ({row.name}) has ended.")
+    return 0
+
+
+def archive(key: KeyReference, /, *, as_json: AsJson = False, place: Place | None = None) -> int:
+    """End a key now and take it out of the way; what it has spent stays in the ledger.
+
+    For example:
+      tokenway keys archive laptop
+    """
+    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
+
+    with opened(place) as store:
+        row = store.accounts.keys.archive(key, by=CLI)
+    if as_json:
+        print_json(_data(row, (), time.time()))
+    else:
+        print(f"The key {row.id} ({row.name}) is archived.")
     return 0
 
 
@@ -155,62 +261,71 @@ def rotate(
       tokenway keys rotate laptop
       tokenway keys rotate ci --overlap 1h
     """
-    seconds = _seconds(overlap, "--overlap")
-    with _store(place) as store:
-        made = store.keys.rotate(key, overlap=seconds)
-    return _show_new(made, as_json=as_json)
+    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
+
+    with opened(place) as store:
+        made = store.accounts.keys.rotate(key, by=CLI, overlap=seconds(overlap, "--overlap"))
+        limits = store.accounts.limits.of(Scope.KEY, [made.row.id]).get(made.row.id, [])
+    return _show_new(made, limits, as_json=as_json)
 
 
-def _show_new(made: NewKey, *, as_json: bool) -> int:
+def _show_new(made: NewKey, limits: Iterable[LimitRow], *, as_json: bool) -> int:
     if as_json:
-        print_json({**_data(made.row, time.time()), "key": made.secret.reveal()})
+        print_json({**_data(made.row, limits, time.time()), "key": made.secret.reveal()})
     else:
         print(made.secret.reveal())
         say(f"Key {made.row.id} ({made.row.name}) in project {made.row.project}. Keep it: it is not shown again.")
     return 0
 
 
-def _data(row: KeyRow, now: float) -> dict[str, Any]:
+def _show(row: KeyRow, limits: Iterable[LimitRow], *, as_json: bool) -> int:
+    if as_json:
+        print_json(_data(row, limits, time.time()))
+        return 0
+    lines = {
+        "id": row.id,
+        "name": row.name,
+        "project": row.project,
+        "user": row.user_id,
+        "key": f"{row.prefix}…",
+        "state": row.state(time.time()).value,
+        "created": moment(row.created),
+        "expires": moment(row.expires),
+        "last used": moment(row.last_used),
+        "old secret ends": moment(row.former_ends),
+        "limits": shown_all(limits),
+        "max cost": money(row.max_cost),
+        "models": "all" if row.models is None else ",".join(row.models),
+        "endpoints": "all" if row.endpoints is None else ",".join(row.endpoints),
+        "addresses": "all" if row.addresses is None else ",".join(row.addresses),
+        "labels": shown_labels(row.labels),
+    }
+    print_table((Column("field"), Column("value")), [[name, text or NOTHING] for name, text in lines.items()], empty="")
+    return 0
+
+
+def _data(row: KeyRow, limits: Iterable[LimitRow], now: float) -> dict[str, Any]:
+    budget = next((each.limit for each in limits if each.limit.measure is Measure.USD and not each.limit.per_run), None)
     return {
         "id": row.id,
         "name": row.name,
         "project": row.project,
+        "user": row.user_id or None,
         "prefix": row.prefix,
-        "state": _state(row, now),
-        "created": _moment(row.created),
-        "expires": _moment(row.expires),
-        "revoked": _moment(row.revoked),
-        "former_ends": _moment(row.former_ends),
-        "budget_usd": None if row.budget is None else format_usd(row.budget),
-        "budget_period": None if row.budget is None else str(row.period),
+        "state": row.state(now).value,
+        "created": moment(row.created),
+        "expires": moment(row.expires),
+        "revoked": moment(row.revoked),
+        "archived": moment(row.archived),
+        "former_ends": moment(row.former_ends),
+        "last_used": moment(row.last_used),
+        "labels": row.labels,
+        "max_cost_usd": None if row.max_cost is None else format_usd(row.max_cost),
+        "models": row.models,
+        "endpoints": row.endpoints,
+        "addresses": row.addresses,
+        "budget_usd": None if budget is None else format_usd(budget.amount),
+        "budget_period": None if budget is None else budget.term.value,
+        "limits": [limit_data(each) for each in limits],
+        "version": row.version,
     }
-
-
-def _state(row: KeyRow, now: float) -> str:
-    if row.is_active(now):
-        return "active"
-    return "revoked" if row.revoked is not None and row.revoked <= now else "expired"
-
-
-def _moment(seconds: float | None) -> str | None:
-    """RFC 3339 in UTC, to the second."""
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _dollars(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        amount = parse_usd(text)
-    except ValueError:
-        amount = None
-    if amount is None or amount < 0:
-        raise BadUsage(f"--budget {text} is not an amount of dollars; write e.g. --budget 5.00.")
-    return amount
-
-
-def _seconds(text: str, option: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise BadUsage(f"{option} {text} is not a duration; write e.g. 30m, 12h or 7d.") from None

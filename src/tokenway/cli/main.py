@@ -28,10 +28,35 @@ For example:
   tokenway serve
   tokenway ask local "Say hello"
 """
-_KEYS_HELP = """Keys of callers: create, list, revoke, rotate.
+_KEYS_HELP = """Keys of callers: create, list, show, update, rotate, revoke, archive.
 
 For example:
   tokenway keys create laptop --budget 5.00
+"""
+_PROJECTS_HELP = """Projects, whom use is counted for: create, list, show, update, archive.
+
+For example:
+  tokenway projects create Resale --markup 12.5
+"""
+_USERS_HELP = """People and service accounts, and what they may do in which project.
+
+For example:
+  tokenway users create ann@example.org
+"""
+_LIMITS_HELP = """What keys, projects, users and models may spend: set, list, delete.
+
+For example:
+  tokenway limits set key laptop usd 5.00 --term month
+"""
+_CONTROL_TOKENS_HELP = """Tokens of the control API: create, list, revoke.
+
+For example:
+  tokenway control-tokens create terraform --user admin
+"""
+_AUDIT_HELP = """Who changed what: list.
+
+For example:
+  tokenway audit list --since 7d
 """
 _LOCAL_HELP = """The small model that runs on this machine: install, status.
 
@@ -55,6 +80,7 @@ _COMMANDS: Final = {
     "usage": "tokenway.cli.usage:usage",
     "tokens": "tokenway.cli.tokens:tokens",
     "doctor": "tokenway.cli.doctor:doctor",
+    "migrate": "tokenway.cli.migrate:migrate",
 }
 _GROUPS: Final = {
     "keys": (
@@ -62,10 +88,53 @@ _GROUPS: Final = {
         {
             "create": "tokenway.cli.keys:create",
             "list": "tokenway.cli.keys:list_keys",
-            "revoke": "tokenway.cli.keys:revoke",
+            "show": "tokenway.cli.keys:show",
+            "update": "tokenway.cli.keys:update",
             "rotate": "tokenway.cli.keys:rotate",
+            "revoke": "tokenway.cli.keys:revoke",
+            "archive": "tokenway.cli.keys:archive",
         },
     ),
+    "projects": (
+        _PROJECTS_HELP,
+        {
+            "create": "tokenway.cli.projects:create",
+            "list": "tokenway.cli.projects:list_projects",
+            "show": "tokenway.cli.projects:show",
+            "update": "tokenway.cli.projects:update",
+            "archive": "tokenway.cli.projects:archive",
+        },
+    ),
+    "users": (
+        _USERS_HELP,
+        {
+            "create": "tokenway.cli.users:create",
+            "list": "tokenway.cli.users:list_users",
+            "show": "tokenway.cli.users:show",
+            "update": "tokenway.cli.users:update",
+            "archive": "tokenway.cli.users:archive",
+            "password": "tokenway.cli.users:password",
+            "add-to": "tokenway.cli.users:add_to",
+            "remove-from": "tokenway.cli.users:remove_from",
+        },
+    ),
+    "limits": (
+        _LIMITS_HELP,
+        {
+            "set": "tokenway.cli.limits:set_limit",
+            "list": "tokenway.cli.limits:list_limits",
+            "delete": "tokenway.cli.limits:delete",
+        },
+    ),
+    "control-tokens": (
+        _CONTROL_TOKENS_HELP,
+        {
+            "create": "tokenway.cli.control_tokens:create",
+            "list": "tokenway.cli.control_tokens:list_tokens",
+            "revoke": "tokenway.cli.control_tokens:revoke",
+        },
+    ),
+    "audit": (_AUDIT_HELP, {"list": "tokenway.cli.audit:list_audit"}),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,

@@ -67,8 +67,7 @@ def usage(
     start = _start(since, time.time())
     with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
         rows = store.usage.report(dimensions, since=start)
-        known = store.keys.keys() if "key" in dimensions else []
-    names = {row.id: row.name for row in known}
+        names = store.accounts.keys.names() if "key" in dimensions else {}
     if as_json:
         print_json([_data(dimensions, row, names) for row in rows])
         return 0

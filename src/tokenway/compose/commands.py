@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokenway.compose.stores import database_path, open_store
+from tokenway.compose.stores import Schema, migrate, open_store, schema_of
 from tokenway.control.check import describe, render_json, render_text
 from tokenway.control.config import find_config, find_data, load
 from tokenway.control.import_litellm import Imported, import_litellm
@@ -21,7 +21,7 @@ from tokenway.model.errors import ConfigError
 from tokenway.model.settings import ServerSettings, Settings
 
 if TYPE_CHECKING:
-    from tokenway.store.sqlite import SqliteStore
+    from tokenway.store.open import Store
 
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
 """Where a listener on every address is reached from this machine."""
@@ -92,23 +92,25 @@ def compare_prices(config: Path | None, environment: Mapping[str, str], day: int
 @contextmanager
 def stored(
     data_dir: Path, config: Path | None, environment: Mapping[str, str], *, make: bool = False
-) -> Iterator[SqliteStore]:
+) -> Iterator[Store]:
     """The store of the gateway that keeps its data in `data_dir`, whether it runs or not.
 
     Without `make` a store that is not there is an error rather than a new empty file. Raises ConfigError or
     StoreError.
     """
-    settings = effective_settings(config, environment)
-    path = database_path(settings, data_dir)
-    if not make and not path.exists():
-        raise ConfigError(
-            f"There is no database {path}; start the gateway once, or name its directory with --data-dir."
-        )
-    store = open_store(settings, data_dir)
+    store = open_store(effective_settings(config, environment), data_dir, makes=make)
     try:
         yield store
     finally:
         store.close()
+
+
+def store_schema(
+    data_dir: Path, config: Path | None, environment: Mapping[str, str], *, change: bool = False
+) -> Schema:
+    """The schema of the gateway's database; with `change` brought to what this version needs. Raises TokenwayError."""
+    settings = effective_settings(config, environment)
+    return migrate(settings, data_dir) if change else schema_of(settings, data_dir)
 
 
 def _reachable(host: str) -> str:

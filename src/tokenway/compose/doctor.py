@@ -300,10 +300,11 @@ def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]
 
 
 def _ledger_probe(settings: Settings, data_dir: Path) -> Probe:
-    if not database_path(settings, data_dir).exists():
+    path = database_path(settings, data_dir)
+    if path is not None and not path.exists():
         return journal_probe(data_dir)
     try:
-        store = open_store(settings, data_dir)
+        store = open_store(settings, data_dir, makes=False)
     except TokenwayError as error:
         return Probe("database", Level.FAIL, str(error), "run as its owner, or name another with --data-dir")
     try:

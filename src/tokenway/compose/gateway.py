@@ -31,8 +31,8 @@ from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
 from tokenway.control.addresses import enabled_by
 from tokenway.control.budgets import Grants, Term
-from tokenway.control.config import Loaded, find_config
-from tokenway.control.keyring import key_figures, principals
+from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.keyring import key_figures, with_accounts
 from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
 from tokenway.control.publish import Facts, build_snapshot
@@ -45,7 +45,7 @@ from tokenway.metering.ledger import Settled
 from tokenway.model.link import Question, Show, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
-from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.telemetry import names
 from tokenway.telemetry.gather import gather
@@ -54,8 +54,9 @@ from tokenway.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from tokenway.control.configuration import Configuration
     from tokenway.control.ingest import Ingest
-    from tokenway.store.base import FirstStart, KeyRow
-    from tokenway.store.sqlite import SqliteStore
+    from tokenway.store.accounts.holdings import Holdings
+    from tokenway.store.accounts.records import FirstStart
+    from tokenway.store.open import Store
 
 log = logging.getLogger("tokenway.control")
 
@@ -103,13 +104,14 @@ class Gateway:
         self._say = say
         self._tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
         self._thread = ThreadPoolExecutor(1, "store", initializer=_give_way)
-        self._store: SqliteStore
+        self._store: Store
         self._is_open = False
         self._ingest: Ingest
         self._grants: Grants
-        self._keys: list[KeyRow] = []
-        self._keys_seen: tuple[int, int] | None = None
-        """Their revision and the day when they were last published: prices begin with a day, and budgets start anew."""
+        self._held: Holdings
+        """What there is of accounts; only the store's thread looks into it."""
+        self._published: tuple[int, int] | None = None
+        """Their number and the day when they were last published: prices begin with a day, and budgets start anew."""
         self._version = 0
         self._opened = asyncio.Event()
         server = self.settings.server
@@ -196,15 +198,17 @@ class Gateway:
             raise
         self._is_open = True
 
-    def _take_store(self, store: SqliteStore) -> None:
+    def _take_store(self, store: Store) -> None:
         """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
         from tokenway.control.ingest import Ingest  # noqa: PLC0415 - imported while the workers start
+        from tokenway.store.accounts.holdings import Holdings  # noqa: PLC0415 - the same
 
         self._store = store
-        self.first_start = store.keys.bootstrap()
+        self.first_start = store.accounts.bootstrap()
         store.responses.abandon()  # no worker runs yet
-        self._keys_seen = (store.keys.revision(), int(time.time() // 86400))
-        self._keys = store.keys.keys()
+        self._held = Holdings()
+        store.accounts.holdings.refresh(self._held)
+        self._published = (self._held.number, int(time.time() // 86400))
         self._grants = Grants(self.settings.server.workers, self._spent)
         ingest = self._ingest = Ingest(
             store.ledger,
@@ -259,12 +263,12 @@ class Gateway:
         return spent
 
     async def _look_at_keys(self) -> float:
-        """Publishes when a key has changed, and when a day has begun: budgets start anew with it."""
-        seen = (await self._in_thread(self._store.keys.revision), int(time.time() // 86400))
-        if seen != self._keys_seen:
-            self._keys = await self._in_thread(self._store.keys.keys)
+        """Publishes when an account has changed, and when a day has begun: budgets start anew with it."""
+        await self._in_thread(self._store.accounts.holdings.refresh, self._held)
+        seen = (self._held.number, int(time.time() // 86400))
+        if seen != self._published:
             await self._publish()
-            self._keys_seen = seen
+            self._published = seen
         return KEYS_SECONDS
 
     async def _renew_tokens(self) -> float:
@@ -308,13 +312,13 @@ class Gateway:
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
-        keys = await self._in_thread(self._principals, settings, worker)
-        return msgspec.structs.replace(snapshot, keys=keys)
+        whole: Snapshot = await self._in_thread(self._with_accounts, snapshot, settings, worker)
+        return whole
 
-    def _principals(self, settings: Settings, worker: int) -> dict[str, Principal]:
+    def _with_accounts(self, snapshot: Snapshot, settings: Settings, worker: int) -> Snapshot:
         # First what the workers have written, so that a grant is counted from all that was spent.
         self._ingest.drain()
-        return principals(settings, self._keys, self._grants, worker, time.time())
+        return with_accounts(snapshot, settings, self._held, self._grants, worker, time.time())
 
     # -- workers -----------------------------------------------------------------------------------------
 
@@ -383,7 +387,7 @@ class Gateway:
         return PURGE_SECONDS
 
     def _key_figures(self, key_id: str) -> dict[str, object]:
-        return key_figures(self._reloader.settings, self._keys, key_id, self._store.usage.key_usage(key_id))
+        return key_figures(self._reloader.settings, self._held, key_id, self._store.usage.key_usage(key_id))
 
     # -- figures -----------------------------------------------------------------------------------------
 

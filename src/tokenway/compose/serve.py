@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+import msgspec
 import uvloop
 
 from tokenway.aio.tasks import Tasks
@@ -31,7 +32,7 @@ from tokenway.model.settings import LOCAL_CHAT, ServerSettings, Settings
 from tokenway.telemetry import logs
 
 if TYPE_CHECKING:
-    from tokenway.store.base import FirstStart
+    from tokenway.store.accounts.records import FirstStart
 
 log = logging.getLogger("tokenway.control")
 
@@ -103,7 +104,7 @@ async def _run(
         await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             await started
-            made = _remember_key(data_dir, public_url(at), gateway.first_start)
+            made = _remember(data_dir, public_url(at), gateway.first_start)
             _print_ready(at, data_dir, made, example_model(gateway.settings, gateway.local_models()))
             gateway.start_control(control)
             gateway.on_engine_settled(lambda state: _say(_engine_line(state)))
@@ -114,7 +115,7 @@ async def _run(
         await gateway.stop()
         if not (data_dir / CREDENTIALS).exists():
             # It was stopped, or failed, after the key had been made: nobody has seen it yet.
-            _remember_key(data_dir, public_url(at), gateway.first_start)
+            _remember(data_dir, public_url(at), gateway.first_start)
 
 
 def _engine_line(state: EngineState) -> str:
@@ -153,16 +154,23 @@ def _with_ports(server: ServerSettings, public: socket.socket, control: socket.s
     )
 
 
-def _remember_key(data_dir: Path, base_url: str, first: FirstStart | None) -> str | None:
-    """Writes the first key down and returns it, or the new address beside the key that is there."""
+def _remember(data_dir: Path, base_url: str, first: FirstStart | None) -> Credentials | None:
+    """Writes down what the first start made and returns it, or the new address beside what is there."""
     if first is not None:
-        key = first.key.secret.reveal()
-        write_credentials(data_dir, Credentials(key, base_url, first.project))
-        return key
+        made = Credentials(
+            first.key.secret.reveal(),
+            base_url,
+            first.project,
+            first.user.name,
+            first.password.reveal(),
+            first.token.secret.reveal(),
+        )
+        write_credentials(data_dir, made)
+        return made
     with contextlib.suppress(ConfigError):  # a damaged file is its owner's to repair; `ask` says how
         known = read_credentials(data_dir)
         if known is not None and known.base_url != base_url:
-            write_credentials(data_dir, Credentials(known.api_key, base_url, known.project))
+            write_credentials(data_dir, msgspec.structs.replace(known, base_url=base_url))
     return None
 
 
@@ -171,17 +179,20 @@ def example_model(settings: Settings, local: Container[str]) -> str:
     return LOCAL_CHAT if LOCAL_CHAT in local else next(iter(settings.models), "MODEL")
 
 
-def _print_ready(server: ServerSettings, data_dir: Path, first_key: str | None, model: str) -> None:
-    """How to use it: addresses, the key once, a command that streams."""
+def _print_ready(server: ServerSettings, data_dir: Path, made: Credentials | None, model: str) -> None:
+    """How to use it: addresses, what the first start made once, a command that streams."""
     base = f"{public_url(server)}/v1"
     _say(f"Tokenway listens at   {base}")
-    if first_key is not None:
-        _say(f"Your key, shown once  {first_key}")
+    if made is not None:
+        _say(f"Your key, shown once  {made.api_key}")
+        _say(f"Sign in as            {made.admin}, password {made.password}")
+        _say(f"Control API's token   {made.token}")
     _say(f"Keys are kept in      {data_dir / CREDENTIALS}")
     _say(f"Console and metrics   {control_url(server)}")
     _say("Try it:")
     _say(f"  curl -N {base}/chat/completions -H 'content-type: application/json' \\")
-    _say(f'    -H "authorization: Bearer {first_key or "$TOKENWAY_API_KEY"}" \\')
+    key = "$TOKENWAY_API_KEY" if made is None else made.api_key
+    _say(f'    -H "authorization: Bearer {key}" \\')
     _say(f"    -d '{_EXAMPLE % model}'")
 
 

@@ -1,32 +1,89 @@
-"""Opens the store that the settings ask for."""
+"""Opens the store that the settings ask for, and brings its schema up to date."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from tokenway.compose.paths import node_id
 from tokenway.control.config import store_url
-from tokenway.model.settings import Settings
+from tokenway.model.errors import ConfigError
+from tokenway.model.settings import POSTGRES, Settings
 from tokenway.store.base import StoreError
 
 if TYPE_CHECKING:
-    from tokenway.store.sqlite import SqliteStore
+    from tokenway.store.open import Store
 
 _SQLITE: Final = "sqlite:///"
 
 
-def database_path(settings: Settings, data_dir: Path) -> Path:
-    """The database file; that the setting names one is a rule of the configuration."""
-    return Path(store_url(settings, data_dir).removeprefix(_SQLITE))
+class Schema(msgspec.Struct, frozen=True):
+    """The schema of a database: the revision it had, the one it has now, and the one that this version needs."""
+
+    database: str
+    had: str | None
+    has: str | None
+    needs: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a gateway of this version can use it as it is."""
+        return self.has == self.needs
 
 
-def open_store(settings: Settings, data_dir: Path) -> SqliteStore:
-    """Opens the store, made or brought up to date when needed; raises StoreError."""
+def database_path(settings: Settings, data_dir: Path) -> Path | None:
+    """The database file; None where the store is on a server."""
+    url = store_url(settings, data_dir)
+    return None if url.startswith(POSTGRES) else Path(url.removeprefix(_SQLITE))
+
+
+def open_store(settings: Settings, data_dir: Path, *, makes: bool = True, migrates: bool = False) -> Store:
+    """Opens the store; raises StoreError, or ConfigError when there is none and it may not be made (`makes`).
+
+    A file is brought up to date. A database on a server may be in use by other machines, and is only with `migrates`.
+    """
+    path = database_path(settings, data_dir)
+    if path is not None and not makes and not path.exists():
+        raise ConfigError(
+            f"There is no database {path}; start the gateway once, or name its directory with --data-dir."
+        )
+    node = node_id(data_dir)
     # SQLAlchemy is the slowest import there is here; only those who open a store pay for it.
+    if path is None:
+        from tokenway.store.postgres import open_postgres  # noqa: PLC0415
+
+        return open_postgres(store_url(settings, data_dir), node=node, makes=makes, migrates=migrates)
     from tokenway.store.sqlite import open_sqlite  # noqa: PLC0415
 
-    path = database_path(settings, data_dir)
     try:
-        return open_sqlite(path)
+        return open_sqlite(path, node=node)
     except OSError as error:
         raise StoreError(f"cannot open the database {path}: {error.strerror}") from None
+
+
+def schema_of(settings: Settings, data_dir: Path) -> Schema:
+    """The schema as it is; changes nothing. Raises StoreError for one that is newer than this version."""
+    from tokenway.store.open import revision  # noqa: PLC0415 - only those who open a store pay for it
+    from tokenway.store.schema import HEAD  # noqa: PLC0415
+
+    path = database_path(settings, data_dir)
+    if path is None:
+        from tokenway.store.postgres import connect, redacted  # noqa: PLC0415
+
+        url = store_url(settings, data_dir)
+        name, has = redacted(url), revision(connect(url))
+    else:
+        from tokenway.store.sqlite import connect as connect_file  # noqa: PLC0415
+
+        name, has = str(path), revision(connect_file(path)) if path.exists() else None
+    return Schema(name, has, has, HEAD)
+
+
+def migrate(settings: Settings, data_dir: Path) -> Schema:
+    """Brings the schema to what this version needs; makes it where there is none. Raises StoreError."""
+    before = schema_of(settings, data_dir)
+    if not before.is_current:
+        open_store(settings, data_dir, migrates=True).close()
+    return msgspec.structs.replace(before, has=before.needs)

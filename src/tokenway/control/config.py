@@ -80,8 +80,8 @@ def find_data(flag: Path | None, environment: Environment[str, str]) -> Path:
 
 
 def store_url(settings: Settings, data: Path) -> str:
-    """The database's URL: the setting, else a file in the data directory."""
-    return settings.store or f"sqlite:///{(data / 'tokenway.db').absolute()}"
+    """The database's URL, its password included: the setting, else a file in the data directory."""
+    return settings.store.reveal() if settings.store is not None else f"sqlite:///{(data / 'tokenway.db').absolute()}"
 
 
 def load(

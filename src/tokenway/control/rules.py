@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping as Environment
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,7 +29,7 @@ from tokenway.dialects.known import KnownProvider, is_key
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import Dialect
 from tokenway.model.secret import Secret
-from tokenway.model.settings import LOCAL_PROVIDER, ProviderSettings, Settings, TlsSettings
+from tokenway.model.settings import LOCAL_PROVIDER, POSTGRES, ProviderSettings, Settings, TlsSettings
 
 NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
     (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
@@ -144,16 +145,28 @@ def _certificate(subject: Examination, tls: TlsSettings) -> None:
 
 
 def _stores(subject: Examination) -> None:
-    store = subject.settings.store
-    if store is not None:
-        scheme = store.partition(":")[0]
-        if scheme in {"postgresql", "postgres"}:
-            subject.say(("store",), "this version keeps its data in SQLite: sqlite:///path/to/tokenway.db")
+    if subject.settings.store is not None:
+        store = subject.settings.store.reveal()
+        if _is_database(store):
+            if find_spec("psycopg") is None:
+                subject.say(("store",), "PostgreSQL needs the package psycopg: install tokenway[postgres]")
         elif not store.startswith("sqlite:///") or store == "sqlite:///":
-            subject.say(("store",), "expected sqlite:///path/to/tokenway.db")
+            # What was written is not repeated: it may hold a password.
+            expected = "expected sqlite:///path/to/tokenway.db or postgresql://user:password@host:5432/database"
+            subject.say(("store",), expected)
     shared = subject.settings.shared
     if shared is not None and shared.partition("://")[0] not in {"valkey", "valkeys", "redis", "rediss"}:
         subject.say(("shared",), "expected valkey://host:6379/0")
+
+
+def _is_database(url: str) -> bool:
+    """Whether a URL names a database on a PostgreSQL server."""
+    try:
+        parts = urlsplit(url)
+        is_reachable = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or an address is not closed
+        return False
+    return url.startswith(POSTGRES) and (is_reachable or "host=" in parts.query) and parts.path.strip("/") != ""
 
 
 def _fixed_keys(subject: Examination) -> None:

@@ -16,6 +16,7 @@ Rate = NewType("Rate", int)
 NANO_PER_USD = 1_000_000_000
 UNITS_PER_RATE = 1_000_000
 MS_PER_HOUR = 3_600_000
+MILLIONTHS_PER_PERCENT = 10_000
 ZERO = NanoUsd(0)
 _EXPONENT_MAX = 18
 """Amounts of a quintillion dollars and more are none: as integers their digits would take memory and time to match."""
@@ -59,6 +60,28 @@ def hourly(milliseconds: int, per_hour: int) -> int:
     It is rounded down, which changes no cost: `cost_of` decides at a half, and a half is a whole number of such units.
     """
     return milliseconds * per_hour * UNITS_PER_RATE // MS_PER_HOUR
+
+
+def parse_percent(text: str) -> int:
+    """A percentage as a person writes it (`10`, `-2.5`, `10 %`) to millionths, exactly.
+
+    Raises ValueError when it is none, or has more than four decimals, which millionths cannot hold.
+    """
+    bare = text.strip().removesuffix("%").rstrip()
+    try:
+        millionths = Decimal(bare) * MILLIONTHS_PER_PERCENT
+    except InvalidOperation:
+        raise ValueError(f"not a percentage: {text!r}") from None
+    if not millionths.is_finite() or millionths.adjusted() >= _EXPONENT_MAX or millionths % 1:
+        raise ValueError(f"not a percentage with at most four decimals: {text!r}")
+    return int(millionths)
+
+
+def format_percent(millionths: int) -> str:
+    """Millionths as an exact percentage without needless zeros: `25_000` gives `2.5`."""
+    sign = "-" if millionths < 0 else ""
+    whole, part = divmod(abs(millionths), MILLIONTHS_PER_PERCENT)
+    return f"{sign}{whole}" + (f".{part:04d}".rstrip("0") if part else "")
 
 
 def format_usd(amount: int) -> str:

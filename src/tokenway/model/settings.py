@@ -327,7 +327,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     server: Annotated[ServerSettings, Meta(description="Listeners and processes.")] = ServerSettings()
     store: Annotated[
-        str | None, Meta(description="Database; `sqlite:///…/tokenway.db` in the data directory when left out.")
+        Secret | None,
+        Meta(
+            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several machines; "
+            "`tokenway.db` in the data directory when left out."
+        ),
     ] = None
     shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
@@ -352,6 +356,9 @@ FLAG_VARIABLES: Final = {
     "TOKENWAY_WORKERS": "server.workers",
 }
 """Short names of the settings that are flags of `serve` too; a short name wins over the long one."""
+
+POSTGRES: Final = ("postgresql://", "postgres://")
+"""How the URL of a store begins that is no file."""
 
 CONFIG_VARIABLE: Final = "TOKENWAY_CONFIG"
 DATA_VARIABLE: Final = "TOKENWAY_DATA_DIR"

@@ -31,8 +31,10 @@ class Database:
     has_partitions = False
     """Whether exchanges are partitioned by days (`store.days`)."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, name: str) -> None:
+        """`name` is what people are told of it."""
         self.engine = engine
+        self.name = name
         self.integrity_error: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
         """What the driver raises when a row is there already."""
         self._reader: sa.Connection | None = None

@@ -51,16 +51,30 @@ def version_of(connection: sa.Connection) -> str | None:
     return connection.execute(sa.select(alembic_version.c.version_num)).scalar()
 
 
-def bring_up_to_date(
-    database: Database, name: str, make: Callable[[sa.Connection], object], *, migrates: bool
-) -> str | None:
-    """Makes the tables where there are none, by `make`; else brings an older schema up to date; returns what it had.
+def revision(database: Database) -> str | None:
+    """The schema's revision, of a database that is opened for this alone; raises StoreError for a newer one."""
+    try:
+        with database.read() as connection:
+            version = version_of(connection)
+    except sa.exc.DatabaseError as error:
+        raise StoreError(f"cannot open the database {database.name}: {error.orig}") from error
+    finally:
+        database.close()
+    if version not in {None, HEAD}:
+        from tokenway.store.migrations.upgrade import require_known  # noqa: PLC0415 - slow to import
 
-    Raises StoreError for a newer schema, and for an older one when this may not migrate; `name` is the database's.
+        require_known(str(version), database.name)
+    return version
+
+
+def bring_up_to_date(database: Database, make: Callable[[sa.Connection], object], *, migrates: bool) -> None:
+    """Makes the tables where there are none, by `make`; else brings an older schema up to date.
+
+    Raises StoreError for a newer schema, and for an older one when this may not migrate.
     """
     with database.read() as connection:
         if version_of(connection) == HEAD:
-            return HEAD
+            return
     # The lock first: of two processes that start at once only one must make the tables.
     with database.write() as connection:
         version = version_of(connection)
@@ -70,11 +84,10 @@ def bring_up_to_date(
         elif version != HEAD:
             from tokenway.store.migrations.upgrade import require_known, upgrade  # noqa: PLC0415 - slow to import
 
-            require_known(version, name)
+            require_known(version, database.name)
             if not migrates:
                 raise StoreError(
-                    f"the database {name} has the schema {version}, and this version of Tokenway needs {HEAD}: stop "
+                    f"the database {database.name} has the schema {version}, and this version of Tokenway needs {HEAD}: stop "
                     "the gateways of older versions, then run `tokenway migrate`"
                 )
             upgrade(connection)
-    return version

@@ -57,10 +57,6 @@ class PostgresDatabase(Database):
     READS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     ADDS = {"isolation_level": "READ COMMITTED"}
 
-    def __init__(self, engine: sa.Engine, name: str) -> None:
-        super().__init__(engine)
-        self.name = name
-
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the database and changes nothing."""
@@ -101,26 +97,33 @@ class PostgresDatabase(Database):
         self._reader = self._writer = None
 
 
-def open_postgres(url: str, *, clock: Callable[[], float] = time.time, node: str = "", migrates: bool = False) -> Store:
+def open_postgres(
+    url: str, *, clock: Callable[[], float] = time.time, node: str = "", makes: bool = True, migrates: bool = False
+) -> Store:
     """Opens the store in the database that the URL names; makes its tables when there are none.
 
     Raises StoreError when it cannot be reached, when its schema is newer, and when it is older: several machines may
-    use it, so it is brought up to date by who says so (`migrates`), and not by who starts first.
+    use it, so it is brought up to date by who says so (`migrates`), and not by who starts first. The same where there
+    are no tables and none may be made (`makes`).
     """
-    name = redacted(url)
     # A migration takes as long as it takes.
-    database = PostgresDatabase(_engine(url, () if migrates else SESSION), name)
+    database = connect(url, session=() if migrates else SESSION)
     try:
-        _prepare(database, migrates=migrates)
+        _prepare(database, makes=makes, migrates=migrates)
         store = Store(database, clock, node)
         store.days.ready_ahead()
     except sa.exc.DBAPIError as error:
         database.close()
-        raise StoreError(f"cannot open the database {name}: {_reason(error)}") from error
+        raise StoreError(f"cannot open the database {database.name}: {_reason(error)}") from error
     except StoreError:
         database.close()
         raise
     return store
+
+
+def connect(url: str, *, session: Sequence[str] = SESSION) -> PostgresDatabase:
+    """The database that the URL names; nothing is asked of the server yet. Raises StoreError for a URL that is none."""
+    return PostgresDatabase(_engine(url, session), redacted(url))
 
 
 def redacted(url: str) -> str:
@@ -167,13 +170,15 @@ def _engine(url: str, session: Sequence[str]) -> sa.Engine:
     return engine
 
 
-def _prepare(database: PostgresDatabase, *, migrates: bool) -> None:
+def _prepare(database: PostgresDatabase, *, makes: bool, migrates: bool) -> None:
     """Makes the tables, migrates them, or raises StoreError."""
     with database.read() as connection:
         is_fresh = version_of(connection) is None
     if is_fresh:
+        if not makes:
+            raise StoreError(f"there is nothing of Tokenway in the database {database.name}; start the gateway once")
         _make_lock(database)
-    bring_up_to_date(database, database.name, _make, migrates=migrates)
+    bring_up_to_date(database, _make, migrates=migrates)
     with database.read() as connection:
         kind = connection.exec_driver_sql("SELECT relkind FROM pg_class WHERE oid = 'exchanges'::regclass").scalar()
     database.has_partitions = kind in {"p", b"p"}

@@ -40,9 +40,9 @@ def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time, node: str
     Raises StoreError when the file was written by a newer version or cannot be opened.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = Database(_engine(path))
+    database = connect(path)
     try:
-        bring_up_to_date(database, str(path), metadata.create_all, migrates=True)
+        bring_up_to_date(database, metadata.create_all, migrates=True)
     except sa.exc.DatabaseError as error:
         database.close()
         raise StoreError(f"cannot open the database {path}: {error.orig}") from error
@@ -50,6 +50,11 @@ def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time, node: str
         database.close()
         raise
     return Store(database, clock, node)
+
+
+def connect(path: Path) -> Database:
+    """The database of a file; its tables are as they are."""
+    return Database(_engine(path), str(path))
 
 
 def _engine(path: Path) -> sa.Engine:

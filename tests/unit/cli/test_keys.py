@@ -59,7 +59,7 @@ def test_a_key_made_before_the_first_start_leaves_the_first_start_to_come(data: 
     """The first start still makes its admin and its own key."""
     assert run(["keys", "create", "early"]) == 0
     with stored(data, None, {}) as store:
-        assert store.keys.bootstrap() is not None
+        assert store.accounts.bootstrap() is not None
     assert not (data / CREDENTIALS).exists()
 
 

@@ -15,6 +15,7 @@ from tokenway.compose.commands import stored
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.usage import Usage
+from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Progress
 
 
@@ -23,8 +24,8 @@ def ledger(home: Path) -> str:
     """A ledger with two calls of one key, one of them ten days old; the key's id."""
     now = time.time()
     with stored(home / "data" / "tokenway", None, {"HOME": str(home)}, make=True) as store:
-        store.keys.add_project("default")
-        key = store.keys.create("laptop").row.id
+        store.accounts.ensure_default_project(by=CLI)
+        key = store.accounts.keys.create("laptop", by=CLI).row.id
         recent = settled("gen-2", now - 60, key, "local", 3_000)
         old = settled("gen-1", now - 10 * 86400, key, "other", 12_500)
         store.ledger.commit(Progress("j-1", "edge-1", "owner", 100), [old, recent])

@@ -20,6 +20,7 @@ from tokenway.compose.commands import (
 )
 from tokenway.model.errors import ConfigError
 from tokenway.model.settings import ServerSettings, TlsSettings
+from tokenway.store.accounts.records import CLI
 
 
 @pytest.fixture
@@ -97,9 +98,9 @@ def test_a_store_is_made_only_when_asked_for(environment: dict[str, str], tmp_pa
         pass
     assert not data.exists()
     with stored(data, None, environment, make=True) as store:
-        store.keys.add_project("team")
+        store.accounts.projects.create("team", by=CLI)
     with stored(data, None, environment) as store:
-        assert store.keys.projects() == ["team"]
+        assert store.accounts.projects.get("team").name == "team"
 
 
 def test_prices_are_compared_for_the_configuration_that_would_be_used(

@@ -32,6 +32,7 @@ from tokenway.metering.stamps import Stamps
 from tokenway.model.link import Gauges, Question
 from tokenway.model.stored import StoredResponse
 from tokenway.model.usage import Usage
+from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.sqlite import open_sqlite
 
@@ -289,10 +290,10 @@ async def test_a_key_that_another_process_made_is_let_in(launch: Launch, provide
     """The command line writes to the store, and the workers hear of it."""
     running: Running = await launch(config(provider))
     store = open_sqlite(running.data / "tokenway.db")
-    made = store.keys.create("laptop").secret.reveal()
+    made = store.accounts.keys.create("laptop", by=CLI).secret.reveal()
     while (await running.ask(key=made)).status == 401:
         pass  # a call takes long enough
-    store.keys.revoke("laptop")
+    store.accounts.keys.revoke("laptop", by=CLI)
     store.close()
     while (await running.ask(key=made)).status == 200:
         pass

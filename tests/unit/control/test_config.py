@@ -9,6 +9,7 @@ import pytest
 
 from tokenway.control.config import FLAGS, find_config, find_data, load, store_url
 from tokenway.model.errors import ConfigError
+from tokenway.model.secret import Secret
 from tokenway.model.settings import Settings
 
 
@@ -146,7 +147,7 @@ def test_xdg_directories_are_used_when_they_are_absolute(tmp_path: Path) -> None
 def test_the_store_is_a_file_in_the_data_directory(tmp_path: Path) -> None:
     """Unless the setting says otherwise."""
     assert store_url(Settings(), tmp_path) == f"sqlite:///{tmp_path}/tokenway.db"
-    assert store_url(Settings(store="sqlite:////x.db"), tmp_path) == "sqlite:////x.db"
+    assert store_url(Settings(store=Secret("sqlite:////x.db")), tmp_path) == "sqlite:////x.db"
 
 
 def test_each_flag_is_named_after_its_setting() -> None:

@@ -21,11 +21,12 @@ from tokenway.metering.ledger import Record, Reserved, Settled
 from tokenway.store.base import Committed, Progress
 from tokenway.store.journal import Corruption, JournalFault, JournalWriter, journal_files
 from tokenway.store.ledger import SqlLedger
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.open import Store
+from tokenway.store.sqlite import open_sqlite
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """A fresh store."""
     opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON + 1_000)
     yield opened
@@ -38,7 +39,7 @@ def journals(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def requests(store: SqliteStore) -> int:
+def requests(store: Store) -> int:
     """How many exchanges the ledger has."""
     return sum(row.requests for row in store.usage.report())
 
@@ -50,7 +51,7 @@ class Crash(BaseException):
 class CrashingLedger(SqlLedger):
     """Dies instead of, or right after, one commit."""
 
-    def __init__(self, store: SqliteStore, at: int, *, after: bool) -> None:
+    def __init__(self, store: Store, at: int, *, after: bool) -> None:
         super().__init__(store.database, lambda: NOON)
         self.left = at
         self.after = after
@@ -66,7 +67,7 @@ class CrashingLedger(SqlLedger):
         return committed
 
 
-def test_records_reach_the_ledger_and_the_callback_once(store: SqliteStore, journals: Path) -> None:
+def test_records_reach_the_ledger_and_the_callback_once(store: Store, journals: Path) -> None:
     """A round takes what is there, the next one what was added, and an idle one nothing."""
     seen: list[Settled] = []
     writer = JournalWriter(journals, "w0")
@@ -86,12 +87,12 @@ def test_records_reach_the_ledger_and_the_callback_once(store: SqliteStore, jour
     ingest.close()
 
 
-def test_a_missing_directory_is_an_empty_one(store: SqliteStore, journals: Path) -> None:
+def test_a_missing_directory_is_an_empty_one(store: Store, journals: Path) -> None:
     """Before the first worker started there is nothing to do."""
     assert Ingest(store.ledger, journals).run_once() == 0
 
 
-def test_a_restart_goes_on_where_the_ledger_is(store: SqliteStore, journals: Path) -> None:
+def test_a_restart_goes_on_where_the_ledger_is(store: Store, journals: Path) -> None:
     """A new ingest repeats nothing, though the file still holds it all."""
     writer = JournalWriter(journals, "w0")
     writer.append(settled(1))
@@ -108,7 +109,7 @@ def test_a_restart_goes_on_where_the_ledger_is(store: SqliteStore, journals: Pat
     second.close()
 
 
-def test_settlements_are_told_by_the_batch(store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settlements_are_told_by_the_batch(store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch is told once, after it is in the ledger; one without a settlement is not."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 3)
     monkeypatch.setattr(module, "ROUND_SECONDS", 60.0)  # a busy machine must not end the round in between
@@ -124,7 +125,7 @@ def test_settlements_are_told_by_the_batch(store: SqliteStore, journals: Path, m
 
 
 def test_a_round_that_runs_out_of_time_is_behind(
-    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It leaves the rest to the next round, and draining goes on until nothing is left."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 2)
@@ -141,7 +142,7 @@ def test_a_round_that_runs_out_of_time_is_behind(
 
 
 def test_a_workers_files_are_read_in_their_order(
-    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A settlement in the next file waits until the reservation at the end of this one has been read."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 2)
@@ -162,7 +163,7 @@ def test_a_workers_files_are_read_in_their_order(
 
 
 def test_a_worker_that_lives_has_the_core_between_two_batches(
-    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pause after each batch but the last; nobody waits for what a dead one left."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 2)
@@ -185,7 +186,7 @@ def test_a_worker_that_lives_has_the_core_between_two_batches(
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("crash_at", [1, 2, 3])
 def test_a_crash_at_a_commit_repeats_and_loses_nothing(
-    store: SqliteStore, journals: Path, crash_at: int, after: bool, monkeypatch: pytest.MonkeyPatch
+    store: Store, journals: Path, crash_at: int, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the process dies before or after a batch is in the ledger, each exchange ends up there once."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 7)
@@ -207,7 +208,7 @@ def test_a_crash_at_a_commit_repeats_and_loses_nothing(
     assert store.ledger.owners() == set()
 
 
-def test_a_commit_that_fails_is_tried_again(store: SqliteStore, journals: Path) -> None:
+def test_a_commit_that_fails_is_tried_again(store: Store, journals: Path) -> None:
     """The same ingest reads the batch again after an error of the database."""
     writer = JournalWriter(journals, "w0")
     writer.append(settled(1))
@@ -220,7 +221,7 @@ def test_a_commit_that_fails_is_tried_again(store: SqliteStore, journals: Path) 
     ingest.close()
 
 
-def test_a_rotated_file_is_deleted_while_its_writer_lives_on(store: SqliteStore, journals: Path) -> None:
+def test_a_rotated_file_is_deleted_while_its_writer_lives_on(store: Store, journals: Path) -> None:
     """Disk space comes back, and what is open in the deleted file is settled from the next one."""
     writer = JournalWriter(journals, "w0", rotate_bytes=2_000)
     ingest = Ingest(store.ledger, journals)
@@ -239,7 +240,7 @@ def test_a_rotated_file_is_deleted_while_its_writer_lives_on(store: SqliteStore,
     ingest.close()
 
 
-def test_a_gone_worker_expires_and_its_files_go(store: SqliteStore, journals: Path) -> None:
+def test_a_gone_worker_expires_and_its_files_go(store: Store, journals: Path) -> None:
     """What it settled is kept, what it left open is closed once, visibly, and a living worker is left alone."""
     gone, alive = JournalWriter(journals, "w0"), JournalWriter(journals, "w1")
     lost: list[Reserved] = []
@@ -263,7 +264,7 @@ def test_a_gone_worker_expires_and_its_files_go(store: SqliteStore, journals: Pa
 
 
 def test_a_writer_that_rotates_during_a_round_is_not_taken_for_dead(
-    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next file is looked for before anything of its owner expires."""
     writer = JournalWriter(journals, "w0", rotate_bytes=300)
@@ -285,7 +286,7 @@ def test_a_writer_that_rotates_during_a_round_is_not_taken_for_dead(
     ingest.close()
 
 
-def test_reservations_whose_journal_was_lost_expire_at_the_start(store: SqliteStore, journals: Path) -> None:
+def test_reservations_whose_journal_was_lost_expire_at_the_start(store: Store, journals: Path) -> None:
     """A deleted file cannot settle anything; its position is dropped too."""
     writer = JournalWriter(journals, "w0")
     writer.append(reserved(1))
@@ -302,7 +303,7 @@ def test_reservations_whose_journal_was_lost_expire_at_the_start(store: SqliteSt
     assert store.ledger.positions() == []
 
 
-def test_damage_is_reported_once_and_the_rest_ingested(store: SqliteStore, journals: Path) -> None:
+def test_damage_is_reported_once_and_the_rest_ingested(store: Store, journals: Path) -> None:
     """Corruption is told with its place and counted, and does not stop the journal."""
     writer = JournalWriter(journals, "w0")
     writer.append(settled(1))
@@ -324,7 +325,7 @@ def test_damage_is_reported_once_and_the_rest_ingested(store: SqliteStore, journ
     ingest.close()
 
 
-def test_a_torn_end_of_a_dead_worker_is_counted(store: SqliteStore, journals: Path) -> None:
+def test_a_torn_end_of_a_dead_worker_is_counted(store: Store, journals: Path) -> None:
     """Half a record was never acknowledged; its bytes are told apart from damage."""
     writer = JournalWriter(journals, "w0")
     writer.append(settled(1))
@@ -340,7 +341,7 @@ def test_a_torn_end_of_a_dead_worker_is_counted(store: SqliteStore, journals: Pa
     assert journal_files(journals) == []
 
 
-def test_a_journal_of_a_newer_version_is_reported_once_and_kept(store: SqliteStore, journals: Path) -> None:
+def test_a_journal_of_a_newer_version_is_reported_once_and_kept(store: Store, journals: Path) -> None:
     """It is not read, not deleted, and not complained about in every round."""
     writer = JournalWriter(journals, "w0")
     writer.append(settled(1))
@@ -373,7 +374,7 @@ WORKER = textwrap.dedent("""
 """)
 
 
-def test_killed_workers_lose_no_acknowledged_exchange(store: SqliteStore, journals: Path) -> None:
+def test_killed_workers_lose_no_acknowledged_exchange(store: Store, journals: Path) -> None:
     """After kill -9 at random moments, with the ingest running beside, the ledger has all that was acknowledged."""
     chance = random.Random(7)
     seen: list[Settled] = []
@@ -402,7 +403,7 @@ def test_killed_workers_lose_no_acknowledged_exchange(store: SqliteStore, journa
     assert store.ledger.owners() == set()
 
 
-def test_draining_ends_while_somebody_writes(store: SqliteStore, journals: Path) -> None:
+def test_draining_ends_while_somebody_writes(store: Store, journals: Path) -> None:
     """It takes in what was there when it began, and does not wait for a moment in which nobody writes."""
     writer = JournalWriter(journals, "w0")
     writer.append(settled(0))

@@ -14,6 +14,7 @@ from tokenway.aio.tasks import Tasks
 from tokenway.control.config import find_config, load
 from tokenway.control.publish import build_snapshot
 from tokenway.control.reload import Reloader, changed_at_start_only
+from tokenway.model.secret import Secret
 from tokenway.model.settings import ServerSettings, Settings
 from tokenway.model.snapshot import Snapshot
 
@@ -161,6 +162,6 @@ async def test_what_is_again_as_the_process_runs_needs_no_restart(bench: Bench) 
 
 def test_only_listeners_and_stores_need_a_restart() -> None:
     """Everything that a snapshot carries takes effect at once."""
-    new = Settings(server=ServerSettings(host="::1", max_body=2048), store="sqlite:///x", aliases={"a": "b"})
+    new = Settings(server=ServerSettings(host="::1", max_body=2048), store=Secret("sqlite:///x"), aliases={"a": "b"})
     assert changed_at_start_only(Settings(), new) == ["server.host", "store"]
     assert changed_at_start_only(new, new) == []

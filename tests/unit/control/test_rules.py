@@ -28,7 +28,9 @@ def found(text: str, directory: Path, environment: dict[str, str] | None = None)
         ("server: {port: 9, control_port: 9}", 1, "server.control_port", "error", "is 9 like the public port"),
         ('server:\n  host: ""', 2, "server.host", "error", "is empty"),
         ("server: {host: 0.0.0.0}\nauth: {required: false}", 2, "auth.required", "warning", "anybody may spend"),
-        ("store: postgresql://a@b/c", 1, "store", "error", "keeps its data in SQLite"),
+        ("store: postgresql://a:secret@b", 1, "store", "error", "or postgresql://user:password@host:5432/database"),
+        ("store: postgresql://a@b:port/c", 1, "store", "error", "expected sqlite:///"),
+        ("store: mysql://a@b/c", 1, "store", "error", "expected sqlite:///"),
         ("store: tokenway.db", 1, "store", "error", "expected sqlite:///"),
         ("store: 'sqlite:///'", 1, "store", "error", "expected sqlite:///"),
         ("shared: http://x", 1, "shared", "error", "expected valkey://"),
@@ -348,3 +350,13 @@ def test_a_certificate_is_tried_with_its_key(tmp_path: Path) -> None:
     for cert, key in (("a.pem", "b.key"), ("there", "a.key")):
         (finding,) = found(f"server: {{tls: {{cert: {cert}, key: {key}}}}}", tmp_path)
         assert (finding.path, finding.severity) == ("server.tls", "error")
+
+
+def test_a_database_on_a_server_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the ways that PostgreSQL's own programs take; without the driver it is said what to install."""
+    for url in ("postgresql://a:b@c:5432/d?sslmode=require", "postgres://c/d", "postgresql:///d?host=/run/postgresql"):
+        assert found(f"store: {url}", tmp_path) == []
+    monkeypatch.setattr("tokenway.control.rules.find_spec", lambda _name: None)
+    (finding,) = found("store: postgresql://a:secret@c/d", tmp_path)
+    assert "install tokenway[postgres]" in finding.reason
+    assert "secret" not in str(finding)

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.store.base import KeyRow, KeyStore, LedgerStore
-from tokenway.store.keys import SqlKeys
+from tokenway.store.base import Invalid, LedgerStore, StoreError
 from tokenway.store.ledger import SqlLedger
 
 
-@pytest.mark.parametrize(
-    ("revoked", "expires", "is_active"),
-    [
-        (None, None, True),
-        (11.0, None, True),
-        (10.0, None, False),
-        (None, 10.0, False),
-        (None, 10.1, True),
-        (9.0, 99.0, False),
-    ],
-)
-def test_a_key_is_active_until_it_is_revoked_or_expires(
-    revoked: float | None, expires: float | None, is_active: bool
-) -> None:
-    """The end itself is outside, whichever comes first."""
-    row = KeyRow("key_1", "ci", "default", "d", "tw-12345", 0.0, revoked, expires)
-
-    assert row.is_active(10.0) is is_active
+def test_an_invalid_value_says_in_which_field_it_is() -> None:
+    """The control API points at it; for everybody else it is an error of the store."""
+    with pytest.raises(StoreError, match="too much") as caught:
+        raise Invalid("markup", "too much")
+    assert isinstance(caught.value, Invalid)
+    assert caught.value.field == "markup"
 
 
 def test_the_sql_stores_have_every_method_of_the_protocols() -> None:
     """What the control process may call is there, with the same parameters."""
-    for protocol, store in ((KeyStore, SqlKeys), (LedgerStore, SqlLedger)):
+    for protocol, store in ((LedgerStore, SqlLedger),):
         for name, method in vars(protocol).items():
             if not name.startswith("_"):
                 assert getattr(store, name).__annotations__ == method.__annotations__, name

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,15 +15,13 @@ from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import Committed, Progress
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.schema import attempts, entries, exchanges, journal_positions, kinds, reservations, spend
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.open import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(open_store: Callable[..., Store]) -> Store:
     """A fresh store whose clock stands still."""
-    opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON + 1_000)
-    yield opened
-    opened.close()
+    return open_store(clock=lambda: NOON + 1_000)
 
 
 def commit(ledger: SqlLedger, records: Sequence[Record], *, offset: int = 1, owner: str = "o") -> Committed:
@@ -32,13 +29,13 @@ def commit(ledger: SqlLedger, records: Sequence[Record], *, offset: int = 1, own
     return ledger.commit(Progress("j", "w-1.journal", owner, offset), records)
 
 
-def rows(store: SqliteStore, table: sa.FromClause) -> list[dict[str, Any]]:
+def rows(store: Store, table: sa.FromClause) -> list[dict[str, Any]]:
     """All rows of a table or view."""
     with store.database.read() as connection:
         return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
 
 
-def test_a_plain_exchange_is_one_row_and_reads_as_one_entry(store: SqliteStore) -> None:
+def test_a_plain_exchange_is_one_row_and_reads_as_one_entry(store: Store) -> None:
     """One attempt that ended as its exchange did takes no row of its own, and the view shows it whole."""
     committed = commit(store.ledger, [reserved(1), settled(1)])
 
@@ -66,7 +63,7 @@ def test_a_plain_exchange_is_one_row_and_reads_as_one_entry(store: SqliteStore) 
         {"settlement": Settlement.ABSORBED},
     ],
 )
-def test_an_attempt_that_says_more_than_its_exchange_is_kept_whole(store: SqliteStore, change: dict[str, Any]) -> None:
+def test_an_attempt_that_says_more_than_its_exchange_is_kept_whole(store: Store, change: dict[str, Any]) -> None:
     """Nothing of an attempt is lost because the common case is stored in fewer columns."""
     attempt = line(**change)
     commit(store.ledger, [reserved(1), settled(1, lines=(attempt,))])
@@ -80,7 +77,7 @@ def test_an_attempt_that_says_more_than_its_exchange_is_kept_whole(store: Sqlite
     assert entry["settlement"] == attempt.settlement.value
 
 
-def test_what_a_key_pays_stands_once_with_the_attempt_that_answered(store: SqliteStore) -> None:
+def test_what_a_key_pays_stands_once_with_the_attempt_that_answered(store: Store) -> None:
     """The entries of an exchange with several attempts add up to what was charged."""
     lines = (
         line(attempt=1, endpoint="a/m", settlement=Settlement.ABSORBED, cost=7),
@@ -93,7 +90,7 @@ def test_what_a_key_pays_stands_once_with_the_attempt_that_answered(store: Sqlit
     assert [(row["attempt"], row["charged"], row["cost"]) for row in found] == [(1, 0, 7), (2, 0, None), (3, 50, 50)]
 
 
-def test_an_exchange_without_an_attempt_has_no_entry(store: SqliteStore) -> None:
+def test_an_exchange_without_an_attempt_has_no_entry(store: Store) -> None:
     """When no provider was reached, the exchange is known and nothing was bought."""
     commit(store.ledger, [reserved(1), settled(1, lines=(), charged=0, settlement=Settlement.RELEASED, endpoint="")])
 
@@ -101,7 +98,7 @@ def test_an_exchange_without_an_attempt_has_no_entry(store: SqliteStore) -> None
     assert rows(store, entries) == []
 
 
-def test_a_reservation_is_stored_only_while_it_is_open(store: SqliteStore) -> None:
+def test_a_reservation_is_stored_only_while_it_is_open(store: Store) -> None:
     """What is settled in its own batch is never written; what stays open is, and goes when it is settled."""
     commit(store.ledger, [reserved(1), settled(1), reserved(2)])
     assert [row["id"] for row in rows(store, reservations)] == ["gen-000002"]
@@ -112,7 +109,7 @@ def test_a_reservation_is_stored_only_while_it_is_open(store: SqliteStore) -> No
     assert committed.unreserved == 0
 
 
-def test_open_reservations_are_known_after_a_restart(store: SqliteStore) -> None:
+def test_open_reservations_are_known_after_a_restart(store: Store) -> None:
     """A settlement finds the reservation that an earlier process stored."""
     commit(store.ledger, [reserved(1)])
     again = SqlLedger(store.database, lambda: NOON)
@@ -122,7 +119,7 @@ def test_open_reservations_are_known_after_a_restart(store: SqliteStore) -> None
 
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
-def test_every_exchange_of_a_batch_is_written_as_it_is(store: SqliteStore, count: int) -> None:
+def test_every_exchange_of_a_batch_is_written_as_it_is(store: Store, count: int) -> None:
     """However many rows a statement takes, each exchange has its own values, once."""
     records = [settled(number, charged=number, run=f"run {number}") for number in range(count)]
     commit(store.ledger, [record for number in range(count) for record in (reserved(number), records[number])])
@@ -133,7 +130,7 @@ def test_every_exchange_of_a_batch_is_written_as_it_is(store: SqliteStore, count
 
 
 @pytest.mark.parametrize("cut", range(7))
-def test_batches_may_end_anywhere(store: SqliteStore, cut: int) -> None:
+def test_batches_may_end_anywhere(store: Store, cut: int) -> None:
     """Wherever a transaction ends between reservations and settlements, the tables and the sums are the same."""
     records: list[Record] = [reserved(1), reserved(2), settled(2), reserved(3), settled(1), settled(3)]
     first = commit(store.ledger, records[:cut])
@@ -147,7 +144,7 @@ def test_batches_may_end_anywhere(store: SqliteStore, cut: int) -> None:
 
 
 @pytest.mark.parametrize("cut", range(7))
-def test_a_replay_that_begins_anywhere_changes_nothing(store: SqliteStore, cut: int) -> None:
+def test_a_replay_that_begins_anywhere_changes_nothing(store: Store, cut: int) -> None:
     """What was committed up to some record and comes again twice, with the rest, is in the ledger once."""
     records: list[Record] = [reserved(1), reserved(2), settled(2), reserved(3), settled(1), settled(3)]
     commit(store.ledger, records[:cut])
@@ -161,7 +158,7 @@ def test_a_replay_that_begins_anywhere_changes_nothing(store: SqliteStore, cut: 
     assert store.usage.key_usage("key_a").total == 3 * 1_234
 
 
-def test_a_batch_that_comes_twice_counts_once(store: SqliteStore) -> None:
+def test_a_batch_that_comes_twice_counts_once(store: Store) -> None:
     """The same records again, as after a lost position, change no table but the position."""
     batch: list[Record] = [reserved(1), settled(1), reserved(2), settled(2, lines=(line(fault="cut"),)), reserved(3)]
     commit(store.ledger, batch)
@@ -174,7 +171,7 @@ def test_a_batch_that_comes_twice_counts_once(store: SqliteStore) -> None:
     assert store.ledger.offset("j") == 2
 
 
-def test_replays_and_news_in_one_batch_are_told_apart(store: SqliteStore) -> None:
+def test_replays_and_news_in_one_batch_are_told_apart(store: Store) -> None:
     """Only what was not there is added and reported, also when a record is repeated inside the batch."""
     commit(store.ledger, [reserved(1), settled(1)])
     committed = commit(store.ledger, [settled(1), reserved(2), settled(2), settled(2), reserved(1)], offset=2)
@@ -184,7 +181,7 @@ def test_replays_and_news_in_one_batch_are_told_apart(store: SqliteStore) -> Non
     assert store.usage.key_usage("key_a").requests == 2
 
 
-def test_a_repeated_reservation_of_a_settled_exchange_does_not_open_it_again(store: SqliteStore) -> None:
+def test_a_repeated_reservation_of_a_settled_exchange_does_not_open_it_again(store: Store) -> None:
     """A settled exchange stays settled."""
     commit(store.ledger, [reserved(1), settled(1)])
     commit(store.ledger, [reserved(1)], offset=2)
@@ -192,7 +189,7 @@ def test_a_repeated_reservation_of_a_settled_exchange_does_not_open_it_again(sto
     assert rows(store, reservations) == []
 
 
-def test_a_settlement_without_a_reservation_is_kept_and_counted(store: SqliteStore) -> None:
+def test_a_settlement_without_a_reservation_is_kept_and_counted(store: Store) -> None:
     """Money that was spent is in the ledger even when its reservation was lost."""
     committed = commit(store.ledger, [settled(1)])
 
@@ -200,7 +197,7 @@ def test_a_settlement_without_a_reservation_is_kept_and_counted(store: SqliteSto
     assert len(rows(store, entries)) == 1
 
 
-def test_what_a_gone_worker_left_open_expires_visibly(store: SqliteStore) -> None:
+def test_what_a_gone_worker_left_open_expires_visibly(store: Store) -> None:
     """Its reservations become expired exchanges and entries without money; other owners' stay open."""
     commit(store.ledger, [reserved(1), reserved(2)], owner="gone")
     commit(store.ledger, [reserved(3)], owner="alive", offset=2)
@@ -216,7 +213,7 @@ def test_what_a_gone_worker_left_open_expires_visibly(store: SqliteStore) -> Non
     assert store.usage.key_usage("key_a").total == 0
 
 
-def test_a_settlement_found_after_expiry_is_the_truth(store: SqliteStore) -> None:
+def test_a_settlement_found_after_expiry_is_the_truth(store: Store) -> None:
     """The sum changes by exactly that settlement, and that it had expired stays on record."""
     commit(store.ledger, [reserved(1)])
     store.ledger.expire("o")
@@ -229,14 +226,14 @@ def test_a_settlement_found_after_expiry_is_the_truth(store: SqliteStore) -> Non
     assert commit(store.ledger, [settled(1)], offset=3).replayed == 1
 
 
-def test_an_expired_record_changes_nothing_by_itself(store: SqliteStore) -> None:
+def test_an_expired_record_changes_nothing_by_itself(store: Store) -> None:
     """Only the store expires reservations; a record that says so in a journal does not."""
     commit(store.ledger, [reserved(1), Expired("gen-000001", NOON)])
 
     assert [row["expired"] for row in rows(store, reservations)] == [None]
 
 
-def test_a_failed_batch_leaves_nothing_behind(store: SqliteStore) -> None:
+def test_a_failed_batch_leaves_nothing_behind(store: Store) -> None:
     """Records and position are written together or not at all, and the next attempt succeeds."""
     with store.database.write() as connection:
         connection.exec_driver_sql(
@@ -252,7 +249,7 @@ def test_a_failed_batch_leaves_nothing_behind(store: SqliteStore) -> None:
     assert len(rows(store, kinds)) == 1
 
 
-def test_a_count_beyond_the_database_does_not_stop_the_ledger(store: SqliteStore) -> None:
+def test_a_count_beyond_the_database_does_not_stop_the_ledger(store: Store) -> None:
     """Usage of more than 64 bits is kept as far as a column goes, marked absurd, and in no sum."""
     huge = line(usage=Usage(2**64 - 1, output_text=-(2**63)), cost=2**64 - 1)
     committed = commit(store.ledger, [reserved(1, amount=2**64 - 1), settled(1, lines=(huge,), charged=0), settled(2)])
@@ -263,14 +260,14 @@ def test_a_count_beyond_the_database_does_not_stop_the_ledger(store: SqliteStore
     assert [row.usage for row in store.usage.report()] == [USAGE]
 
 
-def test_an_open_reservation_beyond_the_database_is_cut(store: SqliteStore) -> None:
+def test_an_open_reservation_beyond_the_database_is_cut(store: Store) -> None:
     """The largest amount that can be stored stands for one that cannot."""
     commit(store.ledger, [reserved(1, amount=2**64 - 1), Expired("gen-000009", NOON)])
 
     assert [row["amount"] for row in rows(store, reservations)] == [2**63 - 1]
 
 
-def test_what_repeats_is_stored_once(store: SqliteStore) -> None:
+def test_what_repeats_is_stored_once(store: Store) -> None:
     """Exchanges of the same kind share a row, and a second process finds the first one's."""
     commit(store.ledger, [settled(1), settled(2), settled(3, model="big"), settled(4, slow=True)])
     again = SqlLedger(store.database, lambda: NOON)
@@ -281,7 +278,7 @@ def test_what_repeats_is_stored_once(store: SqliteStore) -> None:
     assert numbers["gen-000001"] == numbers["gen-000002"] == numbers["gen-000005"]
 
 
-def test_spending_is_added_up_by_key_and_day(store: SqliteStore) -> None:
+def test_spending_is_added_up_by_key_and_day(store: Store) -> None:
     """The sums that budgets are made from equal the exchanges, day by day in UTC."""
     half_day = 43_200
     batch = [
@@ -297,7 +294,7 @@ def test_spending_is_added_up_by_key_and_day(store: SqliteStore) -> None:
     assert found == {("key_a", day): (2, 18), ("key_a", day + 1): (1, 7), ("key_b", day): (1, 11)}
 
 
-def test_positions_are_kept_until_they_are_forgotten(store: SqliteStore) -> None:
+def test_positions_are_kept_until_they_are_forgotten(store: Store) -> None:
     """A journal's position is the last one committed, and zero once its file is forgotten."""
     commit(store.ledger, [], offset=100)
     commit(store.ledger, [], offset=250)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from tokenway.model.identity import day_of
 from tokenway.model.probe import PROBE, RUN, asked_as, id_of
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.open import Store
 
 DAY = day_of(NOON)
 KEY = asked_as("llama")
@@ -24,11 +23,9 @@ AMOUNT = 9_000
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(open_store: Callable[..., Store]) -> Store:
     """A fresh store; its clock says noon."""
-    opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON)
-    yield opened
-    opened.close()
+    return open_store(clock=lambda: NOON)
 
 
 def opened(number: int, at: float = NOON, key: str = KEY) -> Reserved:
@@ -43,12 +40,12 @@ def closed(number: int, at: float = NOON, key: str = KEY, **changes: Any) -> Set
     return settled(lines=(attempt,), settlement=attempt.settlement, run=f"{RUN}{AMOUNT}", **own)
 
 
-def ingest(store: SqliteStore, *records: Record) -> None:
+def ingest(store: Store, *records: Record) -> None:
     """Puts records into the ledger."""
     store.ledger.commit(Progress("j", "w", "o", 1), records)
 
 
-def test_what_is_known_counts_as_it_was(store: SqliteStore) -> None:
+def test_what_is_known_counts_as_it_was(store: Store) -> None:
     """By model; calls of others, other days and what no provider worked for are not in it."""
     ingest(
         store,
@@ -74,19 +71,19 @@ def test_what_is_known_counts_as_it_was(store: SqliteStore) -> None:
         {"settlement": Settlement.UPSTREAM_BILLED, "usage": None, "cost": None, "status": 499},
     ],
 )
-def test_what_is_not_known_counts_as_much_as_was_set_aside(store: SqliteStore, changes: dict[str, Any]) -> None:
+def test_what_is_not_known_counts_as_much_as_was_set_aside(store: Store, changes: dict[str, Any]) -> None:
     """No usage, no price, usage beyond reason, an answer that broke off, one that was given up."""
     ingest(store, opened(1), closed(1, **changes), closed(2))
     assert store.probes.spent(DAY) == {KEY: AMOUNT + 1_000}
 
 
-def test_an_absorbed_cost_is_a_cost(store: SqliteStore) -> None:
+def test_an_absorbed_cost_is_a_cost(store: Store) -> None:
     """The key is charged nothing for it; the provider's bill is the same."""
     ingest(store, closed(1, settlement=Settlement.ABSORBED, fault=Fault.CUT, cost=400))
     assert store.probes.spent(DAY) == {KEY: 400}
 
 
-def test_what_is_under_way_or_was_lost_counts_in_full(store: SqliteStore) -> None:
+def test_what_is_under_way_or_was_lost_counts_in_full(store: Store) -> None:
     """Until it is settled after all."""
     ingest(store, opened(1))
     assert store.probes.spent(DAY) == {KEY: AMOUNT}
@@ -96,7 +93,7 @@ def test_what_is_under_way_or_was_lost_counts_in_full(store: SqliteStore) -> Non
     assert store.probes.spent(DAY) == {KEY: 1_000}
 
 
-def test_a_replay_changes_nothing(store: SqliteStore) -> None:
+def test_a_replay_changes_nothing(store: Store) -> None:
     """After a crash between two batches the same records come again."""
     records = (opened(1), closed(1), opened(2))
     for _ in range(2):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.records import NOON
 from tokenway.model.stored import StoredResponse
 from tokenway.store import responses as module
 from tokenway.store.responses import SqlResponses
-from tokenway.store.sqlite import open_sqlite
+from tokenway.store.open import Store
 
 HOUR = 3600.0
 
@@ -34,11 +34,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[SqlResponses]:
+def store(open_store: Callable[..., Store], clock: Clock) -> SqlResponses:
     """The responses of a fresh store."""
-    opened = open_sqlite(tmp_path / "t.db", clock=clock)
-    yield opened.responses
-    opened.close()
+    return open_store(clock=clock, node="0000000a").responses
 
 
 def response(identity: str = "resp_1", project: str = "default", **fields: Any) -> StoredResponse:
@@ -206,3 +204,19 @@ def test_what_anybody_left_unfinished_has_failed(store: SqlResponses) -> None:
     put(store, response("a", status="queued"))
     put(store, response("b", status="in_progress"), maker="2")
     assert store.abandon() == 2
+
+
+def test_each_machine_speaks_of_its_own(open_store: Callable[..., Store], clock: Clock, store: SqlResponses) -> None:
+    """Two that share a database start and lose workers without ending each other's work; a lost one's is ended."""
+    other = open_store(clock=clock, node="0000000b").responses
+    put(store, response("a", status="queued"))
+    put(other, response("b", status="queued"))
+    assert store.abandon("1") == 1
+    put(store, response("a", status="queued"))
+    assert store.abandon() == 1
+    assert [each and each.status for each in (store.get("a", "default"), store.get("b", "default"))] == [
+        "failed",
+        "queued",
+    ]
+    assert store.abandon(node="0000000b") == 1
+    assert other.abandon() == 0

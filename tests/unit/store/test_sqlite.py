@@ -34,10 +34,10 @@ def test_a_fresh_file_is_stamped_and_opens_again(tmp_path: Path) -> None:
     """The tables and the revision are there after the first opening, and the data after the second."""
     path = tmp_path / "new" / "t.db"
     store = open_sqlite(path)
-    store.keys.bootstrap()
+    store.accounts.bootstrap()
     store.close()
     again = open_sqlite(path)
-    names = [row.name for row in again.keys.keys(project=None)]
+    names = list(again.accounts.keys.names().values())
     with again.database.read() as connection:
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     again.close()
@@ -100,7 +100,7 @@ def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
         "VALUES ('key_a', 'old', 'default', 'd', 'tw-old', 1.0, 'total')",
     )
     store = open_sqlite(path)
-    found = store.keys.keys()
+    found = store.accounts.keys.page().rows
 
     assert [(row.id, row.name, row.prefix) for row in found] == [("key_a", "old", "tw-old")]
     store.close()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -12,21 +11,19 @@ from tokenway.metering.ledger import Record, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress, StoreError
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.open import Store
 from tokenway.store.usage import KeyUsage, UsageRow
 
 DAY = 86_400
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(open_store: Callable[..., Store]) -> Store:
     """A fresh store; its clock says Thursday noon, 1 January 2026."""
-    opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON)
-    yield opened
-    opened.close()
+    return open_store(clock=lambda: NOON)
 
 
-def ingest(store: SqliteStore, *records: Record) -> None:
+def ingest(store: Store, *records: Record) -> None:
     """Puts records into the ledger."""
     store.ledger.commit(Progress("j", "w", "o", 1), records)
 
@@ -36,13 +33,13 @@ def streamed(seconds: float) -> Stamps:
     return Stamps(received=1.0, first_delta=1.0 + seconds, last_delta=2.0 + seconds, end=2.1 + seconds)
 
 
-def test_an_empty_ledger_has_no_rows(store: SqliteStore) -> None:
+def test_an_empty_ledger_has_no_rows(store: Store) -> None:
     """No usage is an empty report, whatever it is grouped by."""
     assert store.usage.report() == []
     assert store.usage.report(("run", "day"), since=0.0) == []
 
 
-def test_usage_is_summed_by_model(store: SqliteStore) -> None:
+def test_usage_is_summed_by_model(store: Store) -> None:
     """Requests, tokens by bucket, money and medians, the most expensive model first."""
     ingest(
         store,
@@ -61,7 +58,7 @@ def test_usage_is_summed_by_model(store: SqliteStore) -> None:
     assert mock.output_speed == pytest.approx(60.0)
 
 
-def test_by_endpoint_tokens_stand_where_they_were_made(store: SqliteStore) -> None:
+def test_by_endpoint_tokens_stand_where_they_were_made(store: Store) -> None:
     """A failed attempt's cost is its endpoint's, the request is the endpoint's that answered."""
     lines = (line(attempt=1, endpoint="a/m", settlement=Settlement.ABSORBED, cost=70), line(attempt=2, cost=50))
     ingest(store, settled(1, lines=lines, charged=50))
@@ -75,7 +72,7 @@ def test_by_endpoint_tokens_stand_where_they_were_made(store: SqliteStore) -> No
     assert (both.requests, both.attempts, both.charged, both.cost) == (1, 2, 50, 120)
 
 
-def test_several_dimensions_and_a_start(store: SqliteStore) -> None:
+def test_several_dimensions_and_a_start(store: Store) -> None:
     """Groups are named in the order asked for; days are UTC; what is older is left out."""
     ingest(
         store,
@@ -93,7 +90,7 @@ def test_several_dimensions_and_a_start(store: SqliteStore) -> None:
     assert [row.group for row in store.usage.report(("project",))] == [("default",)]
 
 
-def test_what_gave_no_usage_and_what_expired_is_shown(store: SqliteStore) -> None:
+def test_what_gave_no_usage_and_what_expired_is_shown(store: Store) -> None:
     """Unmetered attempts and expired exchanges are counted, and cost nothing."""
     ingest(store, settled(1, charged=0, lines=(line(usage=None, cost=None),)), reserved(2))
     store.ledger.expire("o")
@@ -113,7 +110,7 @@ def test_what_gave_no_usage_and_what_expired_is_shown(store: SqliteStore) -> Non
     ],
 )
 def test_an_attempt_that_nobody_is_billed_for_is_not_unmetered(
-    store: SqliteStore, settlement: Settlement, count: int
+    store: Store, settlement: Settlement, count: int
 ) -> None:
     """A refused connection or an answer of 401, 429 or 500 has no usage to miss; it is an attempt all the same."""
     ingest(
@@ -124,7 +121,7 @@ def test_an_attempt_that_nobody_is_billed_for_is_not_unmetered(
     assert (row.attempts, row.unmetered) == (1, count)
 
 
-def test_usage_without_a_price_is_counted(store: SqliteStore) -> None:
+def test_usage_without_a_price_is_counted(store: Store) -> None:
     """In the exchange's own row and in an attempt's; nothing unknown passes for free of charge."""
     whole, apart = USAGE, Usage(input_uncached=1, output_text=1, searches=1)
     ingest(
@@ -136,7 +133,7 @@ def test_usage_without_a_price_is_counted(store: SqliteStore) -> None:
     assert (row.attempts, row.unpriced, row.unmetered) == (3, 2, 0)
 
 
-def test_absurd_usage_is_in_no_sum(store: SqliteStore) -> None:
+def test_absurd_usage_is_in_no_sum(store: Store) -> None:
     """However large it is, it neither counts nor overflows."""
     absurd = line(usage=Usage(2**63 - 1), cost=None, absurd=True)
     ingest(store, settled(1), *(settled(number, charged=0, lines=(absurd,)) for number in range(2, 5)))
@@ -145,13 +142,13 @@ def test_absurd_usage_is_in_no_sum(store: SqliteStore) -> None:
     assert (row.requests, row.attempts, row.usage) == (4, 4, USAGE)
 
 
-def test_an_unknown_dimension_is_refused(store: SqliteStore) -> None:
+def test_an_unknown_dimension_is_refused(store: Store) -> None:
     """The message lists what there is."""
     with pytest.raises(StoreError, match="cannot group by 'colour'; choose from model, key"):
         store.usage.report(("model", "colour"))
 
 
-def test_the_report_equals_the_sum_of_the_records(store: SqliteStore) -> None:
+def test_the_report_equals_the_sum_of_the_records(store: Store) -> None:
     """However it is grouped, the groups add up to the same money and tokens."""
     records = [
         settled(number, model=f"m{number % 3}", key=f"k{number % 4}", charged=number, at=NOON + number * 5_000)
@@ -166,7 +163,7 @@ def test_the_report_equals_the_sum_of_the_records(store: SqliteStore) -> None:
         assert sum(row.requests for row in rows) == 60, by
 
 
-def test_a_generation_has_the_known_fields(store: SqliteStore) -> None:
+def test_a_generation_has_the_known_fields(store: Store) -> None:
     """Money in dollars, durations in milliseconds, the start in RFC 3339, tokens as the provider counted them."""
     ingest(store, settled(1, at=NOON, run="run-7", stamps=STREAMED))
     found = store.usage.generation("gen-000001", "key_a")
@@ -185,7 +182,7 @@ def test_a_generation_has_the_known_fields(store: SqliteStore) -> None:
     ]
 
 
-def test_a_generation_tells_its_pieces(store: SqliteStore) -> None:
+def test_a_generation_tells_its_pieces(store: Store) -> None:
     """What was counted and is no token; nothing where nothing was counted."""
     usage = Usage(images=2, sound_ms=1_500, characters=12, searches=3)
     ingest(store, settled(1, lines=(line(usage=usage),)), settled(2), settled(3, lines=(line(usage=None, cost=None),)))
@@ -197,7 +194,7 @@ def test_a_generation_tells_its_pieces(store: SqliteStore) -> None:
     ]
 
 
-def test_a_generation_tells_how_it_was_served(store: SqliteStore) -> None:
+def test_a_generation_tells_how_it_was_served(store: Store) -> None:
     """In the class of service that the answer named; nothing for the usual one."""
     ingest(store, settled(1, lines=(line(service="priority"),)), settled(2))
     found = [store.usage.generation(f"gen-00000{number}", "key_a") for number in (1, 2)]
@@ -207,7 +204,7 @@ def test_a_generation_tells_how_it_was_served(store: SqliteStore) -> None:
     ]
 
 
-def test_a_generation_belongs_to_its_key(store: SqliteStore) -> None:
+def test_a_generation_belongs_to_its_key(store: Store) -> None:
     """Another key cannot see it, and neither can anyone see what is not settled."""
     ingest(store, settled(1), reserved(2))
 
@@ -216,7 +213,7 @@ def test_a_generation_belongs_to_its_key(store: SqliteStore) -> None:
     assert store.usage.generation("gen-000009", "key_a") is None
 
 
-def test_a_generation_invents_nothing(store: SqliteStore) -> None:
+def test_a_generation_invents_nothing(store: Store) -> None:
     """Without usage, a stream or a price the fields are null, not zero."""
     attempt = line(usage=None, cost=None)
     ingest(store, settled(1, charged=0, lines=(attempt,), stream=False, stamps=Stamps(received=1.0, end=1.5)))
@@ -228,7 +225,7 @@ def test_a_generation_invents_nothing(store: SqliteStore) -> None:
     assert found["total_cost"] == 0
 
 
-def test_absurd_usage_is_not_shown_as_tokens(store: SqliteStore) -> None:
+def test_absurd_usage_is_not_shown_as_tokens(store: Store) -> None:
     """Usage that was not believed is not repeated as a fact."""
     ingest(store, settled(1, charged=0, lines=(line(absurd=True, cost=None),)))
     found = store.usage.generation("gen-000001", "key_a")
@@ -237,7 +234,7 @@ def test_absurd_usage_is_not_shown_as_tokens(store: SqliteStore) -> None:
     assert found["tokens_completion"] is None
 
 
-def test_failed_attempts_are_listed_and_an_aborted_answer_is_cancelled(store: SqliteStore) -> None:
+def test_failed_attempts_are_listed_and_an_aborted_answer_is_cancelled(store: Store) -> None:
     """The provider's bill includes attempts that we pay for; the caller's does not."""
     lines = (
         line(attempt=1, endpoint="a/m", settlement=Settlement.ABSORBED, cost=70, fault="cut", status=200),
@@ -252,7 +249,7 @@ def test_failed_attempts_are_listed_and_an_aborted_answer_is_cancelled(store: Sq
     assert [answer["fault"] for answer in found["provider_responses"]] == ["cut", None]
 
 
-def test_an_expired_generation_says_so(store: SqliteStore) -> None:
+def test_an_expired_generation_says_so(store: Store) -> None:
     """A crash is shown to the key that was hit by it."""
     ingest(store, reserved(1))
     store.ledger.expire("o")
@@ -262,7 +259,7 @@ def test_an_expired_generation_says_so(store: SqliteStore) -> None:
     assert (found["settlement"], found["provider_responses"], found["total_cost"]) == ("expired", [], 0)
 
 
-def test_a_key_has_spent_by_day_week_and_month(store: SqliteStore) -> None:
+def test_a_key_has_spent_by_day_week_and_month(store: Store) -> None:
     """The current UTC day, the week from Monday, the calendar month, and all there ever was."""
     thursday_noon = NOON
     for number, days in enumerate((0, 2, 5, 40)):
@@ -276,7 +273,7 @@ def test_a_key_has_spent_by_day_week_and_month(store: SqliteStore) -> None:
     assert {key: used.total for key, used in store.usage.spent().items()} == {"key_a": 1_111, "key_b": 5}
 
 
-def test_rows_without_measurements_have_no_medians(store: SqliteStore) -> None:
+def test_rows_without_measurements_have_no_medians(store: Store) -> None:
     """A median of nothing is None."""
     ingest(store, settled(1, stamps=Stamps(received=1.0, end=2.0)))
 

@@ -118,9 +118,9 @@ def limit(terms: LimitTerms) -> LimitTerms:
     """What a limit may bound."""
     amount("amount", terms.amount)
     if terms.measure in FLEETING and terms.term is not Term.TOTAL:
-        raise Invalid("term", f"{terms.measure} is counted at each moment, so its limit has no term but total")
+        raise Invalid("term", f"{terms.measure} is counted at each moment, so its limit has no term")
     if terms.measure in {Measure.DEPTH, Measure.LOOPS} and not terms.per_run:
-        raise Invalid("per_run", f"{terms.measure} is counted in each run by itself: say per_run")
+        raise Invalid("per_run", f"{terms.measure} is counted in each run by itself, so its limit must be per run")
     if terms.rolling and terms.term in {Term.TOTAL, Term.MINUTE}:
         raise Invalid("rolling", "only a day, week or month can roll")
     if terms.per_run and terms.term is not Term.TOTAL:

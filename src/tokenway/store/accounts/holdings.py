@@ -34,6 +34,8 @@ class Holdings:
 
     def __init__(self) -> None:
         self.revision = -1
+        self.number = 0
+        """Rises when something in them is new."""
         self.projects: dict[str, ProjectRow] = {}
         self.keys: dict[str, KeyRow] = {}
         self.limits: dict[str, Limit] = {}
@@ -47,23 +49,22 @@ class SqlHoldings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def refresh(self, held: Holdings) -> bool:
-        """Takes in what has changed since the holdings were read; whether anything in them is new.
-
-        Holdings that were never read are read whole.
-        """
+    def refresh(self, held: Holdings) -> None:
+        """Takes in what has changed since the holdings were read; those that never were are read whole."""
         with self._database.read() as connection:
             revision = revision_in(connection)
             if revision == held.revision:
-                return False
+                return
             if held.revision < 0:
                 self._read_all(connection, held)
-                held.revision = revision
-                return True
-            changed = self._changed(connection, held.revision)
+                is_new = True
+            else:
+                changed = self._changed(connection, held.revision)
+                self._read_changed(connection, held, changed)
+                is_new = any(changed.values())
+            # Last: what fails on the way is read again.
             held.revision = revision
-            self._read_changed(connection, held, changed)
-            return any(changed.values())
+            held.number += is_new
 
     @staticmethod
     def _changed(connection: sa.Connection, since: int) -> dict[str, set[str]]:

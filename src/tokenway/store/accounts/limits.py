@@ -5,7 +5,7 @@ An amount below what is spent already is allowed: then nothing more is served un
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ from tokenway.model.limits import Limit, Scope
 from tokenway.store.accounts import checks
 from tokenway.store.accounts.changes import Change, Changes, require_version
 from tokenway.store.accounts.columns import record
-from tokenway.store.accounts.paging import PAGE_SIZE, page_of
+from tokenway.store.accounts.paging import PAGE_MAX, PAGE_SIZE, page_of
 from tokenway.store.accounts.projects import open_project
 from tokenway.store.accounts.records import Actor, LimitRow, LimitTerms, Page
 from tokenway.store.accounts.users import open_user
@@ -45,6 +45,17 @@ class SqlLimits:
         """The limit with this id. Raises NotFound."""
         with self._changes.database.read() as connection:
             return _limit_in(connection, identity)
+
+    def of(self, scope: Scope, subjects: Sequence[str]) -> dict[str, list[LimitRow]]:
+        """The limits of each of these that has some, oldest first."""
+        found: dict[str, list[LimitRow]] = {}
+        with self._changes.database.read() as connection:
+            for start in range(0, len(subjects), PAGE_MAX):
+                some = subjects[start : start + PAGE_MAX]
+                query = SELECT.where(limits.c.scope == scope.value, limits.c.subject.in_(some))
+                for row in connection.execute(query.order_by(limits.c.created, limits.c.id)):
+                    found.setdefault(row.subject, []).append(limit_row(row))
+        return found
 
     def page(
         self,

@@ -19,7 +19,7 @@ from tokenway.store.accounts.records import Page
 from tokenway.store.base import Invalid
 
 PAGE_SIZE: Final = 50
-PAGE_MAX: Final = 1000
+PAGE_MAX: Final = 500
 
 Row = TypeVar("Row")
 
@@ -36,7 +36,7 @@ def page_of(
 ) -> Page[Row]:
     """The next `size` rows of a query, oldest first. `order` are the columns of what `key` gives of a row.
 
-    Raises Invalid for a cursor that is none, or a size that is not in 1 to 1000.
+    Raises Invalid for a cursor that is none, or a size that is not in 1 to 500.
     """
     created, identity = order
     if cursor is not None:
