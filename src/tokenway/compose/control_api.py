@@ -12,7 +12,6 @@ from tokenway.control.api.services import Services
 from tokenway.control.configuration import Configuration
 from tokenway.model.snapshot import Snapshot
 from tokenway.store.open import Store
-from tokenway.store.seal import Seal
 
 Run = Callable[..., Awaitable[Any]]
 
@@ -21,7 +20,6 @@ def make_services(
     store: Store,
     *,
     run: Run,
-    seal: Seal,
     configuration: Configuration,
     snapshot: Callable[[], Snapshot],
     figures: Callable[[Iterable[str]], dict[str, dict[str, object]]],
@@ -32,7 +30,7 @@ def make_services(
     return Services(
         run=run,
         store=store,
-        seal=seal,
+        seal=configuration.seal,
         configuration=configuration,
         settings=lambda: configuration.settings,
         snapshot=snapshot,

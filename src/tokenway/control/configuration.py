@@ -62,7 +62,7 @@ class Configuration:
     ) -> None:
         self._documents = store.documents
         self._nodes = store.nodes
-        self._seal = seal
+        self.seal = seal
         self._source = source
         self._reloader = reloader
         self._run = run
@@ -114,11 +114,11 @@ class Configuration:
     def open(self, row: DocumentRow) -> Published:
         """A row of the database with its secrets open. Raises SealFault."""
         document = msgspec.json.decode(row.body, type=Json)
-        return Published(row.version, with_secrets(document, lambda _, text: self._seal.open(text, PURPOSE)))
+        return Published(row.version, with_secrets(document, lambda _, text: self.seal.open(text, PURPOSE)))
 
     def shown(self, document: Json) -> Json:
         """A document with its secrets masked."""
-        return masked(document, self._seal.mark)
+        return masked(document, self.seal.mark)
 
     def written(self, published: Published | None) -> Json:
         """What the file of this machine and a published configuration say together, secrets open."""
@@ -130,7 +130,7 @@ class Configuration:
 
     def _draft(self, document: Json, current: Published | None) -> Draft:
         kept = self.written(current)
-        document, findings = unmasked(document, kept, self._seal.mark)
+        document, findings = unmasked(document, kept, self.seal.mark)
         draft = Published(0, document)
         loaded = self._source.read_with(self._find(), draft)
         findings += loaded.findings
@@ -142,9 +142,9 @@ class Configuration:
         changes = tuple(self.changes(kept, self.written(draft)))
         if has_errors(findings):
             return Draft(tuple(findings), changes, "")
-        body = with_secrets(document, lambda _, text: self._seal.seal(text, PURPOSE))
+        body = with_secrets(document, lambda _, text: self.seal.seal(text, PURPOSE))
         return Draft(tuple(findings), changes, msgspec.json.encode(body).decode())
 
     def changes(self, old: Json, new: Json) -> list[Change]:
         """How two configurations differ, secrets masked."""
-        return differences(old, new, self._seal.mark)
+        return differences(old, new, self.seal.mark)

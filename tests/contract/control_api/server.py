@@ -114,7 +114,6 @@ class Api:
         services = make_services(
             self.store,
             run=self.run,
-            seal=seal,
             configuration=self.configuration,
             snapshot=lambda: self.snapshot,
             figures=lambda endpoints: {each: {"status": 0} for each in endpoints},

@@ -124,9 +124,7 @@ def test_settlements_are_told_by_the_batch(store: Store, journals: Path, monkeyp
     ingest.close()
 
 
-def test_a_round_that_runs_out_of_time_is_behind(
-    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_round_that_runs_out_of_time_is_behind(store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It leaves the rest to the next round, and draining goes on until nothing is left."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 2)
     monkeypatch.setattr(module, "ROUND_SECONDS", 0.0)
@@ -141,9 +139,7 @@ def test_a_round_that_runs_out_of_time_is_behind(
     ingest.close()
 
 
-def test_a_workers_files_are_read_in_their_order(
-    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_workers_files_are_read_in_their_order(store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A settlement in the next file waits until the reservation at the end of this one has been read."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 2)
     monkeypatch.setattr(module, "ROUND_SECONDS", 0.0)
