@@ -64,6 +64,13 @@ For example:
   tokenway local install
 """
 
+_RUNS_HELP = """The runs of agents, each with its tree: list (also without a word), show.
+
+For example:
+  tokenway runs --since 30d
+  tokenway runs show nightly-7
+"""
+
 _IMPORT_HELP = """Configurations of other gateways: litellm.
 
 For example:
@@ -135,12 +142,15 @@ _GROUPS: Final = {
         },
     ),
     "audit": (_AUDIT_HELP, {"list": "tokenway.cli.audit:list_audit"}),
+    "runs": (_RUNS_HELP, {"list": "tokenway.cli.runs:list_runs", "show": "tokenway.cli.runs:show"}),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,
         {"install": "tokenway.cli.local:install", "status": "tokenway.cli.local:status"},
     ),
 }
+_USUAL: Final = {"runs": "list"}
+"""What a group does that is not told what to do."""
 
 
 def build_app() -> App:
@@ -182,6 +192,9 @@ def command_paths() -> list[tuple[str, ...]]:
 def run(arguments: list[str]) -> int:
     """Runs one command line; returns the exit status."""
     app = build_app()
+    usual = _USUAL.get(arguments[0]) if arguments else None
+    if usual is not None and (len(arguments) == 1 or arguments[1].startswith("--") and arguments[1] != "--help"):
+        arguments = [arguments[0], usual, *arguments[1:]]
     if not arguments or arguments[-1] in _GROUPS or not {"--help", "-h"}.isdisjoint(arguments):
         load_all(app)
     try:

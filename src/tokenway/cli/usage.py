@@ -64,7 +64,7 @@ def usage(
     for name in dimensions:
         if name not in DIMENSIONS:
             raise BadUsage(f"Usage cannot be grouped by {name!r}; choose from {', '.join(DIMENSIONS)}.")
-    start = _start(since, time.time())
+    start = start_of(since, time.time())
     with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
         rows = store.usage.report(dimensions, since=start)
         names = store.accounts.keys.names() if "key" in dimensions else {}
@@ -77,7 +77,7 @@ def usage(
     return 0
 
 
-def _start(since: str, now: float) -> float | None:
+def start_of(since: str, now: float) -> float | None:
     """The Unix time that `since` means at `now`; None for all. Raises BadUsage."""
     if since == "all":
         return None

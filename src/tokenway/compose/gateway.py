@@ -29,6 +29,7 @@ from tokenway.aio.tasks import Tasks
 from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import open_store
+from tokenway.control import run_view
 from tokenway.control.addresses import enabled_by
 from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, Source, find_config
@@ -387,11 +388,17 @@ class Gateway:
 
     async def _answer(self, question: Question) -> bytes | None:
         """A worker asks for what only the store knows."""
-        if question.what in {"generation", "key"}:
+        if question.what in {"generation", "key", "run", "runs"}:
             await self._in_thread(self._ingest.run_once)
         if question.what == "generation":
             found = await self._in_thread(self._store.usage.generation, question.subject, question.key_id)
             return msgspec.json.encode(found) if found is not None else None
+        if question.what == "run":
+            tree = await self._in_thread(self._store.runs.show, question.subject, question.key_id)
+            return None if tree is None else msgspec.json.encode(run_view.tree(tree))
+        if question.what == "runs":
+            runs: bytes | None = await self._in_thread(self._runs_page, question)
+            return runs
         if question.what == "velocity":
             endpoints = msgspec.json.decode(question.subject, type=list[str])
             return msgspec.json.encode(self.velocity.figures(endpoints, self.workers.breakers(), time.time()))
@@ -427,6 +434,15 @@ class Gateway:
     async def _purge_responses(self) -> float:
         await self._in_thread(self._store.responses.purge)
         return PURGE_SECONDS
+
+    def _runs_page(self, question: Question) -> bytes | None:
+        """A page of a key's runs; None for a cursor that is none."""
+        limit, cursor = msgspec.json.decode(question.subject, type=tuple[int, str | None])
+        try:
+            found = self._store.runs.page(key=question.key_id, limit=limit, cursor=cursor)
+        except ValueError:
+            return None
+        return msgspec.json.encode(run_view.page(found))
 
     def _key_figures(self, key_id: str) -> dict[str, object]:
         return key_figures(self._reloader.settings, self._held, key_id, self._store.usage.key_usage(key_id))

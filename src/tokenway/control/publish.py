@@ -160,6 +160,7 @@ def build_snapshot(
         workers=settings.server.workers,
         max_body=settings.server.max_body,
         response_retention=settings.responses.retention,
+        guesses_runs=settings.runs.guess,
         not_ready=not_ready,
     )
     return _with_reachable_fallbacks(snapshot)

@@ -19,7 +19,7 @@ from tokenway.model.catalog import Capabilities, Dialect, Operation, Quirks
 from tokenway.model.errors import ErrorType, Problem
 from tokenway.model.event import Answer, Event
 from tokenway.model.preferences import Preferences
-from tokenway.model.request import Request, Written
+from tokenway.model.request import NO_JSON, Request, Written
 from tokenway.model.usage import Metered
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -28,13 +28,31 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 FAULT_TEXT: Final = 400
 """Characters of an upstream's own message that are passed on."""
 
-GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id")
+GATEWAY_FIELDS: Final = ("models", "provider", "route", "session_id", "litellm_session_id", "litellm_trace_id")
 """Members of a request that are meant for the gateway and never sent upstream."""
 
 
-def session_of(session_id: object, prompt_cache_key: object) -> str:
-    """What a conversation is called, by the members that clients give for it; empty where neither is a text."""
-    return next((each for each in (session_id, prompt_cache_key) if isinstance(each, str)), "")
+class RunFields(msgspec.Struct):
+    """The members of a body that name a conversation, whatever its dialect; `dialects.runs` decodes what it needs."""
+
+    session_id: msgspec.Raw = NO_JSON
+    prompt_cache_key: msgspec.Raw = NO_JSON
+    metadata: msgspec.Raw = NO_JSON
+    client_metadata: msgspec.Raw = NO_JSON
+    conversation: msgspec.Raw = NO_JSON
+    litellm_session_id: msgspec.Raw = NO_JSON
+    litellm_trace_id: msgspec.Raw = NO_JSON
+
+    @property
+    def has_session(self) -> bool:
+        """Whether there is any member that is meant for the gateway alone."""
+        return not (
+            self.session_id is NO_JSON and self.litellm_session_id is NO_JSON and self.litellm_trace_id is NO_JSON
+        )
+
+
+NO_FIELDS: Final = RunFields()
+"""Of a request whose body has no such members."""
 
 
 class CallerRequest(Protocol):
@@ -94,8 +112,12 @@ class CallerRequest(Protocol):
         """The most prompt tokens that the request can be: a token covers at least a byte of text."""
 
     @property
-    def session(self) -> str:
-        """What the caller says its conversation is: its session, or the key of its prompt's cache; mostly empty."""
+    def fields(self) -> RunFields:
+        """The members of the body that name its conversation, and whatever else its dialect reads."""
+
+    @property
+    def chain(self) -> str:
+        """The id of the first response of the chain that it goes on with, where that is known; mostly empty."""
 
     @property
     def models(self) -> Sequence[str]:

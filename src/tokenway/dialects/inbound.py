@@ -12,7 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS, session_of
+from tokenway.dialects.base import GATEWAY_FIELDS, RunFields
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.errors import Refusal, WireError, invalid_request
 from tokenway.model.preferences import Preferences
@@ -29,7 +29,7 @@ EVENTS: Final = b"text/event-stream; charset=utf-8"
 """Media type of a stream of server-sent events."""
 
 
-class InboundFields(msgspec.Struct):
+class InboundFields(RunFields):
     """What is read of a body whatever its dialect; a dialect adds its own."""
 
     model: str | None = None
@@ -37,8 +37,6 @@ class InboundFields(msgspec.Struct):
     models: list[str] | None = None
     provider: Preferences | None = None
     route: Any = None
-    session_id: Any = None
-    prompt_cache_key: Any = None
 
 
 class Inbound:
@@ -61,6 +59,7 @@ class Inbound:
     choices = 1
     answers = 1
     look: tuple[str, str] | None = None
+    chain = ""
     stream_type = EVENTS
     has_stream_in_body = True
     """Whether the body asks for a stream; else the path does."""
@@ -129,11 +128,6 @@ class Inbound:
         except WireError as error:
             raise twice(error) from None
 
-    @property
-    def session(self) -> str:
-        """What the caller says its conversation is."""
-        return session_of(self.fields.session_id, self.fields.prompt_cache_key)
-
     def streamed(self) -> Self:
         """The same request for an answer that streams; raises Refusal when the caller's object has a key twice."""
         found = copy(self)
@@ -148,7 +142,7 @@ class Inbound:
 
     def _prepared(self) -> bytes:
         fields = self.fields
-        if fields.models or fields.provider or fields.route or fields.session_id is not None:
+        if fields.models or fields.provider or fields.route or fields.has_session:
             return without_members(self.body, GATEWAY_FIELDS)
         return self.body
 

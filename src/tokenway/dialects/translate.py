@@ -182,7 +182,7 @@ class Translation(Pace):
                 self.metered = event.metered
             case Finished():
                 self._finished.add(event.choice)
-                self.finish_reason = event.native or event.reason.value
+                self.finish_reason = event.word
             case Ended():
                 if not self._has_started:
                     raise WireError("the stream ended before its answer began")
@@ -200,7 +200,7 @@ def written(answer: Answer, caller: Format, maker: Maker) -> tuple[WholeAnswer, 
     if not caller.has_refusals:
         answer = _without_refusals(answer)
     finish = answer.choices[0].finish if answer.choices else None
-    reason = "" if finish is None else finish.native or finish.reason.value
+    reason = "" if finish is None else finish.word
     return WholeAnswer(answer.metered, reason), caller.write_answer(answer, maker)
 
 

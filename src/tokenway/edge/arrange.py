@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Final
 
 from tokenway.dialects.base import CallerRequest
+from tokenway.dialects.runs import NOBODY, Named
 from tokenway.edge.fleet import Arranged
 from tokenway.edge.line import Place
 from tokenway.edge.routes import Route
@@ -29,13 +30,12 @@ USUAL_SHARE: Final = 0.03
 """The share of calls that may be raced where the model's settings say nothing of races: a caller asks for them, or an
 answer that is given whole is not to be a slow one."""
 _RETRY_COUNT: Final = b"x-stainless-retry-count"
-_CONVERSATIONS: Final = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
 
 
 class Wanted:
     """What a request wants of the endpoints that may serve it."""
 
-    __slots__ = ("headers", "keys", "place", "principal", "request", "route", "stream", "timeouts", "wishes")
+    __slots__ = ("headers", "keys", "named", "place", "principal", "request", "route", "stream", "timeouts", "wishes")
 
     def __init__(
         self,
@@ -47,9 +47,11 @@ class Wanted:
         principal: Principal,
         *,
         place: Place | None = None,
+        named: Named = NOBODY,
     ) -> None:
-        """`place` is that of a request that has waited."""
+        """`place` is that of a request that has waited, `named` its run."""
         self.place = place
+        self.named = named
         self.request = request
         self.route = route
         self.wishes = wishes
@@ -152,11 +154,8 @@ def _arranged(state: EdgeState, wanted: Wanted, endpoints: Sequence[Endpoint], n
 
 def _keys(wanted: Wanted) -> tuple[int, ...]:
     """What the request's conversation is recognised by."""
-    request, headers = wanted.request, wanted.headers
-    session = request.session or next(
-        (headers[name].decode("latin-1") for name in _CONVERSATIONS if name in headers), ""
-    )
-    return keys_of(request.body, wanted.principal.project, session[:256])
+    # Each agent of a run has a conversation of its own.
+    return keys_of(wanted.request.body, wanted.principal.project, wanted.named.run + wanted.named.agent)
 
 
 def _share(wanted: Wanted, arranged: Arranged, rescue: Rescue) -> float:

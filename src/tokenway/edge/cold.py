@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tokenway.dialects.carriers import ID_MAX
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import listing
 from tokenway.edge.doors import FIXED, dialect_at
@@ -31,6 +32,9 @@ Handler = Callable[[Request, Principal], Awaitable[object]]
 _encode: Final = msgspec.json.encode
 _ANY: Final = ["GET", "POST", "DELETE"]
 _CONVERSE: Final = ("converse", "converse-stream")
+RUNS_PAGE: Final = 20
+RUNS_MAX: Final = 100
+"""Runs of a page where a client does not say, and at most."""
 ANTHROPIC_PAGE: Final = 20
 """Models of a page where an Anthropic client does not say."""
 
@@ -46,6 +50,8 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/models/{{name:path}}/endpoints", pages.with_key(pages.endpoints)),
             Route(f"{prefix}/models/{{name:path}}", pages.with_key(pages.model)),
             Route(f"{prefix}/generation", pages.with_key(pages.generation)),
+            Route(f"{prefix}/runs", pages.with_key(pages.runs)),
+            Route(f"{prefix}/runs/{{id:path}}", pages.with_key(pages.run)),
             Route(f"{prefix}/key", pages.with_key(pages.key)),
             Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.response)),
             Route(f"{prefix}/responses/{{id}}", pages.with_key(kept.forget), methods=["DELETE"]),
@@ -165,6 +171,23 @@ class Pages:
         body = await self._state.ask("generation", principal, subject[:100])
         if body is None:
             raise Refusal(Problem(404, ErrorType.NOT_FOUND, "There is no such generation of this key.", param="id"))
+        return {"data": msgspec.Raw(body)}
+
+    async def runs(self, request: Request, principal: Principal) -> object:
+        """`GET /v1/runs`: the runs of the caller's key, the latest first, by pages."""
+        query = request.query_params
+        size = listing.number(query.get("limit"), RUNS_PAGE, "limit", RUNS_MAX)
+        subject = _encode((size, query.get("cursor") or None)).decode()
+        body = await self._state.ask("runs", principal, subject)
+        if body is None:
+            raise Refusal(Problem(400, ErrorType.INVALID_REQUEST, "The cursor is none of this list's.", param="cursor"))
+        return msgspec.Raw(body)
+
+    async def run(self, request: Request, principal: Principal) -> object:
+        """`GET /v1/runs/{id}`: the tree of one run of the caller's key."""
+        body = await self._state.ask("run", principal, request.path_params["id"][:ID_MAX])
+        if body is None:
+            raise Refusal(Problem(404, ErrorType.NOT_FOUND, "There is no such run of this key.", param="id"))
         return {"data": msgspec.Raw(body)}
 
     async def key(self, _request: Request, principal: Principal) -> object:

@@ -58,7 +58,8 @@ class One:
         self.max_tokens = request.max_tokens
         self.stream_type = request.stream_type
         self.models = request.models
-        self.session = request.session
+        self.fields = request.fields
+        self.chain = request.chain
         self.preferences = request.preferences
 
     def upstream_body(self, model: str) -> bytes:

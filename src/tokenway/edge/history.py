@@ -102,6 +102,7 @@ async def _with_history(state: EdgeState, relay: Relay, request: ResponsesReques
         return request, next(each.provider for each in route.endpoints if each.provider in natives)
     chain = _unpack_chain(found)
     maker = chain[-1].endpoint.partition("/")[0]
+    request.chain = chain[0].id
     if chain[-1].native and maker in natives:
         return request, maker
     records = []
@@ -119,6 +120,7 @@ async def _with_history(state: EdgeState, relay: Relay, request: ResponsesReques
     except WireError as error:
         raise invalid_request(f"The body cannot be read in one way only: {error}.") from None
     whole.previous = previous
+    whole.chain = request.chain
     whole.asked = request.body
     return whole, ""
 

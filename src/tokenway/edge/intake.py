@@ -14,6 +14,7 @@ import msgspec
 from tokenway.dialects.base import CallerRequest, Format
 from tokenway.dialects.gather import streamed
 from tokenway.dialects.registry import FORMATS
+from tokenway.dialects.runs import Named, name_run
 from tokenway.dialects.side.request import FormRequest
 from tokenway.edge.arrange import Wanted, arrange
 from tokenway.edge.crossing import Crossings
@@ -25,6 +26,7 @@ from tokenway.edge.state import EdgeState
 from tokenway.edge.upload import Content
 from tokenway.exchange.events import Order
 from tokenway.metering.estimate import asks_more, worst_case
+from tokenway.metering.ledger import Trace
 from tokenway.metering.price import for_picture
 from tokenway.model.catalog import Endpoint, Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
@@ -40,9 +42,6 @@ _COUNT: Final = Operation.COUNT
 
 COPIES_MAX: Final = 128
 """Answers of one request where each takes an exchange of its own: as many as OpenAI's API gives."""
-
-RUN_MAX: Final = 256
-"""Characters of a run id that are kept."""
 
 
 class Intake(msgspec.Struct, gc=False):
@@ -65,6 +64,8 @@ class Intake(msgspec.Struct, gc=False):
     """Seconds for which no endpoint takes it; `inf` where nobody knows."""
     is_held: bool = False
     """Whether it stands in line for that, with all others who wait for a limit of the configuration."""
+    trace: Trace | None = None
+    """Where in its run it belongs, where anything is known of that."""
 
     @property
     def gathers(self) -> bool:
@@ -105,7 +106,8 @@ def take_in(
         wishes = NO_WISHES if own is None else read_wishes(own)
         route = state.routes.plan(request.model, door, tuple(request.models), wishes)
     wishes = route.plan.wishes
-    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal, place=place)
+    named = name_run(headers, request, guesses=state.snapshot.guesses_runs)
+    wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal, place=place, named=named)
     asked = streamed(request) if wanted.stream and not request.stream else request
     endpoints = route.endpoints
     crossings = None
@@ -136,9 +138,14 @@ def take_in(
             endpoints = tuple(_priced(each, *request.look) for each in endpoints)
     _check_cost(wishes, amount)
     order, wait, is_held = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
-    run = headers.get(b"x-tokenway-run")
-    named = "" if run is None else run[:RUN_MAX].decode("latin-1")
-    return Intake(request, route, order, named, order.min_tps, crossings, asked, wanted.keys, copies, wait, is_held)
+    trace = _trace(named) if named.run else None
+    common = request, route, order, named.run, order.min_tps, crossings, asked
+    return Intake(*common, wanted.keys, copies, wait, is_held, trace)
+
+
+def _trace(named: Named) -> Trace | None:
+    """What the books keep of where in a run a request belongs; None where nothing but the run is known."""
+    return Trace(*named[1:]) if any(named[1:]) else None
 
 
 def _timeouts(wishes: Wishes, headers: Mapping[bytes, bytes]) -> Timeouts:

@@ -9,7 +9,7 @@ import msgspec
 from tokenway.edge.doors import Door
 from tokenway.exchange.commands import Settle
 from tokenway.metering import price, stamps
-from tokenway.metering.ledger import Line, Settled, Settlement
+from tokenway.metering.ledger import Line, Settled, Settlement, Trace
 from tokenway.metering.stamps import Stamps
 from tokenway.model.catalog import Dialect, Operation
 from tokenway.model.money import NANO_PER_USD
@@ -30,6 +30,7 @@ class Exchanged(Protocol):
     door: Door
     is_stream: bool
     run: str
+    trace: Trace | None
     times: Stamps
     overhead: float
     finish_reason: str
@@ -98,6 +99,7 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         settle.error_type,
         story.run,
         story.gaps,
+        trace=story.trace,
     )
     return Receipt(record, cost, cost_in, cost_out, speed, stamps.delivered_speed(times, tokens))
 

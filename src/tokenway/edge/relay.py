@@ -37,6 +37,7 @@ from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
+from tokenway.metering.ledger import Trace
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.snapshot import Principal
@@ -62,6 +63,7 @@ class Relay:
     overhead = 0.0
     min_tps = 0.0
     run = ""
+    trace: Trace | None = None
     model = ""
     finish_reason = ""
     gaps: tuple[int, ...] = ()
@@ -171,7 +173,7 @@ class Relay:
         self.model = request.model
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
-        self.run = intake.run
+        self.run, self.trace = intake.run, intake.trace
         self._labels = intake.route.label
         self._state.open.add(self)
         self.tell(e.ClientRequest(self.asked_at or monotonic(), intake.order))

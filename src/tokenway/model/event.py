@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -118,6 +119,10 @@ class Counted(msgspec.Struct, frozen=True, gc=False, tag=True):
     metered: Metered
 
 
+TOOL_WORDS: Final = frozenset({"tool_calls", "tool_use", "function_call"})
+"""The words of those dialects that have one for an answer that ends in calls of tools, `FinishReason`'s among them."""
+
+
 class Finished(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A choice is complete. `native` is the upstream's own word, `stop` the stop sequence that was met.
 
@@ -129,6 +134,13 @@ class Finished(msgspec.Struct, frozen=True, gc=False, tag=True):
     stop: str | None = None
     detail: str = ""
     choice: int = 0
+
+    @property
+    def word(self) -> str:
+        """How it ended, for the books: the upstream's own word, unless that hides that there are tools to call."""
+        if self.reason is FinishReason.TOOL_CALLS and self.native not in TOOL_WORDS:
+            return self.reason.value
+        return self.native or self.reason.value
 
 
 def failure_text(finish: Finished) -> str:

@@ -31,8 +31,9 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 class Question(msgspec.Struct, frozen=True, tag="question"):
     """Worker to control: something that only control knows, or only the store can do.
 
-    `what` is `generation`, `key`, `velocity` (`subject` is then a JSON array of endpoints' ids), or what to do with a
-    kept response: `response`, `events`, `chain`, `forget`, `stop`, `show`.
+    `what` is `generation`, `key`, `run`, `runs` (`subject` is then the JSON of how many, and the cursor), `velocity` (a
+    JSON array of endpoints' ids), or what to do with a kept response: `response`, `events`, `chain`, `forget`, `stop`,
+    `show`.
     """
 
     number: int

@@ -175,6 +175,18 @@ class QuirkSettings(msgspec.Struct, frozen=True):
     image_urls: Annotated[bool | None, Meta(description="Whether it takes images by URL.")] = None
 
 
+class RunsSettings(msgspec.Struct, frozen=True):
+    """How an agent's run is recognised."""
+
+    guess: Annotated[
+        bool,
+        Meta(
+            description="Whether calls that name no run are taken for one where their conversations begin with the "
+            "same words. Every conversation is a run then, and those that begin alike are the same one."
+        ),
+    ] = False
+
+
 class ProviderSettings(msgspec.Struct, frozen=True):
     """Who is called. A known provider needs only its credentials."""
 
@@ -340,6 +352,7 @@ class Settings(msgspec.Struct, frozen=True):
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
+    runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}
     aliases: Annotated[dict[str, str], Meta(description="Other names for models.")] = {}

@@ -85,5 +85,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Bytes of a request body after decompression."""
     response_retention: float = 0.0
     """Seconds for which responses are kept that their callers want kept; 0 keeps none."""
+    guesses_runs: bool = False
+    """Whether a run that nobody names is told by how its conversation begins."""
     not_ready: str = ""
     """Why `/health/ready` says no, e.g. that the local engine is still loading; empty when ready."""

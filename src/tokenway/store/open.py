@@ -19,6 +19,7 @@ from tokenway.store.ledger import SqlLedger
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
 from tokenway.store.responses import SqlResponses
+from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version
 from tokenway.store.usage import SqlUsage
@@ -38,6 +39,7 @@ class Store:
         self.responses = SqlResponses(database, clock, node)
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)
+        self.runs = SqlRuns(database)
 
     def close(self) -> None:
         """Closes the connections."""

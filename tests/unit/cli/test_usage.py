@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tokenway.cli.main import run
-from tokenway.cli.usage import _start
+from tokenway.cli.usage import start_of
 from tokenway.compose.commands import stored
 from tokenway.metering.ledger import Line, Settled, Settlement
 from tokenway.metering.stamps import Stamps
@@ -145,4 +145,4 @@ def test_wrong_words_are_bad_usage(
 )
 def test_since_takes_durations_dates_and_all(since: str, start: float | None) -> None:
     """A date without a zone is UTC, as everything in the ledger."""
-    assert _start(since, 1_000_000_000.0) == start
+    assert start_of(since, 1_000_000_000.0) == start

@@ -261,10 +261,12 @@ def test_a_caller_that_retries_itself_gets_fewer_retries(count: bytes, retries: 
 
 
 def test_a_conversation_is_recognised() -> None:
-    """By its session, however that is told, and by how its body begins."""
+    """By its run, however that is told, and the agent in it, and by how its body begins."""
     made = state()
-    assert taken(made, session_id="s").keys == taken(made, prompt_cache_key="s").keys
+    assert len(taken(made, prompt_cache_key="s").keys) == 1
     assert taken_with(made, {b"x-session-id": b"s"}).keys == taken(made, session_id="s").keys
+    agents = [taken_with(made, {b"x-session-id": b"s", b"x-tokenway-agent": name}).keys for name in (b"a", b"b", b"s")]
+    assert len({*agents, taken(made, session_id="s").keys}) == 3
     assert taken(made).keys == ()
     long = [{"role": "user", "content": "x" * 5000}]
     keys = taken(made, messages=long).keys

@@ -15,8 +15,9 @@ from tests.unit.edge.bench import Books, no_answer, snapshot
 from tokenway.aio.tasks import Tasks
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import CHAT, Door
-from tokenway.edge.intake import AMOUNT_MAX, RUN_MAX, Intake, draining, no_journal, read_request, take_in
+from tokenway.edge.intake import AMOUNT_MAX, Intake, draining, no_journal, read_request, take_in
 from tokenway.edge.state import EdgeState
+from tokenway.metering.ledger import Trace
 from tokenway.model.catalog import Dialect, Endpoint, Model, Operation, Picture, Price, Provider, Timeouts
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.money import NanoUsd, Rate
@@ -188,11 +189,22 @@ def test_a_suffix_of_the_name_is_a_wish() -> None:
     assert (problem.status, problem.code) == (503, "no_endpoints")
 
 
-def test_a_run_id_is_kept_up_to_its_bound() -> None:
-    """Any bytes are taken, and never more characters than the books have room for."""
-    assert taken({b"x-tokenway-run": b"nightly-7"}).run == "nightly-7"
-    assert taken({b"x-tokenway-run": b"r" * RUN_MAX + b"more"}).run == "r" * RUN_MAX
-    assert taken({b"x-tokenway-run": b"\xe9\xff"}).run == "éÿ"
+def test_where_in_a_run_a_call_belongs() -> None:
+    """What clients say of it, which `dialects.runs` reads; without a run there is nothing to say."""
+    assert (taken().run, taken().trace) == ("", None)
+    headers = {b"x-tokenway-run": b"nightly-7"}
+    assert (taken(headers).run, taken(headers).trace) == ("nightly-7", None)
+    headers |= {b"x-tokenway-agent": b"writer", b"x-tokenway-parent": b"planner", b"x-dynamo-session-final": b"true"}
+    assert taken(headers).trace == Trace("writer", "planner", final=True)
+    assert taken(session_id="body's").run == "body's"
+    assert taken({b"x-tokenway-agent": b"writer"}).trace is None
+
+
+def test_runs_are_guessed_where_the_configuration_says_so() -> None:
+    """From how the conversation begins."""
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hello"}]}'
+    assert taken_in(state(), {}, body).run == ""
+    assert taken_in(state(guesses_runs=True), {}, body).run.startswith("~")
 
 
 def test_a_compressed_body_is_read_within_the_bound_of_the_snapshot() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tokenway.edge.doors import CHAT, Door
 from tokenway.edge.receipt import make_receipt, tokenway_member, usage_members
 from tokenway.exchange.commands import Settle, Share
-from tokenway.metering.ledger import Settlement
+from tokenway.metering.ledger import Settlement, Trace
 from tokenway.metering.stamps import Stamps
 from tokenway.model.catalog import Endpoint, Hours, Price, Service
 from tokenway.model.money import NanoUsd, Rate
@@ -27,6 +27,8 @@ UNPRICED = Endpoint("p", "unpriced")
 USAGE = Usage(input_uncached=10, output_text=5)
 """25 000 nano-dollars at `PRICED`: 10 * 1000 in, 5 * 3000 out."""
 
+WRITER = Trace("writer", "planner")
+
 
 @dataclass
 class Story:
@@ -40,6 +42,7 @@ class Story:
     door: Door = CHAT
     is_stream: bool = True
     run: str = "nightly"
+    trace: Trace | None = WRITER
     overhead: float = 0.0005
     finish_reason: str = "stop"
     gaps: tuple[int, ...] = (1, 2)
@@ -72,6 +75,7 @@ def test_a_delivered_answer_costs_what_its_tokens_cost() -> None:
     record = receipt.record
     assert (record.charged, record.endpoint, record.at) == (25_000, "p/priced", 1_700_000_000.0)
     assert (record.key, record.project, record.run, record.operation) == ("k1", "maps", "nightly", "chat")
+    assert record.trace is WRITER
     assert (record.lines[0].cost, record.lines[0].usage, record.lines[0].status) == (25_000, USAGE, 200)
     assert usage_members(receipt) == (
         b'"cost":0.000025000,"cost_details":{"upstream_inference_cost":0.000025000,'

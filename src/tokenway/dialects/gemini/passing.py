@@ -36,6 +36,7 @@ from tokenway.dialects.gemini.usage import meter
 from tokenway.dialects.passing import NO_EVENT, ODD_SPACING, PassingStream, are_sound
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
+from tokenway.model.event import FinishReason
 from tokenway.model.usage import ABSURD, UNMETERED, Metered
 from tokenway.wire.sse import split_events
 
@@ -51,6 +52,7 @@ class _Embedded(msgspec.Struct, rename="camel"):
 
 _decode: Final = msgspec.json.Decoder(Response).decode
 _decode_embedded: Final = msgspec.json.Decoder(_Embedded).decode
+_STOP: Final = "STOP"
 _COUNTS: Final = b'TokenCount"'
 """What a usage that counts anything has in it: Vertex writes a `trafficType` alone into most chunks."""
 
@@ -72,7 +74,7 @@ _FINISHED: Final = Phase.FINISHED
 class PassingGemini(PassingStream):
     """Reads one streamed answer; see `PassingStream` for what it tells."""
 
-    __slots__ = ("_array", "_choices", "_counted", "_finished", "_held", "_let_go", "_metered", "phase")
+    __slots__ = ("_array", "_choices", "_counted", "_finished", "_has_calls", "_held", "_let_go", "_metered", "phase")
 
     MARKS = (b'"finishReason"', b'"error"', b'"promptFeedback"')
 
@@ -84,6 +86,7 @@ class PassingGemini(PassingStream):
         self._array = array_of(request)
         self._choices = request.choices
         self._finished: set[int] = set()
+        self._has_calls = False
         self._held = b""
         self._let_go: list[bytes] = []
         self.phase: Phase = _WAITING
@@ -119,6 +122,7 @@ class PassingGemini(PassingStream):
             self._is_quick
             and b'"finishReason"' not in whole
             and b'"error"' not in whole
+            and b'"functionCall"' not in whole
             and b'"promptFeedback"' not in whole
             and whole[:1] not in NO_EVENT
             and are_sound(whole)
@@ -207,6 +211,9 @@ class PassingGemini(PassingStream):
                 self.finish_reason = candidate.finish_reason
             seen, said = _adds(candidate)
             visible, answer = visible or seen, answer or said
+            self._has_calls = self._has_calls or _calls(candidate)
+        if self._has_calls and self.finish_reason == _STOP:
+            self.finish_reason = FinishReason.TOOL_CALLS.value
         feedback = response.prompt_feedback
         is_blocked = feedback is not None and bool(feedback.block_reason)
         if is_blocked and feedback is not None:
@@ -239,6 +246,12 @@ def _adds(candidate: Candidate) -> tuple[bool, bool]:
     return visible, False
 
 
+def _calls(candidate: Candidate) -> bool:
+    """Whether a candidate calls a tool, of which its finish reason says nothing."""
+    parts = candidate.content.parts if candidate.content is not None else None
+    return any(part.function_call not in NOTHING for part in parts or ())
+
+
 def _usage_of(event: bytes) -> Metered:
     """What an event with counts in it counts."""
     try:
@@ -266,6 +279,8 @@ def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
     if not response.candidates and not blocked:
         raise WireError("the answer has no candidates")
     finish = response.candidates[0].finish_reason if response.candidates else blocked
+    if finish == _STOP and response.candidates and _calls(response.candidates[0]):
+        finish = FinishReason.TOOL_CALLS.value
     return WholeAnswer(meter(response.usage_metadata), finish or "", bytes(response.usage_metadata))
 
 

@@ -21,16 +21,18 @@ end before the ledger has it.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Final
 
 import msgspec
 
 from tokenway.dialects.base import UNREADABLE, WholeAnswer, fault_text
-from tokenway.dialects.openai_chat.schema import ABSENT, Answer, Chunk, Glance, meter
+from tokenway.dialects.openai_chat.schema import ABSENT, Answer, AnswerChoice, Chunk, Glance, meter
 from tokenway.dialects.passing import CR, LF, ODD_SPACING, PassingStream
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import WireError
+from tokenway.model.event import FinishReason
 from tokenway.model.usage import Usage
 from tokenway.wire.splice import append_member, find_value, replace, set_members
 from tokenway.wire.sse import event_data, make_event
@@ -48,6 +50,8 @@ NO_FINISH: Final = "the stream ended with neither a finish reason nor usage"
 
 COST_MEMBERS: Final = ("cost", "cost_details")
 """What is added to a usage; an upstream that is a gateway itself has told its own."""
+_TOOL_CALLS: Final = re.compile(rb'"tool_calls"\s*:\s*\[\s*\{')
+"""A call in a message: within a text its quotes would be escaped."""
 EXTRA_MEMBERS: Final = ("tokenway",)
 """What is added to the last chunk of a stream."""
 _USAGE_KEYS: Final = (b'"usage":', b'"usage": ')
@@ -71,7 +75,7 @@ _EMBEDDING: Final = Operation.EMBEDDING
 class PassingChat(PassingStream):
     """Reads one streamed answer; see `PassingStream` for what it tells."""
 
-    __slots__ = ("_asks_usage", "_choices", "_finished", "_usage_event", "head", "phase")
+    __slots__ = ("_asks_usage", "_choices", "_finished", "_has_calls", "_usage_event", "head", "phase")
 
     MARKS = (b'_tokens"', b'"finish_reason":"', b'"finish_reason": "', b"[DONE]", b'"error"')
 
@@ -84,6 +88,7 @@ class PassingChat(PassingStream):
         self._choices = choices
         self._asks_usage = asks_usage
         self._finished: set[int] = set()
+        self._has_calls = False
         self._usage_event: bytes | None = None
         self.phase: Phase = _WAITING
         self.head = Chunk()
@@ -190,9 +195,11 @@ class PassingChat(PassingStream):
                 self._usage_event = event
             return not metered.given
         for choice in choices:
+            if choice.delta is not None and choice.delta.tool_calls:
+                self._has_calls = True
             if choice.finish_reason:
                 self._finished.add(choice.index if isinstance(choice.index, int) else 0)
-                self.finish_reason = str(choice.finish_reason)
+                self.finish_reason = _word(str(choice.finish_reason), has_calls=self._has_calls)
         visible, answer = _adds_text(chunk)
         if visible:
             self.stamp_text(now, answer=answer)
@@ -237,8 +244,9 @@ def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
         raise WireError(f"an error came with status 200: {fault_text(answer.error)}")
     if items is None:
         raise WireError("the answer is not one of this dialect")
-    finish = answer.choices[0].finish_reason if answer.choices else None
-    return WholeAnswer(meter(answer.usage, answer.service_tier), str(finish or ""), bytes(answer.usage))
+    first = answer.choices[0] if answer.choices else AnswerChoice()
+    finish = _word(str(first.finish_reason or ""), has_calls=_TOOL_CALLS.search(bytes(first.message)) is not None)
+    return WholeAnswer(meter(answer.usage, answer.service_tier), finish, bytes(answer.usage))
 
 
 def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes:
@@ -260,6 +268,11 @@ def with_usage_members(text: bytes, members: bytes, usage: bytes = b"") -> bytes
         return replace(text, find_value(text, "usage", usage), priced)
     except (*UNREADABLE, WireError):
         return text
+
+
+def _word(finish: str, *, has_calls: bool) -> str:
+    """How an answer ended, for the books: a call that was forced ends with `stop`."""
+    return FinishReason.TOOL_CALLS.value if has_calls and finish == FinishReason.STOP else finish
 
 
 def _adds_text(chunk: Chunk) -> tuple[bool, bool]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.dialects.base import GATEWAY_FIELDS, session_of
+from tokenway.dialects.base import GATEWAY_FIELDS
 from tokenway.dialects.inbound import EVENTS, decode_body, twice
 from tokenway.dialects.openai_chat.read import read
 from tokenway.dialects.openai_chat.schema import ABSENT, RequestFields
@@ -55,6 +55,7 @@ class ChatRequest:
 
     stream_type = EVENTS
     look = None
+    chain = ""
 
     __slots__ = ("_has_keys_once", "_usage_flagged", "body", "fields", "operation", "stream")
 
@@ -153,11 +154,6 @@ class ChatRequest:
         """The request in the neutral form; raises Refusal (400) that names the field which is wrong."""
         return read(self.operation, self.body, self.model, stream=self.stream)
 
-    @property
-    def session(self) -> str:
-        """What the caller says its conversation is."""
-        return session_of(self.fields.session_id, self.fields.prompt_cache_key)
-
     def streamed(self) -> ChatRequest:
         """The same request for an answer that streams; raises Refusal when the caller's object has a key twice."""
         try:
@@ -172,7 +168,7 @@ class ChatRequest:
         """The body with the usage flag set for streams and without the gateway's own members."""
         fields = self.fields
         body = self.body
-        if fields.models or fields.provider or fields.route or fields.session_id is not None:
+        if fields.models or fields.provider or fields.route or fields.has_session:
             body = without_members(body, GATEWAY_FIELDS)
         if not self.stream or self.asks_usage:
             return body

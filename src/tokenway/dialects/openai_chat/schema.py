@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from tokenway.dialects.base import UNREADABLE
+from tokenway.dialects.base import UNREADABLE, RunFields
 from tokenway.model.preferences import Preferences
 from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 from tokenway.wire.limits import MODEL_NAME
@@ -28,7 +28,7 @@ class StreamOptions(msgspec.Struct):
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class RequestFields(msgspec.Struct):
+class RequestFields(RunFields, kw_only=True):
     """What the gateway reads of a request for any of the three operations."""
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=MODEL_NAME)]
@@ -44,8 +44,6 @@ class RequestFields(msgspec.Struct):
     models: list[str] | None = None
     provider: Preferences | None = None
     route: Any = None
-    session_id: Any = None
-    prompt_cache_key: Any = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):
@@ -138,6 +136,7 @@ class AnswerChoice(msgspec.Struct):
     """One choice of a whole answer."""
 
     finish_reason: Any = None
+    message: msgspec.Raw = ABSENT
 
 
 class Answer(msgspec.Struct):

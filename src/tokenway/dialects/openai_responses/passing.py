@@ -162,7 +162,7 @@ class PassingResponses(PassingStream):
     def _take_end(self, event: bytes, decoded: PassingEvent) -> None:
         response = read_response(decoded.response)
         self._count(response)
-        self.finish_reason = response.reason
+        self.finish_reason = response.word
         self._held = event
         self.phase = _DONE
         self._end()
@@ -199,7 +199,7 @@ def read_whole(operation: Operation, body: bytes) -> WholeAnswer:
         raise WireError(f"an error came with status 200: {fault_text(response.error)}")
     if response.output is None or (response.status is None and operation is not Operation.COMPACT):
         raise WireError("the answer is not one of this dialect")
-    return WholeAnswer(response.metered, response.reason, bytes(response.usage))
+    return WholeAnswer(response.metered, response.word, bytes(response.usage))
 
 
 def priced(answer: bytes, cost: bytes, usage: bytes) -> bytes:

@@ -50,10 +50,10 @@ class ResponsesRequest(Inbound):
     `store` is whether the response is to be kept (it is, where the caller does not say), `background` whether the
     caller does not wait for it, and `previous` the id of the response it follows. Who has expanded a chain sets
     `previous` on the request that comes of it, so that the caller is told the id it gave, and `asked` to the body
-    that the caller sent, of which records are made.
+    that the caller sent, of which records are made; who has found a chain sets `chain` to the id that it begins with.
     """
 
-    __slots__ = ("asked", "background", "previous", "settings", "store")
+    __slots__ = ("asked", "background", "chain", "previous", "settings", "store")
 
     def __init__(self, operation: Operation, body: bytes, fields: RequestFields, model: str, *, stream: bool) -> None:
         """`model` and `stream` are the path's, which this dialect does not use."""
@@ -72,6 +72,7 @@ class ResponsesRequest(Inbound):
         self.background: bool = fields.background is True
         self.previous: str = fields.previous_response_id or ""
         self.asked: bytes = body
+        self.chain = ""
 
     def _prepared(self) -> bytes:
         body = super()._prepared()

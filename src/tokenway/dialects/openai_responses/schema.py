@@ -12,6 +12,7 @@ import msgspec
 
 from tokenway.dialects.base import UNREADABLE
 from tokenway.dialects.inbound import InboundFields
+from tokenway.model.event import FinishReason
 from tokenway.model.request import NO_JSON
 from tokenway.model.usage import ABSURD, TOKENS_BELIEVABLE, UNMETERED, Metered, Tokens, Usage, service_of
 
@@ -84,16 +85,13 @@ class RequestFields(InboundFields):
 
     input: msgspec.Raw = NO_JSON
     prompt: msgspec.Raw = NO_JSON
-    conversation: msgspec.Raw = NO_JSON
     max_output_tokens: Count | None = None
     store: bool | None = None
     background: bool | None = None
     previous_response_id: str | None = None
     instructions: msgspec.Raw = NO_JSON
     max_tool_calls: msgspec.Raw = NO_JSON
-    metadata: msgspec.Raw = NO_JSON
     parallel_tool_calls: msgspec.Raw = NO_JSON
-    prompt_cache_key: msgspec.Raw = NO_JSON
     reasoning: msgspec.Raw = NO_JSON
     safety_identifier: msgspec.Raw = NO_JSON
     service_tier: msgspec.Raw = NO_JSON
@@ -151,6 +149,24 @@ class IncompleteDetails(msgspec.Struct):
     message: Any = None
 
 
+class _Typed(msgspec.Struct):
+    type: Any = None
+
+
+_type_of: Final = msgspec.json.Decoder(_Typed).decode
+_CALLS: Final = frozenset(
+    {
+        "function_call",
+        "custom_tool_call",
+        "local_shell_call",
+        "computer_call",
+        "apply_patch_call",
+        "mcp_approval_request",
+    }
+)
+"""Types of items at which a response ends because the caller has something to do."""
+
+
 class ResponseFields(msgspec.Struct):
     """A response object, whole or inside an event."""
 
@@ -179,6 +195,18 @@ class ResponseFields(msgspec.Struct):
         if self.status == "incomplete" and details is not None and details.reason:
             return str(details.reason)
         return str(self.status or "")
+
+    @property
+    def word(self) -> str:
+        """How it ended, for the books: `reason`, unless that hides that there are tools for the caller to call."""
+        reason = self.reason
+        if reason != "completed":
+            return reason
+        try:
+            has_calls = any(_type_of(item).type in _CALLS for item in self.output or ())
+        except (*UNREADABLE, TypeError):  # a type that is no text, which some may not even be hashed
+            has_calls = False
+        return FinishReason.TOOL_CALLS.value if has_calls else reason
 
 
 class WriteDetails(msgspec.Struct, gc=False):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenway.dialects.base import CallerRequest
+from tokenway.dialects.base import NO_FIELDS, CallerRequest
 from tokenway.dialects.inbound import EVENTS, Inbound, InboundFields, decode_body, twice, with_model
 from tokenway.model.catalog import HEARING, PICTURES, Dialect, Operation
 from tokenway.model.errors import WireError, invalid_request
@@ -163,7 +163,8 @@ class FormRequest:
     asks_usage = True
     choices = 1
     body = b""
-    session = ""
+    chain = ""
+    fields = NO_FIELDS
     models: tuple[str, ...] = ()
     preferences: Preferences | None = None
     stream_type = EVENTS
