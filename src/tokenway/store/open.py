@@ -15,9 +15,11 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
 from tokenway.store.documents import SqlDocuments
+from tokenway.store.entries import SqlEntries
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
+from tokenway.store.reports import SqlReports
 from tokenway.store.responses import SqlResponses
 from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
@@ -33,6 +35,8 @@ class Store:
         self.accounts = Accounts(database, clock)
         self.days = SqlDays(database, clock)
         self.documents = SqlDocuments(database, clock)
+        self.entries = SqlEntries(database)
+        self.reports = SqlReports(database)
         self.ledger = SqlLedger(database, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)

@@ -16,6 +16,7 @@ from tokenway.control.api import (
     audit,
     endpoints,
     keys,
+    ledger,
     limits,
     models,
     nodes,
@@ -23,9 +24,11 @@ from tokenway.control.api import (
     problems,
     projects,
     providers,
+    runs,
     session,
     snapshots,
     tokens,
+    usage,
     users,
     velocity,
 )
@@ -50,13 +53,16 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     endpoints.router,
     prices.router,
     velocity.router,
+    usage.router,
+    runs.router,
+    ledger.router,
     nodes.router,
     audit.router,
 )
 PREFIX: Final = "/api"
 _DESCRIPTION: Final = (
     "Accounts, money and configuration of one Tokenway installation. Lists have pages (`limit`, `cursor` and "
-    "`next_cursor`), money is a decimal string in USD, times are RFC 3339 in UTC, errors are problem details (RFC 9457)."
+    "`next_cursor`), money is a decimal string in USD, times are RFC 3339 in UTC, errors problem details (RFC 9457)."
 )
 _SECURITY: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "A control token: `twc-…`."},
@@ -140,8 +146,19 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
     statuses |= {404}
     if method in _CHANGES:
         statuses |= {409, 413, 415, 429}
+    for parameter in operation.get("parameters", []):
+        parameter["schema"] = _sendable(parameter["schema"])
     for status in sorted(statuses):
         operation["responses"][str(status)] = {
             "description": problems.TITLES[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
+
+
+def _sendable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter: one that is left out is not sent as null."""
+    kinds = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
+    if len(kinds) != 1:
+        return schema
+    rest: dict[str, Any] = {name: value for name, value in schema.items() if name != "anyOf"}
+    return rest | kinds[0]
