@@ -80,6 +80,38 @@ class FixedKey(msgspec.Struct, frozen=True):
     ] = None
 
 
+class OidcSettings(msgspec.Struct, frozen=True):
+    """An identity provider at which people sign in to the control API and the console (OpenID Connect)."""
+
+    issuer: Annotated[str, Meta(description="Its address, as it calls itself: `https://id.example.com/realm`.")]
+    client_id: Annotated[str, Meta(description="What this gateway is called there.")]
+    client_secret: Annotated[Secret | None, Meta(description="Its secret there; none for a public client.")] = None
+    scopes: Annotated[tuple[str, ...], Meta(description="What is asked for.")] = ("openid", "email", "profile")
+    redirect_url: Annotated[
+        str | None,
+        Meta(description="`…/api/oidc/callback` as browsers reach it; made of their requests when left out."),
+    ] = None
+    name_claim: Annotated[str, Meta(description="The claim that names a person.")] = "email"
+    groups_claim: Annotated[str, Meta(description="The claim with a person's groups.")] = "groups"
+    admin_groups: Annotated[
+        tuple[str, ...], Meta(description="Groups whose people may do everything; looked at with every sign-in.")
+    ] = ()
+    create: Annotated[bool, Meta(description="Whether who has no account yet gets one.")] = True
+
+
+class SignUpSettings(msgspec.Struct, frozen=True):
+    """What somebody gets who makes an account of his own."""
+
+    project: Annotated[
+        str | None, Meta(description="The project that all join; each gets a prepaid one of his own when left out.")
+    ] = None
+    grant: Annotated[NanoUsd, Meta(description="What he may spend to begin with.")] = NanoUsd(0)
+    rpm: Annotated[int | None, Meta(ge=1, le=10**9, description="Requests a minute.")] = None
+    tpm: Annotated[int | None, Meta(ge=1, le=10**12, description="Tokens a minute.")] = None
+    concurrency: Annotated[int | None, Meta(ge=1, le=10**6, description="Calls at once.")] = None
+    models: Annotated[tuple[str, ...] | None, Meta(description="What he may ask for; all when left out.")] = None
+
+
 class AuthSettings(msgspec.Struct, frozen=True):
     """Who may call."""
 
@@ -87,6 +119,10 @@ class AuthSettings(msgspec.Struct, frozen=True):
     keys: Annotated[
         tuple[FixedKey, ...], Meta(description="Fixed keys, for automation and tests; others live in the store.")
     ] = ()
+    oidc: Annotated[OidcSettings | None, Meta(description="Sign-in at an identity provider.")] = None
+    sign_up: Annotated[
+        SignUpSettings | None, Meta(description="Lets anybody who reaches the control listener make an account.")
+    ] = None
 
 
 class RetrySettings(msgspec.Struct, frozen=True):

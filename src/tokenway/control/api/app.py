@@ -20,12 +20,14 @@ from tokenway.control.api import (
     limits,
     models,
     nodes,
+    oidc,
     prices,
     problems,
     projects,
     providers,
     runs,
     session,
+    signup,
     snapshots,
     tokens,
     usage,
@@ -41,6 +43,8 @@ from tokenway.control.api.services import Services
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     session.router,
+    signup.router,
+    oidc.router,
     users.router,
     projects.router,
     keys.router,
@@ -161,4 +165,5 @@ def _sendable(schema: dict[str, Any]) -> dict[str, Any]:
     if len(kinds) != 1:
         return schema
     rest: dict[str, Any] = {name: value for name, value in schema.items() if name != "anyOf"}
-    return rest | kinds[0]
+    rest |= kinds[0]
+    return rest

@@ -161,8 +161,8 @@ async def create_key(request: Request, who: Who, services: Gateway, body: NewKey
     bounds = [each.terms() for each in body.limits]
 
     def work() -> KeyMade:
-        made = services.accounts.keys.create(body.name, by=who.actor, project=body.project, terms=terms, limits=bounds)
-        return _made(made, services)
+        new = services.accounts.keys.create(body.name, by=who.actor, project=body.project, terms=terms, limits=bounds)
+        return made(new, services)
 
     return await once.create(services, request, who.user.id, key, work)
 
@@ -212,8 +212,8 @@ async def rotate_key(
 
     def work() -> KeyMade:
         overlap = float(body.overlap)
-        made = services.accounts.keys.rotate(row.id, by=who.actor, overlap=overlap, version=version)
-        return _made(made, services)
+        new = services.accounts.keys.rotate(row.id, by=who.actor, overlap=overlap, version=version)
+        return made(new, services)
 
     return await once.create(services, request, who.user.id, key, work)
 
@@ -256,11 +256,12 @@ def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
-def _made(made: NewKey, services: Services) -> KeyMade:
+def made(new: NewKey, services: Services) -> KeyMade:
+    """A new key as it is shown this once."""
     return KeyMade(
-        key=shown(made.row, services.clock()),
-        secret=made.secret.reveal(),
-        limits=[shown_limit(each) for each in made.limits],
+        key=shown(new.row, services.clock()),
+        secret=new.secret.reveal(),
+        limits=[shown_limit(each) for each in new.limits],
     )
 
 

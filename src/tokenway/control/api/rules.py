@@ -44,6 +44,9 @@ ADMINS_FIELDS: Final[dict[str, frozenset[str]]] = {"project": frozenset({"markup
 
 RULES: Final[dict[tuple[str, str], Need]] = {
     ("POST", "/session"): Need.NOTHING,
+    ("POST", "/signup"): Need.NOTHING,
+    ("GET", "/oidc/login"): Need.NOTHING,
+    ("GET", "/oidc/callback"): Need.NOTHING,
     ("GET", "/session"): Need.USER,
     ("DELETE", "/session"): Need.USER,
     ("PUT", "/session/password"): Need.USER,
