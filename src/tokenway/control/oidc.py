@@ -58,7 +58,7 @@ class _Issuer(msgspec.Struct):
     token_endpoint: str
     jwks_uri: str
     issuer: str
-    token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic"]
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
 def is_installed() -> bool:

@@ -16,8 +16,8 @@ from typing import Final
 
 from tokenway.control.probe import Schedule, candidates
 from tokenway.control.workers import Worker, Workers
-from tokenway.model.link import Probe, Probed
 from tokenway.model.identity import day_of
+from tokenway.model.link import Probe, Probed
 from tokenway.model.probe import id_of
 from tokenway.model.snapshot import Snapshot
 

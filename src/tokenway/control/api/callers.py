@@ -23,6 +23,7 @@ from tokenway.control.api.problems import Problem, not_found
 from tokenway.control.api.rules import ADMINS_FIELDS, MEETS, Need, need_of
 from tokenway.control.api.services import Services
 from tokenway.model.secret import Secret
+from tokenway.store.accounts.paging import PAGE_MAX
 from tokenway.store.accounts.records import Actor, MemberRole, Role, UserRow
 from tokenway.store.base import StoreError
 
@@ -161,7 +162,7 @@ class Guarded(APIRoute):
 async def roles_of(services: Services, user_id: str) -> dict[str, MemberRole]:
     """What a user may do in each of his projects."""
     found: dict[str, MemberRole] = {}
-    page = functools.partial(services.accounts.memberships.page, user_id=user_id, size=1000)
+    page = functools.partial(services.accounts.memberships.page, user_id=user_id, size=PAGE_MAX)
     cursor: str | None = None
     while True:
         rows = await services.run(functools.partial(page, cursor=cursor))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import msgspec
 
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.control_api import make_services
 from tokenway.control.api.app import make_api
+from tokenway.control.api.services import Services
 from tokenway.control.app import make_app, serve_control
 from tokenway.control.config import Source, find_config
 from tokenway.control.configuration import Configuration
@@ -68,10 +68,10 @@ class Api:
         self.environment = {"HOME": str(folder), "TOKENWAY_CONFIG": str(self.path), **(environment or {})}
         self.said: list[str] = []
         self.snapshot: Snapshot
-        self.now: Callable[[], float] = time.time
         self._thread = ThreadPoolExecutor(1)
+        self.services: Services
         self._tasks = Tasks(lambda name, error: self.said.append(f"{name}: {error!r}"))
-        self._open = open_store or (lambda: open_sqlite(folder / "tokenway.db", clock=lambda: self.now(), node=node))
+        self._open = open_store or (lambda: open_sqlite(folder / "tokenway.db", node=node))
         self._version = 0
 
     async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -84,7 +84,7 @@ class Api:
         first = await self.run(self.store.accounts.bootstrap)
         if first is not None:
             self.first = first
-        await self.run(lambda: self.store.nodes.beat(name="test", started=self.now(), workers=1, release="0"))
+        await self.run(lambda: self.store.nodes.beat(name="test", started=time.time(), workers=1, release="0"))
         seal = open_seal(self.environment, self.folder)
         source = Source(self.environment, {})
 
@@ -111,7 +111,7 @@ class Api:
             say=self.said.append,
         )
         await self.configuration.step()
-        services = make_services(
+        self.services = make_services(
             self.store,
             run=self.run,
             configuration=self.configuration,
@@ -120,11 +120,10 @@ class Api:
             drain=lambda: None,
             environment=self.environment,
         )
-        self.services = services
-        listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-        self._tasks.spawn("api", serve_control(make_app(lambda: b"", make_api(services)), listener))
+        self._tasks.spawn("api", serve_control(make_app(lambda: b"", make_api(self.services)), listener))
         self._tasks.spawn("reload", self.reloader.run())
         self._tasks.spawn("configuration", self._watch())
         return self
@@ -132,8 +131,19 @@ class Api:
     async def stop(self) -> None:
         """Ends it."""
         await self._tasks.close()
+        self._listener.close()
         await self.run(self.store.close)
         self._thread.shutdown()
+
+    async def member(self, name: str, project: str, role: str | None) -> str:
+        """A user with this role in a project, None for none; his token."""
+        async with self.client() as admin:
+            user = (await admin.post("/users", json={"name": name})).json()["id"]
+            if role is not None:
+                done = await admin.put(f"/projects/{project}/members/{user}", json={"role": role})
+                assert done.status_code == 200, done.text
+            made = await admin.post("/tokens", json={"name": "test", "user": user})
+            return str(made.json()["secret"])
 
     def client(self, token: str | None = None, **more: Any) -> httpx.AsyncClient:
         """A client; with the first admin's token unless another is given."""
@@ -142,8 +152,8 @@ class Api:
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, **more)
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(await self.configuration.step())
+        while not await asyncio.sleep(await self.configuration.step(), result=False):
+            pass
 
     def _build(self, settings: Settings) -> Snapshot:
         self._version += 1
@@ -157,7 +167,7 @@ class Api:
         )
 
     def _swap(self, snapshot: Snapshot) -> None:
-        self.snapshot = msgspec.structs.replace(snapshot)
+        self.snapshot = snapshot
 
 
 @contextlib.asynccontextmanager
