@@ -135,6 +135,11 @@ class Api:
         await self.run(self.store.close)
         self._thread.shutdown()
 
+    @staticmethod
+    def store_of(folder: Path) -> Callable[[str], Callable[[], Store]]:
+        """What opens the same store for other machines, by their ids."""
+        return lambda node: lambda: open_sqlite(folder / "tokenway.db", node=node)
+
     async def member(self, name: str, project: str, role: str | None) -> str:
         """A user with this role in a project, None for none; his token."""
         async with self.client() as admin:
@@ -149,7 +154,7 @@ class Api:
         """A client; with the first admin's token unless another is given."""
         secret = self.first.token.secret.reveal() if token is None else token
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, **more)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, verify=False, **more)
 
     async def _watch(self) -> None:
         while not await asyncio.sleep(await self.configuration.step(), result=False):
