@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import Server
 
@@ -24,10 +24,11 @@ Tokenway, control listener
 /metrics       figures for Prometheus
 /health/live   whether this process answers
 """
+_API = "/api"
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def make_app(metrics: Callable[[], bytes], api: ASGIApp | None = None) -> Starlette:
+def make_app(metrics: Callable[[], bytes], api: ASGIApp | None = None) -> ASGIApp:
     """The application; `metrics` gives the text for Prometheus, `api` is what is served under `/api`."""
 
     async def index(_request: Request) -> Response:
@@ -39,10 +40,18 @@ def make_app(metrics: Callable[[], bytes], api: ASGIApp | None = None) -> Starle
     async def show_metrics(_request: Request) -> Response:
         return Response(metrics(), media_type=_METRICS_TYPE)
 
-    routes: list[BaseRoute] = [Route("/", index), Route("/metrics", show_metrics), Route("/health/live", live)]
-    if api is not None:
-        routes.append(Mount("/api", api))
-    return Starlette(routes=routes)
+    rest = Starlette(routes=[Route("/", index), Route("/metrics", show_metrics), Route("/health/live", live)])
+    if api is None:
+        return rest
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        # By hand, because a mounted application is not asked for paths with a line break, and answers as one.
+        if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{_API}/"):
+            await api({**scope, "root_path": scope.get("root_path", "") + _API}, receive, send)
+        else:
+            await rest(scope, receive, send)
+
+    return both
 
 
 class ControlServer(Server):
@@ -54,7 +63,12 @@ class ControlServer(Server):
         yield
 
 
-async def serve_control(app: Starlette, listener: socket.socket) -> None:
+async def serve_control(app: ASGIApp, listener: socket.socket) -> None:
     """Serves until it is cancelled."""
     config = Config(app=app, loop="none", lifespan="off", ws="none", log_config=None, access_log=False)
-    await ControlServer(config).serve(sockets=[listener])
+    server = ControlServer(config)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for each in getattr(server, "servers", ()):
+            each.close()  # else the loop goes on to listen at the socket, or at the next one with its number

@@ -20,6 +20,7 @@ from tokenway.control.api.publishing import IfMatch, version_in
 from tokenway.control.api.services import Services
 from tokenway.control.api.types import (
     IDENTITY,
+    WHOLE,
     Body,
     Identity,
     Labels,
@@ -106,7 +107,7 @@ class KeyChange(KeyTermsBody, Versioned):
 class Rotation(Body):
     """How a secret is replaced."""
 
-    overlap: Annotated[int, Field(ge=0, le=366 * 86400)] = Field(
+    overlap: Annotated[int, WHOLE, Field(ge=0, le=366 * 86400)] = Field(
         default=0, description="Seconds for which the former secret goes on."
     )
 

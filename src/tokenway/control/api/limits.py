@@ -15,7 +15,7 @@ from tokenway.control.api.paging import LIMIT, Cursor, Cursors, Limit, Page
 from tokenway.control.api.problems import Problem
 from tokenway.control.api.publishing import IfMatch, version_in
 from tokenway.control.api.services import Services
-from tokenway.control.api.types import IDENTITY, Body, Money, Shown, Versioned, nano, shown_time, usd
+from tokenway.control.api.types import IDENTITY, WHOLE, Body, Money, Shown, Versioned, nano, shown_time, usd
 from tokenway.model.limits import Measure, Scope, Term
 from tokenway.store.accounts.records import LimitRow, LimitTerms
 
@@ -24,7 +24,7 @@ router = APIRouter(route_class=Guarded, tags=["limits"])
 ScopeName = Literal["key", "project", "user", "model"]
 MeasureName = Literal["usd", "requests", "input_tokens", "output_tokens", "tokens", "concurrency", "depth", "loops"]
 TermName = Literal["minute", "day", "week", "month", "total"]
-Count = Annotated[int, Field(ge=0, le=10**15)]
+Count = Annotated[int, WHOLE, Field(ge=0, le=10**15)]
 Identity = Annotated[str, Path(pattern=IDENTITY)]
 
 

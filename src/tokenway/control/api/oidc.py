@@ -25,7 +25,9 @@ COOKIE: Final = "tokenway_oidc"
 PURPOSE: Final = "oidc"
 _CALLBACK: Final = "/api/oidc/callback"
 
-Parameter = Annotated[str | None, Query(max_length=4096)]
+Code = Annotated[str | None, Query(max_length=2000)]
+Word = Annotated[str | None, Query(max_length=200)]
+Sentence = Annotated[str | None, Query(max_length=1000)]
 
 
 @router.get("/oidc/login", status_code=303, response_class=Response)
@@ -55,10 +57,10 @@ async def go_to_provider(request: Request, services: Gateway) -> Response:
 async def come_back(
     request: Request,
     services: Gateway,
-    code: Parameter = None,
-    state: Parameter = None,
-    error: Parameter = None,
-    error_description: Parameter = None,
+    code: Code = None,
+    state: Word = None,
+    error: Word = None,
+    error_description: Sentence = None,
 ) -> Response:
     """Signs the browser in, and sends it to the console."""
     oidc = _client(request, services)

@@ -58,7 +58,7 @@ def _create(
         row = connection.execute(sa.select(idempotency.c.request, idempotency.c.answer).where(*mine)).first()
         if row is not None:
             if row.request != digest:
-                raise Problem(422, "this key was used for another request", field="Idempotency-Key")
+                raise Problem(409, "this key was used for another request", field="Idempotency-Key")
             return services.seal.open(row.answer, PURPOSE), True
         answer = work().model_dump_json()
         values = {"actor": actor, "key": key, "request": digest, "status": 201, "created": services.clock()}

@@ -14,7 +14,7 @@ from tokenway.control.api import once
 from tokenway.control.api.callers import Gateway, Guarded, Who
 from tokenway.control.api.paging import LIMIT, Cursor, Cursors, Limit, Page
 from tokenway.control.api.publishing import IfMatch, version_in
-from tokenway.control.api.types import IDENTITY, Body, Labels, Shown, Text, Versioned, shown_moment, shown_time
+from tokenway.control.api.types import IDENTITY, WHOLE, Body, Labels, Shown, Text, Versioned, shown_moment, shown_time
 from tokenway.control.api.users import User
 from tokenway.model.limits import OnOutage
 from tokenway.store.accounts.records import MemberRole, MembershipRow, ProjectRow, ProjectTerms
@@ -25,6 +25,7 @@ SLUG = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Project = Annotated[str, Path(pattern=IDENTITY, description="The id of a project.")]
 Markup = Annotated[
     int,
+    WHOLE,
     Field(ge=-1_000_000, le=100_000_000, description="On top of a call's cost, in millionths: 100000 is 10 % more."),
 ]
 Outage = Literal["serve", "refuse"]

@@ -22,7 +22,7 @@ from tokenway.control.published import Change, Published
 IfMatch = Annotated[
     str | None,
     Header(
-        alias="If-Match", pattern=r'^"[0-9]{1,10}"$', description="The version that the change is made of, in quotes."
+        alias="If-Match", pattern=r'^"?[0-9]{1,9}"?$', description="The version that the change is made of, in quotes."
     ),
 ]
 

@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from tokenway.control.api.problems import Problem
 from tokenway.model.money import format_usd, parse_usd
@@ -25,7 +25,13 @@ _TIME: Final = re.compile(
 )
 
 
-Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
+def _whole(value: Any) -> Any:
+    """A number without a fraction is whole in JSON, however it is written."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_whole)
+Version = Annotated[int, WHOLE, Field(ge=0, le=2**31 - 1)]
 
 
 class Body(BaseModel):

@@ -91,7 +91,7 @@ async def test_signing_out_ends_the_session(api: Api) -> None:
 async def test_a_wrong_token_is_refused_and_says_how(admin: httpx.AsyncClient) -> None:
     """The cookie does not help a request that brings a wrong token."""
     for value in ("Bearer twc-wrong", "Basic YWRtaW46eA==", "Bearer", "Bearer \x80"):
-        answer = await admin.get("/session", headers={"authorization": value.encode("latin-1")})
+        answer = await admin.get("/session", headers={b"authorization": value.encode("latin-1")})
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert answer.headers["content-type"] == "application/problem+json"

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.gateway import until
 from tests.unit.control.api.server import FILE, Api, serving
 from tokenway.model.secret import Secret
 
@@ -211,17 +212,13 @@ async def test_a_changed_file_and_a_published_configuration_go_together(api: Api
     models = {name: value for name, value in FILE["models"].items() if name != "org/other"}
     said = len(api.said)
     api.path.write_text(json.dumps(FILE | {"models": models}))
-    async with asyncio.timeout(20):
-        while not api.configuration.fault:
-            await asyncio.sleep(0.05)
+    await until(lambda: bool(api.configuration.fault))
     node = (await admin.get("/nodes")).json()["data"][0]
     assert node["configuration"] == version
     assert "aliases.over" in node["fault"]
     assert "org/other" in api.snapshot.models
     api.path.write_text(json.dumps(FILE))
-    async with asyncio.timeout(20):
-        while api.configuration.fault:
-            await asyncio.sleep(0.05)
+    await until(lambda: not api.configuration.fault)
     assert (await admin.get("/nodes")).json()["data"][0]["fault"] == ""
     assert any("aliases.over" in line for line in api.said[said:])
     del api.said[said:]
@@ -239,17 +236,19 @@ async def test_another_machine_follows(tmp_path_factory: pytest.TempPathFactory)
             serving(three, environment=other, open_store=shared("00000003"), node="00000003") as third,
         ):
             assert (await publish(admin, DOCUMENT)).status_code == 201
-            async with asyncio.timeout(2):
-                while "new" not in second.snapshot.models or not third.configuration.fault:
-                    await asyncio.sleep(0.02)
+            await until(lambda: "new" in second.snapshot.models and bool(third.configuration.fault), 2)
             assert second.snapshot.providers["other"].api_keys == (Secret(SECRET),)
             assert "new" not in third.snapshot.models
-            async with asyncio.timeout(5):
-                while True:
-                    nodes = {row["id"]: row for row in (await admin.get("/nodes")).json()["data"]}
-                    if nodes["00000003"]["fault"] and nodes["00000002"]["configuration"] == 1:
-                        break
-                    await asyncio.sleep(0.05)
+
+            async def told() -> dict[str, Any]:
+                return {row["id"]: row for row in (await admin.get("/nodes")).json()["data"]}
+
+            async def are_told() -> bool:
+                nodes = await told()
+                return bool(nodes["00000003"]["fault"]) and nodes["00000002"]["configuration"] == 1
+
+            await until(are_told)
+            nodes = await told()
             assert nodes["00000003"]["configuration"] == 0
             assert "another key" in nodes["00000003"]["fault"]
             assert nodes["00000001"]["is_this"]
