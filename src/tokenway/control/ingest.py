@@ -24,6 +24,12 @@ from tokenway.store.journal import Corruption, JournalFault, JournalReader, jour
 
 BATCH_RECORDS: Final = 200
 """Records in a transaction: a millisecond's work. Fewer leave more reservations open at its end, which cost twice."""
+BATCH_RECORDS_BEHIND: Final = 2_000
+"""The same for one who is behind: what the records of a batch come to in the sums is written once for all of them."""
+BEHIND_BYTES: Final = 1024 * 1024
+"""What is left of a journal when its reader is behind: some thousand records."""
+LOST_SECONDS: Final = 60.0
+"""How often open reservations are looked for whose worker, or machine, is not there any more."""
 PAUSE_SECONDS: Final = 0.001
 """What lies between two transactions: a worker on the same core waits for one of them, not for a whole round."""
 ROUND_SECONDS: Final = 0.05
@@ -83,7 +89,7 @@ class Ingest:
         self._on_fault = on_fault
         self._tails: dict[Path, _Tail] = {}
         self._unreadable: set[Path] = set()
-        self._is_first = True
+        self._next_search = 0.0
 
     @property
     def is_behind(self) -> bool:
@@ -104,9 +110,9 @@ class Ingest:
             if tail.reader.owner not in self._behind:
                 total += self._tail(tail)
         self._bury_the_dead()
-        if self._is_first:
+        if time.monotonic() >= self._next_search:
             self._expire_the_lost()
-            self._is_first = False
+            self._next_search = time.monotonic() + LOST_SECONDS
         return total
 
     def drain(self) -> int:
@@ -148,7 +154,8 @@ class Ingest:
         is_final = reader.writer_is_gone()
         while True:
             before = reader.offset
-            records = reader.read(BATCH_RECORDS, final=is_final)
+            most = BATCH_RECORDS if reader.backlog < BEHIND_BYTES else BATCH_RECORDS_BEHIND
+            records = reader.read(most, final=is_final)
             if reader.offset != before:
                 progress = Progress(reader.identity, reader.path.name, reader.owner, reader.offset)
                 try:
@@ -164,7 +171,7 @@ class Ingest:
                     self._on_settled(committed.settled)
             self._report_damage(tail)
             count += len(records)
-            if len(records) < BATCH_RECORDS:
+            if len(records) < most:
                 tail.is_finished = is_final
                 return count
             if time.monotonic() >= deadline:
@@ -201,7 +208,7 @@ class Ingest:
             del self._tails[path]
 
     def _expire_the_lost(self) -> None:
-        """After a start: open reservations and positions whose journals are not there any more."""
+        """Open reservations and positions whose journals are not there any more, and machines that are gone."""
         owners, journals = self._store.owners(), self._store.positions()
         self._find_journals()
         readers = [tail.reader for tail in self._tails.values()]

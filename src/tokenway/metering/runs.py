@@ -19,7 +19,7 @@ GOES_ON: Final = TOOL_WORDS | {"pause_turn"}
 """How an answer ends after which the agent asks again by itself: it has tools to call, or an answer to go on with."""
 MAIN: Final = "main"
 """The class of the requests that are the conversation with the user."""
-_ANSWERS: Final = frozenset({"chat", "completion"})
+ANSWERS: Final = frozenset({"chat", "completion"})
 """The operations whose answer may be for the user: vectors, counts and summaries of a conversation are the agent's."""
 
 
@@ -33,7 +33,7 @@ def is_seen(
     """
     return (
         settlement == Settlement.DELIVERED
-        and operation in _ANSWERS
+        and operation in ANSWERS
         and finish_reason not in GOES_ON
         and not (agent and parent)
         and request_class in {"", MAIN}

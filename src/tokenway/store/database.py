@@ -79,9 +79,9 @@ class Database:
         with self._writer.begin():
             yield self._writer
 
-    def statement(self, statement: sa.Executable) -> str:
-        """The driver's own text of a statement, for rows that go to the driver as tuples."""
-        return str(statement.compile(dialect=self.engine.dialect))  # type: ignore[attr-defined]
+    def sql(self, text: str) -> str:
+        """A statement of ours, whose parameters are `?`, with the driver's own mark for them."""
+        return text if self.engine.dialect.paramstyle == "qmark" else text.replace("?", "%s")
 
     def close(self) -> None:
         """Closes the connections."""

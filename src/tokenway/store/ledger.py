@@ -11,59 +11,70 @@ record. A reservation that is settled in the batch it came with is never written
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from tokenway.metering.ledger import LedgerFault, Record, Reserved, Settlement, State, follow
 from tokenway.store.base import Committed, Progress
 from tokenway.store.database import Database
-from tokenway.store.rows import Batch, Kind, Row, bounded, expired_kind, expired_rows
-from tokenway.store.schema import KIND_FIELDS, attempts, exchanges, journal_positions, kinds, reservations
-
-_KINDS_MAX: Final = 20_000
-"""Kinds that are kept in memory; the cache starts again when a caller makes more."""
-_IDS_PER_QUERY: Final = 500
-_EXCHANGE_VALUES: Final = len(exchanges.columns)
-_EXCHANGES_PER_INSERT: Final = 32
-"""Each run of a statement has a price of its own. Together below 999 values, which the oldest SQLite takes."""
-
-# The arithmetic is the same in every database that has ON CONFLICT; positional parameters are the driver's.
-_ADD_SPEND: Final = (
-    "INSERT INTO spend (scope, subject, grain, bucket, node, calls, charged, withheld, input_tokens, output_tokens, "
-    "last_used) VALUES ('key', ?, 86400, ?, '', ?, ?, 0, 0, 0, ?) "
-    "ON CONFLICT (scope, subject, grain, bucket, node) DO UPDATE SET calls = spend.calls + excluded.calls, "
-    "charged = spend.charged + excluded.charged, last_used = max(spend.last_used, excluded.last_used)"
+from tokenway.store.rows import Batch, Kind, bounded, kind_row
+from tokenway.store.schema import (
+    attempts,
+    exchanges,
+    facets,
+    journal_positions,
+    kinds,
+    leases,
+    nodes,
+    reservations,
 )
+from tokenway.store.sums import Facet, facet_rows
+from tokenway.store.writing import Writer
+
+NODE_GONE_SECONDS: Final = 600.0
+"""A machine that was not seen for this long is taken for gone, and what it left open expires."""
+
+_NAMES_MAX: Final = 20_000
+"""Kinds, and facets, that are kept in memory; they are learnt anew when a caller makes more."""
+_IDS_PER_QUERY: Final = 500
+
 _ADD_RESERVATION: Final = (
     "INSERT INTO reservations (id, at, key, project, amount, owner, node) SELECT ?, ?, ?, ?, ?, ?, ? "
     "WHERE NOT EXISTS (SELECT 1 FROM exchanges WHERE id = ?) ON CONFLICT DO NOTHING"
 )
 _CLOSE_RESERVATION: Final = "DELETE FROM reservations WHERE id = ?"
+_CONSUME: Final = "UPDATE leases SET consumed = consumed + ? WHERE limit_id = ? AND period = ? AND holder = ?"
 _SET_POSITION: Final = (
-    "INSERT INTO journal_positions (journal, name, read_bytes) VALUES (?, ?, ?) "
+    "INSERT INTO journal_positions (journal, name, read_bytes, node) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (journal) DO UPDATE SET read_bytes = excluded.read_bytes"
 )
+_DROP_EXCHANGE: Final = "DELETE FROM exchanges WHERE id = ?"
 
 
 class SqlLedger:
-    """The ledger in a database; see `base.LedgerStore` for what each method promises."""
+    """The ledger in a database; see `base.LedgerStore` for what each method promises.
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    `node` is this machine's name in the summed tables, empty for the only one; `writer` puts the rows of a batch into
+    the tables.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], float], node: str = "", *, writer: Writer | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._node = node
+        self._writer = writer or Writer(database)
         self._kinds: dict[Kind, int] = {}
+        self._facets: set[Facet] = set()
         self._open: set[str] | None = None
-        self._insert_exchange = database.statement(exchanges.insert())
-        before, word, values = self._insert_exchange.rpartition("VALUES ")
-        self._insert_exchanges = before + word + ", ".join([values] * _EXCHANGES_PER_INSERT)
-        self._insert_attempt = database.statement(attempts.insert())
+        self._add_reservation, self._close_reservation, self._consume, self._set_position, self._drop_exchange = map(
+            database.sql, (_ADD_RESERVATION, _CLOSE_RESERVATION, _CONSUME, _SET_POSITION, _DROP_EXCHANGE)
+        )
 
     def offset(self, journal: str) -> int:
         """Bytes of this journal that are in the ledger; 0 for one that was never read."""
@@ -72,9 +83,10 @@ class SqlLedger:
             return connection.execute(sa.select(table.read_bytes).where(table.journal == journal)).scalar() or 0
 
     def positions(self) -> list[str]:
-        """The journals with a position."""
+        """The journals of this machine with a position."""
+        table = journal_positions.c
         with self._database.read() as connection:
-            return list(connection.execute(sa.select(journal_positions.c.journal)).scalars())
+            return list(connection.execute(sa.select(table.journal).where(table.node.in_(self._mine))).scalars())
 
     def forget(self, journal: str) -> None:
         """Drops the position of a journal whose file is gone."""
@@ -82,49 +94,79 @@ class SqlLedger:
             connection.execute(journal_positions.delete().where(journal_positions.c.journal == journal))
 
     def owners(self) -> set[str]:
-        """The owners of open reservations."""
-        query = sa.select(reservations.c.owner).where(reservations.c.expired.is_(None)).distinct()
+        """Who has open reservations, or leases, of this machine, and who has open reservations of one that is gone."""
+        table = reservations.c
+        seen = sa.select(nodes.c.id).where(nodes.c.seen > self._clock() - NODE_GONE_SECONDS)
+        is_lost = table.node.in_(self._mine) | table.node.not_in(seen)
+        opened = sa.select(table.owner).where(table.expired.is_(None), is_lost)
+        held = sa.select(leases.c.holder).where(leases.c.node.in_(self._mine))
         with self._database.read() as connection:
-            return set(connection.execute(query).scalars())
+            return set(connection.execute(sa.union(opened, held)).scalars())
 
     def commit(self, progress: Progress, records: Sequence[Record]) -> Committed:
         """Writes the records and the progress in one transaction: both or neither."""
         try:
-            with self._transaction() as connection:
-                batch = self._write(connection, progress, records, self._known(connection))
-            replayed = 0
+            return self._commit(progress, records)
         except OverflowError:
-            # A provider counted beyond 64 bits; one such record must not hold up the journal for ever.
-            return self.commit(progress, [bounded(record) for record in records])
+            # A number beyond 64 bits, or a sum beyond reason; one such record must not hold up the journal for ever.
+            return self._commit(progress, [bounded(record) for record in records])
+
+    def expire(self, owner: str) -> list[Reserved]:
+        """Closes what `owner` left open, and gives it back; what it held of leases of this machine is free again."""
+        now = self._clock()
+        table = reservations.c
+        mine = (table.owner == owner, table.expired.is_(None))
+        query = sa.select(table.id, table.at, table.key, table.project, table.amount).where(*mine)
+        batch = Batch(self._kinds)
+        with self._transaction() as connection:
+            # Locked: two machines may find at once that a third one is gone.
+            lost = [Reserved(*row) for row in connection.execute(query.order_by(table.id).with_for_update())]
+            for record in lost:
+                batch.expire(record)
+            if lost:
+                cursor = connection.connection.cursor()
+                self._write_rows(cursor, batch)
+                cursor.close()
+                connection.execute(reservations.update().where(*mine).values(expired=now))
+            # Its journals were read to their ends, so what it took is counted. Another machine's may not have been.
+            connection.execute(leases.delete().where(leases.c.holder == owner, leases.c.node.in_(self._mine)))
+        self._remember(batch)
+        if self._open is not None:
+            self._open.difference_update(record.id for record in lost)
+        return lost
+
+    @property
+    def _mine(self) -> tuple[str, ...]:
+        """The names of this machine: rows from before machines had names are its own."""
+        return (self._node, "")
+
+    def _commit(self, progress: Progress, records: Sequence[Record]) -> Committed:
+        replayed = 0
+        try:
+            with self._transaction() as connection:
+                known = self._known(connection)
+                batch = Batch(self._kinds)
+                batch.take(records, known)
+                self._write(connection, progress, batch)
         except self._database.integrity_error:
             with self._transaction() as connection:
                 known = self._known(connection)
-                fresh = self._without_replays(connection, records, known)
-                batch = self._write(connection, progress, fresh, known)
+                batch = Batch(self._kinds)
+                fresh = self._without_replays(connection, records, known, batch)
+                batch.take(fresh, known)
+                self._write(connection, progress, batch)
             replayed = len(records) - len(fresh)
+        self._remember(batch)
         if self._open is not None:
             self._open.difference_update(batch.closed)
             self._open.update(batch.opened)
         return Committed(batch.settled, replayed, batch.unreserved)
 
-    def expire(self, owner: str) -> list[Reserved]:
-        """Closes what `owner` left open, and gives it back."""
-        now = self._clock()
-        table = reservations.c
-        mine = (table.owner == owner, table.expired.is_(None))
-        query = sa.select(table.id, table.at, table.key, table.project, table.amount).where(*mine)
-        with self._transaction() as connection:
-            lost = [Reserved(*row) for row in connection.execute(query)]
-            for record in lost:
-                kind = expired_kind(record)
-                number = self._kinds.get(kind) or self._new_kind(connection, kind)
-                exchange, entry = expired_rows(record, number)
-                connection.exec_driver_sql(self._insert_exchange, exchange)
-                connection.exec_driver_sql(self._insert_attempt, entry)
-            connection.execute(reservations.update().where(*mine).values(expired=now))
-        if self._open is not None:
-            self._open.difference_update(record.id for record in lost)
-        return lost
+    def _remember(self, batch: Batch) -> None:
+        """Keeps what was learnt in a transaction that is over."""
+        if len(self._kinds) + len(batch.kinds) > _NAMES_MAX:
+            self._kinds.clear()
+        self._kinds.update(batch.kinds)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -133,7 +175,7 @@ class SqlLedger:
                 yield connection
         except BaseException:
             # After a rollback nothing that was remembered of this transaction is true.
-            self._kinds.clear()
+            self._facets.clear()
             self._open = None
             raise
 
@@ -144,82 +186,80 @@ class SqlLedger:
             self._open = set(connection.execute(query).scalars())
         return self._open
 
-    def _write(
-        self, connection: sa.Connection, progress: Progress, records: Sequence[Record], known: set[str]
-    ) -> Batch:
-        """Writes a batch as if all of it were new. Raises the driver's IntegrityError when it is not."""
-        batch = Batch(self._kinds, partial(self._new_kind, connection))
-        batch.take(records, known)
+    def _write(self, connection: sa.Connection, progress: Progress, batch: Batch) -> None:
+        """Writes a batch. Raises the driver's IntegrityError when not all of it is new."""
         # The driver's own cursor: a batch is small when little happens, and then wrappers would cost the most.
         cursor = connection.connection.cursor()
-        self._write_exchanges(cursor, batch.exchanges)
-        if batch.attempts:
-            cursor.executemany(self._insert_attempt, batch.attempts)
-        if batch.settled:
-            cursor.executemany(_ADD_SPEND, batch.spend())
+        self._write_rows(cursor, batch)
         if batch.closed:
-            cursor.executemany(_CLOSE_RESERVATION, [(closed,) for closed in batch.closed])
+            cursor.executemany(self._close_reservation, [(closed,) for closed in batch.closed])
         if batch.opened:
-            owner = progress.owner
-            rows = [(r.id, r.at, r.key, r.project, r.amount, owner, "", r.id) for r in batch.opened.values()]
-            cursor.executemany(_ADD_RESERVATION, rows)
-        cursor.execute(_SET_POSITION, (progress.journal, progress.name, progress.offset))
+            owner, node = progress.owner, self._node
+            rows = [(r.id, r.at, r.key, r.project, r.amount, owner, node, r.id) for r in batch.opened.values()]
+            cursor.executemany(self._add_reservation, rows)
+        if batch.sums.draws:
+            drawn = sorted(batch.sums.draws.items())
+            cursor.executemany(self._consume, [(amount, *place, progress.owner) for place, amount in drawn])
+        cursor.execute(self._set_position, (progress.journal, progress.name, progress.offset, self._node))
         cursor.close()
-        return batch
 
-    def _write_exchanges(self, cursor: DBAPICursor, values: list[Any]) -> None:
-        """Writes rows whose values stand one after the other, many with one statement."""
-        step = _EXCHANGES_PER_INSERT * _EXCHANGE_VALUES
-        rest = len(values) - len(values) % step
-        for start in range(0, rest, step):
-            cursor.execute(self._insert_exchanges, values[start : start + step])
-        for start in range(rest, len(values), _EXCHANGE_VALUES):
-            cursor.execute(self._insert_exchange, values[start : start + _EXCHANGE_VALUES])
+    def _write_rows(self, cursor: DBAPICursor, batch: Batch) -> None:
+        """Writes exchanges, attempts, and what they come to."""
+        writer = self._writer
+        if batch.kinds:
+            writer.insert_missing(cursor, kinds, [kind_row(*kind) for kind in batch.kinds.items()])
+        writer.insert(cursor, exchanges, batch.exchanges)
+        writer.insert(cursor, attempts, batch.attempts)
+        named, tables = batch.sums.tables(self._node)
+        unknown = [facet for facet in named if facet not in self._facets]
+        if unknown:
+            if len(self._facets) + len(unknown) > _NAMES_MAX:
+                self._facets.clear()
+            writer.insert_missing(cursor, facets, facet_rows(unknown))
+            self._facets.update(unknown)
+        for table, rows in tables:
+            writer.add(cursor, table, rows)
 
-    def _new_kind(self, connection: sa.Connection, kind: Kind) -> int:
-        """The number of a kind that is not in memory: from the table, or a new row."""
-        if len(self._kinds) >= _KINDS_MAX:
-            self._kinds.clear()
-        values: dict[str, Any] = dict(zip(KIND_FIELDS, kind, strict=True))
-        values.update(stream=int(values["stream"]), slow=int(values["slow"]), settlement=values["settlement"].value)
-        same = [kinds.c[name].is_not_distinct_from(value) for name, value in values.items()]
-        found: int | None = connection.execute(sa.select(kinds.c.id).where(*same)).scalar()
-        number = _number_of(kind) if found is None else found
-        if found is None:
-            connection.execute(kinds.insert().values(id=number, **values))
-        self._kinds[kind] = number
-        return number
+    def _without_replays(
+        self, connection: sa.Connection, records: Sequence[Record], known: set[str], batch: Batch
+    ) -> list[Record]:
+        """The records that change something, by the transition table.
 
-    @staticmethod
-    def _without_replays(connection: sa.Connection, records: Sequence[Record], known: set[str]) -> list[Record]:
-        """The records that change something, by the transition table."""
+        An expired exchange whose settlement is among them gives its place to that, and is taken out of the sums of
+        `batch`; its entry in `attempts` stays.
+        """
         states = _states(connection, {record.id for record in records})
         fresh: list[Record] = []
-        late: list[Row] = []
+        late: list[str] = []
         for record in records:
             state = states.get(record.id, State.ABSENT)
             try:
                 after = follow(state, record)
             except LedgerFault:
-                # A settlement without a reservation: `_rows` keeps it and counts it.
+                # A settlement without a reservation: `Batch` keeps it and counts it.
                 after = State.SETTLED
             if after is state:
                 continue
             if state is State.EXPIRED:
-                late.append((record.id,))
-                known.add(record.id)
+                late.append(record.id)
             states[record.id] = after
             fresh.append(record)
+        for record in _expired(connection, late):
+            batch.sums.expire(record, -1)
+            known.add(record.id)
         if late:
-            # The expired exchange gives its place to what was found; its entry in `attempts` stays.
-            connection.exec_driver_sql("DELETE FROM exchanges WHERE id = ?", late)
+            connection.exec_driver_sql(self._drop_exchange, [(identity,) for identity in late])
         return fresh
 
 
-def _number_of(kind: Kind) -> int:
-    """63 bits of the kind's digest, the same on every machine; never 0."""
-    digest = hashlib.sha256(msgspec.json.encode(kind)).digest()
-    return int.from_bytes(digest[:8], "big") >> 1 or 1
+def _expired(connection: sa.Connection, ids: Sequence[str]) -> Iterator[Reserved]:
+    """The reservations of these expired exchanges, as far as sums speak of them."""
+    query = sa.select(exchanges.c.id, exchanges.c.at, kinds.c.key, kinds.c.project)
+    query = query.join(kinds, kinds.c.id == exchanges.c.kind)
+    for start in range(0, len(ids), _IDS_PER_QUERY):
+        some = query.where(exchanges.c.id.in_(ids[start : start + _IDS_PER_QUERY]))
+        for identity, at, key, project in connection.execute(some):
+            yield Reserved(identity, at, key, project, 0)
 
 
 def _states(connection: sa.Connection, ids: Iterable[str]) -> dict[str, State]:

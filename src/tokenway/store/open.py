@@ -37,7 +37,7 @@ class Store:
         self.documents = SqlDocuments(database, clock)
         self.entries = SqlEntries(database)
         self.reports = SqlReports(database)
-        self.ledger = SqlLedger(database, clock)
+        self.ledger = SqlLedger(database, clock, node)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)

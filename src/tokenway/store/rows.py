@@ -6,7 +6,7 @@ once, and the values of the rows go into one flat list, as a statement that writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec.structs import astuple, replace
@@ -14,39 +14,39 @@ from msgspec.structs import astuple, replace
 from tokenway.metering.ledger import Expired, Line, Record, Reserved, Settled, Settlement
 from tokenway.metering.stamps import output_speed, ttft
 from tokenway.model.usage import BUCKETS, Usage
-from tokenway.store.schema import EXPIRED_ATTEMPT, INLINE_BUCKETS
+from tokenway.store.schema import EXPIRED_ATTEMPT, INLINE_BUCKETS, KIND_FIELDS
+from tokenway.store.sums import MINUTE, PAYABLE, Calls, Sums, digest_of, times_of
+from tokenway.store.writing import Row
 
-SECONDS_PER_DAY: Final = 86_400
-_PAYABLE: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 _INTEGER_MAX: Final = 2**63 - 1
+_NUMBER_MAX: Final = 2**43
+"""Nearly nine thousand dollars in nano-dollars, or as many tokens: no call comes to more, and sums have room."""
 _NO_BUCKETS: Final = (None,) * len(BUCKETS)
 _NO_TRACE: Final = (None, None, None)
 _NO_FIGURES: Final = (None,) * len(INLINE_BUCKETS)
 
-Row = tuple[Any, ...]
 Kind = tuple[Any, ...]
 """The values of `schema.KIND_FIELDS`, in their order."""
 
 
 class Batch:
-    """The rows of some records, as if all of them were new.
+    """The rows of some records, as if all of them were new; `numbers` has the kinds that are known."""
 
-    `numbers` has the numbers of kinds that are known, and `learn` gives the number of another one.
-    """
-
-    def __init__(self, numbers: dict[Kind, int], learn: Callable[[Kind], int]) -> None:
+    def __init__(self, numbers: dict[Kind, int]) -> None:
         self.exchanges: list[Any] = []
         """The values of all rows, one row after the other."""
-        self.attempts: list[Row] = []
+        self.attempts: list[Any] = []
+        """The same."""
+        self.kinds: dict[Kind, int] = {}
+        """Those that were not known, with their numbers."""
         self.opened: dict[str, Reserved] = {}
         """Reservations that the batch leaves open: one that is settled in it needs no row."""
         self.closed: list[str] = []
         """Reservations that have a row and are settled."""
         self.settled: list[Settled] = []
+        self.sums = Sums()
         self.unreserved = 0
         self._numbers = numbers
-        self._learn = learn
-        self._days: dict[int, dict[str, list[Any]]] = {}
 
     def take(self, records: Iterable[Record], known: set[str]) -> None:
         """Adds the records; `known` are the open reservations that have a row."""
@@ -64,83 +64,135 @@ class Batch:
                 settled.append(record)
             elif type(record) is Reserved:
                 opened[record.id] = record
-        self._add(settled)
         self.settled += settled
+        self._settle(settled)
 
-    def spend(self) -> list[Row]:
-        """Key, day, how many exchanges, what was charged for them, and when the last one ended."""
-        return [(key, day, *sums) for day, keys in self._days.items() for key, sums in keys.items()]
+    def expire(self, record: Reserved) -> None:
+        """Adds a reservation that is given up."""
+        kind = _expired_kind(record)
+        exchange, entry = _expired_rows(record, self._numbers.get(kind) or self._learn(kind))
+        self.exchanges += exchange
+        self.attempts += entry
+        self.sums.expire(record)
 
-    def _add(self, records: Iterable[Settled]) -> None:
+    def _learn(self, kind: Kind) -> int:
+        """The number of a kind that is not known."""
+        number = self.kinds.get(kind)
+        if number is None:
+            number = self.kinds[kind] = digest_of(kind)
+        return number
+
+    def _settle(self, records: Iterable[Settled]) -> None:
         """The rows of exchanges. This is the hot function of the control process."""
-        number_of, extend = self._numbers.get, self.exchanges.extend
-        spent: dict[str, list[Any]] = {}
-        day_start = day_end = 0.0
+        number_of, extend, sums = self._numbers.get, self.exchanges.extend, self.sums
+        kinds: dict[int, Calls] = {}
+        minute = 0
+        begins = ends = 0.0
         for record in records:
             lines, stamps = record.lines, record.stamps
             attempt: int | None = None
             cost: int | None = None
             if len(lines) == 1 and (figures := _inline_figures(lines[0], record)) is not None:
-                attempt, cost, tokens = lines[0].attempt, lines[0].cost, figures[2] + figures[3]
+                attempt, cost = lines[0].attempt, lines[0].cost
+                tokens = figures[2] + figures[3] if record.settlement in PAYABLE else 0
             else:
                 figures, tokens = _NO_FIGURES, _answer_tokens(record)
-                self.attempts.extend(_attempt_rows(record))
-            key, at, charged = record.key, record.admitted or record.at, record.charged
-            kind = (
-                key,
-                record.project,
-                record.model,
-                record.endpoint,
-                record.operation,
-                record.dialect,
-                record.stream,
-                record.settlement,
-                record.status,
-                len(lines),
-                record.slow,
-                record.finish_reason,
-                record.error_type,
-                attempt,
-                record.user,
-            )
+            kind = _kind(record, attempt)
+            number = number_of(kind) or self._learn(kind)
+            at, charged, withheld = record.admitted or record.at, record.charged, record.withheld
+            first, speed = ttft(stamps), output_speed(stamps, tokens)
+            duration = stamps.end - stamps.received if stamps.end else None
             trace = record.trace
             extend(
                 (
                     record.id,
                     at,
-                    number_of(kind) or self._learn(kind),
+                    number,
                     record.run or None,
                     charged,
                     cost,
-                    ttft(stamps),
-                    stamps.end - stamps.received if stamps.end else None,
-                    output_speed(stamps, tokens),
+                    first,
+                    duration,
+                    speed,
                     record.overhead,
                     *figures,
-                    record.withheld or None,
+                    withheld or None,
                     *(_NO_TRACE if trace is None else (trace.agent, trace.turn, trace.request_class)),
                 )
             )
-            if not day_start <= at < day_end:
-                day = int(at // SECONDS_PER_DAY)
-                day_start, day_end = day * SECONDS_PER_DAY, (day + 1) * SECONDS_PER_DAY
-                spent = self._days.setdefault(day, {})
-            sums = spent.get(key)
-            if sums is None:
-                spent[key] = [1, charged, at]
+            if not begins <= at < ends:
+                minute = int(at // MINUTE)
+                begins, ends = minute * MINUTE, (minute + 1) * MINUTE
+                kinds = sums.minutes.setdefault(minute, {})
+            calls = kinds.get(number)
+            if calls is None:
+                calls = kinds[number] = Calls(kind)
+            times = times_of(first, duration, speed, tokens)
+            calls.add(at, charged, withheld, times)
+            if attempt is None:
+                self._settle_apart(record, minute, number, kind)
             else:
-                sums[0] += 1
-                sums[1] += charged
-                if at > sums[2]:  # noqa: PLR1730 - a call of `max` costs as much as the three lines above
-                    sums[2] = at
+                calls.add_attempt(cost, figures)
+            if record.run:
+                sums.run(record, times, duration)
+            if record.draws:
+                sums.draw(record)
+
+    def _settle_apart(self, record: Settled, minute: int, number: int, kind: Kind) -> None:
+        """A row for each attempt. What the key pays stands with the attempt that answered, else with the last."""
+        payer = _answer(record) or (record.lines[-1] if record.lines else None)
+        for line in record.lines:
+            usage, charged = line.usage, record.charged if line is payer else 0
+            self.sums.attempt(line, charged, minute, number, kind)
+            self.attempts += (
+                record.id,
+                line.attempt,
+                line.endpoint,
+                line.settlement.value,
+                charged,
+                line.cost,
+                line.status,
+                line.fault,
+                1 if line.absurd else 0,
+                *(_NO_BUCKETS if usage is None else astuple(usage)),
+                line.service,
+            )
 
 
-def expired_kind(record: Reserved) -> Kind:
+def _kind(record: Settled, attempt: int | None) -> Kind:
+    """The kind of an exchange, whose only attempt stands in its row when `attempt` is its number."""
+    return (
+        record.key,
+        record.project,
+        record.model,
+        record.endpoint,
+        record.operation,
+        record.dialect,
+        record.stream,
+        record.settlement,
+        record.status,
+        len(record.lines),
+        record.slow,
+        record.finish_reason,
+        record.error_type,
+        attempt,
+        record.user,
+    )
+
+
+def kind_row(kind: Kind, number: int) -> Row:
+    """The row of a kind."""
+    values = dict(zip(KIND_FIELDS, kind, strict=True))
+    values.update(stream=int(values["stream"]), slow=int(values["slow"]), settlement=values["settlement"].value)
+    return (number, *values.values())
+
+
+def _expired_kind(record: Reserved) -> Kind:
     """The kind of an exchange that was given up."""
     return (record.key, record.project, "", "", "", "", False, Settlement.EXPIRED, 0, 0, False, "", "", None, "")
 
 
-def expired_rows(record: Reserved, number: int) -> tuple[Row, Row]:
+def _expired_rows(record: Reserved, number: int) -> tuple[Row, Row]:
     """The exchange of that kind, and the entry that says that its reservation expired."""
     exchange = (record.id, record.at, number, None, 0, None, None, None, None, 0.0, *_NO_FIGURES, None, *_NO_TRACE)
     entry = (record.id, EXPIRED_ATTEMPT, "", Settlement.EXPIRED.value, 0, None, 0, "", 0, *_NO_BUCKETS, "")
@@ -148,7 +200,7 @@ def expired_rows(record: Reserved, number: int) -> tuple[Row, Row]:
 
 
 def bounded(record: Record) -> Record:
-    """The record with every number cut to what a column holds; what had to be cut is absurd and costs nothing."""
+    """The record with every number cut to what a column holds; what is beyond reason is absurd and costs nothing."""
     if isinstance(record, Reserved):
         return replace(record, amount=_cut(record.amount))
     if isinstance(record, Expired):
@@ -156,10 +208,11 @@ def bounded(record: Record) -> Record:
     lines = []
     for line in record.lines:
         usage = line.usage and Usage(*map(_cut, astuple(line.usage)))
-        cost = line.cost if line.cost is None or line.cost == _cut(line.cost) else None
-        is_cut = usage != line.usage or cost != line.cost
-        lines.append(replace(line, usage=usage, cost=None, absurd=True) if is_cut else line)
-    return replace(record, charged=_cut(record.charged), lines=tuple(lines))
+        is_beyond = any(abs(value) > _NUMBER_MAX for value in (*astuple(line.usage or Usage()), line.cost or 0))
+        lines.append(replace(line, usage=usage, cost=None, absurd=True) if is_beyond else line)
+    draws = tuple(replace(draw, amount=min(draw.amount, _NUMBER_MAX)) for draw in record.draws)
+    charged, withheld = min(record.charged, _NUMBER_MAX), min(record.withheld, _NUMBER_MAX)
+    return replace(record, charged=charged, withheld=withheld, lines=tuple(lines), draws=draws)
 
 
 def _cut(number: int) -> int:
@@ -191,7 +244,7 @@ def _inline_figures(line: Line, record: Settled) -> Row | None:
 def _answer(record: Settled) -> Line | None:
     """The attempt that the caller pays for: the one that answered."""
     for line in record.lines:
-        if line.settlement in _PAYABLE:
+        if line.settlement in PAYABLE:
             return line
     return None
 
@@ -199,23 +252,3 @@ def _answer(record: Settled) -> Line | None:
 def _answer_tokens(record: Settled) -> int:
     line = _answer(record)
     return line.usage.output_tokens if line is not None and line.usage is not None and not line.absurd else 0
-
-
-def _attempt_rows(record: Settled) -> Iterable[Row]:
-    """One row per line. What the key pays stands with the attempt that answered, else with the last."""
-    payer = _answer(record) or (record.lines[-1] if record.lines else None)
-    for line in record.lines:
-        usage = line.usage
-        yield (
-            record.id,
-            line.attempt,
-            line.endpoint,
-            line.settlement.value,
-            record.charged if line is payer else 0,
-            line.cost,
-            line.status,
-            line.fault,
-            1 if line.absurd else 0,
-            *(_NO_BUCKETS if usage is None else (getattr(usage, name) for name in BUCKETS)),
-            line.service,
-        )

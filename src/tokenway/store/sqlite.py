@@ -35,7 +35,7 @@ _PRAGMAS: Final = (
 
 
 def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time, node: str = "") -> Store:
-    """Opens the store in the file `path`; makes it, or brings it up to date, when needed.
+    """Opens the store in the file `path`; makes it, or brings it up to date, when needed. `node` is this machine's id.
 
     Raises StoreError when the file was written by a newer version or cannot be opened.
     """

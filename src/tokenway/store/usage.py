@@ -20,7 +20,6 @@ from tokenway.model.money import NANO_PER_USD
 from tokenway.model.usage import BUCKETS, PIECES, Usage
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
-from tokenway.store.rows import SECONDS_PER_DAY
 from tokenway.store.schema import (
     EXPIRED_ATTEMPT,
     INLINE_BUCKETS,
@@ -30,6 +29,7 @@ from tokenway.store.schema import (
     kinds,
     spend,
 )
+from tokenway.store.sums import DAY
 
 DIMENSIONS: Final = ("model", "key", "project", "run", "endpoint", "day")
 CLIENT_GONE: Final = 499
@@ -144,7 +144,7 @@ class SqlUsage:
         with self._database.read() as connection:
             table = spend.c
             by_day = sa.select(table.subject, table.bucket, table.calls, table.charged, table.last_used)
-            by_day = by_day.where(table.scope == "key", table.grain == SECONDS_PER_DAY, condition)
+            by_day = by_day.where(table.scope == "key", table.grain == DAY, condition)
             for key, at, requests, charged, last in connection.execute(by_day):
                 row = used.setdefault(key, KeyUsage())
                 row.requests += requests
@@ -177,7 +177,7 @@ def _raw(by: Sequence[str], since: float | None, *values: sa.ColumnElement[Any])
     if "run" in by:
         columns.append(exchanges.c.run)
     if "day" in by:
-        columns.append((sa.cast(exchanges.c.at, sa.BigInteger) // SECONDS_PER_DAY).label("day"))
+        columns.append((sa.cast(exchanges.c.at, sa.BigInteger) // DAY).label("day"))
     query = sa.select(*columns, *values).select_from(exchanges)
     return query if since is None else query.where(exchanges.c.at >= since)
 
@@ -223,7 +223,7 @@ def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
     is_believed = attempts.c.absurd == 0
     is_unmetered = attempts.c.settlement.in_(_ANSWERED) & attempts.c.input_uncached.is_(None)
     is_unpriced = attempts.c.input_uncached.is_not(None) & attempts.c.cost.is_(None) & is_believed
-    day = sa.cast(exchanges.c.at, sa.BigInteger) // SECONDS_PER_DAY
+    day = sa.cast(exchanges.c.at, sa.BigInteger) // DAY
     own = {"run": exchanges.c.run, "day": day, "endpoint": attempts.c.endpoint}
     groups = [own[name] if name in own else kinds.c[name] for name in by]
     query = (

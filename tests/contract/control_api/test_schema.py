@@ -78,7 +78,7 @@ async def run(*words: str, cwd: Path, **environment: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *words,
         cwd=cwd,
-        env=os.environ | environment,
+        env=os.environ | environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

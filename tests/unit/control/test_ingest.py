@@ -407,3 +407,37 @@ def test_draining_ends_while_somebody_writes(store: Store, journals: Path) -> No
     ingest = Ingest(store.ledger, journals, lambda _: writer.append(settled(next(written))))
     assert 1 <= ingest.drain() < 100
     ingest.close()
+
+
+def test_one_who_is_behind_takes_more_at_a_time(
+    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a batch comes to in the sums is written once for all of it, until the rest is short again."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 2)
+    monkeypatch.setattr(module, "BATCH_RECORDS_BEHIND", 5)
+    monkeypatch.setattr(module, "ROUND_SECONDS", 60.0)
+    writer = JournalWriter(journals, "w0")
+    writer.append(settled(0))
+    monkeypatch.setattr(module, "BEHIND_BYTES", 6 * (writer.size - 36))
+    for number in range(1, 10):
+        writer.append(settled(number))
+    sizes: list[int] = []
+    ingest = Ingest(store.ledger, journals, lambda records: sizes.append(len(records)))
+
+    assert ingest.run_once() == 10
+    assert sizes == [5, 2, 2, 1]
+    ingest.close()
+
+
+def test_what_another_machine_left_open_expires_in_time(
+    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only at a start is it looked for."""
+    monkeypatch.setattr(module, "LOST_SECONDS", 0.0)
+    ingest = Ingest(store.ledger, journals)
+    ingest.run_once()
+    SqlLedger(store.database, lambda: NOON, "far").commit(Progress("j", "w", "gone", 1), [reserved(1)])
+    ingest.run_once()
+
+    assert ingest.counts.expired == 1
+    ingest.close()

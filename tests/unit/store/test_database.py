@@ -73,13 +73,16 @@ def test_reading_changes_nothing(database: Database) -> None:
     assert values(database) == []
 
 
-def test_a_statement_is_the_drivers_own_text(database: Database) -> None:
-    """Rows are bound by position, in the order of the columns."""
-    assert database.statement(settings.insert()) == 'INSERT INTO settings ("key", value) VALUES (?, ?)'
+def test_a_statement_has_the_drivers_own_mark_for_parameters(database: Database) -> None:
+    """Ours are question marks, as SQLite's; PostgreSQL's driver wants another."""
+    other = Database(sa.create_engine("postgresql+psycopg://nobody@nowhere/nothing"))
+
+    assert database.sql("VALUES (?, ?)") == "VALUES (?, ?)"
+    assert other.sql("VALUES (?, ?)") == "VALUES (%s, %s)"
 
 
 def test_a_repeated_row_raises_the_named_error(database: Database) -> None:
     """`integrity_error` is what the driver raises by itself."""
-    insert = database.statement(settings.insert())
+    insert = database.sql("INSERT INTO settings VALUES (?, ?)")
     with pytest.raises(database.integrity_error), database.write() as connection:
         connection.connection.cursor().executemany(insert, [("a", "1"), ("a", "2")])

@@ -10,12 +10,22 @@ import pytest
 import sqlalchemy as sa
 
 from tests.records import NOON, USAGE, line, reserved, settled
-from tokenway.metering.ledger import Expired, Record, Settlement
+from tokenway.metering.ledger import Draw, Expired, Record, Settlement
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import Committed, Progress
 from tokenway.store.ledger import SqlLedger
-from tokenway.store.schema import attempts, entries, exchanges, journal_positions, kinds, reservations, spend
 from tokenway.store.open import Store
+from tokenway.store.schema import (
+    attempts,
+    entries,
+    exchanges,
+    journal_positions,
+    kinds,
+    leases,
+    nodes,
+    reservations,
+    spend,
+)
 
 
 @pytest.fixture
@@ -288,7 +298,11 @@ def test_spending_is_added_up_by_key_and_day(store: Store) -> None:
         settled(4, charged=13),
     ]
     commit(store.ledger, batch)
-    found = {(row["subject"], row["bucket"]): (row["calls"], row["charged"]) for row in rows(store, spend)}
+    found = {
+        (row["subject"], row["bucket"]): (row["calls"], row["charged"])
+        for row in rows(store, spend)
+        if (row["scope"], row["grain"]) == ("key", 86_400)
+    }
     day = int(NOON // 86_400)
 
     assert found == {("key_a", day): (2, 18), ("key_a", day + 1): (1, 7), ("key_b", day): (1, 11)}
@@ -304,3 +318,58 @@ def test_positions_are_kept_until_they_are_forgotten(store: Store) -> None:
     store.ledger.forget("j")
     assert store.ledger.offset("j") == 0
     assert store.ledger.positions() == []
+
+
+def test_what_was_taken_of_a_lease_is_entered_with_the_settlement(store: Store) -> None:
+    """Of the holder's own lease and of the period that the call was admitted in; one that is gone is passed over."""
+    lease = {"limit_id": "l", "period": 7, "holder": "o", "node": "", "granted": 100, "consumed": 5}
+    with store.database.write() as connection:
+        connection.execute(leases.insert(), [lease, lease | {"holder": "p"}, lease | {"period": 8}])
+    commit(store.ledger, [settled(1, draws=(Draw("l", 7, 30), Draw("gone", 7, 1)))])
+    commit(store.ledger, [settled(1, draws=(Draw("l", 7, 30),))], offset=2)
+    found = {(row["period"], row["holder"]): row["consumed"] for row in rows(store, leases)}
+
+    assert found == {(7, "o"): 35, (7, "p"): 5, (8, "o"): 5}
+
+
+def test_the_leases_of_a_worker_that_is_gone_are_free_again(store: Store) -> None:
+    """Also when it left nothing open; those of other holders, and of other machines, stay."""
+    lease = {"limit_id": "l", "period": 7, "holder": "o", "node": "", "granted": 100, "consumed": 5}
+    with store.database.write() as connection:
+        connection.execute(leases.insert(), [lease, lease | {"holder": "p"}, lease | {"limit_id": "m", "node": "far"}])
+    assert store.ledger.owners() == {"o", "p"}
+    store.ledger.expire("o")
+
+    assert [(row["holder"], row["node"]) for row in rows(store, leases)] == [("p", ""), ("o", "far")]
+
+
+def test_another_machine_expires_only_what_a_gone_one_left(store: Store) -> None:
+    """Its owners are its own and those of machines that were not seen for ten minutes."""
+    one, two = (SqlLedger(store.database, lambda: NOON, node) for node in ("one", "two"))
+    commit(one, [reserved(1)], owner="first")
+    commit(two, [reserved(2)], owner="second", offset=2)
+    machine = {"id": "one", "name": "", "started": 0.0, "seen": NOON - 599, "workers": 1, "release": ""}
+    with store.database.write() as connection:
+        connection.execute(nodes.insert(), [machine, machine | {"id": "two"}])
+    assert (one.owners(), two.owners()) == ({"first"}, {"second"})
+
+    late = SqlLedger(store.database, lambda: NOON + 2, "two")
+    assert late.owners() == {"first", "second"}
+    assert late.expire("first") == [reserved(1)]
+
+
+def test_positions_are_those_of_this_machine(store: Store) -> None:
+    """Another machine's journals are not here, and their positions are not forgotten."""
+    one, two = (SqlLedger(store.database, lambda: NOON, node) for node in ("one", "two"))
+    one.commit(Progress("a", "w", "o", 5), [])
+    two.commit(Progress("b", "w", "o", 6), [])
+
+    assert (one.positions(), two.positions()) == (["a"], ["b"])
+
+
+def test_a_charge_beyond_reason_does_not_stop_the_ledger(store: Store) -> None:
+    """It is cut to what no call can cost, so that no sum overflows."""
+    committed = commit(store.ledger, [settled(1, charged=2**62), settled(2, charged=2**63)])
+
+    assert len(committed.settled) == 2
+    assert store.usage.key_usage("key_a").total == 2**44

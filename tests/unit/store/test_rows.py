@@ -1,41 +1,41 @@
-"""Records into rows: a reservation and its settlement meet in memory, and money is summed by key and day."""
+"""Records into rows: a reservation and its settlement meet in memory."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.records import NOON, line, reserved, settled
-from tokenway.metering.ledger import Expired, Settlement
+from tokenway.metering.ledger import Draw, Expired, Settled, Settlement
 from tokenway.model.usage import BUCKETS, Usage
-from tokenway.store.rows import SECONDS_PER_DAY, Batch, Kind, bounded, expired_kind, expired_rows
-from tokenway.store.schema import INLINE_BUCKETS, KIND_FIELDS, attempts, exchanges
-
-
-class Numbers(dict[Kind, int]):
-    """Numbers of kinds, with a memory of those that were asked for."""
-
-    def learn(self, kind: Kind) -> int:
-        """Gives the next number."""
-        self[kind] = len(self) + 1
-        return self[kind]
+from tokenway.store.rows import Batch, bounded, kind_row
+from tokenway.store.schema import INLINE_BUCKETS, KIND_FIELDS, attempts, exchanges, kinds
 
 
 def batch_of(*records: Any, known: frozenset[str] = frozenset()) -> Batch:
     """The rows of these records, when no kind is known."""
-    numbers = Numbers()
-    batch = Batch(numbers, numbers.learn)
+    batch = Batch({})
     batch.take(records, set(known))
     return batch
 
 
-def exchange_rows(batch: Batch) -> list[dict[str, Any]]:
-    """The rows of `exchanges` by column."""
-    names = exchanges.columns.keys()
-    values = batch.exchanges
+def table_rows(table: sa.Table, values: list[Any]) -> list[dict[str, Any]]:
+    """Rows whose values stand one after the other, by column."""
+    names = table.columns.keys()
     assert len(values) % len(names) == 0
     return [dict(zip(names, values[at : at + len(names)], strict=True)) for at in range(0, len(values), len(names))]
+
+
+def exchange_rows(batch: Batch) -> list[dict[str, Any]]:
+    """The rows of `exchanges` by column."""
+    return table_rows(exchanges, batch.exchanges)
+
+
+def attempt_rows(batch: Batch) -> list[dict[str, Any]]:
+    """The rows of `attempts` by column."""
+    return table_rows(attempts, batch.attempts)
 
 
 def test_a_reservation_and_its_settlement_in_one_batch_leave_only_the_exchange() -> None:
@@ -68,53 +68,46 @@ def test_an_expired_record_comes_to_no_row() -> None:
     """Only the store expires reservations."""
     batch = batch_of(Expired("gen-000001", NOON))
 
-    assert (batch.exchanges, batch.attempts, batch.settled, batch.spend()) == ([], [], [], [])
+    assert (batch.exchanges, batch.attempts, batch.settled, batch.sums.minutes) == ([], [], [], {})
 
 
-def test_a_kind_is_asked_for_once() -> None:
-    """Exchanges that differ in nothing that repeats share its number; its values stand in the columns' order."""
-    numbers = Numbers()
-    batch = Batch(numbers, numbers.learn)
-    batch.take([settled(1), settled(2, run="r"), settled(3, model="big")], set())
+def test_a_kind_has_the_same_number_on_every_machine() -> None:
+    """Exchanges that differ in nothing that repeats share its number, and a known one is not learnt again."""
+    batch = batch_of(settled(1), settled(2, run="r"), settled(3, model="big"))
     batch.take([settled(4)], set())
+    numbers = [row["kind"] for row in exchange_rows(batch)]
+    again = Batch(dict(batch.kinds))
+    again.take([settled(3, model="big"), settled(5, model="new")], set())
 
-    assert [row["kind"] for row in exchange_rows(batch)] == [1, 1, 2, 1]
-    assert [row["run"] for row in exchange_rows(batch)] == [None, "r", None, None]
-    assert dict(zip(KIND_FIELDS, next(iter(numbers)), strict=True)) == {
-        "key": "key_a",
-        "project": "default",
-        "model": "mock",
-        "endpoint": "lab/mock",
-        "operation": "chat",
-        "dialect": "openai_chat",
-        "stream": True,
-        "settlement": Settlement.DELIVERED,
-        "status": 200,
-        "attempts": 1,
-        "slow": False,
-        "finish_reason": "stop",
-        "error_type": "",
-        "inline_attempt": 1,
-        "user_id": "",
-    }
+    assert numbers == [numbers[0], numbers[0], numbers[2], numbers[0]]
+    assert numbers[0] != numbers[2]
+    assert exchange_rows(again)[0]["kind"] == numbers[2]
+    assert [kind[2] for kind in again.kinds] == ["new"]
 
 
-def test_spending_is_summed_by_key_and_day() -> None:
-    """A day begins at midnight in UTC, to the second, and days may come in any order."""
-    midnight = NOON + SECONDS_PER_DAY / 2
-    batch = batch_of(
-        settled(1, at=midnight, charged=1),
-        settled(2, at=midnight - 1, charged=10),
-        settled(3, at=midnight - 2, charged=100),
-        settled(4, at=midnight, key="key_b", charged=1_000),
-        settled(5, at=midnight + 1, charged=10_000),
-    )
-    today = int(NOON // SECONDS_PER_DAY)
+def test_a_kinds_row_has_its_values_in_the_columns_order() -> None:
+    """Flags are numbers there, and how it was settled is a text."""
+    ((kind, number),) = batch_of(settled(1)).kinds.items()
 
-    assert sorted(batch.spend()) == [
-        ("key_a", today, 2, 110, midnight - 1),
-        ("key_a", today + 1, 2, 10_001, midnight + 1),
-        ("key_b", today + 1, 1, 1_000, midnight),
+    assert table_rows(kinds, list(kind_row(kind, number))) == [
+        {
+            "id": number,
+            "key": "key_a",
+            "project": "default",
+            "model": "mock",
+            "endpoint": "lab/mock",
+            "operation": "chat",
+            "dialect": "openai_chat",
+            "stream": 1,
+            "settlement": "delivered",
+            "status": 200,
+            "attempts": 1,
+            "slow": 0,
+            "finish_reason": "stop",
+            "error_type": "",
+            "inline_attempt": 1,
+            "user_id": "",
+        }
     ]
 
 
@@ -126,7 +119,10 @@ def test_an_exchange_with_several_attempts_has_them_in_rows_of_their_own() -> No
 
     assert (row["cost"], row["input_uncached"], row["requests"]) == (None, None, None)
     assert row["output_speed"] is not None
-    assert [(found[1], found[4], found[5]) for found in batch.attempts] == [(1, 0, 7), (2, 1_234, 1_234)]
+    assert [(found["attempt"], found["charged"], found["cost"]) for found in attempt_rows(batch)] == [
+        (1, 0, 7),
+        (2, 1_234, 1_234),
+    ]
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
@@ -139,28 +135,39 @@ def test_a_bucket_stands_in_the_row_that_has_a_column_for_it(bucket: str) -> Non
         assert {name: row[name] for name in INLINE_BUCKETS} == dict.fromkeys(INLINE_BUCKETS, 0) | {bucket: 7}
         assert batch.attempts == []
     else:
-        (attempt,) = batch.attempts
-        assert dict(zip(attempts.columns.keys(), attempt, strict=True))[bucket] == 7
+        (attempt,) = attempt_rows(batch)
+        assert attempt[bucket] == 7
         assert row["requests"] is None
 
 
 def test_an_expired_reservation_is_an_exchange_and_an_entry_without_money() -> None:
-    """Its rows are as wide as the tables."""
-    exchange, entry = expired_rows(reserved(1), 3)
-    kind = dict(zip(KIND_FIELDS, expired_kind(reserved(1)), strict=True))
+    """It is of its key and project, and of nobody's model or endpoint."""
+    batch = Batch({})
+    batch.expire(reserved(1))
+    (exchange,), (entry,), (kind,) = exchange_rows(batch), attempt_rows(batch), batch.kinds
+    named = dict(zip(KIND_FIELDS, kind, strict=True))
 
-    assert len(exchange) == len(exchanges.columns)
-    assert len(entry) == len(attempts.columns)
-    assert exchange[:5] == ("gen-000001", reserved(1).at, 3, None, 0)
-    assert (kind["key"], kind["settlement"], kind["attempts"]) == ("key_a", Settlement.EXPIRED, 0)
+    assert (exchange["id"], exchange["at"], exchange["charged"]) == ("gen-000001", reserved(1).at, 0)
+    assert exchange["kind"] == batch.kinds[kind]
+    assert (entry["exchange"], entry["attempt"], entry["settlement"], entry["cost"]) == (
+        "gen-000001",
+        -1,
+        "expired",
+        None,
+    )
+    assert (named["key"], named["model"], named["settlement"]) == ("key_a", "", Settlement.EXPIRED)
 
 
-def test_what_a_column_cannot_hold_is_cut_and_costs_nothing() -> None:
-    """Numbers of more than 64 bits become the largest there are, and their attempt is absurd."""
+def test_what_is_beyond_reason_is_cut_and_costs_nothing() -> None:
+    """Numbers of more than 64 bits become the largest there are, and their attempt is absurd; sums stay small."""
     huge = line(usage=Usage(2**64), cost=2**64)
-    (cut, plain) = bounded(settled(1, lines=(huge, line()), charged=2**64)).lines  # type: ignore[union-attr]
+    cut = bounded(settled(1, lines=(huge, line()), charged=2**64, withheld=2**60, draws=(Draw("l", 0, 2**64),)))
+    assert isinstance(cut, Settled)
+    first, second = cut.lines
 
-    assert (cut.usage, cut.cost, cut.absurd) == (Usage(2**63 - 1), None, True)
-    assert plain == line()
+    assert (first.usage, first.cost, first.absurd) == (Usage(2**63 - 1), None, True)
+    assert second == line()
+    assert (cut.charged, cut.withheld, cut.draws) == (2**43, 2**43, (Draw("l", 0, 2**43),))
+    assert bounded(settled(1)) == settled(1)
     assert bounded(reserved(1, amount=2**64)) == reserved(1, amount=2**63 - 1)
     assert bounded(Expired("x", NOON)) == Expired("x", NOON)

@@ -153,6 +153,7 @@ RUN_SUMS: Final = (
     "errors",
     "slow",
     "charged",
+    "withheld",
     "cost",
     *BUCKETS,
     "ttft_us",

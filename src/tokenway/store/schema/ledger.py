@@ -123,6 +123,8 @@ journal_positions = sa.Table(
     sa.Column("journal", sa.Text, primary_key=True),
     text("name"),
     sa.Column("read_bytes", sa.BigInteger, nullable=False),
+    # The machine that has the file.
+    text("node", ""),
 )
 
 _DIMENSIONS: Final = (

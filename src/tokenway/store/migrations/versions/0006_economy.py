@@ -51,6 +51,7 @@ _RUN_SUMS = (
     "errors",
     "slow",
     "charged",
+    "withheld",
     "cost",
     "input_uncached",
     "cache_read",
@@ -105,7 +106,8 @@ def upgrade() -> None:
     op.add_column("exchanges", sa.Column("withheld", sa.BigInteger))
     for name in ("agent", "turn", "request_class"):
         op.add_column("exchanges", sa.Column(name, sa.Text))
-    op.add_column("reservations", sa.Column("node", sa.Text, nullable=False, server_default=""))
+    for table in ("reservations", "journal_positions"):
+        op.add_column(table, sa.Column("node", sa.Text, nullable=False, server_default=""))
     op.drop_table("spend")
     _columns_of_accounts()
     _accounts()

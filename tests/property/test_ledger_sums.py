@@ -1,0 +1,136 @@
+"""Whatever happens to the ledger, all of its sums are those that a child would make of what is in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from hypothesis import given
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from tests.property.ledger_model import Tables, naive, told
+from tests.property.ledger_plays import MONTH_END, Batch, Expiry, Play, outcome, plays
+from tokenway.store.base import Progress
+from tokenway.store.database import Database
+from tokenway.store.ledger import SqlLedger
+from tokenway.store.schema import balances, facets, reservations, rollups, run_agents, runs, spend
+from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.verify import verify
+from tokenway.store.writing import Writer
+
+
+class Crash(BaseException):
+    """The end of the process, as far as the ledger can tell."""
+
+
+class CrashingWriter(Writer):
+    """Dies when it should write into one more table than `left`."""
+
+    def __init__(self, database: Database, left: int | None) -> None:
+        super().__init__(database)
+        self.left = left
+
+    def _run(self, cursor: DBAPICursor, table: sa.Table, conflict: str, values: Sequence[Any]) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise Crash
+        super()._run(cursor, table, conflict, values)
+
+
+@cache
+def _empty() -> bytes:
+    """The file of an empty store, which is copied faster than made."""
+    with tempfile.TemporaryDirectory() as folder:
+        open_sqlite(Path(folder) / "t.db").close()
+        return (Path(folder) / "t.db").read_bytes()
+
+
+@contextmanager
+def fresh_store() -> Iterator[SqliteStore]:
+    """An empty store in a directory of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.db"
+        path.write_bytes(_empty())
+        store = open_sqlite(path, clock=lambda: MONTH_END)
+        yield store
+        store.close()
+
+
+def perform(play: Play, store: SqliteStore) -> None:
+    """Does to the store what the play says; two machines take turns at starting."""
+    count = 0
+    node = "aa"
+    ledger = SqlLedger(store.database, lambda: MONTH_END, node)
+    for step in play:
+        if isinstance(step, Batch):
+            count += 1
+            progress = Progress(step.owner, "w", step.owner, count)
+            if step.crashes is not None:
+                writer = CrashingWriter(store.database, step.crashes)
+                ledger = SqlLedger(store.database, lambda: MONTH_END, node, writer=writer)
+                with suppress(Crash):
+                    ledger.commit(progress, step.records)
+                writer.left = None
+            ledger.commit(progress, step.records)
+        elif isinstance(step, Expiry):
+            ledger.expire(step.owner)
+        else:
+            node = "bb" if node == "aa" else "aa"
+            ledger = SqlLedger(store.database, lambda: MONTH_END, node)
+
+
+def stored(store: SqliteStore) -> Tables:
+    """The summed tables, machines added up, facets spelt out, without what is nothing."""
+    found: Tables = {}
+    with store.database.read() as connection:
+        for table in (rollups, spend, balances, runs, run_agents):
+            sums = found[table.name] = {}
+            key = table.primary_key.columns.keys()
+            rolled = sa.select(table, facets).join(facets, facets.c.id == rollups.c.facet) if table is rollups else None
+            for mapping in connection.execute(sa.select(table) if rolled is None else rolled).mappings():
+                named: dict[str, Any] = dict(mapping)
+                place = tuple(named.pop(name) for name in key if name not in ("node", "facet"))
+                named.pop("node", None)
+                if rolled is not None:
+                    place += tuple(named.pop(name) for name in facets.columns.keys()[1:])
+                    named = {name: value for name, value in named.items() if name not in ("facet", "id")}
+                for name in ("project", "parent", "agent_type"):
+                    named.pop(name, None)
+                known = sums.get(place)
+                if known is not None:
+                    last = max(known["last_used"], named["last_used"]) if "last_used" in named else None
+                    named = {name: value + known[name] for name, value in named.items()}
+                    named |= {} if last is None else {"last_used": last}
+                sums[place] = named
+    return {name: {place: row for place, it in sums.items() if (row := told(it))} for name, sums in found.items()}
+
+
+@given(plays())
+def test_sums_are_those_of_the_exchanges(play: Play) -> None:
+    """After replays, expiries, late settlements and crashes, with clocks that step back over the end of a month."""
+    with fresh_store() as store:
+        perform(play, store)
+
+        assert stored(store) == naive(outcome(play))
+        assert verify(store.database, MONTH_END).faults == []
+
+
+@given(plays())
+def test_each_reservation_is_settled_or_open_or_expired(play: Play) -> None:
+    """Nothing that is settled is open, and what expired is kept as such until its settlement is found."""
+    with fresh_store() as store:
+        perform(play, store)
+        with store.database.read() as connection:
+            rows = connection.execute(sa.select(reservations.c.id, reservations.c.expired)).all()
+        over = {exchange.id: exchange for exchange in outcome(play)}
+
+        assert {row.id for row in rows if row.expired is not None} == {
+            identity for identity, exchange in over.items() if not hasattr(exchange, "lines")
+        }
+        assert not {row.id for row in rows if row.expired is None} & over.keys()
