@@ -19,11 +19,13 @@ from tokenway.control.api.types import IDENTITY, Shown, Time, moment_of, shown_t
 from tokenway.control.api.usage import visible
 from tokenway.model.usage import BUCKETS
 from tokenway.store.entries import Entry, EntryFilter, EntryLine
+from tokenway.store.verify import verify
 
 router = APIRouter(route_class=Guarded, tags=["ledger"])
 
 EXPORTED: Final = 1000
 """Exchanges that are read at a time for a file."""
+VERIFIED_SECONDS: Final = 7 * 86400.0
 SettlementName = Literal["delivered", "upstream_billed", "absorbed", "released", "expired"]
 _COLUMNS: Final = (
     "id",
@@ -79,6 +81,19 @@ class EntryShown(Shown):
     seconds: float | None
     output_tps: float | None
     attempts: list[LineShown]
+
+
+class Proof(Shown):
+    """What a proof of the ledger came to."""
+
+    holds: bool
+    since: str
+    exchanges: int
+    entries: int
+    debits: str
+    credits: str
+    open_reservations: int
+    faults: list[str] = Field(description="Each in a sentence; empty when the ledger holds.")
 
 
 class Entries:
@@ -138,6 +153,33 @@ async def export_entries(who: Who, services: Gateway, which: Which) -> Streaming
     await services.run(services.drain)
     headers = {"content-disposition": 'attachment; filename="ledger.csv"'}
     return StreamingResponse(_csv(services, who, wanted), media_type="text/csv", headers=headers)
+
+
+@router.post("/ledger/verify")
+async def verify_ledger(
+    services: Gateway,
+    since: Annotated[
+        Time | None, Query(description="Entries from that day on; of the last week when left out.")
+    ] = None,
+) -> Proof:
+    """Proves the ledger: every sum equals the entries, debits equal credits, no reservation was settled twice.
+
+    It holds up what else needs the database, for as long as it takes; `tokenway ledger verify` does not.
+    """
+    now = services.clock()
+    start = now - VERIFIED_SECONDS if since is None else moment_of(since)
+    await services.run(services.drain)
+    found = await services.run(partial(verify, services.store.database, now, since=max(0.0, start)))
+    return Proof(
+        holds=found.holds,
+        since=shown_time(max(0.0, start)),
+        exchanges=found.exchanges,
+        entries=found.entries,
+        debits=usd(found.debits),
+        credits=usd(found.credits),
+        open_reservations=len(found.opened),
+        faults=found.faults,
+    )
 
 
 async def _csv(services: Services, who: Caller, wanted: EntryFilter) -> AsyncIterator[str]:

@@ -86,6 +86,7 @@ RULES: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/usage"): Need.VIEWER,
     ("GET", "/ledger"): Need.VIEWER,
     ("GET", "/ledger/export"): Need.VIEWER,
+    ("POST", "/ledger/verify"): Need.ADMIN,
     ("GET", "/runs"): Need.VIEWER,
     ("GET", "/runs/{run}"): Need.VIEWER,
     ("GET", "/audit"): Need.MANAGER,

@@ -74,6 +74,7 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("GET", "/usage"): {"params": {"project": "alpha"}},
     ("GET", "/ledger"): {"params": {"project": "alpha"}},
     ("GET", "/ledger/export"): {"params": {"project": "alpha"}},
+    ("POST", "/ledger/verify"): {},
     ("GET", "/runs"): {"params": {"project": "alpha"}},
     ("GET", "/runs/{run}"): {},
     ("GET", "/audit"): {"params": {"project": "alpha"}},
