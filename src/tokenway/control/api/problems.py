@@ -106,7 +106,7 @@ def of_store(error: StoreError) -> Problem:
             detail = str(error)
             return Problem(409, detail if "archive" in detail else f"{detail}; archive it instead")
         case _:
-            return Problem(409, str(error))
+            return Problem(503, str(error))
 
 
 def of_validation(error: RequestValidationError) -> Problem:

@@ -75,8 +75,8 @@ def moment_of(text: str) -> float:
 
 
 def shown_time(moment: float) -> str:
-    """A time for an answer, to the millisecond."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """A time for an answer, to the nearest millisecond."""
+    return datetime.fromtimestamp(moment + 0.0005, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def shown_moment(moment: float | None) -> str | None:
