@@ -18,8 +18,9 @@ from tests.property.ledger_plays import MONTH_END, Batch, Expiry, Play, outcome,
 from tokenway.store.base import Progress
 from tokenway.store.database import Database
 from tokenway.store.ledger import SqlLedger
+from tokenway.store.open import Store
 from tokenway.store.schema import balances, facets, reservations, rollups, run_agents, runs, spend
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.sqlite import open_sqlite
 from tokenway.store.verify import verify
 from tokenway.store.writing import Writer
 
@@ -52,7 +53,7 @@ def _empty() -> bytes:
 
 
 @contextmanager
-def fresh_store() -> Iterator[SqliteStore]:
+def fresh_store() -> Iterator[Store]:
     """An empty store in a directory of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.db"
@@ -62,7 +63,7 @@ def fresh_store() -> Iterator[SqliteStore]:
         store.close()
 
 
-def perform(play: Play, store: SqliteStore) -> None:
+def perform(play: Play, store: Store) -> None:
     """Does to the store what the play says; two machines take turns at starting."""
     count = 0
     node = "aa"
@@ -85,7 +86,7 @@ def perform(play: Play, store: SqliteStore) -> None:
             ledger = SqlLedger(store.database, lambda: MONTH_END, node)
 
 
-def stored(store: SqliteStore) -> Tables:
+def stored(store: Store) -> Tables:
     """The summed tables, machines added up, facets spelt out, without what is nothing."""
     found: Tables = {}
     with store.database.read() as connection:

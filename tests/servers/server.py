@@ -107,8 +107,15 @@ class Server(ABC):
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def cpu(self) -> float:
+        """CPU seconds of the processes that it has now."""
+        assert self._process is not None
+        parent = psutil.Process(self._process.pid)
+        return sum(each.user + each.system for each in (p.cpu_times() for p in (parent, *parent.children())))
+
     def _signal(self, number: int) -> None:
         assert self._process is not None
         parent = psutil.Process(self._process.pid)
         for member in (parent, *parent.children(recursive=True)):
-            member.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.send_signal(number)

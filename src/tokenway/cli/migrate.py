@@ -23,7 +23,7 @@ def migrate(
 
     Forward only: back up first. A database file is brought up to date by
     `tokenway serve` as well; one on a server only by this, because other
-    machines may use it: stop those that run an older version.
+    machines may use it.
 
     For example:
       tokenway migrate --check

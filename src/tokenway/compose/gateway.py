@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tokenway import __version__
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
@@ -48,6 +49,7 @@ from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Snapshot
 from tokenway.model.stored import StoredResponse
+from tokenway.store.base import StoreError
 from tokenway.telemetry import names
 from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
     from tokenway.control.configuration import Configuration
     from tokenway.control.ingest import Ingest
+    from tokenway.control.upkeep import Upkeep
     from tokenway.store.accounts.holdings import Holdings
     from tokenway.store.accounts.records import FirstStart
     from tokenway.store.open import Store
@@ -110,6 +113,7 @@ class Gateway:
         self._store: Store
         self._is_open = False
         self._ingest: Ingest
+        self._upkeep: Upkeep
         self._grants: Grants
         self._held: Holdings
         """What there is of accounts; only the store's thread looks into it."""
@@ -154,6 +158,7 @@ class Gateway:
         self._opened.set()
         await self.workers.wait_serving()
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
+        self._tasks.spawn("upkeep", self._forever("looking after the database", self._look_after))
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("tokens", self._forever("asking for access tokens", self._renew_tokens))
         self._tasks.spawn("reload", self._reloader.run())
@@ -230,6 +235,7 @@ class Gateway:
         """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
         from tokenway.control.configuration import Configuration  # noqa: PLC0415 - imported while the workers start
         from tokenway.control.ingest import Ingest  # noqa: PLC0415 - the same
+        from tokenway.control.upkeep import Upkeep  # noqa: PLC0415 - the same
         from tokenway.store.accounts.holdings import Holdings  # noqa: PLC0415 - the same
         from tokenway.store.seal import open_seal  # noqa: PLC0415 - the same
 
@@ -244,6 +250,14 @@ class Gateway:
             build=lambda settings: self._snapshot_of(settings, 0),
             say=self._say,
         )
+        self._upkeep = Upkeep(
+            store,
+            name=socket.gethostname(),
+            workers=self.settings.server.workers,
+            release=__version__,
+            retention=lambda: self._reloader.settings.ledger.retention,
+        )
+        self._upkeep.step()
         self.first_start = store.accounts.bootstrap()
         store.responses.abandon()  # no worker runs yet
         self._held = Holdings()
@@ -264,6 +278,8 @@ class Gateway:
         if self._is_open:
             self._ingest.drain()
             self._ingest.close()
+            with contextlib.suppress(StoreError):  # then it is taken for lost after a while
+                self._upkeep.leave()
             self._store.close()
 
     def _spent(self, key_id: str, term: Term) -> int:
@@ -295,6 +311,11 @@ class Gateway:
         """A round has a price of its own, and few large ones cost less: only after one that left some comes another."""
         await self._in_thread(self._ingest.run_once)
         return 0.0 if self._ingest.is_behind else INGEST_SECONDS
+
+    async def _look_after(self) -> float:
+        """Says that this machine lives, and what else there is to do for the database."""
+        pause: float = await self._in_thread(self._upkeep.step)
+        return pause
 
     async def _probes_cost(self, day: int) -> dict[str, int]:
         """What a day's probes have cost by now, those included that the ledger did not have yet."""

@@ -37,6 +37,9 @@ NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
 )
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
 
+RETENTION_LEAST: Final = 2 * 86_400.0
+"""Probes' budgets and what a start learns of endpoints are read from yesterday's and today's exchanges."""
+
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
@@ -64,6 +67,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     _account_file(subject)
     _server(subject)
     _stores(subject)
+    _retention(subject)
     _fixed_keys(subject)
     _identity_provider(subject)
     _timeouts(subject)
@@ -169,6 +173,11 @@ def _is_database(url: str) -> bool:
     except ValueError:  # the port is no number, or an address is not closed
         return False
     return url.startswith(POSTGRES) and (is_reachable or "host=" in parts.query) and parts.path.strip("/") != ""
+
+
+def _retention(subject: Examination) -> None:
+    if 0 < subject.settings.ledger.retention < RETENTION_LEAST:
+        subject.say(("ledger", "retention"), "keeps less than two days; 0s keeps everything")
 
 
 def _fixed_keys(subject: Examination) -> None:

@@ -2,8 +2,8 @@
 
 A *probe* is an exchange like any other, and stands in journal, ledger and metrics. Its project is `PROBE`, and its
 model and key are `PROBE/` and the name of the model whose endpoint is asked, so that nothing of it is counted as a
-caller's. Its id says its day and what it is, by which the ledger finds what a day's probes have cost. Its run says what was
-set aside for it: that is what it counts where nobody knows what it cost.
+caller's. Its id says its day and what it is, by which the ledger finds what a day's probes have cost. Its run says what
+was set aside for it: that is what it counts where nobody knows what it cost.
 """
 
 from __future__ import annotations

@@ -147,6 +147,20 @@ class ResponsesSettings(msgspec.Struct, frozen=True):
     ] = 30 * 86400.0
 
 
+class LedgerSettings(msgspec.Struct, frozen=True):
+    """How long the ledger keeps what."""
+
+    retention: Annotated[
+        Duration,
+        Meta(
+            ge=0,
+            le=4000 * 86400,
+            description="How long exchanges are kept one by one, in whole days; `0s` keeps them for ever. What was "
+            "counted of them stays: spending, roll-ups, balances, runs.",
+        ),
+    ] = 0.0
+
+
 class AwsSettings(msgspec.Struct, frozen=True):
     """What signs requests to Amazon Bedrock, instead of a key."""
 
@@ -377,8 +391,8 @@ class Settings(msgspec.Struct, frozen=True):
     store: Annotated[
         Secret | None,
         Meta(
-            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several machines; "
-            "`tokenway.db` in the data directory when left out."
+            description="Database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:5432/NAME` for several "
+            "machines; `tokenway.db` in the data directory when left out."
         ),
     ] = None
     shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
@@ -388,6 +402,7 @@ class Settings(msgspec.Struct, frozen=True):
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
+    ledger: Annotated[LedgerSettings, Meta(description="What is kept of calls.")] = LedgerSettings()
     runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}

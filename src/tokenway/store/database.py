@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -24,9 +24,9 @@ class Database:
     than a small batch. This is SQLite's, where a writer is always alone; `postgres.PostgresDatabase` is the other one.
     """
 
-    READS: Mapping[str, Any] = {}
+    READS: ClassVar[Mapping[str, Any]] = {}
     """The execution options of a connection that reads."""
-    ADDS: Mapping[str, Any] = {}
+    ADDS: ClassVar[Mapping[str, Any]] = {}
     """The execution options of a connection that writes."""
     has_partitions = False
     """Whether exchanges are partitioned by days (`store.days`)."""
@@ -37,6 +37,8 @@ class Database:
         self.name = name
         self.integrity_error: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
         """What the driver raises when a row is there already."""
+        self.data_error: type[Exception] = engine.dialect.loaded_dbapi.DataError
+        """What it raises for a value that a column cannot hold."""
         self._reader: sa.Connection | None = None
         self._writer: sa.Connection | None = None
 

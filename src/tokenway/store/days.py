@@ -21,9 +21,10 @@ _BY_DAY: Final = {exchanges.name: exchanges.c.id, attempts.name: attempts.c.exch
 DAYS_BACK: Final = 400
 """A record that is older than this many days has no partition of its own made for it."""
 DAYS_AHEAD: Final = 2
+_ANY_DAY: Final = ids_of_day(0)
 _AT_ONCE: Final = 5_000
 """Rows that are deleted in a transaction where there are no partitions."""
-_FIRST_DAY: Final = "entries_begin"
+FIRST_DAY: Final = "entries_begin"
 """The setting that says from which Unix day on all entries are kept."""
 
 
@@ -71,7 +72,9 @@ class SqlDays:
     def ready_for(self, identities: Iterable[str]) -> None:
         """Makes the partitions that these exchanges belong to."""
         if self._database.has_partitions:
-            self.ready({day for identity in identities if (day := day_in(identity)) is not None})
+            # Thousands of ids have one or two days.
+            starts = {identity[: len(_ANY_DAY)] for identity in identities}
+            self.ready({day for start in starts if (day := day_in(start)) is not None})
 
     def first(self) -> int:
         """The Unix day from which on all entries are kept; 0 when none was ever dropped."""
@@ -86,8 +89,8 @@ class SqlDays:
         with self._database.write() as connection:
             if day <= self._first(connection):
                 return 0
-            connection.execute(settings.delete().where(settings.c.key == _FIRST_DAY))
-            connection.execute(settings.insert().values(key=_FIRST_DAY, value=str(day)))
+            connection.execute(settings.delete().where(settings.c.key == FIRST_DAY))
+            connection.execute(settings.insert().values(key=FIRST_DAY, value=str(day)))
         if not self._database.has_partitions:
             return self._delete_before(day)
         old = sorted(each for each in self._existing() if each < day)
@@ -101,7 +104,7 @@ class SqlDays:
 
     @staticmethod
     def _first(connection: sa.Connection) -> int:
-        return int(connection.execute(sa.select(settings.c.value).where(settings.c.key == _FIRST_DAY)).scalar() or 0)
+        return int(connection.execute(sa.select(settings.c.value).where(settings.c.key == FIRST_DAY)).scalar() or 0)
 
     def _existing(self) -> set[int]:
         query = (

@@ -21,6 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from tokenway.metering.ledger import LedgerFault, Record, Reserved, Settlement, State, follow
 from tokenway.store.base import Committed, Progress
 from tokenway.store.database import Database
+from tokenway.store.days import SqlDays
 from tokenway.store.rows import Batch, Kind, bounded, kind_row
 from tokenway.store.schema import (
     attempts,
@@ -63,12 +64,19 @@ class SqlLedger:
     """
 
     def __init__(
-        self, database: Database, clock: Callable[[], float], node: str = "", *, writer: Writer | None = None
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        node: str = "",
+        *,
+        writer: Writer | None = None,
+        days: SqlDays | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._node = node
         self._writer = writer or Writer(database)
+        self._days = days or SqlDays(database, clock)
         self._kinds: dict[Kind, int] = {}
         self._facets: set[Facet] = set()
         self._open: set[str] | None = None
@@ -90,7 +98,7 @@ class SqlLedger:
 
     def forget(self, journal: str) -> None:
         """Drops the position of a journal whose file is gone."""
-        with self._database.write() as connection:
+        with self._database.add() as connection:
             connection.execute(journal_positions.delete().where(journal_positions.c.journal == journal))
 
     def owners(self) -> set[str]:
@@ -105,10 +113,12 @@ class SqlLedger:
 
     def commit(self, progress: Progress, records: Sequence[Record]) -> Committed:
         """Writes the records and the progress in one transaction: both or neither."""
+        self._days.ready_for(record.id for record in records)
         try:
             return self._commit(progress, records)
-        except OverflowError:
-            # A number beyond 64 bits, or a sum beyond reason; one such record must not hold up the journal for ever.
+        except (OverflowError, self._database.data_error):
+            # A number beyond 64 bits, a sum beyond reason, or a character that a text cannot hold; one such record must
+            # not hold up the journal for ever.
             return self._commit(progress, [bounded(record) for record in records])
 
     def expire(self, owner: str) -> list[Reserved]:
@@ -171,7 +181,7 @@ class SqlLedger:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         try:
-            with self._database.write() as connection:
+            with self._database.add() as connection:
                 yield connection
         except BaseException:
             # After a rollback nothing that was remembered of this transaction is true.

@@ -17,6 +17,7 @@ from tokenway.store.days import SqlDays
 from tokenway.store.documents import SqlDocuments
 from tokenway.store.entries import SqlEntries
 from tokenway.store.ledger import SqlLedger
+from tokenway.store.money import SqlMoney
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
 from tokenway.store.reports import SqlReports
@@ -25,19 +26,21 @@ from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version
 from tokenway.store.usage import SqlUsage
+from tokenway.store.writing import Writer
 
 
 class Store:
-    """All parts of the store over one database. `node` is the machine that writes here."""
+    """All parts of the store over one database. `node` is the machine that writes, `writer` how it writes rows."""
 
-    def __init__(self, database: Database, clock: Callable[[], float], node: str) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], node: str, writer: Writer) -> None:
         self.database = database
         self.accounts = Accounts(database, clock)
         self.days = SqlDays(database, clock)
         self.documents = SqlDocuments(database, clock)
         self.entries = SqlEntries(database)
         self.reports = SqlReports(database)
-        self.ledger = SqlLedger(database, clock, node)
+        self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
+        self.money = SqlMoney(database, clock, node)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)
@@ -93,7 +96,7 @@ def bring_up_to_date(database: Database, make: Callable[[sa.Connection], object]
             require_known(version, database.name)
             if not migrates:
                 raise StoreError(
-                    f"the database {database.name} has the schema {version}, and this version of Tokenway needs {HEAD}: stop "
-                    "the gateways of older versions, then run `tokenway migrate`"
+                    f"the database {database.name} has the schema {version}, and this version needs {HEAD}: "
+                    "run `tokenway migrate`"
                 )
             upgrade(connection)

@@ -12,7 +12,7 @@ import select
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.pool import NullPool
 
 from tokenway.store.base import StoreError
+from tokenway.store.copying import CopyWriter
 from tokenway.store.database import Database
 from tokenway.store.days import default_partitions, partitioned
 from tokenway.store.open import Store, bring_up_to_date, version_of
@@ -54,8 +55,8 @@ _PLAIN_ENGINES: Final = ("-YB-", "CockroachDB")
 class PostgresDatabase(Database):
     """Connections that are made anew after the server was gone, and whose failures are StoreErrors."""
 
-    READS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    ADDS = {"isolation_level": "READ COMMITTED"}
+    READS: ClassVar[Mapping[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    ADDS: ClassVar[Mapping[str, Any]] = {"isolation_level": "READ COMMITTED"}
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -110,7 +111,7 @@ def open_postgres(
     database = connect(url, session=() if migrates else SESSION)
     try:
         _prepare(database, makes=makes, migrates=migrates)
-        store = Store(database, clock, node)
+        store = Store(database, clock, node, CopyWriter(database))
         store.days.ready_ahead()
     except sa.exc.DBAPIError as error:
         database.close()

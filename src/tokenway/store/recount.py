@@ -48,8 +48,8 @@ def _whole_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def bucket(at: Column, grain: int) -> Column:
-    """The number of the bucket that a moment is in; 0 for a grain of all time."""
-    return whole(at) // grain if grain else sa.literal(0)
+    """The number of the bucket that a moment is in; written out, as an expression that is grouped by must be."""
+    return whole(at) // sa.literal_column(str(grain), sa.BigInteger())
 
 
 def rolled(grain: int, since: float) -> list[sa.Select[Any]]:

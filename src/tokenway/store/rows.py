@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import asdict, astuple, replace
 
 from tokenway.metering.ledger import Expired, Line, Record, Reserved, Settled, Settlement
 from tokenway.metering.stamps import output_speed, ttft
@@ -200,7 +200,10 @@ def _expired_rows(record: Reserved, number: int) -> tuple[Row, Row]:
 
 
 def bounded(record: Record) -> Record:
-    """The record with every number cut to what a column holds; what is beyond reason is absurd and costs nothing."""
+    """The record with every number cut to what a column holds, and texts without the character that PostgreSQL's lack.
+
+    What is beyond reason is absurd and costs nothing.
+    """
     if isinstance(record, Reserved):
         return replace(record, amount=_cut(record.amount))
     if isinstance(record, Expired):
@@ -212,7 +215,22 @@ def bounded(record: Record) -> Record:
         lines.append(replace(line, usage=usage, cost=None, absurd=True) if is_beyond else line)
     draws = tuple(replace(draw, amount=min(draw.amount, _NUMBER_MAX)) for draw in record.draws)
     charged, withheld = min(record.charged, _NUMBER_MAX), min(record.withheld, _NUMBER_MAX)
-    return replace(record, charged=charged, withheld=withheld, lines=tuple(lines), draws=draws)
+    changes = {"charged": charged, "withheld": withheld, "lines": tuple(lines), "draws": draws}
+    return _clean(replace(record, **changes))
+
+
+def _clean(record: Settled) -> Settled:
+    """The record without zero bytes in its texts, those of its trace included."""
+    texts = {
+        name: value.replace("\0", "")
+        for name in record.__struct_fields__
+        if type(value := getattr(record, name)) is str
+    }
+    trace = record.trace and replace(
+        record.trace,
+        **{name: value.replace("\0", "") for name, value in asdict(record.trace).items() if isinstance(value, str)},
+    )
+    return replace(record, **texts, trace=trace)
 
 
 def _cut(number: int) -> int:

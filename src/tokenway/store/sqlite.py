@@ -20,6 +20,7 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import WRITES, Database
 from tokenway.store.open import Store, bring_up_to_date
 from tokenway.store.schema import metadata
+from tokenway.store.writing import Writer
 
 FILE_NAME: Final = "tokenway.db"
 
@@ -35,7 +36,7 @@ _PRAGMAS: Final = (
 
 
 def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time, node: str = "") -> Store:
-    """Opens the store in the file `path`; makes it, or brings it up to date, when needed. `node` is this machine's id.
+    """Opens the store in the file `path`; makes it, or brings it up to date, when needed.
 
     Raises StoreError when the file was written by a newer version or cannot be opened.
     """
@@ -49,7 +50,7 @@ def open_sqlite(path: Path, *, clock: Callable[[], float] = time.time, node: str
     except StoreError:
         database.close()
         raise
-    return Store(database, clock, node)
+    return Store(database, clock, node, Writer(database))
 
 
 def connect(path: Path) -> Database:

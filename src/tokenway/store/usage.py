@@ -14,6 +14,9 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 from msgspec.structs import astuple
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from tokenway.metering.ledger import Settlement
 from tokenway.model.money import NANO_PER_USD
@@ -40,6 +43,29 @@ _ANSWERED: Final = (Settlement.DELIVERED.value, Settlement.UPSTREAM_BILLED.value
 _FETCHED: Final = 1_000
 """Rows that are fetched at a time."""
 _EPOCH: Final = date(1970, 1, 1)
+
+
+class _UnixDay(FunctionElement[int]):
+    """The day of a Unix time. SQLite cuts a time where it becomes a whole number, PostgreSQL would round it."""
+
+    name = "unix_day"
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(_UnixDay)
+def _unix_day(element: _UnixDay, compiler: SQLCompiler, **options: Any) -> str:
+    time = compiler.process(element.clauses, **options)
+    return f"CAST({time} AS BIGINT) / {DAY}"
+
+
+@compiles(_UnixDay, "postgresql")
+def _unix_day_in_postgres(element: _UnixDay, compiler: SQLCompiler, **options: Any) -> str:
+    time = compiler.process(element.clauses, **options)
+    return f"CAST(floor({time}) AS BIGINT) / {DAY}"
+
+
+_DAY: Final = _UnixDay(exchanges.c.at)
 
 Group = tuple[str, ...]
 
@@ -158,7 +184,8 @@ class SqlUsage:
 
 def _grouped(connection: sa.Connection, query: sa.Select[Any], width: int) -> Iterable[tuple[Group, tuple[Any, ...]]]:
     for row in connection.execute(query):
-        yield tuple(_text(value) for value in row[:width]), tuple(row[width:])
+        # PostgreSQL's sums are of a type of their own, so that they cannot overflow.
+        yield tuple(_text(value) for value in row[:width]), tuple(value and int(value) for value in row[width:])
 
 
 def _text(value: object) -> str:
@@ -177,7 +204,7 @@ def _raw(by: Sequence[str], since: float | None, *values: sa.ColumnElement[Any])
     if "run" in by:
         columns.append(exchanges.c.run)
     if "day" in by:
-        columns.append((sa.cast(exchanges.c.at, sa.BigInteger) // DAY).label("day"))
+        columns.append(_DAY.label("day"))
     query = sa.select(*columns, *values).select_from(exchanges)
     return query if since is None else query.where(exchanges.c.at >= since)
 
@@ -223,8 +250,7 @@ def _apart_sums(by: Sequence[str], since: float | None) -> sa.Select[Any]:
     is_believed = attempts.c.absurd == 0
     is_unmetered = attempts.c.settlement.in_(_ANSWERED) & attempts.c.input_uncached.is_(None)
     is_unpriced = attempts.c.input_uncached.is_not(None) & attempts.c.cost.is_(None) & is_believed
-    day = sa.cast(exchanges.c.at, sa.BigInteger) // DAY
-    own = {"run": exchanges.c.run, "day": day, "endpoint": attempts.c.endpoint}
+    own = {"run": exchanges.c.run, "day": _DAY, "endpoint": attempts.c.endpoint}
     groups = [own[name] if name in own else kinds.c[name] for name in by]
     query = (
         sa.select(

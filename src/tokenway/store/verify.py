@@ -52,6 +52,8 @@ FAULTS_MAX: Final = 1_000
 _NAMES: Final = {MINUTE: "minute", HOUR: "hour", DAY: "day", ALL_TIME: "all time"}
 _SCOPES: Final = {"key": "key", "project": "project", "user": "user_id", "model": "model"}
 
+_NOTHING: Final = sa.cast(sa.null(), sa.Double)
+
 Balance = tuple[int, int]
 """Debits and credits."""
 
@@ -134,7 +136,7 @@ def _differences(
     for row in connection.execute(query.order_by(*groups)):
         lacks = dict(zip(names, row[len(place) :], strict=True))
         wrong = ", ".join(
-            f"{name} {abs(value)} too {'low' if value > 0 else 'high'}" for name, value in lacks.items() if value
+            f"{name} {abs(int(value))} too {'low' if value > 0 else 'high'}" for name, value in lacks.items() if value
         )
         yield tuple(row[: len(place)]), wrong
 
@@ -181,7 +183,7 @@ def _spending(connection: sa.Connection, start: float, kept: Kept) -> Iterator[s
         source = by_kind.cte(f"spent_{grain}")
         parts = [_of_scope(source, scope, column) for scope, column in _SCOPES.items()]
         stored = sa.select(
-            table.scope, table.subject, table.bucket, *(-table[name] for name in SPENT), sa.null(), table.last_used
+            table.scope, table.subject, table.bucket, *(-table[name] for name in SPENT), _NOTHING, table.last_used
         ).where(table.grain == grain, table.bucket >= int(since // grain))
         place = ("scope", "subject", "bucket")
         for (scope, subject, number), wrong in _differences(connection, [*parts, stored], place, SPENT):
@@ -197,7 +199,7 @@ def _of_scope(source: sa.CTE, scope: str, column: str) -> sa.Select[Any]:
     subject, c = kinds.c[column], source.c
     columns = (c[name] for name in SPENT)
     query = sa.select(sa.literal(scope).label("scope"), subject.label("subject"), c.bucket, *columns, c.last_used)
-    query = query.add_columns(sa.null().label("stored")).join(kinds, kinds.c.id == c.kind)
+    query = query.add_columns(_NOTHING.label("stored")).join(kinds, kinds.c.id == c.kind)
     return query.where(subject != "")
 
 
@@ -291,17 +293,17 @@ def _balances(connection: sa.Connection, found: Verification) -> Iterator[str]:
     wanted = _accounts(connection)
     table = balances.c
     query = sa.select(table.account, sa.func.sum(table.debits), sa.func.sum(table.credits)).group_by(table.account)
-    stored = {account: (int(debits), int(credits)) for account, debits, credits in connection.execute(query)}
+    stored = {account: (int(debits), int(credited)) for account, debits, credited in connection.execute(query)}
     for account in sorted(wanted.keys() | stored.keys()):
-        debits, credits = wanted.get(account, (0, 0))
+        debits, credited = wanted.get(account, (0, 0))
         had = stored.get(account, (0, 0))
-        if had != (debits, credits):
+        if had != (debits, credited):
             yield (
                 f"balance of {account}: {had[0]} debits and {had[1]} credits, "
-                f"but transfers and entries come to {debits} and {credits}"
+                f"but transfers and entries come to {debits} and {credited}"
             )
     found.debits = sum(debits for debits, _ in stored.values())
-    found.credits = sum(credits for _, credits in stored.values())
+    found.credits = sum(credited for _, credited in stored.values())
     if found.debits != found.credits:
         yield f"the debits of all accounts are {found.debits} nano-dollars, and their credits {found.credits}"
 
@@ -325,7 +327,7 @@ def _accounts(connection: sa.Connection) -> dict[str, Balance]:
         post(WALLET + project, SALES, int(charged))
         post(COST, provider_of(endpoint), int(cost - absorbed))
         post(ABSORBED, provider_of(endpoint), int(absorbed))
-    return {account: (debits, credits) for account, (debits, credits) in wanted.items()}
+    return {account: (debits, credited) for account, (debits, credited) in wanted.items()}
 
 
 def _opened(connection: sa.Connection, now: float) -> list[OpenReservation]:

@@ -54,7 +54,7 @@ class Writer:
 
         A row begins with its primary key, so that its place in their order is found there.
         """
-        self._run(cursor, table, _adding(table), list(chain.from_iterable(sorted(rows))))
+        self._run(cursor, table, adding(table), list(chain.from_iterable(sorted(rows))))
 
     def _run(self, cursor: DBAPICursor, table: sa.Table, conflict: str, values: Sequence[Any]) -> None:
         width = len(table.columns)
@@ -76,7 +76,8 @@ class Writer:
         return found
 
 
-def _adding(table: sa.Table) -> str:
+def adding(table: sa.Table) -> str:
+    """The end of an INSERT that adds to a row that is there."""
     key = table.primary_key.columns.keys()
     parts = [
         f"{name} = {_MERGED.get(name, '{1}.{0} + excluded.{0}').format(name, table.name)}"

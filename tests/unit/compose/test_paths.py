@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tokenway.compose.paths import CREDENTIALS, Credentials, read_credentials, write_credentials
+from tokenway.compose.paths import CREDENTIALS, NODE, Credentials, node_id, read_credentials, write_credentials
 from tokenway.model.errors import ConfigError
 
 
@@ -39,3 +41,30 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path, content: str) -> None:
     (tmp_path / CREDENTIALS).write_text(content)
     with pytest.raises(ConfigError, match=r"damaged .*`tokenway keys create`"):
         read_credentials(tmp_path)
+
+
+def test_a_machine_keeps_its_id(tmp_path: Path) -> None:
+    """Made once, with the data directory, also by two that start at once; another directory has another."""
+    data = tmp_path / "new" / "data"
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(node_id, [data] * 32))
+    assert made == {node_id(data)}
+    (found,) = made
+    assert re.fullmatch("[0-9a-f]{8}", found)
+    assert [path.name for path in data.iterdir()] == [NODE]
+    assert node_id(tmp_path / "other") != found
+
+
+@pytest.mark.parametrize("text", ["", "0000000", "0000000g", "../etc/passwd", "0000 0000"])
+def test_a_damaged_id_is_not_used(tmp_path: Path, text: str) -> None:
+    """Another machine's rows must not be taken for ours."""
+    (tmp_path / NODE).write_text(text)
+    with pytest.raises(ConfigError, match="node is damaged: it should hold 8 hexadecimal digits"):
+        node_id(tmp_path)
+
+
+def test_an_id_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    """It names the file."""
+    (tmp_path / NODE).mkdir()
+    with pytest.raises(ConfigError, match="node cannot be used"):
+        node_id(tmp_path)

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zlib import crc32
@@ -15,13 +17,15 @@ from zlib import crc32
 import pytest
 
 from tests.records import NOON, reserved, settled
+from tests.servers.postgres import PostgresServer
 from tokenway.control import ingest as module
 from tokenway.control.ingest import Ingest, IngestCounts
 from tokenway.metering.ledger import Record, Reserved, Settled
-from tokenway.store.base import Committed, Progress
+from tokenway.store.base import Committed, Progress, StoreError
 from tokenway.store.journal import Corruption, JournalFault, JournalWriter, journal_files
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.open import Store
+from tokenway.store.postgres import open_postgres
 from tokenway.store.sqlite import open_sqlite
 
 
@@ -409,9 +413,49 @@ def test_draining_ends_while_somebody_writes(store: Store, journals: Path) -> No
     ingest.close()
 
 
-def test_one_who_is_behind_takes_more_at_a_time(
-    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.postgres
+def test_a_killed_database_loses_nothing_and_counts_nothing_twice(mortal: PostgresServer, journals: Path) -> None:
+    """Ended by SIGKILL three times while journals are read into it; each time the reading goes on by itself."""
+    count = 6_000
+    writer = JournalWriter(journals, "w")
+    for number in range(count):
+        writer.append(reserved(number, at=NOON))
+        writer.append(settled(number, at=NOON, run="run", charged=7))
+    writer.close()
+    store = open_postgres(mortal.url(mortal.create()), clock=lambda: NOON, node="0000000a")
+    ingest = Ingest(store.ledger, journals)
+    failures = 0
+    done = threading.Event()
+
+    def kill() -> None:
+        for _ in range(3):
+            if done.wait(0.15):
+                return
+            mortal.kill()
+            mortal.start()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    while not done.is_set():
+        try:
+            if not ingest.run_once() and not list(journals.iterdir()):
+                done.set()
+        except StoreError:
+            failures += 1
+            time.sleep(0.05)
+    killer.join()
+    assert failures > 0
+    (row,) = store.usage.report(())
+    assert (row.requests, row.charged) == (count, count * 7)
+    assert store.usage.key_usage("key_a").total == count * 7
+    with store.database.read() as connection:
+        runs = connection.exec_driver_sql("SELECT calls, charged FROM runs").all()
+        assert [tuple(each) for each in runs] == [(count, count * 7)]
+        assert connection.exec_driver_sql("SELECT count(*) FROM reservations").scalar() == 0
+    store.close()
+
+
+def test_one_who_is_behind_takes_more_at_a_time(store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a batch comes to in the sums is written once for all of it, until the rest is short again."""
     monkeypatch.setattr(module, "BATCH_RECORDS", 2)
     monkeypatch.setattr(module, "BATCH_RECORDS_BEHIND", 5)
@@ -430,7 +474,7 @@ def test_one_who_is_behind_takes_more_at_a_time(
 
 
 def test_what_another_machine_left_open_expires_in_time(
-    store: SqliteStore, journals: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, journals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only at a start is it looked for."""
     monkeypatch.setattr(module, "LOST_SECONDS", 0.0)

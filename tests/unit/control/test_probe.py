@@ -10,8 +10,8 @@ import pytest
 
 from tokenway.control.probe import FIRST_AFTER, PACE_LEAST, Candidate, Schedule, candidates
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Probing, Provider, Quirks, Routing
-from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.identity import day_of
+from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.probe import OUTPUT_MOST, asked_as, body_of
 from tokenway.model.snapshot import Snapshot
 

@@ -9,8 +9,8 @@ from tokenway.control.probe import FIRST_AFTER, candidates
 from tokenway.control.prober import TICK, Prober
 from tokenway.control.workers import Workers
 from tokenway.model.catalog import Endpoint
-from tokenway.model.link import Probe, Probed
 from tokenway.model.identity import day_of
+from tokenway.model.link import Probe, Probed
 from tokenway.model.probe import asked_as, ids_of
 
 SNAPSHOT = snapshot(Endpoint("a", "x", PRICE), Endpoint("b", "x", PRICE))

@@ -75,7 +75,7 @@ def test_reading_changes_nothing(database: Database) -> None:
 
 def test_a_statement_has_the_drivers_own_mark_for_parameters(database: Database) -> None:
     """Ours are question marks, as SQLite's; PostgreSQL's driver wants another."""
-    other = Database(sa.create_engine("postgresql+psycopg://nobody@nowhere/nothing"))
+    other = Database(sa.create_engine("postgresql+psycopg://nobody@nowhere/nothing"), "nothing")
 
     assert database.sql("VALUES (?, ?)") == "VALUES (?, ?)"
     assert other.sql("VALUES (?, ?)") == "VALUES (%s, %s)"

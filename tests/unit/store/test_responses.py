@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from tests.records import NOON
 from tokenway.model.stored import StoredResponse
 from tokenway.store import responses as module
-from tokenway.store.responses import SqlResponses
 from tokenway.store.open import Store
+from tokenway.store.responses import SqlResponses
 
 HOUR = 3600.0
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -11,16 +10,17 @@ from tests.records import NOON, line, reserved, settled
 from tokenway.metering.ledger import Settlement, Trace
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress
-from tokenway.store.sqlite import SqliteStore, open_sqlite
+from tokenway.store.open import Store
+from tokenway.store.schema import balances
 from tokenway.store.verify import FAULTS_MAX, OpenReservation, Verification, verify
 
 LOST = line(attempt=1, endpoint="far/big", settlement=Settlement.ABSORBED, usage=Usage(5, searches=2), cost=70)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(open_store: Callable[..., Store]) -> Store:
     """A store with a little of everything."""
-    opened = open_sqlite(tmp_path / "t.db", clock=lambda: NOON)
+    opened = open_store(clock=lambda: NOON)
     records = [
         settled(1, run="r", trace=Trace("a"), user="usr_a", withheld=9),
         settled(2, run="r", trace=Trace("b", "a", "Explore"), lines=(LOST, line(attempt=2))),
@@ -31,18 +31,17 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     opened.ledger.commit(Progress("j", "w", "o", 9), [reserved(4)])
     opened.ledger.expire("o")
     opened.ledger.commit(Progress("k", "w", "p", 1), [reserved(5)])
-    yield opened
-    opened.close()
+    return opened
 
 
-def damage(store: SqliteStore, statement: str) -> Verification:
+def damage(store: Store, statement: str) -> Verification:
     """What is found after a statement that nobody should have run."""
     with store.database.write() as connection:
         assert connection.exec_driver_sql(statement).rowcount > 0
     return verify(store.database, NOON + 65)
 
 
-def test_a_ledger_that_nobody_touched_holds(store: SqliteStore) -> None:
+def test_a_ledger_that_nobody_touched_holds(store: Store) -> None:
     """What was counted, what is equal, and what is open with its age."""
     found = verify(store.database, NOON + 65)
 
@@ -58,8 +57,7 @@ def test_a_ledger_that_nobody_touched_holds(store: SqliteStore) -> None:
     [
         (
             "UPDATE rollups SET reasoning = reasoning + 3 WHERE grain = 60 AND reasoning > 0",
-            "roll-up of the minute 2026-01-01T12:00Z, key=key_a project=default model=mock endpoint=lab/mock: "
-            "reasoning 3 too high",
+            "minute 2026-01-01T12:00Z, key=key_a project=default model=mock endpoint=lab/mock: reasoning 3 too high",
         ),
         (
             "DELETE FROM rollups WHERE grain = 3600 AND slow = 0 AND expired > 0",
@@ -93,7 +91,7 @@ def test_a_ledger_that_nobody_touched_holds(store: SqliteStore) -> None:
         ("INSERT INTO transfers VALUES ('t', 0, 'grant', 'promotion', 'wallet:x', 5, 'x', '', NULL, '')", "wallet:x"),
     ],
 )
-def test_what_was_changed_is_named(store: SqliteStore, statement: str, fault: str) -> None:
+def test_what_was_changed_is_named(store: Store, statement: str, fault: str) -> None:
     """One line says where, and what is wrong there."""
     found = damage(store, statement)
 
@@ -102,7 +100,7 @@ def test_what_was_changed_is_named(store: SqliteStore, statement: str, fault: st
     assert not any("\n" in line for line in found.faults)
 
 
-def test_only_what_is_asked_for_is_compared(store: SqliteStore) -> None:
+def test_only_what_is_asked_for_is_compared(store: Store) -> None:
     """Since a day: entries before it are not looked at, balances always are."""
     assert damage(store, "UPDATE exchanges SET charged = 1 WHERE id = 'gen-000001'").faults
     found = verify(store.database, NOON, since=NOON + 90_000)
@@ -110,21 +108,21 @@ def test_only_what_is_asked_for_is_compared(store: SqliteStore) -> None:
     assert (found.exchanges, found.entries, found.faults) == (1, 0, [])
 
 
-def test_the_list_of_faults_has_an_end(store: SqliteStore) -> None:
+def test_the_list_of_faults_has_an_end(store: Store) -> None:
     """A ledger that is wrong everywhere is not listed whole."""
     with store.database.write() as connection:
-        for number in range(FAULTS_MAX + 5):
-            connection.exec_driver_sql("INSERT INTO balances VALUES (?, '', 1, 0)", (f"wallet:{number:05}",))
+        many = [{"account": f"wallet:{n:05}", "node": "", "debits": 1, "credits": 0} for n in range(FAULTS_MAX + 5)]
+        connection.execute(balances.insert(), many)
     found = verify(store.database, NOON)
 
     assert len(found.faults) == FAULTS_MAX + 1
     assert "the rest is not listed" in found.faults[-1]
 
 
-def test_days_whose_entries_were_dropped_are_compared_by_their_hours(store: SqliteStore) -> None:
+def test_days_whose_entries_were_dropped_are_compared_by_their_hours(store: Store) -> None:
     """The balances still stand on the days; a day that does not equal its hours is named."""
     with store.database.write() as connection:
-        connection.exec_driver_sql(f"INSERT INTO settings VALUES ('kept.entries', '{NOON + 43_200}')")
+        connection.exec_driver_sql(f"INSERT INTO settings VALUES ('entries_begin', '{int(NOON // 86_400) + 1}')")
         connection.exec_driver_sql("DELETE FROM attempts")
         connection.exec_driver_sql("DELETE FROM exchanges WHERE id < 'gen-000003' OR id = 'gen-000004'")
         connection.exec_driver_sql("DELETE FROM reservations")

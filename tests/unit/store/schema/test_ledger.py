@@ -42,7 +42,7 @@ def test_the_revisions_make_the_same_schema_as_the_metadata(tmp_path: Path) -> N
     with fresh.begin() as connection:
         metadata.create_all(connection)
     with migrated.begin() as connection:
-        upgrade(connection, None, "the test's database")
+        upgrade(connection)
     with migrated.connect() as connection:
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
@@ -65,10 +65,10 @@ def test_upgrading_what_is_up_to_date_changes_nothing(tmp_path: Path) -> None:
     """Running the revisions again is harmless."""
     engine = sa.create_engine(f"sqlite:///{tmp_path / 't.db'}")
     with engine.begin() as connection:
-        upgrade(connection, None, "the test's database")
+        upgrade(connection)
     before = described(engine)
     with engine.begin() as connection:
-        upgrade(connection, HEAD, "the test's database")
+        upgrade(connection)
 
     assert described(engine) == before
     engine.dispose()

@@ -1,0 +1,94 @@
+"""What a machine does for the database that others share with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.records import NOON, settled
+from tokenway.control.upkeep import HOUR, Upkeep
+from tokenway.model.identity import day_of, ids_of_day
+from tokenway.model.stored import StoredResponse
+from tokenway.store.base import Progress
+from tokenway.store.nodes import BEAT_SECONDS, LOST_SECONDS
+from tokenway.store.open import Store
+
+DAY = 86_400.0
+
+
+class Machine:
+    """A machine with a clock and a setting."""
+
+    def __init__(self, open_store: Callable[..., Store], node: str, now: list[float]) -> None:
+        self.store = open_store(clock=lambda: now[0], node=node)
+        self.retention = 0.0
+        self.upkeep = Upkeep(
+            self.store, name=node, workers=2, release="1", retention=lambda: self.retention, clock=lambda: now[0]
+        )
+
+    def keep(self, name: str) -> None:
+        """Begins to make a response."""
+        response = StoredResponse(name, "default", NOON, "m", "p/up", "queued", b"{}", b"[]")
+        self.store.responses.put(response, expires=2.0**40, maker="1")
+
+    def status(self, name: str) -> str:
+        """How far a response is."""
+        found = self.store.responses.get(name, "default")
+        assert found is not None
+        return found.status
+
+
+def test_what_lost_machines_were_making_has_failed(open_store: Callable[..., Store]) -> None:
+    """A machine is lost when it has not been heard of for ten minutes, and not when it has left."""
+    now = [NOON]
+    one, two, three = (Machine(open_store, f"0000000{name}", now) for name in "abc")
+    for machine in (one, two, three):
+        assert machine.upkeep.step() == BEAT_SECONDS
+        machine.keep(machine.store.nodes.node)
+    assert [each.started for each in one.store.nodes.all()] == [NOON] * 3
+    three.upkeep.leave()
+    now[0] += LOST_SECONDS + 1
+    one.upkeep.step()
+    assert [each.id for each in one.store.nodes.all()] == ["0000000a", "0000000b"]
+    assert [one.status(f"0000000{name}") for name in "abc"] == ["queued", "failed", "queued"]
+
+
+def test_days_that_are_old_enough_are_dropped(open_store: Callable[..., Store]) -> None:
+    """Looked at once an hour; a day goes when all of it is older than the setting says, and none where it says 0."""
+    now = [NOON]
+    machine = Machine(open_store, "0000000a", now)
+    days = [day_of(NOON) - back for back in range(4)]
+    records = [settled(1, id=f"{ids_of_day(day)}{1:026x}", at=day * DAY) for day in days]
+    machine.store.ledger.commit(Progress("j", "w", "o", 1), records)
+
+    def kept() -> int:
+        return sum(row.requests for row in machine.store.usage.report())
+
+    machine.upkeep.step()
+    assert kept() == 4
+    machine.retention = 2 * DAY
+    now[0] += HOUR - 1
+    machine.upkeep.step()
+    assert kept() == 4
+    now[0] += 1
+    machine.upkeep.step()
+    assert kept() == 3
+    now[0] += DAY
+    machine.upkeep.step()
+    assert kept() == 2
+
+
+@pytest.mark.postgres
+def test_the_partitions_of_tomorrow_are_made(postgres_url: str) -> None:
+    """Before the day begins."""
+    from tokenway.store.postgres import open_postgres  # noqa: PLC0415 - where the mark is
+
+    now = [NOON]
+    machine = Machine(lambda **options: open_postgres(postgres_url, **options), "0000000a", now)
+    machine.upkeep.step()
+    now[0] += DAY
+    machine.upkeep.step()
+    with machine.store.database.read() as connection:
+        assert connection.exec_driver_sql(f"SELECT to_regclass('exchanges_d{day_of(NOON) + 2}')").scalar() is not None
+    machine.store.close()
