@@ -79,8 +79,7 @@ Their addresses, wire formats and differences stand in [providers.md](providers.
 _WITHOUT_EFFECT: Final = """\
 ## Settings of later versions
 
-This version reads and checks these without acting on them; `tokenway check` says so where they are written. Of the
-stores it opens SQLite; anything else there is an error.
+This version reads and checks these without acting on them; `tokenway check` says so where they are written.
 """
 
 
@@ -88,7 +87,8 @@ def page() -> str:
     """The whole page."""
     later = [(f"`{shown(pattern)}`", reason) for pattern, _, reason in NOT_YET]
     parts = [_INTRODUCTION, *_sections()]
-    parts += [_WITHOUT_EFFECT + "\n" + table(("setting", "why"), later), _NAMES, _PROVIDERS + "\n" + _providers()]
+    parts += [_WITHOUT_EFFECT + "\n" + table(("setting", "why"), later)] if later else []
+    parts += [_NAMES, _PROVIDERS + "\n" + _providers()]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 

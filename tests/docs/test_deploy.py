@@ -11,6 +11,7 @@ import yaml
 from tokenway.cli.main import command_paths
 from tokenway.control.config import load
 from tokenway.control.findings import Severity
+from tokenway.model.secret import Secret
 from tokenway.model.settings import Settings
 from tools.tree import ROOT
 
@@ -47,8 +48,9 @@ def test_the_shared_configuration_is_one_that_a_node_can_use() -> None:
     """With the variables of the example, which are all that it needs."""
     found = settings()
 
-    assert (found.server.host, found.store) == ("0.0.0.0", secrets()["TOKENWAY_DATABASE"])
-    assert found.shared == secrets()["TOKENWAY_SHARED"]
+    assert found.server.host == "0.0.0.0"
+    assert found.store == Secret(secrets()["TOKENWAY_DATABASE"])
+    assert found.shared == Secret(secrets()["TOKENWAY_SHARED"])
 
 
 def test_both_deployments_have_the_same_configuration() -> None:

@@ -102,6 +102,7 @@ _GROUPS: Final = {
             "archive": "tokenway.cli.keys:archive",
         },
     ),
+    "runs": (_RUNS_HELP, {"list": "tokenway.cli.runs:list_runs", "show": "tokenway.cli.runs:show"}),
     "projects": (
         _PROJECTS_HELP,
         {
@@ -142,7 +143,6 @@ _GROUPS: Final = {
         },
     ),
     "audit": (_AUDIT_HELP, {"list": "tokenway.cli.audit:list_audit"}),
-    "runs": (_RUNS_HELP, {"list": "tokenway.cli.runs:list_runs", "show": "tokenway.cli.runs:show"}),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,
@@ -192,9 +192,7 @@ def command_paths() -> list[tuple[str, ...]]:
 def run(arguments: list[str]) -> int:
     """Runs one command line; returns the exit status."""
     app = build_app()
-    usual = _USUAL.get(arguments[0]) if arguments else None
-    if usual is not None and (len(arguments) == 1 or arguments[1].startswith("--") and arguments[1] != "--help"):
-        arguments = [arguments[0], usual, *arguments[1:]]
+    arguments = _completed(arguments)
     if not arguments or arguments[-1] in _GROUPS or not {"--help", "-h"}.isdisjoint(arguments):
         load_all(app)
     try:
@@ -213,6 +211,13 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return result if isinstance(result, int) else DONE
+
+
+def _completed(arguments: list[str]) -> list[str]:
+    """The words with what a group does that is not told what to do."""
+    group, *rest = arguments or [""]
+    is_told = bool(rest) and (not rest[0].startswith("--") or rest[0] == "--help")
+    return arguments if is_told or group not in _USUAL else [group, _USUAL[group], *rest]
 
 
 def _bad_usage(error: CycloptsError) -> int:

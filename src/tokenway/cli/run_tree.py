@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokenway.cli.output import NOTHING, number
+from tokenway.cli.output import NOTHING, money, number
 from tokenway.metering.ledger import Settlement
-from tokenway.model.money import NANO_PER_USD
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,7 +24,8 @@ _LABEL_MIN: Final = 24
 _HEADS: Final = ("in", "cached", "out", "charged", "TTFT s", "tokens/s")
 _NARROW: Final = (0, 2, 3, 5)
 """Which of these are shown on a narrow terminal."""
-_MICRO: Final = NANO_PER_USD // 1_000_000
+_PLAIN: Final = frozenset({"", "main", "subagent", "workflow"})
+"""Classes of requests that an agent's place in the tree tells anyway."""
 _NO_CELLS: Final = ("",) * len(_HEADS)
 
 
@@ -81,7 +81,7 @@ def headline(tree: RunTree, key: str) -> Iterator[tuple[str, str]]:
         _many(figures.calls, "call"),
         f"{figures.usage.input_tokens:,} in ({hits} cached)",
         f"{figures.usage.output_tokens:,} out",
-        _dollars(figures.charged),
+        money(figures.charged),
         f"{number(figures.velocity)} tokens/s",
     ]
     if figures.errors:
@@ -143,14 +143,14 @@ def _of_call(call: Call, guides: str) -> Line:
         NOTHING if usage is None else f"{usage.input_tokens:,}",
         NOTHING if usage is None else f"{usage.cache_read:,}",
         NOTHING if usage is None else f"{usage.output_tokens:,}",
-        _dollars(call.charged),
+        money(call.charged),
         number(call.ttft, 2),
         number(call.speed),
     )
     end, style = _end(call)
-    kind = f" [{call.request_class}]" if call.request_class not in {"", "main"} else ""
+    kind = f" ({call.request_class})" if call.request_class not in _PLAIN else ""
     tries = f", {call.attempts} attempts" if call.attempts > 1 else ""
-    return Line(guides, f"{call.endpoint or call.model}{kind}: {end}{tries}", cells, style)
+    return Line(guides, f"{end}{kind}: {call.endpoint or call.model}{tries}", cells, style)
 
 
 def _end(call: Call) -> tuple[str, str]:
@@ -170,7 +170,7 @@ def _sums(figures: Figures) -> tuple[str, ...]:
         f"{usage.input_tokens:,}",
         f"{usage.cache_read:,}",
         f"{usage.output_tokens:,}",
-        _dollars(figures.charged),
+        money(figures.charged),
         number(figures.ttft, 2),
         number(figures.velocity),
     )
@@ -178,8 +178,3 @@ def _sums(figures: Figures) -> tuple[str, ...]:
 
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _dollars(nano_usd: int) -> str:
-    """Rounded to a millionth: in a column it is the size that counts."""
-    return f"${round(nano_usd / _MICRO) / 1_000_000:.6f}"

@@ -14,25 +14,25 @@ from tokenway.cli.options import AsJson, ConfigFile, DataDir
 from tokenway.cli.output import Column, money, number, print_json, print_table
 from tokenway.cli.usage import start_of
 from tokenway.compose.commands import data_directory, stored
+from tokenway.control.publish import fixed_key_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    from tokenway.store.base import KeyRow
     from tokenway.store.runs import Run
 
 _COLUMNS: Final = (
     Column("run"),
     Column("key"),
-    Column("project"),
     Column("last call"),
     Column("calls", right=True),
-    Column("answers", right=True),
     Column("tokens", right=True),
-    Column("amplification", right=True),
+    Column("amplified", right=True),
     Column("charged", right=True),
 )
 
+_FIXED: Final = fixed_key_id("")
+"""How the ids of keys begin that are in the configuration."""
 WhichKey = Annotated[str | None, Parameter("--key", help="Only of this key, by its name or id.")]
 
 
@@ -48,9 +48,9 @@ def list_runs(
 ) -> int:
     """List the runs of agents, the latest first.
 
-    Answers are the calls whose answer the user saw; amplification is how many
-    tokens were used for each token of these. A run whose id begins with ~ was
-    named by nobody: it is told from what its calls have in common.
+    Amplified is how many tokens were used for each token of the answers that the
+    user saw. A run whose id begins with ~ was named by nobody: it is told from
+    what its calls have in common. Times are UTC.
 
     For example:
       tokenway runs
@@ -63,12 +63,11 @@ def list_runs(
         raise BadUsage(f"--limit must be from 1 to {PAGE_MAX}.")
     start = start_of(since, time.time())
     with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
-        keys = store.keys.keys()
-        found = store.runs.page(key=_key_id(key, keys), project=project, since=start, limit=limit)
+        names = store.accounts.keys.names()
+        found = store.runs.page(key=_key_id(key, names), project=project, since=start, limit=limit)
     if as_json:
         print_json(run_view.page(found, is_ours=True))
         return 0
-    names = {row.id: row.name for row in keys}
     print_table(
         _COLUMNS, [_cells(run, names) for run in found.runs], empty="There was no run of an agent in that time."
     )
@@ -85,8 +84,8 @@ def show(
 ) -> int:
     """Show one run: its agents, their calls in order, and what they came to.
 
-    Calls are grouped by the user's requests (turns). Input counts cached tokens
-    too; money is rounded to a millionth, and exact in the JSON.
+    Calls are grouped by the user's requests (turns), and an answer is a call
+    whose answer the user saw. Input counts cached tokens too.
 
     For example:
       tokenway runs show nightly-7
@@ -96,12 +95,11 @@ def show(
     from tokenway.control import run_view  # noqa: PLC0415 - the same
 
     with stored(data_directory(data_dir, os.environ), config, os.environ) as store:
-        keys = store.keys.keys()
-        names = {row.id: row.name for row in keys}
-        whose = _key_id(key, keys)
+        names = store.accounts.keys.names()
+        whose = _key_id(key, names)
         owners = [each for each in store.runs.keys_of(run) if whose in {None, each}]
         if len(owners) > 1:
-            listed = ", ".join(f"{names.get(each, each)} ({each})" for each in owners)
+            listed = ", ".join(f"{_name(each, names)} ({each})" for each in owners)
             raise BadUsage(f"Several keys have a run {run}: {listed}. Say which with --key.")
         found = store.runs.show(run, owners[0]) if owners else None
     if found is None:
@@ -109,29 +107,31 @@ def show(
     if as_json:
         print_json(run_view.tree(found, is_ours=True))
     else:
-        print_tree(found, names.get(found.run.key, found.run.key))
+        print_tree(found, _name(found.run.key, names))
     return 0
 
 
-def _key_id(reference: str | None, keys: Sequence[KeyRow]) -> str | None:
-    """The id of a key that is named by its name or id; None for any. A key of the configuration has its id alone."""
-    if reference is None:
-        return None
-    named = [row.id for row in keys if row.name == reference]
-    if len(named) > 1 and reference not in {row.id for row in keys}:
+def _key_id(reference: str | None, names: Mapping[str, str]) -> str | None:
+    """The id of a key that is named by its name or id; one that the store does not have is the configuration's."""
+    if reference is None or reference in names:
+        return reference
+    named = [key for key, name in names.items() if name == reference]
+    if len(named) > 1:
         raise BadUsage(f"Several keys are called {reference}; say which by its id: {', '.join(named)}.")
-    return named[0] if named else reference
+    return named[0] if named else fixed_key_id(reference.removeprefix(_FIXED))
 
 
-def _cells(run: Run, names: dict[str, str]) -> list[str]:
+def _name(key: str, names: Mapping[str, str]) -> str:
+    return names.get(key) or key.removeprefix(_FIXED)
+
+
+def _cells(run: Run, names: Mapping[str, str]) -> list[str]:
     figures = run.figures
     return [
         run.run,
-        names.get(run.key, run.key),
-        run.project,
-        f"{datetime.fromtimestamp(run.ended, UTC):%Y-%m-%d %H:%M:%S}",
+        _name(run.key, names),
+        f"{datetime.fromtimestamp(run.ended, UTC):%Y-%m-%d %H:%M}",
         f"{figures.calls}",
-        f"{figures.shown}",
         f"{figures.tokens}",
         number(figures.amplification),
         money(figures.charged),

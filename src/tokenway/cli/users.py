@@ -181,6 +181,7 @@ def password(
     /,
     *,
     generate: Annotated[bool, Parameter(help="Make one and print it, once.", show_default=False)] = False,
+    as_json: AsJson = False,
     place: Place | None = None,
 ) -> int:
     """Give a user another password; where he is signed in, he is signed out.
@@ -198,7 +199,10 @@ def password(
     with opened(place) as store:
         row = store.accounts.users.find(user)
         chosen = generated() if generate else _asked()
-        store.accounts.users.set_password(row.id, chosen, by=CLI)
+        row = store.accounts.users.set_password(row.id, chosen, by=CLI)
+    if as_json:
+        print_json({**_data(row), "password": chosen.reveal() if generate else None})
+        return 0
     if generate:
         print(chosen.reveal())
     say(f"The password of {row.name} was changed.")
@@ -234,7 +238,12 @@ def add_to(
 
 
 def remove_from(
-    project: Annotated[str, Parameter(help="The project's id.")], user: User, /, *, place: Place | None = None
+    project: Annotated[str, Parameter(help="The project's id.")],
+    user: User,
+    /,
+    *,
+    as_json: AsJson = False,
+    place: Place | None = None,
 ) -> int:
     """End a user's membership in a project; the keys that he made there stay.
 
@@ -244,7 +253,10 @@ def remove_from(
     from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
 
     with opened(place) as store:
-        store.accounts.memberships.remove(user, project, by=CLI)
+        row = store.accounts.memberships.remove(user, project, by=CLI)
+    if as_json:
+        print_json(_membership(row))
+        return 0
     print(f"{user} is no member of the project {project} any more.")
     return 0
 

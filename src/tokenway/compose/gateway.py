@@ -44,6 +44,7 @@ from tokenway.control.vertex import AGAIN_AFTER, Tokens, fetch_token, files_in_u
 from tokenway.control.workers import WorkerHooks, Workers, worker_command
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
+from tokenway.model.errors import TokenwayError
 from tokenway.model.link import Question, Show, Stop, WorkerOptions
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
@@ -71,9 +72,9 @@ COLLECT_AFTER: Final = 50_000
 INGEST_SECONDS: Final = 0.2
 """How often journals are read when nothing asks for it; a question about an exchange reads them at once."""
 INGEST_RETRY_SECONDS: Final = 2.0
-KEYS_SECONDS: Final = 0.5
+KEYS_SECONDS: Final = 0.25
+"""How often the store is asked whether accounts have changed."""
 TOKENS_SECONDS: Final = 60.0
-"""How often the store is asked whether keys have changed."""
 STORE_NICENESS: Final = 5
 """Steps below the workers: a third of their weight, enough to keep up with some that saturate the core."""
 NICENESS_MAX: Final = 19
@@ -304,7 +305,9 @@ class Gateway:
                 pause = AGAIN_SECONDS
                 if str(error) != said:
                     said = str(error)
-                    log.exception("%s failed and is tried again", what)
+                    # What we say ourselves needs no trace: the database is away, as a rule.
+                    trace = None if isinstance(error, TokenwayError) else error
+                    log.error("%s failed and is tried again: %s", what, error, exc_info=trace)  # noqa: TRY400
             await asyncio.sleep(pause)
 
     async def _ingest_round(self) -> float:

@@ -1,7 +1,9 @@
-"""Opens the store that the settings ask for, and brings its schema up to date."""
+"""Opens the stores that the settings ask for, and brings the database's schema up to date."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +16,9 @@ from tokenway.model.settings import POSTGRES, Settings
 from tokenway.store.base import StoreError
 
 if TYPE_CHECKING:
+    from tokenway.store.leases import SqlLeases
     from tokenway.store.open import Store
+    from tokenway.store.rates import SharedRates
 
 _SQLITE: Final = "sqlite:///"
 
@@ -61,6 +65,35 @@ def open_store(settings: Settings, data_dir: Path, *, makes: bool = True, migrat
         return open_sqlite(path, node=node)
     except OSError as error:
         raise StoreError(f"cannot open the database {path}: {error.strerror}") from None
+
+
+def open_leases(settings: Settings, data_dir: Path) -> SqlLeases:
+    """The leases over connections of their own to a database that is open: who lends does not wait for the ingest."""
+    from tokenway.store.leases import SqlLeases  # noqa: PLC0415 - only those who open a store pay for it
+
+    path = database_path(settings, data_dir)
+    if path is None:
+        from tokenway.store.postgres import connect  # noqa: PLC0415
+
+        return SqlLeases(connect(store_url(settings, data_dir)), node_id(data_dir), time.time)
+    from tokenway.store.sqlite import connect as connect_file  # noqa: PLC0415
+
+    return SqlLeases(connect_file(path), node_id(data_dir), time.time)
+
+
+def open_rates(settings: Settings, data_dir: Path, nodes: Callable[[], int]) -> SharedRates:
+    """What counts rates, as one of so many machines; nothing is asked of a server yet. Raises StoreError."""
+    from tokenway.store.rates import MemoryRates, SharedRates  # noqa: PLC0415 - the same
+
+    offset = time.time() - time.monotonic()
+    near = MemoryRates(lambda: time.monotonic() + offset, time.time)
+    if settings.shared is None:
+        return SharedRates(None, near, nodes)
+    try:
+        from tokenway.store.valkey import ValkeyRates  # noqa: PLC0415 - only those who share rates pay for it
+    except ModuleNotFoundError:
+        raise StoreError("Valkey and Redis need the package valkey: install tokenway[valkey]") from None
+    return SharedRates(ValkeyRates(settings.shared, node_id(data_dir), time.time), near, nodes)
 
 
 def schema_of(settings: Settings, data_dir: Path) -> Schema:

@@ -30,11 +30,9 @@ from tokenway.dialects.known import KnownProvider, is_key
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import Dialect
 from tokenway.model.secret import Secret
-from tokenway.model.settings import LOCAL_PROVIDER, POSTGRES, ProviderSettings, Settings, TlsSettings
+from tokenway.model.settings import LOCAL_PROVIDER, POSTGRES, SHARED_SCHEMES, ProviderSettings, Settings, TlsSettings
 
-NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = (
-    (("shared",), Severity.NOTE, "this version runs on one machine and does not use it"),
-)
+NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = ()
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
 
 RETENTION_LEAST: Final = 2 * 86_400.0
@@ -161,8 +159,11 @@ def _stores(subject: Examination) -> None:
             expected = "expected sqlite:///path/to/tokenway.db or postgresql://user:password@host:5432/database"
             subject.say(("store",), expected)
     shared = subject.settings.shared
-    if shared is not None and shared.partition("://")[0] not in {"valkey", "valkeys", "redis", "rediss"}:
-        subject.say(("shared",), "expected valkey://host:6379/0")
+    if shared is not None:
+        if not _is_shared(shared.reveal()):
+            subject.say(("shared",), "expected valkey://user:password@host:6379/0, or valkeys:// for TLS")
+        elif find_spec("valkey") is None:
+            subject.say(("shared",), "Valkey and Redis need the package valkey: install tokenway[valkey]")
 
 
 def _is_database(url: str) -> bool:
@@ -178,6 +179,16 @@ def _is_database(url: str) -> bool:
 def _retention(subject: Examination) -> None:
     if 0 < subject.settings.ledger.retention < RETENTION_LEAST:
         subject.say(("ledger", "retention"), "keeps less than two days; 0s keeps everything")
+
+
+def _is_shared(url: str) -> bool:
+    """Whether a URL names a Valkey or Redis server, and by number a database of it."""
+    try:
+        parts = urlsplit(url)
+        is_reachable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme in SHARED_SCHEMES and is_reachable and re.fullmatch(r"(/\d*)?", parts.path) is not None
 
 
 def _fixed_keys(subject: Examination) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -55,12 +55,8 @@ _members_in: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _USER_SESSION: Final = "_session_"
 """What stands before the session in Claude Code's `user_…_account_…_session_…`."""
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_CODEX: Final = (
-    b"session-id",
-    b"thread-id",
-    b"x-codex-turn-metadata",
-    b"x-codex-window-id",
-    b"x-codex-installation-id",
+_CODEX: Final = frozenset(
+    {b"session-id", b"thread-id", b"x-codex-turn-metadata", b"x-codex-window-id", b"x-codex-installation-id"}
 )
 _BAGGAGE_MAX: Final = 8192
 """Bytes of `baggage` that are read, as many as W3C asks for."""
@@ -121,11 +117,14 @@ class Said:
     def is_codex(self) -> bool:
         """Whether Codex asks, whose `traceparent` is that of its connection."""
         headers = self.headers
-        return headers.get(b"originator", b"").startswith(b"codex") or any(name in headers for name in _CODEX)
+        return headers.get(b"originator", b"").startswith(b"codex") or not _CODEX.isdisjoint(headers)
 
 
-Carrier = Callable[[Said], str | bytes]
-"""Reads one thing that a request may say; empty where it does not."""
+class Carrier(NamedTuple):
+    """Reads one thing that a request may say; empty where it does not. `reads` is where it looks (see `places_in`)."""
+
+    read: Callable[[Said], str | bytes]
+    reads: frozenset[bytes]
 
 
 def kept(value: str | bytes) -> str:
@@ -170,64 +169,80 @@ def _text(value: msgspec.Raw) -> str:
 
 # -- one place each --------------------------------------------------------------------------------------
 
-known: Final[set[bytes]] = {b"traceparent", b"baggage"}
-"""The headers that any carrier reads; complete once the table has been made."""
+_BODY: Final = b"body "
+"""What stands before the name of a member of the body, where places are named; no header has such a name."""
+_MEMBERS: Final = tuple((name, _BODY + name.encode()) for name in RunFields.__struct_fields__)
+_CHAIN: Final = b"chain "
+
+
+def places_in(said: Said) -> list[bytes]:
+    """Where a request says anything: its headers, the members of its body, and whether it goes on with a chain."""
+    found = list(said.headers)
+    fields = said.fields
+    found += [place for name, place in _MEMBERS if getattr(fields, name) is not NO_JSON]
+    if said.chain:
+        found.append(_CHAIN)
+    return found
 
 
 def header(name: str) -> Carrier:
     """A header."""
     key = name.encode()
-    known.add(key)
-    return lambda said: said.headers.get(key, b"")
+    return Carrier(lambda said: said.headers.get(key, b""), frozenset({key}))
 
 
 def member(name: str) -> Carrier:
     """A text in the body."""
-    return lambda said: _text(getattr(said.fields, name))
+    return Carrier(lambda said: _text(getattr(said.fields, name)), frozenset({_BODY + name.encode()}))
 
 
 def in_metadata(name: str) -> Carrier:
     """A text in the body's `metadata`."""
-    return lambda said: _text(getattr(said.metadata, name))
+    return Carrier(lambda said: _text(getattr(said.metadata, name)), frozenset({_BODY + b"metadata"}))
 
 
 def in_baggage(key: str) -> Carrier:
     """A member of W3C's `baggage`."""
-    return lambda said: said.baggage.get(key, "")
+    return Carrier(lambda said: said.baggage.get(key, ""), frozenset({b"baggage"}))
 
 
 def word(carrier: Carrier) -> Carrier:
     """A class of requests, if it is one of CLASSES."""
 
     def read(said: Said) -> str:
-        found = kept(carrier(said)).lower()
+        found = kept(carrier.read(said)).lower()
         return found if found in CLASSES else ""
 
-    return read
+    return Carrier(read, carrier.reads)
 
 
-def chain(said: Said) -> str:
-    """The first response of a chain, or OpenAI's `conversation`: an id, or an object with one."""
+def _chain(said: Said) -> str:
     if said.chain:
         return said.chain
     value = said.fields.conversation
     return _text(value) or _text(_read(_members_in, value, _NO_MEMBERS).get("id", NO_JSON))
 
 
-def user_session(said: Said) -> str:
-    """The session in Anthropic's `metadata.user_id` as Claude Code fills it: behind a word, or in JSON."""
+def _user_session(said: Said) -> str:
     user = _text(said.metadata.user_id)
     if user.startswith("{"):
         return _text(_read(_metadata_in, user.encode("utf-8", "replace"), _NO_METADATA).session_id)
     return user.rpartition(_USER_SESSION)[2] if _USER_SESSION in user else ""
 
 
-def trace(said: Said) -> bytes:
-    """The trace of `traceparent`, which is one request of a user's to a program, but for Codex."""
+def _trace(said: Said) -> bytes:
     found = _TRACEPARENT.fullmatch(said.headers.get(b"traceparent", b""))
     if found is None or said.is_codex or not found.group(1).strip(b"0"):
         return b""
     return found.group(1)
+
+
+chain: Final = Carrier(_chain, frozenset({_CHAIN, _BODY + b"conversation"}))
+"""The first response of a chain, or OpenAI's `conversation`: an id, or an object with one."""
+user_session: Final = Carrier(_user_session, frozenset({_BODY + b"metadata"}))
+"""The session in Anthropic's `metadata.user_id` as Claude Code fills it: behind a word, or in JSON."""
+trace: Final = Carrier(_trace, frozenset({b"traceparent"}))
+"""The trace of `traceparent`, which is one request of a user's to a program, but for Codex."""
 
 
 # -- sessions that name the one they work for ------------------------------------------------------------
@@ -235,12 +250,12 @@ def trace(said: Said) -> bytes:
 
 def alone(session: Carrier, parent: Carrier) -> Carrier:
     """A session without a parent."""
-    return lambda said: b"" if parent(said) else session(said)
+    return Carrier(lambda said: b"" if parent.read(said) else session.read(said), session.reads)
 
 
 def below(session: Carrier, parent: Carrier) -> Carrier:
     """A session that has a parent."""
-    return lambda said: session(said) if parent(said) else b""
+    return Carrier(lambda said: session.read(said) if parent.read(said) else b"", session.reads)
 
 
 # -- Claude Code -----------------------------------------------------------------------------------------
@@ -249,68 +264,74 @@ claude_agent: Final = header("x-claude-code-agent-id")
 _claude_compaction: Final = header("x-claude-code-compaction")
 
 
-def claude_class(said: Said) -> str:
-    """What Claude Code's other headers tell of the class, where it does not name it."""
-    if _claude_compaction(said):
+def _class_of_claude(said: Said) -> str:
+    if _claude_compaction.read(said):
         return "compaction"
-    return "subagent" if claude_agent(said) else ""
+    return "subagent" if claude_agent.read(said) else ""
+
+
+claude_class: Final = Carrier(_class_of_claude, claude_agent.reads | _claude_compaction.reads)
+"""What Claude Code's other headers tell of the class, where it does not name it."""
 
 
 # -- Codex -----------------------------------------------------------------------------------------------
 
+_CLIENT: Final = frozenset({_BODY + b"client_metadata"})
+
 
 def codex(name: str) -> Carrier:
     """A header of Codex's, or the member of `client_metadata` that is called the same."""
-    read = header(name)
-    return lambda said: read(said) or _text(said.members.get(name, NO_JSON))
+    own = header(name)
+    return Carrier(lambda said: own.read(said) or _text(said.members.get(name, NO_JSON)), own.reads | _CLIENT)
 
 
 def codex_turn(name: str) -> Carrier:
     """A member of Codex's words on the turn, or of `client_metadata`."""
-    return lambda said: _text(getattr(said.turn, name)) or _text(said.members.get(name, NO_JSON))
+    return Carrier(
+        lambda said: _text(getattr(said.turn, name)) or _text(said.members.get(name, NO_JSON)),
+        _CLIENT | {b"x-codex-turn-metadata"},
+    )
 
 
 codex_subagent: Final = codex("x-openai-subagent")
-_codex_parent: Final = codex("x-codex-parent-thread-id")
-_codex_parent_told: Final = codex_turn("parent_thread_id")
-_codex_window: Final = codex("x-codex-window-id")
-_codex_kind: Final = codex_turn("request_kind")
-header("x-codex-turn-metadata")
+_parent_header: Final = codex("x-codex-parent-thread-id")
+_parent_told: Final = codex_turn("parent_thread_id")
+_window: Final = codex("x-codex-window-id")
+_kind: Final = codex_turn("request_kind")
 
 
-def codex_parent(said: Said) -> str | bytes:
-    """The thread that this one works for."""
-    return _codex_parent(said) or _codex_parent_told(said)
-
-
-def codex_window(said: Said) -> str:
-    """The thread of `x-codex-window-id`, which is `<thread>:<generation>`."""
-    return kept(_codex_window(said)).rpartition(":")[0]
-
-
-def codex_class(said: Said) -> str:
-    """The class that Codex's words for agents and kinds of requests come to."""
-    subagent, kind = kept(codex_subagent(said)), kept(_codex_kind(said))
+def _class_of_codex(said: Said) -> str:
+    subagent, kind = kept(codex_subagent.read(said)), kept(_kind.read(said))
     if subagent == "compact" or kind == "compaction":
         return "compaction"
     if subagent == "memory_consolidation" or kind in {"prewarm", "memory"}:
         return "auxiliary"
-    if subagent or codex_parent(said):
+    if subagent or codex_parent.read(said):
         return "subagent"
     return "main" if kind == "turn" else ""
 
 
+codex_parent: Final = Carrier(
+    lambda said: _parent_header.read(said) or _parent_told.read(said), _parent_header.reads | _parent_told.reads
+)
+"""The thread that this one works for."""
+codex_window: Final = Carrier(lambda said: kept(_window.read(said)).rpartition(":")[0], _window.reads)
+"""The thread of `x-codex-window-id`, which is `<thread>:<generation>`."""
+codex_class: Final = Carrier(_class_of_codex, codex_subagent.reads | _kind.reads | codex_parent.reads)
+"""The class that Codex's words for agents and kinds of requests come to."""
+
+
 # -- Helicone --------------------------------------------------------------------------------------------
 
-_helicone_path: Final = header("helicone-session-path")
+_path: Final = header("helicone-session-path")
 
 
-def path(said: Said) -> str:
-    """Helicone's path, from which its agents are told: `/plan/step` works for `/plan`."""
-    steps = [step for step in kept(_helicone_path(said)).split("/") if step]
+def _steps(said: Said) -> str:
+    steps = [step for step in kept(_path.read(said)).split("/") if step]
     return "/" + "/".join(steps) if steps else ""
 
 
-def path_above(said: Said) -> str:
-    """The path that this one is below."""
-    return path(said).rpartition("/")[0]
+path: Final = Carrier(_steps, _path.reads)
+"""Helicone's path, from which its agents are told: `/plan/step` works for `/plan`."""
+path_above: Final = Carrier(lambda said: _steps(said).rpartition("/")[0], _path.reads)
+"""The path that this one is below."""

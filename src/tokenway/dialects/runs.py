@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from tokenway.dialects import carriers as c
 from tokenway.dialects.base import RunFields
-from tokenway.dialects.carriers import Carrier, Said, guess, header, kept, member
+from tokenway.dialects.carriers import Carrier, Said, guess, header, kept, member, places_in
 from tokenway.model.errors import Refusal
 from tokenway.model.request import NO_JSON, Request, Role, Text
 
@@ -120,15 +121,14 @@ SOURCES: Final[tuple[Source, ...]] = (
 )
 """Who says what, the first row first; `docs/runs.md` has it for readers."""
 
-_RUN: Final = tuple((carrier, source.is_guess) for source in SOURCES for carrier in source.run)
-_AGENT: Final = tuple(carrier for source in SOURCES for carrier in source.agent)
-_PARENT: Final = tuple(carrier for source in SOURCES for carrier in source.parent)
-_TYPE: Final = tuple(carrier for source in SOURCES for carrier in source.agent_type)
-_TURN: Final = tuple(carrier for source in SOURCES for carrier in source.turn)
-_CLASS: Final = tuple(carrier for source in SOURCES for carrier in source.request_class)
-_FINAL: Final = (b"x-tokenway-final", b"x-dynamo-session-final")
-KNOWN: Final = frozenset(c.known)
-"""The headers that are listened to: a request with none of them is passed over quickly."""
+_FIELDS: Final = ("run", "agent", "parent", "agent_type", "turn", "request_class")
+_READS: Final = [carrier.reads for source in SOURCES for field in _FIELDS for carrier in getattr(source, field)]
+KNOWN: Final = frozenset().union(*_READS)
+"""The headers that are listened to, and other places: a request that has none of them is passed over quickly."""
+_OWN_FINAL: Final = b"x-tokenway-final"
+_DYNAMOS_FINAL: Final = b"x-dynamo-session-final"
+_PLANS: Final = 1024
+"""Plans that are remembered: one for each set of places that clients say anything in."""
 
 
 class Named(NamedTuple):
@@ -184,41 +184,67 @@ def name_run(headers: Mapping[bytes, bytes], request: Asked, *, guesses: bool = 
     ):
         return Named(_beginning(request)) if guesses else NOBODY
     said = Said(headers, fields, request.chain)
-    run = _run(said) or (_beginning(request) if guesses else "")
-    return _placed(run, said) if run else NOBODY
+    plan = _plan(KNOWN.intersection(places_in(said)))
+    run = _run(plan, said) or (_beginning(request) if guesses else "")
+    return _placed(run, plan, said) if run else NOBODY
 
 
-def _run(said: Said) -> str:
-    for carrier, is_guess in _RUN:
-        value = carrier(said)
+class _Plan(NamedTuple):
+    """The carriers that may tell a request anything, in the order of the table; `guesses` are those for its run."""
+
+    run: tuple[Carrier, ...]
+    guesses: frozenset[Carrier]
+    agent: tuple[Carrier, ...]
+    parent: tuple[Carrier, ...]
+    agent_type: tuple[Carrier, ...]
+    turn: tuple[Carrier, ...]
+    request_class: tuple[Carrier, ...]
+
+
+@lru_cache(_PLANS)
+def _plan(places: frozenset[bytes]) -> _Plan:
+    """Who is asked of a request that says something in these places: a client always says it in the same ones."""
+
+    def asked(field: str) -> tuple[Carrier, ...]:
+        carriers = (carrier for source in SOURCES for carrier in getattr(source, field))
+        return tuple(carrier for carrier in carriers if not carrier.reads.isdisjoint(places))
+
+    guesses = frozenset(carrier for source in SOURCES if source.is_guess for carrier in source.run)
+    return _Plan(asked("run"), guesses, *(asked(field) for field in _FIELDS[1:]))
+
+
+def _run(plan: _Plan, said: Said) -> str:
+    for carrier in plan.run:
+        value = carrier.read(said)
         if value and (name := kept(value)):
-            return guess(name) if is_guess else name
+            return guess(name) if carrier in plan.guesses else name
     return ""
 
 
 def _first(carriers: tuple[Carrier, ...], said: Said) -> str:
     for carrier in carriers:
-        value = carrier(said)
+        value = carrier.read(said)
         if value and (name := kept(value)):
             return name
     return ""
 
 
-def _placed(run: str, said: Said) -> Named:
+def _placed(run: str, plan: _Plan, said: Said) -> Named:
     """Where in its run a request belongs."""
-    request_class = _first(_CLASS, said)
-    agent, parent = _first(_AGENT, said), ""
+    request_class = _first(plan.request_class, said)
+    agent, parent = _first(plan.agent, said), ""
     if agent == run:
         agent = ""
     if agent:
-        parent = _first(_PARENT, said)
+        parent = _first(plan.parent, said)
         if parent == agent:
             parent = ""
         if not parent and request_class in _WORKING:
             parent = run
-    agent_type = _first(_TYPE, said)[:TYPE_MAX]
-    is_final = any(said.headers.get(name, b"").lower() in _TRUE for name in _FINAL)
-    return Named(run, agent, parent, agent_type, _first(_TURN, said), request_class, is_final)
+    get = said.headers.get
+    is_final = get(_OWN_FINAL, b"").lower() in _TRUE or get(_DYNAMOS_FINAL, b"").lower() in _TRUE
+    agent_type = _first(plan.agent_type, said)[:TYPE_MAX]
+    return Named(run, agent, parent, agent_type, _first(plan.turn, said), request_class, is_final)
 
 
 def _beginning(request: Asked) -> str:

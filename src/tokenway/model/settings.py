@@ -17,6 +17,7 @@ from tokenway.model.money import NanoUsd
 from tokenway.model.preferences import Rescue, SortOrder
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, fields_of
+from tokenway.model.sign_up import SignUpSettings
 from tokenway.model.units import Duration, FilePath, Size
 
 LOCAL_PROVIDER: Final = "local"
@@ -395,8 +396,15 @@ class Settings(msgspec.Struct, frozen=True):
             "machines; `tokenway.db` in the data directory when left out."
         ),
     ] = None
-    shared: Annotated[str | None, Meta(description="Valkey or Redis for several machines.")] = None
+    shared: Annotated[
+        Secret | None,
+        Meta(
+            description="What several machines count rates in: `valkey://USER:PASSWORD@HOST:6379/0`, `valkeys` for TLS; "
+            "Redis too (`redis`, `rediss`). Without it each machine has its share of a rate."
+        ),
+    ] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
+    signup: Annotated[SignUpSettings, Meta(description="Accounts that people make themselves.")] = SignUpSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
@@ -422,6 +430,7 @@ FLAG_VARIABLES: Final = {
 """Short names of the settings that are flags of `serve` too; a short name wins over the long one."""
 
 POSTGRES: Final = ("postgresql://", "postgres://")
+SHARED_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
 """How the URL of a store begins that is no file."""
 
 CONFIG_VARIABLE: Final = "TOKENWAY_CONFIG"

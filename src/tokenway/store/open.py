@@ -16,6 +16,7 @@ from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
 from tokenway.store.documents import SqlDocuments
 from tokenway.store.entries import SqlEntries
+from tokenway.store.leases import SqlLeases
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.money import SqlMoney
 from tokenway.store.nodes import SqlNodes
@@ -41,6 +42,7 @@ class Store:
         self.reports = SqlReports(database)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
         self.money = SqlMoney(database, clock, node)
+        self.leases = SqlLeases(database, node, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
         self.responses = SqlResponses(database, clock, node)

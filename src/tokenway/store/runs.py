@@ -14,6 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tokenway.metering.runs import Figures, is_seen
+from tokenway.model.identity import day_of, ids_of_day
 from tokenway.model.probe import PROBE
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.database import Database
@@ -90,7 +91,10 @@ class Agent(msgspec.Struct):
 
 
 class RunTree(msgspec.Struct, frozen=True):
-    """A run with those of its agents that work for no other; `omitted` calls, the latest, are in figures only."""
+    """A run with those of its agents that work for no other.
+
+    `omitted` calls are in the figures only: the latest of very many, and those of days that are kept no longer.
+    """
 
     run: Run
     agents: list[Agent]
@@ -155,7 +159,7 @@ class SqlRuns:
             agents = sa.select(run_agents).where(*mine).order_by(run_agents.c.started).limit(AGENTS_MAX)
             parts = [dict(part) for part in connection.execute(agents).mappings()]
             grown = set(connection.execute(_grown(key, run)).scalars())
-            rows = _calls(connection, found)
+            rows = _calls(connection, found, by_day=self._database.has_partitions)
         tops = _tree(run, parts, grown, rows)
         return RunTree(found, tops, max(0, found.figures.calls - len(rows)))
 
@@ -181,22 +185,31 @@ def _cursor_of(run: Run) -> str:
 
 
 def _place_of(cursor: str) -> tuple[float, str, str]:
-    text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    return msgspec.json.decode(text, type=tuple[float, str, str])  # its errors are ValueErrors too
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(text, type=tuple[float, str, str])
+    except (ValueError, msgspec.DecodeError):
+        raise ValueError("no cursor that was given out") from None
 
 
 # -- calls -----------------------------------------------------------------------------------------------
 
 
-def _calls(connection: sa.Connection, run: Run) -> list[dict[str, Any]]:
-    """The first calls of a run with what all their attempts used and cost."""
+def _calls(connection: sa.Connection, run: Run, *, by_day: bool) -> list[dict[str, Any]]:
+    """The first calls of a run with what all their attempts used and cost.
+
+    `by_day` is whether entries are in parts of a day each: then only those of the run's days are looked at.
+    """
     query = (
         sa.select(exchanges, kinds)
         .join(kinds, kinds.c.id == exchanges.c.kind)
-        .where(exchanges.c.run == run.run, kinds.c.key == run.key, exchanges.c.at >= run.started)
+        .where(exchanges.c.run == run.run, kinds.c.key == run.key)
         .order_by(exchanges.c.at, exchanges.c.id)
         .limit(CALLS_MAX)
     )
+    if by_day:
+        first, last = ids_of_day(day_of(run.started)), ids_of_day(day_of(run.ended) + 1)
+        query = query.where(exchanges.c.id >= first, exchanges.c.id < last)
     # Both tables have an `id`; the exchange's comes first.
     columns = [exchanges.c.id.label("exchange"), *(each for each in query.selected_columns if each.name != "id")]
     rows = [dict(row) for row in connection.execute(query.with_only_columns(*columns)).mappings()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def read(capsys: pytest.CaptureFixture[str]) -> object:
     return json.loads(capsys.readouterr().out)
 
 
-def made(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, str]:
+def made(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     """The JSON of `keys create` with these words."""
     assert run(["keys", "create", *words, "--json"]) == 0
     found = read(capsys)
@@ -130,3 +131,53 @@ def test_a_broken_configuration_is_not_worked_around(home: Path, capsys: pytest.
     assert run(["keys", "create", "laptop"]) == 1
     assert "`tokenway check`" in capsys.readouterr().err
     assert not (home / "data").exists()
+
+
+def test_a_key_has_all_that_was_said_of_it(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Limits, labels, and what it may be used for; what is not said later stays."""
+    assert run(["users", "create", "ann", "--json"]) == 0
+    ann = read(capsys)
+    assert isinstance(ann, dict)
+    words = ["--user", "ann", "--label", "team=blue", "--max-cost", "0.5", "--models", "gpt-*,mock", "--rpm", "60"]
+    found = made(capsys, "ci", *words, "--addresses", "10.0.0.1", "--endpoints", "openai", "--budget", "5")
+    assert found["user"] == ann["id"]
+    assert (found["labels"], found["max_cost_usd"]) == ({"team": "blue"}, "0.5")
+    assert (found["models"], found["endpoints"], found["addresses"]) == (["gpt-*", "mock"], ["openai"], ["10.0.0.1/32"])
+    assert len(found["limits"]) == 2
+
+    other = ["--models", "all", "--user", "none", "--label", "a=b", "--rpm", "5"]
+    assert run(["keys", "update", "ci", *other, "--json"]) == 0
+    changed = read(capsys)
+    assert isinstance(changed, dict)
+    assert (changed["models"], changed["user"], changed["version"]) == (None, None, 2)
+    assert changed["labels"] == {"team": "blue", "a": "b"}
+    assert changed["addresses"] == ["10.0.0.1/32"]
+    assert {each["measure"]: each["amount"] for each in changed["limits"]} == {"usd": "5", "requests": "5"}
+    run(["keys", "show", "ci"])
+    shown = capsys.readouterr().out
+    assert "models\tall\n" in shown
+    assert "max cost\t$0.5\n" in shown
+    assert "labels\ta=b,team=blue\n" in shown
+
+
+def test_keys_are_listed_by_what_is_asked(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """User, label, state; an archived one is out of the way of all others."""
+    run(["users", "create", "ann"])
+    assert capsys.readouterr().out
+    made(capsys, "a", "--user", "ann")
+    made(capsys, "b", "--label", "team=blue")
+    made(capsys, "c")
+    assert run(["keys", "archive", "c"]) == 0
+    assert "is archived" in capsys.readouterr().out
+    for words, names in (
+        (["--user", "ann"], ["a"]),
+        (["--label", "team"], ["b"]),
+        (["--label", "team=blue"], ["b"]),
+        (["--label", "team=red"], []),
+        (["--state", "active"], ["a", "b"]),
+        (["--state", "archived"], ["c"]),
+    ):
+        run(["keys", "list", *words, "--json"])
+        rows = read(capsys)
+        assert isinstance(rows, list)
+        assert sorted(row["name"] for row in rows) == names

@@ -22,6 +22,14 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["api_key"] == "tw-x"
 
 
+def test_an_older_file_is_still_read(tmp_path: Path) -> None:
+    """One from before there was an admin who can sign in."""
+    (tmp_path / CREDENTIALS).write_text(
+        '{"api_key": "tw-x", "base_url": "http://127.0.0.1:8080", "project": "default"}'
+    )
+    assert read_credentials(tmp_path) == Credentials("tw-x", "http://127.0.0.1:8080")
+
+
 def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
     """The file has mode 0600 and nothing else is left in the directory."""
     path = write_credentials(tmp_path, Credentials("tw-x"))

@@ -87,12 +87,14 @@ def test_the_first_start_shows_a_key_once_and_keeps_it_for_its_owner(place: Plac
         credentials = json.loads((place.data / "credentials.json").read_text())
         assert said["Your key, shown once"] == credentials["api_key"]
         assert said["Tokenway listens at"] == f"{credentials['base_url']}/v1"
+        assert said["Sign in as"] == f"{credentials['admin']}, password {credentials['password']}"
+        assert said["Control API's token"] == credentials["token"]
         assert (place.data / "credentials.json").stat().st_mode & 0o777 == 0o600
     with place.runs() as (_, said):
         again = json.loads((place.data / "credentials.json").read_text())
         assert "Your key, shown once" not in said
         assert said["Tokenway listens at"] == f"{again['base_url']}/v1"
-        assert again["api_key"] == credentials["api_key"]
+        assert {**again, "base_url": ""} == {**credentials, "base_url": ""}
 
 
 def test_every_mistake_in_the_configuration_is_told(place: Place) -> None:

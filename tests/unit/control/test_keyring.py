@@ -1,4 +1,4 @@
-"""Keys to principals, and what a key is told about itself."""
+"""Accounts to principals and limits, and what a key is told about itself."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import msgspec
 import pytest
 
 from tokenway.control.budgets import Grants, Term
-from tokenway.control.keyring import key_figures, principals
-from tokenway.control.publish import key_digest
+from tokenway.control.keyring import credits_id, key_figures, limits, principals, with_accounts, with_budgets
+from tokenway.control.publish import build_snapshot, key_digest
+from tokenway.model.limits import Limit, Measure, OnOutage, Scope
+from tokenway.model.limits import Term as LimitTerm
 from tokenway.model.money import NANO_PER_USD, NanoUsd
 from tokenway.model.secret import Secret
 from tokenway.model.settings import AuthSettings, Budget, BudgetPeriod, FixedKey, Settings
 from tokenway.model.snapshot import Principal
-from tokenway.store.base import KeyRow, Period
+from tokenway.store.accounts.holdings import Holdings
+from tokenway.store.accounts.records import KeyRow, ProjectRow
 from tokenway.store.usage import KeyUsage
 
 NOW = 1_800_000_000.0
 CI = FixedKey("ci", Secret("tk-0123456789abcdef"), "lab", Budget(NanoUsd(5 * NANO_PER_USD), BudgetPeriod.DAY))
 FIXED = Settings(auth=AuthSettings(keys=(CI,)))
+CI_DIGEST = key_digest("tk-0123456789abcdef")
 
 
 def row(**changes: Any) -> KeyRow:
@@ -35,6 +39,31 @@ def row(**changes: Any) -> KeyRow:
     return KeyRow(**(values | changes))
 
 
+def usd(amount: int, subject: str = "key_1", scope: Scope = Scope.KEY, **more: Any) -> Limit:
+    """A limit of money."""
+    return Limit(f"lim_{subject}_{amount}", scope, subject, Measure.USD, amount, **more)
+
+
+def held(
+    *keys: KeyRow,
+    bounds: tuple[Limit, ...] = (),
+    projects: tuple[ProjectRow, ...] = (ProjectRow("default", "default", 1.0),),
+    paid_in: dict[str, int] | None = None,
+) -> Holdings:
+    """What the store has."""
+    holdings = Holdings()
+    holdings.keys = {key.id: key for key in keys}
+    holdings.limits = {limit.id: limit for limit in bounds}
+    holdings.projects = {project.id: project for project in projects}
+    holdings.credits = paid_in or {}
+    return holdings
+
+
+def budgets(settings: Settings, holdings: Holdings, grants: Grants) -> dict[str, Principal]:
+    """The principals with the budgets of worker 1."""
+    return with_budgets(principals(settings, holdings, NOW), settings, holdings, grants, 1, NOW)
+
+
 def nothing_spent(workers: int = 1) -> Grants:
     """Grants of budgets of which nothing was spent."""
     return Grants(workers, lambda _key, _term: 0)
@@ -42,69 +71,138 @@ def nothing_spent(workers: int = 1) -> Grants:
 
 def test_a_fixed_key_stands_for_its_project_and_has_its_share() -> None:
     """Two workers have half of the five dollars each; the key is known by its digest only."""
-    found = principals(FIXED, [], nothing_spent(2), 1, NOW)
     share = NanoUsd(5 * NANO_PER_USD // 2)
-    assert found == {
-        key_digest("tk-0123456789abcdef"): Principal("config:ci", "ci", "lab", budget=share, budget_epoch=1)
+    assert budgets(FIXED, held(), nothing_spent(2)) == {
+        CI_DIGEST: Principal("config:ci", "ci", "lab", budget=share, budget_epoch=1)
     }
 
 
 def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
     """Nothing is granted and nothing asked of the ledger."""
     grants = Grants(1, lambda _key, _term: pytest.fail("asked for what was spent"))
-    assert principals(Settings(), [row()], grants, 1, NOW) == {"d1": Principal("key_1", "laptop", "default")}
+    assert budgets(Settings(), held(row()), grants) == {"d1": Principal("key_1", "laptop", "default")}
+
+
+def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
+    """Whose it is, what it may be used for, what it costs, and the limits that count for each call."""
+    key = row(
+        project="lab",
+        user_id="usr_1",
+        expires=NOW + 9,
+        max_cost=7,
+        models=("m",),
+        endpoints=("e",),
+        addresses=("::/0",),
+    )
+    project = ProjectRow("lab", "Lab", 1.0, markup=-5, on_outage=OnOutage.REFUSE)
+    own, its, his = usd(1), usd(2, "lab", Scope.PROJECT), usd(3, "usr_1", Scope.USER)
+    others = usd(4, "key_2"), usd(5, "key_1", Scope.PROJECT), usd(6, "m", Scope.MODEL), usd(7, "", Scope.USER)
+    holdings = held(key, bounds=(own, its, his, *others), projects=(project,), paid_in={"lab": 10})
+    assert principals(Settings(), holdings, NOW)["d1"] == Principal(
+        "key_1",
+        "laptop",
+        "lab",
+        user="usr_1",
+        limits=(own.id, "credits:lab", its.id, his.id),
+        expires_at=NOW + 9,
+        max_cost=NanoUsd(7),
+        models=("m",),
+        endpoints=("e",),
+        addresses=("::/0",),
+        markup=-5,
+        on_outage=OnOutage.REFUSE,
+    )
+
+
+def test_the_credits_of_a_prepaid_project_are_a_limit_of_it() -> None:
+    """In total, of money: what was paid in; with nothing paid in, nothing may be spent."""
+    found = limits(held(paid_in={"lab": 10, "empty": 0}, bounds=(usd(1),)))
+    assert found[credits_id("lab")] == Limit("credits:lab", Scope.PROJECT, "lab", Measure.USD, 10)
+    assert found[credits_id("empty")].amount == 0
+    assert set(found) == {"credits:lab", "credits:empty", usd(1).id}
+
+
+def test_a_fixed_key_counts_for_its_project_in_the_store() -> None:
+    """With its price, its limits and its credits; when the project is archived, so is the key's use."""
+    project = ProjectRow("lab", "Lab", 1.0, markup=5)
+    holdings = held(projects=(project,), bounds=(usd(2, "lab", Scope.PROJECT),), paid_in={"lab": 10})
+    found = principals(FIXED, holdings, NOW)[CI_DIGEST]
+    assert (found.markup, found.limits) == (5, ("credits:lab", "lim_lab_2"))
+    holdings.projects["lab"] = msgspec.structs.replace(project, archived=NOW - 1)
+    assert principals(FIXED, holdings, NOW) == {}
 
 
 @pytest.mark.parametrize("ended", [{"revoked": NOW}, {"expires": NOW}, {"revoked": NOW - 1, "expires": NOW + 9}])
 def test_a_key_that_has_ended_is_left_out(ended: dict[str, float]) -> None:
     """Also in the very second."""
-    assert principals(Settings(), [row(**ended)], nothing_spent(), 1, NOW) == {}
+    assert principals(Settings(), held(row(**ended)), NOW) == {}
 
 
 def test_a_key_that_will_end_says_when() -> None:
     """The earlier of the two times counts, so a worker refuses it without a new snapshot."""
-    (found,) = principals(Settings(), [row(revoked=NOW + 5, expires=NOW + 9)], nothing_spent(), 1, NOW).values()
+    (found,) = principals(Settings(), held(row(revoked=NOW + 5, expires=NOW + 9)), NOW).values()
     assert found.expires_at == NOW + 5
 
 
 def test_both_secrets_of_a_rotated_key_draw_on_one_budget() -> None:
     """They stand for one account with one grant; the former one ends with the overlap, or the key if that is sooner."""
-    rotated = row(former_digest="d0", former_ends=NOW + 5, budget=100)
-    principal = Principal("key_1", "laptop", "default", budget=NanoUsd(100), budget_epoch=1)
+    rotated = row(former_digest="d0", former_ends=NOW + 5)
+    budget = usd(100)
+    principal = Principal("key_1", "laptop", "default", limits=(budget.id,), budget=NanoUsd(100), budget_epoch=1)
     former = msgspec.structs.replace(principal, expires_at=NOW + 5)
-    assert principals(Settings(), [rotated], nothing_spent(), 1, NOW) == {"d1": principal, "d0": former}
+    holdings = held(rotated, bounds=(budget,))
+    assert budgets(Settings(), holdings, nothing_spent()) == {"d1": principal, "d0": former}
 
-    assert set(principals(Settings(), [rotated], nothing_spent(), 1, NOW + 5)) == {"d1"}
+    assert set(principals(Settings(), holdings, NOW + 5)) == {"d1"}
     ending = msgspec.structs.replace(rotated, expires=NOW + 3)
-    assert principals(Settings(), [ending], nothing_spent(), 1, NOW)["d0"].expires_at == NOW + 3
+    assert principals(Settings(), held(ending), NOW)["d0"].expires_at == NOW + 3
 
 
 def test_a_rotation_gives_a_worker_no_new_budget() -> None:
     """The grant goes on under the key's id: it is the same one, so what the worker spent since stays counted."""
     spent = 0
     grants = Grants(1, lambda _key, _term: spent)
-    before = principals(Settings(), [row(budget=100)], grants, 1, NOW)["d1"]
+    before = budgets(Settings(), held(row(), bounds=(usd(100),)), grants)["d1"]
     spent = 70
-    assert principals(Settings(), [row(budget=100, digest="d2")], grants, 1, NOW) == {"d2": before}
+    assert budgets(Settings(), held(row(digest="d2"), bounds=(usd(100),)), grants) == {"d2": before}
 
 
 def test_a_budget_of_the_store_is_counted_by_its_period() -> None:
-    """The ledger is asked for what was spent in the key's own period."""
+    """The ledger is asked for what was spent in the key's own period; of several budgets the smallest is dealt out."""
     asked: list[tuple[str, Term]] = []
 
     def spent(key: str, term: Term) -> int:
         asked.append((key, term))
         return 30
 
-    (found,) = principals(Settings(), [row(budget=100, period=Period.MONTH)], Grants(1, spent), 1, NOW).values()
+    bounds = (
+        usd(100, term=LimitTerm.MONTH),
+        usd(200),
+        usd(1, rolling=True, term=LimitTerm.DAY),
+        usd(2, per_run=True),
+        usd(3, "key_2"),
+    )
+    (found,) = budgets(Settings(), held(row(), bounds=bounds), Grants(1, spent)).values()
     assert found.budget == 70
-    assert set(asked) == {("key_1", Term.MONTH)}
+    assert set(asked) == {("key_1", Term.MONTH), ("key_2", Term.TOTAL)}
 
 
 def test_a_key_in_both_places_is_the_stores() -> None:
     """The store knows what it spent under its own id."""
-    (found,) = principals(FIXED, [row(digest=key_digest("tk-0123456789abcdef"))], nothing_spent(), 1, NOW).values()
+    (found,) = budgets(FIXED, held(row(digest=CI_DIGEST)), nothing_spent()).values()
     assert (found.key_id, found.budget) == ("key_1", None)
+
+
+def test_a_snapshot_gets_the_keys_the_limits_and_those_of_models() -> None:
+    """The ids that principals and models refer to are all there."""
+    bare = build_snapshot(Settings(), keys={}, environment={}, local=None, version=7)
+    bounds = usd(1), usd(2, "gpt", Scope.MODEL), usd(3, "gpt", Scope.MODEL)
+    holdings = held(row(), bounds=bounds)
+    made = with_accounts(bare, Settings(), holdings, nothing_spent(), 1, NOW)
+    assert set(made.keys) == {"d1"}
+    assert made.limits == {limit.id: limit for limit in bounds}
+    assert made.model_limits == {"gpt": ("lim_gpt_2", "lim_gpt_3")}
+    assert made.version == 7
 
 
 USAGE = KeyUsage(requests=3, total=7 * NANO_PER_USD, day=NANO_PER_USD, week=2 * NANO_PER_USD, month=3 * NANO_PER_USD)
@@ -112,7 +210,7 @@ USAGE = KeyUsage(requests=3, total=7 * NANO_PER_USD, day=NANO_PER_USD, week=2 * 
 
 def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
     """In dollars; what is left is counted in the budget's own period."""
-    assert key_figures(FIXED, [], "config:ci", USAGE) == {
+    assert key_figures(FIXED, held(), "config:ci", USAGE) == {
         "label": "ci",
         "usage": 7.0,
         "usage_daily": 1.0,
@@ -125,14 +223,15 @@ def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
 
 
 def test_a_total_budget_has_no_reset_and_is_never_negative() -> None:
-    """Seven dollars of five are used: nothing is left, and it will not start anew."""
-    figures = key_figures(Settings(), [row(budget=5 * NANO_PER_USD)], "key_1", USAGE)
+    """Seven dollars of five are used: nothing is left, and it will not start anew; a larger budget does not matter."""
+    bounds = usd(5 * NANO_PER_USD), usd(5 * NANO_PER_USD + 1, term=LimitTerm.MONTH)
+    figures = key_figures(Settings(), held(row(), bounds=bounds), "key_1", USAGE)
     assert (figures["label"], figures["limit_remaining"], figures["limit_reset"]) == ("laptop", 0.0, None)
 
 
 def test_a_key_without_a_budget_has_no_limit() -> None:
     """All three figures are null, as with OpenRouter; so for calls without a key."""
     for key_id, label in (("key_1", "laptop"), ("anonymous", "anonymous")):
-        figures = key_figures(Settings(), [row()], key_id, USAGE)
+        figures = key_figures(Settings(), held(row()), key_id, USAGE)
         assert figures["label"] == label
         assert [figures[name] for name in ("limit", "limit_remaining", "limit_reset")] == [None] * 3

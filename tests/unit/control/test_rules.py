@@ -35,7 +35,9 @@ def found(text: str, directory: Path, environment: dict[str, str] | None = None)
         ("store: 'sqlite:///'", 1, "store", "error", "expected sqlite:///"),
         ("ledger: {retention: 1d}", 1, "ledger.retention", "error", "less than two days"),
         ("shared: http://x", 1, "shared", "error", "expected valkey://"),
-        ("shared: valkey://host:6379/0", 1, "shared", "note", "one machine"),
+        ("shared: valkey://:secret@host/first", 1, "shared", "error", "expected valkey://"),
+        ("shared: valkey://a:secret@host:port", 1, "shared", "error", "expected valkey://"),
+        ("shared: 'redis:///0'", 1, "shared", "error", "expected valkey://"),
         ("timeouts: {total: 40s}", 1, "timeouts.first_token", "warning", "never passes"),
         ('auth: {keys: [{name: a, key: ""}]}', 1, "auth.keys[0].key", "error", "is empty"),
         ("auth: {keys: [{name: a, key: a b}]}", 1, "auth.keys[0].key", "error", "holds a space"),
@@ -124,6 +126,9 @@ def test_each_rule_finds_its_mistake(
         "providers: {local: {enabled: false}}",
         "providers: {openai: {enabled: false}, x: {enabled: false}}",
         "server: {tls: null}\nshared: null",
+        "shared: valkey://host:6379/0",
+        "shared: rediss://user:password@host/7?ssl_ca_certs=/etc/ca.pem",
+        "shared: redis://host",
     ],
 )
 def test_what_is_right_is_left_alone(text: str, tmp_path: Path) -> None:

@@ -8,7 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenway.dialects.base import NO_FIELDS, RunFields
-from tokenway.dialects.carriers import DIGEST, ID_MAX, Said, guess, header, kept, known, path, path_above, trace, word
+from tokenway.dialects.carriers import (
+    DIGEST,
+    ID_MAX,
+    Said,
+    chain,
+    guess,
+    header,
+    in_metadata,
+    kept,
+    member,
+    path,
+    path_above,
+    places_in,
+    trace,
+    word,
+)
 
 
 def said(headers: dict[bytes, bytes], fields: RunFields = NO_FIELDS) -> Said:
@@ -37,17 +52,22 @@ def test_a_guess_is_marked_and_bounded() -> None:
     assert len(guess("k" * ID_MAX)) < ID_MAX
 
 
-def test_a_header_that_is_read_is_known() -> None:
-    """So that a request without any of them is passed over."""
-    read = header("x-tokenway-run")
-    assert b"x-tokenway-run" in known
-    assert read(said({b"x-tokenway-run": b"r"})) == b"r"
-    assert read(said({})) == b""
+def test_a_carrier_tells_where_it_looks() -> None:
+    """So that it is only asked where there is anything."""
+    carrier = header("x-tokenway-run")
+    request = said({b"x-tokenway-run": b"r", b"accept": b"*"}, RunFields(metadata=msgspec.Raw(b"{}")))
+    assert carrier.reads.isdisjoint(places_in(said({b"accept": b"*"})))
+    assert not carrier.reads.isdisjoint(places_in(request))
+    assert not in_metadata("session_id").reads.isdisjoint(places_in(request))
+    assert member("session_id").reads.isdisjoint(places_in(request))
+    assert not chain.reads.isdisjoint(places_in(Said({}, NO_FIELDS, "resp_1")))
+    assert carrier.read(request) == b"r"
+    assert carrier.read(said({})) == b""
 
 
 def test_a_class_is_one_of_a_few_words() -> None:
     """In letters of any size."""
-    read = word(header("x-tokenway-run"))
+    read = word(header("x-tokenway-run")).read
     assert read(said({b"x-tokenway-run": b"Main"})) == "main"
     assert read(said({b"x-tokenway-run": b"\xff"})) == ""
 
@@ -65,7 +85,7 @@ def test_a_class_is_one_of_a_few_words() -> None:
 def test_a_path_is_an_agent_below_another(written: bytes, agent: str, parent: str) -> None:
     """Its steps count, not how its ends are written."""
     request = said({b"helicone-session-path": written})
-    assert (path(request), path_above(request)) == (agent, parent)
+    assert (path.read(request), path_above.read(request)) == (agent, parent)
 
 
 def test_members_are_decoded_once_and_baggage_is_bounded() -> None:
@@ -81,6 +101,6 @@ def test_members_are_decoded_once_and_baggage_is_bounded() -> None:
 def test_a_trace_is_32_digits_of_which_one_counts() -> None:
     """As W3C has it; Codex's own is that of a connection."""
     value = b"00-" + b"4b" * 16 + b"-00f067aa0ba902b7-01"
-    assert trace(said({b"traceparent": value})) == b"4b" * 16
-    assert trace(said({b"traceparent": value, b"x-codex-window-id": b"t:1"})) == b""
-    assert trace(said({b"traceparent": value.upper()})) == b""
+    assert trace.read(said({b"traceparent": value})) == b"4b" * 16
+    assert trace.read(said({b"traceparent": value, b"x-codex-window-id": b"t:1"})) == b""
+    assert trace.read(said({b"traceparent": value.upper()})) == b""

@@ -92,3 +92,20 @@ def test_there_and_back() -> None:
     second = Choice((Text("b"),), Finished(FinishReason.LENGTH, choice=1))
     answer = Answer("i", "m", 3, (first, second), METERED)
     assert fold(unfold(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    ("finish", "word"),
+    [
+        (Finished(FinishReason.STOP, "end_turn"), "end_turn"),
+        (Finished(FinishReason.STOP), "stop"),
+        (Finished(FinishReason.TOOL_CALLS), "tool_calls"),
+        (Finished(FinishReason.TOOL_CALLS, "tool_use"), "tool_use"),
+        (Finished(FinishReason.TOOL_CALLS, "STOP"), "tool_calls"),
+        (Finished(FinishReason.TOOL_CALLS, "completed"), "tool_calls"),
+        (Finished(FinishReason.LENGTH, "MAX_TOKENS"), "MAX_TOKENS"),
+    ],
+)
+def test_the_books_have_the_upstreams_word_unless_it_hides_calls(finish: Finished, word: str) -> None:
+    """Some dialects have no word of their own for an answer with tools to call."""
+    assert finish.word == word

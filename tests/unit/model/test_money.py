@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenway.model.money import cost_ceiling, cost_of, format_usd, hourly, parse_rate, parse_usd
+from tokenway.model.money import (
+    cost_ceiling,
+    cost_of,
+    format_percent,
+    format_usd,
+    hourly,
+    parse_percent,
+    parse_rate,
+    parse_usd,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +87,26 @@ def test_hours_are_charged_by_the_millisecond_and_rounded_once(milliseconds: int
     """The exact fraction, together with whatever else is charged, rounded half up."""
     exact = Fraction(milliseconds * per_hour, 3_600_000) + Fraction(more, 10**6)
     assert cost_of(hourly(milliseconds, per_hour) + more) == (exact + Fraction(1, 2)).__floor__()
+
+
+@pytest.mark.parametrize(
+    ("text", "millionths", "shown"),
+    [
+        ("10", 100_000, "10"),
+        ("-2.5", -25_000, "-2.5"),
+        ("0.0001 %", 1, "0.0001"),
+        ("12.50%", 125_000, "12.5"),
+        ("0", 0, "0"),
+    ],
+)
+def test_a_percentage_is_exact(text: str, millionths: int, shown: str) -> None:
+    """To the millionth, both ways."""
+    assert parse_percent(text) == millionths
+    assert format_percent(millionths) == shown
+
+
+@pytest.mark.parametrize("text", ["", "ten", "0.00001", "NaN", "inf", "1e20", "%"])
+def test_what_is_no_percentage_is_refused(text: str) -> None:
+    """Nothing is rounded."""
+    with pytest.raises(ValueError, match="percentage"):
+        parse_percent(text)

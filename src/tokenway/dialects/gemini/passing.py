@@ -76,7 +76,7 @@ class PassingGemini(PassingStream):
 
     __slots__ = ("_array", "_choices", "_counted", "_finished", "_has_calls", "_held", "_let_go", "_metered", "phase")
 
-    MARKS = (b'"finishReason"', b'"error"', b'"promptFeedback"')
+    MARKS = (b'"finishReason"', b'"error"', b'"promptFeedback"', b'"functionCall"')
 
     def __init__(self, request: CallerRequest) -> None:
         self._counted = b""

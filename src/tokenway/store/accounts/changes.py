@@ -1,10 +1,9 @@
 """A change of accounts: one transaction, counted, with its rows in the audit log.
 
-Each transaction takes the next number from one row of `settings` before it looks at anything else. A database that has
-many writers at once holds that row's lock until the transaction ends, so changes of accounts come one after the other,
-whatever machine makes them: what a change has checked (a name is free, an admin is left) is true when it commits, and
-the numbers rise in the order of the commits. So the newest number says whether there is anything new, and the ids of
-the audit log, which begin with it, say what. A change that turns out to change nothing is undone, number and all.
+No two changes run beside each other, whatever machine makes them (`Database.write`): what a change has checked (a name
+is free, an admin is left) is true when it commits, and the numbers rise in the order of the commits. So the newest
+number says whether there is anything new, and the ids of the audit log, which begin with it, say what. A change that
+turns out to change nothing is undone, number and all.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ class SqlHoldings:
             _drop(held.projects, some)
             rows = connection.execute(_PROJECTS.where(projects.c.id.in_(some)))
             held.projects |= {row.id: record(ProjectRow, row) for row in rows}
-        # A project or user that ends, ends its keys; one that goes takes its limits along.
+        # A project or user that ends, ends its keys; what goes takes its limits along.
+        _drop(held.keys, changed["key"])
         self._read_keys(connection, held, keys.c.project, changed["project"])
         self._read_keys(connection, held, keys.c.user_id, changed["user"])
         self._read_keys(connection, held, keys.c.id, changed["key"])
@@ -108,10 +109,9 @@ class SqlHoldings:
     def _read_keys(connection: sa.Connection, held: Holdings, column: sa.Column[str], values: Iterable[str]) -> None:
         for some in _portions(values):
             for row in connection.execute(SELECT_KEYS.where(column.in_(some))):
+                held.keys.pop(row.id, None)
                 if row.archived is None and row.revoked is None:
                     held.keys[row.id] = key_row(row)
-                else:
-                    held.keys.pop(row.id, None)
 
     @staticmethod
     def _read_limits(

@@ -62,8 +62,8 @@ class SqlMemberships:
                 key=lambda row: (row.created, f"{row.user_id} {row.project}"),
             )
 
-    def remove(self, user: str, project: str, *, by: Actor) -> None:
-        """Ends a membership; the keys that the user made in the project stay. Raises NotFound."""
+    def remove(self, user: str, project: str, *, by: Actor) -> MembershipRow:
+        """Ends a membership, and gives it back; the keys that the user made in the project stay. Raises NotFound."""
         with self._changes.begin(by) as change:
             row = user_in(change.connection, user)
             project_in(change.connection, project)
@@ -73,6 +73,7 @@ class SqlMemberships:
             change.connection.execute(memberships.delete().where(*_key(row.id, project)))
             detail = {"user": row.id, "role": found.role}
             change.record("remove", "membership", row.id, project=project, detail=detail)
+            return found
 
 
 def set_membership(change: Change, user: str, project: str, role: MemberRole) -> MembershipRow:

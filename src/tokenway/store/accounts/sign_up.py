@@ -25,12 +25,15 @@ from tokenway.store.accounts.records import (
     SignedUp,
     SignUpTerms,
     UserRow,
+    UserTerms,
 )
 from tokenway.store.accounts.users import add_user
 from tokenway.store.schema import transfers
 
 KEY_NAME: Final = "first"
 GRANT_NOTE: Final = "sign-up"
+SIGNED_UP: Final = {"origin": "sign-up"}
+"""The label of a user who made his account himself."""
 
 _ADD_BALANCE: Final = sa.text(
     "INSERT INTO balances (account, node, debits, credits) VALUES (:account, '', :debits, :credits) "
@@ -42,11 +45,12 @@ _ADD_BALANCE: Final = sa.text(
 def sign_up(changes: Changes, name: str, password: Secret, terms: SignUpTerms, *, address: str) -> SignedUp:
     """A user with his password, a project that he may use, and a key; all of it or nothing.
 
-    The limits are the user's, so another key does not double them. Raises Conflict when the name is taken, and Invalid.
+    The limits are the user's, so another key does not double them; and he is a member of his own project, no admin of it,
+    so that he takes none away. Raises Conflict when the name is taken, and Invalid.
     """
     secret = passwords.hashed(password)
     with changes.begin(Actor("sign-up", address)) as change:
-        user = add_user(change, name, password=secret)
+        user = add_user(change, name, password=secret, terms=UserTerms(labels=dict(SIGNED_UP)))
         change.by = Actor(user.id, address)
         project = _project_for(change, user, terms)
         for each in terms.limits:
@@ -64,7 +68,7 @@ def _project_for(change: Change, user: UserRow, terms: SignUpTerms) -> ProjectRo
         set_membership(change, user.id, terms.project, MemberRole.MEMBER)
         return open_project(change.connection, terms.project)
     project = add_project(change, user.name, terms=ProjectTerms(prepaid=True))
-    set_membership(change, user.id, project.id, MemberRole.ADMIN)
+    set_membership(change, user.id, project.id, MemberRole.MEMBER)
     if terms.grant:
         grant(change, project.id, terms.grant, GRANT_NOTE)
     return project

@@ -62,7 +62,7 @@ class SqlTokens:
         if user.archived is not None:
             return None
         if row.last_used is None or not row.last_used <= now < row.last_used + SEEN_SECONDS:
-            with self._changes.database.write() as connection:
+            with self._changes.database.add() as connection:
                 connection.execute(tokens.update().where(tokens.c.id == row.id).values(last_used=now))
             row = msgspec.structs.replace(row, last_used=now)
         return row, user

@@ -151,7 +151,7 @@ sessions = sa.Table(
 audit = sa.Table(
     "audit",
     metadata,
-    # Ids begin with a time, so their order is that of the changes.
+    # Ids begin with the number of the change, so their order is that of the commits.
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
     # A user's id, `cli`, or `system`; and where from.

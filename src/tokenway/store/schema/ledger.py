@@ -81,6 +81,10 @@ exchanges = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# A run is looked up by its id; calls of no run cost nothing here.
+_HAS_RUN: Final = exchanges.c.run.is_not(None)
+sa.Index("ix_exchanges_run", exchanges.c.run, sqlite_where=_HAS_RUN, postgresql_where=_HAS_RUN)
+
 attempts = sa.Table(
     "attempts",
     metadata,

@@ -57,6 +57,19 @@ def test_chunks_pass_as_they_came() -> None:
     assert (reader.metered.usage, reader.finish_reason) == (COUNTED, "STOP")
 
 
+CALL = {"functionCall": {"name": "f", "args": {}}}
+
+
+def test_an_answer_with_tools_to_call_says_so() -> None:
+    """In the books: no finish reason of this dialect does. Also in a chunk of its own, behind others that are plain."""
+    _, reader = read([text("a"), text("b"), chunk(CALL), last()])
+    assert reader.finish_reason == "tool_calls"
+    _, reader = read([text("a"), text("b"), chunk(CALL, finishReason="MAX_TOKENS")])
+    assert reader.finish_reason == "MAX_TOKENS"
+    whole = chunk(CALL, finishReason="STOP").removeprefix(b"data: ")
+    assert read_whole(Operation.CHAT, whole).finish_reason == "tool_calls"
+
+
 def test_stamps() -> None:
     """Thoughts are deltas, but not the answer; an empty text is neither."""
     _, reader = read([chunk({"text": ""}), thought("hm"), text("a"), text("b"), last()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,33 @@ def test_chunks_pass_as_they_came() -> None:
     assert reader.is_whole
     assert reader.metered.usage == COUNTED
     assert reader.finish_reason == "stop"
+
+
+FORCED = {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+
+
+def test_a_call_that_was_forced_says_so() -> None:
+    """In the books: its finish reason is `stop`."""
+    delta = json.dumps({"index": 0, "delta": FORCED, "finish_reason": None})
+    _, reader = read([ROLE, b'data: {"id":"c","choices":[%b]}\n\n' % delta.encode(), finish(), USAGE, END])
+    assert reader.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("message", "finish_reason", "word"),
+    [
+        (FORCED, "stop", "tool_calls"),
+        (FORCED, "tool_calls", "tool_calls"),
+        (FORCED, "length", "length"),
+        ({"content": 'say "tool_calls":[{"', "tool_calls": []}, "stop", "stop"),
+        ({"content": "hi", "tool_calls": None}, "stop", "stop"),
+        ("odd", "stop", "stop"),
+    ],
+)
+def test_a_whole_answer_with_a_forced_call(message: Any, finish_reason: str, word: str) -> None:
+    """The same of an answer that does not stream."""
+    body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": finish_reason}]}).encode()
+    assert read_whole(Operation.CHAT, body).finish_reason == word
 
 
 def test_an_end_mark_behind_half_an_answer() -> None:

@@ -300,6 +300,27 @@ def test_how_an_incomplete_answer_finished() -> None:
     assert (reader.finish_reason, reader.is_whole) == ("max_output_tokens", True)
 
 
+@pytest.mark.parametrize(
+    ("item", "word"),
+    [
+        ({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}, "tool_calls"),
+        ({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": ""}, "tool_calls"),
+        ({"type": "local_shell_call", "call_id": "c"}, "tool_calls"),
+        ({"type": "web_search_call", "id": "w"}, "completed"),
+        ({"type": ["function_call"]}, "completed"),
+        ({"type": None}, "completed"),
+    ],
+)
+def test_an_answer_with_tools_to_call_says_so(item: dict[str, Any], word: str) -> None:
+    """In the books: no status of this API does. What the vendor runs itself is for nobody to call."""
+    end = response("completed", message(said("I look.")), item)
+    _, reader = read([stream(*text_events("I look."), end=end)])
+    assert reader.finish_reason == word
+    assert read_whole(Operation.CHAT, json.dumps(end).encode()).finish_reason == word
+    cut = response("incomplete", item, incomplete_details={"reason": "max_output_tokens"})
+    assert read_whole(Operation.CHAT, json.dumps(cut).encode()).finish_reason == "max_output_tokens"
+
+
 def test_the_reader_for_a_request() -> None:
     """The same for all."""
     assert isinstance(passing(asked(stream=True)), PassingResponses)

@@ -108,6 +108,8 @@ def upgrade() -> None:
         op.add_column("exchanges", sa.Column(name, sa.Text))
     for table in ("reservations", "journal_positions"):
         op.add_column(table, sa.Column("node", sa.Text, nullable=False, server_default=""))
+    has_run = sa.text("run IS NOT NULL")
+    op.create_index("ix_exchanges_run", "exchanges", ["run"], sqlite_where=has_run, postgresql_where=has_run)
     op.drop_table("spend")
     _columns_of_accounts()
     _accounts()
