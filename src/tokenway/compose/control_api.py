@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from tokenway.control.addresses import enabled_by
-from tokenway.control.api.attempts import Attempts
+from tokenway.control.api.attempts import HOUR_SECONDS, Attempts, Window
 from tokenway.control.api.services import Services
 from tokenway.control.configuration import Configuration
 from tokenway.model.snapshot import Snapshot
@@ -39,4 +39,5 @@ def make_services(
         clock=time.time,
         is_enabled_by_environment=lambda name: name in enabled_by(environment)[0],
         attempts=Attempts(time.monotonic),
+        signed_up=Window(time.monotonic, HOUR_SECONDS),
     )

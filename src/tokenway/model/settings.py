@@ -100,19 +100,6 @@ class OidcSettings(msgspec.Struct, frozen=True):
     create: Annotated[bool, Meta(description="Whether who has no account yet gets one.")] = True
 
 
-class SignUpSettings(msgspec.Struct, frozen=True):
-    """What somebody gets who makes an account of his own."""
-
-    project: Annotated[
-        str | None, Meta(description="The project that all join; each gets a prepaid one of his own when left out.")
-    ] = None
-    grant: Annotated[NanoUsd, Meta(description="What he may spend to begin with.")] = NanoUsd(0)
-    rpm: Annotated[int | None, Meta(ge=1, le=10**9, description="Requests a minute.")] = None
-    tpm: Annotated[int | None, Meta(ge=1, le=10**12, description="Tokens a minute.")] = None
-    concurrency: Annotated[int | None, Meta(ge=1, le=10**6, description="Calls at once.")] = None
-    models: Annotated[tuple[str, ...] | None, Meta(description="What he may ask for; all when left out.")] = None
-
-
 class AuthSettings(msgspec.Struct, frozen=True):
     """Who may call."""
 
@@ -121,9 +108,6 @@ class AuthSettings(msgspec.Struct, frozen=True):
         tuple[FixedKey, ...], Meta(description="Fixed keys, for automation and tests; others live in the store.")
     ] = ()
     oidc: Annotated[OidcSettings | None, Meta(description="Sign-in at an identity provider.")] = None
-    sign_up: Annotated[
-        SignUpSettings | None, Meta(description="Lets anybody who reaches the control listener make an account.")
-    ] = None
 
 
 class RetrySettings(msgspec.Struct, frozen=True):

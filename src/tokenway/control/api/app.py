@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from tokenway.control.api import (
     aliases,
     audit,
+    credits as credits_,
     endpoints,
     keys,
     ledger,
@@ -50,6 +51,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     keys.router,
     limits.router,
     tokens.router,
+    credits_.router,
     snapshots.router,
     providers.router,
     models.router,

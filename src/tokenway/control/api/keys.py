@@ -35,6 +35,7 @@ from tokenway.control.api.types import (
     shown_time,
     usd,
 )
+from tokenway.control.sign_up import narrowed
 from tokenway.store.accounts.records import KeyFilter, KeyRow, KeyState, KeyTerms, NewKey
 
 router = APIRouter(route_class=Guarded, tags=["keys"])
@@ -159,6 +160,8 @@ async def create_key(request: Request, who: Who, services: Gateway, body: NewKey
         endpoints=_tuple(body.endpoints),
         addresses=_tuple(body.addresses),
     )
+    if not who.is_admin:
+        terms = narrowed(services.settings().signup, who.user, terms, is_new=True)
     bounds = [each.terms() for each in body.limits]
 
     def work() -> KeyMade:
@@ -192,6 +195,8 @@ async def change_key(
         endpoints=_tuple(body.endpoints) if "endpoints" in said else UNSET,
         addresses=_tuple(body.addresses) if "addresses" in said else UNSET,
     )
+    if not who.is_admin:
+        terms = narrowed(services.settings().signup, who.user, terms, is_new=False)
     version = body.agreed(if_match)
     change = partial(services.accounts.keys.update, row.id, terms, by=who.actor, version=version)
     return shown(await services.run(change), services.clock())

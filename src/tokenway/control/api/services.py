@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tokenway.control.api.attempts import Attempts
+from tokenway.control.api.attempts import Attempts, Window
 from tokenway.control.configuration import Configuration
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Snapshot
@@ -34,6 +34,7 @@ class Services(msgspec.Struct, frozen=True):
     clock: Callable[[], float]
     is_enabled_by_environment: Callable[[str], bool]
     attempts: Attempts
+    signed_up: Window
 
     @property
     def accounts(self) -> Accounts:

@@ -14,10 +14,8 @@ from tokenway.control.api.projects import shown as shown_project
 from tokenway.control.api.types import Body, Shown
 from tokenway.control.api.users import Password, UserName, UserShown
 from tokenway.control.api.users import shown as shown_user
-from tokenway.model.limits import Measure, Term
+from tokenway.control.sign_up import terms_of
 from tokenway.model.secret import Secret
-from tokenway.model.settings import SignUpSettings
-from tokenway.store.accounts.records import LimitTerms, SignUpTerms
 
 router = APIRouter(route_class=Guarded, tags=["session"])
 
@@ -39,14 +37,18 @@ class SignedUp(Shown):
 
 @router.post("/signup", status_code=201, response_model=SignedUp)
 async def sign_up(request: Request, services: Gateway, body: SignUp, key: once.Key = None) -> Response:
-    """Makes an account, where the configuration allows it (`auth.sign_up`)."""
-    settings = services.settings().auth.sign_up
-    if settings is None:
+    """Makes an account, where the configuration allows it (`signup.enabled`)."""
+    settings = services.settings().signup
+    if not settings.enabled:
         raise Problem(403, "accounts are made by an admin here")
     address = address_of(request)
-    wait = services.attempts.begin(body.name, address)
+    wait = services.signed_up.take(address, settings.per_hour)
     if wait:
-        raise Problem(429, "too many attempts; wait and try again", headers={"retry-after": str(int(wait) + 1)})
+        raise Problem(
+            429,
+            "too many accounts were made from this address; wait and try again",
+            headers={"retry-after": str(int(wait) + 1)},
+        )
     password, terms = Secret(body.password), terms_of(settings)
 
     def work() -> SignedUp:
@@ -54,14 +56,3 @@ async def sign_up(request: Request, services: Gateway, body: SignUp, key: once.K
         return SignedUp(user=shown_user(done.user), project=shown_project(done.project), key=made(done.key, services))
 
     return await once.create(services, request, f"sign-up {address}", key, work)
-
-
-def terms_of(settings: SignUpSettings) -> SignUpTerms:
-    """What the configuration gives to who signs up."""
-    counts = {
-        (Measure.REQUESTS, Term.MINUTE): settings.rpm,
-        (Measure.TOKENS, Term.MINUTE): settings.tpm,
-        (Measure.CONCURRENCY, Term.TOTAL): settings.concurrency,
-    }
-    limits = tuple(LimitTerms(measure, count, term) for (measure, term), count in counts.items() if count is not None)
-    return SignUpTerms(project=settings.project, grant=settings.grant, limits=limits, models=settings.models)

@@ -130,7 +130,7 @@ async def test_a_token_that_is_not_for_us_now_is_refused(
 
 async def test_a_signature_of_somebody_else_is_refused(api: Api, provider: IdentityProvider) -> None:
     """Whatever name its key has."""
-    provider.signs_with = RSAKey.generate_key(2048, parameters={"kid": provider.key.kid}, private=True)
+    provider.signs_with = RSAKey.generate_key(2048, parameters={"kid": str(provider.key.kid)}, private=True)
     async with api.client("") as browser:
         assert (await walk(browser)).status_code == 403
 

@@ -54,6 +54,13 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("GET", "/projects/{project}/members"): {},
     ("PUT", "/projects/{project}/members/{user}"): {"json": {"role": "viewer"}},
     ("DELETE", "/projects/{project}/members/{user}"): {},
+    ("GET", "/projects/{project}/credits"): {},
+    ("GET", "/projects/{project}/transfers"): {},
+    ("POST", "/projects/{project}/transfers"): {"json": {"kind": "top_up", "amount": "0"}},
+    ("GET", "/projects/{project}/statement"): {},
+    ("POST", "/projects/{project}/redeem"): {"json": {"code": "22222-22222-22222-22222-22222"}},
+    ("GET", "/codes"): {},
+    ("POST", "/codes"): {"json": {"amount": "0"}},
     ("GET", "/keys"): {"params": {"project": "alpha"}},
     ("POST", "/keys"): {"json": {"name": "x", "project": "alpha", "user": "admin"}},
     ("GET", "/keys/{key_id}"): {},
@@ -110,6 +117,7 @@ ABSENT: Final = {
     ("GET", "/runs/{run}"),
     ("GET", "/snapshots/{version}"),
     ("POST", "/snapshots/{version}/publish"),
+    ("POST", "/projects/{project}/redeem"),
     ("DELETE", "/projects/{project}/members/{user}"),
 }
 """Where there is nothing to be found here, for whoever may look."""
