@@ -10,6 +10,7 @@ import pytest
 
 from tests.docs.pages import PAGES, blocks, code, links, text_of
 from tokenway.cli.main import command_paths
+from tokenway.control.api.rules import RULES
 from tokenway.control.config import load
 from tokenway.edge.cold import make_app
 from tokenway.edge.doors import FIXED
@@ -56,7 +57,7 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     commands = {" ".join(words) for words in command_paths()} | {path[0] for path in command_paths()}
     targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
     text = text_of(page)
-    for words in re.findall(r"`(?:\.venv/bin/)?tokenway ([a-z]+(?: [a-z]+)?)", text):
+    for words in re.findall(r"`(?:\.venv/bin/)?tokenway ([a-z-]+(?: [a-z-]+)?)", text):
         assert words in commands or words.partition(" ")[0] in commands, words
     for target in re.findall(r"(?:`|^ {4})make ([a-z-]+)", text, re.MULTILINE):
         assert target in targets, target
@@ -99,6 +100,13 @@ def test_every_path_of_the_public_listener_is_described() -> None:
     table = re.findall(r"^\| `(?:GET|POST) (/[^`?]+)", text_of("docs/api.md"), re.MULTILINE)
     assert set(table) == {path for path in served if not path.startswith(("/api/", "/openai/"))}
     assert {f"/api{path}" for path in table if path.startswith("/v1")} <= served
+
+
+def test_every_resource_of_the_control_api_is_described() -> None:
+    """And none that is not there."""
+    table = "\n".join(re.findall(r"^\| (`.+?) \| ", text_of("docs/control-api.md"), re.MULTILINE))
+    named = set(re.findall(r"[` ]/(\w+)", table))
+    assert named == {path.split("/")[1] for _, path in RULES}
 
 
 def test_every_metric_is_described() -> None:
