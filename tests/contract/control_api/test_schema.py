@@ -90,7 +90,8 @@ async def run(*words: str, cwd: Path, **environment: str) -> str:
 async def test_a_typed_client_is_made_and_used(gateway: Gateway, tmp_path: Path) -> None:
     """Generated, type-checked with a program that uses it, and run."""
     description = tmp_path / "openapi.json"
-    description.write_text(httpx.get(f"{gateway.control_url}/api/openapi.json").text)
+    async with httpx.AsyncClient() as client:
+        description.write_text((await client.get(f"{gateway.control_url}/api/openapi.json")).text)
     maker = Path(sys.executable).parent / "openapi-python-client"
     words = ("generate", "--path", str(description), "--meta", "none", "--output-path", str(tmp_path / "client"))
     said = await run(str(maker), *words, "--fail-on-warning", cwd=tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,6 +125,6 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     """Somebody else may have put it there."""
     (tmp_path / "elsewhere").write_text(ONE)
-    os.symlink(tmp_path / "elsewhere", tmp_path / FILE_NAME)
+    (tmp_path / FILE_NAME).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SealFault, match="cannot be read"):
         open_seal({}, tmp_path)

@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 from tokenway.control.api import (
     aliases,
     audit,
-    credits as credits_,
     endpoints,
     keys,
     ledger,
@@ -34,6 +33,9 @@ from tokenway.control.api import (
     usage,
     users,
     velocity,
+)
+from tokenway.control.api import (
+    credits as credits_,
 )
 from tokenway.control.api.callers import COOKIE, CSRF_HEADER, Doorman, Guarded
 from tokenway.control.api.docs import page

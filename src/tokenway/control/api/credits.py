@@ -76,7 +76,7 @@ class NewTransfer(Body):
     note: Note = ""
 
 
-class LineShown(Shown):
+class StatementEntry(Shown):
     """A movement, or what was charged on a day (`charges`)."""
 
     at: str
@@ -91,7 +91,7 @@ class StatementShown(Shown):
 
     project: str
     opening: str
-    lines: list[LineShown]
+    lines: list[StatementEntry]
     closing: str
 
 
@@ -110,7 +110,7 @@ class CodeShown(Shown):
 class NewCodes(Body):
     """Codes to make."""
 
-    count: Annotated[int, WHOLE, Field(ge=1, le=1000)] = 1
+    count: Annotated[int, Field(ge=1, le=1000), WHOLE] = 1
     amount: Money
     expires: Time | None = None
     note: Note = ""
@@ -244,9 +244,9 @@ def _transfer(row: Transfer) -> TransferShown:
     )
 
 
-def _line(line: StatementLine) -> LineShown:
+def _line(line: StatementLine) -> StatementEntry:
     reference = None if line.kind == "redemption" else line.reference
-    return LineShown(
+    return StatementEntry(
         at=shown_time(line.at), kind=line.kind, amount=usd(line.amount), note=line.note, reference=reference
     )
 

@@ -108,7 +108,7 @@ class KeyChange(KeyTermsBody, Versioned):
 class Rotation(Body):
     """How a secret is replaced."""
 
-    overlap: Annotated[int, WHOLE, Field(ge=0, le=366 * 86400)] = Field(
+    overlap: Annotated[int, Field(ge=0, le=366 * 86400), WHOLE] = Field(
         default=0, description="Seconds for which the former secret goes on."
     )
 

@@ -24,7 +24,7 @@ router = APIRouter(route_class=Guarded, tags=["limits"])
 ScopeName = Literal["key", "project", "user", "model"]
 MeasureName = Literal["usd", "requests", "input_tokens", "output_tokens", "tokens", "concurrency", "depth", "loops"]
 TermName = Literal["minute", "day", "week", "month", "total"]
-Count = Annotated[int, WHOLE, Field(ge=0, le=10**15)]
+Count = Annotated[int, Field(ge=0, le=10**15), WHOLE]
 Identity = Annotated[str, Path(pattern=IDENTITY)]
 
 

@@ -25,8 +25,8 @@ SLUG = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Project = Annotated[str, Path(pattern=IDENTITY, description="The id of a project.")]
 Markup = Annotated[
     int,
-    WHOLE,
     Field(ge=-1_000_000, le=100_000_000, description="On top of a call's cost, in millionths: 100000 is 10 % more."),
+    WHOLE,
 ]
 Outage = Literal["serve", "refuse"]
 MemberRoleName = Literal["admin", "member", "viewer"]

@@ -31,7 +31,7 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE: Final = BeforeValidator(_whole)
-Version = Annotated[int, WHOLE, Field(ge=0, le=2**31 - 1)]
+Version = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 
 
 class Body(BaseModel):
@@ -111,8 +111,20 @@ Time = Annotated[
 Identity = Annotated[str, Field(pattern=IDENTITY)]
 """An id in a request."""
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_LABEL_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$"
+_LABELS_MAX: Final = 32
 Labels = Annotated[
-    dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$")], Label], Field(max_length=50)
+    dict[Annotated[str, Field(pattern=_LABEL_NAME)], Label],
+    Field(max_length=_LABELS_MAX),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _LABEL_NAME},
+            "additionalProperties": {"type": "string", "maxLength": 200, "pattern": r"^[^\x00-\x1f\x7f]*$"},
+            "maxProperties": _LABELS_MAX,
+            "description": "Names and texts to find it by.",
+        }
+    ),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A line for people."""

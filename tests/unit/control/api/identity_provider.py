@@ -22,7 +22,7 @@ from tokenway.aio.tasks import Tasks
 from tokenway.control.app import serve_control
 
 CLIENT_ID = "gateway"
-CLIENT_SECRET = "the gateway's secret there"  # noqa: S105
+CLIENT_SECRET = "the gateway's secret there"
 
 
 class IdentityProvider:
@@ -99,7 +99,7 @@ class IdentityProvider:
 async def providing() -> AsyncIterator[IdentityProvider]:
     """One that listens."""
     provider = IdentityProvider()
-    tasks = Tasks(lambda name, error: None)
+    tasks = Tasks(lambda *_: None)
     tasks.spawn("identity provider", serve_control(provider.app(), provider.listener))
     try:
         yield provider

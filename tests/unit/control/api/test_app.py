@@ -30,6 +30,7 @@ async def test_the_description_is_of_every_route(admin: httpx.AsyncClient) -> No
             for status, answer in operation["responses"].items():
                 if status >= "400":
                     assert list(answer["content"]) == ["application/problem+json"]
+    assert not [name for name in schema["components"]["schemas"] if "__" in name], "two shapes have one name"
     assert {"token", "session"} == set(schema["components"]["securitySchemes"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from tokenway.store.base import Progress
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def fill(api: Api, name: str, count: int, **changes: object) -> list[str]:
+async def fill(api: Api, name: str, count: int, **changes: Any) -> list[str]:
     """Some exchanges; their ids."""
     ids = [f"{ids_of_day(day_of(NOON))}{name}{number:06d}" for number in range(count)]
     records = [settled(id=identity, at=NOON, admitted=NOON, **changes) for identity in ids]

@@ -19,7 +19,7 @@ class Sample(Body):
     money: Money = "0"
     time: Time = "2026-01-31T12:00:00Z"
     version: Version = 0
-    labels: Labels = {}
+    labels: Labels | None = None
 
 
 @given(amount=st.integers(0, 999_999_999_999_999_999))
