@@ -57,7 +57,7 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     commands = {" ".join(words) for words in command_paths()} | {path[0] for path in command_paths()}
     targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
     text = text_of(page)
-    for words in re.findall(r"`(?:\.venv/bin/)?tokenway ([a-z-]+(?: [a-z-]+)?)", text):
+    for words in re.findall(r"`(?:\.venv/bin/)?tokenway ([a-z]+(?:-[a-z]+)*(?: [a-z]+(?:-[a-z]+)*)?)", text):
         assert words in commands or words.partition(" ")[0] in commands, words
     for target in re.findall(r"(?:`|^ {4})make ([a-z-]+)", text, re.MULTILINE):
         assert target in targets, target

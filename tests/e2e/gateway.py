@@ -174,11 +174,18 @@ class Gateway:
 
     def workers(self) -> list[psutil.Process]:
         """The edge workers that run now."""
+        return self._children("tokenway.compose.worker")
+
+    def control(self) -> list[psutil.Process]:
+        """The control process that runs now: one, or none for a moment after it was killed."""
+        return self._children("tokenway.compose.control")
+
+    def _children(self, module: str) -> list[psutil.Process]:
         assert self.process is not None
         found = []
         for child in psutil.Process(self.process.pid).children():
             try:
-                if "tokenway.compose.worker" in child.cmdline():
+                if module in child.cmdline():
                     found.append(child)
             except psutil.NoSuchProcess:
                 continue

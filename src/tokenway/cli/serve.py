@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from tokenway.cli.options import ConfigFile, DataDir
-from tokenway.compose.commands import data_directory
 
 
 def serve(
@@ -38,4 +36,4 @@ def serve(
 
     given = {"host": host, "port": port, "control_port": control_port, "workers": workers}
     overrides = {f"server.{name}": str(value) for name, value in given.items() if value is not None}
-    return run(config=config, overrides=overrides, data_dir=data_directory(data_dir, os.environ))
+    return run(config=config, overrides=overrides, data_dir=data_dir)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from tokenway.compose.addresses import public_url
 from tokenway.compose.stores import Schema, migrate, open_store, schema_of
 from tokenway.control.check import describe, render_json, render_text
 from tokenway.control.config import find_config, find_data, load
@@ -18,13 +19,10 @@ from tokenway.control.import_litellm import Imported, import_litellm
 from tokenway.control.price_check import Disagreement, disagreements
 from tokenway.control.prices import corrections, published_book
 from tokenway.model.errors import ConfigError
-from tokenway.model.settings import ServerSettings, Settings
+from tokenway.model.settings import Settings
 
 if TYPE_CHECKING:
     from tokenway.store.open import Store
-
-_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
-"""Where a listener on every address is reached from this machine."""
 
 
 class Checked(NamedTuple):
@@ -46,17 +44,6 @@ def effective_settings(config: Path | None, environment: Mapping[str, str]) -> S
     if loaded.settings is None:
         raise ConfigError(f"The configuration {loaded.path or ''} has errors; `tokenway check` lists them.")
     return loaded.settings
-
-
-def public_url(server: ServerSettings) -> str:
-    """How the public listener is reached from this machine."""
-    scheme = "http" if server.tls is None else "https"
-    return f"{scheme}://{_reachable(server.host)}:{server.port}"
-
-
-def control_url(server: ServerSettings) -> str:
-    """How the control listener is reached from this machine."""
-    return f"http://{_reachable(server.host)}:{server.control_port}"
 
 
 def configured_base_url(environment: Mapping[str, str]) -> str:
@@ -111,8 +98,3 @@ def store_schema(
     """The schema of the gateway's database; with `change` brought to what this version needs. Raises TokenwayError."""
     settings = effective_settings(config, environment)
     return migrate(settings, data_dir) if change else schema_of(settings, data_dir)
-
-
-def _reachable(host: str) -> str:
-    address = _ANY_ADDRESS.get(host, host)
-    return f"[{address}]" if ":" in address else address

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 import tokenway
-from tokenway.compose.commands import control_url, public_url
+from tokenway.compose.addresses import control_url, public_url
 from tokenway.compose.local_status import local_status
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import database_path, open_store

@@ -1,16 +1,16 @@
-"""The control process: owns the store, supervises workers and the local engine, publishes snapshots.
+"""The control process's inside: owns the store and the local engine, publishes snapshots to the workers.
 
     settings + keys + engine ──▶ snapshot ──▶ workers
     workers' journals ──▶ ledger ──▶ metrics, a line per exchange, answers about the past
 
-Everything that touches the database runs in one thread, in order; nothing here is on the way of a request.
+Everything that touches the database runs in one thread, in order; nothing here is on the way of a request. While the
+database is away, everything that needs it is tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import logging
 import os
@@ -29,7 +29,7 @@ from tokenway import __version__
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.engine import EngineKeeper
 from tokenway.compose.paths import JOURNALS
-from tokenway.compose.stores import open_store
+from tokenway.compose.stores import database_errors, open_store
 from tokenway.control import run_view
 from tokenway.control.addresses import enabled_by
 from tokenway.control.budgets import Grants, Term
@@ -39,17 +39,17 @@ from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
 from tokenway.control.publish import Facts, build_snapshot
 from tokenway.control.reload import Reloader
+from tokenway.control.responses import Responses
 from tokenway.control.velocity import MINUTES, Velocity
 from tokenway.control.vertex import AGAIN_AFTER, Tokens, fetch_token, files_in_use
-from tokenway.control.workers import WorkerHooks, Workers, worker_command
+from tokenway.control.workers import Worker, Workers
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import Question, Show, Stop, WorkerOptions
+from tokenway.model.link import Answer, Keep, Probed, Question, Seen
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Snapshot
-from tokenway.model.stored import StoredResponse
 from tokenway.store.base import StoreError
 from tokenway.telemetry import names
 from tokenway.telemetry.gather import gather
@@ -71,19 +71,18 @@ COLLECT_AFTER: Final = 50_000
 """Objects between two collections of the garbage collector."""
 INGEST_SECONDS: Final = 0.2
 """How often journals are read when nothing asks for it; a question about an exchange reads them at once."""
-INGEST_RETRY_SECONDS: Final = 2.0
 KEYS_SECONDS: Final = 0.25
 """How often the store is asked whether accounts have changed."""
 TOKENS_SECONDS: Final = 60.0
 STORE_NICENESS: Final = 5
 """Steps below the workers: a third of their weight, enough to keep up with some that saturate the core."""
 NICENESS_MAX: Final = 19
-PURGE_SECONDS: Final = 3600.0
-"""How often responses are dropped whose time is over."""
 EXCHANGES_REMEMBERED: Final = 5000
 """Exchanges of the last half hour from which a start learns how endpoints are: a quarter of a second's work at most."""
 AGAIN_SECONDS: Final = 1.0
 """How long after a failure the next try comes."""
+LAST_WORDS_SECONDS: Final = 2.0
+"""How long what the workers said before they ended is listened to and kept."""
 
 
 class Gateway:
@@ -99,17 +98,21 @@ class Gateway:
         overrides: Mapping[str, str],
         on_exchange: Callable[[Settled], None] | None,
         say: Callable[[str], None],
+        latest: Loaded | None = None,
     ) -> None:
+        """`listener` is where workers come; `latest` the configuration in force, where it is not `loaded` any more."""
         self.settings = loaded.demand()
         self.metrics = Metrics()
         self.velocity = Velocity()
         self.prober = Prober(self._probes_cost, self.velocity.heard_of)
         self.first_start: FirstStart | None = None
         self._data_dir = data_dir
+        self._listener = listener
         self._environment = environment
         self._on_exchange = on_exchange
         self._say = say
         self._tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
+        self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "store", initializer=_give_way)
         self._store: Store
         self._is_open = False
@@ -121,21 +124,14 @@ class Gateway:
         self._published: tuple[int, int] | None = None
         """Their number and the day when they were last published: prices begin with a day, and budgets start anew."""
         self._version = 0
-        self._opened = asyncio.Event()
-        server = self.settings.server
-        hooks = WorkerHooks(
-            self._worker_command,
-            self._snapshot_for,
-            self._answer,
-            self._worker_ended,
-            self._keep,
-            self.velocity.take,
-            self.velocity.known,
-            self.prober.over,
-        )
-        self.workers = Workers(server.workers, listener, hooks, self._tasks, server.drain)
+        self._due = asyncio.Event()
+        """Whether a worker waits for a snapshot."""
+        self._numbers: dict[str, int] = {}
+        """The number of each worker by its life."""
+        self.workers = Workers(self.settings.server.workers, self._tasks, self._hello)
+        self.responses = Responses(self._in_thread, self.workers, lambda: self._reloader.settings.responses.retention)
         self._tokens = Tokens(fetch_token, say)
-        self._engine = EngineKeeper(data_dir, self._tasks, lambda: self._tasks.spawn("publish", self._publish()))
+        self._engine = EngineKeeper(data_dir, self._tasks, self._publish)
         self._source = Source(environment, overrides)
         self._find = lambda: find_config(loaded.path, environment)
         self._configuration: Configuration
@@ -146,37 +142,61 @@ class Gateway:
             build=self._build,
             swap=self._swap,
             say=say,
+            latest=latest,
         )
+        self._listen_to_workers()
+
+    def _listen_to_workers(self) -> None:
+        """Who takes in what workers say; other parts may add their own."""
+        on = self.workers.on
+        on(Question, lambda worker, question: self._tasks.spawn("question", self._answer_to(worker, question)))
+        on(Keep, self.responses.take)
+        on(Seen, self._seen)
+        on(Probed, lambda _worker, probed: self.prober.over(probed))
 
     # -- life --------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Starts everything; returns when the workers accept requests. Raises StoreError, or TokenwayError."""
-        self.workers.start()
-        await self._engine.use(self.settings)
-        await self._in_thread(self._open_store)
-        await self._configuration.step()
-        self._opened.set()
-        await self.workers.wait_serving()
+    async def start(self, *, is_first: bool = True) -> None:
+        """Opens the store and begins to work. Raises StoreError when it cannot, the first time.
+
+        Later there are workers that serve without it: then it is tried again until it can be opened.
+        """
+        await self.workers.accept(self._listener)
+        await self._engine.use(self._reloader.settings)
+        if is_first:
+            await self._in_thread(self._open_store)
+        else:
+            await self._until_open()
+        await self._look_for_configuration(must=is_first)
+        self._tasks.spawn("publish", self._forever("publishing the configuration", self._publish_what_is_due))
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
+        self._tasks.spawn("keep", self._forever("keeping responses", self.responses.step))
         self._tasks.spawn("upkeep", self._forever("looking after the database", self._look_after))
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("tokens", self._forever("asking for access tokens", self._renew_tokens))
         self._tasks.spawn("reload", self._reloader.run())
         self._tasks.spawn("published", self._forever("looking for a configuration", self._configuration.step))
         self._tasks.spawn("probes", self._forever("probing", lambda: self.prober.step(self.workers)))
-        self._tasks.spawn("responses", self._forever("dropping old responses", self._purge_responses))
+        self._tasks.spawn("responses", self._forever("dropping old responses", self.responses.purge))
         # What is alive now stays alive; the records that pass through leave no cycles behind.
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER)
 
-    async def stop(self) -> None:
-        """Drains the workers, takes in what they wrote, and closes everything."""
-        await self.workers.stop()
+    async def stop(self, *, in_haste: bool = False) -> None:
+        """Takes in what the workers have left, and closes everything.
+
+        In haste what is in the journals is left to the next start, which waits for this one's end.
+        """
+        if self._is_open and not in_haste:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self.workers.finish(LAST_WORDS_SECONDS)
+                    await self.responses.settled()
+        await self.workers.close()
         await self._engine.stop()
         await self._tasks.close()
-        await self._in_thread(self._close_store)
+        await self._in_thread(self._close_store, in_haste)
         self._thread.shutdown()
 
     def reload(self) -> None:
@@ -223,14 +243,40 @@ class Gateway:
     async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
+    async def _until_open(self) -> None:
+        said = ""
+        while not self._is_open:
+            try:
+                await self._in_thread(self._open_store)
+            except StoreError as error:
+                if str(error) != said:
+                    said = str(error)
+                    self._say(f"{said}; it is tried again, and the workers go on meanwhile")
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _look_for_configuration(self, *, must: bool) -> None:
+        """What was published is in force before any worker is told anything."""
+        while True:
+            try:
+                await self._configuration.step()
+            except StoreError:
+                if must:
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
+
     def _open_store(self) -> None:
         store = open_store(self.settings, self._data_dir)
         try:
             self._take_store(store)
-        except BaseException:
-            store.close()
-            raise
-        self._is_open = True
+        except database_errors(store) as error:
+            raise StoreError(f"the database cannot be used: {error}") from error
+        else:
+            self._is_open = True
+        finally:
+            if not self._is_open:
+                store.close()
 
     def _take_store(self, store: Store) -> None:
         """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
@@ -256,31 +302,43 @@ class Gateway:
             name=socket.gethostname(),
             workers=self.settings.server.workers,
             release=__version__,
-            retention=lambda: self._reloader.settings.ledger.retention,
+            kept=lambda: self._reloader.settings.ledger,
         )
         self._upkeep.step()
         self.first_start = store.accounts.bootstrap()
-        store.responses.abandon()  # no worker runs yet
         self._held = Holdings()
         store.accounts.holdings.refresh(self._held)
         self._published = (self._held.number, int(time.time() // 86400))
-        self._grants = Grants(self.settings.server.workers, self._spent)
+        self._grants = Grants(self.settings.server.workers, self._spent, first=time.time_ns())
         ingest = self._ingest = Ingest(
             store.ledger,
             self._data_dir / JOURNALS,
             self._settled,
             on_expired=lambda lost: self._say(f"the reservation of {lost.id} was open when its worker ended: expired"),
             on_fault=lambda fault: self._say(f"the journal is damaged: {fault}"),
+            on_gone=self._worker_gone,
         )
-        ingest.run_once()
+        self.responses.use(store.responses)
+        try:
+            ingest.run_once()
+            self.responses.fail_all_but(ingest.alive())
+        except BaseException:
+            ingest.close()
+            raise
         self.velocity.take(store.samples.latest(time.time() - MINUTES * 60, EXCHANGES_REMEMBERED))
 
-    def _close_store(self) -> None:
-        if self._is_open:
-            self._ingest.drain()
-            self._ingest.close()
-            with contextlib.suppress(StoreError):  # then it is taken for lost after a while
+    def _close_store(self, in_haste: bool) -> None:  # noqa: FBT001 - it is passed to the thread
+        if not self._is_open:
+            return
+        try:
+            if not in_haste:
+                self._ingest.drain()
                 self._upkeep.leave()
+        except Exception:
+            # Then this machine is taken for lost after a while.
+            log.exception("what the workers wrote last is taken in by the next start")
+        finally:
+            self._ingest.close()
             self._store.close()
 
     def _spent(self, key_id: str, term: Term) -> int:
@@ -331,15 +389,15 @@ class Gateway:
         await self._in_thread(self._store.accounts.holdings.refresh, self._held)
         seen = (self._held.number, int(time.time() // 86400))
         if seen != self._published:
-            await self._publish()
             self._published = seen
+            self._publish()
         return KEYS_SECONDS
 
     async def _renew_tokens(self) -> float:
         """Publishes when an access token has come; asks sooner where one is still missing."""
         files = files_in_use(self._reloader.settings, self._environment, enabled_by(self._environment)[0])
         if await asyncio.to_thread(self._tokens.renew, files, time.time()):
-            await self._publish()
+            self._publish()
         return TOKENS_SECONDS if files == set(self._tokens.by_file) else AGAIN_AFTER
 
     # -- snapshots ---------------------------------------------------------------------------------------
@@ -362,24 +420,34 @@ class Gateway:
 
     def _swap(self, snapshot: Snapshot) -> None:
         self.metrics.use(snapshot)
-        self._tasks.spawn("publish", self._follow())
+        self._tasks.spawn("follow", self._follow())
 
     async def _follow(self) -> None:
         """After a reload: the workers at once, the local engine where its settings have changed."""
-        await self._publish()
+        self._publish()
         await self._engine.use(self._reloader.settings)
 
-    async def _publish(self) -> None:
-        await self._opened.wait()
-        await self.workers.publish()
+    def _publish(self) -> None:
+        """Every worker is to have a new snapshot."""
+        self.workers.all_are_due()
+        self._due.set()
 
-    async def _snapshot_for(self, worker: int) -> Snapshot:
-        await self._opened.wait()
+    async def _publish_what_is_due(self) -> float:
+        await self._due.wait()
+        self._due.clear()
+        try:
+            await self.workers.publish(self._snapshot_for, self.velocity.known)
+        except BaseException:
+            self._due.set()
+            raise
+        return 0.0
+
+    async def _snapshot_for(self, worker: Worker) -> Snapshot:
         settings = self._reloader.settings
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
-        whole: Snapshot = await self._in_thread(self._with_accounts, snapshot, settings, worker)
+        whole: Snapshot = await self._in_thread(self._with_accounts, snapshot, settings, worker.number)
         return whole
 
     def _with_accounts(self, snapshot: Snapshot, settings: Settings, worker: int) -> Snapshot:
@@ -389,26 +457,31 @@ class Gateway:
 
     # -- workers -----------------------------------------------------------------------------------------
 
-    def _worker_command(self, number: int, listener_fd: int, link_fd: int) -> list[str]:
-        server = self.settings.server
-        options = WorkerOptions(
-            name=f"edge-{number}",
-            journal_dir=str(self._data_dir / JOURNALS),
-            listener_fd=listener_fd,
-            link_fd=link_fd,
-            drain=server.drain,
-            tls_cert=str(server.tls.cert) if server.tls is not None else None,
-            tls_key=str(server.tls.key) if server.tls is not None else None,
-        )
-        return worker_command("tokenway.compose.worker", msgspec.json.encode(options))
+    def _hello(self, worker: Worker) -> None:
+        """A worker is there, or there again."""
+        self._numbers[worker.holder] = worker.number
+        self._version = max(self._version, worker.version)
+        self._due.set()
 
-    async def _worker_ended(self, number: int) -> None:
-        """Takes in what the worker left, so that its successor's grants count it."""
-        await self._opened.wait()
-        await self._in_thread(self._ingest.drain)
-        await self._in_thread(self._store.responses.abandon, str(number))
-        self._grants.forget(number)
-        self.metrics.drop_gauges(worker=str(number))
+    def _worker_gone(self, holder: str) -> None:
+        """A worker has ended for good, and all that it wrote is in the ledger; called in the store's thread."""
+        self.responses.worker_gone(holder)
+        number = self._numbers.pop(holder, None)
+        if number is not None:
+            self._grants.forget(number)
+            self._loop.call_soon_threadsafe(lambda: self.metrics.drop_gauges(worker=str(number)))
+
+    def _seen(self, worker: Worker, seen: Seen) -> None:
+        self.velocity.take(seen.samples)
+        self.workers.pass_on(worker, seen.samples)
+
+    async def _answer_to(self, worker: Worker, question: Question) -> None:
+        try:
+            answer = Answer(question.number, await self._answer(question))
+        except Exception:
+            log.exception("a question about %s found no answer", question.what)
+            answer = Answer(question.number, None, ok=False)
+        worker.send(answer)
 
     async def _answer(self, question: Question) -> bytes | None:
         """A worker asks for what only the store knows."""
@@ -428,36 +501,7 @@ class Gateway:
             return msgspec.json.encode(self.velocity.figures(endpoints, self.workers.breakers(), time.time()))
         if question.what == "key":
             return msgspec.json.encode(await self._in_thread(self._key_figures, question.key_id))
-        return await self._answer_of_responses(question)
-
-    async def _answer_of_responses(self, question: Question) -> bytes | None:
-        """A worker asks for kept responses, or what to do with one."""
-        kept, subject, project = self._store.responses, question.subject, question.project
-        if question.what == "show":
-            for worker in self.workers.alive:
-                worker.send(Show(subject, project))
-            return b""
-        if question.what in {"stop", "forget"}:
-            had = question.what == "stop" or await self._in_thread(kept.delete, subject, project)
-            for worker in self.workers.alive if had else ():
-                worker.send(Stop(subject, project))
-            return b"" if had else None
-        if question.what == "events":
-            events: bytes | None = await self._in_thread(kept.events, subject, project)
-            return events
-        find = {"response": kept.get, "chain": kept.chain}.get(question.what)
-        found = None if find is None else await self._in_thread(find, subject, project)
-        return None if found is None else msgspec.msgpack.encode(found)
-
-    async def _keep(self, worker: int, response: StoredResponse) -> None:
-        """A worker has a response that is to be kept."""
-        expires = time.time() + self._reloader.settings.responses.retention
-        keep = functools.partial(self._store.responses.put, response, expires=expires, maker=str(worker))
-        await self._in_thread(keep)
-
-    async def _purge_responses(self) -> float:
-        await self._in_thread(self._store.responses.purge)
-        return PURGE_SECONDS
+        return await self.responses.answer(question)
 
     def _runs_page(self, question: Question) -> bytes | None:
         """A page of a key's runs; None for a cursor that is none."""
@@ -502,8 +546,3 @@ def _give_way() -> None:
     with contextlib.suppress(OSError):  # one that may not lower itself runs as it is
         niceness = os.getpriority(os.PRIO_PROCESS, thread) + STORE_NICENESS
         os.setpriority(os.PRIO_PROCESS, thread, min(NICENESS_MAX, niceness))
-
-
-def is_terminal() -> bool:
-    """Whether standard output is read by a person."""
-    return os.isatty(1)

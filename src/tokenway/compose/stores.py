@@ -67,6 +67,13 @@ def open_store(settings: Settings, data_dir: Path, *, makes: bool = True, migrat
         raise StoreError(f"cannot open the database {path}: {error.strerror}") from None
 
 
+def database_errors(store: Store) -> tuple[type[Exception], ...]:
+    """What is raised when the database fails, whether it goes through SQLAlchemy or to the driver itself."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - it is imported with the store
+
+    return DBAPIError, store.database.engine.dialect.loaded_dbapi.Error
+
+
 def open_leases(settings: Settings, data_dir: Path) -> SqlLeases:
     """The leases over connections of their own to a database that is open: who lends does not wait for the ingest."""
     from tokenway.store.leases import SqlLeases  # noqa: PLC0415 - only those who open a store pay for it

@@ -72,12 +72,13 @@ def epoch_of(term: Term, now: float) -> int:
 class Grants:
     """The grants of all workers. `spent(key id, term)` is what the ledger has for the current period."""
 
-    def __init__(self, workers: int, spent: Callable[[str, Term], int]) -> None:
+    def __init__(self, workers: int, spent: Callable[[str, Term], int], first: int = 0) -> None:
+        """`first` is what issues are numbered from: workers may know some of an earlier control process."""
         self._workers = workers
         self._spent = spent
         self._issues: dict[str, _Issue] = {}
         """The last one by key."""
-        self._count = 0
+        self._count = first
         self._taken: dict[int, dict[int, int]] = {}
         """By worker and issue: what is taken off its share, for the keys of its last snapshot."""
 

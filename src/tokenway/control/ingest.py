@@ -65,7 +65,8 @@ class Ingest:
     """Tails the journals in `directory` into `store`.
 
     `on_settled` gets the new settlements of each batch once they are in the ledger, `on_expired` every reservation
-    that was given up, `on_fault` damage in a journal. They are called in the thread that calls `run_once`.
+    that was given up, `on_fault` damage in a journal, and `on_gone` the owner of journals whose worker has ended, when
+    all that it wrote is in the ledger. They are called in the thread that calls `run_once`.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Ingest:
         *,
         on_expired: Callable[[Reserved], None] = _ignore,
         on_fault: Callable[[Corruption | JournalFault], None] = _ignore,
+        on_gone: Callable[[str], None] = _ignore,
     ) -> None:
         self.counts = IngestCounts()
         self.backlog_bytes = 0
@@ -87,6 +89,7 @@ class Ingest:
         self._on_settled = on_settled
         self._on_expired = on_expired
         self._on_fault = on_fault
+        self._on_gone = on_gone
         self._tails: dict[Path, _Tail] = {}
         self._unreadable: set[Path] = set()
         self._next_search = 0.0
@@ -95,6 +98,10 @@ class Ingest:
     def is_behind(self) -> bool:
         """Whether the last round left records to the next, because there were too many."""
         return bool(self._behind)
+
+    def alive(self) -> set[str]:
+        """The owners of the journals that were written to, or could be, when the last round looked at them."""
+        return {tail.reader.owner for tail in self._tails.values() if not tail.is_finished}
 
     def run_once(self) -> int:
         """One round; returns how many records went into the ledger, 0 when there is nothing to do.
@@ -196,10 +203,11 @@ class Ingest:
             return
         # A writer that rotated since the round began has its next file by now, and is alive.
         self._find_journals()
-        alive = {tail.reader.owner for tail in self._tails.values() if not tail.is_finished}
+        alive = self.alive()
         finished = [(path, tail) for path, tail in self._tails.items() if tail.is_finished]
         for owner in {tail.reader.owner for _, tail in finished} - alive:
             self._expire(owner)
+            self._on_gone(owner)
         for path, tail in finished:
             # The file first: a position without a file is harmless, a file without a position is read again.
             path.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ class Reloader:
 
     `find` says which file is in force now, `read` reads it, `build` makes a snapshot of its settings (and may
     raise ValueError), `swap` publishes it, `say` takes a line for the operator. `current` is what the process was
-    started with, and what runs at first.
+    started with, and what runs at first, unless `latest` is something that was read later.
     """
 
     def __init__(
@@ -42,10 +42,13 @@ class Reloader:
         swap: Callable[[Snapshot], None],
         say: Callable[[str], None],
         interval: float = INTERVAL,
+        latest: Loaded | None = None,
     ) -> None:
-        self._settings = self._started = current.demand()
-        self._path = current.path
-        self.version = current.version
+        self._started = current.demand()
+        latest = latest or current
+        self._settings = latest.demand()
+        self._path = latest.path
+        self.version = latest.version
         """The published configuration that is in force here; 0 where there is none."""
         self.fault = ""
         """Why what was read last is not in force; empty when it is."""
@@ -55,7 +58,7 @@ class Reloader:
         self._swap = swap
         self._say = say
         self._interval = interval
-        self._mark = _mark(current.path)
+        self._mark = _mark(latest.path)
         self._asked = asyncio.Event()
 
     @property

@@ -36,7 +36,7 @@ NOT_YET: Final[tuple[tuple[Path, Severity, str], ...]] = ()
 """Settings with a meaning that this version does not act on, said instead of accepted in silence."""
 
 RETENTION_LEAST: Final = 2 * 86_400.0
-"""Probes' budgets and what a start learns of endpoints are read from yesterday's and today's exchanges."""
+"""Probes' budgets, budgets that roll over a day, and what a start learns of endpoints need yesterday and today."""
 
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -177,8 +177,10 @@ def _is_database(url: str) -> bool:
 
 
 def _retention(subject: Examination) -> None:
-    if 0 < subject.settings.ledger.retention < RETENTION_LEAST:
-        subject.say(("ledger", "retention"), "keeps less than two days; 0s keeps everything")
+    kept = subject.settings.ledger
+    for name in kept.__struct_fields__:
+        if 0 < getattr(kept, name) < RETENTION_LEAST:
+            subject.say(("ledger", name), "keeps less than two days; 0s keeps everything")
 
 
 def _is_shared(url: str) -> bool:

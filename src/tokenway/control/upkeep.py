@@ -1,7 +1,7 @@
 """What a machine does for the database now and then, whatever else it does.
 
-It says that it lives, makes the partitions of the days to come, drops days that are older than the configuration keeps
-them, and ends the responses that machines were making that are gone. (What these had reserved expires by the ingest.)
+It says that it lives, makes the partitions of the days to come, drops what is older than the configuration keeps it,
+and ends the responses that machines were making that are gone. (What these had reserved expires by the ingest.)
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tokenway.model.identity import day_of
+from tokenway.model.settings import LedgerSettings
 from tokenway.store.nodes import BEAT_SECONDS
 from tokenway.store.open import Store
+from tokenway.store.retention import Ages, SqlRetention
 
 HOUR: Final = 3_600.0
+PAUSE_SECONDS: Final = 0.02
+"""What lies between two steps of dropping: the ingest and questions go on between them."""
 
 
 class Upkeep:
-    """`step` does what is due. `retention` says for how many seconds exchanges are kept one by one; 0 for ever."""
+    """`step` does what is due. `kept` says how long the ledger keeps what."""
 
     def __init__(
         self,
@@ -27,34 +30,39 @@ class Upkeep:
         name: str,
         workers: int,
         release: str,
-        retention: Callable[[], float],
+        kept: Callable[[], LedgerSettings],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._name = name
         self._workers = workers
         self._release = release
-        self._retention = retention
+        self._kept = kept
         self._clock = clock
         self._started = clock()
-        self._hourly = 0.0
+        self._beat_due = self._hour_due = 0.0
+        self._dropping: SqlRetention | None = None
 
     def step(self) -> float:
         """Returns after how many seconds the next one is due. Raises StoreError."""
-        store = self._store
-        store.nodes.beat(name=self._name, started=self._started, workers=self._workers, release=self._release)
-        for node in store.nodes.lost():
-            store.responses.abandon(node=node)
-        now = self._clock()
-        if now >= self._hourly:
+        store, now = self._store, self._clock()
+        if now >= self._beat_due:
+            store.nodes.beat(name=self._name, started=self._started, workers=self._workers, release=self._release)
+            for node in store.nodes.lost():
+                store.responses.abandon(node=node)
+            self._beat_due = now + BEAT_SECONDS
+        if now >= self._hour_due:
             store.days.ready_ahead()
-            retention = self._retention()
-            if retention:
-                # A day goes when its last exchange is old enough.
-                store.days.drop_before(day_of(now - retention))
-            self._hourly = now + HOUR
-        return BEAT_SECONDS
+            self._dropping = store.retention(_ages(self._kept()))
+            self._hour_due = now + HOUR
+        if self._dropping is not None and not self._dropping.step():
+            self._dropping = None
+        return BEAT_SECONDS if self._dropping is None else PAUSE_SECONDS
 
     def leave(self) -> None:
         """This machine stops in good order, with nothing left open."""
         self._store.nodes.leave()
+
+
+def _ages(kept: LedgerSettings) -> Ages:
+    return Ages(entries=kept.retention or None, minutes=kept.minutes or None, hours=kept.hours or None)

@@ -1,90 +1,50 @@
-"""The edge workers: started, told the snapshot, listened to, and started again when they die.
+"""What speaks with the edge workers: who is there, what each is told, and who takes in what they say.
 
-Each worker is a child process with one end of a socket pair. It inherits the public listener, so the port is
-bound once and a dead worker's successor takes over its connections to come.
+Workers are started by the supervisor. They find this process on a Unix socket, say who they are, and are sent their
+snapshot. A link that closes is no end of a worker: it serves on, and comes back. That it has ended for good is known
+from its journal (`control.ingest`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 import socket
-import sys
-import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tokenway.aio.tasks import Tasks
-from tokenway.model.errors import TokenwayError, WireError
-from tokenway.model.link import (
-    Answer,
-    Gauges,
-    Heard,
-    Keep,
-    Probed,
-    Publish,
-    Question,
-    Seen,
-    Serving,
-    ToControl,
-    ToWorker,
-    pack,
-    unpack_for_control,
-)
+from tokenway.model.errors import WireError
+from tokenway.model.link import Gauges, Heard, Hello, Publish, Serving, ToControl, ToWorker, pack, unpack_for_control
 from tokenway.model.sample import Sample
 from tokenway.model.snapshot import Snapshot
-from tokenway.model.stored import StoredResponse
 from tokenway.wire.frames import FrameSplitter, frame
 from tokenway.wire.limits import MIB
 
 log = logging.getLogger("tokenway.control")
 
-RESTART_FIRST: Final = 0.2
-RESTART_MAX: Final = 10.0
-HEALTHY_SECONDS: Final = 30.0
-"""A worker that lived this long resets the pause before its next start."""
-STOP_MARGIN: Final = 3.0
-"""Seconds beyond the drain time after which a worker that did not stop is killed."""
-LAST_WORDS_SECONDS: Final = 2.0
-"""How long what the workers said before they ended is listened to and kept."""
-LIVES_BEFORE_SERVING: Final = 3
-"""How often a worker may end before it has served at all; more often and it never will."""
 BEHIND_BYTES: Final = MIB
 """What waits to be sent to a worker that does not read; beyond it, it is not told what others have seen."""
+BACKLOG: Final = 1024
 
-
-class WorkerHooks(msgspec.Struct, frozen=True):
-    """What the pool asks of its owner.
-
-    `command(number, listener fd, link fd)` gives the child's command line, `snapshot_for(number)` its
-    snapshot, `answer(question)` the JSON text for a question, `ended(number)` is awaited before a successor starts,
-    `keep(number, response)` keeps a response. `seen(samples)` takes in what a worker's attempts were like, and
-    `known()` gives what a new worker is told of all that came before it. `probed(it)` is called when a probe is over.
-    """
-
-    command: Callable[[int, int, int], list[str]]
-    snapshot_for: Callable[[int], Awaitable[Snapshot]]
-    answer: Callable[[Question], Awaitable[bytes | None]]
-    ended: Callable[[int], Awaitable[None]]
-    keep: Callable[[int, StoredResponse], Coroutine[Any, Any, None]]
-    seen: Callable[[list[Sample]], None]
-    known: Callable[[], list[Sample]]
-    probed: Callable[[Probed], None]
+Message = TypeVar("Message", bound=msgspec.Struct)
 
 
 class Worker:
-    """One worker's process and link, for as long as it lives."""
+    """One worker, for as long as its link holds."""
 
-    def __init__(self, number: int, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
-        self.number = number
-        self.process = process
+    def __init__(self, hello: Hello, writer: asyncio.StreamWriter) -> None:
+        self.number = hello.number
+        self.holder = hello.holder
+        """The life of its journal's writer: what tells it from the one before it and the one after it."""
+        self.version = hello.version
+        """The snapshot that was in force when it said hello."""
         self.gauges: Gauges | None = None
         self.is_serving = False
+        self.is_due = True
+        """Whether it waits for a snapshot."""
         self.is_told = False
         """Whether it was told what is known, and hears from now on what is new."""
         self._writer = writer
@@ -105,24 +65,29 @@ class Worker:
 
 
 class Workers:
-    """All workers of a gateway."""
+    """All workers that are connected. `count` is how many serve when all do."""
 
-    def __init__(self, count: int, listener: socket.socket, hooks: WorkerHooks, tasks: Tasks, drain: float) -> None:
+    def __init__(self, count: int, tasks: Tasks, on_hello: Callable[[Worker], None]) -> None:
+        """`on_hello` is called for each new link; its snapshot is sent by the next `publish`."""
         self._count = count
-        self._listener = listener
-        self._hooks = hooks
         self._tasks = tasks
-        self._drain = drain
-        self._workers: dict[int, Worker] = {}
+        self._on_hello = on_hello
+        self._alive: dict[str, Worker] = {}
         self._serving = asyncio.Event()
-        self._hopeless = ""
-        self._stopping = asyncio.Event()
-        self._supervisors: list[asyncio.Task[None]] = []
+        self._links: set[asyncio.Task[None]] = set()
+        self._server: asyncio.AbstractServer | None = None
+        self._handlers: dict[type, Callable[[Worker, Any], None]] = {}
+        self.on(Gauges, _take_gauges)
+        self.on(Serving, self._take_serving)
 
     @property
     def alive(self) -> list[Worker]:
-        """The workers with a running process."""
-        return list(self._workers.values())
+        """The workers with a link."""
+        return list(self._alive.values())
+
+    def find(self, holder: str) -> Worker | None:
+        """The worker of this life, if it has a link."""
+        return self._alive.get(holder)
 
     def breakers(self) -> dict[str, int]:
         """The state of the breakers that are not closed, by endpoint: the worst of all workers'."""
@@ -132,151 +97,119 @@ class Workers:
                 worst[endpoint] = max(state, worst.get(endpoint, 0))
         return worst
 
-    def start(self) -> None:
-        """Begins to supervise; call it once, in the running loop."""
-        for number in range(1, self._count + 1):
-            self._supervisors.append(self._tasks.start(f"worker {number}", self._supervise(number)))
+    def on(self, kind: type[Message], handle: Callable[[Worker, Message], None]) -> None:
+        """From now on `handle` takes in the messages of this kind. It must not block; what it raises is logged."""
+        self._handlers[kind] = handle
+
+    async def accept(self, listener: socket.socket) -> None:
+        """Begins to accept links; those that have come before wait in the listener's queue."""
+        self._server = await asyncio.start_unix_server(self._begin, sock=listener, backlog=BACKLOG, limit=MIB)
 
     async def wait_serving(self) -> None:
-        """Until every worker accepts requests; raises TokenwayError when one cannot be brought to it."""
+        """Until every worker accepts requests."""
         await self._serving.wait()
-        if self._hopeless:
-            raise TokenwayError(self._hopeless)
 
-    async def publish(self) -> None:
-        """Sends every worker its snapshot."""
+    def tell(self, message: ToWorker) -> None:
+        """Sends a message to all of them."""
         for worker in self.alive:
-            worker.send(Publish(await self._hooks.snapshot_for(worker.number)))
+            worker.send(message)
 
-    async def stop(self) -> None:
-        """Asks all to drain and waits for them; kills what outlives the drain time."""
-        self._stopping.set()
-        alive = self.alive
-        for worker in alive:
-            _signal(worker, signal.SIGTERM)
-        try:
-            async with asyncio.timeout(self._drain + STOP_MARGIN):
-                for worker in alive:
-                    await worker.process.wait()
-        except TimeoutError:
-            for worker in alive:
-                _signal(worker, signal.SIGKILL)
-        # Their last messages may still be in the links.
-        if self._supervisors:
-            await asyncio.wait(self._supervisors, timeout=LAST_WORDS_SECONDS)
+    def pass_on(self, speaker: Worker, samples: list[Sample]) -> None:
+        """Tells what one of them has seen to all others that keep up."""
+        for other in self.alive:
+            if other is not speaker and other.is_told and not other.is_behind:
+                other.send(Heard(samples))
 
-    async def _supervise(self, number: int) -> None:
-        pause = RESTART_FIRST
-        lives = 0
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            lives += 1
-            how = await self._live_and_end(number)
-            if self._stopping.is_set():
-                return
-            lived = time.monotonic() - began
-            log.error("worker %d %s after %.1f s; it is started again", number, how, lived)
-            if lives == LIVES_BEFORE_SERVING and not self._serving.is_set():
-                self._hopeless = f"worker {number} {how} {lives} times before it served; its reason stands above"
-                self._serving.set()
-            pause = RESTART_FIRST if lived > HEALTHY_SECONDS else min(RESTART_MAX, pause * 2)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
+    def all_are_due(self) -> None:
+        """The snapshots that they have are not what holds any more."""
+        for worker in self.alive:
+            worker.is_due = True
 
-    async def _live_and_end(self, number: int) -> str:
-        """One life of a worker and what follows from its end; says how it ended. Whatever fails, it returns."""
-        try:
-            how = f"ended with status {await self._live(number)}"
-        except Exception as error:
-            log.exception("worker %d could not be looked after", number)
-            how = f"could not be started ({error})"
-        try:
-            await self._hooks.ended(number)
-        except Exception:
-            log.exception("what worker %d left could not be taken in", number)
-        return how
+    async def publish(
+        self, snapshot_for: Callable[[Worker], Awaitable[Snapshot]], known: Callable[[], list[Sample]]
+    ) -> None:
+        """Sends a snapshot to those that wait for one, with what is `known` behind the first.
 
-    async def _live(self, number: int) -> int:
-        """One life of a worker; returns its exit status."""
-        ours, theirs = socket.socketpair()
-        with theirs, contextlib.ExitStack() as if_it_fails:
-            if_it_fails.callback(ours.close)
-            fds = (self._listener.fileno(), theirs.fileno())
-            process = await asyncio.create_subprocess_exec(
-                *self._hooks.command(number, *fds), pass_fds=fds, stdin=asyncio.subprocess.DEVNULL
-            )
-            if_it_fails.pop_all()
-        try:
-            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MIB)
-            worker = self._workers[number] = Worker(number, process, writer)
-            worker.send(Publish(await self._hooks.snapshot_for(number)))
-            if known := self._hooks.known():
-                worker.send(Heard(known))
-            worker.is_told = True
-            await self._listen(worker, reader)
-            # Without a link a worker drains and ends; it may have been this end that gave the link up.
+        When that fails for one of them, it waits on, and so do those behind it.
+        """
+        for worker in self.alive:
+            if not worker.is_due:
+                continue
+            worker.is_due = False  # what changes while this one is made wants another one
+            try:
+                worker.send(Publish(await snapshot_for(worker)))
+            except BaseException:
+                worker.is_due = True
+                raise
+            if not worker.is_told:
+                worker.is_told = True
+                if samples := known():
+                    worker.send(Heard(samples))
+
+    async def finish(self, seconds: float) -> None:
+        """Listens to what the workers have left in their links before they ended, but not for longer than this."""
+        if self._links:
+            await asyncio.wait(set(self._links), timeout=seconds)
+
+    async def close(self) -> None:
+        """Accepts nobody any more, and closes all links."""
+        if self._server is not None:
+            self._server.close()
+        for worker in self.alive:
             worker.close()
-            async with asyncio.timeout(self._drain + STOP_MARGIN):
-                return await process.wait()
-        except TimeoutError:
-            log.warning("worker %d does not end, and is killed", number)
-            process.kill()
-            return await process.wait()
-        finally:
-            gone = self._workers.pop(number, None)
-            if gone is not None:
-                gone.close()
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
 
-    async def _listen(self, worker: Worker, reader: asyncio.StreamReader) -> None:
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = self._tasks.start("link", self._listen(reader, writer))
+        self._links.add(link)
+        link.add_done_callback(self._links.discard)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One link, from the worker's hello to its end."""
         splitter = FrameSplitter()
+        worker: Worker | None = None
         try:
             while data := await reader.read(MIB):
                 for payload in splitter.feed(data):
-                    self._take_safely(worker, unpack_for_control(payload))
+                    message = unpack_for_control(payload)
+                    if worker is None:
+                        worker = self._greet(message, writer)
+                    else:
+                        self._take(worker, message)
         except ConnectionError:
-            pass  # it died with a message unread: the same as an end, which its exit status explains
+            pass  # it died with a message unread: the same as an end
         except (WireError, msgspec.DecodeError) as error:
-            log.warning("worker %d: its link broke: %s", worker.number, error)
+            log.warning("a worker's link broke: %s", error)
+        finally:
+            writer.close()
+            if worker is not None and self._alive.get(worker.holder) is worker:
+                del self._alive[worker.holder]
 
-    def _take_safely(self, worker: Worker, message: ToControl) -> None:
-        """A mistake in what one message is about leaves the worker alone."""
+    def _greet(self, message: ToControl, writer: asyncio.StreamWriter) -> Worker:
+        if not isinstance(message, Hello):
+            raise WireError(f"it began with {type(message).__name__} and not with a hello")
+        worker = Worker(message, writer)
+        before = self._alive.pop(worker.holder, None)
+        if before is not None:
+            before.close()
+        self._alive[worker.holder] = worker
+        self._on_hello(worker)
+        return worker
+
+    def _take(self, worker: Worker, message: ToControl) -> None:
+        """A mistake in what one message is about leaves the link alone."""
+        handle = self._handlers.get(type(message))
+        if handle is None:
+            return
         try:
-            self._take(worker, message)
+            handle(worker, message)
         except Exception:
             log.exception("worker %d: a message was not taken in", worker.number)
 
-    def _take(self, worker: Worker, message: ToControl) -> None:
-        if isinstance(message, Gauges):
-            worker.gauges = message
-        elif isinstance(message, Serving):
-            worker.is_serving = True
-            if sum(each.is_serving for each in self.alive) == self._count:
-                self._serving.set()
-        elif isinstance(message, Probed):
-            self._hooks.probed(message)
-        elif isinstance(message, Keep):
-            self._tasks.spawn("response", self._hooks.keep(worker.number, message.response))
-        elif isinstance(message, Seen):
-            self._hooks.seen(message.samples)
-            for other in self.alive:
-                if other is not worker and other.is_told and not other.is_behind:
-                    other.send(Heard(message.samples))
-        elif isinstance(message, Question):
-            self._tasks.spawn("question", self._answer(worker, message))
-
-    async def _answer(self, worker: Worker, question: Question) -> None:
-        worker.send(Answer(question.number, await self._hooks.answer(question)))
+    def _take_serving(self, worker: Worker, _message: Serving) -> None:
+        worker.is_serving = True
+        if len({each.number for each in self.alive if each.is_serving}) >= self._count:
+            self._serving.set()
 
 
-def _signal(worker: Worker, number: signal.Signals) -> None:
-    if worker.process.returncode is None:
-        worker.process.send_signal(number)
-
-
-def worker_command(module: str, options: bytes) -> list[str]:
-    """The command line of a worker: this interpreter, the module that runs it, its options as JSON."""
-    return [sys.executable, "-m", module, os.fsdecode(options)]
+def _take_gauges(worker: Worker, message: Gauges) -> None:
+    worker.gauges = message

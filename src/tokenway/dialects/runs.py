@@ -29,6 +29,8 @@ TYPE_MAX: Final = 64
 """Characters of what an agent says that it is."""
 _WORKING: Final = frozenset({"subagent", "workflow"})
 """Classes of agents that work for another one."""
+_TALKING: Final = frozenset({"", "main"})
+"""Classes of the conversation with the user, which whoever works for another is not in."""
 _TRUE: Final = frozenset({b"true", b"1"})
 
 
@@ -241,6 +243,8 @@ def _placed(run: str, plan: _Plan, said: Said) -> Named:
             parent = ""
         if not parent and request_class in _WORKING:
             parent = run
+        if parent and request_class in _TALKING:
+            request_class = "subagent"
     get = said.headers.get
     is_final = get(_OWN_FINAL, b"").lower() in _TRUE or get(_DYNAMOS_FINAL, b"").lower() in _TRUE
     agent_type = _first(plan.agent_type, said)[:TYPE_MAX]

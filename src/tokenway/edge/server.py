@@ -1,8 +1,8 @@
 """A worker: the listener, its protocol, and the order in which they start and stop.
 
-uvicorn runs the listener (signals, draining, TLS). The worker serves from the first snapshot on, and stops
-when it is told to (SIGTERM) or when the control process that started it is gone: nobody could configure or
-stop it any more, and a successor needs the port.
+uvicorn runs the listener (signals, draining, TLS). The worker serves from the first snapshot on, with or without a
+control process, and stops when it is told to (SIGTERM) or when its supervisor is gone: nobody could configure or stop
+it any more, and a successor needs the port.
 """
 
 from __future__ import annotations
@@ -16,19 +16,31 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from uvicorn.config import Config
 from uvicorn.server import Server
 
+from tokenway.aio.leash import Leash
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.cold import make_app
 from tokenway.edge.link import ControlLink
 from tokenway.edge.probe import Probes
 from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState, Journal
-from tokenway.model.link import Gauges, Seen, Serving, WorkerOptions
-from tokenway.model.snapshot import Snapshot
+from tokenway.model.link import (
+    Gauges,
+    Heard,
+    Hello,
+    Probe,
+    Publish,
+    Seen,
+    Serving,
+    Show,
+    Stop,
+    ToControl,
+    WorkerOptions,
+)
 from tokenway.upstream.pool import Pools
 
 log = logging.getLogger("tokenway.edge")
@@ -39,6 +51,8 @@ BREAKERS_MAX: Final = 1000
 TELL_SECONDS: Final = 0.25
 """How often the other workers are told what this one's attempts were like."""
 BACKGROUND_SECONDS: Final = 0.05
+LAST_WORDS_SECONDS: Final = 2.0
+"""How long the control process is waited for at the end, to take the last responses."""
 STOPPED: Final = "The gateway was stopped before this response was made."
 
 
@@ -48,85 +62,108 @@ class _EdgeServer(Server):
     on_exit: Callable[[], None]
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - uvicorn's signature
-        """SIGTERM stops; Ctrl-C reaches the whole process group, and is for the control process to pass on."""
-        if sig == signal.SIGINT:
-            return
-        self.on_exit()
+        """SIGTERM stops; Ctrl-C is for the supervisor to pass on."""
         # Not uvicorn's own: it raises the signal again at the end, which would kill the worker in its last steps.
-        self.should_exit = True
+        if sig != signal.SIGINT:
+            self.on_exit()
 
 
-async def run_worker(options: WorkerOptions, open_journal: Callable[[Path, str], Journal]) -> None:
+class OwnedJournal(Journal, Protocol):
+    """A journal whose writer's life has a name."""
+
+    @property
+    def owner(self) -> str:
+        """What tells it from the lives before and after it."""
+
+
+async def run_worker(
+    options: WorkerOptions,
+    listener: socket.socket,
+    open_journal: Callable[[Path, str], OwnedJournal],
+    leash: Leash,
+) -> None:
     """Serves until it is stopped; returns when every exchange is settled or the drain time is over."""
     loop = asyncio.get_running_loop()
     tasks = Tasks(lambda name, error: log.error("a task failed", exc_info=error, extra={"task": name}))
-    first: asyncio.Future[Snapshot] = loop.create_future()
+    first: asyncio.Future[None] = loop.create_future()
     journal = open_journal(Path(options.journal_dir), options.name)
     pools = Pools(loop, tasks)
     server: _EdgeServer | None = None
 
-    def take_snapshot(snapshot: Snapshot) -> None:
-        state.adopt(snapshot)
+    def greeting() -> list[ToControl]:
+        version = state.snapshot.version if state.is_ready else 0
+        hello = Hello(options.number, journal.owner, version)
+        return [hello, Serving(version)] if is_serving and not state.draining else [hello]
+
+    def take_snapshot(publish: Publish) -> None:
+        try:
+            state.adopt(publish.snapshot)
+        except Exception as error:
+            if first.done():
+                raise
+            first.set_exception(error)
         if not first.done():
-            first.set_result(snapshot)
+            first.set_result(None)
 
-    def control_lost() -> None:
-        state.draining = True
-        if not first.done():
-            first.cancel()
-        if server is not None:
-            server.should_exit = True
-
-    def stop_background(response: str, project: str) -> None:
-        running = state.background.get((response, project))
-        if running is not None:
-            running.stop()
-
-    def show_background(response: str, project: str) -> None:
-        running = state.background.get((response, project))
-        if running is not None:
-            running.show()
-
-    link = ControlLink(
-        take_snapshot,
-        control_lost,
-        stop_background,
-        show_background,
-        lambda samples: state.fleet.hear(samples),  # noqa: PLW0108 - the state is made from the link
-        lambda probe: probes.begin(probe),  # noqa: PLW0108
-    )
+    link = ControlLink(greeting)
     state = EdgeState(loop, pools, journal, link.ask, link.keep)
+    link.on(Publish, take_snapshot)
     probes = Probes(state, link.send)
-    await link.open(socket.socket(fileno=options.link_fd), tasks)
-    snapshot = await first
-    state.start_sweeping()
-    listener = socket.socket(fileno=options.listener_fd)
-    server = _EdgeServer(_server_config(options, state))
-
+    _listen_to_control(link, state, probes)
+    is_serving = False
     drained_at = 0.0
 
     def stop() -> None:
         nonlocal drained_at
         drained_at = monotonic() + options.drain
         state.draining = True
+        if server is not None:
+            server.should_exit = True
+        elif not first.done():
+            first.cancel()
 
+    leash.on_let_go(stop)
+    tasks.spawn("control link", link.run(options.control))
+    await first
+    state.start_sweeping()
+    server = _EdgeServer(_server_config(options, state))
     server.on_exit = stop
-    tasks.spawn("gauges", _send_gauges(state, link))
-    tasks.spawn("velocity", _tell_velocity(state, link))
-    link.send(Serving(snapshot.version))
+    is_serving = True
+    _begin_to_tell(state, link, tasks)
+    leash.ready()
     await server.serve(sockets=[listener])
     probes.stop()
     await _finish_background(state, drained_at)
-    for running in list(state.background.values()):
-        running.stop(STOPPED)
     await pools.close()
+    await link.finish(LAST_WORDS_SECONDS)
     await tasks.close()
+
+
+def _listen_to_control(link: ControlLink, state: EdgeState, probes: Probes) -> None:
+    """Who takes in what the control process says, but for the snapshot; other parts may add their own."""
+
+    def stop_background(stop: Stop) -> None:
+        running = state.background.get((stop.response, stop.project))
+        if running is not None:
+            running.stop()
+
+    def show_background(show: Show) -> None:
+        running = state.background.get((show.response, show.project))
+        if running is not None:
+            running.show()
+
+    link.on(Stop, stop_background)
+    link.on(Show, show_background)
+    link.on(Heard, lambda heard: state.fleet.hear(heard.samples))
+    link.on(Probe, probes.begin)
 
 
 async def _finish_background(state: EdgeState, until: float) -> None:
     """Lets what has no caller come to its end, as open streams may, until a moment in monotonic seconds."""
     while state.background and monotonic() < until:  # noqa: ASYNC110 - once in a process's life, and it may be long
         await asyncio.sleep(BACKGROUND_SECONDS)
+    for running in list(state.background.values()):
+        running.stop(STOPPED)
 
 
 def _server_config(options: WorkerOptions, state: EdgeState) -> Config:
@@ -147,6 +184,13 @@ def _server_config(options: WorkerOptions, state: EdgeState) -> Config:
     )
     config.load()
     return config
+
+
+def _begin_to_tell(state: EdgeState, link: ControlLink, tasks: Tasks) -> None:
+    """From now on the control process hears that this worker serves, how it is, and what it has seen."""
+    link.send(Serving(state.snapshot.version))
+    tasks.spawn("gauges", _send_gauges(state, link))
+    tasks.spawn("velocity", _tell_velocity(state, link))
 
 
 async def _send_gauges(state: EdgeState, link: ControlLink) -> None:

@@ -23,36 +23,24 @@ ANSWERS: Final = frozenset({"chat", "completion"})
 """The operations whose answer may be for the user: vectors, counts and summaries of a conversation are the agent's."""
 
 
-def is_seen(
-    settlement: str, operation: str, finish_reason: str, *, agent: str = "", parent: str = "", request_class: str = ""
-) -> bool:
+def is_seen(settlement: str, operation: str, finish_reason: str, request_class: str) -> bool:
     """Whether the user saw a call's answer.
 
-    It was delivered, to the run's own agent (one without a name, or that works for no other), in its conversation with
-    the user or in no class that it told, and does not end in calls of tools.
+    It was delivered, in the conversation with the user or in no class at all, and does not end in calls of tools.
+    An agent that works for another always has a class (`dialects.runs`).
     """
     return (
         settlement == Settlement.DELIVERED
         and operation in ANSWERS
         and finish_reason not in GOES_ON
-        and not (agent and parent)
         and request_class in {"", MAIN}
     )
 
 
 def is_shown(record: Settled) -> bool:
     """Whether the user saw the answer of this call; see `is_seen`."""
-    trace = record.trace
-    if trace is None:
-        return is_seen(record.settlement, record.operation, record.finish_reason)
-    return is_seen(
-        record.settlement,
-        record.operation,
-        record.finish_reason,
-        agent=trace.agent,
-        parent=trace.parent,
-        request_class=trace.request_class,
-    )
+    request_class = "" if record.trace is None else record.trace.request_class
+    return is_seen(record.settlement, record.operation, record.finish_reason, request_class)
 
 
 def shown_tokens(record: Settled) -> int:

@@ -22,10 +22,14 @@ class Publish(msgspec.Struct, frozen=True, tag="publish"):
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
-    """Control to worker: the answer to a question, as a JSON text; None when there is nothing."""
+    """Control to worker: the answer to a question, as a JSON text; None when there is nothing.
+
+    `ok` is False when control could not find out, and nothing is known.
+    """
 
     number: int
     body: bytes | None
+    ok: bool = True
 
 
 class Question(msgspec.Struct, frozen=True, tag="question"):
@@ -44,9 +48,16 @@ class Question(msgspec.Struct, frozen=True, tag="question"):
 
 
 class Keep(msgspec.Struct, frozen=True, tag="keep"):
-    """Worker to control: keep this response."""
+    """Worker to control: keep this response. It is sent again, in a new connection, until it is acknowledged."""
 
     response: StoredResponse
+    number: int = 0
+
+
+class Kept(msgspec.Struct, frozen=True, tag="kept"):
+    """Control to worker: what has this number is in the store."""
+
+    number: int
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -175,18 +186,25 @@ class Recall(msgspec.Struct, frozen=True, tag="recall"):
 
 
 class WorkerOptions(msgspec.Struct, frozen=True):
-    """How a worker is started; the sockets are inherited. `drain` in seconds."""
+    """What a worker is for. `control` is the path of the socket on which it finds the control process.
 
-    name: str
+    `drain` in seconds.
+    """
+
+    number: int
     journal_dir: str
-    listener_fd: int
-    link_fd: int
+    control: str
     drain: float = 30.0
     tls_cert: str | None = None
     tls_key: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What its journals are called by, and what people read."""
+        return f"edge-{self.number}"
 
-ToWorker = Publish | Answer | Stop | Show | Heard | Probe | Granted | Recall
+
+ToWorker = Publish | Answer | Kept | Stop | Show | Heard | Probe | Granted | Recall
 ToControl = Question | Serving | Gauges | Keep | Seen | Probed | Hello | Want | Return
 
 

@@ -133,16 +133,17 @@ class ResponsesSettings(msgspec.Struct, frozen=True):
 
 
 class LedgerSettings(msgspec.Struct, frozen=True):
-    """How long the ledger keeps what."""
+    """How long the ledger keeps what, in whole days; sums by day and by account are kept for ever."""
 
     retention: Annotated[
         Duration,
-        Meta(
-            ge=0,
-            le=4000 * 86400,
-            description="How long exchanges are kept one by one, in whole days; `0s` keeps them for ever. What was "
-            "counted of them stays: spending, roll-ups, balances, runs.",
-        ),
+        Meta(ge=0, le=4000 * 86400, description="How long exchanges are kept one by one; `0s` keeps them for ever."),
+    ] = 0.0
+    minutes: Annotated[
+        Duration, Meta(ge=0, le=4000 * 86400, description="How long sums by minute are kept; `0s` for ever.")
+    ] = 0.0
+    hours: Annotated[
+        Duration, Meta(ge=0, le=4000 * 86400, description="How long sums by hour are kept; `0s` for ever.")
     ] = 0.0
 
 
@@ -394,7 +395,7 @@ class Settings(msgspec.Struct, frozen=True):
     responses: Annotated[ResponsesSettings, Meta(description="What the Responses API keeps between calls.")] = (
         ResponsesSettings()
     )
-    ledger: Annotated[LedgerSettings, Meta(description="What is kept of calls.")] = LedgerSettings()
+    ledger: Annotated[LedgerSettings, Meta(description="How long the ledger keeps what.")] = LedgerSettings()
     runs: Annotated[RunsSettings, Meta(description="How the runs of agents are recognised.")] = RunsSettings()
     providers: Annotated[dict[str, ProviderSettings], Meta(description="Who is called, by name.")] = {}
     models: Annotated[dict[str, ModelSettings], Meta(description="What callers ask for, by name.")] = {}

@@ -6,7 +6,7 @@ thread of their own. Times are Unix seconds, money is nano-dollars.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -103,8 +103,8 @@ class ResponseStore(Protocol):
     def delete(self, identity: str, project: str) -> bool:
         """Forgets a response; whether there was one."""
 
-    def abandon(self, maker: str) -> int:
-        """Marks what a worker left unfinished as failed."""
+    def abandon(self, maker: str | None = None, *, node: str | None = None, but: Collection[str] = ()) -> int:
+        """Marks what a worker of this machine, anybody `but` these, or another machine left unfinished as failed."""
 
     def purge(self) -> int:
         """Drops what has ended."""

@@ -2,7 +2,7 @@
 
 On PostgreSQL each is partitioned by ranges of the id, a day each, so that an old day is dropped and not deleted row by
 row, and the index that grows is a day's. Ids of another form, and of days too far off, go to the default partition.
-Databases without partitions, SQLite among them, have plain tables, and old days are deleted by ranges of the id.
+Databases without partitions, SQLite among them, have plain tables, whose old rows are deleted (`store.retention`).
 """
 
 from __future__ import annotations
@@ -15,17 +15,13 @@ import sqlalchemy as sa
 
 from tokenway.model.identity import day_in, day_of, ids_of_day
 from tokenway.store.database import Database
-from tokenway.store.schema import attempts, exchanges, settings
+from tokenway.store.schema import attempts, exchanges
 
 _BY_DAY: Final = {exchanges.name: exchanges.c.id, attempts.name: attempts.c.exchange}
 DAYS_BACK: Final = 400
 """A record that is older than this many days has no partition of its own made for it."""
 DAYS_AHEAD: Final = 2
 _ANY_DAY: Final = ids_of_day(0)
-_AT_ONCE: Final = 5_000
-"""Rows that are deleted in a transaction where there are no partitions."""
-FIRST_DAY: Final = "entries_begin"
-"""The setting that says from which Unix day on all entries are kept."""
 
 
 def partitioned(metadata: sa.MetaData) -> None:
@@ -76,35 +72,23 @@ class SqlDays:
             starts = {identity[: len(_ANY_DAY)] for identity in identities}
             self.ready({day for start in starts if (day := day_in(start)) is not None})
 
-    def first(self) -> int:
-        """The Unix day from which on all entries are kept; 0 when none was ever dropped."""
-        with self._database.read() as connection:
-            return self._first(connection)
+    def drop_before(self, at: float) -> int:
+        """Drops the partitions of days that were over a day before a moment; how many there were.
 
-    def drop_before(self, day: int) -> int:
-        """Drops all exchanges of the days before one, with their entries; how many days had partitions, or rows.
-
-        What was counted of them stays: sums, balances, runs. `first` says from now on that they are gone.
+        A day later, because an exchange that has its id before midnight may be admitted after it. What lies in the
+        default partitions is deleted when it is older than that moment.
         """
-        with self._database.write() as connection:
-            if day <= self._first(connection):
-                return 0
-            connection.execute(settings.delete().where(settings.c.key == FIRST_DAY))
-            connection.execute(settings.insert().values(key=FIRST_DAY, value=str(day)))
-        if not self._database.has_partitions:
-            return self._delete_before(day)
-        old = sorted(each for each in self._existing() if each < day)
-        for each in old:
+        old = sorted(day for day in self._existing() if day < day_of(at) - 1)
+        for day in old:
             for name in _BY_DAY:
                 with self._database.add() as connection:
-                    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {_partition(name, each)}")
+                    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {_partition(name, day)}")
         self._made = None
-        self._delete_before(day)  # what came too late for a partition
+        with self._database.add() as connection:
+            gone = connection.exec_driver_sql("DELETE FROM exchanges_other WHERE at < %s RETURNING id", (at,))
+            ids = list(gone.scalars())
+            connection.exec_driver_sql("DELETE FROM attempts_other WHERE exchange = ANY(%s)", (ids,))
         return len(old)
-
-    @staticmethod
-    def _first(connection: sa.Connection) -> int:
-        return int(connection.execute(sa.select(settings.c.value).where(settings.c.key == FIRST_DAY)).scalar() or 0)
 
     def _existing(self) -> set[int]:
         query = (
@@ -122,23 +106,6 @@ class SqlDays:
         # all machines, because two that make the same one at once would fail.
         with contextlib.suppress(sa.exc.IntegrityError), self._database.write() as connection:
             connection.exec_driver_sql(f"{statement} FOR VALUES FROM ('{first}') TO ('{end}')")
-
-    def _delete_before(self, day: int) -> int:
-        """Deletes by ranges of the id, some rows at a time, and says how many days had any."""
-        days: set[int | None] = set()
-        for column in _BY_DAY.values():
-            table = column.table
-            old = (column >= ids_of_day(0), column < ids_of_day(day), column.like("gen-____-%"))
-            while True:
-                some = sa.select(column).where(*old).order_by(column).limit(_AT_ONCE)
-                with self._database.add() as connection:
-                    ids = list(connection.execute(some).scalars())
-                    if ids:
-                        connection.execute(sa.delete(table).where(column >= ids[0], column <= ids[-1], *old))
-                days.update(map(day_in, ids))
-                if len(ids) < _AT_ONCE:
-                    break
-        return len(days)
 
 
 def _partition(table: str, day: int) -> str:

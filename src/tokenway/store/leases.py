@@ -32,7 +32,10 @@ CREDITS: Final = "credits:"
 """What the id of a prepaid project's limit begins with: its amount is all that was ever paid into the wallet."""
 WALLET: Final = "wallet:"
 NOBODY: Final = ""
-"""The holder in whose name a limit's period is locked; it is never granted anything."""
+"""The holder in whose name a limit's period is locked; it is never granted anything.
+
+Its machine is `-`, which no machine is called: not the empty one either, whose rows each takes for its own.
+"""
 AGAIN_SECONDS: Final = 0.25
 """When asking again may help as long as others hold something: they give back what they do not use."""
 
@@ -185,7 +188,7 @@ class SqlLeases:
 
 
 _LOCK: Final = sa.text(
-    "INSERT INTO leases (limit_id, period, holder, node, granted, consumed) VALUES (:limit, :period, '', '', 0, 0) "
+    "INSERT INTO leases (limit_id, period, holder, node, granted, consumed) VALUES (:limit, :period, '', '-', 0, 0) "
     # A row that is there is written again, which locks it; one that is deleted meanwhile is made anew.
     "ON CONFLICT (limit_id, period, holder) DO UPDATE SET granted = 0"
 )

@@ -23,6 +23,7 @@ from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
 from tokenway.store.reports import SqlReports
 from tokenway.store.responses import SqlResponses
+from tokenway.store.retention import Ages, SqlRetention
 from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version
@@ -35,8 +36,9 @@ class Store:
 
     def __init__(self, database: Database, clock: Callable[[], float], node: str, writer: Writer) -> None:
         self.database = database
-        self.accounts = Accounts(database, clock)
+        self._clock = clock
         self.days = SqlDays(database, clock)
+        self.accounts = Accounts(database, clock)
         self.documents = SqlDocuments(database, clock)
         self.entries = SqlEntries(database)
         self.reports = SqlReports(database)
@@ -49,6 +51,11 @@ class Store:
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)
         self.runs = SqlRuns(database)
+
+    def retention(self, ages: Ages) -> SqlRetention:
+        """What drops all that is older than these ages, a little with each step."""
+        drop = self.days.drop_before if self.database.has_partitions else None
+        return SqlRetention(self.database, self._clock, ages, drop_entries=drop)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -16,7 +16,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from tokenway.metering.ledger import Settlement
 from tokenway.metering.runs import ANSWERS, GOES_ON, MAIN
 from tokenway.model.usage import BUCKETS
-from tokenway.store.schema import EXPIRED_ATTEMPT, INLINE_BUCKETS, attempts, exchanges, kinds, run_agents
+from tokenway.store.schema import EXPIRED_ATTEMPT, INLINE_BUCKETS, attempts, exchanges, kinds
 from tokenway.store.sums import BAD_STATUS, CLIENT_GONE, MICROSECONDS, PAYABLE
 
 TIMES: Final = ("ttft_us", "first_tokens", "timed_tokens", "timed_us", "duration_us")
@@ -160,12 +160,10 @@ def of_agents(since: float) -> list[sa.Select[Any]]:
     x, k, a = exchanges.c, kinds.c, attempts.c
     agent = sa.func.coalesce(x.agent, "")
     place = (k.key.label("key"), x.run.label("run"), agent.label("agent"))
-    same = (run_agents.c.key == k.key) & (run_agents.c.run == x.run) & (run_agents.c.agent == agent)
     is_shown = (
         (k.settlement == Settlement.DELIVERED.value)
         & k.operation.in_(sorted(ANSWERS))
         & k.finish_reason.not_in(sorted(GOES_ON))
-        & ((agent == "") | run_agents.c.parent.is_(None))
         & sa.func.coalesce(x.request_class, "").in_(("", MAIN))
     )
     figures = _figures()
@@ -184,7 +182,6 @@ def of_agents(since: float) -> list[sa.Select[Any]]:
     calls = (
         sa.select(*place, *moments, *(value.label(name) for name, value in values.items()))
         .join_from(exchanges, kinds, k.id == x.kind)
-        .outerjoin(run_agents, same)
         .where(x.at >= since, x.run.is_not(None))
     )
     values |= dict.fromkeys(values, none)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -82,10 +82,10 @@ class SqlResponses:
         with self._database.add() as connection:
             return connection.execute(gone).rowcount > 0
 
-    def abandon(self, maker: str | None = None, *, node: str | None = None) -> int:
+    def abandon(self, maker: str | None = None, *, node: str | None = None, but: Collection[str] = ()) -> int:
         """Marks what `maker` of this machine left unfinished as failed, or anybody of it, or of another one (`node`).
 
-        Returns how many there were. Half a stream is not kept.
+        `but` are makers of this machine who are still at work. Returns how many there were. Half a stream is not kept.
         """
         left = responses.update().where(responses.c.status.in_(UNFINISHED))
         if maker is not None:
@@ -94,6 +94,8 @@ class SqlResponses:
             theirs = self._ours if node is None else f"{node}/"
             of_old = sa.false() if node is not None else ~responses.c.maker.contains("/")  # they had no machine's name
             left = left.where(responses.c.maker.startswith(theirs, autoescape=True) | of_old)
+        if but:
+            left = left.where(responses.c.maker.not_in([self._ours + each for each in but]))
         with self._database.add() as connection:
             return connection.execute(left.values(status="failed", events=b"")).rowcount
 

@@ -14,14 +14,12 @@ import msgspec
 import sqlalchemy as sa
 
 from tokenway.store.database import Database
-from tokenway.store.days import FIRST_DAY
 from tokenway.store.schema import attempts, exchanges, reservations, rollups, run_agents, runs, settings, spend
 from tokenway.store.sums import DAY, HOUR, MINUTE
 
 PAGE: Final = 1_000
 """Exchanges that are looked at in a step, and buckets of roll-ups that are dropped in one."""
-_KEYS: Final = {"entries": FIRST_DAY, "minutes": "minutes_begin", "hours": "hours_begin"}
-"""The settings that say from which Unix day on they are kept."""
+_PREFIX: Final = "kept."
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -34,9 +32,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 def kept_since(connection: sa.Connection) -> Kept:
     """What is there."""
-    query = sa.select(settings.c.key, settings.c.value).where(settings.c.key.in_(_KEYS.values()))
-    days = {key: value for key, value in connection.execute(query)}  # noqa: C416 - rows are not pairs to mypy
-    return Kept(*(float(days.get(key, 0)) * DAY for key in _KEYS.values()))
+    query = sa.select(settings.c.key, settings.c.value).where(settings.c.key.like(_PREFIX + "%"))
+    return Kept(**{key.removeprefix(_PREFIX): float(value) for key, value in connection.execute(query)})
 
 
 class Ages(msgspec.Struct, frozen=True):
@@ -48,10 +45,7 @@ class Ages(msgspec.Struct, frozen=True):
 
 
 class SqlRetention:
-    """Drops what is older than `ages`.
-
-    `drop_entries` is a database's own way to drop all entries of the days before one, and to write that down.
-    """
+    """Drops what is older than `ages`. `drop_entries` is a database's own way to drop all entries before a moment."""
 
     def __init__(
         self,
@@ -59,7 +53,7 @@ class SqlRetention:
         clock: Callable[[], float],
         ages: Ages,
         *,
-        drop_entries: Callable[[int], object] | None = None,
+        drop_entries: Callable[[float], object] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -94,20 +88,17 @@ class SqlRetention:
         """Writes down what is kept from now on: whole days, and never more than was promised before."""
         before = self._kept()
         with self._database.write() as connection:
-            for name, key in _KEYS.items():
-                day = self._first_day(name)
-                if day * DAY > getattr(before, name) and not (name == "entries" and self._drop_entries is not None):
-                    connection.execute(settings.delete().where(settings.c.key == key))
-                    connection.execute(settings.insert().values(key=key, value=str(day)))
-
-    def _first_day(self, name: str) -> int:
-        age = getattr(self._ages, name)
-        return 0 if age is None else max(0, int((self._clock() - age) // DAY))
+            for name in Kept.__struct_fields__:
+                age = getattr(self._ages, name)
+                since = 0.0 if age is None else max(0.0, (self._clock() - age) // DAY * DAY)
+                if since > getattr(before, name):
+                    connection.execute(settings.delete().where(settings.c.key == _PREFIX + name))
+                    connection.execute(settings.insert().values(key=_PREFIX + name, value=repr(since)))
 
     def _page(self, since: float) -> None:
         """Looks at the next entries, in the order of their ids, and drops what is too old."""
         if self._drop_entries is not None:
-            self._drop_entries(self._first_day("entries"))
+            self._drop_entries(since)
             ids: list[Any] = []
         else:
             ids = self._drop_page(since)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from tokenway.metering.runs import Figures, is_seen
+from tokenway.metering.runs import MAIN, Figures, is_seen
 from tokenway.model.identity import day_of, ids_of_day
 from tokenway.model.probe import PROBE
 from tokenway.model.usage import BUCKETS, Usage
@@ -243,14 +243,14 @@ class _Turns:
         self._last = self._now = 0
         self._is_over = True
 
-    def of(self, turn: str, *, is_own: bool, shown: bool) -> int:
-        """The number of the request that the next call serves. `is_own` is whether such a call can begin one."""
+    def of(self, turn: str, *, is_main: bool, shown: bool) -> int:
+        """The number of the request that the next call serves. `is_main` is whether such a call can begin one."""
         if turn:
             if turn not in self._told:
                 self._last = self._told[turn] = self._last + 1
             self._now = self._told[turn]
             self._is_over = False
-        elif self._now == 0 or (self._is_over and is_own):
+        elif self._now == 0 or (self._is_over and is_main):
             self._last = self._now = self._last + 1
             self._is_over = False
         self._is_over = self._is_over or shown
@@ -264,17 +264,9 @@ def _tree(run: str, parts: list[dict[str, Any]], grown: set[str], rows: list[dic
     turns = _Turns()
     for row in rows:
         name, turn = row["agent"] or "", row["turn"] or ""
-        parent, request_class = parents.get(name, ""), row["request_class"] or ""
-        shown = is_seen(
-            row["settlement"],
-            row["operation"],
-            row["finish_reason"],
-            agent=name,
-            parent=parent,
-            request_class=request_class,
-        )
-        is_own = not (name and parent) and request_class in {"", "main"}
-        number = turns.of(turn, is_own=is_own, shown=shown)
+        request_class = row["request_class"] or ""
+        shown = is_seen(row["settlement"], row["operation"], row["finish_reason"], request_class)
+        number = turns.of(turn, is_main=request_class in {"", MAIN}, shown=shown)
         agents.setdefault(name, Agent(name)).calls.append(_call(row, number, shown=shown))
     tops: list[Agent] = []
     for name in list(agents):

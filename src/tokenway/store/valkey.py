@@ -15,6 +15,7 @@ computed as in `metering.terms.chunk`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -248,6 +249,9 @@ class ValkeyRates:
             async with asyncio.timeout(2 * ANSWER_SECONDS):
                 answers: list[Any] = await pipeline.execute(raise_on_error=False)
         except (ValkeyError, OSError, TimeoutError) as error:
+            # What is still to come on this connection would be taken for the answer to something else.
+            with contextlib.suppress(ValkeyError, OSError, TimeoutError):
+                await self._client.connection_pool.disconnect()
             raise Unavailable(_reason(error)) from None
         return answers[len(loaded) :]
 

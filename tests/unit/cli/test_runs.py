@@ -31,7 +31,7 @@ def keys(home: Path) -> tuple[str, str]:
         first, second = (store.accounts.keys.create(name, by=CLI).row.id for name in ("laptop", "server"))
         records = [
             call(1, "r", first, finish_reason="tool_calls"),
-            call(2, "r", first, trace=Trace("helper", "r")),
+            call(2, "r", first, trace=Trace("helper", "r", request_class="subagent")),
             call(3, "r", first),
             call(4, "r", second),
             call(5, "~old", first, admitted=now - 20 * 86_400),

@@ -11,15 +11,12 @@ from tokenway.compose.commands import (
     check_configuration,
     compare_prices,
     configured_base_url,
-    control_url,
     data_directory,
     effective_settings,
     import_litellm_file,
-    public_url,
     stored,
 )
 from tokenway.model.errors import ConfigError
-from tokenway.model.settings import ServerSettings, TlsSettings
 from tokenway.store.accounts.records import CLI
 
 
@@ -28,29 +25,6 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     """An empty home in an empty directory."""
     monkeypatch.chdir(tmp_path)
     return {"HOME": str(tmp_path)}
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:8080"),
-        ("0.0.0.0", "http://127.0.0.1:8080"),
-        ("::", "http://[::1]:8080"),
-        ("::1", "http://[::1]:8080"),
-        ("gateway.lan", "http://gateway.lan:8080"),
-    ],
-)
-def test_a_listener_is_reached_at_an_address_that_can_be_called(host: str, url: str) -> None:
-    """An address that means every address is reached through loopback, and IPv6 stands in brackets."""
-    assert public_url(ServerSettings(host=host)) == url
-    assert control_url(ServerSettings(host=host)) == url.replace("8080", "8081")
-
-
-def test_a_certificate_means_https_for_the_public_listener_only() -> None:
-    """The control listener has no TLS of its own."""
-    server = ServerSettings(tls=TlsSettings("cert.pem", "key.pem"))
-    assert public_url(server) == "https://127.0.0.1:8080"
-    assert control_url(server) == "http://127.0.0.1:8081"
 
 
 def test_the_address_follows_environment_and_file(environment: dict[str, str], tmp_path: Path) -> None:

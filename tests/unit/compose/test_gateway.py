@@ -1,13 +1,12 @@
-"""The control process in this process: real workers, a real store, a fake provider."""
+"""The control process's inside in this process: real workers, a real store, a fake provider."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
-import os
 import re
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -23,13 +22,17 @@ import pytest
 
 from tests.fake_provider import FakeProvider, Script
 from tests.records import line, settled
+from tokenway.aio.tasks import Tasks
 from tokenway.compose.gateway import NICENESS_MAX, STORE_NICENESS, Gateway, _give_way
-from tokenway.control.config import load
+from tokenway.compose.handover import hand_over
+from tokenway.compose.listeners import workers_listener
+from tokenway.compose.paths import JOURNALS
+from tokenway.compose.spawn import WORKER, Born, spawn
+from tokenway.control.config import Loaded, load
 from tokenway.control.ingest import Ingest
-from tokenway.control.workers import Worker
 from tokenway.metering.ledger import Settled
 from tokenway.metering.stamps import Stamps
-from tokenway.model.link import Gauges, Question
+from tokenway.model.link import Gauges, Keep, Question, WorkerOptions
 from tokenway.model.stored import StoredResponse
 from tokenway.model.usage import Usage
 from tokenway.store.accounts.records import CLI
@@ -49,7 +52,7 @@ class Reply(NamedTuple):
 
 
 class Running:
-    """A gateway with one worker, its listener's port and what it told."""
+    """A gateway with one worker, which is started as the supervisor does, its listener's port and what it told."""
 
     def __init__(
         self, directory: Path, config: Mapping[str, Any] | None, environment: Mapping[str, str] | None = None
@@ -58,18 +61,58 @@ class Running:
         if config is not None:
             self.write(config)
         self.data = directory / "data"
+        self.data.mkdir(exist_ok=True)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.exchanges: list[Settled] = []
         self.said: list[str] = []
-        self.gateway = Gateway(
-            load(None if config is None else self.file, environment or {}),
+        self._environment = environment or {}
+        self._stack = contextlib.ExitStack()
+        self._workers, path = self._stack.enter_context(workers_listener(self.data))
+        self._options = WorkerOptions(1, str(self.data / JOURNALS), str(path), drain=5.0)
+        self.worker: Born | None = None
+        self.gateway = self.another()
+
+    def another(self, latest: Loaded | None = None) -> Gateway:
+        """A control process's inside, the first one or the one after it."""
+        return Gateway(
+            load(None if not self.file.exists() else self.file, self._environment),
             data_dir=self.data,
-            listener=self.listener,
-            environment=environment or {},
+            listener=self._workers.dup(),
+            environment=self._environment,
             overrides={},
             on_exchange=self.exchanges.append,
             say=self.said.append,
+            latest=latest,
         )
+
+    def start_worker(self) -> None:
+        """Starts a worker."""
+        self.worker = spawn(WORKER)
+        hand_over(self.worker.end, msgspec.json.encode(self._options), (self.listener.fileno(),))
+
+    async def start(self) -> None:
+        """Starts both; returns when they serve."""
+        self.start_worker()
+        await self.gateway.start()
+        await self.gateway.workers.wait_serving()
+
+    async def stop(self) -> None:
+        """Stops both, the worker first."""
+        self.listener.close()
+        if self.worker is not None:
+            self.worker.process.terminate()
+            await asyncio.to_thread(self.worker.process.wait)
+            self.worker.end.close()
+        await self.gateway.stop()
+        self._stack.close()
+
+    async def replace_worker(self) -> None:
+        """Kills the worker, and starts another one that serves."""
+        (gone,) = self.gateway.workers.alive
+        assert self.worker is not None
+        self.worker.kill()
+        self.start_worker()
+        await becomes(lambda: any(each is not gone and each.is_serving for each in self.gateway.workers.alive))
 
     def write(self, config: Mapping[str, Any]) -> None:
         """Replaces the configuration file; the local engine is another test's matter."""
@@ -77,10 +120,6 @@ class Running:
         fresh = self.file.with_suffix(".new")
         fresh.write_text(json.dumps({**config, "providers": providers}))
         fresh.replace(self.file)
-
-    async def has_successor_of(self, gone: Worker) -> None:
-        """Until another worker serves in its place."""
-        await becomes(lambda: any(each is not gone and each.is_serving for each in self.gateway.workers.alive))
 
     async def call(self, path: str, body: Mapping[str, Any] | None = None, key: str = KEY) -> Reply:
         """Calls the public listener from a thread."""
@@ -142,13 +181,12 @@ async def launch(tmp_path: Path) -> AsyncIterator[Launch]:
     async def begin(settings: Mapping[str, Any]) -> Running:
         running = Running(tmp_path, settings)
         started.append(running)
-        await running.gateway.start()
+        await running.start()
         return running
 
     yield begin
     for running in started:
-        running.listener.close()
-        await running.gateway.stop()
+        await running.stop()
 
 
 async def test_a_call_is_answered_and_accounted_for(launch: Launch, provider: FakeProvider) -> None:
@@ -210,7 +248,7 @@ async def test_a_start_learns_from_the_ledger(tmp_path: Path, provider: FakeProv
     store.ledger.commit(Progress("j", "w", "o", 1), records)
     store.close()
     running = Running(tmp_path, config(provider))
-    await running.gateway.start()
+    await running.start()
     try:
         assert [round(each.at - now) for each in running.gateway.velocity.known()] == [-60, -10]
         (endpoint,) = (await running.call("/v1/models/mock/endpoints")).json["data"]["endpoints"]
@@ -218,8 +256,7 @@ async def test_a_start_learns_from_the_ledger(tmp_path: Path, provider: FakeProv
         assert endpoint["throughput_last_30m"]["p50"] == pytest.approx(50, rel=0.05)
         assert endpoint["tokenway"]["requests_last_30m"] == 2
     finally:
-        running.listener.close()
-        await running.gateway.stop()
+        await running.stop()
 
 
 async def test_breakers_are_shown_for_every_endpoint(launch: Launch, provider: FakeProvider) -> None:
@@ -244,46 +281,115 @@ async def test_breakers_are_shown_for_every_endpoint(launch: Launch, provider: F
     await becomes(lambda: shown() == {"lab/other": 0.0})
 
 
-async def test_kept_responses_are_found_by_their_project(launch: Launch, provider: FakeProvider) -> None:
-    """One, a chain of them, and that one is forgotten; None for what is not there, and for what nobody knows to ask."""
+async def test_kept_responses_reach_the_store_and_come_back(launch: Launch, provider: FakeProvider) -> None:
+    """As long as the settings say; with none at all they have ended at once."""
     running: Running = await launch(config(provider))
-    gateway = running.gateway
-    first = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
-    second = msgspec.structs.replace(first, id="resp_2", previous="resp_1")
-    await gateway._keep(1, first)
-    await gateway._keep(1, second)
-
-    async def ask(what: str, subject: str = "resp_2", project: str = "default") -> bytes | None:
-        return await gateway._answer(Question(1, what, "k1", subject, project))
-
-    assert await ask("response") == msgspec.msgpack.encode(second)
-    assert await ask("chain") == msgspec.msgpack.encode([first, second])
-    assert [await ask(what, project="other") for what in ("response", "chain", "forget")] == [None] * 3
-    assert await ask("stop", "resp_9") == b""
-    assert [await ask("forget", "resp_1") for _ in range(2)] == [b"", None]
-    assert await ask("chain") is None
-    assert await ask("weather") is None
+    made = await running.call("/v1/responses", {"model": "mock", "input": "hi"})
+    assert (await running.call(f"/v1/responses/{made.json['id']}")).json["status"] == "completed"
+    running.write(config(provider, responses={"retention": 0}))
+    running.gateway.reload()
+    await becomes(lambda: any("was read again" in said for said in running.said))
+    await running.gateway.responses.settled()
+    (worker,) = running.gateway.workers.alive
+    gone = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
+    running.gateway.responses.take(worker, Keep(gone, 99))
+    assert await running.gateway._answer(Question(1, "response", "k1", "resp_1", "default")) is None
 
 
 async def test_what_a_worker_left_unfinished_has_failed(launch: Launch, provider: FakeProvider) -> None:
-    """Before its successor begins."""
+    """As soon as it has ended for good."""
     running: Running = await launch(config(provider))
     (worker,) = running.gateway.workers.alive
     going = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "in_progress", b"{}", b"[]")
-    await running.gateway._keep(worker.number, going)
-    worker.process.kill()
-    await running.has_successor_of(worker)
+    running.gateway.responses.take(worker, Keep(going, 99))
+    await running.replace_worker()
     found = await running.gateway._answer(Question(1, "response", "k1", "resp_1", "default"))
     assert found is not None
     assert msgspec.msgpack.decode(found, type=StoredResponse).status == "failed"
 
 
-async def test_a_response_is_kept_for_the_time_of_the_settings(launch: Launch, provider: FakeProvider) -> None:
-    """With none at all it has ended at once."""
-    running: Running = await launch(config(provider, responses={"retention": 0}))
-    gone = StoredResponse("resp_1", "default", 1.0, "m", "p/up", "completed", b"{}", b"[]")
-    await running.gateway._keep(1, gone)
-    assert await running.gateway._answer(Question(1, "response", "k1", "resp_1", "default")) is None
+async def test_another_control_process_takes_up_the_work(launch: Launch, provider: FakeProvider) -> None:
+    """With the worker that is there, by the configuration in force; what is left of its budget is all that it has."""
+    running: Running = await launch(config(provider, budget=0.000010))
+    (before,) = running.gateway.workers.alive
+    assert (await running.ask(max_tokens=4)).status == 200
+    version = running.gateway._version
+    await running.gateway.stop(in_haste=True)
+    assert (await running.call("/v1/key")).status == 503
+    running.write(config(provider, budget=0.000010, aliases={"other": "mock"}))
+    latest = load(running.file, {})
+    running.write(config(provider))
+    running.gateway = running.another(latest)
+    await running.gateway.start(is_first=False)
+    await running.gateway.workers.wait_serving()
+    (after,) = running.gateway.workers.alive
+    assert after.holder == before.holder
+    while (await running.call("/v1/key")).status == 503:
+        pass  # it has not been told yet
+    assert running.gateway._version > version
+    statuses = [(await running.ask("other", max_tokens=4)).status for _ in range(2)]
+    assert statuses == [200, 402]
+
+
+async def test_a_database_that_is_away_is_waited_for(
+    launch: Launch, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a control process that takes up the work; it says so once, and the worker serves on meanwhile."""
+    running: Running = await launch(config(provider))
+    await running.gateway.stop(in_haste=True)
+    tries = []
+
+    def away(*_: object) -> None:
+        tries.append(1)
+        raise StoreError("the database cannot be reached")
+
+    monkeypatch.setattr("tokenway.compose.gateway.AGAIN_SECONDS", 0.01)
+    with monkeypatch.context() as patched:
+        patched.setattr("tokenway.compose.gateway.open_store", away)
+        running.gateway = running.another()
+        tasks = Tasks(lambda _name, _error: None)
+        starting = tasks.start("start", running.gateway.start(is_first=False))
+        await becomes(lambda: len(tries) > 3)
+        assert (await running.ask()).status == 200
+    await starting
+    assert running.said.count("the database cannot be reached; it is tried again, and the workers go on meanwhile") == 1
+    await becomes(lambda: len(running.exchanges) == 1)
+
+
+async def test_a_snapshot_that_could_not_be_made_is_made_later(
+    launch: Launch, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed configuration reaches the workers though the database was locked when it came."""
+    running: Running = await launch(config(provider))
+    monkeypatch.setattr("tokenway.compose.gateway.AGAIN_SECONDS", 0.01)
+    drain = Ingest.drain
+    failures = iter(range(3))
+
+    def failing(self: Ingest) -> int:
+        if next(failures, None) is not None:
+            raise sqlite3.OperationalError("database is locked")
+        return drain(self)
+
+    monkeypatch.setattr(Ingest, "drain", failing)
+    running.write(config(provider, aliases={"other": "mock"}))
+    running.gateway.reload()
+    while (await running.ask("other")).status == 404:
+        pass
+    assert next(failures, None) is None
+
+
+async def test_a_question_that_fails_is_answered_at_once(
+    launch: Launch, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a 503, and not with silence or with nothing found."""
+    running: Running = await launch(config(provider))
+
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr("tokenway.store.usage.SqlUsage.generation", failing)
+    async with asyncio.timeout(5):
+        assert (await running.call("/v1/generation?id=gen-1")).status == 503
 
 
 async def test_a_key_that_another_process_made_is_let_in(launch: Launch, provider: FakeProvider) -> None:
@@ -334,15 +440,14 @@ async def test_a_file_that_is_made_later_is_found(
     monkeypatch.setattr("tokenway.compose.engine.wanted_models", lambda _settings: None)
     (tmp_path / "tokenway").mkdir()
     running = Running(tmp_path / "tokenway", None, {"XDG_CONFIG_HOME": str(tmp_path)})
-    await running.gateway.start()
+    await running.start()
     try:
         assert (await running.ask()).status == 401
         running.write(config(provider))
         while (await running.ask()).status != 200:
             pass  # a call takes long enough
     finally:
-        running.listener.close()
-        await running.gateway.stop()
+        await running.stop()
 
 
 async def test_a_killed_worker_takes_no_budget_with_it(launch: Launch, provider: FakeProvider) -> None:
@@ -351,9 +456,7 @@ async def test_a_killed_worker_takes_no_budget_with_it(launch: Launch, provider:
     statuses = []
     for _ in range(3):
         statuses.append((await running.ask(max_tokens=4)).status)
-        (worker,) = running.gateway.workers.alive
-        os.kill(worker.process.pid, signal.SIGKILL)
-        await running.has_successor_of(worker)
+        await running.replace_worker()
     assert statuses == [200, 200, 402]
     assert sum(record.charged for record in running.exchanges) == 8_000
 
@@ -413,9 +516,22 @@ async def test_a_newer_database_ends_the_start(tmp_path: Path, provider: FakePro
     database.close()
     with pytest.raises(StoreError, match="newer"):
         await running.gateway.start()
-    running.listener.close()
-    await running.gateway.stop()
-    assert running.gateway.workers.alive == []
+    await running.stop()
+
+
+async def test_a_database_that_fails_at_the_first_start_is_one_sentence(
+    tmp_path: Path, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the driver raises."""
+
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("tokenway.store.keys.SqlKeys.bootstrap", failing)
+    running = Running(tmp_path, config(provider))
+    with pytest.raises(StoreError, match=r"^the database cannot be used: disk I/O error$"):
+        await running.gateway.start()
+    await running.stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")

@@ -244,16 +244,19 @@ def test_a_gone_worker_expires_and_its_files_go(store: Store, journals: Path) ->
     """What it settled is kept, what it left open is closed once, visibly, and a living worker is left alone."""
     gone, alive = JournalWriter(journals, "w0"), JournalWriter(journals, "w1")
     lost: list[Reserved] = []
-    ingest = Ingest(store.ledger, journals, on_expired=lost.append)
+    ended: list[str] = []
+    ingest = Ingest(store.ledger, journals, on_expired=lost.append, on_gone=ended.append)
     for record in (reserved(1), settled(1), reserved(2)):
         gone.append(record)
     alive.append(reserved(3))
     ingest.drain()
-    assert lost == []
+    assert (lost, ended) == ([], [])
+    assert ingest.alive() == {gone.owner, alive.owner}
     gone.close()
     ingest.drain()
 
-    assert lost == [reserved(2)]
+    assert (lost, ended) == ([reserved(2)], [gone.owner])
+    assert ingest.alive() == {alive.owner}
     assert journal_files(journals) == [alive.path]
     assert ingest.counts.expired == 1
     assert store.ledger.owners() == {alive.owner}

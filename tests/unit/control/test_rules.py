@@ -33,6 +33,7 @@ def found(text: str, directory: Path, environment: dict[str, str] | None = None)
         ("store: mysql://a@b/c", 1, "store", "error", "expected sqlite:///"),
         ("store: tokenway.db", 1, "store", "error", "expected sqlite:///"),
         ("store: 'sqlite:///'", 1, "store", "error", "expected sqlite:///"),
+        ("ledger: {hours: 47h}", 1, "ledger.hours", "error", "less than two days"),
         ("ledger: {retention: 1d}", 1, "ledger.retention", "error", "less than two days"),
         ("shared: http://x", 1, "shared", "error", "expected valkey://"),
         ("shared: valkey://:secret@host/first", 1, "shared", "error", "expected valkey://"),

@@ -1,402 +1,323 @@
-"""Supervision of workers, with real processes that speak over the link and do one thing each."""
+"""The links to workers, over a real Unix socket, with workers that say one thing each."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from pathlib import Path
 
-import msgspec
 import pytest
 
 from tokenway.aio.tasks import Tasks
 from tokenway.control import workers as module
-from tokenway.control.workers import Worker, WorkerHooks, Workers, worker_command
-from tokenway.model.errors import TokenwayError
-from tokenway.model.link import Gauges, Probe, Probed, Question, Stop
-from tokenway.model.sample import Outcome, Sample
-from tokenway.model.snapshot import Snapshot
-from tokenway.model.stored import StoredResponse
-
-PROGRAM: Final = """
-import os, signal, socket, sys
+from tokenway.control.workers import Worker, Workers
 from tokenway.model.link import (
-    Answer, Gauges, Heard, Keep, Probe, Probed, Publish, Question, Seen, Serving, Stop, pack, unpack_for_worker
+    Gauges,
+    Heard,
+    Hello,
+    Keep,
+    Probe,
+    Publish,
+    Return,
+    Seen,
+    Serving,
+    ToControl,
+    ToWorker,
+    pack,
+    unpack_for_worker,
 )
 from tokenway.model.sample import Outcome, Sample
-from tokenway.model.stored import StoredResponse
+from tokenway.model.snapshot import Snapshot
 from tokenway.wire.frames import FrameSplitter, frame
 
-what, link = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
 
-def send(message):
-    link.sendall(frame(pack(message)))
-
-if what == "die at once":
-    sys.exit(3)
-if what == "die with its snapshot unread":
-    link.recv(1, socket.MSG_PEEK)
-    sys.exit(4)
-if what == "ignore SIGTERM":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-splitter = FrameSplitter()
-served = False
-while data := link.recv(65536):
-    for payload in splitter.feed(data):
-        message = unpack_for_worker(payload)
-        if isinstance(message, Answer):
-            send(Gauges(0, 0.0, {"answer": len(message.body or b"")}))
-            continue
-        if isinstance(message, Stop):
-            send(Gauges(0, 0.0, {message.response: len(message.project)}))
-            continue
-        if isinstance(message, Probe):
-            send(Probed(message.exchange))
-            continue
-        if isinstance(message, Heard):
-            send(Gauges(0, 0.0, {each.endpoint: int(each.at) for each in message.samples}))
-            continue
-        # The version in force is shown as a number of open streams.
-        send(Gauges(message.snapshot.version, 0.0, {}))
-        if not served:
-            served = True
-            send(Serving(message.snapshot.version))
-            if what == "ask":
-                send(Question(7, "key", "key_1"))
-            if what == "see":
-                send(Seen([Sample("p/" + str(os.getpid()), "m", 9.0, Outcome.ANSWERED)]))
-            if what == "keep":
-                for status in ("in_progress", "completed"):
-                    send(Keep(StoredResponse("resp_1", "default", 1.0, "m", "p/up", status, b"{}", b"[]")))
-            if what == "talk nonsense":
-                link.sendall(b"\\xff" * 8)
-while what == "ignore SIGTERM":
-    signal.pause()
-"""
-"""A worker: takes snapshots, says so, and ends with its link."""
+def sample(endpoint: str, at: float = 9.0) -> Sample:
+    """What an attempt was like."""
+    return Sample(endpoint, "m", at, Outcome.ANSWERED)
 
 
-class Owner:
-    """What the gateway is to its workers: hooks that note what was asked of them."""
+class Edge:
+    """A worker's end of a link."""
 
-    def __init__(self, what: str = "serve") -> None:
-        self.what = what
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._splitter = FrameSplitter()
+        self._heard: list[ToWorker] = []
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def connect(self, *messages: ToControl) -> Edge:
+        """Finds the control process and says these."""
+        self.reader, self.writer = await asyncio.open_unix_connection(self._path)
+        self.say(*messages)
+        return self
+
+    def say(self, *messages: ToControl) -> None:
+        """Says something."""
+        self.writer.write(b"".join(frame(pack(message)) for message in messages))
+
+    async def hear(self) -> ToWorker | None:
+        """What it is told next; None at the end of the link."""
+        while not self._heard:
+            data = await self.reader.read(1 << 16)
+            if not data:
+                return None
+            self._heard += map(unpack_for_worker, self._splitter.feed(data))
+        return self._heard.pop(0)
+
+    def hang_up(self) -> None:
+        """Ends the link."""
+        self.writer.close()
+
+
+class Control:
+    """What the gateway is to its workers."""
+
+    def __init__(self, count: int, path: Path, tasks: Tasks) -> None:
+        self.path = path
         self.version = 1
-        self.ended: list[int] = []
-        self.kept: list[tuple[int, StoredResponse]] = []
-        self.asked: list[Question] = []
-        self.seen: list[Sample] = []
+        self.fails: list[int] = []
         self.known: list[Sample] = []
-        self.probed: list[Probed] = []
-        self.fails_at_the_end = False
-        self.fails_to_see = False
+        self.greeted: list[Worker] = []
+        self.tasks = tasks
+        self.workers = Workers(count, tasks, self.greeted.append)
+        self._edges: list[Edge] = []
 
-    def command(self, _number: int, _listener_fd: int, link_fd: int) -> list[str]:
-        """The program above."""
-        return [sys.executable, "-c", PROGRAM, self.what, str(link_fd)]
+    async def publish(self) -> None:
+        """Sends what is due."""
+        await self.workers.publish(self._snapshot_for, lambda: self.known)
 
-    async def snapshot_for(self, _number: int) -> Snapshot:
-        """One that tells its version and nothing else."""
+    async def _snapshot_for(self, worker: Worker) -> Snapshot:
+        if worker.number in self.fails:
+            raise OSError("the database is away")
         return Snapshot(version=self.version, providers={}, models={}, aliases={}, keys={})
 
-    async def answer(self, question: Question) -> bytes | None:
-        """Two bytes."""
-        self.asked.append(question)
-        return b"{}"
+    async def stranger(self, *messages: ToControl) -> Edge:
+        """Somebody who connects and says these."""
+        made = await Edge(self.path).connect(*messages)
+        self._edges.append(made)
+        return made
 
-    async def note_end(self, number: int) -> None:
-        """A worker ended and its successor has not been started."""
-        self.ended.append(number)
-        if self.fails_at_the_end:
-            raise OSError("the disk is full")
+    def hang_up(self) -> None:
+        """Ends all links from their other ends."""
+        for edge in self._edges:
+            edge.hang_up()
 
-    async def keep(self, number: int, response: StoredResponse) -> None:
-        """A worker has a response that is to be kept."""
-        self.kept.append((number, response))
-
-    def see(self, samples: list[Sample]) -> None:
-        """A worker has measured."""
-        if self.fails_to_see:
-            raise ValueError("a mistake")
-        self.seen.extend(samples)
-
-    @property
-    def hooks(self) -> WorkerHooks:
-        """As the pool wants them."""
-        return WorkerHooks(
-            self.command,
-            self.snapshot_for,
-            self.answer,
-            self.note_end,
-            self.keep,
-            self.see,
-            lambda: self.known,
-            self.probed.append,
-        )
-
-
-Start = Callable[..., Workers]
+    async def edge(self, number: int = 1, holder: str = "", *, is_serving: bool = True) -> Edge:
+        """A worker that is connected and was greeted."""
+        before = len(self.greeted)
+        said: list[ToControl] = [Hello(number, holder or f"life {number}")]
+        made = await self.stranger(*said, *([Serving(1)] if is_serving else []))
+        await becomes(lambda: len(self.greeted) > before)
+        return made
 
 
 @pytest.fixture
-async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
-    """Starts workers of an owner; all are ended after the test."""
-    monkeypatch.setattr(module, "RESTART_FIRST", 0.01)
-    monkeypatch.setattr(module, "STOP_MARGIN", 0.2)
-    failures: list[str] = []
-    tasks = Tasks(lambda name, error: failures.append(f"{name}: {error}"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def begin(owner: Owner, count: int = 1) -> Workers:
-            pool = Workers(count, listener, owner.hooks, tasks, drain=10.0)
-            pool.start()
-            return pool
-
-        yield begin
+async def control(tmp_path: Path) -> AsyncIterator[Control]:
+    """One that two workers are to come to."""
+    failures: list[BaseException] = []
+    tasks = Tasks(lambda _name, error: failures.append(error))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "control.sock"))
+        listener.listen()
+        listener.setblocking(False)
+        made = Control(2, tmp_path / "control.sock", tasks)
+        await made.workers.accept(listener.dup())  # as in life: the supervisor has it too
+        yield made
+        await made.workers.close()
+        made.hang_up()
         await tasks.close()
     assert failures == []
 
 
 async def becomes(condition: Callable[[], bool]) -> None:
     """Gives way to the loop until it is so; the test's own limit ends it when it never is."""
-    while not condition():  # noqa: ASYNC110 - what another process does sets no event here
-        await asyncio.sleep(0.01)
+    while not condition():  # noqa: ASYNC110 - what comes over a socket sets no event here
+        await asyncio.sleep(0.005)
 
 
-def shows(worker: Worker, version: int) -> bool:
-    """Whether a worker has said that it serves by this version."""
-    return worker.gauges is not None and worker.gauges.open_streams == version
+async def test_a_worker_is_known_by_its_hello(control: Control) -> None:
+    """Its number, its life, and what it serves by."""
+    await control.stranger(Hello(2, "a life", 7))
+    await becomes(lambda: len(control.workers.alive) == 1)
+    (worker,) = control.workers.alive
+    assert (worker.number, worker.holder, worker.version) == (2, "a life", 7)
+    assert control.workers.find("a life") is worker
+    assert control.workers.find("another") is None
+    assert control.greeted == [worker]
 
 
-async def test_serving_means_that_every_worker_serves(start: Start) -> None:
-    """Each has its own process and its snapshot."""
-    pool = start(Owner(), 2)
-    await pool.wait_serving()
-    assert sorted(worker.number for worker in pool.alive) == [1, 2]
-    assert len({worker.process.pid for worker in pool.alive}) == 2
-    assert all(shows(worker, 1) for worker in pool.alive)
+async def test_all_serve_when_each_has_said_so(control: Control) -> None:
+    """Each number counts once, in whatever life."""
+    waiting = control.tasks.start("wait", control.workers.wait_serving())
+    await control.edge(1)
+    await control.edge(1, "another life")
+    quiet = await control.edge(2, is_serving=False)
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    quiet.say(Serving(1))
+    await waiting
 
 
-async def test_a_published_snapshot_reaches_every_worker(start: Start) -> None:
-    """Without a restart."""
-    owner = Owner()
-    pool = start(owner, 2)
-    await pool.wait_serving()
-    before = {worker.process.pid for worker in pool.alive}
-    owner.version = 2
-    await pool.publish()
-    await becomes(lambda: all(shows(worker, 2) for worker in pool.alive))
-    assert {worker.process.pid for worker in pool.alive} == before
+async def test_who_is_due_gets_a_snapshot(control: Control) -> None:
+    """Once, and again when all are due."""
+    edges = [await control.edge(number) for number in (1, 2)]
+    await control.publish()
+    await control.publish()
+    control.version = 2
+    control.workers.all_are_due()
+    await control.publish()
+    for edge in edges:
+        heard = [await edge.hear() for _ in range(2)]
+        assert [message.snapshot.version for message in heard if isinstance(message, Publish)] == [1, 2]
 
 
-async def test_a_question_is_answered_to_the_worker_that_asked(start: Start) -> None:
-    """The answer carries the question's number; its body came back two bytes long."""
-    owner = Owner("ask")
-    pool = start(owner)
-    await pool.wait_serving()
-    (worker,) = pool.alive
-    await becomes(lambda: worker.gauges is not None and worker.gauges.leases == {"answer": 2})
-    assert owner.asked == [Question(7, "key", "key_1")]
+async def test_who_could_not_be_told_waits_on(control: Control) -> None:
+    """And the failure is the caller's to hear of."""
+    one, two = await control.edge(1), await control.edge(2)
+    control.fails = [1]
+    with pytest.raises(OSError, match="away"):
+        await control.publish()
+    control.fails = []
+    control.version = 2
+    await control.publish()
+    for edge in (one, two):
+        message = await edge.hear()
+        assert isinstance(message, Publish)
+        assert message.snapshot.version == 2
 
 
-async def test_a_response_is_given_on_to_be_kept(start: Start) -> None:
-    """With the number of the worker that made it, and in the order in which its states came."""
-    owner = Owner("keep")
-    pool = start(owner)
-    await pool.wait_serving()
-    await becomes(lambda: len(owner.kept) == 2)
-    assert [(number, kept.id, kept.status) for number, kept in owner.kept] == [
-        (1, "resp_1", "in_progress"),
-        (1, "resp_1", "completed"),
-    ]
+async def test_what_is_known_comes_behind_the_first_snapshot(control: Control) -> None:
+    """Only there; one that comes back is told again."""
+    control.known = [sample("p/m")]
+    edge = await control.edge()
+    await control.publish()
+    control.workers.all_are_due()
+    await control.publish()
+    assert [type(await edge.hear()) for _ in range(3)] == [Publish, Heard, Publish]
+    edge.hang_up()
+    again = await control.edge()
+    await control.publish()
+    await again.hear()
+    assert await again.hear() == Heard([sample("p/m")])
 
 
-async def test_a_worker_is_told_to_stop_what_it_does_in_the_background(start: Start) -> None:
-    """By the response's id and project."""
-    pool = start(Owner())
-    await pool.wait_serving()
-    (worker,) = pool.alive
-    worker.send(Stop("resp_1", "default"))
-    await becomes(lambda: worker.gauges is not None and worker.gauges.leases == {"resp_1": 7})
+async def test_messages_go_to_whoever_takes_them_in(control: Control) -> None:
+    """By their kind, with the worker that sent them; a kind that nobody takes in is passed over."""
+    taken: list[tuple[int, str]] = []
+    control.workers.on(Return, lambda worker, message: taken.append((worker.number, message.limit)))
+    one, two = await control.edge(1), await control.edge(2)
+    one.say(Seen([]), Return("a", 0, 5))
+    two.say(Return("b", 0, 5))
+    await becomes(lambda: sorted(taken) == [(1, "a"), (2, "b")])
 
 
-async def test_a_worker_says_when_a_probe_is_over(start: Start) -> None:
-    """Its owner is told which one."""
-    owner = Owner()
-    pool = start(owner)
-    await pool.wait_serving()
-    pool.alive[0].send(Probe("probe-20454-43200-beef", "m", "p/up", 5_000, 1e9))
-    await becomes(lambda: owner.probed == [Probed("probe-20454-43200-beef")])
-
-
-async def test_what_one_worker_sees_all_others_hear(start: Start) -> None:
-    """And the owner; not the one that saw it, which knows."""
-    owner = Owner("see")
-    pool = start(owner, 3)
-    await pool.wait_serving()
-    pids = {worker.process.pid for worker in pool.alive}
-    await becomes(lambda: len(owner.seen) == 3)
-    assert {each.endpoint for each in owner.seen} == {f"p/{pid}" for pid in pids}
-    # The last one to speak is heard by the other two, which are told by then.
-    last = owner.seen[-1].endpoint
-    others = [worker for worker in pool.alive if last != f"p/{worker.process.pid}"]
-    await becomes(lambda: all(each.gauges is not None and each.gauges.leases.get(last) == 9 for each in others))
-    (speaker,) = (worker for worker in pool.alive if worker not in others)
-    assert speaker.gauges is None or last not in speaker.gauges.leases
-
-
-async def test_a_message_that_cannot_be_taken_in_does_not_end_its_worker(
-    start: Start, caplog: pytest.LogCaptureFixture
+async def test_a_message_that_cannot_be_taken_in_does_not_end_a_link(
+    control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged; the link stays, and with it the worker."""
-    owner = Owner("see")
-    owner.fails_to_see = True
-    pool = start(owner)
-    await pool.wait_serving()
-    await becomes(lambda: "a message was not taken in" in caplog.text)
-    assert len(pool.alive) == 1
-    assert owner.ended == []
+    """It is logged."""
+
+    def fail(_worker: Worker, _message: Seen) -> None:
+        raise ValueError("a mistake")
+
+    control.workers.on(Seen, fail)
+    edge = await control.edge()
+    edge.say(Seen([]), Gauges(3, 0.0, {}))
+    (worker,) = control.workers.alive
+    await becomes(lambda: worker.gauges is not None)
+    assert "worker 1: a message was not taken in" in caplog.text
+    assert control.workers.alive == [worker]
 
 
-async def test_a_new_worker_is_told_what_is_known(start: Start) -> None:
-    """Behind its snapshot; so is the successor of one that died."""
-    owner = Owner()
-    owner.known = [Sample("p/m", "m", 5.0, Outcome.ANSWERED)]
-    pool = start(owner)
-    await pool.wait_serving()
-    (first,) = pool.alive
-    await becomes(lambda: first.gauges is not None and first.gauges.leases == {"p/m": 5})
-    owner.known = [Sample("p/m", "m", 6.0, Outcome.ANSWERED)]
-    os.kill(first.process.pid, signal.SIGKILL)
-    await becomes(
-        lambda: any(
-            each is not first and each.gauges is not None and each.gauges.leases == {"p/m": 6} for each in pool.alive
-        )
-    )
+async def test_what_one_worker_sees_all_others_hear(control: Control) -> None:
+    """Those that have their snapshot; not the one that saw it, which knows."""
+    control.workers.on(Seen, lambda worker, seen: control.workers.pass_on(worker, seen.samples))
+    one, two = await control.edge(1), await control.edge(2)
+    await control.publish()
+    late = await control.edge(3)
+    assert isinstance(await one.hear(), Publish)
+    one.say(Seen([sample("p/m")]))
+    assert isinstance(await two.hear(), Publish)
+    assert await two.hear() == Heard([sample("p/m")])
+    probe = Probe("probe-20454-43200-beef", "m", "p/up", 5_000, 1e9)
+    control.workers.tell(probe)
+    assert [await edge.hear() for edge in (one, two, late)] == [probe] * 3
 
 
-async def test_a_worker_that_does_not_read_is_not_told(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_does_not_read_is_not_told(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     """What others have seen would pile up in memory for as long as it hangs."""
     monkeypatch.setattr(module, "BEHIND_BYTES", -1)
-    owner = Owner("see")
-    pool = start(owner, 2)
-    await pool.wait_serving()
-    await becomes(lambda: len(owner.seen) == 2)
-    owner.version = 2
-    await pool.publish()
-    await becomes(lambda: all(shows(worker, 2) for worker in pool.alive))
-    assert all(worker.gauges is not None and worker.gauges.leases == {} for worker in pool.alive)
+    one, two = await control.edge(1), await control.edge(2)
+    await control.publish()
+    speaker = control.workers.find("life 1")
+    assert speaker is not None
+    control.workers.pass_on(speaker, [sample("p/m")])
+    control.workers.all_are_due()
+    await control.publish()
+    for edge in (one, two):
+        assert [type(await edge.hear()) for _ in range(2)] == [Publish, Publish]
 
 
-async def test_the_worst_breaker_of_all_workers_counts(start: Start) -> None:
+async def test_the_worst_breaker_of_all_workers_counts(control: Control) -> None:
     """Each worker has its own; one that never said anything has none."""
-    pool = start(Owner(), 3)
-    await pool.wait_serving()
-    one, other, silent = pool.alive
-    one.gauges = Gauges(0, 0.0, {}, {"a/m": 1, "b/m": 2})
-    other.gauges = Gauges(0, 0.0, {}, {"a/m": 2})
-    silent.gauges = None
-    assert pool.breakers() == {"a/m": 2, "b/m": 2}
+    one, two, _ = await control.edge(1), await control.edge(2), await control.edge(3)
+    one.say(Gauges(0, 0.0, {}, {"a/m": 1, "b/m": 2}))
+    two.say(Gauges(0, 0.0, {}, {"a/m": 2}))
+    await becomes(lambda: control.workers.breakers() == {"a/m": 2, "b/m": 2})
 
 
-async def test_a_killed_worker_has_a_successor_with_the_snapshot_in_force(start: Start) -> None:
-    """Its end is taken in before, so that the successor's snapshot can count it."""
-    owner = Owner()
-    pool = start(owner)
-    await pool.wait_serving()
-    (first,) = pool.alive
-    owner.version = 2
-    os.kill(first.process.pid, signal.SIGKILL)
-    await becomes(lambda: any(worker is not first and shows(worker, 2) for worker in pool.alive))
-    assert owner.ended == [1]
+async def test_a_lost_link_takes_its_worker_off(control: Control) -> None:
+    """Until it comes back; what is sent meanwhile goes nowhere."""
+    edge = await control.edge()
+    (worker,) = control.workers.alive
+    edge.hang_up()
+    await becomes(lambda: control.workers.alive == [])
+    worker.send(Heard([]))
+    await control.edge()
+    assert len(control.workers.alive) == 1
 
 
-async def test_a_failure_while_an_end_is_taken_in_stops_nothing(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """The successor starts all the same, and the failure is in the log."""
-    owner = Owner()
-    owner.fails_at_the_end = True
-    pool = start(owner)
-    await pool.wait_serving()
-    (first,) = pool.alive
-    os.kill(first.process.pid, signal.SIGKILL)
-    await becomes(lambda: any(worker is not first and worker.is_serving for worker in pool.alive))
-    assert "the disk is full" in caplog.text
+async def test_a_worker_that_comes_twice_is_one(control: Control) -> None:
+    """Its new link counts, the old one is closed, and its end changes nothing."""
+    first = await control.edge()
+    second = await control.edge()
+    assert await first.hear() is None
+    await asyncio.sleep(0.02)
+    assert control.workers.alive == [control.greeted[1]]
+    second.say(Gauges(1, 0.0, {}))
+    await becomes(lambda: control.greeted[1].gauges is not None)
 
 
-async def test_a_worker_that_talks_nonsense_is_replaced(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """Its link is closed, which ends it; it does not linger as a process that nobody listens to."""
-    owner = Owner("talk nonsense")
-    pool = start(owner)
-    await pool.wait_serving()
-    owner.what = "serve"
-    await becomes(lambda: bool(owner.ended) and any(worker.is_serving for worker in pool.alive))
-    assert "its link broke" in caplog.text
+@pytest.mark.parametrize("said", [b"\xff" * 8, frame(b"nonsense"), frame(pack(Serving(1)))])
+async def test_a_stranger_is_let_go(control: Control, said: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Who does not begin with a hello, or says what is no message, is not listened to."""
+    edge = await control.stranger()
+    edge.writer.write(said)
+    assert await edge.hear() is None
+    assert control.workers.alive == []
+    assert "a worker's link broke" in caplog.text
 
 
-async def test_a_worker_that_dies_with_a_message_unread_has_ended(
-    start: Start, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The kernel then calls its link reset; what is told is its status, as of any other worker that ended."""
-    owner = Owner("die with its snapshot unread")
-    start(owner)
-    await becomes(lambda: bool(owner.ended))
-    owner.what = "serve"
-    assert "worker 1 ended with status 4" in caplog.text
-    assert "link" not in caplog.text
+async def test_what_was_left_in_a_link_is_heard(control: Control) -> None:
+    """Before everything is closed: a worker that has ended may have said something last."""
+    heard: list[Keep | Return] = []
+    control.workers.on(Return, lambda _worker, message: heard.append(message))
+    edge = await control.edge()
+    for number in range(500):
+        edge.say(Return("a", 0, number))
+    edge.hang_up()
+    await control.workers.finish(30.0)
+    assert len(heard) == 500
+    await control.edge()
+    await control.workers.finish(0.01)
 
 
-async def test_workers_that_never_serve_end_the_start(start: Start) -> None:
-    """Instead of an endless wait there is an error that says how they ended."""
-    pool = start(Owner("die at once"))
-    with pytest.raises(TokenwayError, match=r"worker 1 ended with status 3 3 times before it served"):
-        await pool.wait_serving()
-
-
-async def test_a_program_that_cannot_be_started_is_an_error_too(start: Start) -> None:
-    """The supervisor outlives it."""
-    owner = Owner()
-    owner.command = lambda *_: ["/no/such/program"]  # type: ignore[method-assign]
-    pool = start(owner)
-    with pytest.raises(TokenwayError, match=r"could not be started .* before it served"):
-        await pool.wait_serving()
-
-
-async def test_stop_ends_all_and_starts_none_again(start: Start) -> None:
-    """SIGTERM is enough for those that heed it; their ends are taken in."""
-    owner = Owner()
-    pool = start(owner, 2)
-    await pool.wait_serving()
-    processes = [worker.process for worker in pool.alive]
-    await pool.stop()
-    assert [process.returncode for process in processes] == [-signal.SIGTERM] * 2
-    await becomes(lambda: not pool.alive and sorted(owner.ended) == [1, 2])
-
-
-async def test_stop_kills_what_outlives_the_drain_time(monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
-    """A worker that ignores SIGTERM does not hold up the gateway's end."""
-    pool = start(Owner("ignore SIGTERM"))
-    await pool.wait_serving()
-    (worker,) = pool.alive
-    monkeypatch.setattr(module, "STOP_MARGIN", -9.9)
-    await pool.stop()
-    assert await worker.process.wait() == -signal.SIGKILL
-
-
-async def test_a_message_to_a_worker_that_is_gone_goes_nowhere(start: Start) -> None:
-    """It may die while its snapshot is being made."""
-    pool = start(Owner())
-    await pool.wait_serving()
-    (worker,) = pool.alive
-    worker.close()
-    await pool.publish()
-    await becomes(lambda: worker not in pool.alive)
-
-
-def test_a_worker_runs_in_this_interpreter_with_its_options() -> None:
-    """The options are one argument of JSON."""
-    command = worker_command("tokenway.compose.worker", msgspec.json.encode({"name": "edge-1"}))
-    assert command == [sys.executable, "-m", "tokenway.compose.worker", '{"name":"edge-1"}']
+async def test_when_it_closes_nobody_is_let_in(control: Control) -> None:
+    """Links are closed; who comes then waits for the next control process."""
+    edge = await control.edge()
+    await control.workers.close()
+    assert await edge.hear() is None
+    await control.stranger(Hello(2, "late"))
+    await asyncio.sleep(0.02)
+    assert len(control.greeted) == 1

@@ -53,9 +53,14 @@ CASES: list[tuple[dict[str, str], CallerRequest, Named]] = [
     (
         {"x-tokenway-run": "r", "x-tokenway-agent": "a", "x-tokenway-parent": "p", "x-tokenway-turn": "t"},
         chat(),
-        Named("r", "a", "p", turn="t"),
+        Named("r", "a", "p", turn="t", request_class="subagent"),
     ),
     ({"x-tokenway-run": "r", "x-tokenway-class": "Auxiliary"}, chat(), Named("r", request_class="auxiliary")),
+    (
+        {"x-tokenway-run": "r", "x-tokenway-agent": "a", "x-tokenway-parent": "p", "x-tokenway-class": "main"},
+        chat(),
+        Named("r", "a", "p", request_class="subagent"),
+    ),
     ({"x-tokenway-run": "r", "x-tokenway-class": "urgent"}, chat(), Named("r")),
     ({"x-tokenway-run": "r", "x-tokenway-final": "true"}, chat(), Named("r", final=True)),
     ({"x-tokenway-agent": "a", "x-tokenway-parent": "p"}, chat(), NOBODY),
@@ -71,7 +76,11 @@ CASES: list[tuple[dict[str, str], CallerRequest, Named]] = [
     ({}, message(session_id="s"), Named("s")),
     # Dynamo: a session for each chain of reasoning
     ({"x-dynamo-session-id": "s"}, chat(), Named("s")),
-    ({"x-dynamo-session-id": "s", "x-dynamo-parent-session-id": "p"}, chat(), Named("p", "s", "p")),
+    (
+        {"x-dynamo-session-id": "s", "x-dynamo-parent-session-id": "p"},
+        chat(),
+        Named("p", "s", "p", request_class="subagent"),
+    ),
     ({"x-dynamo-session-id": "s", "x-dynamo-session-final": "true"}, chat(), Named("s", final=True)),
     # Claude Code
     ({"x-claude-code-session-id": UUID}, message(), Named(UUID)),
@@ -162,8 +171,8 @@ CASES: list[tuple[dict[str, str], CallerRequest, Named]] = [
         Named("s", "t", "s", "review", "n", "subagent"),
     ),
     # OpenCode
-    ({"x-session-id": "s", "x-parent-session-id": "p"}, chat(), Named("p", "s", "p")),
-    ({"x-session-affinity": "s", "x-parent-session-id": "p"}, chat(), Named("p", "s", "p")),
+    ({"x-session-id": "s", "x-parent-session-id": "p"}, chat(), Named("p", "s", "p", request_class="subagent")),
+    ({"x-session-affinity": "s", "x-parent-session-id": "p"}, chat(), Named("p", "s", "p", request_class="subagent")),
     ({"x-opencode-session": "s", "x-opencode-request": "msg_1"}, chat(), Named("s", turn="msg_1")),
     # LiteLLM
     ({}, chat(litellm_session_id="s"), Named("s")),
@@ -174,7 +183,11 @@ CASES: list[tuple[dict[str, str], CallerRequest, Named]] = [
     ({"helicone-session-id": "s"}, chat(), Named("s")),
     ({"helicone-session-id": "s", "helicone-session-path": "/"}, chat(), Named("s")),
     ({"helicone-session-id": "s", "helicone-session-path": "/plan"}, chat(), Named("s", "/plan")),
-    ({"helicone-session-id": "s", "helicone-session-path": "plan//step/"}, chat(), Named("s", "/plan/step", "/plan")),
+    (
+        {"helicone-session-id": "s", "helicone-session-path": "plan//step/"},
+        chat(),
+        Named("s", "/plan/step", "/plan", request_class="subagent"),
+    ),
     # others
     ({"baggage": "a=1, langfuse_session_id=s%201;x=y"}, chat(), Named("s 1")),
     ({"x-portkey-trace-id": "t"}, chat(), Named("t")),

@@ -88,7 +88,7 @@ class Inside:
         self.state = EdgeState(loop, self.pools, self.journal, self._ask)
         self.state.adopt(snapshot(self.provider.base_url, **self._changes))
         self.state.date = b"date: now\r\n"
-        config = _server_config(WorkerOptions("w", "", 0, 0), self.state)
+        config = _server_config(WorkerOptions(1, "journals", "control.sock"), self.state)
         self.server_state = ServerState()
         make = functools.partial(EdgeProtocol, self.state, config, self.server_state, {})
         self._server = await loop.create_server(make, "127.0.0.1", 0)

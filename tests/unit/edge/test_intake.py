@@ -195,7 +195,7 @@ def test_where_in_a_run_a_call_belongs() -> None:
     headers = {b"x-tokenway-run": b"nightly-7"}
     assert (taken(headers).run, taken(headers).trace) == ("nightly-7", None)
     headers |= {b"x-tokenway-agent": b"writer", b"x-tokenway-parent": b"planner", b"x-dynamo-session-final": b"true"}
-    assert taken(headers).trace == Trace("writer", "planner", final=True)
+    assert taken(headers).trace == Trace("writer", "planner", request_class="subagent", final=True)
     assert taken(session_id="body's").run == "body's"
     assert taken({b"x-tokenway-agent": b"writer"}).trace is None
 

@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.raw import Raw, chat, get, post
 from tests.fake_provider import FakeProvider, Script
 from tests.unit.edge.inside import ListJournal, snapshot, turns
+from tokenway.aio.leash import READY, Leash
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.server import run_worker
 from tokenway.model import link
@@ -26,29 +27,62 @@ from tokenway.wire.frames import FrameSplitter, frame
 Message = TypeVar("Message")
 
 
-class Running:
-    """A worker that runs, and the control process's end of its link."""
+class OwnedList(ListJournal):
+    """A journal in memory, of a writer with a name."""
 
-    def __init__(self) -> None:
-        self.journal = ListJournal()
+    owner = "a life"
+
+
+class Running:
+    """A worker that runs, with its supervisor's end of the leash and the control process's end of its link."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journal = OwnedList()
         self.opened: list[tuple[Path, str]] = []
         self.failures: list[BaseException] = []
         self.tasks = Tasks(lambda _name, error: self.failures.append(error))
         self.port = 0
         self.work: asyncio.Task[None]
+        self.leash: socket.socket
+        self._path = folder / "control.sock"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._public: socket.socket
+        self._end: socket.socket
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
         self._splitter = FrameSplitter()
         self._heard: list[object] = []
 
     async def start(self) -> None:
-        """Starts it as the control process does: with a bound listener and one end of a socket pair."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.port = listener.getsockname()[1]
-        ours, theirs = socket.socketpair()
-        options = link.WorkerOptions("w7", "journals", listener.detach(), theirs.detach(), drain=10.0)
-        self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
-        self.work = self.tasks.start("worker", run_worker(options, self._open_journal))
+        """Starts it as the supervisor does: with a bound listener, a leash, and a socket where control is found."""
+        self._listener.bind(str(self._path))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self._public = socket.create_server(("127.0.0.1", 0))
+        self.port = self._public.getsockname()[1]
+        self.leash, self._end = socket.socketpair()
+        options = link.WorkerOptions(7, "journals", str(self._path), drain=10.0)
+        self.work = self.tasks.start("worker", run_worker(options, self._public, self._open_journal, Leash(self._end)))
+        await self.accept()
+
+    async def accept(self) -> link.Hello:
+        """The worker finds a control process; what it says first."""
+        end, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=end)
+        self._splitter, self._heard = FrameSplitter(), []
+        return await self.hear(link.Hello)
+
+    async def close(self) -> None:
+        """Lets the worker end, and closes everything."""
+        self.let_go()
+        with contextlib.suppress(asyncio.CancelledError, ValueError):
+            await self.ended()
+        await self.tasks.close()
+        self.hang_up()
+        await self._writer.wait_closed()
+        asyncio.get_running_loop().remove_reader(self._end)
+        for end in (self._end, self._listener, self._public):
+            end.close()
 
     def say(self, message: link.ToWorker) -> None:
         """Sends it a message."""
@@ -70,26 +104,27 @@ class Running:
         """Ends the link, as a control process that was killed does."""
         self._writer.close()
 
+    def let_go(self) -> None:
+        """Ends the leash, as a supervisor that was killed does."""
+        self.leash.close()
+
     async def ended(self) -> None:
         """Waits until it has returned."""
         async with asyncio.timeout(30):
             await self.work
 
-    def _open_journal(self, directory: Path, name: str) -> ListJournal:
+    def _open_journal(self, directory: Path, name: str) -> OwnedList:
         self.opened.append((directory, name))
         return self.journal
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[Running]:
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
     """A worker that waits for its first snapshot."""
-    made = Running()
+    made = Running(tmp_path)
     await made.start()
     yield made
-    made.hang_up()
-    with contextlib.suppress(asyncio.CancelledError):
-        await made.ended()
-    await made.tasks.close()
+    await made.close()
     assert made.failures == []
 
 
@@ -101,7 +136,8 @@ async def test_it_serves_from_its_first_snapshot_on(running: Running, provider: 
         await raw.send(post(chat()), get(b"/health/ready"))
         assert (await raw.answer()).json["choices"]
         assert (await raw.answer()).json == {"status": "ok"}
-    assert running.opened == [(Path("journals"), "w7")]
+    assert running.opened == [(Path("journals"), "edge-7")]
+    assert running.leash.recv(16) == READY
     assert [record.status for record in running.journal.settled] == [200]
     gauges = await running.hear(link.Gauges)
     assert (gauges.open_streams, gauges.leases) == (0, {})
@@ -201,7 +237,7 @@ async def lets_in(port: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "lost control"])
+@pytest.mark.parametrize("how", ["SIGTERM", "left alone"])
 async def test_it_stops_when_it_is_told_or_left_alone(running: Running, provider: FakeProvider, how: str) -> None:
     """Ctrl-C is not for it; then the open stream ends whole, nobody new is let in, and it returns."""
     running.say(link.Publish(snapshot(provider.base_url)))
@@ -217,7 +253,7 @@ async def test_it_stops_when_it_is_told_or_left_alone(running: Running, provider
         if how == "SIGTERM":
             os.kill(os.getpid(), signal.SIGTERM)
         else:
-            running.hang_up()
+            running.let_go()
         while await lets_in(running.port):
             pass
         assert not running.work.done()
@@ -229,7 +265,93 @@ async def test_it_stops_when_it_is_told_or_left_alone(running: Running, provider
 
 
 async def test_without_a_first_snapshot_it_does_not_wait_for_ever(running: Running) -> None:
-    """When the control process goes before it has sent one, the worker gives up."""
+    """When its supervisor goes before there was one, it gives up; a control process that goes changes nothing."""
     running.hang_up()
+    await running.accept()
+    assert not running.work.done()
+    running.let_go()
     with pytest.raises(asyncio.CancelledError):
         await running.ended()
+
+
+async def test_it_serves_on_without_a_control_process(running: Running, provider: FakeProvider) -> None:
+    """And says to the next one who it is and that it serves, by which snapshot; then it takes another one."""
+    first = snapshot(provider.base_url, version=41)
+    running.say(link.Publish(first))
+    await running.hear(link.Serving)
+    running.hang_up()
+    async with Raw(running.port) as raw:
+        await raw.send(post(chat()), get(b"/v1/key"))
+        assert (await raw.answer()).status == 200
+        assert (await raw.answer()).status == 503
+        assert await running.accept() == link.Hello(7, "a life", 41)
+        assert (await running.hear(link.Serving)).version == 41
+        running.say(link.Publish(snapshot(provider.base_url, models={"renamed": first.models["mock"]})))
+        while True:
+            await raw.send(post(chat("renamed")))
+            if (await raw.answer()).status == 200:
+                break
+
+
+async def test_one_that_drains_says_only_who_it_is(running: Running, provider: FakeProvider) -> None:
+    """The next control process must not take it for one that serves."""
+    running.say(link.Publish(snapshot(provider.base_url)))
+    await running.hear(link.Serving)
+    gate = asyncio.Semaphore(1)
+    provider.queue(Script(chunks=2, gate=gate))
+    async with Raw(running.port) as raw:
+        await raw.send(post(chat(stream=True)))
+        await raw.head()
+        running.let_go()
+        while await lets_in(running.port):
+            pass
+        running.hang_up()
+        assert await running.accept() == link.Hello(7, "a life", 1)
+        running.say(link.Publish(snapshot(provider.base_url)))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await running.hear(link.Serving)
+        gate.release()
+        await raw.reader.readuntil(b"0\r\n\r\n")
+
+
+async def test_a_first_snapshot_that_it_cannot_use_is_its_end(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A later one leaves the one before in force."""
+
+    def fail(_state: object, _snapshot: object) -> None:
+        raise ValueError("a mistake")
+
+    running.say(link.Publish(snapshot("http://127.0.0.1:9/v1")))
+    await running.hear(link.Serving)
+    monkeypatch.setattr("tokenway.edge.state.EdgeState.adopt", fail)
+    running.say(link.Publish(snapshot("http://127.0.0.1:9/v1", version=2)))
+    async with Raw(running.port) as raw:
+        await raw.send(get(b"/health/ready"))
+        assert (await raw.answer()).status == 200
+    await turns(lambda: "a publish of the control process was not taken in" in caplog.text)
+    other = Running(running._path.parent / "other")
+    other._path.parent.mkdir()
+    await other.start()
+    other.say(link.Publish(snapshot("http://127.0.0.1:9/v1")))
+    with pytest.raises(ValueError, match="a mistake"):
+        await other.ended()
+    await other.close()
+
+
+async def test_its_last_responses_are_waited_for(running: Running, provider: FakeProvider) -> None:
+    """Until they are kept: the control process may be about to come back."""
+    running.say(link.Publish(snapshot(provider.base_url, response_retention=60.0)))
+    await running.hear(link.Serving)
+    async with Raw(running.port) as raw:
+        await raw.send(post(b'{"model":"mock","input":"hi"}', path=b"/v1/responses"))
+        assert (await raw.answer()).status == 200
+    running.hang_up()
+    await running.accept()
+    kept = await running.hear(link.Keep)
+    running.let_go()
+    await asyncio.sleep(0.2)
+    assert not running.work.done()
+    running.say(link.Kept(kept.number))
+    await running.ended()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -14,7 +13,6 @@ from tokenway.model.identity import day_of, ids_of_day
 from tokenway.model.usage import Usage
 from tokenway.store import days as module
 from tokenway.store.base import Progress
-from tokenway.store.open import Store
 from tokenway.store.postgres import open_postgres
 
 TODAY = day_of(NOON)
@@ -67,30 +65,33 @@ def test_a_partition_that_another_machine_made_is_used(postgres_url: str, monkey
         store.close()
 
 
-def test_old_days_are_dropped_with_all_their_entries(
-    open_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What they were counted into stays; from which day on entries are kept is known afterwards, and only rises."""
-    monkeypatch.setattr(module, "_AT_ONCE", 2)
-    store = open_store(clock=lambda: NOON, node="0000000a")
-    records = [exchange(TODAY - back, number) for back in range(4) for number in range(3)]
-    stray = settled(7, id="gen-000007", charged=1)
-    store.ledger.commit(Progress("j", "w", "o", 1), [*records, stray, reserved(8)])
-    assert store.days.first() == 0
+@pytest.mark.postgres
+def test_old_days_are_dropped_with_all_their_entries(postgres_url: str) -> None:
+    """A day later than asked, for who came at midnight; what was counted of them stays."""
+    store = open_postgres(postgres_url, clock=lambda: NOON, node="0000000a")
+    records = [exchange(TODAY - back, number) for back in range(5) for number in range(3)]
+    strays = [
+        settled(7, id=f"gen-{number}", at=NOON - number * 86_400.0, lines=(line(absurd=True),)) for number in (1, 4)
+    ]
+    store.ledger.commit(Progress("j", "w", "o", 1), [*records, *strays, reserved(8)])
     spent = store.usage.spent()
-    assert store.days.drop_before(TODAY - 1) == 2
-    assert store.days.first() == TODAY - 1
-    assert [row.requests for row in store.usage.report(())] == [7]
-    assert [row.attempts for row in store.usage.report(())] == [7]
+    assert store.days.drop_before((TODAY - 1) * 86_400.0) == 2
+    for table in ("exchanges", "attempts"):
+        kept = {f"d{TODAY - back}": 3 for back in range(3)} | {f"d{TODAY + 1}": 0, "other": 1}
+        found = partitions(postgres_url, table)
+        assert {name: found.pop(name) for name in kept} == kept
+        assert set(found.values()) <= {0}
     assert store.usage.spent() == spent
-    assert store.days.drop_before(TODAY - 1) == 0
-    assert store.days.drop_before(TODAY - 2) == 0
-    assert store.days.first() == TODAY - 1
-    # A record of a dropped day that comes too late is kept until the next time.
-    store.ledger.commit(Progress("j", "w", "o", 2), [exchange(TODAY - 3, 9)])
-    assert store.usage.report(())[0].requests == 8
-    assert store.days.drop_before(TODAY) == 2
-    assert store.usage.report(())[0].requests == 4
+    assert store.days.drop_before((TODAY - 1) * 86_400.0) == 0
+    # A record of a dropped day that comes too late has a partition again, until the next time.
+    store.ledger.commit(Progress("j", "w", "o", 2), [exchange(TODAY - 4, 9)])
+    assert partitions(postgres_url, "exchanges")[f"d{TODAY - 4}"] == 1
+    assert store.days.drop_before(TODAY * 86_400.0) == 2
+    assert partitions(postgres_url, "exchanges") == {f"d{TODAY - back}": 3 for back in range(2)} | {
+        f"d{TODAY + 1}": 0,
+        "other": 0,
+    }
+    store.close()
 
 
 @pytest.mark.postgres

@@ -310,6 +310,15 @@ def test_a_lost_machine_keeps_its_leases_while_reservations_are_open(mine: SqlLe
     assert mine.outstanding("lim_1", 0) == 30
 
 
+def test_the_locks_are_of_no_machine(mine: SqlLeases, database: Database) -> None:
+    """So nobody takes them for what a holder has left, and they are worth nothing."""
+    lend(mine, budget(100), 10)
+    with database.read() as connection:
+        locks = connection.execute(sa.select(leases).where(leases.c.holder == "")).all()
+    assert [tuple(each) for each in locks] in ([], [("lim_1", 0, "", "-", 0, 0)])
+    assert mine.holders() == {"w1"}
+
+
 def test_only_who_has_a_journal_keeps_his_lease(mine: SqlLeases, database: Database) -> None:
     """On this machine: of the others nobody here knows what they have."""
     limit = budget(100)

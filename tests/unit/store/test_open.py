@@ -156,6 +156,6 @@ def test_a_store_has_all_its_parts(open_store: Callable[..., Store]) -> None:
     """Over one database."""
     store = open_store(node="0000000a")
     assert store.nodes.node == "0000000a"
-    assert (store.accounts.changes.revision(), store.ledger.positions(), store.days.first()) == (0, [], 0)
+    assert (store.accounts.changes.revision(), store.ledger.positions(), store.nodes.all()) == (0, [], [])
     assert (store.usage.report(), store.samples.latest(0.0, 1), store.probes.spent(1)) == ([], [], {})
     assert store.responses.purge() == 0

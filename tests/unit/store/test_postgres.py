@@ -20,6 +20,7 @@ from tokenway.store.accounts.records import SYSTEM
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.open import Store
 from tokenway.store.postgres import open_postgres, redacted
+from tokenway.store.retention import Ages
 from tokenway.store.schema import HEAD, exchanges, metadata, rollups, settings, spend
 
 pytestmark = pytest.mark.postgres
@@ -341,10 +342,9 @@ def test_an_engine_without_partitions_has_plain_tables(empty_url: str) -> None:
         connection.execute(f'ALTER DATABASE "{name}" SET search_path = fake, public, pg_catalog'.encode())
     store = open_postgres(empty_url, clock=lambda: NOON)
     assert not store.database.has_partitions
-    store.ledger.commit(
-        Progress("j", "w", "o", 1), [reserved(1), settled(1, id="gen-4fe6-1"), settled(2, id="gen-4fe7-1")]
-    )
-    assert store.days.drop_before(20455) == 1
+    old = settled(2, id="gen-4fe1-1", at=NOON - 5 * 86_400)
+    store.ledger.commit(Progress("j", "w", "o", 1), [settled(1, id="gen-4fe6-1"), old])
+    store.retention(Ages(entries=2 * 86_400.0)).run()
     assert store.usage.report(())[0].requests == 1
     store.close()
     again = open_postgres(empty_url)

@@ -199,10 +199,14 @@ def test_what_a_worker_left_unfinished_has_failed(store: SqlResponses) -> None:
 
 
 def test_what_anybody_left_unfinished_has_failed(store: SqlResponses) -> None:
-    """At a start nobody is at work."""
+    """But for those who are still at work: a control process that starts finds workers that go on."""
     put(store, response("a", status="queued"))
     put(store, response("b", status="in_progress"), maker="2")
-    assert store.abandon() == 2
+    put(store, response("c", status="in_progress"), maker="3")
+    assert store.abandon(but={"3", "4"}) == 2
+    found = [store.get(name, "default") for name in ("a", "b", "c")]
+    assert [each and each.status for each in found] == ["failed", "failed", "in_progress"]
+    assert store.abandon() == 1
 
 
 def test_each_machine_speaks_of_its_own(open_store: Callable[..., Store], clock: Clock, store: SqlResponses) -> None:

@@ -63,7 +63,7 @@ def test_a_run_is_a_tree_of_agents_with_their_calls_in_order(store: Store) -> No
         store,
         call(2, trace=Trace("a1", "r", "Explore", "t1", "subagent"), end="tool_calls"),
         call(1, trace=Trace(turn="t1"), end="tool_calls"),
-        call(3, trace=Trace("a2", "a1", turn="t1")),
+        call(3, trace=Trace("a2", "a1", "", "t1", "subagent")),
         call(4, trace=Trace("a1", "r", "Explore", "t1", "subagent")),
         call(5, trace=Trace(turn="t1")),
         call(6, trace=Trace(turn="t2")),
@@ -115,7 +115,7 @@ def test_turns_are_told_by_answers_where_no_client_tells_them(store: Store) -> N
     ingest(
         store,
         call(1, end="tool_calls"),
-        call(2, trace=Trace("a", "r")),
+        call(2, trace=Trace("a", "r", request_class="subagent")),
         call(3),
         call(4, trace=Trace(request_class="auxiliary")),
         call(5, end="tool_calls"),

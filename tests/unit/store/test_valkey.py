@@ -214,6 +214,33 @@ async def test_a_server_that_cannot_be_asked_is_unavailable_soon(mortal_valkey: 
     await rates.close()
 
 
+async def test_an_answer_that_drips_is_not_waited_for() -> None:
+    """Each byte comes in time, the whole does not; and the connection is not used for another answer."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(b"+OK\r\n" * 2)  # to what is said first
+        while not writer.is_closing():
+            writer.write(b"*4\r\n:1\r\n")
+            await asyncio.sleep(0.2)
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        rates = ValkeyRates(Secret(f"valkey://127.0.0.1:{port}"), "n1", time.time)
+        for number in range(2):
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                await rates.lend([ask(10, 1)] * 9)
+            assert time.monotonic() - began < 1.5
+            assert len(writers) > number
+        await rates.close()
+        for writer in writers:
+            writer.close()
+        server.close()
+        await asyncio.sleep(0.3)
+
+
 async def test_a_machine_goes_on_with_its_share_and_tells_it_afterwards(mortal_valkey: ValkeyServer) -> None:
     """Killed in the middle of a minute: shares meanwhile; then what was lent, and the slots, are known again."""
     await early(10.0)

@@ -45,8 +45,8 @@ _ADD_BALANCE: Final = sa.text(
 def sign_up(changes: Changes, name: str, password: Secret, terms: SignUpTerms, *, address: str) -> SignedUp:
     """A user with his password, a project that he may use, and a key; all of it or nothing.
 
-    The limits are the user's, so another key does not double them; and he is a member of his own project, no admin of it,
-    so that he takes none away. Raises Conflict when the name is taken, and Invalid.
+    The limits are the user's, so another key does not double them; and he is a member of his own project, no admin of
+    it, so that he takes none away. Raises Conflict when the name is taken, and Invalid.
     """
     secret = passwords.hashed(password)
     with changes.begin(Actor("sign-up", address)) as change:

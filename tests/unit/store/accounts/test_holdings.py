@@ -169,8 +169,9 @@ def play(accounts: Accounts, step: int, which: int, fresh: str) -> None:
     users = [row.id for row in accounts.users.page(size=500).rows][-6:]
     keys = [row.id for row in accounts.keys.page(size=500).rows][-6:]
     limits = [row.limit.id for row in accounts.limits.page(size=500).rows][-6:]
-    project, user = projects[which % len(projects)], users[which % len(users)]
-    key = keys[which % len(keys)] if keys else "none"
+    project, user, key, limit = (
+        rows[which % len(rows)] if rows else "none" for rows in (projects, users, keys, limits)
+    )
     actions: list[Callable[[], object]] = [
         lambda: accounts.projects.create(fresh, by=CLI, terms=ProjectTerms(prepaid=bool(which % 2))),
         lambda: accounts.projects.update(project, ProjectTerms(markup=which, prepaid=bool(which % 2)), by=CLI),
@@ -187,7 +188,7 @@ def play(accounts: Accounts, step: int, which: int, fresh: str) -> None:
         lambda: accounts.keys.delete(key, by=CLI),
         lambda: accounts.limits.set(Scope.PROJECT, project, LimitTerms(Measure.TOKENS, which), by=CLI),
         lambda: accounts.limits.set(Scope.USER, user, LimitTerms(Measure.TOKENS, which), by=CLI),
-        lambda: accounts.limits.delete(limits[which % len(limits)] if limits else "none", by=CLI),
+        lambda: accounts.limits.delete(limit, by=CLI),
         lambda: credit(accounts, project, which),
     ]
     actions[step]()

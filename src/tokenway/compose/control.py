@@ -1,0 +1,156 @@
+"""`python -m tokenway.compose.control`: the control process, started by the supervisor.
+
+Its argument is the descriptor of its leash, over which it is told everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import uvloop
+
+from tokenway.aio.leash import Leash
+from tokenway.aio.tasks import Tasks
+from tokenway.compose.addresses import public_url
+from tokenway.compose.gateway import Gateway
+from tokenway.compose.greeting import (
+    complain,
+    engine_line,
+    example_model,
+    exchange_printer,
+    is_terminal,
+    remember,
+    say,
+    say_ready,
+)
+from tokenway.compose.handover import receive
+from tokenway.compose.paths import CREDENTIALS
+from tokenway.compose.told import ControlOptions, decode
+from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.findings import Severity
+from tokenway.model.errors import TokenwayError
+from tokenway.model.settings import ServerSettings
+from tokenway.telemetry import logs
+
+log = logging.getLogger("tokenway.control")
+
+SAID_WHY: Final = 1
+"""The exit status after a sentence that says why."""
+
+
+def main() -> None:
+    """Runs the control process until it is stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes on what is for this process
+    leash = Leash(socket.socket(fileno=int(sys.argv[1])))
+    logs.set_up(level=logging.WARNING, name="")
+    try:
+        received = receive(leash.end)
+        if received is None:
+            return  # nothing came of it, and the supervisor says why
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(decode(received[0]), received[1], leash))
+    except TokenwayError as error:
+        complain(str(error))
+        sys.exit(SAID_WHY)
+    except OSError as error:
+        complain(f"the control process cannot run ({error.strerror or error})")
+        sys.exit(SAID_WHY)
+
+
+async def run(told: ControlOptions, descriptors: Sequence[int], leash: Leash) -> None:
+    """Runs it as it was told to, until SIGTERM or until the supervisor is gone; raises TokenwayError.
+
+    The descriptors are those of the socket on which workers come, of the control listener, and of the lock of the
+    data directory, which is held until the process ends.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    gateway = make_gateway(told, socket.socket(fileno=descriptors[0]))
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    is_alone = False
+
+    def left_alone() -> None:
+        nonlocal is_alone
+        is_alone = True
+        stop.set()
+
+    leash.on_let_go(left_alone)
+    tasks = Tasks(lambda name, error: log.debug("%s failed: %s", name, error))  # it is raised below
+    begun = tasks.start("begin", _begin(gateway, told, socket.socket(fileno=descriptors[1]), leash))
+    stopped = tasks.start("stop", stop.wait())
+    try:
+        await asyncio.wait({begun, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            await begun
+            await stopped
+    finally:
+        await tasks.close()
+        await gateway.stop(in_haste=is_alone)
+        if not (told.data / CREDENTIALS).exists():
+            # It was stopped, or failed, after the key had been made: nobody has seen it yet.
+            remember(told.data, public_url(_addresses(told)), gateway.first_start)
+
+
+async def _begin(gateway: Gateway, told: ControlOptions, listener: socket.socket, leash: Leash) -> None:
+    """Starts the gateway and, the first time, says how to use it."""
+    await gateway.start(is_first=told.is_first)
+    leash.ready()
+    if told.is_first:
+        at = _addresses(told)
+        made = remember(told.data, public_url(at), gateway.first_start)
+        await gateway.workers.wait_serving()
+        say_ready(at, told.data, made, example_model(gateway.settings, gateway.local_models()))
+    gateway.start_control(listener)
+    if told.is_first:
+        gateway.on_engine_settled(lambda state: say(engine_line(state)))
+
+
+def make_gateway(told: ControlOptions, workers: socket.socket) -> Gateway:
+    """The gateway of a control process that was told this; `workers` is where they come."""
+    environment = dict(os.environ)
+    started = Loaded(told.settings, (), None if told.config is None else Path(told.config))
+    return Gateway(
+        started,
+        latest=started if told.is_first else _latest(started, environment, told.overrides),
+        data_dir=told.data,
+        listener=workers,
+        environment=environment,
+        overrides=told.overrides,
+        on_exchange=exchange_printer() if is_terminal() else None,
+        say=complain,
+    )
+
+
+def _latest(started: Loaded, environment: dict[str, str], overrides: dict[str, str]) -> Loaded:
+    """What the configuration says now, for a control process that takes up its predecessor's work.
+
+    One that cannot be used is told of, and what the gateway was started with is in force until it is corrected.
+    """
+    path = find_config(started.path, environment)
+    loaded = load(path, environment, overrides)
+    if loaded.settings is not None:
+        return loaded
+    for finding in loaded.findings:
+        if finding.severity is Severity.ERROR:
+            complain(str(finding))
+    complain("the configuration cannot be used; the one that the gateway was started with is in force")
+    return started
+
+
+def _addresses(told: ControlOptions) -> ServerSettings:
+    """Where it listens, with the ports that the system chose where the setting says 0."""
+    return msgspec.structs.replace(told.settings.server, port=told.port, control_port=told.control_port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""What a child is told over its leash: one payload, and the sockets and files that belong to it.
+
+A child can therefore be started before any of that is known, and nothing of it is on a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Final
+
+from tokenway.wire.frames import FrameSplitter, frame
+from tokenway.wire.limits import MIB
+
+FIRST: Final = b"f"
+"""What the descriptors travel with: there must be something."""
+DESCRIPTORS_MAX: Final = 8
+
+
+def hand_over(end: socket.socket, payload: bytes, descriptors: tuple[int, ...]) -> None:
+    """Tells a child what it is for; raises OSError when it is gone."""
+    socket.send_fds(end, [FIRST], descriptors)
+    end.sendall(frame(payload))
+
+
+def receive(end: socket.socket) -> tuple[bytes, list[int]] | None:
+    """Waits for it; None when the supervisor ends before it has told everything."""
+    first, descriptors, _, _ = socket.recv_fds(end, len(FIRST), DESCRIPTORS_MAX)
+    splitter = FrameSplitter()
+    while first and (data := end.recv(MIB)):
+        for payload in splitter.feed(data):
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            return payload, descriptors
+    return None
