@@ -18,7 +18,7 @@ class SignUpLimits(msgspec.Struct, frozen=True):
     rpm: Annotated[Count | None, Meta(description="Requests a minute.")] = None
     tpm: Annotated[Count | None, Meta(description="Tokens a minute, in and out.")] = None
     concurrency: Annotated[Count | None, Meta(description="Calls at once.")] = None
-    usd_per_day: Annotated[NanoUsd | None, Meta(ge=0, description="USD a day (UTC).")] = None
+    usd_per_day: Annotated[NanoUsd | None, Meta(description="USD a day (UTC).")] = None
 
 
 class SignUpSettings(msgspec.Struct, frozen=True):

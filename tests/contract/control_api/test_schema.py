@@ -90,7 +90,7 @@ async def run(*words: str, cwd: Path, **environment: str) -> str:
 async def test_a_typed_client_is_made_and_used(gateway: Gateway, tmp_path: Path) -> None:
     """Generated, type-checked with a program that uses it, and run."""
     description = tmp_path / "openapi.json"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         description.write_text((await client.get(f"{gateway.control_url}/api/openapi.json")).text)
     maker = Path(sys.executable).parent / "openapi-python-client"
     words = ("generate", "--path", str(description), "--meta", "none", "--output-path", str(tmp_path / "client"))
@@ -107,7 +107,7 @@ async def test_schemathesis_finds_nothing(gateway: Gateway, tmp_path: Path) -> N
     """Every operation, every check, in all phases."""
     url = f"{gateway.control_url}/api"
     headers = {"authorization": f"Bearer {token_of(gateway)}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers) as admin:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as admin:
         own: dict[str, Any] = {
             "TOKENWAY_TEST_USER_ID": (await admin.get("/session")).json()["user"],
             "TOKENWAY_TEST_TOKEN_ID": (await admin.get("/tokens")).json()["data"][0]["id"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -106,10 +107,10 @@ def make_api(services: Services) -> ASGIApp:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
 
     async def description(_request: Request) -> Response:
-        return JSONResponse(app.openapi())
+        return JSONResponse(await asyncio.to_thread(app.openapi))  # the first time takes a second of work
 
     async def manual(_request: Request) -> Response:
-        return HTMLResponse(page(app.openapi()))
+        return HTMLResponse(page(await asyncio.to_thread(app.openapi)))
 
     async def wrong_method(request: Request, _error: Exception) -> Response:
         headers = {"allow": ", ".join(sorted(_methods(request)))}
