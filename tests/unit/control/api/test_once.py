@@ -39,7 +39,7 @@ async def test_another_request_is_refused(admin: httpx.AsyncClient) -> None:
     """A key stands for one request: its path, parameters and body."""
     headers = {"idempotency-key": "second"}
     await admin.post("/keys", json=BODY | {"name": "two"}, headers=headers)
-    for path, body in (("/keys", BODY | {"name": "three"}), ("/projects", BODY | {"name": "two"})):
+    for path, body in (("/keys", BODY | {"name": "three"}), ("/projects", {"name": "two"})):
         answer = await admin.post(path, json=body, headers=headers)
         assert (answer.status_code, answer.json()["field"]) == (409, "Idempotency-Key")
     assert (await admin.post("/keys?x=1", json=BODY | {"name": "two"}, headers=headers)).status_code == 409
