@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import astuple
@@ -151,3 +152,27 @@ def times(it: Settled) -> dict[str, int]:
 def _add(row: dict[str, Any], usage: Usage) -> None:
     for name, value in zip(BUCKETS, astuple(usage), strict=True):
         row[name] += value
+
+
+REPORTED = (
+    *("attempts", "errors", "slow", "expired", "unmetered", "unpriced"),
+    *("charged", "withheld", "cost", "absorbed"),
+)
+"""What a usage report has of the roll-ups beside calls and usage."""
+
+
+def moment_of(it: Settled | Reserved) -> float:
+    """When it was admitted."""
+    return it.at if isinstance(it, Reserved) else it.belongs
+
+
+def reports(exchanges: Iterable[Settled | Reserved], by: Sequence[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What a report by these dimensions has, by group."""
+    found: dict[tuple[str, ...], dict[str, Any]] = defaultdict(lambda: defaultdict(int))
+    for (grain, number, *facet), row in naive(exchanges)["rollups"].items():
+        if grain == 86_400:
+            named = dict(zip(("key", "project", "user", "model", "endpoint"), facet, strict=True))
+            named["day"] = f"{datetime.fromtimestamp(number * grain, UTC):%Y-%m-%d}"
+            for name in ("calls", *REPORTED, *BUCKETS):
+                found[tuple(named[name] for name in by)][name] += row.get(name, 0)
+    return {group: told(row) for group, row in found.items() if told(row)}

@@ -11,19 +11,34 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from tests.property.ledger_model import Tables, naive, told
+from tests.property.ledger_model import REPORTED, Tables, moment_of, naive, reports, told
 from tests.property.ledger_plays import MONTH_END, Batch, Expiry, Play, outcome, plays
+from tokenway.model.usage import BUCKETS
 from tokenway.store.base import Progress
 from tokenway.store.database import Database
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.open import Store
 from tokenway.store.schema import balances, facets, reservations, rollups, run_agents, runs, spend
 from tokenway.store.sqlite import open_sqlite
+from tokenway.store.usage import UsageRow
 from tokenway.store.verify import verify
 from tokenway.store.writing import Row, Writer
+
+_seconds = st.integers(-4_500, 4_500)
+_since = st.one_of(
+    st.just(0.0),
+    _seconds.map(lambda seconds: MONTH_END + seconds / 2),
+    st.sampled_from((MONTH_END + 1, MONTH_END + 1 - 3_600, MONTH_END + 1 - 86_400, MONTH_END + 61, MONTH_END - 119)),
+)
+_edges = st.tuples(_since, st.none() | _since)
+
+
+_FEWER = max(5, settings.default.max_examples // 3)
+"""Examples of what takes longer."""
 
 
 class Crash(BaseException):
@@ -137,6 +152,15 @@ def test_sums_are_those_of_the_exchanges(play: Play) -> None:
         perform(play, store)
 
         assert stored(store) == naive(outcome(play))
+
+
+@settings(max_examples=_FEWER)
+@given(plays())
+def test_the_proof_holds_whatever_happened(play: Play) -> None:
+    """What SQL makes of the entries is what was added up."""
+    with fresh_store() as store:
+        perform(play, store)
+
         assert verify(store.database, MONTH_END).faults == []
 
 
@@ -153,3 +177,22 @@ def test_each_reservation_is_settled_or_open_or_expired(play: Play) -> None:
             identity for identity, exchange in over.items() if not hasattr(exchange, "lines")
         }
         assert not {row.id for row in rows if row.expired is None} & over.keys()
+
+
+@settings(max_examples=_FEWER)
+@given(plays(), st.lists(st.sampled_from(("model", "key", "project", "user", "endpoint", "day")), unique=True), _edges)
+def test_reports_are_those_of_the_exchanges(play: Play, by: list[str], edges: tuple[float, float | None]) -> None:
+    """Whatever they are grouped by, and wherever they begin and end: at a second, a minute, an hour or a day."""
+    since, until = edges
+    with fresh_store() as store:
+        perform(play, store)
+        found = store.usage.report(by, since=since, until=until, medians=False)
+        asked = [it for it in outcome(play) if since <= moment_of(it) and (until is None or moment_of(it) < until)]
+
+        assert {row.group: reported(row) for row in found} == reports(asked, by)
+
+
+def reported(row: UsageRow) -> dict[str, int]:
+    """A row as the model has it."""
+    sums = {name: getattr(row.usage, name) for name in BUCKETS}
+    return told({"calls": row.requests, **{name: getattr(row, name) for name in REPORTED}, **sums})

@@ -58,6 +58,21 @@ _AUDIT_HELP = """Who changed what: list.
 For example:
   tokenway audit list --since 7d
 """
+_CREDITS_HELP = """What projects may spend that pay beforehand: show, add, grant, refund, adjust, codes, redeem.
+
+For example:
+  tokenway credits add default 50.00 --reference "payment 1234"
+"""
+_INVOICES_HELP = """What projects are charged for a period: create, list, show.
+
+For example:
+  tokenway invoices create default --since 2026-01-01 --until 2026-02-01
+"""
+_LEDGER_HELP = """The books: verify, export, reconcile.
+
+For example:
+  tokenway ledger verify
+"""
 _LOCAL_HELP = """The small model that runs on this machine: install, status.
 
 For example:
@@ -143,6 +158,25 @@ _GROUPS: Final = {
         },
     ),
     "audit": (_AUDIT_HELP, {"list": "tokenway.cli.audit:list_audit"}),
+    "credits": (
+        _CREDITS_HELP,
+        {
+            name: f"tokenway.cli.credits:{name}"
+            for name in ("show", "add", "grant", "refund", "adjust", "codes", "redeem")
+        },
+    ),
+    "invoices": (
+        _INVOICES_HELP,
+        {
+            "create": "tokenway.cli.invoices:create",
+            "list": "tokenway.cli.invoices:list_invoices",
+            "show": "tokenway.cli.invoices:show",
+        },
+    ),
+    "ledger": (
+        _LEDGER_HELP,
+        {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
+    ),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,

@@ -5,6 +5,7 @@ rich is imported only where a table really reaches a terminal: it costs more tha
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 NOTHING = "–"
 """Stands in a cell for what is not known."""
@@ -34,6 +35,22 @@ def say(text: str) -> None:
 def print_json(data: object) -> None:
     """`data` as indented JSON on standard output."""
     print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_csv(rows: Sequence[Mapping[str, object]], example: Mapping[str, object]) -> None:
+    """Rows as CSV on standard output, below the names of `example`; a table within a row becomes columns."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_flat(example))
+    for row in rows:
+        writer.writerow(_flat(row).values())
+
+
+def _flat(row: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in row.items():
+        inner = value if isinstance(value, dict) else None
+        found |= {name: value} if inner is None else {f"{name}_{each}": inner[each] for each in inner}
+    return found
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, empty: str) -> None:

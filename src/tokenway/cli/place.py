@@ -6,11 +6,13 @@ needs it to run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 from typing import TYPE_CHECKING, TypeVar
 
 from cyclopts import Parameter
@@ -85,6 +87,30 @@ def seconds(text: str, option: str) -> float:
         return parse_duration(text)
     except ValueError:
         raise BadUsage(f"{option} {text} is not a duration; write e.g. 30m, 12h or 7d.") from None
+
+
+def start_of(since: str, now: float) -> float | None:
+    """The Unix time that `--since` means at `now`; None for all. Raises BadUsage."""
+    if since == "all":
+        return None
+    with contextlib.suppress(ValueError):  # not a duration; it may still be a date
+        return now - parse_duration(since)
+    try:
+        return _utc(datetime.fromisoformat(since)).timestamp()
+    except ValueError:
+        raise BadUsage(f"--since {since} is neither a duration (30m, 12h, 7d) nor a date (2026-01-31).") from None
+
+
+def day(text: str, option: str) -> float:
+    """The beginning of a day in UTC; raises BadUsage."""
+    try:
+        return datetime.combine(date.fromisoformat(text), time_of_day.min, UTC).timestamp()
+    except ValueError:
+        raise BadUsage(f"{option} {text} is not a date; write e.g. {option} 2026-01-31.") from None
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def ending(text: str, option: str) -> float | None:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from tokenway.cli.errors import BadUsage, CommandError
 from tokenway.cli.options import AsJson, ConfigFile, DataDir
 from tokenway.cli.output import Column, money, number, print_json, print_table
-from tokenway.cli.usage import start_of
+from tokenway.cli.place import start_of
 from tokenway.compose.commands import data_directory, stored
 from tokenway.control.publish import fixed_key_id
 

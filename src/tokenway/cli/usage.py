@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from tokenway.cli.errors import BadUsage
 from tokenway.cli.options import AsJson, ConfigFile, DataDir
-from tokenway.cli.output import NOTHING, Column, money, number, print_json, print_table
+from tokenway.cli.output import NOTHING, Column, money, number, print_csv, print_json, print_table
+from tokenway.cli.place import start_of
 from tokenway.compose.commands import data_directory, stored
 from tokenway.model.money import format_usd
-from tokenway.model.units import parse_duration
 from tokenway.model.usage import BUCKETS, Usage
 
 if TYPE_CHECKING:
@@ -39,9 +37,10 @@ _FIGURES: Final = (
 
 def usage(
     *,
-    by: Annotated[str, Parameter(help="What to group by: model, key, project, run, endpoint, day.")] = "model",
+    by: Annotated[str, Parameter(help="What to group by: model, key, project, user, run, endpoint, day.")] = "model",
     since: Annotated[str, Parameter(help="How far back: 30m, 12h, 7d, a date such as 2026-01-31, or all.")] = "7d",
     as_json: AsJson = False,
+    as_csv: Annotated[bool, Parameter(name="--csv", help="Print CSV, as --json has it.")] = False,
     data_dir: DataDir = None,
     config: ConfigFile = None,
 ) -> int:
@@ -52,13 +51,15 @@ def usage(
     and tokens per second are medians; slow counts the streams under their
     floor, unmetered the attempts that were delivered, or that the provider will
     bill, without any usage, unpriced those with usage whose cost is not known.
+    JSON and CSV also have what is withheld from budgets, and what of the cost
+    nobody is charged for.
 
     For example:
       tokenway usage
       tokenway usage --by project,day --since 30d
       tokenway usage --by key --since all --json
     """
-    from tokenway.store.usage import DIMENSIONS  # noqa: PLC0415 - the help needs no store
+    from tokenway.store.usage import DIMENSIONS, UsageRow  # noqa: PLC0415 - the help needs no store
 
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
     for name in dimensions:
@@ -71,26 +72,13 @@ def usage(
     if as_json:
         print_json([_data(dimensions, row, names) for row in rows])
         return 0
+    if as_csv:
+        print_csv([_data(dimensions, row, names) for row in rows], _data(dimensions, UsageRow(tuple(dimensions)), {}))
+        return 0
     columns = (*(Column(name) for name in dimensions), *_FIGURES)
     cells = [[*(_named(n, text, names) for n, text in zip(dimensions, r.group, strict=True)), *_cells(r)] for r in rows]
     print_table(columns, cells, empty="Nothing was used in that time; --since all looks at everything.")
     return 0
-
-
-def start_of(since: str, now: float) -> float | None:
-    """The Unix time that `since` means at `now`; None for all. Raises BadUsage."""
-    if since == "all":
-        return None
-    with contextlib.suppress(ValueError):  # not a duration; it may still be a date
-        return now - parse_duration(since)
-    try:
-        return _utc(datetime.fromisoformat(since)).timestamp()
-    except ValueError:
-        raise BadUsage(f"--since {since} is neither a duration (30m, 12h, 7d) nor a date (2026-01-31).") from None
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _named(dimension: str, text: str, names: dict[str, str]) -> str:
@@ -134,13 +122,16 @@ def _data(dimensions: list[str], row: UsageRow, names: dict[str, str]) -> dict[s
         **group,
         "requests": row.requests,
         "attempts": row.attempts,
+        "errors": row.errors,
         "expired": row.expired,
         "slow": row.slow,
         "unmetered": row.unmetered,
         "unpriced": row.unpriced,
         "usage": {name: getattr(row.usage, name) for name in BUCKETS},
         "charged_usd": format_usd(row.charged),
+        "withheld_usd": format_usd(row.withheld),
         "cost_usd": format_usd(row.cost),
+        "absorbed_usd": format_usd(row.absorbed),
         "ttft_seconds": row.ttft,
         "output_tps": row.output_speed,
     }

@@ -16,6 +16,7 @@ from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
 from tokenway.store.documents import SqlDocuments
 from tokenway.store.entries import SqlEntries
+from tokenway.store.invoices import SqlInvoices
 from tokenway.store.leases import SqlLeases
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.money import SqlMoney
@@ -47,6 +48,7 @@ class Store:
         self.leases = SqlLeases(database, node, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)
+        self.invoices = SqlInvoices(database, clock, self.usage)
         self.responses = SqlResponses(database, clock, node)
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)

@@ -52,23 +52,31 @@ def bucket(at: Column, grain: int) -> Column:
     return whole(at) // sa.literal_column(str(grain), sa.BigInteger())
 
 
-def rolled(grain: int, since: float) -> list[sa.Select[Any]]:
-    """`bucket`, `schema.FACET_FIELDS` and `schema.SUMS` of exchanges and attempts since then; to be added up."""
-    return [_rolled_calls(grain, since), _rolled_attempts(grain, since)]
+def rolled(grain: int, since: float, until: float | None = None, *extra: sa.ColumnElement[Any]) -> list[sa.Select[Any]]:
+    """`bucket`, `schema.FACET_FIELDS`, `schema.SUMS` of exchanges and attempts in [since, until); to be added up.
+
+    `extra` are columns of `exchanges` to tell them apart by, as by their run.
+    """
+    ends = [] if until is None else [exchanges.c.at < until]
+    return [
+        _rolled_calls(grain, (exchanges.c.at >= since, *ends), extra),
+        _rolled_attempts(grain, since, extra).where(*ends),
+    ]
 
 
-def _rolled_calls(grain: int, since: float) -> sa.Select[Any]:
+def _rolled_calls(grain: int, when: Sequence[Column], extra: Sequence[Column]) -> sa.Select[Any]:
     x, k = exchanges.c, kinds.c
     part = (
         sa.select(
             bucket(x.at, grain).label("bucket"),
             x.kind,
+            *extra,
             sa.func.count().label("calls"),
             sa.func.count(x.cost).label("priced"),
             *(sa.func.sum(value).label(name) for name, value in _figures().items()),
         )
-        .where(x.at >= since)
-        .group_by(bucket(x.at, grain), x.kind)
+        .where(*when)
+        .group_by(bucket(x.at, grain), x.kind, *extra)
         .subquery()
         .c
     )
@@ -91,10 +99,11 @@ def _rolled_calls(grain: int, since: float) -> sa.Select[Any]:
     }
     columns = (value.label(name) for name, value in values.items())
     facet = (k.key, k.project, k.user_id, k.model, k.endpoint)
-    return sa.select(part.bucket, *facet, *columns).join(kinds, k.id == part.kind)
+    told = (part[str(column.key)] for column in extra)
+    return sa.select(part.bucket, *facet, *columns, *told).join(kinds, k.id == part.kind)
 
 
-def _rolled_attempts(grain: int, since: float) -> sa.Select[Any]:
+def _rolled_attempts(grain: int, since: float, extra: Sequence[Column]) -> sa.Select[Any]:
     x, k, a = exchanges.c, kinds.c, attempts.c
     none = sa.literal(0)
     is_known = a.input_uncached.is_not(None)
@@ -115,7 +124,7 @@ def _rolled_attempts(grain: int, since: float) -> sa.Select[Any]:
     }
     facet = (k.key, k.project, k.user_id, k.model, a.endpoint)
     return _apart(since).with_only_columns(
-        bucket(x.at, grain).label("bucket"), *facet, *(value.label(name) for name, value in values.items())
+        bucket(x.at, grain).label("bucket"), *facet, *(value.label(name) for name, value in values.items()), *extra
     )
 
 

@@ -151,8 +151,8 @@ def _rollups(connection: sa.Connection, start: float, kept: Kept) -> Iterator[st
             .where(table.grain == grain, table.bucket >= int(since // grain))
         )
         place = ("bucket", *FACET_FIELDS)
-        for (number, *facet), wrong in _differences(connection, [*rolled(grain, since), stored], place, SUMS):
-            yield f"roll-up of the {_moment(grain, number)}, {_facet(facet)}: {wrong}"
+        for at, wrong in _differences(connection, [*rolled(grain, since), stored], place, SUMS):
+            yield f"roll-up of the {_moment(grain, at[0])}, {_facet(at[1:])}: {wrong}"
 
 
 def _days(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
@@ -168,7 +168,7 @@ def _days(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
     ]
     for (number, facet), wrong in _differences(connection, parts, ("day", "facet"), SUMS):
         named = connection.execute(sa.select(facets).where(facets.c.id == facet)).first()
-        yield f"roll-up of the {_moment(DAY, number)}, {_facet(named[1:] if named else ())}, by its hours: {wrong}"
+        yield f"roll-up of the {_moment(DAY, number)}, {_facet(tuple(named)[1:] if named else ())}, by its hours: {wrong}"
 
 
 def _spending(connection: sa.Connection, start: float, kept: Kept) -> Iterator[str]:
@@ -220,12 +220,7 @@ def _agents(connection: sa.Connection, start: float, _kept: Kept) -> Iterator[st
     is_whole = counted.c.key + " " + counted.c.run  # as one text: rows are not compared alike everywhere
     older = sa.select(runs.c.key + " " + runs.c.run).where(runs.c.started < start)
     told = sa.select(*(counted.c[name] for name in (*place, *RUN_SUMS))).where(is_whole.not_in(older))
-    shown = [
-        sa.case(((table.agent == "") | table.parent.is_(None), -table[name]), else_=0)
-        for name in ("shown", "shown_tokens")
-    ]
-    rest = [-table[name] for name in RUN_SUMS if name not in ("shown", "shown_tokens")]
-    stored = sa.select(*(table[name] for name in place), rest[0], *shown, *rest[1:])
+    stored = sa.select(*(table[name] for name in place), *(-table[name] for name in RUN_SUMS))
     stored = stored.where((table.key + " " + table.run).not_in(older))
     for (key, run, agent), wrong in _differences(connection, [told, stored], place, RUN_SUMS):
         yield f"run {run} of {key}, agent {agent or 'itself'}: {wrong}"

@@ -23,7 +23,7 @@ def store(open_store: Callable[..., Store]) -> Store:
     opened = open_store(clock=lambda: NOON)
     records = [
         settled(1, run="r", trace=Trace("a"), user="usr_a", withheld=9),
-        settled(2, run="r", trace=Trace("b", "a", "Explore"), lines=(LOST, line(attempt=2))),
+        settled(2, run="r", trace=Trace("b", "a", "Explore", "", "subagent"), lines=(LOST, line(attempt=2))),
         settled(3, at=NOON + 90_000, lines=(), charged=0, endpoint="", settlement=Settlement.RELEASED),
     ]
     for number, record in enumerate(records, 1):
@@ -122,7 +122,7 @@ def test_the_list_of_faults_has_an_end(store: Store) -> None:
 def test_days_whose_entries_were_dropped_are_compared_by_their_hours(store: Store) -> None:
     """The balances still stand on the days; a day that does not equal its hours is named."""
     with store.database.write() as connection:
-        connection.exec_driver_sql(f"INSERT INTO settings VALUES ('entries_begin', '{int(NOON // 86_400) + 1}')")
+        connection.exec_driver_sql(f"INSERT INTO settings VALUES ('kept.entries', '{NOON + 43_200}')")
         connection.exec_driver_sql("DELETE FROM attempts")
         connection.exec_driver_sql("DELETE FROM exchanges WHERE id < 'gen-000003' OR id = 'gen-000004'")
         connection.exec_driver_sql("DELETE FROM reservations")

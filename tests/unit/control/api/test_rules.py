@@ -59,6 +59,11 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("POST", "/projects/{project}/transfers"): {"json": {"kind": "top_up", "amount": "0"}},
     ("GET", "/projects/{project}/statement"): {},
     ("POST", "/projects/{project}/redeem"): {"json": {"code": "22222-22222-22222-22222-22222"}},
+    ("GET", "/invoices"): {"params": {"project": "alpha"}},
+    ("POST", "/invoices"): {
+        "json": {"project": "alpha", "begins": "2999-01-01T00:00:00Z", "ends": "2999-01-02T00:00:00Z"}
+    },
+    ("GET", "/invoices/{invoice}"): {},
     ("GET", "/codes"): {},
     ("POST", "/codes"): {"json": {"amount": "0"}},
     ("GET", "/keys"): {"params": {"project": "alpha"}},
@@ -115,6 +120,7 @@ ABSENT: Final = {
     ("GET", "/oidc/login"),
     ("GET", "/oidc/callback"),
     ("GET", "/runs/{run}"),
+    ("GET", "/invoices/{invoice}"),
     ("GET", "/snapshots/{version}"),
     ("POST", "/snapshots/{version}/publish"),
     ("POST", "/projects/{project}/redeem"),
@@ -150,6 +156,7 @@ async def cast(api: Api) -> AsyncIterator[Cast]:
             "name": "mock",
             "version": "1",
             "run": "none",
+            "invoice": "none",
         }
         ids = {}
         for name, token in tokens.items():
@@ -206,7 +213,9 @@ async def test_who_may(api: Api, cast: Cast, route: tuple[str, str], who: str) -
     elif who == "stranger" and need not in {Need.ADMIN, Need.USER}:
         assert status == 404
     else:
-        assert status == (404 if route == ("GET", "/runs/{run}") else 403), answer.text
+        assert status == (404 if route in {("GET", "/runs/{run}"), ("GET", "/invoices/{invoice}")} else 403), (
+            answer.text
+        )
 
 
 async def test_members_have_their_own_keys_only(api: Api, cast: Cast) -> None:

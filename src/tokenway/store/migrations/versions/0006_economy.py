@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
+from tokenway.store.migrations.backfill import count_again
+
 revision: str = "0006"
 down_revision: str | None = "0005"
 branch_labels: Sequence[str] | None = None
@@ -117,6 +119,7 @@ def upgrade() -> None:
     _money()
     _sums()
     _move_budgets()
+    count_again(op.execute, op.get_bind())
     op.execute(_VIEW)
 
 
