@@ -13,7 +13,7 @@ from tests.e2e.conftest import Launch
 from tests.e2e.gateway import KEY, PRICE, Entry, Gateway, until
 from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
-from tokenway.model.probe import OUTPUT_MOST, PROBE, asked_as, body_of
+from tokenway.model.probe import OUTPUT_MOST, PROBE, asked_as, body_of, is_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -84,7 +84,7 @@ async def test_what_no_caller_asks_is_probed_as_long_as_there_is_money(launch: L
         # Callers keep the first endpoint known; the second one is asked by the gateway.
         (first, second), (poor,) = probes(gateway, "rich"), probes(gateway, "poor")
         for probe in (first, second, poor):
-            assert probe.id.startswith("probe-")
+            assert is_id(probe.id)
             assert (probe.status, probe.settlement, probe.attempts) == (200, "delivered", 1)
             assert probe.completion == ANSWER.chunks
             assert probe.charged == probe.cost == (probe.prompt or 0) * 1_000 + ANSWER.chunks * 2_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from tests.simulation.client import Answer, load, parse_answer, parse_events, texts_of
@@ -165,7 +166,7 @@ def _check_usage_event(facts: Facts, chunk: Any) -> Iterator[str]:
     if (usage["prompt_tokens"], usage["completion_tokens"]) != (line.usage.input_tokens, line.usage.output_tokens):
         yield f"the caller was told {usage}, the provider told {line.usage}"
     if line.cost is not None:  # else a cost there is the provider's own, passed on as it came
-        yield from check_cost(usage.get("cost"), line)
+        yield from check_cost(usage.get("cost"), line, facts.history.plan.markup)
 
 
 def _check_gathered(facts: Facts, answer: Answer) -> Iterator[str]:
@@ -186,7 +187,7 @@ def _check_gathered(facts: Facts, answer: Answer) -> Iterator[str]:
         usage = got["usage"]
         if (usage["prompt_tokens"], usage["completion_tokens"]) != (line.usage.input_tokens, line.usage.output_tokens):
             yield f"the caller was told {usage}, the provider told {line.usage}"
-        yield from check_cost(usage.get("cost"), line)
+        yield from check_cost(usage.get("cost"), line, facts.history.plan.markup)
 
 
 def _check_whole(facts: Facts, answer: Answer) -> Iterator[str]:
@@ -198,9 +199,13 @@ def _check_whole(facts: Facts, answer: Answer) -> Iterator[str]:
     line = facts.line()
     got, sent = load(answer.body), load(call.script.answer)
     if line.cost is not None:
-        yield from check_cost(got["usage"].pop("cost"), line)
-        yield from check_cost(answer.headers.get("x-tokenway-cost"), line)
-        del got["usage"]["cost_details"]
+        yield from check_cost(got["usage"].pop("cost"), line, facts.history.plan.markup)
+        yield from check_cost(answer.headers.get("x-tokenway-cost"), line, facts.history.plan.markup)
+        parts = got["usage"].pop("cost_details")
+        told = [parts[f"upstream_inference_{name}cost"] for name in ("", "prompt_", "completions_")]
+        whole, *halves = (round(Decimal(str(each)) * 10**9) for each in told)
+        if whole != sum(halves):
+            yield f"told {whole}, which is not {halves}"
         sent["usage"].pop("cost", None)
         sent["usage"].pop("cost_details", None)
     elif answer.body != call.script.answer:

@@ -22,15 +22,17 @@ from tests.simulation.answers import check_answer
 from tests.simulation.client import load
 from tests.simulation.deadlines import check_deadlines, check_early, check_speed
 from tests.simulation.facts import Facts
-from tests.simulation.heard import check_asked
+from tests.simulation.heard import check_asked, marked
+from tests.simulation.plan import BUDGET
 from tests.simulation.provider import NEVER, Call
 from tests.simulation.retries import check_order, check_promises, check_retries
 from tests.simulation.splices import check_splices
 from tests.simulation.world import History
 from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
-from tokenway.metering.ledger import Line, Reserved, Settlement, State, follow
+from tokenway.metering.ledger import PAYING, Line, Reserved, Settled, Settlement, State, follow
 from tokenway.model.faults import Fault
+from tokenway.model.limits import Limit, Measure
 
 
 def violations(history: History) -> list[str]:
@@ -75,21 +77,57 @@ def check_ledger(facts: Facts) -> Iterator[str]:
         yield f"{len(history.records)} records"
 
 
-def check_budget(facts: Facts) -> Iterator[str]:
-    """What was reserved and not charged comes back, to the nano-dollar; a key's budget is not overdrawn by that."""
+def check_limits(facts: Facts) -> Iterator[str]:
+    """What was drawn and not used comes back, to the nano-dollar; nothing goes back that was not held."""
     history = facts.history
-    granted = history.plan.budget
-    if granted is None:
-        return
-    settled = facts.settled
+    plan, settled = history.plan, facts.settled
+    if history.state is not None:
+        yield from history.state.broker.faults
     reserved = next((record.amount for record in history.records if isinstance(record, Reserved)), 0)
-    charged = settled.charged if settled is not None else 0
-    if history.plan.journal_breaks_at == 2 and history.left != granted:
+    if plan.budget is not None and (reserved > plan.budget or (plan.budget == 0 and history.records)):
+        yield f"{reserved} was reserved of {plan.budget}"
+    if settled is None and plan.journal_breaks_at == 2 and history.records:
         return  # settled in memory, and the journal does not say for how much
-    if history.left != granted - charged:
-        yield f"{history.left} is left of {granted}, and {charged} was charged"
-    if reserved > granted or (granted == 0 and history.records):
-        yield f"{reserved} was reserved of {granted}"
+    for name, limit in plan.limits().items():
+        left = limit.amount - history.unspent[name]
+        if name == BUDGET:
+            if left != spent_of(settled):
+                yield f"{left} is gone of the budget, and {spent_of(settled)} was charged or withheld"
+        elif limit.measure is Measure.CONCURRENCY:
+            if left and not plan.broker.may_be_blind:
+                yield f"{left} places are not free in the end"
+        elif left > _most_of(limit, settled) or (left < 0 and not plan.broker.may_be_blind):
+            yield f"{left} of {name} is gone"
+    yield from _check_withheld(settled, reserved)
+
+
+def spent_of(settled: Settled | None) -> int:
+    """What an exchange takes of budgets."""
+    return 0 if settled is None else settled.charged + settled.withheld
+
+
+def _most_of(limit: Limit, settled: Settled | None) -> int:
+    """The most that an exchange can have taken of a rate: what was counted, or all that it had set aside."""
+    if settled is None:
+        return 0
+    if limit.measure is Measure.REQUESTS:
+        return 1
+    usages = [line.usage for line in settled.lines if line.settlement in PAYING]
+    if None in usages:
+        return limit.amount
+    sums = [(usage.input_tokens, usage.output_tokens) for usage in usages if usage is not None]
+    came_in, came_out = sum(each for each, _ in sums), sum(each for _, each in sums)
+    return {Measure.INPUT_TOKENS: came_in, Measure.OUTPUT_TOKENS: came_out}.get(limit.measure, came_in + came_out)
+
+
+def _check_withheld(settled: Settled | None, reserved: int) -> Iterator[str]:
+    """Only what a caller has left is withheld for, and with what it was charged no more than was set aside."""
+    if settled is None or not settled.withheld:
+        return
+    if all(line.settlement is not Settlement.UPSTREAM_BILLED for line in settled.lines):
+        yield f"{settled.withheld} is withheld for an answer that nobody left"
+    if settled.withheld < 0 or settled.charged + settled.withheld > reserved:
+        yield f"{settled.withheld} is withheld beside {settled.charged}, of {reserved}"
 
 
 def check_money(facts: Facts) -> Iterator[str]:
@@ -105,7 +143,7 @@ def check_money(facts: Facts) -> Iterator[str]:
     for line, call in zip(settled.lines, history.calls, strict=True):
         booked += line.cost or 0
         if line.settlement in {Settlement.DELIVERED, Settlement.UPSTREAM_BILLED}:
-            charged += line.cost or 0
+            charged += marked(line.cost or 0, history.plan.markup)
             paying += 1
         if call is not None:
             frozen = facts.frozen_call(line.attempt)
@@ -257,7 +295,7 @@ _SHOWN: Final = (c.SendHead, c.SendBytes, c.SendEnd, c.SendError)
 
 CHECKS: Final[tuple[Callable[[Facts], Iterator[str]], ...]] = (
     check_ledger,
-    check_budget,
+    check_limits,
     check_money,
     check_attempts,
     check_places,

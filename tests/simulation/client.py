@@ -32,6 +32,8 @@ class Habits:
 class Client:
     """The caller's connection, as a relay sees it, and its transport in one."""
 
+    peer = "127.0.0.1"
+
     def __init__(self, clock: Clock, habits: Habits) -> None:
         self._clock = clock
         self._habits = habits

@@ -22,7 +22,7 @@ from tests.simulation.clock import Clock, pick
 from tests.simulation.deadlines import check_deadlines, check_early
 from tests.simulation.facts import Facts
 from tests.simulation.fleet import Fleet
-from tests.simulation.plan import Plan, draw
+from tests.simulation.plan import BUDGET, Plan, draw
 from tests.simulation.retries import check_promises, check_retries
 from tests.simulation.voices import anthropic, bedrock, chat, gemini, responses
 from tests.simulation.voices.base import Heard, Voice, events
@@ -211,9 +211,10 @@ def _check_sums(story: Story) -> Iterator[str]:
     """What is left of the budget is what the copies did not charge; who was given up pays nothing for what it lost."""
     whole = story.whole
     settled = [record for record in whole.records if isinstance(record, Settled)]
+    spent = sum(checks.spent_of(record) for record in settled)
+    if whole.plan.budget is not None and whole.unspent[BUDGET] != whole.plan.budget - spent:
+        yield f"{whole.unspent[BUDGET]} is left of {whole.plan.budget}, and {spent} was charged or withheld"
     charged = sum(record.charged for record in settled)
-    if whole.plan.budget is not None and whole.left != whole.plan.budget - charged:
-        yield f"{whole.left} is left of {whole.plan.budget}, and {charged} was charged"
     if whole.client.left_at is None:
         if charged and not whole.plan.stream and not whole.client.writes[0].startswith(b"HTTP/1.1 200"):
             yield f"the caller got no answer, and pays {charged}"

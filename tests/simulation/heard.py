@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 from tests.simulation.client import Answer, load
@@ -107,7 +109,7 @@ def check_heard_whole(facts: Facts, answer: Answer) -> Iterator[str]:
     yield from check_told(history, heard, facts.line())
     line = facts.line()
     if line.cost is not None:
-        yield from check_cost(answer.headers.get("x-tokenway-cost"), line)
+        yield from check_cost(answer.headers.get("x-tokenway-cost"), line, facts.history.plan.markup)
     passes = not plan.crosses(call.endpoint) and not plan.gathers
     if passes and not plan.voice.tells_cost and answer.body != call.script.answer:
         yield "the bytes of the answer changed"
@@ -121,12 +123,19 @@ def check_told(history: History, heard: Heard, line: Line) -> Iterator[str]:
     if heard.usage != (line.usage.input_tokens, line.usage.output_tokens):
         yield f"the caller was told {heard.usage}, the provider told {line.usage}"
     if plan.voice.tells_cost and line.cost is not None:
-        yield from check_cost(heard.cost, line)
+        yield from check_cost(heard.cost, line, plan.markup)
 
 
-def check_cost(told: Any, line: Line) -> Iterator[str]:
-    """What was told is what was entered."""
-    if (told is None) is not (line.cost is None) or (
-        told is not None and line.cost is not None and abs(Decimal(str(told)) * 10**9 - line.cost) >= 1
-    ):
+def check_cost(told: Any, line: Line, markup: int) -> Iterator[str]:
+    """What was told is what is charged for what was entered."""
+    if (told is None) is not (line.cost is None):
         yield f"told a cost of {told}, entered {line.cost}"
+    elif (
+        told is not None and line.cost is not None and abs(Decimal(str(told)) * 10**9 - marked(line.cost, markup)) >= 1
+    ):
+        yield f"told a cost of {told}, entered {line.cost} with {markup} on top"
+
+
+def marked(cost: int, markup: int) -> int:
+    """What is charged for a cost, rounded half up."""
+    return floor(Fraction(cost * (1_000_000 + markup), 1_000_000) + Fraction(1, 2))

@@ -9,18 +9,30 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.simulation.broker import BrokerPlan, draw_broker
 from tests.simulation.client import Habits
 from tests.simulation.clock import pick
 from tests.simulation.fleet import Fleet, can_prefill, draw_endpoint, draw_fleet
 from tests.simulation.voices.base import SOUNDS, Asked, Voice
 from tests.simulation.voices.table import CHAT, VOICES
 from tokenway.model.catalog import Capabilities, Endpoint, Operation, Price, Timeouts
+from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.money import NanoUsd, Rate
 
 MODEL: Final = "asked"
 MIXED: Final = 0.5
 """The share of histories in which dialects are drawn."""
 _BUDGETS: Final = (*[None] * 20, *[NanoUsd(10**15)] * 20, NanoUsd(0), NanoUsd(10**6))
+
+BUDGET: Final = "budget"
+_RATES: Final = {
+    Measure.REQUESTS: (1, 1, 100, 0),
+    Measure.TOKENS: (10**6, 10**6, 100),
+    Measure.INPUT_TOKENS: (10**6, 10),
+    Measure.OUTPUT_TOKENS: (10**6, 10),
+    Measure.CONCURRENCY: (1, 2, 50, 0),
+}
+_MARKUPS: Final = (100_000, -50_000, 333_333, 1, -1_000_000)
 
 
 @dataclass(slots=True)
@@ -43,6 +55,12 @@ class Plan:
     habits: Habits
     budget: NanoUsd | None
     """What the caller's key may spend; None for a key without a budget."""
+    rates: dict[Measure, int]
+    """Its other limits: of requests, tokens and calls at once."""
+    broker: BrokerPlan
+    """How the control process answers for them."""
+    markup: int
+    """What its project is charged on top of cost, in millionths."""
     journal_breaks_at: int
     """Which write to the journal fails, from 1; 0 is none."""
     fleet: Fleet = field(default_factory=Fleet)
@@ -63,6 +81,16 @@ class Plan:
     """Whether several exchanges make one answer."""
     gathers: bool = False
     """Whether it is asked for as a stream and given whole."""
+
+    def limits(self) -> dict[str, Limit]:
+        """The limits of the caller's key, by id."""
+        found = {}
+        if self.budget is not None:
+            found[BUDGET] = Limit(BUDGET, Scope.KEY, "caller", Measure.USD, self.budget)
+        for measure, amount in self.rates.items():
+            term = Term.TOTAL if measure is Measure.CONCURRENCY else Term.MINUTE
+            found[measure.value] = Limit(measure.value, Scope.KEY, "caller", measure, amount, term)
+        return found
 
     @property
     def streams_up(self) -> bool:
@@ -146,6 +174,9 @@ def draw(seed: int) -> Plan:
         max_retries=pick(rng, (0, 1, 2, 2, 4)),
         habits=habits,
         budget=pick(rng, _BUDGETS),
+        rates={measure: pick(rng, amounts) for measure, amounts in _RATES.items() if chance() < 0.15},
+        broker=draw_broker(rng),
+        markup=pick(rng, _MARKUPS) if chance() < 0.3 else 0,
         journal_breaks_at=pick(rng, (1, 2)) if chance() < 0.02 else 0,
         fleet=fleet,
         is_mixed=is_mixed,

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from tests.simulation.broker import Broker
 from tests.simulation.client import Client
 from tests.simulation.clock import START, UNIX, Clock
 from tests.simulation.plan import MODEL, Plan, draw
@@ -25,6 +26,7 @@ from tests.simulation.scripts import Ask, draw_script
 from tokenway.dialects.openai_chat.passing import PassingChat
 from tokenway.dialects.registry import FORMATS
 from tokenway.dialects.translate import Translation
+from tokenway.edge import admission as admission_module
 from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
 from tokenway.edge import entry as entry_module
@@ -32,6 +34,7 @@ from tokenway.edge import opening as opening_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge import start as start_module
 from tokenway.edge import state as state_module
+from tokenway.edge import stocks as stocks_module
 from tokenway.edge import watch as watch_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import Door
@@ -90,8 +93,8 @@ class History:
     """Whether its whole answer was there, and waited for others."""
     began: float = START
     """When the worker began."""
-    left: int | None = None
-    """What is left of the caller's budget, in nano-dollars."""
+    unspent: dict[str, int] = field(default_factory=dict)
+    """What is left of each of the caller's limits in the end: what nobody holds, and what was granted and not drawn."""
     crash: BaseException | None = None
     _commands: list[Command] | None = None
 
@@ -108,13 +111,19 @@ class State(EdgeState):
 
     def __init__(self, history: History) -> None:
         plan = history.plan
-        super().__init__(cast("Any", None), cast("Any", _Pools(history)), self, cast("Any", None))
+        self.broker = Broker(history.clock, plan.broker)
+        tell = self.broker.tell
+        super().__init__(cast("Any", None), cast("Any", _Pools(history)), self, cast("Any", None), tell=tell)
         self._history = history
         history.state = self
         self._writes = self._ids = 0
         self.loop = cast("Any", _Loop(history.clock))
         enabled = [each for each in plan.endpoints if each.provider != plan.absent]
-        caller = Principal(KEY_ID, "caller", "default", budget=plan.budget)
+        limits = plan.limits()
+        self.broker.serve(self.admission, limits)
+        caller = Principal(
+            KEY_ID, "caller", "default", limits=tuple(limits), markup=plan.markup, on_outage=plan.broker.on_outage
+        )
         self.adopt(
             Snapshot(
                 1,
@@ -125,6 +134,8 @@ class State(EdgeState):
                 known=tuple([each.provider for each in plan.endpoints]),
                 timeouts=plan.timeouts,
                 max_retries=plan.max_retries,
+                limits=limits,
+                queue=plan.broker.queue,
             )
         )
         self._remember(plan, history.clock.now)
@@ -181,6 +192,10 @@ class _Loop:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+
+    def call_soon(self, what: Callable[[], None]) -> None:
+        """Calls something behind what happens now."""
+        self._clock.after(0.0, what)
 
     def call_later(self, delay: float, what: Callable[..., None], *arguments: object) -> None:
         """Calls something later."""
@@ -271,6 +286,8 @@ def _unix() -> float:
 
 _TIME: Final = SimpleNamespace(time=_unix)
 _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
+    (admission_module, {"monotonic": _now, "time": _TIME}),
+    (stocks_module, {"monotonic": _now, "time": _TIME}),
     (relay_module, {"monotonic": _now, "time": _TIME}),
     (entry_module, {"monotonic": _now, "time": _TIME, "MISTAKES": ()}),
     (attempt_module, {"monotonic": _now, "time": _unix}),
@@ -403,6 +420,9 @@ def run(history: History, state: EdgeState) -> None:
             raise EndlessError(f"{steps} steps, the time is {clock.now - START:.3f}")
         wake_at = min([each.wake_at for each in state.open], default=inf)
         due = (floor(wake_at / SWEEP_SECONDS) + 1) * SWEEP_SECONDS if wake_at < inf else inf
+        if state.admission.is_waiting:
+            soon = (floor(clock.now / SWEEP_SECONDS) + 1) * SWEEP_SECONDS
+            due = min(due, soon if soon > clock.now else soon + SWEEP_SECONDS)  # as fractions of a second are
         coming = clock.next_time
         if coming is not None and coming <= due:
             clock.step()
@@ -410,6 +430,8 @@ def run(history: History, state: EdgeState) -> None:
             clock.now = due
             for each in [each for each in state.open if each.wake_at <= due]:
                 each.wake(due)
+            state.admission.sweep(due)
         else:
-            history.left = state.admission.remaining.get(KEY_ID)
+            if isinstance(state, State):
+                history.unspent = state.broker.unspent()
             return

@@ -14,7 +14,7 @@ from tokenway.cli.options import AsJson, ConfigFile, DataDir
 from tokenway.cli.output import Column, money, number, print_json, print_table
 from tokenway.cli.place import start_of
 from tokenway.compose.commands import data_directory, stored
-from tokenway.control.publish import fixed_key_id
+from tokenway.control.quotas import fixed_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,11 +28,11 @@ import msgspec
 from tokenway import __version__
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.engine import EngineKeeper
+from tokenway.compose.lending import Lending
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import database_errors, open_store
 from tokenway.control import run_view
 from tokenway.control.addresses import enabled_by
-from tokenway.control.budgets import Grants, Term
 from tokenway.control.config import Loaded, Source, find_config
 from tokenway.control.keyring import key_figures, with_accounts
 from tokenway.control.prices import price_book
@@ -46,7 +46,8 @@ from tokenway.control.workers import Worker, Workers
 from tokenway.local.supervise import EngineState
 from tokenway.metering.ledger import Settled
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import Answer, Keep, Probed, Question, Seen
+from tokenway.model.limits import Limit, Measure
+from tokenway.model.link import Answer, Keep, Probed, Question, Return, Seen, Want
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Snapshot
@@ -118,7 +119,8 @@ class Gateway:
         self._is_open = False
         self._ingest: Ingest
         self._upkeep: Upkeep
-        self._grants: Grants
+        self._lending = Lending(self._tasks)
+        self._limits: dict[str, Limit] = {}
         self._held: Holdings
         """What there is of accounts; only the store's thread looks into it."""
         self._published: tuple[int, int] | None = None
@@ -128,7 +130,7 @@ class Gateway:
         """Whether a worker waits for a snapshot."""
         self._numbers: dict[str, int] = {}
         """The number of each worker by its life."""
-        self.workers = Workers(self.settings.server.workers, self._tasks, self._hello)
+        self.workers = Workers(self.settings.server.workers, self._tasks, self._hello, self._lending.gone)
         self.responses = Responses(self._in_thread, self.workers, lambda: self._reloader.settings.responses.retention)
         self._tokens = Tokens(fetch_token, say)
         self._engine = EngineKeeper(data_dir, self._tasks, self._publish)
@@ -152,6 +154,8 @@ class Gateway:
         on(Question, lambda worker, question: self._tasks.spawn("question", self._answer_to(worker, question)))
         on(Keep, self.responses.take)
         on(Seen, self._seen)
+        on(Want, self._lending.take)
+        on(Return, self._lending.take)
         on(Probed, lambda _worker, probed: self.prober.over(probed))
 
     # -- life --------------------------------------------------------------------------------------------
@@ -168,6 +172,7 @@ class Gateway:
         else:
             await self._until_open()
         await self._look_for_configuration(must=is_first)
+        await self._lending.start(self.settings, self._data_dir, lambda: self._upkeep.machines, self.workers.alive)
         self._tasks.spawn("publish", self._forever("publishing the configuration", self._publish_what_is_due))
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
         self._tasks.spawn("keep", self._forever("keeping responses", self.responses.step))
@@ -196,6 +201,7 @@ class Gateway:
         await self.workers.close()
         await self._engine.stop()
         await self._tasks.close()
+        await self._lending.close()
         await self._in_thread(self._close_store, in_haste)
         self._thread.shutdown()
 
@@ -309,7 +315,6 @@ class Gateway:
         self._held = Holdings()
         store.accounts.holdings.refresh(self._held)
         self._published = (self._held.number, int(time.time() // 86400))
-        self._grants = Grants(self.settings.server.workers, self._spent, first=time.time_ns())
         ingest = self._ingest = Ingest(
             store.ledger,
             self._data_dir / JOURNALS,
@@ -322,6 +327,7 @@ class Gateway:
         try:
             ingest.run_once()
             self.responses.fail_all_but(ingest.alive())
+            store.leases.release_others(ingest.alive())
         except BaseException:
             ingest.close()
             raise
@@ -340,10 +346,6 @@ class Gateway:
         finally:
             self._ingest.close()
             self._store.close()
-
-    def _spent(self, key_id: str, term: Term) -> int:
-        usage = self._store.usage.key_usage(key_id)
-        return int(getattr(usage, term.value))
 
     def _settled(self, records: Sequence[Settled]) -> None:
         for gathered in gather(records):
@@ -375,7 +377,10 @@ class Gateway:
 
     async def _look_after(self) -> float:
         """Says that this machine lives, and what else there is to do for the database."""
+        sharing = self._upkeep.workers
         pause: float = await self._in_thread(self._upkeep.step)
+        if self._upkeep.workers != sharing:
+            self._publish()
         return pause
 
     async def _probes_cost(self, day: int) -> dict[str, int]:
@@ -442,18 +447,16 @@ class Gateway:
             raise
         return 0.0
 
-    async def _snapshot_for(self, worker: Worker) -> Snapshot:
+    async def _snapshot_for(self, _worker: Worker) -> Snapshot:
         settings = self._reloader.settings
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
-        whole: Snapshot = await self._in_thread(self._with_accounts, snapshot, settings, worker.number)
+        whole: Snapshot = await self._in_thread(with_accounts, snapshot, settings, self._held, time.time())
+        whole = msgspec.structs.replace(whole, workers=self._upkeep.workers)
+        self._limits = whole.limits
+        self._lending.use(whole)
         return whole
-
-    def _with_accounts(self, snapshot: Snapshot, settings: Settings, worker: int) -> Snapshot:
-        # First what the workers have written, so that a grant is counted from all that was spent.
-        self._ingest.drain()
-        return with_accounts(snapshot, settings, self._held, self._grants, worker, time.time())
 
     # -- workers -----------------------------------------------------------------------------------------
 
@@ -461,6 +464,7 @@ class Gateway:
         """A worker is there, or there again."""
         self._numbers[worker.holder] = worker.number
         self._version = max(self._version, worker.version)
+        self._lending.joined(worker)
         self._due.set()
 
     def _worker_gone(self, holder: str) -> None:
@@ -468,7 +472,6 @@ class Gateway:
         self.responses.worker_gone(holder)
         number = self._numbers.pop(holder, None)
         if number is not None:
-            self._grants.forget(number)
             self._loop.call_soon_threadsafe(lambda: self.metrics.drop_gauges(worker=str(number)))
 
     def _seen(self, worker: Worker, seen: Seen) -> None:
@@ -525,11 +528,13 @@ class Gateway:
             gauges = worker.gauges
             if gauges is not None:
                 number = str(worker.number)
-                self.metrics.drop_gauges(worker=number)  # a key that is gone has no lease to show
+                self.metrics.drop_gauges(worker=number)  # a limit that is gone has no lease to show
                 self.metrics.set_gauge(names.OPEN_STREAMS, gauges.open_streams, worker=number)
                 self.metrics.set_gauge(names.LOOP_LAG, gauges.loop_lag, worker=number)
-                for key_id, left in gauges.leases.items():
-                    self.metrics.set_gauge(names.LEASE_REMAINING, left / NANO_PER_USD, key=key_id, worker=number)
+                for name, left in gauges.leases.items():
+                    limit = self._limits.get(name)
+                    shown = left / NANO_PER_USD if limit is not None and limit.measure is Measure.USD else left
+                    self.metrics.set_gauge(names.LEASE_REMAINING, shown, limit=name, worker=number)
         breakers = self.workers.breakers()
         self.metrics.drop_gauges(names.BREAKER_STATE)
         for endpoint in self.metrics.endpoints:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tokenway.control.budgets import Allowance, Grants, Term
-from tokenway.control.publish import fixed_key_id, key_digest
-from tokenway.model.limits import Limit, Measure, Scope
+from tokenway.control.publish import key_digest
+from tokenway.control.quotas import bound_by, credits_id, fixed_key_id, ids_by_subject, limits_of, of_fixed
+from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.money import NANO_PER_USD, NanoUsd
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal, Snapshot
@@ -19,17 +19,15 @@ if TYPE_CHECKING:
     from tokenway.store.accounts.records import KeyRow
     from tokenway.store.usage import KeyUsage
 
-_CREDITS: Final = "credits:"
-_TERMS: Final = frozenset(Term)
+_TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
+"""Terms for which a key is told what it has used."""
 
 
-def with_accounts(
-    snapshot: Snapshot, settings: Settings, held: Holdings, grants: Grants, worker: int, now: float
-) -> Snapshot:
-    """The snapshot with whom each key stands for, their limits, and what this worker may spend."""
-    bounds = limits(held)
-    keys = with_budgets(principals(settings, held, now), settings, held, grants, worker, now)
-    by_model = _by_subject(bounds.values(), Scope.MODEL)
+def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: float) -> Snapshot:
+    """The snapshot with whom each key stands for, and every limit: the configuration's and the store's."""
+    bounds = snapshot.limits | limits(held)
+    keys = {digest: bound_by(each, settings, bounds) for digest, each in principals(settings, held, now).items()}
+    by_model = ids_by_subject(bounds.values(), Scope.MODEL)
     return msgspec.structs.replace(snapshot, keys=keys, limits=bounds, model_limits=by_model)
 
 
@@ -42,46 +40,25 @@ def limits(held: Holdings) -> dict[str, Limit]:
     return held.limits | credits_of
 
 
-def credits_id(project: str) -> str:
-    """The id of the limit that is a prepaid project's credits."""
-    return _CREDITS + project
-
-
 def principals(settings: Settings, held: Holdings, now: float) -> dict[str, Principal]:
-    """Whom each key stands for, by digest: the configuration's and the store's. Ended keys are left out.
+    """Whom each key stands for, by digest, without the limits that bind it; ended keys are left out.
 
     Where a key is in both places, the store knows what it spent under its own id.
     """
-    bounds = limits(held).values()
-    by_scope = {scope: _by_subject(bounds, scope) for scope in (Scope.KEY, Scope.PROJECT, Scope.USER)}
     found: dict[str, Principal] = {}
     for fixed in settings.auth.keys:
         project = held.projects.get(fixed.project)
         if project is None or project.archived is None:
-            known = Principal(fixed_key_id(fixed.name), fixed.name, fixed.project)
-            found[key_digest(fixed.key.reveal())] = _in_project(known, held, by_scope)
+            found[key_digest(fixed.key.reveal())] = _in_project(of_fixed(fixed), held)
     for row in held.keys.values():
         if not row.is_active(now):
             continue
-        principal = _in_project(_of_row(row), held, by_scope)
+        principal = _in_project(_of_row(row), held)
         found[row.digest] = principal
         if row.former_digest is not None and row.former_ends is not None and now < row.former_ends:
             ends = _first(principal.expires_at, row.former_ends)
             found[row.former_digest] = msgspec.structs.replace(principal, expires_at=ends)
     return found
-
-
-def with_budgets(
-    found: dict[str, Principal], settings: Settings, held: Holdings, grants: Grants, worker: int, now: float
-) -> dict[str, Principal]:
-    """The principals with what this worker may spend of their budgets."""
-    granted = grants.grant(worker, _allowances(settings, held, now), now)
-    shares = {}
-    for digest, principal in found.items():
-        grant = granted.get(principal.key_id)
-        if grant is not None:
-            shares[digest] = msgspec.structs.replace(principal, budget=NanoUsd(grant.amount), budget_epoch=grant.issue)
-    return found | shares
 
 
 def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage) -> dict[str, object]:
@@ -90,7 +67,7 @@ def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage
     Of several budgets the one is told of which the least is left.
     """
     row = held.keys.get(key_id)
-    mine = [each for each in _budgets(settings, held) if each.key_id == key_id]
+    mine = [each for each in _budgets(settings, held) if each.subject == key_id]
     left = {each: max(0, each.amount - int(getattr(usage, each.term.value))) for each in mine}
     limit = min(mine, key=lambda each: left[each], default=None)
     return {
@@ -119,26 +96,12 @@ def _of_row(row: KeyRow) -> Principal:
     )
 
 
-def _in_project(principal: Principal, held: Holdings, by_scope: dict[Scope, dict[str, tuple[str, ...]]]) -> Principal:
-    """The principal with what his project says of his calls, and the limits that they count against."""
-    bounds = (
-        *by_scope[Scope.KEY].get(principal.key_id, ()),
-        *by_scope[Scope.PROJECT].get(principal.project, ()),
-        *by_scope[Scope.USER].get(principal.user, ()),
-    )
+def _in_project(principal: Principal, held: Holdings) -> Principal:
+    """The principal with what his project says of his calls."""
     project = held.projects.get(principal.project)
     if project is None:  # one that only the configuration knows
-        return msgspec.structs.replace(principal, limits=bounds)
-    return msgspec.structs.replace(principal, limits=bounds, markup=project.markup, on_outage=project.on_outage)
-
-
-def _by_subject(bounds: Iterable[Limit], scope: Scope) -> dict[str, tuple[str, ...]]:
-    """The ids of one scope's limits, by what they bound."""
-    found: dict[str, list[str]] = {}
-    for limit in bounds:
-        if limit.scope is scope:
-            found.setdefault(limit.subject, []).append(limit.id)
-    return {subject: tuple(sorted(ids)) for subject, ids in found.items()}
+        return principal
+    return msgspec.structs.replace(principal, markup=project.markup, on_outage=project.on_outage)
 
 
 def _first(*times: float | None) -> float | None:
@@ -146,23 +109,9 @@ def _first(*times: float | None) -> float | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _allowances(settings: Settings, held: Holdings, now: float) -> list[Allowance]:
-    """The budget of each key that has one and still works; of several the smallest."""
-    smallest: dict[str, Allowance] = {}
-    for each in _budgets(settings, held):
-        row = held.keys.get(each.key_id)
-        if row is None or row.is_active(now):
-            known = smallest.get(each.key_id)
-            smallest[each.key_id] = each if known is None or each.amount < known.amount else known
-    return list(smallest.values())
-
-
-def _budgets(settings: Settings, held: Holdings) -> Iterator[Allowance]:
+def _budgets(settings: Settings, held: Holdings) -> Iterator[Limit]:
     """What keys may spend in a calendar's term or in total."""
-    for key in settings.auth.keys:
-        if key.budget is not None:
-            yield Allowance(fixed_key_id(key.name), key.budget.usd, Term(key.budget.period.value))
-    for limit in held.limits.values():
-        is_of_key = limit.scope is Scope.KEY and limit.measure is Measure.USD
-        if is_of_key and not limit.rolling and not limit.per_run and limit.term.value in _TERMS:
-            yield Allowance(limit.subject, limit.amount, Term(limit.term.value))
+    for limit in (*limits_of(settings, {}).values(), *held.limits.values()):
+        is_budget = limit.scope is Scope.KEY and limit.measure is Measure.USD
+        if is_budget and not limit.rolling and not limit.per_run and limit.term in _TOLD:
+            yield limit

@@ -10,6 +10,7 @@ import msgspec
 
 from tokenway.control.addresses import enabled_by, row_of, signing_region, speeches_of
 from tokenway.control.model_rules import alias_chain
+from tokenway.control.quotas import ids_by_subject, limits_of
 from tokenway.control.vertex import credentials_of
 from tokenway.dialects.known import KnownProvider
 from tokenway.dialects.providers import KNOWN
@@ -31,6 +32,7 @@ from tokenway.model.catalog import (
     Timeouts,
     credential_header,
 )
+from tokenway.model.limits import Scope
 from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
 from tokenway.model.secret import Secret
@@ -83,16 +85,15 @@ class LocalOffer(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a snapshot needs of the world: prices, the Unix day of them, access tokens by credentials file."""
+    """What a snapshot needs of the world: prices, the Unix day of them, access tokens by credentials file.
+
+    `credits` is what was paid in for prepaid projects, in nano-dollars.
+    """
 
     book: Book | None = None
     day: int = 0
     tokens: dict[str, Secret] = {}
-
-
-def fixed_key_id(name: str) -> str:
-    """The id of a key that the configuration brings."""
-    return f"config:{name}"
+    credits: dict[str, int] = {}
 
 
 def key_digest(key: str) -> str:
@@ -144,12 +145,16 @@ def build_snapshot(
             min_tps=model.routing.min_tps,
             routing=_routing(model.routing),
         )
+    limits = limits_of(settings, facts.credits)
     snapshot = Snapshot(
         version=version,
         providers=providers,
         models=models,
         aliases={name: alias_chain(name, settings.aliases, models)[-1] for name in settings.aliases},
         keys=dict(keys),
+        limits=limits,
+        model_limits=ids_by_subject(limits.values(), Scope.MODEL),
+        queue=settings.limits.queue,
         families=_families(providers),
         listings=listed,
         hints=(*_hints(settings, providers, environment), *_local_hint(settings, offered)),

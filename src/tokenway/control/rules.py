@@ -26,6 +26,7 @@ from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
 from tokenway.control.model_rules import examine_models
 from tokenway.control.oidc import is_installed as oidc_installed
+from tokenway.control.quota_rules import examine_quotas
 from tokenway.dialects.known import KnownProvider, is_key
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.catalog import Dialect
@@ -72,6 +73,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     for name, provider in settings.providers.items():
         _provider(subject, name, provider)
     examine_models(subject)
+    examine_quotas(subject)
     _not_yet(subject)
     return subject.findings
 

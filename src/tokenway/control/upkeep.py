@@ -1,7 +1,8 @@
 """What a machine does for the database now and then, whatever else it does.
 
 It says that it lives, makes the partitions of the days to come, drops what is older than the configuration keeps it,
-and ends the responses that machines were making that are gone. (What these had reserved expires by the ingest.)
+and takes back what machines held that are gone: responses that they were making, and their leases. (What these had
+reserved expires by the ingest.) It also knows how many machines there are.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class Upkeep:
         kept: Callable[[], LedgerSettings],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self.machines = 1
+        """How many share the database, this one included, as of the last step; may be read by any thread."""
+        self.workers = workers
+        """How many workers they have together."""
         self._store = store
         self._name = name
         self._workers = workers
@@ -48,11 +53,16 @@ class Upkeep:
         store, now = self._store, self._clock()
         if now >= self._beat_due:
             store.nodes.beat(name=self._name, started=self._started, workers=self._workers, release=self._release)
-            for node in store.nodes.lost():
+            lost = store.nodes.lost()
+            for node in lost:
                 store.responses.abandon(node=node)
+            store.leases.release_lost(lost)
+            self.machines, others = store.nodes.live()
+            self.workers = self._workers + others
             self._beat_due = now + BEAT_SECONDS
         if now >= self._hour_due:
             store.days.ready_ahead()
+            store.leases.prune()
             self._dropping = store.retention(_ages(self._kept()))
             self._hour_due = now + HOUR
         if self._dropping is not None and not self._dropping.step():

@@ -67,11 +67,14 @@ class Worker:
 class Workers:
     """All workers that are connected. `count` is how many serve when all do."""
 
-    def __init__(self, count: int, tasks: Tasks, on_hello: Callable[[Worker], None]) -> None:
-        """`on_hello` is called for each new link; its snapshot is sent by the next `publish`."""
+    def __init__(
+        self, count: int, tasks: Tasks, on_hello: Callable[[Worker], None], on_gone: Callable[[Worker], None]
+    ) -> None:
+        """`on_hello` is called for each new link (its snapshot is sent by the next `publish`), `on_gone` at its end."""
         self._count = count
         self._tasks = tasks
         self._on_hello = on_hello
+        self._on_gone = on_gone
         self._alive: dict[str, Worker] = {}
         self._serving = asyncio.Event()
         self._links: set[asyncio.Task[None]] = set()
@@ -181,8 +184,10 @@ class Workers:
             log.warning("a worker's link broke: %s", error)
         finally:
             writer.close()
-            if worker is not None and self._alive.get(worker.holder) is worker:
-                del self._alive[worker.holder]
+            if worker is not None:
+                if self._alive.get(worker.holder) is worker:
+                    del self._alive[worker.holder]
+                self._on_gone(worker)
 
     def _greet(self, message: ToControl, writer: asyncio.StreamWriter) -> Worker:
         if not isinstance(message, Hello):

@@ -107,6 +107,8 @@ class AttemptReader:
     """What came before it."""
     passed = 0
     """Bytes of the stream since its first text came; once it is spliced, only where it is watched."""
+    seen = 0
+    """Bytes of the stream that have come."""
     code = ""
     """The code of an error that came as its answer."""
     _is_spliced = False
@@ -312,6 +314,7 @@ class AttemptReader:
 
     def _pass_on(self, data: bytes) -> None:
         """A piece of a spliced stream: the hot path of the whole gateway."""
+        self.seen += len(data)
         stream = self._reading
         now = monotonic()
         try:
@@ -337,6 +340,7 @@ class AttemptReader:
 
     def _first_pieces(self, stream: AnswerStream, data: bytes) -> None:
         """A piece of a stream that the machine has not let through yet."""
+        self.seen += len(data)
         relay = self._relay
         now = monotonic()
         if not self.first_byte_at:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qs
 
+from tokenway.edge.policy import check_address
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Principal, Snapshot
 
@@ -35,8 +36,11 @@ class Gate:
         self._snapshot = snapshot
         self._known: dict[bytes | None, Principal] = {}
 
-    def admit(self, headers: Mapping[bytes, bytes], query: bytes, now: float) -> Principal:
-        """Whose call this is; `now` is Unix time. Raises Refusal (401) without a valid key."""
+    def admit(self, headers: Mapping[bytes, bytes], query: bytes, now: float, peer: str = "") -> Principal:
+        """Whose call this is; `now` is Unix time, `peer` the address that it comes from, empty where there is none.
+
+        Raises Refusal: 401 without a valid key, 403 for one that may not be used from there.
+        """
         sent = headers.get(b"authorization")
         principal = self._known.get(sent)
         if principal is None:
@@ -46,6 +50,8 @@ class Gate:
                 self._known[sent] = principal
         if principal.expires_at is not None and principal.expires_at <= now:
             raise Refusal(_problem("This API key has expired."))
+        if principal.addresses is not None:
+            check_address(principal, peer)
         return principal
 
     def _look_up(self, key: bytes) -> Principal:

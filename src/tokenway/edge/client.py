@@ -40,6 +40,10 @@ class Client(Protocol):
     def is_write_paused(self) -> bool:
         """Whether the client reads more slowly than it is written to."""
 
+    @property
+    def peer(self) -> str:
+        """The address that it calls from; empty where there is none."""
+
     def relay_finished(self, relay: Relay) -> None:
         """The answer is out."""
 
@@ -52,6 +56,7 @@ class Inner:
     """
 
     is_write_paused = False
+    peer = ""
 
     def __init__(self, on_end: Callable[[Inner], None], on_data: Callable[[Inner, bytes], None] | None = None) -> None:
         self.status = 0

@@ -21,6 +21,7 @@ from tokenway.dialects.registry import FORMATS
 from tokenway.edge import listing
 from tokenway.edge.doors import FIXED, dialect_at
 from tokenway.edge.kept import KeptPages, no_conversations
+from tokenway.edge.policy import check_models
 from tokenway.edge.reply import header_value
 from tokenway.edge.state import EdgeState
 from tokenway.model.catalog import Dialect, Model
@@ -92,7 +93,8 @@ class Pages:
 
         async def answer(request: Request) -> Response:
             query = request.scope["query_string"]
-            principal = self._state.gate.admit(dict(request.scope["headers"]), query, time.time())
+            peer = request.client.host if request.client is not None else ""
+            principal = self._state.gate.admit(dict(request.scope["headers"]), query, time.time(), peer)
             made = await handler(request, principal)
             if isinstance(made, Response):
                 made.headers.update(_identified(self._state.new_id()))
@@ -101,48 +103,50 @@ class Pages:
 
         return answer
 
-    async def models(self, request: Request, _principal: Principal) -> object:
-        """`GET /v1/models`: what callers can ask for, aliases and the enabled providers' own models included."""
+    async def models(self, request: Request, principal: Principal) -> object:
+        """`GET /v1/models`: what the key can ask for, aliases and the enabled providers' own models included."""
         snapshot = self._state.snapshot
+        allowed = principal.models
         dialect = _dialect(request)
         if dialect is Dialect.GEMINI:
-            return await self.gemini_models(request, _principal)
+            return await self.gemini_models(request, principal)
         if dialect is Dialect.ANTHROPIC:
             query = request.query_params
             size = listing.number(query.get("limit"), ANTHROPIC_PAGE, "limit", listing.PAGE_MAX)
             after, before = query.get("after_id", ""), query.get("before_id", "")
-            return listing.anthropic_page(snapshot, size, after=after, before=before)
-        if request.query_params:
-            return listing.openai_list(snapshot, request.query_params)
+            return listing.anthropic_page(snapshot, size, after=after, before=before, allowed=allowed)
+        if request.query_params or allowed is not None:
+            return listing.openai_list(snapshot, request.query_params, allowed)
         if self._listed is None or self._listed[0] is not snapshot:
             self._listed = (snapshot, msgspec.Raw(_encode(listing.openai_list(snapshot, {}))))
         return self._listed[1]
 
-    async def gemini_models(self, request: Request, _principal: Principal) -> object:
+    async def gemini_models(self, request: Request, principal: Principal) -> object:
         """`GET /v1beta/models`: the same in Google's shape, page by page."""
         query = request.query_params
         size = listing.number(query.get("pageSize"), listing.PAGE, "pageSize", listing.PAGE_MAX)
-        return listing.gemini_page(self._state.snapshot, size, query.get("pageToken", ""))
+        return listing.gemini_page(self._state.snapshot, size, query.get("pageToken", ""), principal.models)
 
-    async def gemini_model(self, request: Request, _principal: Principal) -> object:
+    async def gemini_model(self, request: Request, principal: Principal) -> object:
         """`GET /v1beta/models/{id}`."""
-        return listing.gemini_model(*self._find(request))
+        return listing.gemini_model(*self._find(request, principal))
 
     async def hello(self, _request: Request) -> Response:
         """`HEAD /api/hello`: Claude Code asks whether anybody is there."""
         return self._respond(200, b'{"hello":"tokenway"}')
 
-    def _find(self, request: Request) -> tuple[str, Model]:
-        """The model that a path names, also one that the list does not hold; raises Refusal (404)."""
+    def _find(self, request: Request, principal: Principal) -> tuple[str, Model]:
+        """The model that a path names, also one that the list does not hold; raises Refusal (403, 404)."""
         name = request.path_params["name"]
+        check_models(self._state.snapshot, principal, name)
         model = resolve(self._state.snapshot, name)
         if model is None:
             raise Refusal(unknown_model(self._state.snapshot, name))
         return name, model
 
-    async def model(self, request: Request, _principal: Principal) -> object:
+    async def model(self, request: Request, principal: Principal) -> object:
         """`GET /v1/models/{id}`: one model; also names that the list does not hold but a provider serves."""
-        name, model = self._find(request)
+        name, model = self._find(request, principal)
         dialect = _dialect(request)
         if dialect is Dialect.GEMINI:
             return listing.gemini_model(name, model)
@@ -152,7 +156,7 @@ class Pages:
 
     async def endpoints(self, request: Request, principal: Principal) -> object:
         """`GET /v1/models/{id}/endpoints`: who offers a model, at what price and grade, and how fast it was lately."""
-        name, model = self._find(request)
+        name, model = self._find(request, principal)
         subject = _encode([endpoint.id for endpoint in model.endpoints]).decode()
         body = await self._state.ask("velocity", principal, subject)
         figures = msgspec.json.decode(body or b"{}", type=dict[str, dict[str, object]])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,7 +19,8 @@ from tokenway.edge.attempt import MISTAKES, OK, log_mistake
 from tokenway.edge.intake import no_journal
 from tokenway.edge.receipt import make_receipt
 from tokenway.exchange.commands import Settle
-from tokenway.metering.ledger import Reserved
+from tokenway.metering.estimate import asks_more, bounds_of, worst_case
+from tokenway.metering.ledger import Reserved, Settlement
 from tokenway.model.errors import ErrorType, Refusal, TokenwayError
 from tokenway.model.faults import Fault
 
@@ -30,19 +32,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tokenway.edge")
 
+UPSTREAM_BILLED: Final = Settlement.UPSTREAM_BILLED
 
-def reserve(state: EdgeState, relay: Relay, amount: int) -> None:
-    """Sets the worst case aside; raises Refusal where the key's budget does not hold it, or nobody keeps the books."""
+
+MARGIN: Final = 256
+"""Tokens that may be on their way when a caller leaves a stream."""
+
+
+def enter(state: EdgeState, relay: Relay, at: float) -> None:
+    """Enters the worst case of an exchange, which was admitted at Unix time `at`.
+
+    Raises Refusal where nobody keeps the books; then its leases have back what it drew.
+    """
     principal = relay.principal
-    lease = state.admission.reserve(principal, amount)
     try:
-        state.journal.append(Reserved(relay.id, time.time(), principal.key_id, principal.project, amount))
+        state.journal.append(Reserved(relay.id, at, principal.key_id, principal.project, relay.reserved))
     except TokenwayError:
-        if lease is not None:
-            lease.close(amount, 0)
+        if relay.claim is not None:
+            state.admission.undo(relay.claim)
         log.exception("the journal cannot be written")
         raise Refusal(no_journal()) from None
-    relay.lease, relay.reserved = lease, amount
+    relay.admitted_at = at
 
 
 def settle(state: EdgeState, relay: Relay, command: Settle, readers: Sequence[AttemptReader], watch: Watch) -> bool:
@@ -53,9 +63,12 @@ def settle(state: EdgeState, relay: Relay, command: Settle, readers: Sequence[At
         command = msgspec.structs.replace(command, status=status)
     if len(command.shares) > 1:
         command = counted(command, readers)
-    receipt = relay.receipt = make_receipt(command, relay, time.time())
-    if relay.lease is not None:
-        relay.lease.close(relay.reserved, receipt.record.charged)
+    untold = _untold(relay, command, readers) if command.settlement is UPSTREAM_BILLED else 0
+    claim, now = relay.claim, time.time()
+    if claim is None:
+        receipt = relay.receipt = make_receipt(command, relay, now, untold)
+    else:
+        receipt = relay.receipt = make_receipt(command, relay, now, untold, partial(state.admission.close, claim))
     is_entered = True
     try:
         state.journal.append(receipt.record)
@@ -67,6 +80,28 @@ def settle(state: EdgeState, relay: Relay, command: Settle, readers: Sequence[At
     except MISTAKES as error:
         log_mistake("an exchange could not be noted", relay.id, error)
     return is_entered
+
+
+def _untold(relay: Relay, command: Settle, readers: Sequence[AttemptReader]) -> int:
+    """Nano-dollars that a provider may bill for what its caller has left, beyond what it has told by then.
+
+    A whole answer may have been made to its end, and cost all that was set aside. Of a stream no more was made than the
+    bytes that were seen, and what was on its way. Its prompt counts where the provider has told nothing at all.
+    """
+    untold = 0
+    for share in command.shares:
+        reader, price = readers[share.attempt - 1], share.endpoint.price
+        if share.settlement is not UPSTREAM_BILLED or price is None:
+            continue
+        stream = reader.stream
+        if stream is None:
+            untold += relay.reserved if share.usage is None else 0
+        elif share.usage is None or not stream.is_whole:
+            request = relay.request
+            bounds = bounds_of((share.endpoint,), request.operation, any_service=asks_more(request.body))
+            prompt = request.size if share.usage is None else 0
+            untold += worst_case(bounds, prompt, reader.seen + MARGIN, 1)
+    return untold
 
 
 def _stamp(relay: Relay, command: Settle, readers: Sequence[AttemptReader]) -> None:

@@ -24,7 +24,7 @@ from tokenway.exchange.events import UpstreamEnd
 from tokenway.metering.estimate import worst_case
 from tokenway.model.errors import ErrorType, Problem, WireError
 from tokenway.model.event import Answer, Counted, Ended, Event, Finished, Started
-from tokenway.model.money import NANO_PER_USD
+from tokenway.model.money import NANO_PER_USD, marked_up_ceiling
 from tokenway.model.request import Request
 from tokenway.model.usage import ABSURD, UNMETERED, Metered, Usage
 
@@ -132,6 +132,7 @@ class Fan:
         one = One(intake.request)
         route = intake.route
         amount = worst_case(route.bounds, one.size, one.max_tokens, 1)
+        amount = marked_up_ceiling(amount, self._relay.principal.markup)
         order = msgspec.structs.replace(intake.order, amount=min(amount, intake.order.amount))
         crossings = Crossings(one, route)
         if intake.crossings is not None:

@@ -21,6 +21,7 @@ from tokenway.edge.crossing import Crossings
 from tokenway.edge.doors import Door
 from tokenway.edge.inflate import inflate
 from tokenway.edge.line import Place
+from tokenway.edge.policy import check_cost, check_models
 from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
 from tokenway.edge.upload import Content
@@ -30,7 +31,7 @@ from tokenway.metering.ledger import Trace
 from tokenway.metering.price import for_picture
 from tokenway.model.catalog import Endpoint, Operation, Timeouts
 from tokenway.model.errors import ErrorType, Problem, Refusal, invalid_request
-from tokenway.model.money import format_usd
+from tokenway.model.money import format_usd, marked_up_ceiling
 from tokenway.model.snapshot import Principal
 from tokenway.routing.preferences import NO_WISHES, Wishes, read_wishes
 
@@ -100,10 +101,13 @@ def take_in(
     `place` is that of a request that has waited for endpoints that were at their limits.
     """
     own = request.preferences
+    check_models(state.snapshot, principal, request.model, request.models)
     if own is None and not request.models:
-        route = state.routes.find(request.model, door)
+        route = state.routes.find(request.model, door, principal.endpoints)
     else:
         wishes = NO_WISHES if own is None else read_wishes(own)
+        if principal.endpoints is not None:
+            wishes = msgspec.structs.replace(wishes, allowed=principal.endpoints)
         route = state.routes.plan(request.model, door, tuple(request.models), wishes)
     wishes = route.plan.wishes
     named = name_run(headers, request, guesses=state.snapshot.guesses_runs)
@@ -134,9 +138,11 @@ def take_in(
         if route.dearer_bounds is not None and asks_more(request.body):
             bounds = route.dearer_bounds
         amount = worst_case(bounds, request.size, request.max_tokens, request.answers)
+        amount = marked_up_ceiling(amount, principal.markup)
         if request.look is not None:
             endpoints = tuple(_priced(each, *request.look) for each in endpoints)
     _check_cost(wishes, amount)
+    check_cost(principal, amount)
     order, wait, is_held = arrange(state, wanted, endpoints, min(amount, AMOUNT_MAX))
     trace = _trace(named) if named.run else None
     common = request, route, order, named.run, order.min_tps, crossings, asked

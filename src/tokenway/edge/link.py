@@ -38,8 +38,10 @@ Message = TypeVar("Message", bound=msgspec.Struct)
 class ControlLink:
     """Speaks with the control process. `greeting()` gives what is said first in each new connection."""
 
-    def __init__(self, greeting: Callable[[], Sequence[ToControl]]) -> None:
+    def __init__(self, greeting: Callable[[], Sequence[ToControl]], on_lost: Callable[[], None] = lambda: None) -> None:
+        """`on_lost` is called at the end of each connection."""
         self._greeting = greeting
+        self._on_lost = on_lost
         self._writer: asyncio.StreamWriter | None = None
         self._is_up = False
         self._handlers: dict[type, Callable[[Any], None]] = {}
@@ -154,6 +156,7 @@ class ControlLink:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(Refusal(_no_control()))
+        self._on_lost()
 
     def _take(self, message: ToWorker) -> None:
         """A mistake in what one message is about leaves the link, and the worker, alone."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from tokenway.edge.policy import allows
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
 from tokenway.model.errors import invalid_request
 from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
@@ -33,8 +34,19 @@ _SHOWN: Final = {
 }
 
 
-def listed(snapshot: Snapshot) -> Iterator[tuple[str, Model]]:
-    """Every model of the list by its name: the configured ones, their aliases, what each provider is known to serve."""
+Allowed = tuple[str, ...] | None
+"""The models that a key may use (`edge.policy.allows`); None for all."""
+
+
+def listed(snapshot: Snapshot, allowed: Allowed = None) -> Iterator[tuple[str, Model]]:
+    """Every model of the list by its name, of those that a key may use."""
+    for name, model in _all(snapshot):
+        if allows(allowed, name):
+            yield name, model
+
+
+def _all(snapshot: Snapshot) -> Iterator[tuple[str, Model]]:
+    """The configured ones, their aliases, and what each provider is known to serve."""
     yield from snapshot.models.items()
     for alias in snapshot.aliases:
         meant = resolve(snapshot, alias)
@@ -177,13 +189,13 @@ def per_token(rate: int) -> str:
     return f"{dollars.normalize():f}"
 
 
-def openai_list(snapshot: Snapshot, query: Mapping[str, str]) -> dict[str, object]:
+def openai_list(snapshot: Snapshot, query: Mapping[str, str], allowed: Allowed = None) -> dict[str, object]:
     """`GET /v1/models` as OpenAI's and OpenRouter's clients read it, by OpenRouter's filters.
 
     `q` is part of a name; `supported_parameters`, `input_modalities` and `output_modalities` are lists of which a
     model must have all; `offset` and `limit` cut a page out. Raises Refusal (400) for a number that is none.
     """
-    shapes = [describe(model) | {"id": name, "canonical_slug": model.name} for name, model in listed(snapshot)]
+    shapes = [describe(model) | {"id": name, "canonical_slug": model.name} for name, model in listed(snapshot, allowed)]
     found = [shape for shape in shapes if _is_wanted(shape, query)]
     start = number(query.get("offset"), 0, "offset", _OFFSET_MAX, least=0)
     end = start + number(query.get("limit"), _OFFSET_MAX, "limit", _OFFSET_MAX)
@@ -203,12 +215,14 @@ def _is_wanted(shape: dict[str, Any], query: Mapping[str, str]) -> bool:
     return all(not each or each == "all" or each in given for given, each in wanted)
 
 
-def anthropic_page(snapshot: Snapshot, limit: int, *, after: str = "", before: str = "") -> dict[str, object]:
+def anthropic_page(
+    snapshot: Snapshot, limit: int, *, after: str = "", before: str = "", allowed: Allowed = None
+) -> dict[str, object]:
     """`GET /v1/models` as Anthropic's clients read it: from behind the model `after`, or the last ones before `before`.
 
     Raises Refusal (400) where the list has no such model.
     """
-    models = list(listed(snapshot))
+    models = list(listed(snapshot, allowed))
     names = [name for name, _ in models]
     start, end = 0, len(models)
     if before:
@@ -250,12 +264,12 @@ def anthropic_model(name: str, model: Model) -> dict[str, object]:
     return shape
 
 
-def gemini_page(snapshot: Snapshot, size: int, token: str) -> dict[str, object]:
+def gemini_page(snapshot: Snapshot, size: int, token: str, allowed: Allowed = None) -> dict[str, object]:
     """`GET /v1beta/models`; `token` is the place where the page begins, as the page before told it.
 
     Raises Refusal (400) for a token that no page tells.
     """
-    models = list(listed(snapshot))
+    models = list(listed(snapshot, allowed))
     if token and not (token.isascii() and token.isdigit() and len(token) < 10):
         raise invalid_request("'pageToken' is not one that a page of this list told.", param="pageToken")
     start = int(token or "0")

@@ -77,6 +77,11 @@ class EdgeProtocol(HttpToolsProtocol):
         """Whether the client reads more slowly than it is written to."""
         return self.flow.write_paused
 
+    @property
+    def peer(self) -> str:
+        """The address that the client calls from; empty where there is none."""
+        return self.client[0] if self.client else ""
+
     # -- the event loop ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

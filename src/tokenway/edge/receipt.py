@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -9,15 +10,20 @@ import msgspec
 from tokenway.edge.doors import Door
 from tokenway.exchange.commands import Settle
 from tokenway.metering import price, stamps
-from tokenway.metering.ledger import Line, Settled, Settlement, Trace
+from tokenway.metering.ledger import PAYING, Draw, Line, Settled, Trace
 from tokenway.metering.stamps import Stamps
 from tokenway.model.catalog import Dialect, Operation
-from tokenway.model.money import NANO_PER_USD
+from tokenway.model.money import NANO_PER_USD, marked_up, marked_up_ceiling
 from tokenway.model.snapshot import Principal
 
 _NAMES: Final = {operation: operation.value for operation in Operation}
 _DIALECTS: Final = {dialect: dialect.value for dialect in Dialect}
-_PAYING: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
+Take = Callable[[int, Sequence[Line]], tuple[Draw, ...]]
+"""Closes what an exchange has drawn that took so many nano-dollars, in these attempts; what leases lose by it."""
+
+
+def _nothing(_spent: int, _lines: Sequence[Line]) -> tuple[Draw, ...]:
+    return ()
 
 
 class Exchanged(Protocol):
@@ -31,6 +37,8 @@ class Exchanged(Protocol):
     is_stream: bool
     run: str
     trace: Trace | None
+    admitted_at: float
+    reserved: int
     times: Stamps
     overhead: float
     finish_reason: str
@@ -43,7 +51,8 @@ class Exchanged(Protocol):
 class Receipt(msgspec.Struct, gc=False):
     """The figures of a settled exchange: speeds in tokens per second, money in nano-dollars, TTFT in seconds.
 
-    `cost_in` and `cost_out` add up to `cost`; all are None when the price or the usage is not known.
+    `cost` is what its caller pays; `cost_in` and `cost_out` add up to it. All are None when the price or the usage is
+    not known.
     """
 
     record: Settled
@@ -54,10 +63,13 @@ class Receipt(msgspec.Struct, gc=False):
     delivered_tps: float | None
 
 
-def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
-    """The record to write and the figures to tell; `at` is Unix time."""
+def make_receipt(settle: Settle, story: Exchanged, at: float, untold: int = 0, take: Take = _nothing) -> Receipt:
+    """The record to write and the figures to tell; `at` is Unix time.
+
+    `untold` is what a provider may bill of which it has said nothing, and which budgets therefore keep back.
+    """
     times, principal = story.times, story.principal
-    endpoint, tokens, charged = "", 0, 0
+    endpoint, tokens, charged, markup = "", 0, 0, principal.markup
     cost = cost_in = cost_out = None
     lines = []
     for share in settle.shares:
@@ -69,14 +81,20 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
             if parts is not None:
                 spent_in, spent_out = parts
                 spent = spent_in + spent_out
-                if settlement in _PAYING:
-                    charged += spent
+                if settlement in PAYING:
+                    charged += marked_up(spent, markup)
         if share.attempt == settle.winner:
-            endpoint, cost, cost_in, cost_out = asked.id, spent, spent_in, spent_out
+            endpoint = asked.id
+            if spent is not None and spent_in is not None:
+                cost, cost_in = marked_up(spent, markup), marked_up(spent_in, markup)
+                cost_out = cost - cost_in
             tokens = 0 if usage is None else usage.output_tokens
         lines.append(
             Line(share.attempt, asked.id, settlement, usage, spent, share.status, share.fault, share.absurd, service)
         )
+    withheld = 0
+    if untold:
+        withheld = max(0, min(marked_up_ceiling(untold, markup), story.reserved - charged))
     speed = stamps.output_speed(times, tokens)
     record = Settled(
         story.id,
@@ -99,7 +117,11 @@ def make_receipt(settle: Settle, story: Exchanged, at: float) -> Receipt:
         settle.error_type,
         story.run,
         story.gaps,
-        trace=story.trace,
+        story.admitted_at,
+        principal.user,
+        withheld,
+        take(charged + withheld, lines),
+        story.trace,
     )
     return Receipt(record, cost, cost_in, cost_out, speed, stamps.delivered_speed(times, tokens))
 

@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 from tokenway.dialects.base import CallerRequest, Format, Maker
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
-from tokenway.edge.admission import Lease
 from tokenway.edge.attempt import JSON, AttemptReader, log_mistake
+from tokenway.edge.claims import Claim
 from tokenway.edge.client import Client
 from tokenway.edge.crossing import mistake
 from tokenway.edge.doors import Door
-from tokenway.edge.entry import reserve, settle
+from tokenway.edge.entry import enter, settle
 from tokenway.edge.fan import Fan
 from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining
 from tokenway.edge.opening import make_reader, maker_of, prepare, unmade
 from tokenway.edge.receipt import Receipt, tokenway_member, usage_members
+from tokenway.edge.refusals import rate_lines
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
 from tokenway.edge.watch import Watch, may_go_on
@@ -37,6 +38,7 @@ from tokenway.exchange import commands as c
 from tokenway.exchange import events as e
 from tokenway.exchange.machine import Exchange
 from tokenway.exchange.phases import Phase
+from tokenway.metering.estimate import tokens_most
 from tokenway.metering.ledger import Trace
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import Problem, Refusal
@@ -64,6 +66,7 @@ class Relay:
     min_tps = 0.0
     run = ""
     trace: Trace | None = None
+    """Where in its run it belongs."""
     model = ""
     finish_reason = ""
     gaps: tuple[int, ...] = ()
@@ -75,10 +78,12 @@ class Relay:
     _warmed = 0.0
     _labels = b""
     _head = b""
-    lease: Lease | None = None
-    """What its reservation was taken out of; None for a key without a budget."""
+    claim: Claim | None = None
+    """What it needs, and has drawn, of limits; None where none counts for it."""
     reserved = 0
     """Nano-dollars that are set aside for it."""
+    admitted_at = 0.0
+    """When it was admitted, in Unix time."""
     _winner: AttemptReader | None = None
     asked_at = 0.0
     """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
@@ -124,7 +129,7 @@ class Relay:
         try:
             if state.draining:
                 raise Refusal(draining())
-            self.principal = state.gate.admit(self.headers, self.query, time.time())
+            self.principal = state.gate.admit(self.headers, self.query, time.time(), self._client.peer)
             length = self.headers.get(b"content-length")
             if length is not None and int(length) > state.snapshot.max_body:
                 raise too_large(state.snapshot.max_body)
@@ -315,12 +320,32 @@ class Relay:
     # -- commands ----------------------------------------------------------------------------------------
 
     def _reserve(self, command: c.Reserve) -> None:
+        self.reserved = command.amount
+        self._state.admission.reserve(self, command.amount)
+
+    def admitted(self, at: float) -> None:
+        """Its limits hold it; `at` is the Unix time to which it belongs."""
         try:
-            reserve(self._state, self, command.amount)
+            enter(self._state, self, at)
         except Refusal as refusal:
-            self.tell(e.Refused(monotonic(), refusal.problem))
-            return
-        self.tell(e.Admitted(monotonic()))
+            self.refused(refusal.problem)
+        else:
+            self.tell(e.Admitted(monotonic()))
+
+    def refused(self, problem: Problem) -> None:
+        """It may not go on."""
+        self.tell(e.Refused(monotonic(), problem))
+
+    def tokens_most(self) -> tuple[int, int]:
+        """The most tokens that go in, and that come out."""
+        request = self.request
+        most = request.max_tokens
+        return tokens_most(self._intake.order.endpoints, request.operation, request.size, most, request.answers)
+
+    @property
+    def content(self) -> object:
+        """The body of its request."""
+        return self._intake.request.body
 
     def _open(self, command: c.Open) -> None:
         intake, fleet = self._intake, self._state.fleet
@@ -487,6 +512,8 @@ class Relay:
         attempts = self._attempts
         lines = (self._winner or attempts[-1]).lines if attempts else b""
         common = self._labels + self._state.date
+        if self.claim is not None and self.claim.is_told:
+            common += rate_lines(self.claim, time.time())
         name = self.form.id_header
         if name and name not in lines:  # else it is the upstream's own
             common = b"%b: %b\r\n%b" % (name, self.id.encode(), common)
@@ -533,6 +560,8 @@ class Relay:
         if self._streaming:
             self._state.streams -= 1
         self._state.open.discard(self)
+        if self.claim is not None and self.claim.waits_for is not None:
+            self._state.admission.withdraw(self.claim)
         # Attempts and copies refer back to their relay: without this every exchange would wait for the collector.
         for attempt in self._attempts:
             attempt.release()

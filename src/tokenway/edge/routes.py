@@ -27,7 +27,7 @@ from tokenway.model.catalog import BEARER, AwsKeys, Dialect, Endpoint, Operation
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.plan import Plan, plan, wrong_operation
-from tokenway.routing.preferences import Wishes
+from tokenway.routing.preferences import NO_WISHES, Wishes
 from tokenway.upstream.pool import Pool, Pools
 
 JSON_TYPE: Final = b"content-type: application/json\r\n"
@@ -239,7 +239,7 @@ class Routes:
     def __init__(self, snapshot: Snapshot, pools: Pools) -> None:
         self._snapshot = snapshot
         self._pools = pools
-        self._routes: dict[tuple[str, Operation, Dialect], Route] = {}
+        self._routes: dict[tuple[str, Operation, Dialect, tuple[str, ...] | None], Route] = {}
         self._targets: dict[tuple[str, Operation, Dialect, bool, str], Target] = {}
 
     def plan(self, name: str, door: Door, more: tuple[str, ...], wishes: Wishes) -> Route:
@@ -248,13 +248,14 @@ class Routes:
         planned = plan(snapshot, name, door.operation, more, wishes)
         return Route(name, planned, door, snapshot.providers)
 
-    def find(self, name: str, door: Door) -> Route:
-        """The route for a model's name; raises Refusal as `routing.plan.plan` does."""
-        key = (name, door.operation, door.dialect)
+    def find(self, name: str, door: Door, allowed: tuple[str, ...] | None = None) -> Route:
+        """The route for a model's name, at endpoints that a key may use; raises Refusal as `routing.plan.plan` does."""
+        key = (name, door.operation, door.dialect, allowed)
         route = self._routes.get(key)
         if route is None:
             snapshot = self._snapshot
-            route = Route(name, plan(snapshot, name, door.operation), door, snapshot.providers)
+            wishes = NO_WISHES if allowed is None else Wishes(allowed=allowed)
+            route = Route(name, plan(snapshot, name, door.operation, (), wishes), door, snapshot.providers)
             if len(self._routes) >= ROUTES_MAX:
                 self._routes.clear()
             self._routes[key] = route

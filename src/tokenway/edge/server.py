@@ -30,10 +30,12 @@ from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState, Journal
 from tokenway.model.link import (
     Gauges,
+    Granted,
     Heard,
     Hello,
     Probe,
     Publish,
+    Recall,
     Seen,
     Serving,
     Show,
@@ -105,8 +107,8 @@ async def run_worker(
         if not first.done():
             first.set_result(None)
 
-    link = ControlLink(greeting)
-    state = EdgeState(loop, pools, journal, link.ask, link.keep)
+    link = ControlLink(greeting, lambda: state.admission.cut())  # noqa: PLW0108 - the state is made from the link
+    state = EdgeState(loop, pools, journal, link.ask, link.keep, link.send)
     link.on(Publish, take_snapshot)
     probes = Probes(state, link.send)
     _listen_to_control(link, state, probes)
@@ -134,6 +136,7 @@ async def run_worker(
     await server.serve(sockets=[listener])
     probes.stop()
     await _finish_background(state, drained_at)
+    state.admission.stop()
     await pools.close()
     await link.finish(LAST_WORDS_SECONDS)
     await tasks.close()
@@ -156,6 +159,8 @@ def _listen_to_control(link: ControlLink, state: EdgeState, probes: Probes) -> N
     link.on(Show, show_background)
     link.on(Heard, lambda heard: state.fleet.hear(heard.samples))
     link.on(Probe, probes.begin)
+    link.on(Granted, state.admission.granted)
+    link.on(Recall, lambda recall: state.admission.recall(recall.limits))
 
 
 async def _finish_background(state: EdgeState, until: float) -> None:

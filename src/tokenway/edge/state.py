@@ -19,6 +19,7 @@ from tokenway.edge.head import Heads
 from tokenway.edge.routes import Routes
 from tokenway.metering.ledger import Record
 from tokenway.model.identity import SECONDS_PER_DAY, day_of, ids_of_day
+from tokenway.model.link import Return, Want
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.upstream.pool import Pools
@@ -82,8 +83,9 @@ class EdgeState:
         journal: Journal,
         ask: Ask,
         keep: Callable[[StoredResponse], None] = lambda _: None,
+        tell: Callable[[Want | Return], None] = lambda _: None,
     ) -> None:
-        """`keep` gives a response to the control process to be kept."""
+        """`keep` gives a response to the control process to be kept, `tell` what is wanted of limits."""
         self.loop = loop
         self.pools = pools
         self.journal = journal
@@ -91,7 +93,7 @@ class EdgeState:
         self.keep = keep
         self.background: dict[tuple[str, str], Running] = {}
         """What runs without a caller, by response id and project."""
-        self.admission = Admission()
+        self.admission = Admission(tell, self._call_soon)
         self.fleet = Fleet(monotonic())
         self.heads = Heads()
         self.open: set[Timed] = set()
@@ -122,6 +124,7 @@ class EdgeState:
     def adopt(self, snapshot: Snapshot) -> None:
         """Puts a snapshot in force; exchanges under way keep theirs."""
         self.admission.adopt(snapshot)
+        self.admission.mended()  # it comes from a control process, so there is one again
         self.fleet.adopt(snapshot)
         # An exchange has its own deadline for each attempt, which may be longer at an endpoint than elsewhere.
         own = [each.timeouts.connect for model in snapshot.models.values() for each in model.endpoints if each.timeouts]
@@ -150,6 +153,9 @@ class EdgeState:
         self._id_count += 1
         return f"{self._id_prefix}{self._id_count:010x}"
 
+    def _call_soon(self, work: Callable[[], None]) -> None:
+        self.loop.call_soon(work)
+
     def start_sweeping(self) -> None:
         """Begins to look at deadlines; call it once in the loop."""
         self._tick()
@@ -165,6 +171,7 @@ class EdgeState:
         for connection in list(self.connections):
             connection.check(now)
         self.pools.sweep(now)
+        self.admission.tick(now)
 
     def _sweep(self) -> None:
         self.loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -177,3 +184,4 @@ class EdgeState:
                 exchange.wake(now)
             except Exception as error:  # noqa: BLE001 - whatever one of them meets, the others have their deadlines
                 exchange.broke(error)
+        self.admission.sweep(now)

@@ -59,7 +59,9 @@ def watch_speed(exchange: Exchange, now: float) -> None:
 
 def _total(exchange: Exchange, _lane: int, event: e.DeadlinePassed, out: Out) -> None:
     if not exchange.made:
-        problem = Problem(504, ErrorType.TIMEOUT, "The request was not admitted in time.", code="total_deadline")
+        problem = Problem(
+            504, ErrorType.TIMEOUT, "The request was not admitted in time.", code="total_deadline", should_retry=True
+        )
         exchange.close(out, RELEASED, problem.status, problem.type)
         out.append(c.SendError(problem, in_band=False))
         return

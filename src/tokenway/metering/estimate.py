@@ -79,6 +79,22 @@ def asks_more(body: object) -> bool:
     return isinstance(body, bytes) and any(word in body for word in _DEARER)
 
 
+def tokens_most(
+    endpoints: Iterable[Endpoint], operation: Operation, body_bytes: int, max_tokens: int | None, answers: int
+) -> tuple[int, int]:
+    """The most tokens that a request takes in, and that come out, at whichever of these endpoints it is served."""
+    if operation is Operation.COUNT:
+        return 0, 0
+    ables = [each.capabilities for each in endpoints]
+    is_bound = operation not in _LISTS and all(able.context is not None for able in ables)
+    context = max((able.context or 0 for able in ables), default=0) if is_bound and ables else UNBOUNDED
+    if operation in _LISTS:
+        return body_bytes, 0
+    if max_tokens is None:
+        max_tokens = max((able.max_output or OUTPUT_ASSUMED for able in ables), default=OUTPUT_ASSUMED)
+    return min(context, body_bytes), max_tokens * answers
+
+
 def _each(price: Price, operation: Operation) -> int:
     """The most that an answer costs beside its tokens: an image of the dearest kind, or a search."""
     if operation in PICTURES:

@@ -44,6 +44,10 @@ class Settlement(StrEnum):
     """A crash left the reservation open."""
 
 
+PAYING: Final = frozenset({Settlement.DELIVERED, Settlement.UPSTREAM_BILLED})
+"""What the caller pays for."""
+
+
 class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One attempt's share. `usage` is None when no provider gave one (`unmetered`).
 

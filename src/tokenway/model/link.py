@@ -81,7 +81,7 @@ class Serving(msgspec.Struct, frozen=True, tag="serving"):
 
 
 class Gauges(msgspec.Struct, frozen=True, tag="gauges"):
-    """Worker to control, once a second: how it is. `leases` is nano-dollars left by key id.
+    """Worker to control, once a second: how it is. `leases` is what is left by the limit's id, in its unit.
 
     `breakers` is the state of the breakers that are not closed, by endpoint id, as `tokenway_breaker_state` has it.
     """

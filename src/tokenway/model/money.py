@@ -54,6 +54,16 @@ def cost_ceiling(weighted_units: int) -> NanoUsd:
     return NanoUsd(-(-weighted_units // UNITS_PER_RATE))
 
 
+def marked_up(amount: int, markup: int) -> NanoUsd:
+    """What is charged for what costs so much: `markup` on top in millionths, negative for less; rounded half up."""
+    return NanoUsd(cost_of(amount * (UNITS_PER_RATE + markup)) if markup else amount)
+
+
+def marked_up_ceiling(amount: int, markup: int) -> NanoUsd:
+    """Like `marked_up`, rounded up: for reservations."""
+    return NanoUsd(cost_ceiling(amount * (UNITS_PER_RATE + markup)) if markup else amount)
+
+
 def hourly(milliseconds: int, per_hour: int) -> int:
     """Nano-dollars an hour for so many milliseconds, as a sum of `units * rate`.
 

@@ -6,7 +6,6 @@ derived from these types. A path names a setting: `server.port`, `models.NAME.en
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
@@ -15,8 +14,9 @@ from msgspec import Meta
 from tokenway.model.catalog import Capabilities, DataPolicy, Dialect, EndpointLimits, Grade, Price, Timeouts
 from tokenway.model.money import NanoUsd
 from tokenway.model.preferences import Rescue, SortOrder
+from tokenway.model.quotas import BudgetSetting, LimitSettings, ProjectSettings, Quota, Rates
 from tokenway.model.secret import Secret
-from tokenway.model.shape import SHORTHAND, Kind, fields_of
+from tokenway.model.shape import Kind, fields_of
 from tokenway.model.sign_up import SignUpSettings
 from tokenway.model.units import Duration, FilePath, Size
 
@@ -28,15 +28,6 @@ LOCAL_EMBEDDING: Final = "local-embed"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Deadline = Annotated[Duration, Meta(gt=0, le=86400)]
-
-
-class BudgetPeriod(StrEnum):
-    """How long a budget lasts before it starts anew; `total` never does."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    TOTAL = "total"
 
 
 class TlsSettings(msgspec.Struct, frozen=True):
@@ -62,23 +53,31 @@ class ServerSettings(msgspec.Struct, frozen=True):
     tls: Annotated[TlsSettings | None, Meta(description="Certificate of the public listener.")] = None
 
 
-class Budget(msgspec.Struct, frozen=True):
-    """How much a key may spend."""
-
-    usd: Annotated[NanoUsd, Meta(description="The amount.")]
-    period: Annotated[BudgetPeriod, Meta(description="When it starts anew.")] = BudgetPeriod.TOTAL
-
-
 class FixedKey(msgspec.Struct, frozen=True):
     """A key that the configuration itself brings."""
 
     name: Annotated[str, Meta(description="What people call it; unique.")]
     key: Annotated[Secret, Meta(description="What callers send.")]
     project: Annotated[str, Meta(description="Whom its use is counted for.")] = "default"
-    budget: Annotated[
-        Budget | None,
-        Meta(description="The most it may spend: USD in total, or `{usd, period}`.", extra={SHORTHAND: "usd"}),
+    budget: BudgetSetting = None
+    limits: Annotated[Rates, Meta(description="How fast its calls may come.")] = Rates()
+    max_cost: Annotated[NanoUsd | None, Meta(description="The most that one call may cost.")] = None
+    models: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="The models that it may use, by the names that callers use; `gpt-*` for all that begin so."),
     ] = None
+    endpoints: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="The endpoints that it may use: `provider/model`, or a provider for all of its own."),
+    ] = None
+    addresses: Annotated[
+        tuple[str, ...] | None, Meta(description="The networks that it may be used from: `10.0.0.0/8`.")
+    ] = None
+    expires: Annotated[
+        str | None,
+        Meta(description="When it ends: `2030-01-31`, or `2030-01-31T12:00:00Z`; a day without a time, as it begins."),
+    ] = None
+    user: Annotated[str, Meta(description="The user whose limits its calls count against too.")] = ""
 
 
 class OidcSettings(msgspec.Struct, frozen=True):
@@ -368,6 +367,7 @@ class ModelSettings(msgspec.Struct, frozen=True):
     ]
     fallbacks: Annotated[tuple[str, ...], Meta(description="Names to try when no endpoint answers.")] = ()
     routing: Annotated[RoutingSettings, Meta(description="How an endpoint is chosen.")] = RoutingSettings()
+    quota: Annotated[Quota, Meta(description="What all calls to it may take together.")] = Quota()
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -384,11 +384,16 @@ class Settings(msgspec.Struct, frozen=True):
     shared: Annotated[
         Secret | None,
         Meta(
-            description="What several machines count rates in: `valkey://USER:PASSWORD@HOST:6379/0`, `valkeys` for TLS; "
-            "Redis too (`redis`, `rediss`). Without it each machine has its share of a rate."
+            description="What several machines count rates in: `valkey://USER:PASSWORD@HOST:6379/0`, `valkeys` for "
+            "TLS; Redis too (`redis`, `rediss`). Without it each machine has its share of a rate."
         ),
     ] = None
     auth: Annotated[AuthSettings, Meta(description="Who may call.")] = AuthSettings()
+    projects: Annotated[
+        dict[str, ProjectSettings],
+        Meta(description="Whom use is counted for, by name: what holds for all of its keys."),
+    ] = {}
+    limits: Annotated[LimitSettings, Meta(description="What happens at limits.")] = LimitSettings()
     signup: Annotated[SignUpSettings, Meta(description="Accounts that people make themselves.")] = SignUpSettings()
     timeouts: Annotated[Timeouts, Meta(description="The four deadlines of an exchange.")] = Timeouts()
     retries: Annotated[RetrySettings, Meta(description="What happens after a failed attempt.")] = RetrySettings()

@@ -10,6 +10,7 @@ from msgspec import Meta
 from tokenway.model.money import NanoUsd
 
 Count = Annotated[int, Meta(ge=1, le=10**15)]
+Usd = Annotated[NanoUsd, Meta(ge=0)]
 
 
 class SignUpLimits(msgspec.Struct, frozen=True):
@@ -18,7 +19,7 @@ class SignUpLimits(msgspec.Struct, frozen=True):
     rpm: Annotated[Count | None, Meta(description="Requests a minute.")] = None
     tpm: Annotated[Count | None, Meta(description="Tokens a minute, in and out.")] = None
     concurrency: Annotated[Count | None, Meta(description="Calls at once.")] = None
-    usd_per_day: Annotated[NanoUsd | None, Meta(description="USD a day (UTC).")] = None
+    usd_per_day: Annotated[Usd | None, Meta(description="USD a day (UTC).")] = None
 
 
 class SignUpSettings(msgspec.Struct, frozen=True):

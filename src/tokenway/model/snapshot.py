@@ -40,8 +40,6 @@ class Principal(msgspec.Struct, frozen=True):
     markup: int = 0
     """On top of what a call costs, in millionths; negative is a discount."""
     on_outage: OnOutage = OnOutage.SERVE
-    budget: NanoUsd | None = None
-    budget_epoch: int = 0
 
 
 class ProviderHint(msgspec.Struct, frozen=True):
@@ -68,6 +66,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By id: those that principals and models refer to."""
     model_limits: dict[str, tuple[str, ...]] = {}
     """The ids of a model's own limits, by the name that callers use."""
+    queue: float = 0.0
+    """Seconds for which a call may wait for a rate, or for a place among calls at once; 0 refuses it at once."""
     families: tuple[tuple[str, str], ...] = ()
     """(prefix of a model's name, enabled provider that serves it): how `gpt-4o` finds its provider."""
     listings: dict[str, tuple[Listing, ...]] = {}

@@ -22,6 +22,9 @@ from tokenway.routing.preferences import MaxPrice, Wishes, nearest_of
 TOLD: Final = 12
 """Endpoints whose exclusion is told in words; the rest is counted, and stands in the error's details."""
 
+KEY_POLICY: Final = "key_policy"
+"""What excludes an endpoint that a key may not use."""
+
 OPENROUTER: Final[Mapping[str, tuple[str, ...]]] = {
     "bedrock": ("amazon-bedrock", "amazon bedrock"),
     "dashscope": ("alibaba",),
@@ -77,6 +80,12 @@ def _folded(provider: str, whole: str) -> frozenset[str]:
 
 
 # -- the filters: what is wrong with an endpoint as the rest of a sentence, or nothing -----------------------------
+
+
+def _not_for_key(endpoint: Endpoint, _data: DataPolicy, wishes: Wishes) -> str:
+    if wishes.allowed is None or endpoint.id in wishes.allowed or endpoint.provider in wishes.allowed:
+        return ""
+    return "may not be used with this API key"
 
 
 def _not_allowed(endpoint: Endpoint, _data: DataPolicy, wishes: Wishes) -> str:
@@ -135,6 +144,7 @@ def _not_distillable(_endpoint: Endpoint, _data: DataPolicy, wishes: Wishes) -> 
 Filter = Callable[[Endpoint, DataPolicy, Wishes], str]
 
 FILTERS: Final[tuple[tuple[str, Filter], ...]] = (
+    (KEY_POLICY, _not_for_key),
     ("allowed_providers", _not_allowed),
     ("ignored_providers", _ignored),
     ("quantization", _other_quantization),
@@ -222,18 +232,19 @@ def _is_provider(snapshot: Snapshot, name: str) -> bool:
 
 
 def nothing_left(name: str, excluded: Mapping[str, Exclusion]) -> Refusal:
-    """503: the wishes exclude every endpoint, and for each what did."""
+    """503: the wishes exclude every endpoint, and for each what did; 403 where the key may use none of them."""
     told = [f"{endpoint} {why.words}" for endpoint, why in list(excluded.items())[:TOLD]]
     more = len(excluded) - len(told)
     if more:
         told.append(f"and {more} more are excluded too")
+    is_denied = all(why.code == KEY_POLICY for why in excluded.values())
     return Refusal(
         Problem(
-            503,
-            ErrorType.PROVIDER_UNAVAILABLE,
+            403 if is_denied else 503,
+            ErrorType.PERMISSION_DENIED if is_denied else ErrorType.PROVIDER_UNAVAILABLE,
             f"No endpoint of the model '{name[:120]}' is left: {'; '.join(told)}.",
-            param="provider",
-            code="no_endpoints",
+            param="model" if is_denied else "provider",
+            code="endpoint_not_allowed" if is_denied else "no_endpoints",
             should_retry=False,
             details={
                 "availability": {

@@ -94,6 +94,8 @@ class Wishes(msgspec.Struct, frozen=True):
     stream: bool | None = None
     """Whether an answer that is wanted whole is asked for as a stream."""
     timeouts: Timeouts = UNBOUNDED
+    allowed: tuple[str, ...] | None = None
+    """Not the caller's own: the endpoints, or their providers, that its key may use; None for all."""
 
 
 NO_WISHES: Final = Wishes()

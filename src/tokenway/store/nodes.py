@@ -66,12 +66,14 @@ class SqlNodes:
         with self._database.read() as connection:
             return [Node(*row) for row in connection.execute(sa.select(*columns).order_by(nodes.c.id))]
 
-    def live(self, within: float = 3 * BEAT_SECONDS) -> int:
-        """How many machines were heard of within so many seconds, this one always included."""
+    def live(self, within: float = 3 * BEAT_SECONDS) -> tuple[int, int]:
+        """How many machines were heard of within so many seconds, this one always included; the others' workers."""
         since = self._clock() - within
-        others = sa.select(sa.func.count()).where(nodes.c.seen >= since, nodes.c.id != self.node)
+        sums = sa.func.count(), sa.func.coalesce(sa.func.sum(nodes.c.workers), 0)
+        others = sa.select(*sums).where(nodes.c.seen >= since, nodes.c.id != self.node)
         with self._database.read() as connection:
-            return 1 + int(connection.execute(others).scalar() or 0)
+            machines, workers = connection.execute(others).one()
+        return 1 + int(machines), int(workers)
 
     def lost(self) -> list[str]:
         """The other machines that were not heard of for LOST_SECONDS."""

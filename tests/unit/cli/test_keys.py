@@ -122,7 +122,7 @@ def test_the_configuration_says_where_the_store_is(home: Path, capsys: pytest.Ca
     (home / "tokenway.yaml").write_text(f"store: sqlite:///{home}/elsewhere.db\n")
     made(capsys, "laptop")
     assert (home / "elsewhere.db").exists()
-    assert not (home / "data").exists()
+    assert not list((home / "data").rglob("*.db"))
 
 
 def test_a_broken_configuration_is_not_worked_around(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

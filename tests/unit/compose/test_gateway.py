@@ -32,6 +32,7 @@ from tokenway.control.config import Loaded, load
 from tokenway.control.ingest import Ingest
 from tokenway.metering.ledger import Settled
 from tokenway.metering.stamps import Stamps
+from tokenway.model.identity import day_of, ids_of_day
 from tokenway.model.link import Gauges, Keep, Question, WorkerOptions
 from tokenway.model.stored import StoredResponse
 from tokenway.model.usage import Usage
@@ -241,7 +242,14 @@ async def test_a_start_learns_from_the_ledger(tmp_path: Path, provider: FakeProv
     usage = Usage(input_uncached=100, output_text=51)
     lines = (line(endpoint="lab/fake", usage=usage),)
     records = [
-        settled(n, at=now - ago, endpoint="lab/fake", lines=lines, stamps=stamps, overhead=0.05)
+        settled(
+            id=f"{ids_of_day(day_of(now - ago))}{'a' * 16}{n:010x}",
+            at=now - ago,
+            endpoint="lab/fake",
+            lines=lines,
+            stamps=stamps,
+            overhead=0.05,
+        )
         for n, ago in enumerate((3600, 60, 10))
     ]
     store = open_sqlite(tmp_path / "data" / "tokenway.db")

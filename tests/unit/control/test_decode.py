@@ -13,8 +13,8 @@ from tokenway.control.decode import MISSING, Decoder
 from tokenway.control.document import read_document
 from tokenway.model.money import NanoUsd, Rate
 from tokenway.model.preferences import SortOrder
+from tokenway.model.quotas import Budget, BudgetPeriod
 from tokenway.model.secret import Secret
-from tokenway.model.settings import Budget, BudgetPeriod
 from tokenway.model.shape import SHORTHAND, shape_of
 from tokenway.model.units import Duration, FilePath, Size
 

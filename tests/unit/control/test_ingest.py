@@ -419,7 +419,7 @@ def test_draining_ends_while_somebody_writes(store: Store, journals: Path) -> No
 @pytest.mark.postgres
 def test_a_killed_database_loses_nothing_and_counts_nothing_twice(mortal: PostgresServer, journals: Path) -> None:
     """Ended by SIGKILL three times while journals are read into it; each time the reading goes on by itself."""
-    count = 6_000
+    count = 30_000
     writer = JournalWriter(journals, "w")
     for number in range(count):
         writer.append(reserved(number, at=NOON))
@@ -432,7 +432,7 @@ def test_a_killed_database_loses_nothing_and_counts_nothing_twice(mortal: Postgr
 
     def kill() -> None:
         for _ in range(3):
-            if done.wait(0.15):
+            if done.wait(0.1):
                 return
             mortal.kill()
             mortal.start()

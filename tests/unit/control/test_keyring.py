@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.control.budgets import Grants, Term
-from tokenway.control.keyring import credits_id, key_figures, limits, principals, with_accounts, with_budgets
+from tokenway.control.keyring import key_figures, limits, with_accounts
 from tokenway.control.publish import build_snapshot, key_digest
-from tokenway.model.limits import Limit, Measure, OnOutage, Scope
-from tokenway.model.limits import Term as LimitTerm
+from tokenway.control.quotas import credits_id
+from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
 from tokenway.model.money import NANO_PER_USD, NanoUsd
+from tokenway.model.quotas import Budget, BudgetPeriod, ProjectSettings
 from tokenway.model.secret import Secret
-from tokenway.model.settings import AuthSettings, Budget, BudgetPeriod, FixedKey, Settings
-from tokenway.model.snapshot import Principal
+from tokenway.model.settings import AuthSettings, FixedKey, Settings
+from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.accounts.holdings import Holdings
 from tokenway.store.accounts.records import KeyRow, ProjectRow
 from tokenway.store.usage import KeyUsage
@@ -59,28 +59,38 @@ def held(
     return holdings
 
 
-def budgets(settings: Settings, holdings: Holdings, grants: Grants) -> dict[str, Principal]:
-    """The principals with the budgets of worker 1."""
-    return with_budgets(principals(settings, holdings, NOW), settings, holdings, grants, 1, NOW)
+def whole(settings: Settings, holdings: Holdings, now: float = NOW) -> Snapshot:
+    """The snapshot of these settings and accounts."""
+    bare = build_snapshot(settings, keys={}, environment={}, local=None, version=7)
+    return with_accounts(bare, settings, holdings, now)
 
 
-def nothing_spent(workers: int = 1) -> Grants:
-    """Grants of budgets of which nothing was spent."""
-    return Grants(workers, lambda _key, _term: 0)
+def principals(settings: Settings, holdings: Holdings, now: float = NOW) -> dict[str, Principal]:
+    """Whom each key stands for in it."""
+    return whole(settings, holdings, now).keys
 
 
-def test_a_fixed_key_stands_for_its_project_and_has_its_share() -> None:
-    """Two workers have half of the five dollars each; the key is known by its digest only."""
-    share = NanoUsd(5 * NANO_PER_USD // 2)
-    assert budgets(FIXED, held(), nothing_spent(2)) == {
-        CI_DIGEST: Principal("config:ci", "ci", "lab", budget=share, budget_epoch=1)
-    }
+def test_a_fixed_key_stands_for_its_project_and_has_its_budget() -> None:
+    """The key is known by its digest only, and its budget by what it is of."""
+    name = "config:key:ci:usd:day"
+    made = whole(FIXED, held())
+    assert made.keys == {CI_DIGEST: Principal("config:ci", "ci", "lab", limits=(name,))}
+    assert made.limits == {name: Limit(name, Scope.KEY, "config:ci", Measure.USD, 5 * NANO_PER_USD, Term.DAY)}
 
 
 def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
-    """Nothing is granted and nothing asked of the ledger."""
-    grants = Grants(1, lambda _key, _term: pytest.fail("asked for what was spent"))
-    assert budgets(Settings(), held(row()), grants) == {"d1": Principal("key_1", "laptop", "default")}
+    """No limit counts for it."""
+    assert principals(Settings(), held(row())) == {"d1": Principal("key_1", "laptop", "default")}
+
+
+def test_what_the_configuration_says_of_a_project_goes_before_the_store() -> None:
+    """Its price and what becomes of it in an outage; the limits of both count."""
+    settings = Settings(projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=0.5)})
+    project = ProjectRow("default", "default", 1.0, markup=7, on_outage=OnOutage.REFUSE)
+    holdings = held(row(), bounds=(usd(2, "default", Scope.PROJECT),), projects=(project,))
+    found = principals(settings, holdings)["d1"]
+    assert (found.markup, found.on_outage) == (500_000, OnOutage.SERVE)
+    assert set(found.limits) == {"config:project:default:usd:total", "lim_default_2"}
 
 
 def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
@@ -103,7 +113,7 @@ def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
         "laptop",
         "lab",
         user="usr_1",
-        limits=(own.id, "credits:lab", its.id, his.id),
+        limits=(own.id, its.id, his.id, "credits:lab"),
         expires_at=NOW + 9,
         max_cost=NanoUsd(7),
         models=("m",),
@@ -127,7 +137,7 @@ def test_a_fixed_key_counts_for_its_project_in_the_store() -> None:
     project = ProjectRow("lab", "Lab", 1.0, markup=5)
     holdings = held(projects=(project,), bounds=(usd(2, "lab", Scope.PROJECT),), paid_in={"lab": 10})
     found = principals(FIXED, holdings, NOW)[CI_DIGEST]
-    assert (found.markup, found.limits) == (5, ("credits:lab", "lim_lab_2"))
+    assert (found.markup, found.limits) == (5, ("config:key:ci:usd:day", "lim_lab_2", "credits:lab"))
     holdings.projects["lab"] = msgspec.structs.replace(project, archived=NOW - 1)
     assert principals(FIXED, holdings, NOW) == {}
 
@@ -145,60 +155,30 @@ def test_a_key_that_will_end_says_when() -> None:
 
 
 def test_both_secrets_of_a_rotated_key_draw_on_one_budget() -> None:
-    """They stand for one account with one grant; the former one ends with the overlap, or the key if that is sooner."""
+    """They stand for one account with one limit; the former one ends with the overlap, or the key if that is sooner."""
     rotated = row(former_digest="d0", former_ends=NOW + 5)
     budget = usd(100)
-    principal = Principal("key_1", "laptop", "default", limits=(budget.id,), budget=NanoUsd(100), budget_epoch=1)
+    principal = Principal("key_1", "laptop", "default", limits=(budget.id,))
     former = msgspec.structs.replace(principal, expires_at=NOW + 5)
     holdings = held(rotated, bounds=(budget,))
-    assert budgets(Settings(), holdings, nothing_spent()) == {"d1": principal, "d0": former}
+    assert principals(Settings(), holdings) == {"d1": principal, "d0": former}
 
     assert set(principals(Settings(), holdings, NOW + 5)) == {"d1"}
     ending = msgspec.structs.replace(rotated, expires=NOW + 3)
     assert principals(Settings(), held(ending), NOW)["d0"].expires_at == NOW + 3
 
 
-def test_a_rotation_gives_a_worker_no_new_budget() -> None:
-    """The grant goes on under the key's id: it is the same one, so what the worker spent since stays counted."""
-    spent = 0
-    grants = Grants(1, lambda _key, _term: spent)
-    before = budgets(Settings(), held(row(), bounds=(usd(100),)), grants)["d1"]
-    spent = 70
-    assert budgets(Settings(), held(row(digest="d2"), bounds=(usd(100),)), grants) == {"d2": before}
-
-
-def test_a_budget_of_the_store_is_counted_by_its_period() -> None:
-    """The ledger is asked for what was spent in the key's own period; of several budgets the smallest is dealt out."""
-    asked: list[tuple[str, Term]] = []
-
-    def spent(key: str, term: Term) -> int:
-        asked.append((key, term))
-        return 30
-
-    bounds = (
-        usd(100, term=LimitTerm.MONTH),
-        usd(200),
-        usd(1, rolling=True, term=LimitTerm.DAY),
-        usd(2, per_run=True),
-        usd(3, "key_2"),
-    )
-    (found,) = budgets(Settings(), held(row(), bounds=bounds), Grants(1, spent)).values()
-    assert found.budget == 70
-    assert set(asked) == {("key_1", Term.MONTH), ("key_2", Term.TOTAL)}
-
-
 def test_a_key_in_both_places_is_the_stores() -> None:
     """The store knows what it spent under its own id."""
-    (found,) = budgets(FIXED, held(row(digest=CI_DIGEST)), nothing_spent()).values()
-    assert (found.key_id, found.budget) == ("key_1", None)
+    (found,) = principals(FIXED, held(row(digest=CI_DIGEST))).values()
+    assert (found.key_id, found.limits) == ("key_1", ())
 
 
 def test_a_snapshot_gets_the_keys_the_limits_and_those_of_models() -> None:
     """The ids that principals and models refer to are all there."""
-    bare = build_snapshot(Settings(), keys={}, environment={}, local=None, version=7)
     bounds = usd(1), usd(2, "gpt", Scope.MODEL), usd(3, "gpt", Scope.MODEL)
     holdings = held(row(), bounds=bounds)
-    made = with_accounts(bare, Settings(), holdings, nothing_spent(), 1, NOW)
+    made = whole(Settings(), holdings)
     assert set(made.keys) == {"d1"}
     assert made.limits == {limit.id: limit for limit in bounds}
     assert made.model_limits == {"gpt": ("lim_gpt_2", "lim_gpt_3")}
@@ -224,7 +204,7 @@ def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
 
 def test_a_total_budget_has_no_reset_and_is_never_negative() -> None:
     """Seven dollars of five are used: nothing is left, and it will not start anew; a larger budget does not matter."""
-    bounds = usd(5 * NANO_PER_USD), usd(5 * NANO_PER_USD + 1, term=LimitTerm.MONTH)
+    bounds = usd(5 * NANO_PER_USD), usd(5 * NANO_PER_USD + 1, term=Term.MONTH)
     figures = key_figures(Settings(), held(row(), bounds=bounds), "key_1", USAGE)
     assert (figures["label"], figures["limit_remaining"], figures["limit_reset"]) == ("laptop", 0.0, None)
 

@@ -330,7 +330,7 @@ def test_keys_are_known_by_their_digest_only() -> None:
     """What is published is what was given; the digest is SHA-256 in hexadecimal."""
     digest = hashlib.sha256(b"sk-fixed-0123456789").hexdigest()
     assert key_digest("sk-fixed-0123456789") == digest
-    keys = {digest: Principal("k1", "ci", "web", budget=NanoUsd(1)), "ff": Principal("k2", "laptop", "default")}
+    keys = {digest: Principal("k1", "ci", "web", max_cost=NanoUsd(1)), "ff": Principal("k2", "laptop", "default")}
     snapshot = build_snapshot(Settings(), keys=keys, environment={}, local=None, version=1, not_ready="loading")
     assert snapshot.keys == keys
     assert snapshot.not_ready == "loading"

@@ -89,7 +89,7 @@ def test_what_is_old_enough_is_dropped(open_store: Callable[..., Store]) -> None
     with machine.store.database.read() as connection:
         minutes = sa.select(sa.func.count()).select_from(rollups).where(rollups.c.grain == 60)
         assert connection.execute(minutes).scalar() == 2
-    assert machine.store.nodes.live() == 1
+    assert machine.store.nodes.live()[0] == 1
 
 
 @pytest.mark.postgres

@@ -81,7 +81,8 @@ class Control:
         self.known: list[Sample] = []
         self.greeted: list[Worker] = []
         self.tasks = tasks
-        self.workers = Workers(count, tasks, self.greeted.append)
+        self.gone: list[Worker] = []
+        self.workers = Workers(count, tasks, self.greeted.append, self.gone.append)
         self._edges: list[Edge] = []
 
     async def publish(self) -> None:

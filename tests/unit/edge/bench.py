@@ -15,13 +15,15 @@ from typing import Any, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from tests.unit.edge.broker import Broker
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.cold import make_app
 from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.state import EdgeState
 from tokenway.metering.ledger import Record, Settled
 from tokenway.model.catalog import Endpoint, Model, Price, Provider
-from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.limits import Limit, Measure, Scope
+from tokenway.model.money import Rate
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.upstream.mock import MockNetwork
@@ -29,13 +31,16 @@ from tokenway.upstream.pool import Pool, Pools
 from tokenway.upstream.transport import Origin
 
 KEY = b"sk-alice"
+BUDGET = "budget"
+"""The limit of alice's key, where it has one."""
 ENDPOINT = Endpoint("p", "up", Price(Rate(1_000_000_000), Rate(3_000_000_000)))
 """1000 nano-dollars a token in, 3000 a token out."""
 
 
 def snapshot(budget: int | None = None, **more: Any) -> Snapshot:
     """One key, one provider `p` and one model `m`; the other fields as given."""
-    principal = Principal("k1", "alice", "default", budget=None if budget is None else NanoUsd(budget))
+    limits = {} if budget is None else {BUDGET: Limit(BUDGET, Scope.KEY, "k1", Measure.USD, budget)}
+    principal = Principal("k1", "alice", "default", limits=tuple(limits))
     fields: dict[str, Any] = {
         "version": 1,
         "providers": {"p": Provider("p", "http://upstream/v1", api_keys=(Secret("sk-up"),))},
@@ -43,6 +48,7 @@ def snapshot(budget: int | None = None, **more: Any) -> Snapshot:
         "aliases": {},
         "keys": {sha256(KEY).hexdigest(): principal},
         "max_retries": 0,
+        "limits": limits,
     }
     return Snapshot(**(fields | more))
 
@@ -152,7 +158,10 @@ class Bench:
         self.network = network
         self.books = Books()
         loop = asyncio.get_running_loop()
-        self.state = EdgeState(loop, ScriptedPools(loop, tasks, network), self.books, no_answer)
+        self.broker = Broker(loop.call_soon)
+        pools = ScriptedPools(loop, tasks, network)
+        self.state = EdgeState(loop, pools, self.books, no_answer, tell=self.broker.tell)
+        self.broker.serve(self.state.admission, what.limits)
         self.state.adopt(what)
         self.clients: list[Client] = []
         self.server_state = ServerState()

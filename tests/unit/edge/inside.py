@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from tests.e2e.gateway import KEY
 from tests.e2e.raw import Raw
 from tests.fake_provider import FakeProvider
+from tests.unit.edge.broker import Broker
 from tokenway.aio.tasks import Tasks
 from tokenway.edge.protocol import EdgeProtocol
 from tokenway.edge.server import _server_config
@@ -85,8 +86,11 @@ class Inside:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: self.failures.append(context))
         self.pools = Pools(loop, self._tasks)
-        self.state = EdgeState(loop, self.pools, self.journal, self._ask)
-        self.state.adopt(snapshot(self.provider.base_url, **self._changes))
+        self.broker = Broker(loop.call_soon)
+        self.state = EdgeState(loop, self.pools, self.journal, self._ask, tell=self.broker.tell)
+        what = snapshot(self.provider.base_url, **self._changes)
+        self.state.adopt(what)
+        self.broker.serve(self.state.admission, what.limits)
         self.state.date = b"date: now\r\n"
         config = _server_config(WorkerOptions(1, "journals", "control.sock"), self.state)
         self.server_state = ServerState()

@@ -47,6 +47,8 @@ class Story:
     finish_reason: str = "stop"
     gaps: tuple[int, ...] = (1, 2)
     service: str = ""
+    admitted_at: float = 1_699_999_990.0
+    reserved: int = 10**9
 
     def service_of(self, attempt: int) -> str:
         """The first attempt's answer says it; others say nothing."""

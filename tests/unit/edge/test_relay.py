@@ -49,7 +49,8 @@ from tokenway.model.catalog import (
     Timeouts,
 )
 from tokenway.model.faults import Fault
-from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.limits import Limit, Measure, Scope
+from tokenway.model.money import Rate
 from tokenway.model.preferences import Rescue
 from tokenway.model.sample import Outcome
 from tokenway.model.secret import Secret
@@ -63,8 +64,11 @@ BUDGET = 100_000_000
 
 
 def with_budget(amount: int = BUDGET) -> dict[str, Any]:
-    """A snapshot's keys, with a budget in nano-dollars."""
-    return {"keys": {sha256(KEY.encode()).hexdigest(): Principal("k1", "ci", "default", budget=NanoUsd(amount))}}
+    """A snapshot's keys and limits, with a budget in nano-dollars."""
+    return {
+        "keys": {sha256(KEY.encode()).hexdigest(): Principal("k1", "ci", "default", limits=("budget",))},
+        "limits": {"budget": Limit("budget", Scope.KEY, "k1", Measure.USD, amount)},
+    }
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -113,7 +117,7 @@ async def test_without_a_journal_no_call_is_made(
         answer = await raw.answer()
         assert (answer.status, answer.error["code"]) == (503, "journal_unavailable")
         assert answer.headers["retry-after"] == "5"
-        assert inside.state.admission.remaining == {"k1": BUDGET}
+        assert inside.broker.unspent() == BUDGET
         inside.journal.fails = lambda _record: False
         assert await raw.is_usable()
     assert provider.requests == []
@@ -156,7 +160,7 @@ async def test_a_lease_loses_what_was_charged_and_no_more(provider: FakeProvider
                 await raw.send(post(chat(stream=stream)))
                 await raw.answer()
         charged = sum(record.charged for record in inside.journal.settled)
-        assert inside.state.admission.remaining == {"k1": BUDGET - charged}
+        assert inside.broker.unspent() == BUDGET - charged
     assert (charged > 0) is (script == Script())
 
 

@@ -158,14 +158,15 @@ def test_a_new_snapshot_is_in_force_and_leases_stay() -> None:
     made.adopt(first)
     assert (was_ready, made.is_ready) == (False, True)
     gate, routes = made.gate, made.routes
-    [principal] = first.keys.values()
-    made.admission.reserve(principal, 400)
+    stock = made.admission._stocks.of(first.limits["budget"])
+    stock.take(0, 0.0, 0.0, 1000)
+    stock.draw(400, 0.0)
     made.adopt(snapshot(budget=1000, version=2, timeouts=Timeouts(connect=1.5)))
     assert made.snapshot.version == 2
     assert made.gate is not gate
     assert made.routes is not routes
     assert made.pools.connect_timeout == 1.5
-    assert made.admission.remaining == {"k1": 600}
+    assert made.admission.remaining == {"budget": 600}
 
 
 def test_dice_stay_below_one() -> None:

@@ -32,7 +32,11 @@ SNAPSHOT = Snapshot(
     {"lab": Provider("lab", "http://lab/v1", api_keys=(Secret("sk-1"), Secret("sk-2")), headers=(("x-team", "blue"),))},
     {"m": Model("m", (Endpoint("lab", "up", Price(Rate(1), Rate(2))),))},
     {"alias": "m"},
-    {"ab" * 32: Principal("k", "name", "default", budget=NanoUsd(5), budget_epoch=3, expires_at=1e9)},
+    {
+        "ab" * 32: Principal(
+            "k", "name", "default", limits=("config:key:name:usd:day",), max_cost=NanoUsd(5), expires_at=1e9
+        )
+    },
 )
 
 SAMPLE = Sample("lab/up", "m", 1e9, Outcome.FAILED, 0.5, gaps=(0, 3), keys=(7,), weight=4.0)

@@ -29,6 +29,7 @@ from tokenway.model.money import NanoUsd, Rate, parse_rate
 from tokenway.model.snapshot import Snapshot
 from tokenway.routing.exclude import (
     FILTERS,
+    KEY_POLICY,
     OPENROUTER,
     TOLD,
     Exclusion,
@@ -199,6 +200,7 @@ def test_what_is_free_costs_nothing_at_all(price: Price, is_free: bool) -> None:
 def test_the_first_of_several_reasons_is_told() -> None:
     """Each filter excludes by itself, and says so in words."""
     all_of_them = Wishes(
+        allowed=("q",),
         only=("q",),
         ignore=("p",),
         quantizations=("fp8",),
@@ -212,6 +214,25 @@ def test_the_first_of_several_reasons_is_told() -> None:
     assert code(all_of_them, endpoint) == FILTERS[0][0]
     assert all(excluding(endpoint, DataPolicy(), all_of_them) for _, excluding in FILTERS)
     assert not any(excluding(endpoint, DataPolicy(), Wishes()) for _, excluding in FILTERS)
+
+
+@pytest.mark.parametrize("allowed", [None, ("p",), ("p/m",), ("q", "p/m")])
+def test_a_key_may_use_providers_or_endpoints(allowed: tuple[str, ...] | None) -> None:
+    """By their own names; None is all of them."""
+    assert code(Wishes(allowed=allowed), Endpoint("p", "m")) is None
+    assert code(Wishes(allowed=("p/n", "P")), Endpoint("p", "m")) == KEY_POLICY
+
+
+def test_where_the_key_may_use_nothing_it_is_403() -> None:
+    """Where anything else excludes one of the endpoints, it is the caller's wishes that left none."""
+    mine, other = Exclusion(KEY_POLICY, "may not be used with this API key"), Exclusion("max_price", "is too dear")
+    denied = nothing_left("m", {"p/m": mine, "q/m": mine}).problem
+    assert (denied.status, denied.code, denied.param) == (403, "endpoint_not_allowed", "model")
+    assert denied.details["availability"] == {
+        "code": "constraint_filtered",
+        "excluded_by": {"p/m": KEY_POLICY, "q/m": KEY_POLICY},
+    }
+    assert nothing_left("m", {"p/m": mine, "q/m": other}).problem.status == 503
 
 
 SNAPSHOT = Snapshot(

@@ -20,14 +20,14 @@ def test_a_machine_is_known_while_it_says_so(open_store: Callable[..., Store]) -
     one.beat(name="one", started=NOON - 5, workers=3, release="1")
     first = Node("0000000a", "one", NOON - 5, NOON + 1, 3, "1")
     assert one.all() == two.all() == [first, Node("0000000b", "two", NOON, NOON + 1, 4, "1")]
-    assert (one.live(), two.live()) == (2, 2)
+    assert (one.live(), two.live()) == ((2, 4), (2, 3))
     assert one.lost() == []
 
     now[0] += LOST_SECONDS
     assert one.lost() == []
     now[0] += 1
     assert (one.lost(), two.lost()) == (["0000000b"], ["0000000a"])
-    assert one.live() == 1
+    assert one.live() == (1, 0)
 
     one.beat(name="one", started=NOON - 5, workers=3, release="1")
     assert two.lost() == []
