@@ -10,6 +10,7 @@ import pytest
 
 from tests.docs.pages import PAGES, blocks, code, links, text_of
 from tokenway.cli.main import command_paths
+from tokenway.control.api.rules import RULES
 from tokenway.control.config import load
 from tokenway.edge.cold import make_app
 from tokenway.edge.doors import FIXED
@@ -99,6 +100,13 @@ def test_every_path_of_the_public_listener_is_described() -> None:
     table = re.findall(r"^\| `(?:GET|POST) (/[^`?]+)", text_of("docs/api.md"), re.MULTILINE)
     assert set(table) == {path for path in served if not path.startswith(("/api/", "/openai/"))}
     assert {f"/api{path}" for path in table if path.startswith("/v1")} <= served
+
+
+def test_every_resource_of_the_control_api_is_described() -> None:
+    """And none that is not there."""
+    table = "\n".join(re.findall(r"^\| (`.+?) \| ", text_of("docs/control-api.md"), re.MULTILINE))
+    named = set(re.findall(r"[` ]/(\w+)", table))
+    assert named == {path.split("/")[1] for _, path in RULES}
 
 
 def test_every_metric_is_described() -> None:

@@ -33,7 +33,7 @@ from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import database_errors, open_store
 from tokenway.control import run_view
 from tokenway.control.addresses import enabled_by
-from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.config import Loaded, Source, find_config
 from tokenway.control.keyring import key_figures, with_accounts
 from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
@@ -57,6 +57,9 @@ from tokenway.telemetry.gather import gather
 from tokenway.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from tokenway.control.configuration import Configuration
     from tokenway.control.ingest import Ingest
     from tokenway.control.upkeep import Upkeep
     from tokenway.store.accounts.holdings import Holdings
@@ -131,10 +134,13 @@ class Gateway:
         self.responses = Responses(self._in_thread, self.workers, lambda: self._reloader.settings.responses.retention)
         self._tokens = Tokens(fetch_token, say)
         self._engine = EngineKeeper(data_dir, self._tasks, self._publish)
+        self._source = Source(environment, overrides)
+        self._find = lambda: find_config(loaded.path, environment)
+        self._configuration: Configuration
         self._reloader = Reloader(
             current=loaded,
-            find=lambda: find_config(loaded.path, environment),
-            read=lambda path: load(path, environment, overrides),
+            find=self._find,
+            read=self._source.read,
             build=self._build,
             swap=self._swap,
             say=say,
@@ -165,6 +171,7 @@ class Gateway:
             await self._in_thread(self._open_store)
         else:
             await self._until_open()
+        await self._look_for_configuration(must=is_first)
         await self._lending.start(self.settings, self._data_dir, lambda: self._upkeep.machines, self.workers.alive)
         self._tasks.spawn("publish", self._forever("publishing the configuration", self._publish_what_is_due))
         self._tasks.spawn("ingest", self._forever("reading the journals", self._ingest_round))
@@ -173,6 +180,7 @@ class Gateway:
         self._tasks.spawn("keys", self._forever("looking for changed keys", self._look_at_keys))
         self._tasks.spawn("tokens", self._forever("asking for access tokens", self._renew_tokens))
         self._tasks.spawn("reload", self._reloader.run())
+        self._tasks.spawn("published", self._forever("looking for a configuration", self._configuration.step))
         self._tasks.spawn("probes", self._forever("probing", lambda: self.prober.step(self.workers)))
         self._tasks.spawn("responses", self._forever("dropping old responses", self.responses.purge))
         # What is alive now stays alive; the records that pass through leave no cycles behind.
@@ -212,9 +220,29 @@ class Gateway:
 
     def start_control(self, listener: socket.socket) -> None:
         """Serves the control listener from now on."""
+        self._tasks.spawn("control listener", self._serve_control(listener))
+
+    async def _serve_control(self, listener: socket.socket) -> None:
         from tokenway.control.app import make_app, serve_control  # noqa: PLC0415 - after requests can be served
 
-        self._tasks.spawn("control listener", serve_control(make_app(self.metrics_text), listener))
+        # Its import takes the better part of a second, which nobody waits for who calls a model.
+        api = await asyncio.to_thread(self._make_api)
+        await serve_control(make_app(self.metrics_text, api), listener)
+
+    def _make_api(self) -> ASGIApp:
+        from tokenway.compose.control_api import make_services  # noqa: PLC0415 - in a thread of its own
+        from tokenway.control.api.app import make_api  # noqa: PLC0415 - the same
+
+        services = make_services(
+            self._store,
+            run=self._in_thread,
+            configuration=self._configuration,
+            snapshot=lambda: self._snapshot_of(self._reloader.settings, self._version),
+            figures=lambda ids: self.velocity.figures(ids, self.workers.breakers(), time.time()),
+            drain=self._ingest.drain,
+            environment=self._environment,
+        )
+        return make_api(services)
 
     # -- the store ---------------------------------------------------------------------------------------
 
@@ -232,6 +260,18 @@ class Gateway:
                     self._say(f"{said}; it is tried again, and the workers go on meanwhile")
                 await asyncio.sleep(AGAIN_SECONDS)
 
+    async def _look_for_configuration(self, *, must: bool) -> None:
+        """What was published is in force before any worker is told anything."""
+        while True:
+            try:
+                await self._configuration.step()
+            except StoreError:
+                if must:
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
+
     def _open_store(self) -> None:
         store = open_store(self.settings, self._data_dir)
         try:
@@ -246,11 +286,23 @@ class Gateway:
 
     def _take_store(self, store: Store) -> None:
         """Reads what is in the store, makes the first key in a fresh one, and takes in what was left behind."""
-        from tokenway.control.ingest import Ingest  # noqa: PLC0415 - imported while the workers start
+        from tokenway.control.configuration import Configuration  # noqa: PLC0415 - imported while the workers start
+        from tokenway.control.ingest import Ingest  # noqa: PLC0415 - the same
         from tokenway.control.upkeep import Upkeep  # noqa: PLC0415 - the same
         from tokenway.store.accounts.holdings import Holdings  # noqa: PLC0415 - the same
+        from tokenway.store.seal import open_seal  # noqa: PLC0415 - the same
 
         self._store = store
+        self._configuration = Configuration(
+            store=store,
+            seal=open_seal(self._environment, self._data_dir),
+            source=self._source,
+            reloader=self._reloader,
+            run=self._in_thread,
+            find=self._find,
+            build=lambda settings: self._snapshot_of(settings, 0),
+            say=self._say,
+        )
         self._upkeep = Upkeep(
             store,
             name=socket.gethostname(),
@@ -358,12 +410,15 @@ class Gateway:
     def _build(self, settings: Settings) -> Snapshot:
         """A snapshot without keys: they differ by worker. Raises ValueError for settings that mean nothing."""
         self._version += 1
+        return self._snapshot_of(settings, self._version)
+
+    def _snapshot_of(self, settings: Settings, version: int) -> Snapshot:
         return build_snapshot(
             settings,
             keys={},
             environment=self._environment,
             local=self._engine.offer(),
-            version=self._version,
+            version=version,
             not_ready=self._engine.why_not_ready(),
             facts=Facts(price_book(), int(time.time() // 86400), self._tokens.by_file),
         )

@@ -24,6 +24,7 @@ from tokenway.control.document import (
     read_document,
 )
 from tokenway.control.findings import Finding, Severity, has_errors, nearest
+from tokenway.control.published import Json, Published, lay_over, plain
 from tokenway.control.rules import examine, in_force
 from tokenway.model.errors import ConfigError
 from tokenway.model.settings import CONFIG_VARIABLE, DATA_VARIABLE, FLAG_VARIABLES, Settings, variables
@@ -36,11 +37,15 @@ FLAGS: Final = {path: "--" + path.rpartition(".")[2].replace("_", "-") for path 
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What came of loading. `settings` is None when a finding is an error; `path` None without a file."""
+    """What came of loading. `settings` is None when a finding is an error; `path` None without a file.
+
+    `version` is that of the published configuration which lies over the file, 0 where none does.
+    """
 
     settings: Settings | None
     findings: tuple[Finding, ...]
     path: Path | None
+    version: int = 0
 
     def demand(self) -> Settings:
         """The settings; raises ConfigError with every error, a line each, when they cannot be used."""
@@ -83,20 +88,20 @@ def load(
     path: Path | None,
     environment: Environment[str, str],
     overrides: Environment[str, str] | None = None,
+    published: Published | None = None,
 ) -> Loaded:
     """Reads the file at `path` (None: defaults), the variables of `environment` and `overrides` by setting.
 
-    `overrides` are flags: `{"server.port": "8090"}`.
+    `overrides` are flags: `{"server.port": "8090"}`. `published` lies over the file and under the variables.
     """
-    document = Document(Mapping({}, {}, "", 0), [])
-    if path is not None:
-        text = _read(path, document.findings)
-        if text is not None:
-            document = read_document(text, str(path), environment)
+    version = 0 if published is None else published.version
+    document = _document(path, environment)
     findings = list(document.findings)
     if document.root is None:
-        return Loaded(None, tuple(findings), path)
+        return Loaded(None, tuple(findings), path, version)
     root = document.root
+    if published is not None:
+        findings += lay_over(root, published)
     findings += _overlay(root, environment, overrides or {})
     decoder = Decoder(path.absolute().parent if path is not None else Path.cwd())
     settings = decoder.read(root, shape_of(Settings), "")
@@ -106,7 +111,45 @@ def load(
         settings = in_force(settings, root, environment)
     findings.sort(key=lambda finding: (finding.line == 0, finding.file, finding.line))
     usable = settings is not MISSING and not has_errors(findings)
-    return Loaded(settings if usable else None, tuple(findings), path)
+    return Loaded(settings if usable else None, tuple(findings), path, version)
+
+
+def written(path: Path | None, environment: Environment[str, str], published: Published | None = None) -> Json:
+    """What the file and the published configuration say together, as JSON; `{}` where the file cannot be read."""
+    root = _document(path, environment).root or Mapping({}, {}, "", 0)
+    if published is not None:
+        lay_over(root, published)
+    said: Json = plain(root)
+    return said
+
+
+class Source:
+    """What the configuration is read from: the file, the environment, flags, and what was published over them."""
+
+    def __init__(self, environment: Environment[str, str], overrides: Environment[str, str]) -> None:
+        self._environment = environment
+        self._overrides = overrides
+        self.published: Published | None = None
+        """The newest that was published."""
+
+    def read(self, path: Path | None) -> Loaded:
+        """Everything that is in force, or would be."""
+        return self.read_with(path, self.published)
+
+    def read_with(self, path: Path | None, published: Published | None) -> Loaded:
+        """The same with another published configuration."""
+        return load(path, self._environment, self._overrides, published)
+
+    def written(self, path: Path | None, published: Published | None) -> Json:
+        """What the file and a published configuration say."""
+        return written(path, self._environment, published)
+
+
+def _document(path: Path | None, environment: Environment[str, str]) -> Document:
+    """The file's tree; an empty one without a file."""
+    document = Document(Mapping({}, {}, "", 0), [])
+    text = None if path is None else _read(path, document.findings)
+    return document if text is None else read_document(text, str(path), environment)
 
 
 def _read(path: Path, findings: list[Finding]) -> str | None:

@@ -48,6 +48,10 @@ class Reloader:
         latest = latest or current
         self._settings = latest.demand()
         self._path = latest.path
+        self.version = latest.version
+        """The published configuration that is in force here; 0 where there is none."""
+        self.fault = ""
+        """Why what was read last is not in force; empty when it is."""
         self._find = find
         self._read = read
         self._build = build
@@ -78,22 +82,32 @@ class Reloader:
                 # Reading a large file takes long enough to hold up everything else in this process.
                 self.apply(await asyncio.to_thread(self._read, path), path)
 
+    async def read_again(self) -> bool:
+        """Reads everything now; returns whether it was swapped in."""
+        path = self._find()
+        self._mark = _mark(path)
+        return self.apply(await asyncio.to_thread(self._read, path), path)
+
     def apply(self, loaded: Loaded, path: Path | None) -> bool:
         """Swaps in what was read, or says why the old stays; returns whether it was swapped."""
         if path is None and self._path is not None:
-            self._say(f"{self._path} is gone; the configuration that was read from it stays in force")
+            self.fault = f"{self._path} is gone; the configuration that was read from it stays in force"
+            self._say(self.fault)
             return False
         for finding in loaded.findings:
             if finding.severity is not Severity.NOTE:
                 self._say(str(finding))
         if loaded.settings is None:
+            self.fault = "; ".join(str(each) for each in loaded.findings if each.severity is Severity.ERROR)
             self._say("the configuration was not changed: correct the errors above")
             return False
         try:
             snapshot = self._build(loaded.settings)
         except ValueError as error:
+            self.fault = str(error)
             self._say(f"the configuration was not changed: {error}")
             return False
+        self.version, self.fault = loaded.version, ""
         self._swap(snapshot)
         for name in changed_at_start_only(self._started, loaded.settings):
             self._say(f"{name} has changed and takes effect with the next start")

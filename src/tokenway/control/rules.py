@@ -25,6 +25,7 @@ from tokenway.control.document import Mapping, Scalar
 from tokenway.control.examination import Examination, Path, shown
 from tokenway.control.findings import Finding, Severity, nearest
 from tokenway.control.model_rules import examine_models
+from tokenway.control.oidc import is_installed as oidc_installed
 from tokenway.control.quota_rules import examine_quotas
 from tokenway.dialects.known import KnownProvider, is_key
 from tokenway.dialects.providers import KNOWN
@@ -67,6 +68,7 @@ def examine(settings: Settings, root: Mapping, environment: Environment[str, str
     _stores(subject)
     _retention(subject)
     _fixed_keys(subject)
+    _identity_provider(subject)
     _timeouts(subject)
     for name, provider in settings.providers.items():
         _provider(subject, name, provider)
@@ -216,6 +218,23 @@ def _fixed_keys(subject: Examination) -> None:
         if len(fixed.key.reveal()) < _WEAK_KEY:
             reason = f"is shorter than {_WEAK_KEY} characters and could be guessed"
             subject.say((*path, "key"), reason, severity=Severity.WARNING)
+
+
+def _identity_provider(subject: Examination) -> None:
+    """What is said of an identity provider can work, and its packages are there."""
+    oidc = subject.settings.auth.oidc
+    path: Path = ("auth", "oidc")
+    if oidc is None:
+        return
+    for field in ("issuer", "redirect_url"):
+        address = urlsplit(getattr(oidc, field) or "https://none")
+        is_safe = address.scheme == "https" or (address.scheme == "http" and is_loopback(address.hostname or ""))
+        if not is_safe or not address.hostname or address.query or address.fragment:
+            subject.say((*path, field), "expected https://host/path; http only on this machine")
+    if "openid" not in oidc.scopes:
+        subject.say((*path, "scopes"), "must hold openid")
+    if not oidc_installed():
+        subject.say(path, "needs more packages: pip install 'tokenway[oidc]'")
 
 
 def _timeouts(subject: Examination) -> None:

@@ -80,6 +80,25 @@ class FixedKey(msgspec.Struct, frozen=True):
     user: Annotated[str, Meta(description="The user whose limits its calls count against too.")] = ""
 
 
+class OidcSettings(msgspec.Struct, frozen=True):
+    """An identity provider at which people sign in to the control API and the console (OpenID Connect)."""
+
+    issuer: Annotated[str, Meta(description="Its address, as it calls itself: `https://id.example.com/realm`.")]
+    client_id: Annotated[str, Meta(description="What this gateway is called there.")]
+    client_secret: Annotated[Secret | None, Meta(description="Its secret there; none for a public client.")] = None
+    scopes: Annotated[tuple[str, ...], Meta(description="What is asked for.")] = ("openid", "email", "profile")
+    redirect_url: Annotated[
+        str | None,
+        Meta(description="`…/api/oidc/callback` as browsers reach it; made of their requests when left out."),
+    ] = None
+    name_claim: Annotated[str, Meta(description="The claim that names a person.")] = "email"
+    groups_claim: Annotated[str, Meta(description="The claim with a person's groups.")] = "groups"
+    admin_groups: Annotated[
+        tuple[str, ...], Meta(description="Groups whose people may do everything; looked at with every sign-in.")
+    ] = ()
+    create: Annotated[bool, Meta(description="Whether who has no account yet gets one.")] = True
+
+
 class AuthSettings(msgspec.Struct, frozen=True):
     """Who may call."""
 
@@ -87,6 +106,7 @@ class AuthSettings(msgspec.Struct, frozen=True):
     keys: Annotated[
         tuple[FixedKey, ...], Meta(description="Fixed keys, for automation and tests; others live in the store.")
     ] = ()
+    oidc: Annotated[OidcSettings | None, Meta(description="Sign-in at an identity provider.")] = None
 
 
 class RetrySettings(msgspec.Struct, frozen=True):

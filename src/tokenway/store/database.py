@@ -44,7 +44,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that sees one state of the database and changes nothing."""
+        """A transaction that sees one state of the database and changes nothing.
+
+        Within a writing one it is that one, and sees what it has written.
+        """
+        if self._writer is not None and self._writer.in_transaction():
+            yield self._writer
+            return
         if self._reader is None:
             self._reader = self.engine.connect().execution_options(**self.READS)
         with self._reader.begin() as transaction:
@@ -64,8 +70,12 @@ class Database:
     def add(self) -> Iterator[sa.Connection]:
         """A writing transaction that others may run beside: for statements that are right whatever these do.
 
-        So it does not read what it then writes: rows are added, or added to in place (`ON CONFLICT`).
+        So it does not read what it then writes: rows are added, or added to in place (`ON CONFLICT`). One that is begun
+        within another is a part of it: they all commit, or are undone, at the end of the outermost.
         """
+        if self._writer is not None and self._writer.in_transaction():
+            yield self._writer
+            return
         if self._writer is None:
             self._writer = self.engine.connect().execution_options(**{WRITES: True, **self.ADDS})
         with self._writer.begin():

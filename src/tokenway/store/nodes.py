@@ -18,7 +18,10 @@ LOST_SECONDS: Final = 600.0
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A machine: its id, its name for people, since when it runs, and when it was last heard of (Unix seconds)."""
+    """A machine: its id, its name for people, since when it runs, and when it was last heard of (Unix seconds).
+
+    `configuration` is the published one that is in force there, and `fault` why the newest one is not.
+    """
 
     id: str
     name: str
@@ -26,6 +29,8 @@ class Node(msgspec.Struct, frozen=True):
     seen: float
     workers: int
     release: str
+    configuration: int = 0
+    fault: str = ""
 
 
 class SqlNodes:
@@ -43,6 +48,12 @@ class SqlNodes:
             # Nobody else writes this row.
             if not connection.execute(nodes.update().where(nodes.c.id == self.node).values(row)).rowcount:
                 connection.execute(nodes.insert().values(id=self.node, **row))
+
+    def configured(self, configuration: int, fault: str) -> bool:
+        """Which configuration is in force on this machine; whether it is known here yet."""
+        values = {"configuration": configuration, "fault": fault}
+        with self._database.add() as connection:
+            return bool(connection.execute(nodes.update().where(nodes.c.id == self.node).values(values)).rowcount)
 
     def leave(self) -> None:
         """This machine has been stopped in good order, and has left nothing open."""

@@ -14,12 +14,15 @@ from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
+from tokenway.store.documents import SqlDocuments
+from tokenway.store.entries import SqlEntries
 from tokenway.store.invoices import SqlInvoices
 from tokenway.store.leases import SqlLeases
 from tokenway.store.ledger import SqlLedger
 from tokenway.store.money import SqlMoney
 from tokenway.store.nodes import SqlNodes
 from tokenway.store.probes import SqlProbes
+from tokenway.store.reports import SqlReports
 from tokenway.store.responses import SqlResponses
 from tokenway.store.retention import Ages, SqlRetention
 from tokenway.store.runs import SqlRuns
@@ -37,6 +40,9 @@ class Store:
         self._clock = clock
         self.days = SqlDays(database, clock)
         self.accounts = Accounts(database, clock)
+        self.documents = SqlDocuments(database, clock)
+        self.entries = SqlEntries(database)
+        self.reports = SqlReports(database)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
         self.money = SqlMoney(database, clock, node)
         self.leases = SqlLeases(database, node, clock)

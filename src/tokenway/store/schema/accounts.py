@@ -201,6 +201,9 @@ nodes = sa.Table(
     sa.Column("seen", sa.Double, nullable=False),
     sa.Column("workers", sa.Integer, nullable=False),
     text("release"),
+    # The published configuration that is in force there, and why the newest one is not; 0 and empty else.
+    sa.Column("configuration", sa.Integer, nullable=False, server_default="0"),
+    text("fault", ""),
 )
 """The machines that share the database. What one left open expires when it was not seen for long."""
 

@@ -258,6 +258,8 @@ def _administration() -> None:
         sa.Column("seen", sa.Double, nullable=False),
         sa.Column("workers", sa.Integer, nullable=False),
         sa.Column("release", sa.Text, nullable=False),
+        sa.Column("configuration", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("fault", sa.Text, nullable=False, server_default=""),
         sa.PrimaryKeyConstraint("id", name="pk_nodes"),
     )
     op.create_table(
