@@ -28,7 +28,9 @@ from tokenway.compose.gauges import set_gauges
 from tokenway.compose.lending import Lending
 from tokenway.compose.questions import Questions
 from tokenway.compose.rounds import AGAIN_SECONDS, forever
+from tokenway.compose.stores import connect_again
 from tokenway.control.addresses import enabled_by
+from tokenway.control.aside import Asides
 from tokenway.control.config import Loaded, Source, find_config
 from tokenway.control.keyring import with_accounts
 from tokenway.control.prices import price_book
@@ -105,6 +107,7 @@ class Gateway:
         )
         self.prober = Prober(self._books.probes_cost, self.velocity.heard_of)
         self._lending = Lending(self._tasks)
+        self._asides = Asides(lambda: connect_again(self.settings, data_dir))
         self._limits: dict[str, Limit] = {}
         self._published: tuple[int, int] | None = None
         """What had been seen of accounts when they were last published."""
@@ -193,6 +196,7 @@ class Gateway:
         await self._engine.stop()
         await self._tasks.close()
         await self._lending.close()
+        await self._asides.close()
         await self._books.close(in_haste=in_haste)
 
     def reload(self) -> None:
@@ -230,6 +234,7 @@ class Gateway:
             snapshot=lambda: self._snapshot_of(self._reloader.settings, self._version),
             figures=lambda ids: self.velocity.figures(ids, self.workers.breakers(), time.time()),
             drain=self._books.ingest.drain,
+            asides=self._asides,
             environment=self._environment,
         )
         return make_api(services)
