@@ -95,15 +95,13 @@ def test_no_more_calls_at_once_than_there_are_slots(database: Database, seed: in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_machine_that_is_lost_for_long_and_comes_back_overspends_nothing(database: Database, seed: int) -> None:
     """However it was lost: what it held stays its own, until its journals have said what it has spent of it."""
-    limits = (budget(DOLLAR), budget(2 * DOLLAR, Term.MONTH, "lim_month"))
+    limit = budget(DOLLAR)
     away = (2 * LOST_SECONDS, 2.5 * LOST_SECONDS)
-    plan = Plan(limits, workers=2, seconds=1_800, calls=2.0, most=DOLLAR // 250, losses=1 / 100, away=away)
+    plan = Plan((limit,), workers=2, seconds=1_800, calls=2.0, most=DOLLAR // 250, losses=1 / 100, away=away)
     world = World(plan, database, seed)
     world.run()
-    for limit in limits:
-        assert max(world.spent(limit).values()) <= limit.amount
-    assert world.spent(limits[0])[0] >= 0.95 * DOLLAR
+    assert 0.95 * limit.amount <= world.spent(limit)[0] <= limit.amount
     assert world.losses
