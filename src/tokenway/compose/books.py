@@ -152,9 +152,10 @@ class Books:
             if not in_haste:
                 self.ingest.drain()
                 self.upkeep.leave()
-        except Exception:
-            # Then this machine is taken for lost after a while.
-            log.exception("what the workers wrote last is taken in by the next start")
+        except Exception as error:
+            # Then this machine is taken for lost after a while. That the database is away needs no trace.
+            trace = None if isinstance(error, TokenwayError) else error
+            log.error("what the workers wrote last is taken in by the next start: %s", error, exc_info=trace)  # noqa: TRY400
         finally:
             self.ingest.close()
             self.store.close()

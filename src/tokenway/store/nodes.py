@@ -15,6 +15,11 @@ BEAT_SECONDS: Final = 10.0
 """How often a machine says that it lives."""
 LOST_SECONDS: Final = 600.0
 """Who has said nothing for so long will not come back soon: what it left open may be closed by the others."""
+GIVEN_UP_SECONDS: Final = 7 * 86_400.0
+"""Who has said nothing for so long will not come back at all: what it held of budgets may be spent by the others.
+
+Until then nobody but its own journals can say what of that it has spent, be it before it was lost or since.
+"""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -75,8 +80,8 @@ class SqlNodes:
             machines, workers = connection.execute(others).one()
         return 1 + int(machines), int(workers)
 
-    def lost(self) -> list[str]:
-        """The other machines that were not heard of for LOST_SECONDS."""
-        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - LOST_SECONDS, nodes.c.id != self.node)
+    def lost(self, seconds: float = LOST_SECONDS) -> list[str]:
+        """The other machines that were not heard of for so long."""
+        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - seconds, nodes.c.id != self.node)
         with self._database.read() as connection:
             return list(connection.execute(silent.order_by(nodes.c.id)).scalars())
