@@ -19,6 +19,7 @@ from tokenway.compose import rounds
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import database_errors, open_store
 from tokenway.metering.ledger import Settled
+from tokenway.model.errors import TokenwayError
 from tokenway.model.settings import LedgerSettings, Settings
 from tokenway.store.base import StoreError
 
