@@ -34,7 +34,7 @@ from tokenway.compose.stores import database_errors, open_store
 from tokenway.control import run_view
 from tokenway.control.addresses import enabled_by
 from tokenway.control.config import Loaded, Source, find_config
-from tokenway.control.keyring import key_figures, with_accounts
+from tokenway.control.keyring import credit_figures, key_figures, with_accounts
 from tokenway.control.prices import price_book
 from tokenway.control.prober import Prober
 from tokenway.control.publish import Facts, build_snapshot
@@ -488,7 +488,7 @@ class Gateway:
 
     async def _answer(self, question: Question) -> bytes | None:
         """A worker asks for what only the store knows."""
-        if question.what in {"generation", "key", "run", "runs"}:
+        if question.what in {"credits", "generation", "key", "run", "runs"}:
             await self._in_thread(self._ingest.run_once)
         if question.what == "generation":
             found = await self._in_thread(self._store.usage.generation, question.subject, question.key_id)
@@ -504,6 +504,8 @@ class Gateway:
             return msgspec.json.encode(self.velocity.figures(endpoints, self.workers.breakers(), time.time()))
         if question.what == "key":
             return msgspec.json.encode(await self._in_thread(self._key_figures, question.key_id))
+        if question.what == "credits":
+            return msgspec.json.encode(await self._in_thread(self._credit_figures, question.subject))
         return await self.responses.answer(question)
 
     def _runs_page(self, question: Question) -> bytes | None:
@@ -517,6 +519,9 @@ class Gateway:
 
     def _key_figures(self, key_id: str) -> dict[str, object]:
         return key_figures(self._reloader.settings, self._held, key_id, self._store.usage.key_usage(key_id))
+
+    def _credit_figures(self, project: str) -> dict[str, object]:
+        return credit_figures(self._held, project, self._store.money.wallet(project))
 
     # -- figures -----------------------------------------------------------------------------------------
 
