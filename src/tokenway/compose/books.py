@@ -19,6 +19,7 @@ from tokenway.compose import rounds
 from tokenway.compose.paths import JOURNALS
 from tokenway.compose.stores import database_errors, open_store
 from tokenway.metering.ledger import Settled
+from tokenway.model.errors import TokenwayError
 from tokenway.model.settings import LedgerSettings, Settings
 from tokenway.store.base import StoreError
 
@@ -152,9 +153,10 @@ class Books:
             if not in_haste:
                 self.ingest.drain()
                 self.upkeep.leave()
-        except Exception:
-            # Then this machine is taken for lost after a while.
-            log.exception("what the workers wrote last is taken in by the next start")
+        except Exception as error:
+            # Then this machine is taken for lost after a while. That the database is away needs no trace.
+            trace = None if isinstance(error, TokenwayError) else error
+            log.error("what the workers wrote last is taken in by the next start: %s", error, exc_info=trace)  # noqa: TRY400
         finally:
             self.ingest.close()
             self.store.close()
