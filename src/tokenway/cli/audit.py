@@ -80,9 +80,13 @@ def told(detail: dict[str, Any]) -> str:
         limit = msgspec.convert({"id": "", **detail}, Limit)
         return f"{shown(limit)} for {limit.scope} {limit.subject}"
     if detail.keys() >= _CHANGED_LIMIT and isinstance(detail["amount"], dict):
-        figures = ["$" + format_usd(n) if detail["measure"] == Measure.USD else f"{n}" for n in detail["amount"].values()]
+        figures = [
+            "$" + format_usd(n) if detail["measure"] == Measure.USD else f"{n}" for n in detail["amount"].values()
+        ]
         return f"{detail['measure']} for {detail['scope']} {detail['subject']}: {' → '.join(figures)}"
-    return "; ".join(f"{name.replace('_', ' ')}: {_value(name, value)}" for name, value in detail.items() if value != {})
+    return "; ".join(
+        f"{name.replace('_', ' ')}: {_value(name, value)}" for name, value in detail.items() if value != {}
+    )
 
 
 def _value(name: str, value: Any) -> str:  # noqa: PLR0911 - one line for each kind of value

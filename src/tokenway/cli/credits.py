@@ -245,7 +245,9 @@ def _say(moved: Transfer, balance: Balance, *, as_json: bool) -> int:
     else:
         print(moved.id)
         signed = moved.amount if moved.debit != f"wallet:{moved.project}" else -moved.amount
-        say(f"{moved.kind.replace('_', ' ')} of {money(signed)}; {money(balance.left)} left of {money(balance.credits)}")
+        say(
+            f"{moved.kind.replace('_', ' ')} of {money(signed)}; {money(balance.left)} left of {money(balance.credits)}"
+        )
     return 0
 
 

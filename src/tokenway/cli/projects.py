@@ -186,7 +186,9 @@ def _millionths(text: str) -> int:
     try:
         return parse_percent(text)
     except ValueError:
-        raise BadUsage(f"--markup {text} is not a percentage with at most four decimals; write e.g. --markup 12.5.") from None
+        raise BadUsage(
+            f"--markup {text} is not a percentage with at most four decimals; write e.g. --markup 12.5."
+        ) from None
 
 
 def _state(row: ProjectRow) -> str:

@@ -26,7 +26,7 @@ def test_what_was_changed_is_listed_newest_first(tokenway: Run) -> None:
     assert len(json.loads(tokenway("audit", "list", "--limit", "2", "--json").stdout)) == 2
     assert json.loads(tokenway("audit", "list", "--actor", "system", "--since", "1h", "--json").stdout) == []
     table = tokenway("audit", "list").stdout
-    assert '\tcli\tcreate\tproject\tlab\tlab\tname: Lab' in table
+    assert "\tcli\tcreate\tproject\tlab\tlab\tname: Lab" in table
 
 
 def test_changes_are_told_in_words() -> None:
