@@ -129,7 +129,7 @@ async def test_what_one_is_told_all_workers_of_both_go_by(
         assert (await admin.post(f"/keys/{made['key']['id']}/revoke")).status_code == 200
         revoked = await seconds_until(connections, made["secret"], "mock", 401)
         assert set(await asyncio.gather(*(status(raw, made["secret"], "mock") for raw in connections))) == {401}
-    print(f"published after {published:.2f} s, revoked after {revoked:.2f} s")  # noqa: T201 - the figures, with -s
+    print(f"published after {published:.2f} s, revoked after {revoked:.2f} s")
     await stop(gateways)
     assert published < PUBLISHED_SECONDS
     assert revoked < REVOKED_SECONDS
