@@ -15,7 +15,8 @@ from tokenway.store.schema import facets, rollups
 from tokenway.store.sums import DAY
 
 _BUCKETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "requests": ("requests",),
+    # Not the bucket `requests`, which is for what is sold by the request.
+    "requests": ("attempts",),
     "input": ("input_uncached", "audio_in", "image_in"),
     "cache_read": ("cache_read",),
     "cache_write_5m": ("cache_write_5m",),

@@ -58,6 +58,11 @@ def test_entries_are_exported(books: Path, capsys: pytest.CaptureFixture[str]) -
     assert tokenway(books, "ledger", "export", "default", *period, "--format", "parquet") == 2
     assert tokenway(books, "ledger", "export", "default", "--since", "January", "--until", "2026-01-02") == 2
     assert "--since January is not a date" in capsys.readouterr().err
+    for name in ("x.csv", "x.parquet"):
+        assert tokenway(books, "ledger", "export", "default", *period, "-o", str(books / "gone" / name)) == 1
+        assert f"{name} cannot be written: " in capsys.readouterr().err
+    assert tokenway(books, "ledger", "export", "nobody", *period) == 1
+    assert "there is no project 'nobody'" in capsys.readouterr().err
 
 
 def test_a_providers_file_is_compared(books: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ NAMES = ("requests", "input", "cache_read", "output", "cost")
 def store(open_store: Callable[..., Store]) -> Store:
     """A store with a day of two models of one provider, and of another one."""
     opened = open_store(clock=lambda: NOON)
-    usage = Usage(input_uncached=100, audio_in=5, cache_read=20, output_text=51, reasoning=10, requests=1)
+    usage = Usage(input_uncached=100, audio_in=5, cache_read=20, output_text=51, reasoning=10)
     records = [
         settled(number, lines=(line(endpoint=endpoint, usage=usage, cost=1_000),))
         for number, endpoint in enumerate(("openai/gpt-4o", "openai/gpt-4o", "openai/o3", "openai-eu/gpt-4o"))

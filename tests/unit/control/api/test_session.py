@@ -31,6 +31,7 @@ async def test_a_password_opens_a_session(api: Api) -> None:
         shown = (await browser.get("/session")).json()
         assert (shown["name"], shown["role"], shown["csrf"]) == ("admin", "admin", answer.json()["csrf"])
         assert shown["expires"] == answer.json()["expires"]
+        assert shown["projects"] == answer.json()["projects"] == {"default": "admin"}
 
 
 async def test_over_tls_the_cookie_is_secure(api: Api) -> None:
