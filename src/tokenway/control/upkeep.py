@@ -7,6 +7,7 @@ reserved expires by the ingest.) It also knows how many machines there are.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +16,8 @@ from tokenway.model.settings import LedgerSettings
 from tokenway.store.nodes import BEAT_SECONDS
 from tokenway.store.open import Store
 from tokenway.store.retention import Ages, SqlRetention
+
+log = logging.getLogger("tokenway.control")
 
 HOUR: Final = 3_600.0
 PAUSE_SECONDS: Final = 0.02
@@ -52,7 +55,14 @@ class Upkeep:
         """Returns after how many seconds the next one is due. Raises StoreError."""
         store, now = self._store, self._clock()
         if now >= self._beat_due:
-            store.nodes.beat(name=self._name, started=self._started, workers=self._workers, release=self._release)
+            if not store.nodes.beat(
+                name=self._name, started=self._started, workers=self._workers, release=self._release
+            ):
+                log.error(
+                    "another gateway runs with this machine's id, and each takes what the other holds for lost: stop the "
+                    "one whose data directory was copied, and delete the file 'node' in it",
+                    extra={"node": store.nodes.node},
+                )
             lost = store.nodes.lost()
             for node in lost:
                 store.responses.abandon(node=node)

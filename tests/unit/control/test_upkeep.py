@@ -64,6 +64,19 @@ def test_what_lost_machines_were_making_has_failed(open_store: Callable[..., Sto
     assert [one.status(f"0000000{name}") for name in "abc"] == ["queued", "failed", "queued"]
 
 
+def test_a_copied_data_directory_is_told_of(open_store: Callable[..., Store], caplog: pytest.LogCaptureFixture) -> None:
+    """By whichever gateway was there first, or both; one that was only started anew is no other."""
+    now = [NOON]
+    one = Machine(open_store, "0000000a", now)
+    one.rest()
+    now[0] += BEAT_SECONDS
+    two = Machine(open_store, "0000000a", now)
+    two.rest()
+    assert caplog.text == ""
+    one.upkeep.step()
+    assert "another gateway runs with this machine's id" in caplog.text
+
+
 def test_what_is_old_enough_is_dropped(open_store: Callable[..., Store]) -> None:
     """Looked at once an hour, a little at a time; nothing goes where the setting says 0. What was spent stays."""
     now = [NOON]

@@ -40,7 +40,7 @@ class Holdings:
         self.keys: dict[str, KeyRow] = {}
         self.limits: dict[str, Limit] = {}
         self.credits: dict[str, int] = {}
-        """What was ever paid into each project's wallet and not taken out again, nano-dollars; where nothing ever moved it
+        """What was paid into each project's wallet and not taken out again, nano-dollars; where nothing ever moved it
         may be left out."""
 
 
