@@ -59,8 +59,8 @@ class Upkeep:
                 name=self._name, started=self._started, workers=self._workers, release=self._release
             ):
                 log.error(
-                    "another gateway runs with this machine's id, and each takes what the other holds for lost: stop the "
-                    "one whose data directory was copied, and delete the file 'node' in it",
+                    "another gateway runs with this machine's id, and each takes what the other holds for lost: stop "
+                    "the one whose data directory was copied, and delete the file 'node' in it",
                     extra={"node": store.nodes.node},
                 )
             lost = store.nodes.lost()
