@@ -17,6 +17,11 @@ LOOK_SECONDS: Final = 3 * BEAT_SECONDS
 """How long it is at most between two looks at the others, as far as their silence is counted."""
 LOST_SECONDS: Final = 600.0
 """Who has said nothing for so long will not come back soon: what it left open may be closed by the others."""
+GIVEN_UP_SECONDS: Final = 7 * 86_400.0
+"""Who has said nothing for so long will not come back at all: what it held of budgets may be spent by the others.
+
+Until then nobody but its own journals can say what of that it has spent, be it before it was lost or since.
+"""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -102,3 +107,10 @@ class SqlNodes:
             known, silence = before.get(identity, (None, 0.0))
             self._silent[identity] = (seen, silence + passed if seen == known else 0.0)
         return [identity for identity, (_, silence) in self._silent.items() if silence > LOST_SECONDS]
+
+    def given_up(self) -> list[str]:
+        """Of the lost ones of the last look, those that said nothing for GIVEN_UP_SECONDS by the clocks."""
+        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - GIVEN_UP_SECONDS, nodes.c.id != self.node)
+        lost = {identity for identity, (_, silence) in self._silent.items() if silence > LOST_SECONDS}
+        with self._database.read() as connection:
+            return sorted(lost.intersection(connection.execute(silent).scalars()))
