@@ -7,6 +7,7 @@ leases. (What these had reserved expires by the ingest.) It also knows how many 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +16,8 @@ from tokenway.model.settings import LedgerSettings
 from tokenway.store.nodes import BEAT_SECONDS
 from tokenway.store.open import Store
 from tokenway.store.retention import Ages, SqlRetention
+
+log = logging.getLogger("tokenway.control")
 
 HOUR: Final = 3_600.0
 PAUSE_SECONDS: Final = 0.02
@@ -51,15 +54,22 @@ class Upkeep:
     def step(self) -> float:
         """Returns after how many seconds the next one is due. Raises StoreError."""
         store, now = self._store, self._clock()
-        if now >= self._beat_due:
-            store.nodes.beat(name=self._name, started=self._started, workers=self._workers, release=self._release)
+        if not self._beat_due - BEAT_SECONDS <= now < self._beat_due:  # or the clock has stepped back
+            if not store.nodes.beat(
+                name=self._name, started=self._started, workers=self._workers, release=self._release
+            ):
+                log.error(
+                    "another gateway runs with this machine's id, and each takes what the other holds for lost: stop "
+                    "the one whose data directory was copied, and delete the file 'node' in it",
+                    extra={"node": store.nodes.node},
+                )
             for node in store.nodes.lost():
                 store.responses.abandon(node=node)
             store.leases.release_lost(store.nodes.given_up())
             self.machines, others = store.nodes.live()
             self.workers = self._workers + others
             self._beat_due = now + BEAT_SECONDS
-        if now >= self._hour_due:
+        if not self._hour_due - HOUR <= now < self._hour_due:
             store.days.ready_ahead()
             store.leases.prune()
             self._dropping = store.retention(_ages(self._kept()))

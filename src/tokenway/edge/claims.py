@@ -161,6 +161,12 @@ def tokens_of(lines: Sequence[Line]) -> tuple[int, int] | None:
     return came_in, came_out
 
 
+def tokens_of_run(lines: Sequence[Line]) -> tuple[int, int]:
+    """Tokens in and out as a run counts them: of all attempts, whoever pays, as far as they were counted."""
+    usages = [line.usage for line in lines if line.usage is not None and not line.absurd]
+    return sum(usage.input_tokens for usage in usages), sum(usage.output_tokens for usage in usages)
+
+
 def used_of(stock: Stock, drawn: int, spent: int, lines: Sequence[Line]) -> int:
     """How much of a limit an exchange took that cost `spent`, in these attempts.
 
@@ -173,7 +179,7 @@ def used_of(stock: Stock, drawn: int, spent: int, lines: Sequence[Line]) -> int:
         return 1
     if measure is CONCURRENCY or measure is DEPTH:
         return 0
-    usage = tokens_of(lines)
+    usage = tokens_of_run(lines) if stock.limit.per_run else tokens_of(lines)
     if usage is None:
         return drawn if stock.is_fleeting else 0
     return usage[0] if measure is INPUT else usage[1] if measure is OUTPUT else usage[0] + usage[1]

@@ -238,7 +238,7 @@ def _sums(measure: Measure, *, per_run: bool, is_prepaid: bool) -> sa.TextClause
 def _account(connection: sa.Connection, ask: Ask, place: Place, now: float) -> _Account:
     """What a limit's period has, and who holds what of it."""
     limit = ask.limit
-    is_prepaid = limit.id.startswith(CREDITS)
+    is_prepaid = limit.is_credits
     values: dict[str, object] = {"limit": place[0], "period": place[1]}
     if limit.per_run:
         values |= {"key": ask.key_id, "run": ask.run}

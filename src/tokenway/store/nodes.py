@@ -47,17 +47,23 @@ class SqlNodes:
         self._database = database
         self._clock = clock
         self.node = node
+        self._started: float | None = None
+        """Since when it has said that it lives; None before it has."""
         self._looked = 0.0
         self._silent: dict[str, tuple[float, float]] = {}
         """When each of the others was seen, as it says, and for how long it has said nothing new."""
 
-    def beat(self, *, name: str, started: float, workers: int, release: str) -> None:
-        """This machine lives."""
+    def beat(self, *, name: str, started: float, workers: int, release: str) -> bool:
+        """This machine lives. Whether it is alone with its id: a data directory that was copied has it twice."""
         row = {"name": name, "started": started, "seen": self._clock(), "workers": workers, "release": release}
+        mine = sa.select(nodes.c.started).where(nodes.c.id == self.node)
         with self._database.add() as connection:
             # Nobody else writes this row.
+            found = connection.execute(mine).scalar()
             if not connection.execute(nodes.update().where(nodes.c.id == self.node).values(row)).rowcount:
                 connection.execute(nodes.insert().values(id=self.node, **row))
+        before, self._started = self._started, started
+        return before is None or found in {None, started}
 
     def configured(self, configuration: int, fault: str) -> bool:
         """Which configuration is in force on this machine; whether it is known here yet."""

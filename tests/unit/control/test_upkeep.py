@@ -66,6 +66,19 @@ def test_what_lost_machines_were_making_has_failed(open_store: Callable[..., Sto
     assert [one.status(f"0000000{name}") for name in "abc"] == ["queued", "failed", "queued"]
 
 
+def test_a_copied_data_directory_is_told_of(open_store: Callable[..., Store], caplog: pytest.LogCaptureFixture) -> None:
+    """By whichever gateway was there first, or both; one that was only started anew is no other."""
+    now = [NOON]
+    one = Machine(open_store, "0000000a", now)
+    one.rest()
+    now[0] += BEAT_SECONDS
+    two = Machine(open_store, "0000000a", now)
+    two.rest()
+    assert caplog.text == ""
+    one.upkeep.step()
+    assert "another gateway runs with this machine's id" in caplog.text
+
+
 def test_what_a_lost_machine_held_is_free_when_it_is_given_up(open_store: Callable[..., Store]) -> None:
     """Not when it is lost: it may have spent that, and comes back to say so."""
     now = [NOON]
@@ -82,6 +95,16 @@ def test_what_a_lost_machine_held_is_free_when_it_is_given_up(open_store: Callab
         now[0] += BEAT_SECONDS
         one.upkeep.step()
     assert one.store.leases.outstanding("lim_1", 0) == 10
+
+
+def test_a_clock_that_steps_back_silences_no_machine(open_store: Callable[..., Store]) -> None:
+    """It says at once that it lives, by the new time; else the others would take it for lost."""
+    now = [NOON]
+    one = Machine(open_store, "0000000a", now)
+    one.rest()
+    now[0] -= DAY
+    one.upkeep.step()
+    assert [each.seen for each in one.store.nodes.all()] == [NOON - DAY]
 
 
 def test_what_is_old_enough_is_dropped(open_store: Callable[..., Store]) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.unit.edge.calls import limit
-from tokenway.edge.claims import amount_of, digest_of, rules_of, tells, tokens_of, used_of
+from tokenway.edge.claims import amount_of, digest_of, rules_of, tells, tokens_of, tokens_of_run, used_of
 from tokenway.edge.stocks import Stock
 from tokenway.metering.ledger import Line, Settlement
 from tokenway.model.limits import Measure, Term
@@ -50,6 +50,14 @@ def test_tokens_are_those_of_paid_attempts() -> None:
     assert tokens_of([LOST, PAID]) == (9, 5)
     assert tokens_of([]) == (0, 0)
     assert tokens_of([PAID, UNTOLD]) is None
+
+
+def test_a_run_takes_what_all_attempts_took() -> None:
+    """As the books add it up: a lease that lost less than they count would be spent twice."""
+    absurd = msgspec.structs.replace(PAID, absurd=True)
+    assert tokens_of_run([LOST, PAID, UNTOLD, absurd]) == (18, 10)
+    bound = limit(Measure.TOKENS, 100, per_run=True)
+    assert used_of(Stock("r", bound), 50, 0, [LOST, PAID]) == 28
 
 
 @pytest.mark.parametrize(
