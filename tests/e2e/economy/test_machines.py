@@ -80,7 +80,9 @@ async def a_connection_to_each(gateways: list[Gateway], stack: AsyncExitStack) -
                 await status(raw, KEY, "mock")
             found += more
             for pid in list(unreached):
-                if any(each.laddr.port == gateway.port and each.raddr for each in psutil.Process(pid).net_connections()):
+                if any(
+                    each.laddr.port == gateway.port and each.raddr for each in psutil.Process(pid).net_connections()
+                ):
                     unreached.discard(pid)
     return found
 
@@ -172,7 +174,9 @@ class Books:
             return connection.execute(query.encode(), values).fetchall()
 
 
-async def streams(gateway: Gateway, provider: FakeProvider, stack: AsyncExitStack) -> list[tuple[Raw, asyncio.Semaphore]]:
+async def streams(
+    gateway: Gateway, provider: FakeProvider, stack: AsyncExitStack
+) -> list[tuple[Raw, asyncio.Semaphore]]:
     """As many as there are places, each with the beginning of its answer, and what lets it go on."""
     found = []
     for _ in range(PLACES):
@@ -198,9 +202,7 @@ async def test_a_machine_is_lost_comes_back_and_is_lost_for_good(
 
     It is killed whole when streams have ended of which only its journals know.
     """
-    first, second = await pair(
-        launch, provider, postgres_url, valkey, budget=BUDGET, limits={"concurrency": PLACES}
-    )
+    first, second = await pair(launch, provider, postgres_url, valkey, budget=BUDGET, limits={"concurrency": PLACES})
     books = Books(postgres_url, second)
     already = len(provider.requests)
     async with AsyncExitStack() as stack:
