@@ -258,7 +258,7 @@ def test_a_connection_that_breaks_before_it_is_set_up_is_a_store_error(postgres_
         pass  # what the dialect wants to know of the server, it knows
     database.close()
     sa.event.listen(database.engine, "connect", lambda connection, _record: connection.close())
-    with pytest.raises(StoreError, match="the database .* failed"), getattr(database, begin)():
+    with pytest.raises(StoreError, match=r"the database .* failed"), getattr(database, begin)():
         pytest.fail("there is no connection")
 
 
