@@ -17,6 +17,7 @@ from tokenway.model.snapshot import Principal, Snapshot
 if TYPE_CHECKING:
     from tokenway.store.accounts.holdings import Holdings
     from tokenway.store.accounts.records import KeyRow
+    from tokenway.store.money import Balance
     from tokenway.store.usage import KeyUsage
 
 _TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
@@ -25,17 +26,21 @@ _TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
 
 def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: float) -> Snapshot:
     """The snapshot with whom each key stands for, and every limit: the configuration's and the store's."""
-    bounds = snapshot.limits | limits(held)
+    bounds = snapshot.limits | limits(held, settings)
     keys = {digest: bound_by(each, settings, bounds) for digest, each in principals(settings, held, now).items()}
     by_model = ids_by_subject(bounds.values(), Scope.MODEL)
     return msgspec.structs.replace(snapshot, keys=keys, limits=bounds, model_limits=by_model)
 
 
-def limits(held: Holdings) -> dict[str, Limit]:
-    """Every limit, by id; a prepaid project's credits are one."""
+def limits(held: Holdings, settings: Settings) -> dict[str, Limit]:
+    """Every limit of the store, by id; a prepaid project's credits are one, whoever says that it is prepaid."""
+    prepaid = {project.id for project in held.projects.values() if project.prepaid}
+    prepaid |= {name for name, project in settings.projects.items() if project.prepaid}
     credits_of = {
-        credits_id(project): Limit(credits_id(project), Scope.PROJECT, project, Measure.USD, amount)
-        for project, amount in held.credits.items()
+        credits_id(project): Limit(
+            credits_id(project), Scope.PROJECT, project, Measure.USD, held.credits.get(project, 0)
+        )
+        for project in sorted(prepaid)
     }
     return held.limits | credits_of
 
@@ -79,6 +84,19 @@ def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage
         "limit": None if limit is None else limit.amount / NANO_PER_USD,
         "limit_remaining": None if limit is None else left[limit] / NANO_PER_USD,
         "limit_reset": None if limit is None or limit.term is Term.TOTAL else limit.term.value,
+    }
+
+
+def credit_figures(held: Holdings, project: str, balance: Balance) -> dict[str, object]:
+    """What a project was given and has been charged, in OpenRouter's `GET /credits` fields; money in USD.
+
+    Only a prepaid project is held to it: of another one, `total_credits` is what was given all the same, often nothing.
+    """
+    found = held.projects.get(project)
+    return {
+        "total_credits": balance.credits / NANO_PER_USD,
+        "total_usage": balance.spent / NANO_PER_USD,
+        "prepaid": found is not None and found.prepaid,
     }
 
 

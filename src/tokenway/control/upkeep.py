@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tokenway.model.settings import LedgerSettings
-from tokenway.store.nodes import BEAT_SECONDS, GIVEN_UP_SECONDS
+from tokenway.store.nodes import BEAT_SECONDS
 from tokenway.store.open import Store
 from tokenway.store.retention import Ages, SqlRetention
 
@@ -55,7 +55,7 @@ class Upkeep:
             store.nodes.beat(name=self._name, started=self._started, workers=self._workers, release=self._release)
             for node in store.nodes.lost():
                 store.responses.abandon(node=node)
-            store.leases.release_lost(store.nodes.lost(GIVEN_UP_SECONDS))
+            store.leases.release_lost(store.nodes.given_up())
             self.machines, others = store.nodes.live()
             self.workers = self._workers + others
             self._beat_due = now + BEAT_SECONDS

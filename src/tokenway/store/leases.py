@@ -28,8 +28,6 @@ from tokenway.store.database import Database
 from tokenway.store.granting import Ask, Given, Lent
 from tokenway.store.schema import leases, reservations
 
-CREDITS: Final = "credits:"
-"""What the id of a prepaid project's limit begins with: its amount is all that was ever paid into the wallet."""
 WALLET: Final = "wallet:"
 NOBODY: Final = ""
 """The holder in whose name a limit's period is locked; it is never granted anything.
@@ -231,14 +229,16 @@ def _sums(measure: Measure, *, per_run: bool, is_prepaid: bool) -> sa.TextClause
         spent += "AND bucket >= :first AND bucket < :end"
     parts = [held, spent]
     if is_prepaid:
-        parts.append(f"SELECT {_AMOUNT}, '', COALESCE(SUM(credits), 0) FROM balances WHERE account = :wallet")  # noqa: S608 - the same
+        taken = "SELECT COALESCE(SUM(amount), 0) FROM transfers WHERE project = :subject AND debit = :wallet"
+        credited = f"SELECT {_AMOUNT}, '', COALESCE(SUM(credits), 0) - ({taken}) FROM balances"  # noqa: S608 - the same
+        parts.append(f"{credited} WHERE account = :wallet")
     return sa.text(" UNION ALL ".join(parts))
 
 
 def _account(connection: sa.Connection, ask: Ask, place: Place, now: float) -> _Account:
     """What a limit's period has, and who holds what of it."""
     limit = ask.limit
-    is_prepaid = limit.id.startswith(CREDITS)
+    is_prepaid = limit.is_credits
     values: dict[str, object] = {"limit": place[0], "period": place[1]}
     if limit.per_run:
         values |= {"key": ask.key_id, "run": ask.run}

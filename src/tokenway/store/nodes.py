@@ -13,6 +13,8 @@ from tokenway.store.schema import nodes
 
 BEAT_SECONDS: Final = 10.0
 """How often a machine says that it lives."""
+LOOK_SECONDS: Final = 3 * BEAT_SECONDS
+"""How long it is at most between two looks at the others, as far as their silence is counted."""
 LOST_SECONDS: Final = 600.0
 """Who has said nothing for so long will not come back soon: what it left open may be closed by the others."""
 GIVEN_UP_SECONDS: Final = 7 * 86_400.0
@@ -45,6 +47,9 @@ class SqlNodes:
         self._database = database
         self._clock = clock
         self.node = node
+        self._looked = 0.0
+        self._silent: dict[str, tuple[float, float]] = {}
+        """When each of the others was seen, as it says, and for how long it has said nothing new."""
 
     def beat(self, *, name: str, started: float, workers: int, release: str) -> None:
         """This machine lives."""
@@ -80,8 +85,29 @@ class SqlNodes:
             machines, workers = connection.execute(others).one()
         return 1 + int(machines), int(workers)
 
-    def lost(self, seconds: float = LOST_SECONDS) -> list[str]:
-        """The other machines that were not heard of for so long."""
-        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - seconds, nodes.c.id != self.node)
+    def lost(self) -> list[str]:
+        """The other machines that have said nothing for LOST_SECONDS.
+
+        Their own clocks are believed only of those that have said nothing while this one looked twice: a
+        clock that is wrong, or steps, here or there, makes nobody lost who speaks.
+        """
+        now = self._clock()
+        passed, self._looked = min(max(0.0, now - self._looked), LOOK_SECONDS), now
+        others = sa.select(nodes.c.id, nodes.c.seen).where(nodes.c.id != self.node)
         with self._database.read() as connection:
-            return list(connection.execute(silent.order_by(nodes.c.id)).scalars())
+            rows = connection.execute(others.order_by(nodes.c.id)).all()
+        before, self._silent = self._silent, {}
+        for identity, seen in rows:
+            known, silence = before.get(identity, (None, 0.0))
+            self._silent[identity] = (seen, silence + passed if seen == known else 0.0)
+        return [identity for identity, silence in self._silent.items() if _is_lost(*silence, now)]
+
+    def given_up(self) -> list[str]:
+        """Those that were lost at the last look, and have said nothing for GIVEN_UP_SECONDS."""
+        now = self._clock()
+        lost = [(identity, seen) for identity, (seen, silence) in self._silent.items() if _is_lost(seen, silence, now)]
+        return [identity for identity, seen in lost if seen < now - GIVEN_UP_SECONDS]
+
+
+def _is_lost(seen: float, silence: float, now: float) -> bool:
+    return silence > LOST_SECONDS or (silence > LOOK_SECONDS and seen < now - LOST_SECONDS)

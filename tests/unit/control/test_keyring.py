@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.control.keyring import key_figures, limits, with_accounts
+from tokenway.control.keyring import credit_figures, key_figures, limits, with_accounts
 from tokenway.control.publish import build_snapshot, key_digest
 from tokenway.control.quotas import credits_id
 from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
@@ -18,8 +18,10 @@ from tokenway.model.settings import AuthSettings, FixedKey, Settings
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.accounts.holdings import Holdings
 from tokenway.store.accounts.records import KeyRow, ProjectRow
+from tokenway.store.money import Balance
 from tokenway.store.usage import KeyUsage
 
+SERVE = OnOutage.SERVE
 NOW = 1_800_000_000.0
 CI = FixedKey("ci", Secret("tk-0123456789abcdef"), "lab", Budget(NanoUsd(5 * NANO_PER_USD), BudgetPeriod.DAY))
 FIXED = Settings(auth=AuthSettings(keys=(CI,)))
@@ -85,11 +87,11 @@ def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
 
 def test_what_the_configuration_says_of_a_project_goes_before_the_store() -> None:
     """Its price and what becomes of it in an outage; the limits of both count."""
-    settings = Settings(projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=0.5)})
+    settings = Settings(projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=0.5, on_outage=SERVE)})
     project = ProjectRow("default", "default", 1.0, markup=7, on_outage=OnOutage.REFUSE)
     holdings = held(row(), bounds=(usd(2, "default", Scope.PROJECT),), projects=(project,))
     found = principals(settings, holdings)["d1"]
-    assert (found.markup, found.on_outage) == (500_000, OnOutage.SERVE)
+    assert (found.markup, found.on_outage) == (500_000, SERVE)
     assert set(found.limits) == {"config:project:default:usd:total", "lim_default_2"}
 
 
@@ -104,7 +106,7 @@ def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
         endpoints=("e",),
         addresses=("::/0",),
     )
-    project = ProjectRow("lab", "Lab", 1.0, markup=-5, on_outage=OnOutage.REFUSE)
+    project = ProjectRow("lab", "Lab", 1.0, markup=-5, prepaid=True, on_outage=OnOutage.REFUSE)
     own, its, his = usd(1), usd(2, "lab", Scope.PROJECT), usd(3, "usr_1", Scope.USER)
     others = usd(4, "key_2"), usd(5, "key_1", Scope.PROJECT), usd(6, "m", Scope.MODEL), usd(7, "", Scope.USER)
     holdings = held(key, bounds=(own, its, his, *others), projects=(project,), paid_in={"lab": 10})
@@ -126,15 +128,35 @@ def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
 
 def test_the_credits_of_a_prepaid_project_are_a_limit_of_it() -> None:
     """In total, of money: what was paid in; with nothing paid in, nothing may be spent."""
-    found = limits(held(paid_in={"lab": 10, "empty": 0}, bounds=(usd(1),)))
+    projects = tuple(ProjectRow(name, name, 1.0, prepaid=name != "free") for name in ("lab", "empty", "free"))
+    found = limits(held(projects=projects, paid_in={"lab": 10, "free": 5}, bounds=(usd(1),)), FIXED)
     assert found[credits_id("lab")] == Limit("credits:lab", Scope.PROJECT, "lab", Measure.USD, 10)
     assert found[credits_id("empty")].amount == 0
     assert set(found) == {"credits:lab", "credits:empty", usd(1).id}
 
 
+def test_a_project_that_the_configuration_makes_prepaid_has_what_was_paid_in() -> None:
+    """Else its limit would be of nothing, and refuse each call that is larger than what is lent ahead."""
+    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings(prepaid=True)})
+    made = whole(settings, held(projects=(ProjectRow("lab", "Lab", 1.0),), paid_in={"lab": 10}))
+    assert made.limits["credits:lab"].amount == 10
+    assert "credits:lab" in made.keys[CI_DIGEST].limits
+
+
+def test_what_the_configuration_leaves_out_of_a_project_is_the_stores() -> None:
+    """A budget in the file does not take away the price that an administrator has set."""
+    project = ProjectRow("lab", "Lab", 1.0, markup=5, on_outage=OnOutage.REFUSE)
+    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings()})
+    found = principals(settings, held(projects=(project,)))[CI_DIGEST]
+    assert (found.markup, found.on_outage) == (5, OnOutage.REFUSE)
+    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings(markup=0.0, on_outage=SERVE)})
+    found = principals(settings, held(projects=(project,)))[CI_DIGEST]
+    assert (found.markup, found.on_outage) == (0, SERVE)
+
+
 def test_a_fixed_key_counts_for_its_project_in_the_store() -> None:
     """With its price, its limits and its credits; when the project is archived, so is the key's use."""
-    project = ProjectRow("lab", "Lab", 1.0, markup=5)
+    project = ProjectRow("lab", "Lab", 1.0, markup=5, prepaid=True)
     holdings = held(projects=(project,), bounds=(usd(2, "lab", Scope.PROJECT),), paid_in={"lab": 10})
     found = principals(FIXED, holdings, NOW)[CI_DIGEST]
     assert (found.markup, found.limits) == (5, ("config:key:ci:usd:day", "lim_lab_2", "credits:lab"))
@@ -215,3 +237,13 @@ def test_a_key_without_a_budget_has_no_limit() -> None:
         figures = key_figures(Settings(), held(row()), key_id, USAGE)
         assert figures["label"] == label
         assert [figures[name] for name in ("limit", "limit_remaining", "limit_reset")] == [None] * 3
+
+
+def test_a_project_is_told_its_credits() -> None:
+    """In dollars; whether they bind is said, also of a project that only the configuration knows."""
+    balance = Balance(5 * NANO_PER_USD, NANO_PER_USD // 2)
+    figures = {"total_credits": 5.0, "total_usage": 0.5}
+    held_one = held(row(), projects=(ProjectRow("default", "default", 1.0, prepaid=True),))
+    assert credit_figures(held_one, "default", balance) == figures | {"prepaid": True}
+    assert credit_figures(held(row()), "default", balance) == figures | {"prepaid": False}
+    assert credit_figures(held(row()), "nobody", balance) == figures | {"prepaid": False}

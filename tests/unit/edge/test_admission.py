@@ -280,6 +280,26 @@ def test_what_nobody_draws_from_goes_back(clock: Clock) -> None:
     assert worker.admission.remaining == {}
 
 
+def test_what_was_overdrawn_is_not_forgotten(clock: Clock) -> None:
+    """The books took it from the lease: a worker that forgot it would spend what they lend to somebody else."""
+    worker = Worker(limit(amount=100))
+    worker.call(10).end(25)
+    clock.mono += 2 * IDLE_SECONDS
+    worker.admission.tick(clock.mono)
+    worker.call(10)
+    assert worker.broker.held["usd", 0] == 35
+
+
+def test_what_was_overdrawn_in_a_period_that_is_over_is_forgotten(clock: Clock) -> None:
+    """Nothing is lent of it any more."""
+    worker = Worker(limit(amount=100, term=Term.DAY))
+    worker.broker.begins, worker.broker.ends = clock.unix, clock.unix + 60
+    worker.call(10).end(25)
+    clock.mono += 61
+    worker.admission.tick(clock.mono)
+    assert worker.admission.remaining == {}
+
+
 def test_what_is_left_goes_back_when_the_worker_ends() -> None:
     """All of it."""
     worker = Worker(limit(amount=100))
