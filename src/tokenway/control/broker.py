@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from tokenway.control.desk import Desk, Send, Wanted
 from tokenway.metering.terms import base_limit, run_limit
+from tokenway.model.errors import TokenwayError
 from tokenway.model.limits import Limit, Measure
 from tokenway.model.link import Granted, Recall, Return, Want
 from tokenway.model.snapshot import Snapshot
@@ -184,7 +185,9 @@ class _Counter:
                 self._again_at = time.monotonic() + AGAIN_SECONDS
             if not self._is_down:
                 self._is_down = True
-                log.exception("nothing can be lent of %s (%s)", self._name, type(error).__name__)
+                # What the store says itself needs no trace: it is away, as a rule.
+                trace = None if isinstance(error, TokenwayError) else error
+                log.error("nothing can be lent of %s: %s", self._name, error, exc_info=trace)  # noqa: TRY400
             return
         if self._is_down and batch.wanted:
             self._is_down = False

@@ -52,7 +52,7 @@ class Database:
             yield self._writer
             return
         if self._reader is None:
-            self._reader = self.engine.connect().execution_options(**self.READS)
+            self._reader = self._connect(**self.READS)
         with self._reader.begin() as transaction:
             yield self._reader
             transaction.rollback()
@@ -77,9 +77,13 @@ class Database:
             yield self._writer
             return
         if self._writer is None:
-            self._writer = self.engine.connect().execution_options(**{WRITES: True, **self.ADDS})
+            self._writer = self._connect(**{WRITES: True, **self.ADDS})
         with self._writer.begin():
             yield self._writer
+
+    def _connect(self, **options: Any) -> sa.Connection:
+        """A new connection with these execution options."""
+        return self.engine.connect().execution_options(**options)
 
     def sql(self, text: str) -> str:
         """A statement of ours, whose parameters are `?`, with the driver's own mark for them."""

@@ -78,14 +78,26 @@ class PostgresDatabase(Database):
             connection.execute(_LOCK)
             yield connection
 
+    def _connect(self, **options: Any) -> sa.Connection:
+        """A new connection; whatever goes wrong with it, the server is away.
+
+        One that breaks before it is set up is told of by the driver as a mistake of ours: its state is none in which
+        options can be set.
+        """
+        try:
+            return super()._connect(**options)
+        except (sa.exc.DBAPIError, self.engine.dialect.loaded_dbapi.Error) as error:
+            raise StoreError(f"the database {self.name} failed: {_reason(error)}") from error
+
     @contextmanager
     def _watched(self) -> Iterator[None]:
         driver = self.engine.dialect.loaded_dbapi
-        if any(map(_is_stale, (self._reader, self._writer))):
-            self._forget()
+        away = (sa.exc.OperationalError, sa.exc.InterfaceError, driver.OperationalError, driver.InterfaceError)
         try:
+            if any(map(_is_stale, (self._reader, self._writer))):
+                self._forget()
             yield
-        except (sa.exc.OperationalError, driver.OperationalError) as error:
+        except away as error:
             self._forget()
             raise StoreError(f"the database {self.name} failed: {_reason(error)}") from error
 

@@ -1,4 +1,4 @@
-"""Two machines with one PostgreSQL and one Valkey: what one is told both know, what one leaves the other takes up."""
+"""Two machines with one PostgreSQL and one Valkey: what one is told both know; what one leaves the other takes up."""
 
 from __future__ import annotations
 
@@ -100,11 +100,12 @@ async def seconds_until(connections: list[Raw], key: str, model: str, expected: 
     began = monotonic()
 
     async def watch(raw: Raw) -> None:
-        while await status(raw, key, model) != expected:  # noqa: ASYNC110 - another process hears of it
-            await asyncio.sleep(0.02)
+        async def is_so() -> bool:
+            return await status(raw, key, model) == expected
 
-    async with asyncio.timeout(30):
-        await asyncio.gather(*map(watch, connections))
+        await until(is_so)
+
+    await asyncio.gather(*map(watch, connections))
     return monotonic() - began
 
 

@@ -250,6 +250,18 @@ def test_a_server_that_hangs_does_not_hang_us_for_ever(mortal: PostgresServer) -
         mortal.resume()
 
 
+@pytest.mark.parametrize("begin", ["read", "add"])
+def test_a_connection_that_breaks_before_it_is_set_up_is_a_store_error(postgres_url: str, begin: str) -> None:
+    """As when the server is killed just then: the driver calls it a mistake of ours."""
+    database = module.connect(postgres_url)
+    with database.read():
+        pass  # what the dialect wants to know of the server, it knows
+    database.close()
+    sa.event.listen(database.engine, "connect", lambda connection, _record: connection.close())
+    with pytest.raises(StoreError, match=r"the database .* failed"), getattr(database, begin)():
+        pytest.fail("there is no connection")
+
+
 def test_a_session_has_its_limits_and_its_name(store: Store) -> None:
     """What the URL's query says wins."""
 
