@@ -452,11 +452,22 @@ class Gateway:
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
-        whole: Snapshot = await self._in_thread(with_accounts, snapshot, settings, self._held, time.time())
+        whole: Snapshot = await self._in_thread(self._with_accounts, snapshot, settings)
         whole = msgspec.structs.replace(whole, workers=self._upkeep.workers)
         self._limits = whole.limits
         self._lending.use(whole)
         return whole
+
+    def _with_accounts(self, snapshot: Snapshot, settings: Settings) -> Snapshot:
+        """In the store's thread. Into a prepaid project of the configuration somebody can only pay when it is there."""
+        from tokenway.store.accounts.records import SYSTEM  # noqa: PLC0415 - imported while the workers start
+
+        accounts = self._store.accounts
+        lacking = [name for name, each in settings.projects.items() if each.prepaid and name not in self._held.projects]
+        if lacking:
+            accounts.ensure_projects(lacking, by=SYSTEM)
+            accounts.holdings.refresh(self._held)
+        return with_accounts(snapshot, settings, self._held, time.time())
 
     # -- workers -----------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tokenway.control.publish import key_digest
-from tokenway.control.quotas import bound_by, credits_id, fixed_key_id, ids_by_subject, limits_of, of_fixed
+from tokenway.control.quotas import bound_by, credits_id, fixed_key_id, limits_of, of_fixed, with_models_limits
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.money import NANO_PER_USD, NanoUsd
 from tokenway.model.settings import Settings
@@ -25,17 +25,20 @@ _TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
 
 def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: float) -> Snapshot:
     """The snapshot with whom each key stands for, and every limit: the configuration's and the store's."""
-    bounds = snapshot.limits | limits(held)
+    bounds = snapshot.limits | limits(settings, held)
     keys = {digest: bound_by(each, settings, bounds) for digest, each in principals(settings, held, now).items()}
-    by_model = ids_by_subject(bounds.values(), Scope.MODEL)
-    return msgspec.structs.replace(snapshot, keys=keys, limits=bounds, model_limits=by_model)
+    return with_models_limits(msgspec.structs.replace(snapshot, keys=keys, limits=bounds))
 
 
-def limits(held: Holdings) -> dict[str, Limit]:
-    """Every limit, by id; a prepaid project's credits are one."""
+def limits(settings: Settings, held: Holdings) -> dict[str, Limit]:
+    """Every limit of the store, by id; credits are one of each project that is prepaid, there or in the settings."""
+    prepaid = [name for name, row in held.projects.items() if row.prepaid]
+    prepaid += [name for name, project in settings.projects.items() if project.prepaid]
     credits_of = {
-        credits_id(project): Limit(credits_id(project), Scope.PROJECT, project, Measure.USD, amount)
-        for project, amount in held.credits.items()
+        credits_id(project): Limit(
+            credits_id(project), Scope.PROJECT, project, Measure.USD, held.credits.get(project, 0)
+        )
+        for project in prepaid
     }
     return held.limits | credits_of
 

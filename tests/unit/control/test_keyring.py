@@ -125,16 +125,21 @@ def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
 
 
 def test_the_credits_of_a_prepaid_project_are_a_limit_of_it() -> None:
-    """In total, of money: what was paid in; with nothing paid in, nothing may be spent."""
-    found = limits(held(paid_in={"lab": 10, "empty": 0}, bounds=(usd(1),)))
+    """In total: what was paid in; with nothing paid in, nothing may be spent. The configuration may say so too."""
+    settings = Settings(projects={"web": ProjectSettings(prepaid=True), "default": ProjectSettings()})
+    rows = tuple(ProjectRow(name, name, 1.0, prepaid=name != "other") for name in ("lab", "empty", "other"))
+    paid_in = {"lab": 10, "empty": 0, "other": 5, "web": 7}
+    found = limits(settings, held(paid_in=paid_in, bounds=(usd(1),), projects=rows))
+    assert found[credits_id("web")].amount == 7
     assert found[credits_id("lab")] == Limit("credits:lab", Scope.PROJECT, "lab", Measure.USD, 10)
     assert found[credits_id("empty")].amount == 0
-    assert set(found) == {"credits:lab", "credits:empty", usd(1).id}
+    assert set(found) == {"credits:lab", "credits:empty", "credits:web", usd(1).id}
+    assert limits(settings, held())[credits_id("web")].amount == 0
 
 
 def test_a_fixed_key_counts_for_its_project_in_the_store() -> None:
     """With its price, its limits and its credits; when the project is archived, so is the key's use."""
-    project = ProjectRow("lab", "Lab", 1.0, markup=5)
+    project = ProjectRow("lab", "Lab", 1.0, markup=5, prepaid=True)
     holdings = held(projects=(project,), bounds=(usd(2, "lab", Scope.PROJECT),), paid_in={"lab": 10})
     found = principals(FIXED, holdings, NOW)[CI_DIGEST]
     assert (found.markup, found.limits) == (5, ("config:key:ci:usd:day", "lim_lab_2", "credits:lab"))

@@ -30,7 +30,7 @@ CREDITS: Final = "credits"
 
 
 class Holdings:
-    """Projects, the keys that have not ended, and limits, as of one revision. `credits` are of prepaid projects."""
+    """Projects, the keys that have not ended, and limits, as of one revision."""
 
     def __init__(self) -> None:
         self.revision = -1
@@ -40,7 +40,7 @@ class Holdings:
         self.keys: dict[str, KeyRow] = {}
         self.limits: dict[str, Limit] = {}
         self.credits: dict[str, int] = {}
-        """What was ever paid into each prepaid project's wallet and not taken out again, nano-dollars."""
+        """What was ever paid into each project's wallet and not taken out again, nano-dollars."""
 
 
 class SqlHoldings:
@@ -127,7 +127,7 @@ class SqlHoldings:
 
     @staticmethod
     def _read_credits(connection: sa.Connection, held: Holdings, some: Iterable[str]) -> None:
-        wanted = [project for project in some if project in held.projects and held.projects[project].prepaid]
+        wanted = [project for project in some if project in held.projects]
         _drop(held.credits, some)
         held.credits |= dict.fromkeys(wanted, 0)
         for portion in _portions(wanted):
