@@ -104,7 +104,7 @@ def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
         endpoints=("e",),
         addresses=("::/0",),
     )
-    project = ProjectRow("lab", "Lab", 1.0, markup=-5, on_outage=OnOutage.REFUSE)
+    project = ProjectRow("lab", "Lab", 1.0, markup=-5, prepaid=True, on_outage=OnOutage.REFUSE)
     own, its, his = usd(1), usd(2, "lab", Scope.PROJECT), usd(3, "usr_1", Scope.USER)
     others = usd(4, "key_2"), usd(5, "key_1", Scope.PROJECT), usd(6, "m", Scope.MODEL), usd(7, "", Scope.USER)
     holdings = held(key, bounds=(own, its, his, *others), projects=(project,), paid_in={"lab": 10})

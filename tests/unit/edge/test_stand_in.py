@@ -26,7 +26,7 @@ def two(amount: int, *, of: str = "n", **more: Any) -> Snapshot:
         models={"m": Model("m", (ENDPOINT,), fallbacks=("n",)), "n": Model("n", (SPARE,))},
         limits={limit.id: limit},
         model_limits={of: (limit.id,)},
-        max_retries=2,
+        max_retries=1,
         **more,
     )
 
