@@ -20,6 +20,7 @@ from tokenway.model.snapshot import Principal
 from tokenway.model.usage import Usage
 from tokenway.store.granting import Ask, Given, Lent, Unavailable
 from tokenway.store.leases import SqlLeases
+from tokenway.store.nodes import GIVEN_UP_SECONDS, SqlNodes
 from tokenway.store.rates import MemoryRates, SharedRates
 
 if TYPE_CHECKING:
@@ -223,6 +224,11 @@ class Control:
         self.journals: list[Journal] = []
         self.links: dict[str, Link] = {}
         self.leases = SqlLeases(world.database, node, world.clock.wall)
+        self.nodes = SqlNodes(world.database, world.clock.wall, node)
+        self.is_cut_off = False
+        """Whether this machine, and no other, does not reach the database."""
+        self.is_away = False
+        """Whether it is lost, in whatever way, and not found yet."""
         self.start()
 
     def start(self) -> None:
@@ -280,9 +286,13 @@ class Control:
 
     def ingest(self) -> None:
         """Reads the journals: what is spent, consumed, and free because its holder is gone."""
-        if not self.is_alive:
+        if not self.reaches_books:
             return
+        has_changed = False
         for journal in list(self.journals):
+            if journal.read == len(journal.entries) and not journal.is_final:
+                continue
+            has_changed = True
             some = journal.entries[journal.read : journal.read + self.world.chance.randint(1, 50)]
             with self.world.database.add() as connection:
                 for entry in some:
@@ -291,7 +301,20 @@ class Control:
             if journal.is_final and journal.read == len(journal.entries):
                 self.leases.release(journal.holder)
                 self.journals.remove(journal)
-        self.world.check()
+        if has_changed:
+            self.world.check()
+
+    def look_after(self) -> None:
+        """What `Upkeep` does for leases: says that this machine lives, and frees what those have that do not."""
+        if self.reaches_books:
+            self.nodes.beat(name=self.node, started=0.0, workers=self.world.plan.workers, release="1")
+            self.leases.release_lost(self.nodes.lost(GIVEN_UP_SECONDS))
+            self.world.check()
+
+    @property
+    def reaches_books(self) -> bool:
+        """Whether there is a control process that reaches the database."""
+        return self.is_alive and not self.is_cut_off and not self.world.is_database_away
 
     def _turn(self, desk: Desk) -> None:
         due = desk.due
@@ -314,7 +337,7 @@ class Control:
         if desk is self.minutes:
             now_or_never(self.rates.take_back(batch.given))
             return now_or_never(self.rates.lend(batch.asks))
-        if self.world.is_database_away:
+        if not self.reaches_books:
             raise Unavailable("the database is away")
         if batch.given:
             self.leases.take_back(batch.given)

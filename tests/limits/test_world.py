@@ -12,6 +12,7 @@ from tests.limits.books import budget, sqlite_database
 from tests.limits.world import Plan, World
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.store.database import Database
+from tokenway.store.nodes import LOST_SECONDS
 
 MINUTE = 60
 DOLLAR = 10**9
@@ -91,3 +92,16 @@ def test_no_more_calls_at_once_than_there_are_slots(database: Database, seed: in
     world = World(Plan((limit,), seconds=20, calls=100, queue=2.0), database, seed)
     world.run()
     assert 18 <= world.most_at_once <= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_machine_that_is_lost_for_long_and_comes_back_overspends_nothing(database: Database, seed: int) -> None:
+    """However it was lost: what it held stays its own, until its journals have said what it has spent of it."""
+    limit = budget(DOLLAR)
+    away = (2 * LOST_SECONDS, 2.5 * LOST_SECONDS)
+    plan = Plan((limit,), workers=2, seconds=1_800, calls=2.0, most=DOLLAR // 250, losses=1 / 100, away=away)
+    world = World(plan, database, seed)
+    world.run()
+    assert 0.95 * limit.amount <= world.spent(limit)[0] <= limit.amount
+    assert world.losses

@@ -28,12 +28,15 @@ from tokenway.model.limits import Limit, Measure
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.database import Database
 from tokenway.store.leases import SqlLeases
+from tokenway.store.nodes import BEAT_SECONDS
 
 SWEEP: Final = 0.05
 """How often workers look at who waits."""
 PAYMENT_REQUIRED: Final = 402
 INGEST: Final = 0.2
 """How often journals are read."""
+WAYS_TO_BE_LOST: Final = ("dead", "without control", "cut off")
+"""All of it has ended; its workers serve on without a control process; it does not reach the database."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Plan:
     """What a world is like. `most` is what a call can cost at most, `actual` the least share of it that it does cost.
 
     Rates are per second: how many calls come, and how often something dies or a clock steps. A message is `late` by so
-    many seconds on the average, now and then up to `latest`, which workers take for an outage when it is beyond two.
+    many seconds on the average, now and then up to `latest`, which workers take for an outage when it is beyond two. A machine
+    that is lost is `away` for a time between these.
     """
 
     limits: tuple[Limit, ...]
@@ -57,6 +61,8 @@ class Plan:
     latest: float = 1.0
     crashes: float = 0.0
     outages: float = 0.0
+    losses: float = 0.0
+    away: tuple[float, float] = (0.0, 0.0)
     steps: float = 0.0
     queue: float = 0.0
 
@@ -82,6 +88,8 @@ class World:
         """What workers held and did not use when money was refused first, by limit."""
         self.most_at_once = 0
         self.is_database_away = False
+        self.losses: dict[str, int] = defaultdict(int)
+        """How often a machine was lost, by the way."""
         self.far = Far(self)
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._numbers = itertools.count()
@@ -117,15 +125,18 @@ class World:
         self._again(1.0, ends, self._tick)
         for control in self.controls:
             self._again(INGEST, ends, control.ingest)
+            self._again(BEAT_SECONDS, ends, control.look_after)
         self._by_chance(plan.calls, ends, self._call)
         self._by_chance(plan.crashes, ends, self._crash_worker)
         self._by_chance(plan.crashes / 3, ends, self._crash_control)
         self._by_chance(plan.outages, ends, self._outage)
+        self._by_chance(plan.losses, ends, self._lose)
         self._by_chance(plan.steps, ends, self._step)
         with self.clock.instead_of_the_systems():
             self._play(ends)
             self._play(ends + plan.duration + 10)
         for control in self.controls:
+            control.is_cut_off = False
             if not control.is_alive:
                 control.start()
             for _ in range(10_000):
@@ -184,13 +195,45 @@ class World:
 
     def _crash_worker(self) -> None:
         place = self.chance.randrange(len(self.workers))
-        worker = self.workers[place]
-        if worker.is_alive:
-            worker.is_alive = False
-            worker.running.clear()
-            worker.journal.is_final = True
-            worker.control.leave(worker)
+        if self.workers[place].is_alive:
+            self._kill(place)
             self.later(self.chance.uniform(0.1, 2), self._replace, place)
+
+    def _kill(self, place: int) -> None:
+        worker = self.workers[place]
+        worker.is_alive = False
+        worker.running.clear()
+        worker.journal.is_final = True
+        worker.control.leave(worker)
+
+    def _lose(self) -> None:
+        """A machine is lost, in one way or another, and comes back; never all of them at once."""
+        control = self.chance.choice(self.controls)
+        others = [other for other in self.controls if other is not control]
+        if control.is_away or all(other.is_away for other in others):
+            return
+        control.is_away = True
+        way = self.chance.choice(WAYS_TO_BE_LOST)
+        self.losses[way] += 1
+        places = [place for place, worker in enumerate(self.workers) if worker.control is control]
+        if way == "cut off":
+            control.is_cut_off = True
+        else:
+            if way == "dead":
+                for place in places:
+                    self._kill(place)
+            if control.is_alive:
+                control.die()
+        self.later(self.chance.uniform(*self.plan.away), self._find, control, places)
+
+    def _find(self, control: Control, places: list[int]) -> None:
+        """It is back, with the journals that it had."""
+        control.is_away = control.is_cut_off = False
+        if not control.is_alive:
+            self._restart(control)
+        for place in places:
+            if not self.workers[place].is_alive:
+                self._replace(place)
 
     def _replace(self, place: int) -> None:
         self.workers[place] = self._worker(self.workers[place].control)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -78,7 +77,14 @@ def exchanges(draw: st.DrawFn, number: int) -> tuple[Reserved, Settled]:
     admitted = draw(_moments)
     project, key = draw(st.sampled_from((("default", "key_a"), ("default", "key_b"), ("other", "key_c"))))
     ending = draw(st.sampled_from((Settlement.DELIVERED, Settlement.UPSTREAM_BILLED, Settlement.ABSORBED)))
-    agents = (None, Trace(), Trace("a"), Trace("b", "a", "Explore", "", "subagent"), Trace("a", "", "", "t", "main"))
+    agents = (
+        None,
+        None,
+        Trace(),
+        Trace("a"),
+        Trace("b", "a", "Explore", "", "subagent"),
+        Trace("a", "", "", "t", "main"),
+    )
     record = settled(
         number,
         at=admitted + draw(st.integers(0, 4_000)),
@@ -98,32 +104,45 @@ def exchanges(draw: st.DrawFn, number: int) -> tuple[Reserved, Settled]:
         slow=draw(st.booleans()),
         lines=draw(_lines(ending)),
         stamps=draw(_stamps()),
-        run=draw(st.sampled_from(("", "run-1", "run-2"))),
+        run=draw(st.sampled_from(("", "run-1", "run-1", "run-2"))),
         trace=draw(st.sampled_from(agents)),
     )
     return reserved(number, at=admitted, key=key, project=project), record
 
 
+STORIES = ("RS", "RS", "RxS", "RxSS", "Rx", "R", "S", "RRSS", "SR", "RSxS", "RxRS", "SS")
+"""What happens to an exchange: its reservation, its settlement, the end of its worker; some of it twice or too late."""
+
+
 @st.composite
 def plays(draw: st.DrawFn) -> Play:
-    """A sequence of batches, expiries and restarts."""
-    known = [draw(exchanges(number)) for number in range(draw(st.integers(1, 4)))]
+    """The stories of some exchanges, one step of each after the other's, cut into batches."""
+    known = [draw(exchanges(number)) for number in range(draw(st.integers(1, 5)))]
+    stories = [list(draw(st.sampled_from(STORIES))) for _ in known]
+    order = draw(st.permutations([place for place, story in enumerate(stories) for _ in story]))
     play: Play = []
-    for step in draw(st.lists(st.sampled_from("bbbxr"), min_size=2, max_size=8)):
-        owner = draw(st.sampled_from(OWNERS[: len(known)]))
-        if step == "x":
+    waiting: list[Record] = []
+    writing = OWNERS[0]
+
+    def write() -> None:
+        if waiting:
+            play.append(Batch(writing, tuple(waiting), draw(st.sampled_from((None, None, None, 0, 2, 4, 6)))))
+            waiting.clear()
+
+    for place in order:
+        owner, word = OWNERS[place % 2], stories[place].pop(0)
+        if owner != writing or word == "x" or draw(st.integers(0, 3)) == 0:
+            write()
+            writing = owner
+        if word == "x":
             play.append(Expiry(owner))
-        elif step == "r":
-            play.append(Restart())
         else:
-            records = draw(st.lists(st.sampled_from(_of(owner, known)), min_size=1, max_size=5))
-            play.append(Batch(owner, tuple(records), draw(st.sampled_from((None, None, None, 0, 2, 4, 6)))))
+            waiting.append(known[place]["RS".index(word)])
+        if draw(st.integers(0, 9)) == 0:
+            write()
+            play.append(Restart())
+    write()
     return play
-
-
-def _of(owner: str, known: Sequence[tuple[Reserved, Settled]]) -> list[Record]:
-    """The records that the worker writes: each exchange is of one worker."""
-    return [record for place, pair in enumerate(known) if OWNERS[place % 2] == owner for record in pair]
 
 
 def outcome(play: Play) -> list[Settled | Reserved]:

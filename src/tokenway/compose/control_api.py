@@ -9,6 +9,7 @@ from typing import Any
 from tokenway.control.addresses import enabled_by
 from tokenway.control.api.attempts import HOUR_SECONDS, Attempts, Window
 from tokenway.control.api.services import Services
+from tokenway.control.aside import Asides
 from tokenway.control.configuration import Configuration
 from tokenway.model.snapshot import Snapshot
 from tokenway.store.open import Store
@@ -24,6 +25,7 @@ def make_services(
     snapshot: Callable[[], Snapshot],
     figures: Callable[[Iterable[str]], dict[str, dict[str, object]]],
     drain: Callable[[], object],
+    asides: Asides,
     environment: Mapping[str, str],
 ) -> Services:
     """What the API is given."""
@@ -36,6 +38,7 @@ def make_services(
         snapshot=snapshot,
         figures=figures,
         drain=drain,
+        asides=asides,
         clock=time.time,
         is_enabled_by_environment=lambda name: name in enabled_by(environment)[0],
         attempts=Attempts(time.monotonic),

@@ -16,6 +16,7 @@ from tokenway.model.settings import POSTGRES, Settings
 from tokenway.store.base import StoreError
 
 if TYPE_CHECKING:
+    from tokenway.store.database import Database
     from tokenway.store.leases import SqlLeases
     from tokenway.store.open import Store
     from tokenway.store.rates import SharedRates
@@ -74,18 +75,23 @@ def database_errors(store: Store) -> tuple[type[Exception], ...]:
     return DBAPIError, store.database.engine.dialect.loaded_dbapi.Error
 
 
-def open_leases(settings: Settings, data_dir: Path) -> SqlLeases:
-    """The leases over connections of their own to a database that is open: who lends does not wait for the ingest."""
-    from tokenway.store.leases import SqlLeases  # noqa: PLC0415 - only those who open a store pay for it
-
+def connect_again(settings: Settings, data_dir: Path) -> Database:
+    """Connections of one's own to a database that is open: who has them does not wait for the ingest."""
     path = database_path(settings, data_dir)
     if path is None:
-        from tokenway.store.postgres import connect  # noqa: PLC0415
+        from tokenway.store.postgres import connect  # noqa: PLC0415 - only those who open a store pay for it
 
-        return SqlLeases(connect(store_url(settings, data_dir)), node_id(data_dir), time.time)
-    from tokenway.store.sqlite import connect as connect_file  # noqa: PLC0415
+        return connect(store_url(settings, data_dir))
+    from tokenway.store.sqlite import connect as connect_file  # noqa: PLC0415 - the same
 
-    return SqlLeases(connect_file(path), node_id(data_dir), time.time)
+    return connect_file(path)
+
+
+def open_leases(settings: Settings, data_dir: Path) -> SqlLeases:
+    """The leases, over connections of their own."""
+    from tokenway.store.leases import SqlLeases  # noqa: PLC0415 - only those who open a store pay for it
+
+    return SqlLeases(connect_again(settings, data_dir), node_id(data_dir), time.time)
 
 
 def open_rates(settings: Settings, data_dir: Path, nodes: Callable[[], int]) -> SharedRates:

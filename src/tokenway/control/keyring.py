@@ -25,20 +25,20 @@ _TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
 
 def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: float) -> Snapshot:
     """The snapshot with whom each key stands for, and every limit: the configuration's and the store's."""
-    bounds = snapshot.limits | limits(settings, held)
+    bounds = snapshot.limits | limits(held, settings)
     keys = {digest: bound_by(each, settings, bounds) for digest, each in principals(settings, held, now).items()}
     return with_models_limits(msgspec.structs.replace(snapshot, keys=keys, limits=bounds))
 
 
-def limits(settings: Settings, held: Holdings) -> dict[str, Limit]:
-    """Every limit of the store, by id; credits are one of each project that is prepaid, there or in the settings."""
-    prepaid = [name for name, row in held.projects.items() if row.prepaid]
-    prepaid += [name for name, project in settings.projects.items() if project.prepaid]
+def limits(held: Holdings, settings: Settings) -> dict[str, Limit]:
+    """Every limit of the store, by id; a prepaid project's credits are one, whoever says that it is prepaid."""
+    prepaid = {project.id for project in held.projects.values() if project.prepaid}
+    prepaid |= {name for name, project in settings.projects.items() if project.prepaid}
     credits_of = {
         credits_id(project): Limit(
             credits_id(project), Scope.PROJECT, project, Measure.USD, held.credits.get(project, 0)
         )
-        for project in prepaid
+        for project in sorted(prepaid)
     }
     return held.limits | credits_of
 

@@ -12,8 +12,9 @@ from tokenway.control.findings import Severity, nearest
 from tokenway.dialects.providers import KNOWN, family_of
 from tokenway.model.catalog import EndpointLimits, Price, Rates
 from tokenway.model.money import NANO_PER_USD, format_usd
+from tokenway.model.offers import EndpointSettings, ModelSettings
 from tokenway.model.quantization import QUANTIZATIONS, is_number_format
-from tokenway.model.settings import LOCAL_PROVIDER, EndpointSettings, ModelSettings
+from tokenway.model.settings import LOCAL_PROVIDER
 from tokenway.model.usage import SERVICES
 
 _QUANTILE: Final = re.compile(r"p[1-9][0-9]?", re.ASCII)

@@ -34,15 +34,13 @@ from tokenway.model.catalog import (
 )
 from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
+from tokenway.model.offers import EndpointSettings, EndpointTimeouts, RoutingSettings
 from tokenway.model.secret import Secret
 from tokenway.model.settings import (
     LOCAL_CHAT,
     LOCAL_EMBEDDING,
     LOCAL_PROVIDER,
-    EndpointSettings,
-    EndpointTimeouts,
     ProviderSettings,
-    RoutingSettings,
     Settings,
 )
 from tokenway.model.snapshot import Principal, ProviderHint, Snapshot

@@ -14,7 +14,7 @@ import msgspec
 
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.money import UNITS_PER_RATE
-from tokenway.model.quotas import Budget, BudgetPeriod, ProjectSettings, Rates, RunLimits
+from tokenway.model.quotas import Budget, BudgetPeriod, Rates, RunLimits
 from tokenway.model.settings import FixedKey, Settings
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.routing.names import counted_as
@@ -104,12 +104,11 @@ def bound_by(principal: Principal, settings: Settings, limits: Mapping[str, Limi
     bound = msgspec.structs.replace(principal, limits=tuple(dict.fromkeys((*principal.limits, *own))))
     if project is None:
         return bound
-    return msgspec.structs.replace(bound, markup=markup_of(project), on_outage=project.on_outage)
-
-
-def markup_of(project: ProjectSettings) -> int:
-    """What is charged on top of cost, in millionths."""
-    return round(project.markup * UNITS_PER_RATE)
+    return msgspec.structs.replace(
+        bound,
+        markup=bound.markup if project.markup is None else round(project.markup * UNITS_PER_RATE),
+        on_outage=project.on_outage or bound.on_outage,
+    )
 
 
 def parse_moment(text: str) -> float:

@@ -1,8 +1,8 @@
 """What a machine does for the database now and then, whatever else it does.
 
 It says that it lives, makes the partitions of the days to come, drops what is older than the configuration keeps it,
-and takes back what machines held that are gone: responses that they were making, and their leases. (What these had
-reserved expires by the ingest.) It also knows how many machines there are.
+and ends what machines that are lost were about: responses that they were making, and, once they are given up, their
+leases. (What these had reserved expires by the ingest.) It also knows how many machines there are.
 """
 
 from __future__ import annotations
@@ -53,10 +53,9 @@ class Upkeep:
         store, now = self._store, self._clock()
         if now >= self._beat_due:
             store.nodes.beat(name=self._name, started=self._started, workers=self._workers, release=self._release)
-            lost = store.nodes.lost()
-            for node in lost:
+            for node in store.nodes.lost():
                 store.responses.abandon(node=node)
-            store.leases.release_lost(lost)
+            store.leases.release_lost(store.nodes.given_up())
             self.machines, others = store.nodes.live()
             self.workers = self._workers + others
             self._beat_due = now + BEAT_SECONDS

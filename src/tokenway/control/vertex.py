@@ -12,8 +12,6 @@ from datetime import UTC
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 import msgspec
 
@@ -135,6 +133,9 @@ def _ask(
     **_: Any,
 ) -> _Answer:
     """One HTTP request, as google-auth wants it made."""
+    from urllib.error import HTTPError, URLError  # noqa: PLC0415 - a start has no need of HTTP, mail and all that
+    from urllib.request import Request, urlopen  # noqa: PLC0415 - the same
+
     if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
         raise TokenFault("the credentials file names an address without TLS")
     request = Request(url, data=body, headers=dict(headers or {}), method=method)  # noqa: S310 - checked above

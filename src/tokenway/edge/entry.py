@@ -43,14 +43,16 @@ MARGIN: Final = 256
 def enter(state: EdgeState, relay: Relay, at: float) -> None:
     """Enters the worst case of an exchange, which was admitted at Unix time `at`.
 
-    Raises Refusal where nobody keeps the books; then its leases have back what it drew.
+    Raises Refusal where nobody keeps the books; then, or whatever else is raised, its leases have back what it drew.
     """
     principal = relay.principal
     try:
         state.journal.append(Reserved(relay.id, at, principal.key_id, principal.project, relay.reserved))
-    except TokenwayError:
+    except Exception as error:
         if relay.claim is not None:
             state.admission.undo(relay.claim)
+        if not isinstance(error, TokenwayError):
+            raise
         log.exception("the journal cannot be written")
         raise Refusal(no_journal()) from None
     relay.admitted_at = at

@@ -131,7 +131,7 @@ class Fan:
         intake = self._intake
         one = One(intake.request)
         route = intake.route
-        amount = worst_case(route.bounds, one.size, one.max_tokens, 1)
+        amount = worst_case(route.bounds_for(one.body), one.size, one.max_tokens, 1)
         amount = marked_up_ceiling(amount, self._relay.principal.markup)
         order = msgspec.structs.replace(intake.order, amount=min(amount, intake.order.amount))
         crossings = Crossings(one, route)

@@ -26,7 +26,7 @@ from tokenway.edge.routes import Route
 from tokenway.edge.state import EdgeState
 from tokenway.edge.upload import Content
 from tokenway.exchange.events import Order
-from tokenway.metering.estimate import asks_more, worst_case
+from tokenway.metering.estimate import worst_case
 from tokenway.metering.ledger import Trace
 from tokenway.metering.price import for_picture
 from tokenway.model.catalog import Endpoint, Operation, Timeouts
@@ -134,10 +134,7 @@ def take_in(
         endpoints = tuple(each for each in endpoints if not route.is_crossing(each)) or endpoints
         amount = 0
     else:
-        bounds = route.bounds
-        if route.dearer_bounds is not None and asks_more(request.body):
-            bounds = route.dearer_bounds
-        amount = worst_case(bounds, request.size, request.max_tokens, request.answers)
+        amount = worst_case(route.bounds_for(request.body), request.size, request.max_tokens, request.answers)
         amount = marked_up_ceiling(amount, principal.markup)
         if request.look is not None:
             endpoints = tuple(_priced(each, *request.look) for each in endpoints)

@@ -189,7 +189,10 @@ class Relay:
         self.run, self.trace = intake.run, intake.trace
         self._labels = intake.route.label
         self._state.open.add(self)
-        self.tell(e.ClientRequest(self.asked_at or monotonic(), intake.order))
+        try:
+            self.tell(e.ClientRequest(self.asked_at or monotonic(), intake.order))
+        except Exception as error:  # noqa: BLE001 - a deadline or its client's leaving would only end it later
+            self.broke(error)
 
     def refuse(self, problem: Problem, body: bytes = b"") -> None:
         """Answers with an error; `body` is an upstream's own, passed on as it came."""
@@ -276,6 +279,8 @@ class Relay:
             self.tell(e.Broken(now, mistake("go on with"), looks))
         except Exception as another:  # noqa: BLE001 - it is cut in any case
             log_mistake("an exchange could not be ended", self.id, another)
+            if self.claim is not None:  # nothing else gives back the places that it has
+                self._state.admission.undo(self.claim)
         if not self.response_complete:  # what had to end it is what has failed
             for number in range(1, len(self._attempts) + 1):
                 self._cancel(c.Cancel(number, for_good=True))

@@ -22,7 +22,7 @@ from tokenway.dialects.gemini.request import EMBEDDINGS
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge.doors import Door
 from tokenway.edge.reply import header_value
-from tokenway.metering.estimate import bounds_of
+from tokenway.metering.estimate import Bound, asks_more, bounds_of
 from tokenway.model.catalog import BEARER, AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
@@ -105,6 +105,11 @@ class Route:
         names = [{each.id for each in group} for group in groups]
         found = (tuple(each for each in among if each.id in group) for group in names)
         return [group for group in found if group]
+
+    def bounds_for(self, body: object) -> tuple[Bound, ...]:
+        """What a call with this body can cost."""
+        dearer = self.dearer_bounds
+        return dearer if dearer is not None and asks_more(body) else self.bounds
 
     def is_crossing(self, endpoint: Endpoint) -> bool:
         """Whether requests to an endpoint and its answers are converted."""

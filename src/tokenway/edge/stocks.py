@@ -275,8 +275,14 @@ class Stocks:
                 self.drop(stock)
 
     def drop(self, stock: Stock) -> None:
-        """Forgets a lease of which nothing is held, and nothing is left that counts."""
-        if not (stock.held or stock.awaited or stock.want) and (stock.left <= 0 or stock.is_single):
+        """Forgets a lease of which nothing is held, and nothing is left that counts.
+
+        What was overdrawn counts in the books as long as its period lasts: they took it from what is lent next.
+        """
+        if stock.held or stock.awaited or stock.want:
+            return
+        is_owed = stock.left < 0 and not stock.is_fleeting and not stock.is_gone and stock.is_current(time.time())
+        if stock.is_single or (stock.left <= 0 and not is_owed):
             self._by_name.pop(stock.name, None)
             self.age += not stock.run
 

@@ -78,17 +78,23 @@ class ProjectSettings(msgspec.Struct, frozen=True):
     budget: BudgetSetting = None
     limits: Annotated[Rates, Meta(description="How fast its calls may come.")] = Rates()
     markup: Annotated[
-        float,
-        Meta(ge=-1, le=1000, description="What is charged on top of cost, as a share: `0.1` is 10 % more."),
-    ] = 0.0
+        Annotated[float, Meta(ge=-1, le=1000)] | None,
+        Meta(
+            description="What is charged on top of cost, as a share: `0.1` is 10 % more. Left out, the store's project "
+            "says it."
+        ),
+    ] = None
     on_outage: Annotated[
-        OnOutage,
+        OnOutage | None,
         Meta(
             description="What becomes of its calls while nobody can be asked what is left of limits: `serve` on what "
-            "workers hold, or `refuse`."
+            "workers hold, or `refuse`. Left out, the store's project says it."
         ),
-    ] = OnOutage.SERVE
-    prepaid: Annotated[bool, Meta(description="Whether it spends only what was paid in beforehand.")] = False
+    ] = None
+    prepaid: Annotated[
+        bool,
+        Meta(description="Whether it spends only what was paid in beforehand; the store's project may say so, too."),
+    ] = False
     run: Annotated[RunLimits, Meta(description="What each run may take.")] = RunLimits()
 
 

@@ -85,6 +85,17 @@ class Database:
         """A statement of ours, whose parameters are `?`, with the driver's own mark for them."""
         return text if self.engine.dialect.paramstyle == "qmark" else text.replace("?", "%s")
 
+    def interrupt(self) -> None:
+        """Ends the query that is being read, if there is one, with an error. Any thread may call it."""
+        reader = self._reader
+        if reader is None or reader.closed:
+            return
+        driver: Any = reader.connection.driver_connection
+        if self.engine.dialect.name == "sqlite":
+            driver.interrupt()
+        else:
+            driver.cancel()
+
     def close(self) -> None:
         """Closes the connections."""
         for connection in (self._reader, self._writer):

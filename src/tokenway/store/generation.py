@@ -12,7 +12,8 @@ from typing import Any
 from tokenway.metering.ledger import Settlement
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.usage import BUCKETS, PIECES, Usage
-from tokenway.store.sums import CLIENT_GONE, PAYABLE
+from tokenway.store.calls import CLIENT_GONE
+from tokenway.store.sums import PAYABLE
 
 
 def generation(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from tokenway.model.usage import Usage
 from tokenway.store.accounts.changes import Changes
 from tokenway.store.accounts.records import Actor
-from tokenway.store.base import Invalid, NotFound
+from tokenway.store.base import Conflict, Invalid, NotFound
 from tokenway.store.database import Database
-from tokenway.store.schema import invoices, projects
+from tokenway.store.schema import invoices, projects, reservations
 from tokenway.store.sums import DAY
 from tokenway.store.usage import SqlUsage
 
@@ -58,7 +58,8 @@ class SqlInvoices:
     def create(self, project: str, begins: float, ends: float, *, by: Actor) -> Invoice:
         """The invoice of a project for a period that is over; the first one when there is one already.
 
-        Raises NotFound, and Invalid for a period that is none.
+        Raises NotFound, Invalid for a period that is none, and Conflict while calls of it are under way: what these come
+        to would be on no invoice.
         """
         if begins % DAY or ends % DAY or begins >= ends:
             raise Invalid("period", "an invoice is for whole days in UTC, and ends after it begins")
@@ -74,6 +75,11 @@ class SqlInvoices:
             found = change.connection.execute(sa.select(*(i[name] for name in _COLUMNS)).where(*same)).first()
             if found is not None:
                 return _invoice(found)
+            r = reservations.c
+            is_open = (r.project == project, r.at >= begins, r.at < ends, r.expired.is_(None))
+            open_ = sa.select(sa.func.count()).select_from(reservations).where(*is_open)
+            if many := change.connection.execute(open_).scalar():
+                raise Conflict(f"{many} calls of this period have not ended yet; issue the invoice when they have")
             identity = f"inv_{int(self._clock()):08x}{secrets.token_hex(4)}"
             total = sum(line.charged for line in lines)
             made = Invoice(identity, project, begins, ends, change.now, total, lines)

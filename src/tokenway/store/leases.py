@@ -29,7 +29,8 @@ from tokenway.store.granting import Ask, Given, Lent
 from tokenway.store.schema import leases, reservations
 
 CREDITS: Final = "credits:"
-"""What the id of a prepaid project's limit begins with: its amount is all that was ever paid into the wallet."""
+"""What the id of a prepaid project's limit begins with: its amount is all that was ever paid into the wallet
+and not taken out again."""
 WALLET: Final = "wallet:"
 NOBODY: Final = ""
 """The holder in whose name a limit's period is locked; it is never granted anything.
@@ -231,7 +232,9 @@ def _sums(measure: Measure, *, per_run: bool, is_prepaid: bool) -> sa.TextClause
         spent += "AND bucket >= :first AND bucket < :end"
     parts = [held, spent]
     if is_prepaid:
-        parts.append(f"SELECT {_AMOUNT}, '', COALESCE(SUM(credits), 0) FROM balances WHERE account = :wallet")  # noqa: S608 - the same
+        taken = "SELECT COALESCE(SUM(amount), 0) FROM transfers WHERE project = :subject AND debit = :wallet"
+        credited = f"SELECT {_AMOUNT}, '', COALESCE(SUM(credits), 0) - ({taken}) FROM balances"  # noqa: S608 - the same
+        parts.append(f"{credited} WHERE account = :wallet")
     return sa.text(" UNION ALL ".join(parts))
 
 

@@ -13,8 +13,15 @@ from tokenway.store.schema import nodes
 
 BEAT_SECONDS: Final = 10.0
 """How often a machine says that it lives."""
+LOOK_SECONDS: Final = 3 * BEAT_SECONDS
+"""How long it is at most between two looks at the others, as far as their silence is counted."""
 LOST_SECONDS: Final = 600.0
 """Who has said nothing for so long will not come back soon: what it left open may be closed by the others."""
+GIVEN_UP_SECONDS: Final = 7 * 86_400.0
+"""Who has said nothing for so long will not come back at all: what it held of budgets may be spent by the others.
+
+Until then nobody but its own journals can say what of that it has spent, be it before it was lost or since.
+"""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -40,6 +47,9 @@ class SqlNodes:
         self._database = database
         self._clock = clock
         self.node = node
+        self._looked = 0.0
+        self._silent: dict[str, tuple[float, float]] = {}
+        """When each of the others was seen, as it says, and for how long it has said nothing new."""
 
     def beat(self, *, name: str, started: float, workers: int, release: str) -> None:
         """This machine lives."""
@@ -76,7 +86,25 @@ class SqlNodes:
         return 1 + int(machines), int(workers)
 
     def lost(self) -> list[str]:
-        """The other machines that were not heard of for LOST_SECONDS."""
-        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - LOST_SECONDS, nodes.c.id != self.node)
+        """The other machines that have said nothing for LOST_SECONDS, while this one looked on.
+
+        What they say is only compared with what they said before: a clock that is wrong, or steps, here or there, makes
+        nobody lost. Else what they hold would be lent to others while they spend it.
+        """
+        now = self._clock()
+        passed, self._looked = min(max(0.0, now - self._looked), LOOK_SECONDS), now
+        others = sa.select(nodes.c.id, nodes.c.seen).where(nodes.c.id != self.node)
         with self._database.read() as connection:
-            return list(connection.execute(silent.order_by(nodes.c.id)).scalars())
+            rows = connection.execute(others.order_by(nodes.c.id)).all()
+        before, self._silent = self._silent, {}
+        for identity, seen in rows:
+            known, silence = before.get(identity, (None, 0.0))
+            self._silent[identity] = (seen, silence + passed if seen == known else 0.0)
+        return [identity for identity, (_, silence) in self._silent.items() if silence > LOST_SECONDS]
+
+    def given_up(self) -> list[str]:
+        """Of the lost ones of the last look, those that said nothing for GIVEN_UP_SECONDS by the clocks."""
+        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - GIVEN_UP_SECONDS, nodes.c.id != self.node)
+        lost = {identity for identity, (_, silence) in self._silent.items() if silence > LOST_SECONDS}
+        with self._database.read() as connection:
+            return sorted(lost.intersection(connection.execute(silent).scalars()))

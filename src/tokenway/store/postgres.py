@@ -24,8 +24,9 @@ from tokenway.store.copying import CopyWriter
 from tokenway.store.database import Database
 from tokenway.store.days import default_partitions, partitioned
 from tokenway.store.open import Store, bring_up_to_date, version_of
-from tokenway.store.schema import ENTRIES_VIEW, metadata, settings
+from tokenway.store.schema import ENTRIES_VIEW, metadata, run_index, settings
 
+run_index.dialect_options["postgresql"]["where"] = run_index.dialect_options["sqlite"]["where"]
 SCHEMES: Final = ("postgresql", "postgres")
 CONNECTION: Final[Mapping[str, Any]] = {
     "application_name": "tokenway",

@@ -16,8 +16,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from tokenway.metering.ledger import Settlement
 from tokenway.metering.runs import ANSWERS, GOES_ON, MAIN
 from tokenway.model.usage import BUCKETS
+from tokenway.store.calls import BAD_STATUS, CLIENT_GONE, MICROSECONDS
 from tokenway.store.schema import EXPIRED_ATTEMPT, INLINE_BUCKETS, attempts, exchanges, kinds
-from tokenway.store.sums import BAD_STATUS, CLIENT_GONE, MICROSECONDS, PAYABLE
+from tokenway.store.sums import PAYABLE
 
 TIMES: Final = ("ttft_us", "first_tokens", "timed_tokens", "timed_us", "duration_us")
 SPENT: Final = ("calls", "charged", "withheld", "input_tokens", "output_tokens")

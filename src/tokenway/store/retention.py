@@ -19,6 +19,8 @@ from tokenway.store.sums import DAY, HOUR, MINUTE
 
 PAGE: Final = 1_000
 """Exchanges that are looked at in a step, and buckets of roll-ups that are dropped in one."""
+BUDGET_SECONDS: Final = 2 * DAY
+"""For how long budgets need hours, which they add up for the day that lies just behind."""
 _PREFIX: Final = "kept."
 
 
@@ -142,5 +144,8 @@ class SqlRetention:
             last = min(first + PAGE, end)
             connection.execute(rollups.delete().where(table.grain == grain, table.bucket < last))
             if grain == HOUR:
-                connection.execute(spend.delete().where(spend.c.grain == grain, spend.c.bucket < last))
+                # What limits that roll over a day count, however short hours are kept.
+                needed = int((self._clock() - BUDGET_SECONDS) // HOUR)
+                old = spend.c.bucket < min(last, needed)
+                connection.execute(spend.delete().where(spend.c.grain == grain, old))
         return True

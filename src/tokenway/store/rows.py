@@ -14,8 +14,9 @@ from msgspec.structs import asdict, astuple, replace
 from tokenway.metering.ledger import Expired, Line, Record, Reserved, Settled, Settlement
 from tokenway.metering.stamps import output_speed, ttft
 from tokenway.model.usage import BUCKETS, Usage
+from tokenway.store.calls import Calls, times_of
 from tokenway.store.schema import EXPIRED_ATTEMPT, INLINE_BUCKETS, KIND_FIELDS
-from tokenway.store.sums import MINUTE, PAYABLE, Calls, Sums, digest_of, times_of
+from tokenway.store.sums import MINUTE, PAYABLE, Sums, digest_of
 from tokenway.store.writing import Row
 
 _INTEGER_MAX: Final = 2**63 - 1

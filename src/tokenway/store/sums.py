@@ -23,7 +23,8 @@ from msgspec.structs import astuple
 from tokenway.metering.ledger import Line, Reserved, Settled, Settlement
 from tokenway.metering.runs import is_shown, shown_tokens
 from tokenway.model.usage import BUCKETS, Usage
-from tokenway.store.schema import INLINE_BUCKETS, KIND_FIELDS, SUMS, balances, rollups, run_agents, runs, spend
+from tokenway.store.calls import NO_TIMES, Calls, Times, is_error
+from tokenway.store.schema import KIND_FIELDS, SUMS, balances, rollups, run_agents, runs, spend
 from tokenway.store.writing import Row
 
 MINUTE: Final = 60
@@ -33,10 +34,6 @@ ALL_TIME: Final = 0
 GRAINS: Final = (MINUTE, HOUR, DAY)
 PAYABLE: Final = (Settlement.DELIVERED, Settlement.UPSTREAM_BILLED)
 """How attempts are settled that the caller may be charged for."""
-CLIENT_GONE: Final = 499
-"""The status of an exchange whose client left before the answer was whole."""
-BAD_STATUS: Final = 400
-MICROSECONDS: Final = 1_000_000.0
 
 WALLET: Final = "wallet:"
 SALES: Final = "sales"
@@ -51,21 +48,11 @@ _KEY, _PROJECT, _MODEL, _ENDPOINT = (_AT[name] for name in ("key", "project", "m
 _SETTLEMENT, _STATUS, _ATTEMPTS, _SLOW = (_AT[name] for name in ("settlement", "status", "attempts", "slow"))
 _ERROR, _INLINE, _USER = (_AT[name] for name in ("error_type", "inline_attempt", "user_id"))
 _NO_BUCKETS: Final = (0,) * len(BUCKETS)
-_INLINE_AT: Final = tuple(BUCKETS.index(name) for name in INLINE_BUCKETS)
 _EXPIRED: Final = SUMS.index("expired")
-
-Times = tuple[int, int, int, int, int]
-"""The last five of SUMS."""
-_NO_TIMES: Final[Times] = (0, 0, 0, 0, 0)
 
 Facet = tuple[str, str, str, str, str]
 """Key, project, user, model, endpoint."""
 Table = tuple[sa.Table, Iterable[Row]]
-
-
-def is_error(status: int, error_type: str) -> bool:
-    """Whether a call failed: it was answered with an error, or ended in one; a caller who left is none."""
-    return (status >= BAD_STATUS or error_type != "") and status != CLIENT_GONE
 
 
 def provider_of(endpoint: str) -> str:
@@ -77,68 +64,6 @@ def digest_of(values: Sequence[Any]) -> int:
     """63 bits of a digest of the values, the same on every machine; never 0."""
     digest = hashlib.sha256(msgspec.json.encode(values)).digest()
     return int.from_bytes(digest[:8], "big") >> 1 or 1
-
-
-class Calls:
-    """The exchanges of one kind and minute."""
-
-    __slots__ = ("calls", "charged", "cost", "figures", "kind", "last", "priced", "times", "withheld")
-
-    def __init__(self, kind: Sequence[Any]) -> None:
-        self.kind = kind
-        self.calls = self.charged = self.withheld = 0
-        self.times = _NO_TIMES
-        self.last = 0.0
-        """When the latest of them was admitted."""
-        self.cost = self.priced = 0
-        """Of attempts that stand in their exchange's row: what they cost, and how many of them have a cost."""
-        self.figures: Sequence[int] = (0,) * len(INLINE_BUCKETS)
-        """And their usage, by INLINE_BUCKETS."""
-
-    def add(self, at: float, charged: int, withheld: int, times: Times) -> None:
-        """Counts a call."""
-        self.calls += 1
-        self.charged += charged
-        self.withheld += withheld
-        self.last = max(self.last, at)
-        mine = self.times
-        self.times = (
-            mine[0] + times[0],
-            mine[1] + times[1],
-            mine[2] + times[2],
-            mine[3] + times[3],
-            mine[4] + times[4],
-        )
-
-    def add_attempt(self, cost: int | None, figures: Iterable[Any]) -> None:
-        """Counts the attempt of a call that stands in its row."""
-        self.figures = [*map(add, self.figures, figures)]
-        if cost is not None:
-            self.cost += cost
-            self.priced += 1
-
-    @property
-    def usage(self) -> list[int]:
-        """The usage by BUCKETS."""
-        usage = [0] * len(BUCKETS)
-        for place, figure in zip(_INLINE_AT, self.figures, strict=True):
-            usage[place] = figure
-        return usage
-
-
-def times_of(first: float | None, duration: float | None, speed: float | None, tokens: int) -> Times:
-    """What a call adds to the last five of SUMS.
-
-    The time of its output is of its speed and not of its stamps, so that the entries say the same.
-    """
-    timed = 0 if speed is None else tokens - 1
-    return (
-        0 if first is None else int(first * MICROSECONDS),
-        0 if first is None else 1,
-        timed,
-        0 if speed is None else int(timed / speed * MICROSECONDS),
-        0 if duration is None else int(duration * MICROSECONDS),
-    )
 
 
 class _Attempts:
@@ -347,7 +272,7 @@ def _of_calls(calls: Calls) -> list[int]:
 def _of_attempts(attempts: _Attempts, settlement: Settlement) -> list[int]:
     absorbed = attempts.cost if settlement is Settlement.ABSORBED else 0
     counts = (0, attempts.many, 0, 0, attempts.unmetered, attempts.unpriced, 0)
-    return [*counts, attempts.charged, 0, attempts.cost, absorbed, *attempts.usage, *_NO_TIMES]
+    return [*counts, attempts.charged, 0, attempts.cost, absorbed, *attempts.usage, *NO_TIMES]
 
 
 def _rollups(by_minute: dict[tuple[int, Facet], list[int]], names: dict[Facet, int], node: str) -> Iterator[Row]:

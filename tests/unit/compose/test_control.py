@@ -155,7 +155,7 @@ async def test_a_later_one_begins_with_what_the_file_says_now(
         gateway = make_gateway(options, supervisor.workers.dup())
         aliases = gateway._reloader.settings.aliases
         gateway._listener.close()
-        gateway._thread.shutdown()
+        gateway._books._thread.close()
         return dict(aliases), gateway.settings.server.workers
 
     supervisor.file.write_text(CONFIG + "server: {workers: 7}\naliases: {a: lab/m}\n")

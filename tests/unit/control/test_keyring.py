@@ -20,6 +20,7 @@ from tokenway.store.accounts.holdings import Holdings
 from tokenway.store.accounts.records import KeyRow, ProjectRow
 from tokenway.store.usage import KeyUsage
 
+SERVE = OnOutage.SERVE
 NOW = 1_800_000_000.0
 CI = FixedKey("ci", Secret("tk-0123456789abcdef"), "lab", Budget(NanoUsd(5 * NANO_PER_USD), BudgetPeriod.DAY))
 FIXED = Settings(auth=AuthSettings(keys=(CI,)))
@@ -85,11 +86,11 @@ def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
 
 def test_what_the_configuration_says_of_a_project_goes_before_the_store() -> None:
     """Its price and what becomes of it in an outage; the limits of both count."""
-    settings = Settings(projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=0.5)})
+    settings = Settings(projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=0.5, on_outage=SERVE)})
     project = ProjectRow("default", "default", 1.0, markup=7, on_outage=OnOutage.REFUSE)
     holdings = held(row(), bounds=(usd(2, "default", Scope.PROJECT),), projects=(project,))
     found = principals(settings, holdings)["d1"]
-    assert (found.markup, found.on_outage) == (500_000, OnOutage.SERVE)
+    assert (found.markup, found.on_outage) == (500_000, SERVE)
     assert set(found.limits) == {"config:project:default:usd:total", "lim_default_2"}
 
 
@@ -125,16 +126,31 @@ def test_a_principal_has_all_that_is_said_of_its_key_and_project() -> None:
 
 
 def test_the_credits_of_a_prepaid_project_are_a_limit_of_it() -> None:
-    """In total: what was paid in; with nothing paid in, nothing may be spent. The configuration may say so too."""
-    settings = Settings(projects={"web": ProjectSettings(prepaid=True), "default": ProjectSettings()})
-    rows = tuple(ProjectRow(name, name, 1.0, prepaid=name != "other") for name in ("lab", "empty", "other"))
-    paid_in = {"lab": 10, "empty": 0, "other": 5, "web": 7}
-    found = limits(settings, held(paid_in=paid_in, bounds=(usd(1),), projects=rows))
-    assert found[credits_id("web")].amount == 7
+    """In total, of money: what was paid in; with nothing paid in, nothing may be spent."""
+    projects = tuple(ProjectRow(name, name, 1.0, prepaid=name != "free") for name in ("lab", "empty", "free"))
+    found = limits(held(projects=projects, paid_in={"lab": 10, "free": 5}, bounds=(usd(1),)), FIXED)
     assert found[credits_id("lab")] == Limit("credits:lab", Scope.PROJECT, "lab", Measure.USD, 10)
     assert found[credits_id("empty")].amount == 0
-    assert set(found) == {"credits:lab", "credits:empty", "credits:web", usd(1).id}
-    assert limits(settings, held())[credits_id("web")].amount == 0
+    assert set(found) == {"credits:lab", "credits:empty", usd(1).id}
+
+
+def test_a_project_that_the_configuration_makes_prepaid_has_what_was_paid_in() -> None:
+    """Else its limit would be of nothing, and refuse each call that is larger than what is lent ahead."""
+    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings(prepaid=True)})
+    made = whole(settings, held(projects=(ProjectRow("lab", "Lab", 1.0),), paid_in={"lab": 10}))
+    assert made.limits["credits:lab"].amount == 10
+    assert "credits:lab" in made.keys[CI_DIGEST].limits
+
+
+def test_what_the_configuration_leaves_out_of_a_project_is_the_stores() -> None:
+    """A budget in the file does not take away the price that an administrator has set."""
+    project = ProjectRow("lab", "Lab", 1.0, markup=5, on_outage=OnOutage.REFUSE)
+    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings()})
+    found = principals(settings, held(projects=(project,)))[CI_DIGEST]
+    assert (found.markup, found.on_outage) == (5, OnOutage.REFUSE)
+    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings(markup=0.0, on_outage=SERVE)})
+    found = principals(settings, held(projects=(project,)))[CI_DIGEST]
+    assert (found.markup, found.on_outage) == (0, SERVE)
 
 
 def test_a_fixed_key_counts_for_its_project_in_the_store() -> None:

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from tests.records import NOON, settled
 from tokenway.control.upkeep import HOUR, PAUSE_SECONDS, Upkeep
 from tokenway.model.identity import day_of, ids_of_day
+from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.settings import LedgerSettings
 from tokenway.model.stored import StoredResponse
 from tokenway.store.base import Progress
-from tokenway.store.nodes import BEAT_SECONDS, LOST_SECONDS
+from tokenway.store.granting import Ask
+from tokenway.store.nodes import BEAT_SECONDS, GIVEN_UP_SECONDS, LOST_SECONDS
 from tokenway.store.open import Store
 from tokenway.store.schema import exchanges, rollups
 
@@ -56,10 +58,29 @@ def test_what_lost_machines_were_making_has_failed(open_store: Callable[..., Sto
         machine.keep(machine.store.nodes.node)
     assert [each.started for each in one.store.nodes.all()] == [NOON] * 3
     three.upkeep.leave()
-    now[0] += LOST_SECONDS + 1
     one.upkeep.step()
+    for _ in range(int(LOST_SECONDS / BEAT_SECONDS) + 2):
+        now[0] += BEAT_SECONDS
+        one.upkeep.step()
     assert [each.id for each in one.store.nodes.all()] == ["0000000a", "0000000b"]
     assert [one.status(f"0000000{name}") for name in "abc"] == ["queued", "failed", "queued"]
+
+
+def test_what_a_lost_machine_held_is_free_when_it_is_given_up(open_store: Callable[..., Store]) -> None:
+    """Not when it is lost: it may have spent that, and comes back to say so."""
+    now = [NOON]
+    one, two = (Machine(open_store, f"0000000{name}", now) for name in "ab")
+    limit = Limit("lim_1", Scope.KEY, "key_1", Measure.USD, 100, Term.TOTAL)
+    for machine in (one, two):
+        machine.rest()
+        machine.store.leases.lend([Ask("lim_1", limit, machine.store.nodes.node, 10, 2)])
+    assert one.store.leases.outstanding("lim_1", 0) == 20
+    now[0] += GIVEN_UP_SECONDS - 1
+    one.rest()
+    assert one.store.leases.outstanding("lim_1", 0) == 20
+    now[0] += BEAT_SECONDS + 2
+    one.upkeep.step()
+    assert one.store.leases.outstanding("lim_1", 0) == 10
 
 
 def test_what_is_old_enough_is_dropped(open_store: Callable[..., Store]) -> None:

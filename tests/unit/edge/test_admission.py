@@ -275,6 +275,26 @@ def test_what_nobody_draws_from_goes_back(clock: Clock) -> None:
     assert worker.admission.remaining == {}
 
 
+def test_what_was_overdrawn_is_not_forgotten(clock: Clock) -> None:
+    """The books took it from the lease: a worker that forgot it would spend what they lend to somebody else."""
+    worker = Worker(limit(amount=100))
+    worker.call(10).end(25)
+    clock.mono += 2 * IDLE_SECONDS
+    worker.admission.tick(clock.mono)
+    worker.call(10)
+    assert worker.broker.held["usd", 0] == 35
+
+
+def test_what_was_overdrawn_in_a_period_that_is_over_is_forgotten(clock: Clock) -> None:
+    """Nothing is lent of it any more."""
+    worker = Worker(limit(amount=100, term=Term.DAY))
+    worker.broker.begins, worker.broker.ends = clock.unix, clock.unix + 60
+    worker.call(10).end(25)
+    clock.mono += 61
+    worker.admission.tick(clock.mono)
+    assert worker.admission.remaining == {}
+
+
 def test_what_is_left_goes_back_when_the_worker_ends() -> None:
     """All of it."""
     worker = Worker(limit(amount=100))
@@ -338,7 +358,7 @@ def test_a_models_own_limits_count_for_everybody() -> None:
     snapshot = Snapshot(1, {}, {}, {}, {}, limits={"of-m": bound}, model_limits={"m": ("of-m",)})
     worker.broker.serve(worker.admission, snapshot.limits)
     worker.admission.adopt(snapshot)
-    assert [worker.call(model=model).status for model in ("m", "m", "n")] == [200, 429, 200]
+    assert [worker.call(counted=model).status for model in ("m", "m", "n")] == [200, 429, 200]
 
 
 def test_a_limit_with_another_amount_is_asked_for_anew() -> None:
@@ -389,7 +409,7 @@ def test_callers_cannot_make_memory_full(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(admission_module, "RULES_MAX", 3)
     worker = Worker(limit(amount=10**6))
     for number in range(10):
-        worker.call(model=f"m{number}")
+        worker.call(counted=f"m{number}")
     assert len(worker.admission._rules) <= 3
 
 

@@ -14,9 +14,11 @@ from tests.unit.dialects.anthropic import samples
 from tests.unit.edge.bench import ENDPOINT, HEAD, LAST_CHUNK, Bench, Client, answer, bench, chunk, request, snapshot
 from tokenway.edge.fan import Fan
 from tokenway.edge.relay import Relay
+from tokenway.metering.estimate import OUTPUT_ASSUMED
 from tokenway.metering.ledger import Reserved, Settled
-from tokenway.model.catalog import Dialect, Model, Provider, Timeouts
+from tokenway.model.catalog import Dialect, Endpoint, Model, Price, Provider, Service, Timeouts
 from tokenway.model.errors import TokenwayError
+from tokenway.model.money import Rate
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Snapshot
 from tokenway.upstream.mock import Ending
@@ -161,6 +163,20 @@ async def test_each_is_an_exchange_of_its_own() -> None:
         reserved = [each for each in made.books.records if isinstance(each, Reserved)]
         assert len(reserved) == 2
         assert all(each.amount >= COST for each in reserved)
+
+
+async def test_each_sets_aside_what_a_faster_service_costs() -> None:
+    """A copy is set aside for as its caller's whole request is: half of it, for two answers."""
+    fast = Service(input=Rate(2 * 10**9), output=Rate(6 * 10**9))
+    dear = Endpoint("p", "up", Price(Rate(10**9), Rate(3 * 10**9), priority=fast))
+    for service, times in ((b"default", 1), (b"priority", 2)):
+        asked = body(2)[:-1] + b',"service_tier":"%b"}' % service
+        async with bench([[whole("one")]], [[whole("two")]], what=claude(models={"m": Model("m", (dear,))})) as made:
+            client = made.connect()
+            client.send(request(asked))
+            await answered(client)
+            reserved = [each.amount for each in made.books.records if isinstance(each, Reserved)]
+            assert reserved == [times * (len(asked) * 1000 + OUTPUT_ASSUMED * 3000)] * 2
 
 
 async def test_each_asks_for_one() -> None:

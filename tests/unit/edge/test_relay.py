@@ -491,6 +491,18 @@ async def test_who_cannot_even_hear_of_a_mistake_is_cut(monkeypatch: pytest.Monk
         assert made.state.fleet.standing(ENDPOINT).in_flight == 0
 
 
+async def test_who_meets_a_mistake_as_it_is_admitted_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it drew comes back, whether it had to wait for it or not: a place would stay taken for ever."""
+    async with bench([], what=snapshot(BUDGET)) as made:
+        made.broker.extra = BUDGET // 2
+        monkeypatch.setattr(made.books, "append", mistaken)
+        for count in (1, 2):
+            client = made.connect()
+            client.send(request())
+            await until(lambda: client.statuses == [500])  # noqa: B023 - it is asked at once
+            assert made.broker.unspent() == BUDGET, count
+
+
 async def test_sound_that_breaks_off_is_cut() -> None:
     """It has no place for a message: the caller sees that its end is missing."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n"

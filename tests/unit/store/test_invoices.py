@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.records import NOON, USAGE, settled
+from tests.records import NOON, USAGE, reserved, settled
 from tokenway.model.usage import Usage
 from tokenway.store.accounts.records import CLI
-from tokenway.store.base import Invalid, NotFound, Progress
+from tokenway.store.base import Conflict, Invalid, NotFound, Progress
 from tokenway.store.open import Store
 
 DAY = 86_400
@@ -50,6 +50,16 @@ def test_the_same_again_is_the_same(store: Store) -> None:
     assert longer.total == 530 + 7 + 1_000
     assert {each.id for each in store.invoices.list()} == {made.id, longer.id}
     assert store.invoices.list("other") == []
+
+
+def test_an_invoice_waits_for_the_calls_of_its_period(store: Store) -> None:
+    """One that was let in before midnight is charged to that day when it ends, and is on that invoice or on none."""
+    store.ledger.commit(Progress("j", "w", "o", 2), [reserved(7), reserved(8, project="other")])
+    with pytest.raises(Conflict, match="1 calls of this period"):
+        store.invoices.create("default", MIDNIGHT, MIDNIGHT + DAY, by=CLI)
+    assert store.invoices.create("default", MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, by=CLI).total == 7
+    store.ledger.commit(Progress("j", "w", "o", 3), [settled(7, charged=100)])
+    assert store.invoices.create("default", MIDNIGHT, MIDNIGHT + DAY, by=CLI).total == 630
 
 
 def test_what_cannot_be_invoiced_is_refused(store: Store) -> None:

@@ -16,7 +16,7 @@ from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.granting import Ask, Given, Lent
 from tokenway.store.leases import AGAIN_SECONDS, SqlLeases
-from tokenway.store.schema import RUN_SUMS, balances, leases, reservations, runs, spend
+from tokenway.store.schema import RUN_SUMS, balances, leases, reservations, runs, spend, transfers
 
 DAY = 86_400
 HOUR = 3_600
@@ -288,6 +288,18 @@ def test_a_prepaid_project_spends_what_was_paid_in(mine: SqlLeases, database: Da
     with database.write() as connection:
         connection.execute(balances.update().where(balances.c.node == "n2").values(credits=45))
     assert lend(mine, limit, 50).amount == 25
+
+
+def test_what_was_taken_out_of_a_wallet_is_spent_by_nobody(mine: SqlLeases, database: Database) -> None:
+    """A correction downwards is lent no more; without it a project would spend what it was never given."""
+    limit = budget(0, identity="credits:p", scope=Scope.PROJECT, subject="p")
+    taken = {"kind": "adjustment", "debit": "wallet:p", "credit": "adjustment", "actor": "", "note": "", "at": NOON}
+    with database.write() as connection:
+        connection.execute(balances.insert().values(account="wallet:p", node="n1", debits=60, credits=100))
+        connection.execute(transfers.insert().values(id="trf_1", project="p", amount=60, **taken))
+        other = taken | {"debit": "wallet:q"}
+        connection.execute(transfers.insert().values(id="trf_2", project="q", amount=1000, **other))
+    assert lend(mine, limit, 100).amount == 40
 
 
 def test_a_lost_machine_keeps_its_leases_while_reservations_are_open(mine: SqlLeases, database: Database) -> None:

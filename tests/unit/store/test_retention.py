@@ -8,8 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.records import NOON, line, reserved, settled
+from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.store import retention
 from tokenway.store.base import Progress
+from tokenway.store.granting import Ask
 from tokenway.store.open import Store
 from tokenway.store.retention import Ages, Kept, SqlRetention, kept_since
 from tokenway.store.schema import attempts, exchanges, reservations, rollups, run_agents, runs, spend
@@ -72,6 +74,16 @@ def test_it_goes_in_small_steps_once_a_day(store: Store, monkeypatch: pytest.Mon
     now[0] += DAY
     dropper.run()
     assert count(store, exchanges) == 4
+
+
+def test_budgets_keep_the_hours_that_they_count(store: Store) -> None:
+    """A limit that rolls over a day would else be free again at midnight."""
+    SqlRetention(store.database, lambda: NOW, Ages(hours=3_600.0)).run()
+    assert count(store, rollups, rollups.c.grain == 3_600) == 1
+    assert count(store, spend, spend.c.grain == 3_600) == 3 * 3
+    limit = Limit("lim_1", Scope.KEY, "key_a", Measure.REQUESTS, 5, Term.DAY, rolling=True)
+    assert store.leases.lend([Ask("lim_1", limit, "w", 5, 1)])[0].amount == 3
+    assert verify(store.database, NOW).faults == []
 
 
 def test_what_is_kept_for_ever_is_kept(store: Store) -> None:

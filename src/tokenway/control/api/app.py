@@ -16,6 +16,7 @@ from tokenway.control.api import (
     aliases,
     audit,
     endpoints,
+    exports,
     invoices,
     keys,
     ledger,
@@ -67,6 +68,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     usage.router,
     runs.router,
     ledger.router,
+    exports.router,
     nodes.router,
     audit.router,
 )
@@ -159,6 +161,7 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         statuses |= {409, 413, 415, 429}
     for parameter in operation.get("parameters", []):
         parameter["schema"] = _sendable(parameter["schema"])
+    statuses |= {int(status) for status in operation["responses"] if status >= "400"}
     for status in sorted(statuses):
         operation["responses"][str(status)] = {
             "description": problems.TITLES[status],

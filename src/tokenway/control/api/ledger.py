@@ -1,20 +1,16 @@
-"""The ledger: every exchange with what each attempt came to, as pages and as a file."""
+"""The ledger: every exchange with what each attempt came to, in pages, and its proof."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
-from starlette.responses import StreamingResponse
 
 from tokenway.control.api.callers import Caller, Gateway, Guarded, Who
 from tokenway.control.api.paging import LIMIT, Cursor, Cursors, Limit, Page
-from tokenway.control.api.services import Services
+from tokenway.control.api.problems import Problem
 from tokenway.control.api.types import IDENTITY, Shown, Time, moment_of, shown_time, usd
 from tokenway.control.api.usage import visible
 from tokenway.model.usage import BUCKETS
@@ -23,26 +19,8 @@ from tokenway.store.verify import verify
 
 router = APIRouter(route_class=Guarded, tags=["ledger"])
 
-EXPORTED: Final = 1000
-"""Exchanges that are read at a time for a file."""
 VERIFIED_SECONDS: Final = 7 * 86400.0
 SettlementName = Literal["delivered", "upstream_billed", "absorbed", "released", "expired"]
-_COLUMNS: Final = (
-    "id",
-    "at",
-    "project",
-    "key",
-    "user",
-    "model",
-    "run",
-    "attempt",
-    "endpoint",
-    "settlement",
-    "status",
-    "charged",
-    "cost",
-    *BUCKETS,
-)
 
 
 class LineShown(Shown):
@@ -146,15 +124,6 @@ async def list_entries(
     return Page(data=[_shown(row, who) for row in rows[:limit]], next_cursor=more)
 
 
-@router.get("/ledger/export", response_class=StreamingResponse, responses={200: {"content": {"text/csv": {}}}})
-async def export_entries(who: Who, services: Gateway, which: Which) -> StreamingResponse:
-    """The same as CSV, the oldest days first, a row for each attempt; it comes as it is read."""
-    wanted = which.filter(who)
-    await services.run(services.drain)
-    headers = {"content-disposition": 'attachment; filename="ledger.csv"'}
-    return StreamingResponse(_csv(services, who, wanted), media_type="text/csv", headers=headers)
-
-
 @router.post("/ledger/verify")
 async def verify_ledger(
     services: Gateway,
@@ -164,12 +133,16 @@ async def verify_ledger(
 ) -> Proof:
     """Proves the ledger: every sum equals the entries, debits equal credits, no reservation was settled twice.
 
-    It holds up what else needs the database, for as long as it takes; `tokenway ledger verify` does not.
+    It reads one state of the database, and nothing waits for it. A second proof at the same time is refused (409).
     """
     now = services.clock()
     start = now - VERIFIED_SECONDS if since is None else moment_of(since)
-    await services.run(services.drain)
-    found = await services.run(partial(verify, services.store.database, now, since=max(0.0, start)))
+    proofs = services.asides.proofs
+    if proofs.alone.locked():
+        raise Problem(409, "the ledger is being proved; ask again when that is over")
+    async with proofs.alone:
+        await services.run(services.drain)
+        found = await proofs.run(lambda database: verify(database, now, since=max(0.0, start)))
     return Proof(
         holds=found.holds,
         since=shown_time(max(0.0, start)),
@@ -180,50 +153,6 @@ async def verify_ledger(
         open_reservations=len(found.opened),
         faults=found.faults,
     )
-
-
-async def _csv(services: Services, who: Caller, wanted: EntryFilter) -> AsyncIterator[str]:
-    yield _lines([list(_COLUMNS)])
-    after: str | None = None
-    while True:
-        page = partial(services.store.entries.page, wanted, after=after, count=EXPORTED, newest=False)
-        rows: list[Entry] = await services.run(page)
-        if rows:
-            yield _lines([_cells(row, line, who) for row in rows for line in row.lines])
-        if len(rows) < EXPORTED:
-            return
-        after = rows[-1].id
-
-
-def _lines(rows: list[list[object]] | list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
-def _cells(row: Entry, line: EntryLine, who: Caller) -> list[object]:
-    usage = line.usage
-    return [
-        row.id,
-        shown_time(row.at),
-        _plain(row.project),
-        _plain(row.key),
-        _plain(row.user_id),
-        _plain(row.model),
-        _plain(row.run or ""),
-        line.attempt,
-        _plain(line.endpoint),
-        line.settlement,
-        line.status,
-        usd(line.charged),
-        usd(line.cost) if line.cost is not None and who.is_admin else "",
-        *((getattr(usage, name) for name in BUCKETS) if usage is not None else ("",) * len(BUCKETS)),
-    ]
-
-
-def _plain(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: callers choose some of these names."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 def _shown(row: Entry, who: Caller) -> EntryShown:

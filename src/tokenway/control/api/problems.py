@@ -30,6 +30,7 @@ TITLES: Final = {
     422: "Not valid",
     429: "Too many attempts",
     500: "Internal error",
+    501: "Not installed",
     503: "Not available",
 }
 _PARTS: Final = frozenset({"body", "query", "path", "header", "cookie"})

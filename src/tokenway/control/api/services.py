@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tokenway.control.api.attempts import Attempts, Window
+from tokenway.control.aside import Asides
 from tokenway.control.configuration import Configuration
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Snapshot
@@ -21,6 +22,7 @@ class Services(msgspec.Struct, frozen=True):
 
     `run` calls a function in the store's thread; `settings` and `snapshot` give what is in force (the snapshot without
     keys); `figures` the velocity of endpoints by id; `drain` brings the ledger up to date, in the store's thread.
+    `asides` read long without it.
     """
 
     run: Callable[..., Awaitable[Any]]
@@ -31,6 +33,7 @@ class Services(msgspec.Struct, frozen=True):
     snapshot: Callable[[], Snapshot]
     figures: Callable[[Iterable[str]], dict[str, dict[str, object]]]
     drain: Callable[[], object]
+    asides: Asides
     clock: Callable[[], float]
     is_enabled_by_environment: Callable[[str], bool]
     attempts: Attempts

@@ -112,7 +112,7 @@ async def change_password(who: Who, services: Gateway, body: PasswordChange) -> 
     candidate = await services.run(services.accounts.users.candidate, who.user.name)
     checked = await asyncio.to_thread(passwords.check, candidate.password, Secret(body.current))
     if not checked.is_right:
-        raise Problem(422, "this is not the password", field="current")
+        raise Problem(403, "this is not the password", field="current")
     services.attempts.succeeded(who.user.name, who.address)
     change = partial(services.accounts.users.set_password, who.user.id, Secret(body.password), by=who.actor)
     await services.run(partial(change, keep=who.session or None))

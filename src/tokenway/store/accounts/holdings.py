@@ -40,7 +40,8 @@ class Holdings:
         self.keys: dict[str, KeyRow] = {}
         self.limits: dict[str, Limit] = {}
         self.credits: dict[str, int] = {}
-        """What was ever paid into each project's wallet and not taken out again, nano-dollars."""
+        """What was ever paid into each project's wallet and not taken out again, nano-dollars; where nothing ever moved it
+        may be left out."""
 
 
 class SqlHoldings:
@@ -127,16 +128,15 @@ class SqlHoldings:
 
     @staticmethod
     def _read_credits(connection: sa.Connection, held: Holdings, some: Iterable[str]) -> None:
-        wanted = [project for project in some if project in held.projects]
         _drop(held.credits, some)
-        held.credits |= dict.fromkeys(wanted, 0)
-        for portion in _portions(wanted):
+        for portion in _portions(some):
             for column, sign in ((transfers.c.credit, 1), (transfers.c.debit, -1)):
                 query = sa.select(column, sa.func.sum(transfers.c.amount)).group_by(column)
                 wallets = [_WALLET + project for project in portion]
                 moved = query.where(column.in_(wallets), transfers.c.project.in_(portion))
                 for wallet, amount in connection.execute(moved):
-                    held.credits[wallet.removeprefix(_WALLET)] += sign * int(amount)
+                    project = wallet.removeprefix(_WALLET)
+                    held.credits[project] = held.credits.get(project, 0) + sign * int(amount)
 
 
 def _portions(values: Iterable[str]) -> Iterator[list[str]]:

@@ -41,6 +41,7 @@ from tokenway.store.schema.ledger import (
     journal_positions,
     kinds,
     reservations,
+    run_index,
 )
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "responses",
     "rollups",
     "run_agents",
+    "run_index",
     "runs",
     "sessions",
     "settings",

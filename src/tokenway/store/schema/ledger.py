@@ -82,8 +82,8 @@ exchanges = sa.Table(
 )
 
 # A run is looked up by its id; calls of no run cost nothing here.
-_HAS_RUN: Final = exchanges.c.run.is_not(None)
-sa.Index("ix_exchanges_run", exchanges.c.run, sqlite_where=_HAS_RUN, postgresql_where=_HAS_RUN)
+run_index = sa.Index("ix_exchanges_run", exchanges.c.run, sqlite_where=exchanges.c.run.is_not(None))
+"""On PostgreSQL with the same condition, which `store.postgres` adds: to name it here imports all of that dialect."""
 
 attempts = sa.Table(
     "attempts",

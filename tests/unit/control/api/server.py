@@ -19,6 +19,7 @@ from tokenway.compose.control_api import make_services
 from tokenway.control.api.app import make_api
 from tokenway.control.api.services import Services
 from tokenway.control.app import make_app, serve_control
+from tokenway.control.aside import Asides
 from tokenway.control.config import Source, find_config
 from tokenway.control.configuration import Configuration
 from tokenway.control.prices import price_book
@@ -111,6 +112,7 @@ class Api:
             say=self.said.append,
         )
         await self.configuration.step()
+        self._asides = Asides(lambda: self._open().database)
         self.services = make_services(
             self.store,
             run=self.run,
@@ -118,6 +120,7 @@ class Api:
             snapshot=lambda: self.snapshot,
             figures=lambda endpoints: {each: {"status": 0} for each in endpoints},
             drain=lambda: None,
+            asides=self._asides,
             environment=self.environment,
         )
         self._listener = listener = socket.create_server(("127.0.0.1", 0))
@@ -132,6 +135,7 @@ class Api:
         """Ends it."""
         await self._tasks.close()
         self._listener.close()
+        await self._asides.close()
         await self.run(self.store.close)
         self._thread.shutdown()
 

@@ -1,9 +1,9 @@
-"""The ledger over the API: pages, the file, the proof."""
+"""The ledger over the API: pages, and the proof."""
 
 from __future__ import annotations
 
-import csv
-import io
+import asyncio
+import threading
 from typing import Any
 
 import httpx
@@ -11,10 +11,13 @@ import pytest
 
 from tests.records import NOON, line, settled
 from tests.unit.control.api.server import Api
+from tokenway.aio.tasks import Tasks
 from tokenway.control.api import ledger as module
 from tokenway.metering.ledger import Settlement
 from tokenway.model.identity import day_of, ids_of_day
 from tokenway.store.base import Progress
+from tokenway.store.database import Database
+from tokenway.store.verify import Verification, verify
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,24 +54,6 @@ async def test_entries_in_pages(api: Api, admin: httpx.AsyncClient) -> None:
         assert [each["cost"] for each in row["attempts"]] == [None, None]
 
 
-async def test_the_file_has_every_entry_as_it_is_read(
-    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A row for each attempt, over several reads; names that callers chose are no formulas."""
-    monkeypatch.setattr(module, "EXPORTED", 4)
-    ids = await fill(api, "b", 9, model="csv", run="@SUM(A1)")
-    answer = await admin.get("/ledger/export", params={"model": "csv"})
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert "attachment" in answer.headers["content-disposition"]
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert [row["id"] for row in rows] == ids
-    assert {row["run"] for row in rows} == {"'@SUM(A1)"}
-    assert rows[0]["cost"] == "0.000001234"
-    assert rows[0]["input_uncached"] == "100"
-    empty = await admin.get("/ledger/export", params={"model": "none"})
-    assert len(empty.text.splitlines()) == 1
-
-
 async def test_the_ledger_is_proved(api: Api, admin: httpx.AsyncClient) -> None:
     """And a fault is found."""
     proof = (await admin.post("/ledger/verify", params={"since": "2025-01-01T00:00:00Z"})).json()
@@ -84,3 +69,30 @@ async def test_the_ledger_is_proved(api: Api, admin: httpx.AsyncClient) -> None:
     proof = (await admin.post("/ledger/verify", params={"since": "2025-01-01T00:00:00Z"})).json()
     assert proof["holds"] is False
     assert proof["faults"]
+
+
+async def test_nobody_waits_for_a_proof_and_two_are_not_made_at_once(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one reads, the store is read and written; another proof is refused until it is over."""
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(database: Database, now: float, *, since: float) -> Verification:
+        assert database is not api.store.database
+        began.set()
+        assert may_end.wait(30)
+        return verify(database, now, since=since)
+
+    monkeypatch.setattr(module, "verify", slow)
+    try:
+        proving = Tasks(lambda _name, _error: None).start("proof", admin.post("/ledger/verify"))
+        assert await asyncio.to_thread(began.wait, 30)
+        made = await admin.post("/keys", json={"name": "meanwhile", "project": "default"})
+        second = await admin.post("/ledger/verify")
+        assert (made.status_code, second.status_code) == (201, 409)
+        assert (await admin.get("/ledger/export")).status_code == 200
+        assert not proving.done()
+    finally:
+        may_end.set()
+    assert (await proving).status_code == 200
+    assert (await admin.post("/ledger/verify")).status_code == 200

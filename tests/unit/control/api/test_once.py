@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.unit.control.api.server import Api
+from tests.unit.control.api.server import Api, serving
 from tokenway.control.api import once
 from tokenway.control.api.once import KEPT_SECONDS, REPLAYED
+from tokenway.store.open import Store
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -120,3 +124,79 @@ async def test_a_key_is_a_word(admin: httpx.AsyncClient, key: str) -> None:
     """Of visible ASCII, at most 200 characters."""
     answer = await admin.post("/keys", json=BODY, headers={b"idempotency-key": key.encode()})
     assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+
+
+@contextlib.asynccontextmanager
+async def two_machines(
+    folder: Path, open_store: Callable[..., Store]
+) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+    """An admin at each of two machines that share a database and the key to its secrets."""
+    environment = {"TOKENWAY_SECRET_KEY": "the same on both of the machines"}
+    async with contextlib.AsyncExitStack() as stack:
+        clients = []
+        for node in ("00000001", "00000002"):
+            own = folder / node
+            own.mkdir()
+            machine = serving(own, environment=environment, open_store=lambda node=node: open_store(node=node))
+            api = await stack.enter_async_context(machine)
+            token = clients[0].headers["authorization"].partition(" ")[2] if clients else None
+            clients.append(await stack.enter_async_context(api.client(token)))
+        yield clients[0], clients[1]
+
+
+async def test_two_machines_do_it_once(tmp_path: Path, open_store: Callable[..., Store]) -> None:
+    """Whichever comes first: one creation, one answer, with the secret that only one of them has made."""
+    async with two_machines(tmp_path, open_store) as (one, two):
+        for attempt in range(5):
+            headers = {"idempotency-key": f"race-{attempt}"}
+            body = BODY | {"name": f"race-{attempt}"}
+            asked = (each.post("/keys", json=body, headers=headers) for each in (one, two) * 4)
+            answers = await asyncio.gather(*asked)
+            assert {each.status_code for each in answers} == {201}, [each.text for each in answers]
+            assert len({each.text for each in answers}) == 1
+            assert sum(REPLAYED not in each.headers for each in answers) == 1
+            assert len(await keys(two, f"race-{attempt}")) == 1
+
+
+async def test_of_two_machines_that_do_different_things_with_a_key_one_is_refused(
+    tmp_path: Path, open_store: Callable[..., Store]
+) -> None:
+    """And what it asked for is not there."""
+    async with two_machines(tmp_path, open_store) as machines:
+        for attempt in range(5):
+            headers = {"idempotency-key": f"two-{attempt}"}
+            names = [f"{attempt}-{number}" for number in range(2)]
+            asked = (
+                each.post("/keys", json=BODY | {"name": name}, headers=headers)
+                for each, name in zip(machines, names, strict=True)
+            )
+            statuses = [each.status_code for each in await asyncio.gather(*asked)]
+            assert sorted(statuses) == [201, 409]
+            made = [len(await keys(machines[0], name)) for name in names]
+            assert made == [int(status == 201) for status in statuses]
+
+
+async def test_of_two_machines_that_change_the_same_version_one_wins(
+    tmp_path: Path, open_store: Callable[..., Store]
+) -> None:
+    """What the other wanted is not there, and the version is one further; also of the configuration."""
+    async with two_machines(tmp_path, open_store) as machines:
+        made = (await machines[0].post("/keys", json=BODY)).json()["key"]
+        path, version = f"/keys/{made['id']}", made["version"]
+        for attempt in range(5):
+            asked = (
+                each.patch(path, json={"version": version, "name": f"{attempt}-{number}"})
+                for number, each in enumerate(machines)
+            )
+            statuses = [each.status_code for each in await asyncio.gather(*asked)]
+            assert sorted(statuses) == [200, 409]
+            now = (await machines[1].get(path)).json()
+            assert (now["name"], now["version"]) == (f"{attempt}-{statuses.index(200)}", version + 1)
+            version = now["version"]
+        for attempt in range(3):
+            asked = (
+                each.post("/snapshots", json={"version": attempt, "document": {"aliases": {f"a{number}": "mock"}}})
+                for number, each in enumerate(machines)
+            )
+            answers = await asyncio.gather(*asked)
+            assert sorted(each.status_code for each in answers) == [201, 409], [each.text for each in answers]

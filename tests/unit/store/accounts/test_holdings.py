@@ -98,7 +98,7 @@ def test_a_reading_that_failed_is_made_up_for(accounts: Accounts, monkeypatch: p
 
 
 def test_credits_are_what_was_paid_in_and_not_taken_out(accounts: Accounts) -> None:
-    """Of every project: one that becomes prepaid has what was paid in before."""
+    """Of every project, prepaid or not: the configuration may say that one is."""
     accounts.projects.create("Lab", by=CLI)
     with accounts.changes.begin(CLI) as change:
         grant(change, "lab", 5, "")
@@ -107,11 +107,13 @@ def test_credits_are_what_was_paid_in_and_not_taken_out(accounts: Accounts) -> N
     held = Holdings()
     accounts.holdings.refresh(held)
     assert held.credits == {"lab": 11, "default": 7}
-    with accounts.changes.begin(CLI) as change:
-        grant(change, "lab", 1, "")
-    accounts.projects.update("default", ProjectTerms(prepaid=True), by=CLI)
+    accounts.projects.update("lab", ProjectTerms(prepaid=True), by=CLI)
     accounts.holdings.refresh(held)
-    assert held.credits == {"lab": 12, "default": 7}
+    assert held.credits == {"lab": 11, "default": 7}
+    with accounts.changes.begin(CLI) as change:
+        grant(change, "lab", 2, "")
+    accounts.holdings.refresh(held)
+    assert held.credits == {"lab": 13, "default": 7}
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 5), st.booleans()), max_size=25)
