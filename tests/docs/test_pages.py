@@ -76,6 +76,7 @@ def test_the_index_has_every_page() -> None:
     """Whoever adds a page adds its line."""
     listed = set(links("docs/README.md"))
     assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} <= listed
+    assert {f"operate/{path.name}" for path in (ROOT / "docs" / "operate").glob("*.md")} <= listed
     assert "decisions/README.md" in listed
 
 

@@ -123,7 +123,7 @@ class Gateway:
             )
         await until(self._is_ready)
         self.base_url = self._said("Tokenway listens at")
-        self.control_url = self._said("Console and metrics")
+        self.control_url = self._said("Control and metrics")
         self.port = int(self.base_url.removesuffix("/v1").rpartition(":")[2])
         return self
 

@@ -262,7 +262,15 @@ async def test_health_needs_no_key(gateway: Gateway, path: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [b"/v1/models", b"/v1/models/mock", b"/v1/models/mock/endpoints", b"/v1/key", b"/v1/generation?id=x"]
+    "path",
+    [
+        b"/v1/models",
+        b"/v1/models/mock",
+        b"/v1/models/mock/endpoints",
+        b"/v1/key",
+        b"/v1/credits",
+        b"/v1/generation?id=x",
+    ],
 )
 async def test_everything_else_needs_a_key(gateway: Gateway, path: bytes) -> None:
     """401 without one, and with a wrong one."""

@@ -20,7 +20,7 @@ from tokenway.model.snapshot import Principal
 from tokenway.model.usage import Usage
 from tokenway.store.granting import Ask, Given, Lent, Unavailable
 from tokenway.store.leases import SqlLeases
-from tokenway.store.nodes import GIVEN_UP_SECONDS, SqlNodes
+from tokenway.store.nodes import SqlNodes
 from tokenway.store.rates import MemoryRates, SharedRates
 
 if TYPE_CHECKING:
@@ -308,7 +308,8 @@ class Control:
         """What `Upkeep` does for leases: says that this machine lives, and frees what those have that do not."""
         if self.reaches_books:
             self.nodes.beat(name=self.node, started=0.0, workers=self.world.plan.workers, release="1")
-            self.leases.release_lost(self.nodes.lost(GIVEN_UP_SECONDS))
+            self.nodes.lost()
+            self.leases.release_lost(self.nodes.given_up())
             self.world.check()
 
     @property

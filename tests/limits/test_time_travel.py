@@ -205,7 +205,7 @@ async def world(
 
 
 async def test_a_months_end(world: World) -> None:
-    """A call belongs to the month in which it was let in, whatever the clock shows when it ends; and so does its bill."""
+    """A call belongs to the month in which it was let in, whatever the clock shows when it ends; so does its bill."""
     one, _ = world.machines
     first, second = await world.call(one, 40), await world.call(one, 30)
     assert (await world.call(one, 31)).status == 402
@@ -241,7 +241,7 @@ async def test_a_months_end(world: World) -> None:
 
 
 async def test_machines_that_do_not_agree_on_the_month(world: World) -> None:
-    """Each call counts for the month that its own machine has; neither month is overspent, nor anything counted twice."""
+    """Each call counts for the month that its own machine has; no month is overspent, nothing is counted twice."""
     one, two = world.machines
     one.now, two.now = FEBRUARY + 30.0, FEBRUARY - 1_800.0
     for machine in (one, two):

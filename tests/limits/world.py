@@ -44,8 +44,8 @@ class Plan:
     """What a world is like. `most` is what a call can cost at most, `actual` the least share of it that it does cost.
 
     Rates are per second: how many calls come, and how often something dies or a clock steps. A message is `late` by so
-    many seconds on the average, now and then up to `latest`, which workers take for an outage when it is beyond two. A machine
-    that is lost is `away` for a time between these.
+    many seconds on the average, now and then up to `latest`, which workers take for an outage when it is beyond two.
+    A machine that is lost is `away` for a time between these.
     """
 
     limits: tuple[Limit, ...]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 from cyclopts import Parameter
 
+from tokenway.cli.bounds import shown
 from tokenway.cli.errors import BadUsage
 from tokenway.cli.options import AsJson
-from tokenway.cli.output import NOTHING, Column, print_json, print_table
+from tokenway.cli.output import NOTHING, Column, money, print_json, print_table
 from tokenway.cli.place import Place, moment, opened, seconds
+from tokenway.model.limits import Limit, Measure
+from tokenway.model.money import format_percent, format_usd
 
 if TYPE_CHECKING:
     from tokenway.store.accounts.records import AuditRow
+
+_LIMIT: Final = {"scope", "subject", "measure", "amount", "term"}
+_CHANGED_LIMIT: Final = {"scope", "subject", "measure", "amount"}
+_MONEY: Final = {"max_cost", "amount", "total"}
+_TIMES: Final = {"expires", "revoked", "archived", "former_ends"}
 
 
 def list_audit(
@@ -58,12 +66,49 @@ def list_audit(
             row.resource,
             row.subject,
             row.project or NOTHING,
-            json.dumps(row.detail, ensure_ascii=False) if row.detail else NOTHING,
+            told(row.detail) or NOTHING,
         ]
         for row in rows
     ]
     print_table(columns, cells, empty="Nothing was changed in that time.")
     return 0
+
+
+def told(detail: dict[str, Any]) -> str:
+    """What a change was, in words: `name: Lab`, `markup: 0 % → 2.5 %`, `$5 a month for key key_…`."""
+    if detail.keys() >= _LIMIT:  # what became of a limit; of one whose amount was changed less is told
+        limit = msgspec.convert({"id": "", **detail}, Limit)
+        return f"{shown(limit)} for {limit.scope} {limit.subject}"
+    if detail.keys() >= _CHANGED_LIMIT and isinstance(detail["amount"], dict):
+        figures = [
+            "$" + format_usd(n) if detail["measure"] == Measure.USD else f"{n}" for n in detail["amount"].values()
+        ]
+        return f"{detail['measure']} for {detail['scope']} {detail['subject']}: {' → '.join(figures)}"
+    return "; ".join(
+        f"{name.replace('_', ' ')}: {_value(name, value)}" for name, value in detail.items() if value != {}
+    )
+
+
+def _value(name: str, value: Any) -> str:  # noqa: PLR0911 - one line for each kind of value
+    if isinstance(value, dict):
+        if value.keys() == {"from", "to"}:
+            return f"{_value(name, value['from'])} → {_value(name, value['to'])}"
+        return ", ".join(f"{each}={_value(each, inner)}" for each, inner in value.items()) or NOTHING
+    if isinstance(value, list):
+        return ", ".join(shown(msgspec.convert(each, Limit)) if name == "limits" else f"{each}" for each in value)
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and name in _MONEY:
+        return money(value)
+    if name == "markup":
+        return f"{format_percent(value)} %"
+    if name == "overlap":
+        return f"{value:g} s"
+    if isinstance(value, int | float) and name in _TIMES:
+        return moment(value) or NOTHING
+    return f"{value}"
 
 
 def _data(row: AuditRow) -> dict[str, Any]:

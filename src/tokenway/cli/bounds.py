@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from tokenway.store.accounts.records import LimitRow, LimitTerms
 
 Period = Literal["day", "week", "month", "total"]
+
+
+_COUNTED: Final = {
+    Measure.CONCURRENCY: "calls at once",
+    Measure.DEPTH: "levels of agents",
+    Measure.LOOPS: "times the same request",
+}
 
 
 @Parameter(name="*")
@@ -56,7 +63,7 @@ class Bounds:
 def amount_of(measure: Measure, text: str) -> int:
     """What a person writes as a limit's amount: dollars, or a whole number. Raises BadUsage."""
     if measure is Measure.USD:
-        return dollars(text, "usd")
+        return dollars(text)
     if not (text.isascii() and text.isdecimal()):
         raise BadUsage(f"{text} is not a number of {measure.value.replace('_', ' ')}; write a whole number.")
     return int(text)
@@ -69,7 +76,8 @@ def shown_amount(limit: Limit) -> str:
 
 def shown(limit: Limit) -> str:
     """A limit in a cell of a table, as in `$5 a month` or `60 requests a minute`."""
-    figure = f"${shown_amount(limit)}" if limit.measure is Measure.USD else f"{limit.amount} {limit.measure.value}"
+    counted = _COUNTED.get(limit.measure, limit.measure.value.replace("_", " "))
+    figure = f"${shown_amount(limit)}" if limit.measure is Measure.USD else f"{limit.amount} {counted}"
     if limit.per_run:
         return f"{figure} a run"
     if limit.term is Term.TOTAL:

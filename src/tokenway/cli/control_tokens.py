@@ -64,7 +64,8 @@ def list_tokens(
     if as_json:
         print_json([_data(row, now) for row in rows])
         return 0
-    columns = [Column(name) for name in ("id", "name", "user", "token", "state", "created", "expires", "last used")]
+    spare = ("expires", "last used")
+    columns = [Column(t, spare=t in spare) for t in ("id", "name", "user", "token", "state", "created", *spare)]
     cells = [
         [
             row.id,

@@ -222,7 +222,7 @@ def redeem(
 
 
 def _positive(text: str) -> int:
-    amount = dollars(text, "amount")
+    amount = dollars(text)
     if not amount:
         raise BadUsage("the amount is nothing; write e.g. 5.00.")
     return amount
@@ -244,7 +244,10 @@ def _say(moved: Transfer, balance: Balance, *, as_json: bool) -> int:
         )
     else:
         print(moved.id)
-        say(f"{moved.kind} of {money(moved.amount)}; {money(balance.left)} left of {money(balance.credits)}")
+        signed = moved.amount if moved.debit != f"wallet:{moved.project}" else -moved.amount
+        say(
+            f"{moved.kind.replace('_', ' ')} of {money(signed)}; {money(balance.left)} left of {money(balance.credits)}"
+        )
     return 0
 
 

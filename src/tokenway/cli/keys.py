@@ -141,9 +141,9 @@ def list_keys(
     if as_json:
         print_json([_data(row, limits.get(row.id, ()), now) for row in rows])
         return 0
-    columns = tuple(
-        Column(name) for name in ("id", "name", "project", "key", "state", "created", "expires", "last used")
-    )
+    spare = ("expires", "last used", "limits")
+    titles = ("id", "name", "project", "key", "state", "created", *spare)
+    columns = tuple(Column(title, spare=title in spare) for title in titles)
     cells = [
         [
             row.id,
@@ -159,7 +159,7 @@ def list_keys(
         for row in rows
     ]
     empty = "There is no such key; make one with `tokenway keys create NAME`."
-    print_table((*columns, Column("limits")), cells, empty=empty)
+    print_table(columns, cells, empty=empty)
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from tokenway.cli.errors import BadUsage
+from tokenway.cli.errors import BadUsage, CommandError
 from tokenway.cli.options import AsJson
 from tokenway.cli.output import NOTHING, Column, money, print_json, print_table, say
 from tokenway.cli.place import Place, day, opened, start_of
@@ -87,14 +87,20 @@ def export(
     if chosen == "parquet" and output is None:
         raise BadUsage("Parquet is written to a file: name it with --output.")
     with opened(place) as store:
+        store.accounts.projects.get(project)
         rows = entries_of(store.database, project, begins, ends)
-        if chosen == "parquet" and output is not None:
-            count = write_parquet(rows, output)
-        elif output is not None:
-            with output.open("w", encoding="utf-8", newline="") as file:
-                count = write_csv(rows, file)
-        else:
-            count = write_csv(rows, sys.stdout)
+        try:
+            if chosen == "parquet" and output is not None:
+                count = write_parquet(rows, output)
+            elif output is not None:
+                with output.open("w", encoding="utf-8", newline="") as file:
+                    count = write_csv(rows, file)
+            else:
+                count = write_csv(rows, sys.stdout)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CommandError(f"{output or 'the output'} cannot be written: {error.strerror or error}.") from error
     say(f"{count} entries.")
     return 0
 

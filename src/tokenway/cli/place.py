@@ -70,14 +70,15 @@ def moment(seconds: float | None) -> str | None:
     return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def dollars(text: str, option: str) -> int:
-    """Dollars to nano-dollars; raises BadUsage."""
+def dollars(text: str, option: str = "") -> int:
+    """Dollars to nano-dollars; raises BadUsage. An amount that stands by itself has no option."""
     try:
         amount = parse_usd(text)
     except ValueError:
         amount = None
     if amount is None or amount < 0:
-        raise BadUsage(f"{option} {text} is not an amount of dollars; write e.g. {option} 5.00.")
+        before = f"{option} " if option else ""
+        raise BadUsage(f"{before}{text} is not an amount of dollars; write e.g. {before}5.00.")
     return amount
 
 

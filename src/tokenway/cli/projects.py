@@ -103,7 +103,8 @@ def list_projects(
     if as_json:
         print_json([_data(row) for row in rows])
         return 0
-    columns = [Column(name) for name in ("id", "name", "state", "created", "prepaid", "on outage", "labels")]
+    titles = ("id", "name", "state", "created", "prepaid", "on outage", "labels")
+    columns = [Column(title, spare=title == "labels") for title in titles]
     cells = [
         [
             row.id,
@@ -185,7 +186,9 @@ def _millionths(text: str) -> int:
     try:
         return parse_percent(text)
     except ValueError:
-        raise BadUsage(f"--markup {text} is not a percentage; write e.g. --markup 12.5.") from None
+        raise BadUsage(
+            f"--markup {text} is not a percentage with at most four decimals; write e.g. --markup 12.5."
+        ) from None
 
 
 def _state(row: ProjectRow) -> str:

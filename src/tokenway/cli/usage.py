@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _FIGURES: Final = (
     Column("requests", right=True),
     Column("input", right=True),
-    Column("cached", right=True),
+    Column("cached", right=True, spare=True),
     Column("output", right=True),
-    Column("pieces", right=True),
+    Column("pieces", right=True, spare=True),
     Column("charged", right=True),
     Column("cost", right=True),
     Column("TTFT s", right=True),
     Column("tokens/s", right=True),
-    Column("slow", right=True),
-    Column("unmetered", right=True),
-    Column("unpriced", right=True),
+    Column("slow", right=True, spare=True),
+    Column("unmetered", right=True, spare=True),
+    Column("unpriced", right=True, spare=True),
 )
 
 

@@ -103,7 +103,8 @@ def list_users(
         ]
         for row in rows
     ]
-    columns = [Column(name) for name in ("id", "name", "kind", "role", "state", "created", "labels")]
+    titles = ("id", "name", "kind", "role", "state", "created", "labels")
+    columns = [Column(title, spare=title == "labels") for title in titles]
     print_table(columns, cells, empty="There is no user; make one with `tokenway users create NAME`.")
     return 0
 

@@ -55,7 +55,7 @@ def say_ready(server: ServerSettings, data_dir: Path, made: Credentials | None, 
         say(f"Sign in as            {made.admin}, password {made.password}")
         say(f"Control API's token   {made.token}")
     say(f"Keys are kept in      {data_dir / CREDENTIALS}")
-    say(f"Console and metrics   {control_url(server)}")
+    say(f"Control and metrics   {control_url(server)}")
     say("Try it:")
     say(f"  curl -N {base}/chat/completions -H 'content-type: application/json' \\")
     key = "$TOKENWAY_API_KEY" if made is None else made.api_key

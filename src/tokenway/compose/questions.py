@@ -11,7 +11,7 @@ import msgspec
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.books import Books
 from tokenway.control import run_view
-from tokenway.control.keyring import key_figures
+from tokenway.control.keyring import credit_figures, key_figures
 from tokenway.control.responses import Responses
 from tokenway.control.velocity import Velocity
 from tokenway.control.workers import Worker, Workers
@@ -20,7 +20,7 @@ from tokenway.model.settings import Settings
 
 log = logging.getLogger("tokenway.control")
 
-_OF_THE_LEDGER = frozenset({"generation", "key", "run", "runs"})
+_OF_THE_LEDGER = frozenset({"credits", "generation", "key", "run", "runs"})
 
 
 class Questions:
@@ -66,6 +66,8 @@ class Questions:
             return msgspec.json.encode(self._velocity.figures(endpoints, self._workers.breakers(), time.time()))
         if question.what == "key":
             return msgspec.json.encode(await run(self._key_figures, question.key_id))
+        if question.what == "credits":
+            return msgspec.json.encode(await run(self._credit_figures, question.subject))
         return await self._responses.answer(question)
 
     async def _answer_to(self, worker: Worker, question: Question) -> None:
@@ -88,3 +90,6 @@ class Questions:
     def _key_figures(self, key_id: str) -> dict[str, object]:
         usage = self._books.store.usage.key_usage(key_id)
         return key_figures(self._settings(), self._books.held, key_id, usage)
+
+    def _credit_figures(self, project: str) -> dict[str, object]:
+        return credit_figures(self._books.held, project, self._books.store.money.wallet(project))

@@ -17,6 +17,7 @@ from tokenway.model.snapshot import Principal, Snapshot
 if TYPE_CHECKING:
     from tokenway.store.accounts.holdings import Holdings
     from tokenway.store.accounts.records import KeyRow
+    from tokenway.store.money import Balance
     from tokenway.store.usage import KeyUsage
 
 _TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
@@ -82,6 +83,19 @@ def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage
         "limit": None if limit is None else limit.amount / NANO_PER_USD,
         "limit_remaining": None if limit is None else left[limit] / NANO_PER_USD,
         "limit_reset": None if limit is None or limit.term is Term.TOTAL else limit.term.value,
+    }
+
+
+def credit_figures(held: Holdings, project: str, balance: Balance) -> dict[str, object]:
+    """What a project was given and has been charged, in OpenRouter's `GET /credits` fields; money in USD.
+
+    Only a prepaid project is held to it: of another one, `total_credits` is what was given all the same, often nothing.
+    """
+    found = held.projects.get(project)
+    return {
+        "total_credits": balance.credits / NANO_PER_USD,
+        "total_usage": balance.spent / NANO_PER_USD,
+        "prepaid": found is not None and found.prepaid,
     }
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from tokenway.model.limits import Limit, Measure, Scope, Term
+from tokenway.model.limits import CREDITS, Limit, Measure, Scope, Term
 from tokenway.model.money import UNITS_PER_RATE
 from tokenway.model.quotas import Budget, BudgetPeriod, Rates, RunLimits
 from tokenway.model.settings import FixedKey, Settings
@@ -48,7 +48,7 @@ def fixed_key_id(name: str) -> str:
 
 def credits_id(project: str) -> str:
     """The id of the limit that is a prepaid project's credits."""
-    return f"credits:{project}"
+    return f"{CREDITS}{project}"
 
 
 def limits_of(settings: Settings, paid_in: Mapping[str, int]) -> dict[str, Limit]:

@@ -50,6 +50,7 @@ def make_app(state: EdgeState) -> Starlette:
             Route(f"{prefix}/models", pages.with_key(pages.models)),
             Route(f"{prefix}/models/{{name:path}}/endpoints", pages.with_key(pages.endpoints)),
             Route(f"{prefix}/models/{{name:path}}", pages.with_key(pages.model)),
+            Route(f"{prefix}/credits", pages.with_key(pages.credits)),
             Route(f"{prefix}/generation", pages.with_key(pages.generation)),
             Route(f"{prefix}/runs", pages.with_key(pages.runs)),
             Route(f"{prefix}/runs/{{id:path}}", pages.with_key(pages.run)),
@@ -197,6 +198,11 @@ class Pages:
     async def key(self, _request: Request, principal: Principal) -> object:
         """`GET /v1/key`: what the caller's key has used and may still use, in USD."""
         body = await self._state.ask("key", principal, "")
+        return {"data": msgspec.Raw(body or b"null")}
+
+    async def credits(self, _request: Request, principal: Principal) -> object:
+        """`GET /v1/credits`: what the key's project was given and has been charged, in USD."""
+        body = await self._state.ask("credits", principal, principal.project)
         return {"data": msgspec.Raw(body or b"null")}
 
     async def live(self, _request: Request) -> Response:

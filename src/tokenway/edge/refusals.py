@@ -50,11 +50,13 @@ def used_up(stock: Stock, needed: int, call: Call, now: float) -> Problem:
         return _run_ended(limit, left, needed, call.run)
     if limit.measure is Measure.USD:
         shown, most = format_usd(left), format_usd(needed)
+        what = "The credits" if limit.is_credits else f"The {_BUDGETS[limit.term]}"
+        hold = "do not hold" if limit.is_credits else "does not hold"
+        message = f"{what} of {_whose(limit)} {hold} this call: {shown} USD are left and it can cost up to {most} USD."
         return Problem(
             402,
             ErrorType.PAYMENT_REQUIRED,
-            f"The {_BUDGETS[limit.term]} of {_whose(limit)} does not hold this call: {shown} USD are left and it can "
-            f"cost up to {most} USD. A smaller 'max_tokens' lowers that bound.",
+            f"{message} {_way_out(limit, left)}",
             code="insufficient_quota",
             should_retry=False,
             details={"limit_remaining": shown, "worst_case": most, "limit": _told(limit)},
@@ -72,6 +74,17 @@ def used_up(stock: Stock, needed: int, call: Call, now: float) -> Problem:
         should_retry=limit.is_fleeting,
         details={"limit_remaining": left, "worst_case": needed, "limit": _told(limit)},
     )
+
+
+def _way_out(limit: Limit, left: int) -> str:
+    """What would let the next call in."""
+    if left:
+        return "A smaller 'max_tokens' lowers that bound."
+    if limit.is_credits:
+        return "More have to be added to the project, or a code redeemed for it."
+    if limit.term is Term.TOTAL or limit.rolling:
+        return "Somebody has to raise it." if limit.term is Term.TOTAL else "It frees itself as time goes by."
+    return f"It starts anew with the next {limit.term}, in UTC."
 
 
 _RATED: Final = frozenset(_UNITS) - {Measure.CONCURRENCY}

@@ -71,6 +71,14 @@ class Limit(msgspec.Struct, frozen=True):
         """Whether what was counted for it may be lost: it lives in memory, or in the shared store of rates."""
         return self.term is Term.MINUTE or self.measure in FLEETING
 
+    @property
+    def is_credits(self) -> bool:
+        """Whether it is what was paid in for a prepaid project."""
+        return self.id.startswith(CREDITS)
+
+
+CREDITS: Final = "credits:"
+"""How the ids of such limits begin; the project follows."""
 
 FLEETING: Final = frozenset({Measure.CONCURRENCY, Measure.DEPTH, Measure.LOOPS})
 

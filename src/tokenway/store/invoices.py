@@ -58,8 +58,8 @@ class SqlInvoices:
     def create(self, project: str, begins: float, ends: float, *, by: Actor) -> Invoice:
         """The invoice of a project for a period that is over; the first one when there is one already.
 
-        Raises NotFound, Invalid for a period that is none, and Conflict while calls of it are under way: what these come
-        to would be on no invoice.
+        Raises NotFound, Invalid for a period that is none, and Conflict while calls of it are under way: what these
+        come to would be on no invoice.
         """
         if begins % DAY or ends % DAY or begins >= ends:
             raise Invalid("period", "an invoice is for whole days in UTC, and ends after it begins")

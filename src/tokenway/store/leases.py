@@ -28,9 +28,6 @@ from tokenway.store.database import Database
 from tokenway.store.granting import Ask, Given, Lent
 from tokenway.store.schema import leases, reservations
 
-CREDITS: Final = "credits:"
-"""What the id of a prepaid project's limit begins with: its amount is all that was ever paid into the wallet
-and not taken out again."""
 WALLET: Final = "wallet:"
 NOBODY: Final = ""
 """The holder in whose name a limit's period is locked; it is never granted anything.
@@ -241,7 +238,7 @@ def _sums(measure: Measure, *, per_run: bool, is_prepaid: bool) -> sa.TextClause
 def _account(connection: sa.Connection, ask: Ask, place: Place, now: float) -> _Account:
     """What a limit's period has, and who holds what of it."""
     limit = ask.limit
-    is_prepaid = limit.id.startswith(CREDITS)
+    is_prepaid = limit.is_credits
     values: dict[str, object] = {"limit": place[0], "period": place[1]}
     if limit.per_run:
         values |= {"key": ask.key_id, "run": ask.run}

@@ -188,6 +188,11 @@ class SqlMoney:
             _require_project(connection, project)
             return balance_in(connection, project)
 
+    def wallet(self, project: str) -> Balance:
+        """The same of a project that perhaps only the configuration knows, or nobody by now."""
+        with self._database.read() as connection:
+            return balance_in(connection, project)
+
     def statement(self, project: str, begins: float, ends: float) -> Statement:
         """Movements, and charges by day, in [begins, ends); both are taken back to the beginning of their UTC day."""
         first, last = int(begins // DAY), int(ends // DAY)

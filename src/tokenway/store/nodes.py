@@ -86,10 +86,10 @@ class SqlNodes:
         return 1 + int(machines), int(workers)
 
     def lost(self) -> list[str]:
-        """The other machines that have said nothing for LOST_SECONDS, while this one looked on.
+        """The other machines that have said nothing for LOST_SECONDS.
 
-        What they say is only compared with what they said before: a clock that is wrong, or steps, here or there, makes
-        nobody lost. Else what they hold would be lent to others while they spend it.
+        Their own clocks are believed only of those that have said nothing while this one looked twice: a
+        clock that is wrong, or steps, here or there, makes nobody lost who speaks.
         """
         now = self._clock()
         passed, self._looked = min(max(0.0, now - self._looked), LOOK_SECONDS), now
@@ -100,11 +100,14 @@ class SqlNodes:
         for identity, seen in rows:
             known, silence = before.get(identity, (None, 0.0))
             self._silent[identity] = (seen, silence + passed if seen == known else 0.0)
-        return [identity for identity, (_, silence) in self._silent.items() if silence > LOST_SECONDS]
+        return [identity for identity, silence in self._silent.items() if _is_lost(*silence, now)]
 
     def given_up(self) -> list[str]:
-        """Of the lost ones of the last look, those that said nothing for GIVEN_UP_SECONDS by the clocks."""
-        silent = sa.select(nodes.c.id).where(nodes.c.seen < self._clock() - GIVEN_UP_SECONDS, nodes.c.id != self.node)
-        lost = {identity for identity, (_, silence) in self._silent.items() if silence > LOST_SECONDS}
-        with self._database.read() as connection:
-            return sorted(lost.intersection(connection.execute(silent).scalars()))
+        """Those that were lost at the last look, and have said nothing for GIVEN_UP_SECONDS."""
+        now = self._clock()
+        lost = [(identity, seen) for identity, (seen, silence) in self._silent.items() if _is_lost(seen, silence, now)]
+        return [identity for identity, seen in lost if seen < now - GIVEN_UP_SECONDS]
+
+
+def _is_lost(seen: float, silence: float, now: float) -> bool:
+    return silence > LOST_SECONDS or (silence > LOOK_SECONDS and seen < now - LOST_SECONDS)

@@ -1,4 +1,4 @@
-"""Two machines with one PostgreSQL and one Valkey: what one is told both know, and what one leaves the other takes up."""
+"""Two machines with one PostgreSQL and one Valkey: what one is told both know, what one leaves the other takes up."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ async def a_connection_to_each(gateways: list[Gateway], stack: AsyncExitStack) -
                 await status(raw, KEY, "mock")
             found += more
             for pid in list(unreached):
-                if any(each.laddr.port == gateway.port and each.raddr for each in psutil.Process(pid).net_connections()):
+                if any(
+                    each.laddr.port == gateway.port and each.raddr for each in psutil.Process(pid).net_connections()
+                ):
                     unreached.discard(pid)
     return found
 
@@ -98,7 +100,7 @@ async def seconds_until(connections: list[Raw], key: str, model: str, expected: 
     began = monotonic()
 
     async def watch(raw: Raw) -> None:
-        while await status(raw, key, model) != expected:
+        while await status(raw, key, model) != expected:  # noqa: ASYNC110 - another process hears of it
             await asyncio.sleep(0.02)
 
     async with asyncio.timeout(30):
@@ -127,7 +129,7 @@ async def test_what_one_is_told_all_workers_of_both_go_by(
         assert (await admin.post(f"/keys/{made['key']['id']}/revoke")).status_code == 200
         revoked = await seconds_until(connections, made["secret"], "mock", 401)
         assert set(await asyncio.gather(*(status(raw, made["secret"], "mock") for raw in connections))) == {401}
-    print(f"published after {published:.2f} s, revoked after {revoked:.2f} s")  # noqa: T201 - the figures, with -s
+    print(f"published after {published:.2f} s, revoked after {revoked:.2f} s")
     await stop(gateways)
     assert published < PUBLISHED_SECONDS
     assert revoked < REVOKED_SECONDS
@@ -172,7 +174,9 @@ class Books:
             return connection.execute(query.encode(), values).fetchall()
 
 
-async def streams(gateway: Gateway, provider: FakeProvider, stack: AsyncExitStack) -> list[tuple[Raw, asyncio.Semaphore]]:
+async def streams(
+    gateway: Gateway, provider: FakeProvider, stack: AsyncExitStack
+) -> list[tuple[Raw, asyncio.Semaphore]]:
     """As many as there are places, each with the beginning of its answer, and what lets it go on."""
     found = []
     for _ in range(PLACES):
@@ -198,9 +202,7 @@ async def test_a_machine_is_lost_comes_back_and_is_lost_for_good(
 
     It is killed whole when streams have ended of which only its journals know.
     """
-    first, second = await pair(
-        launch, provider, postgres_url, valkey, budget=BUDGET, limits={"concurrency": PLACES}
-    )
+    first, second = await pair(launch, provider, postgres_url, valkey, budget=BUDGET, limits={"concurrency": PLACES})
     books = Books(postgres_url, second)
     already = len(provider.requests)
     async with AsyncExitStack() as stack:

@@ -44,8 +44,8 @@ def test_an_amount_is_dollars_or_a_whole_number() -> None:
         (LimitTerms(Measure.USD, 5, Term.DAY, rolling=True), "$0.000000005 in any day"),
         (LimitTerms(Measure.USD, 10**9), "$1"),
         (LimitTerms(Measure.REQUESTS, 60, Term.MINUTE), "60 requests a minute"),
-        (LimitTerms(Measure.LOOPS, 3, per_run=True), "3 loops a run"),
-        (LimitTerms(Measure.CONCURRENCY, 3), "3 concurrency"),
+        (LimitTerms(Measure.LOOPS, 3, per_run=True), "3 times the same request a run"),
+        (LimitTerms(Measure.CONCURRENCY, 3), "3 calls at once"),
     ],
 )
 def test_a_limit_is_shown_in_words(terms: LimitTerms, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -30,6 +31,61 @@ def test_a_terminal_gets_an_aligned_table(capsys: pytest.CaptureFixture[str], mo
     assert len(lines[1]) == len(lines[2])
 
 
+WIDE = (Column("id"), Column("at"), Column("limits", spare=True), Column("tokens", right=True))
+ROW = ["key_8a6a056e0965c9aa", "2026-11-26T18:12:43Z", "60 requests a minute", "1234567"]
+
+
+def on_terminal(
+    rows: list[list[str]], width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """What a terminal so wide shows of a table."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    print_table(WIDE, rows, empty="None.")
+    plain = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out)
+    return [line.rstrip() for line in plain.splitlines()]
+
+
+@pytest.mark.parametrize("width", range(20, 90))
+def test_ids_and_figures_are_whole_at_any_width(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are there to be copied; words go below one another, and where no table fits, each row is a block."""
+    lines = on_terminal([ROW, ROW], width, capsys, monkeypatch)
+    if width >= 30:
+        assert max(map(len, lines)) <= width
+        assert sum(ROW[0] in line for line in lines) == sum("1234567" in line for line in lines) == 2
+        assert sum("18:12:43Z" in line for line in lines) == 2
+    assert {word for line in lines for word in line.split()} >= {"requests", "minute"}
+
+
+def test_a_narrow_terminal_gets_blocks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A title before each cell, without those that say nothing, and a blank line between rows."""
+    lines = on_terminal([ROW, [ROW[0], "–", "", "5"]], 40, capsys, monkeypatch)
+    assert lines == [
+        "id      key_8a6a056e0965c9aa",
+        "at      2026-11-26 18:12:43Z",
+        "limits  60 requests a minute",
+        "tokens  1234567",
+        "",
+        "id      key_8a6a056e0965c9aa",
+        "tokens  5",
+    ]
+
+
+def test_a_spare_column_is_left_out_where_it_says_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal only; a pipe always has the same columns."""
+    idle = [ROW[0], ROW[1], "–", "0"]
+    assert "limits" not in on_terminal([idle], 120, capsys, monkeypatch)[0]
+    assert "limits" in on_terminal([ROW, idle], 120, capsys, monkeypatch)[0]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    print_table(WIDE, [idle], empty="None.")
+    assert capsys.readouterr().out.splitlines()[0] == "id\tat\tlimits\ttokens"
+
+
 def test_no_rows_are_a_sentence_beside_the_data(capsys: pytest.CaptureFixture[str]) -> None:
     """An empty table leaves standard output empty and says so on standard error."""
     print_table(COLUMNS, [], empty="There is nothing.")
@@ -48,6 +104,7 @@ def test_unknown_figures_are_dashes_not_zeros() -> None:
     """What is not known is not shown as nothing spent."""
     assert (money(None), number(None)) == ("–", "–")
     assert (money(0), money(12_500), number(1.25, 2)) == ("$0", "$0.0000125", "1.25")
+    assert (money(-12_500), money(-3_000_000_000)) == ("-$0.0000125", "-$3")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_how_to_use_it_is_said_with_what_was_made(capsys: pytest.CaptureFixture[
     assert "Your key, shown once  tw-key\n" in first
     assert "Sign in as            admin, password pass\n" in first
     assert "Control API's token   tok\n" in first
-    assert "Console and metrics   http://127.0.0.1:2\n" in first
+    assert "Control and metrics   http://127.0.0.1:2\n" in first
     assert "Bearer tw-key" in first
     assert first.rstrip().splitlines()[-1].lstrip().startswith('-d \'{"model": "mock"')
     say_ready(ServerSettings(port=1, control_port=2), tmp_path, None, "mock")

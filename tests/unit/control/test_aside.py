@@ -22,7 +22,7 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 def one(database: Database) -> int:
     """A query."""
     with database.read() as connection:
-        return connection.execute(sa.text("SELECT 1")).scalar_one()
+        return int(connection.execute(sa.text("SELECT 1")).scalar_one())
 
 
 async def test_it_reads_while_the_store_writes(open_store: Callable[..., Store]) -> None:

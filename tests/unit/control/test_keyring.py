@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenway.control.keyring import key_figures, limits, with_accounts
+from tokenway.control.keyring import credit_figures, key_figures, limits, with_accounts
 from tokenway.control.publish import build_snapshot, key_digest
 from tokenway.control.quotas import credits_id
 from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
@@ -18,6 +18,7 @@ from tokenway.model.settings import AuthSettings, FixedKey, Settings
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.accounts.holdings import Holdings
 from tokenway.store.accounts.records import KeyRow, ProjectRow
+from tokenway.store.money import Balance
 from tokenway.store.usage import KeyUsage
 
 SERVE = OnOutage.SERVE
@@ -236,3 +237,13 @@ def test_a_key_without_a_budget_has_no_limit() -> None:
         figures = key_figures(Settings(), held(row()), key_id, USAGE)
         assert figures["label"] == label
         assert [figures[name] for name in ("limit", "limit_remaining", "limit_reset")] == [None] * 3
+
+
+def test_a_project_is_told_its_credits() -> None:
+    """In dollars; whether they bind is said, also of a project that only the configuration knows."""
+    balance = Balance(5 * NANO_PER_USD, NANO_PER_USD // 2)
+    figures = {"total_credits": 5.0, "total_usage": 0.5}
+    held_one = held(row(), projects=(ProjectRow("default", "default", 1.0, prepaid=True),))
+    assert credit_figures(held_one, "default", balance) == figures | {"prepaid": True}
+    assert credit_figures(held(row()), "default", balance) == figures | {"prepaid": False}
+    assert credit_figures(held(row()), "nobody", balance) == figures | {"prepaid": False}

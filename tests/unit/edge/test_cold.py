@@ -87,6 +87,16 @@ async def test_a_keys_figures_come_from_control(inside: Inside) -> None:
     assert (await fetch(inside, get(b"/v1/key"))).json == {"data": None}
 
 
+async def test_the_credits_are_those_of_the_keys_project(inside: Inside) -> None:
+    """Also below the path that OpenRouter has."""
+    inside.answers["credits"] = b'{"total_credits":5.0}'
+    for path in (b"/v1/credits", b"/api/v1/credits"):
+        assert (await fetch(inside, get(path))).json == {"data": {"total_credits": 5.0}}
+    assert {what for what, _, _ in inside.asked} == {"credits"}
+    inside.answers.clear()
+    assert (await fetch(inside, get(b"/v1/credits"))).json == {"data": None}
+
+
 async def test_readiness_tells_its_reasons(provider: FakeProvider) -> None:
     """503 while something is missing or the end is near; liveness is another question."""
     async with Inside(provider, not_ready="the local engine is starting") as inside:

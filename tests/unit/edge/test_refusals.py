@@ -49,6 +49,24 @@ def test_money_says_whose_it_is_and_what_is_left(scope: Scope, term: Term, words
 
 
 @pytest.mark.parametrize(
+    ("bound", "words"),
+    [
+        (Limit("credits:p", Scope.PROJECT, "p", Measure.USD, 9), "or a code redeemed for it."),
+        (Limit("b", Scope.PROJECT, "p", Measure.USD, 9), "Somebody has to raise it."),
+        (Limit("b", Scope.KEY, "k", Measure.USD, 9, Term.MONTH), "It starts anew with the next month, in UTC."),
+        (Limit("b", Scope.KEY, "k", Measure.USD, 9, Term.DAY, rolling=True), "It frees itself as time goes by."),
+    ],
+)
+def test_where_nothing_is_left_it_says_what_would_help(bound: Limit, words: str) -> None:
+    """A smaller answer would not; credits are called by their name."""
+    message = used_up(stock(bound), 1, CALLER, UNIX).message
+    assert message.endswith(words)
+    assert "max_tokens" not in message
+    assert message.startswith("The credits of the project 'p' do not hold") is bound.is_credits
+    assert used_up(stock(bound, 1), 2, CALLER, UNIX).message.endswith("A smaller 'max_tokens' lowers that bound.")
+
+
+@pytest.mark.parametrize(
     ("bound", "message"),
     [
         (limit(Measure.REQUESTS, 9, Term.MINUTE), "9 requests a minute; 3 are left and this call can take 5."),

@@ -134,7 +134,10 @@ def _field_error(error: Any) -> FieldError:
     path = ""
     for place in places:
         path += f"[{place}]" if isinstance(place, int) else f".{place}" if path else str(place)
-    return FieldError(field=path, reason=str(error["msg"]).removeprefix("Value error, "))
+    from tokenway.control.api.types import PATTERNS  # noqa: PLC0415 - types know of problems
+
+    reason = PATTERNS.get(error.get("ctx", {}).get("pattern", "")) or str(error["msg"]).removeprefix("Value error, ")
+    return FieldError(field=path, reason=reason)
 
 
 def install(app: FastAPI) -> None:

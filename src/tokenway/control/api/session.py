@@ -95,12 +95,14 @@ async def begin(request: Request, response: Response, services: Gateway, user: U
 @router.get("/session")
 async def show_session(request: Request, who: Who, services: Gateway) -> Session:
     """Who one is."""
+    # Of an admin `who` has no roles, for he may do everything.
+    roles = await roles_of(services, who.user.id)
     if not who.session:
-        return _shown(who.user, who.roles, None, None)
+        return _shown(who.user, roles, None, None)
     secret = Secret(request.cookies.get(COOKIE, ""))
     found = await services.run(services.accounts.sessions.find, secret)
     doorman: Doorman = request.app.state.doorman
-    return _shown(who.user, who.roles, doorman.csrf(who.session), None if found is None else found[0].expires)
+    return _shown(who.user, roles, doorman.csrf(who.session), None if found is None else found[0].expires)
 
 
 @router.put("/session/password", status_code=204)

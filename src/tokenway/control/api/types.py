@@ -18,6 +18,13 @@ from tokenway.model.money import format_usd, parse_usd
 MONEY: Final = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
 SIGNED_MONEY: Final = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
 IDENTITY: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@+-]{0,127}$"
+_USD: Final = 'write US dollars as a decimal string with at most nine places, as in "12.5"'
+PATTERNS: Final = {
+    MONEY: _USD,
+    SIGNED_MONEY: _USD,
+    IDENTITY: "write up to 128 letters, digits and any of _.:@+-, the first a letter or a digit",
+}
+"""What is said of a text that does not have the form that it must have."""
 _TIME: Final = re.compile(
     r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
     r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])",

@@ -40,8 +40,8 @@ class Holdings:
         self.keys: dict[str, KeyRow] = {}
         self.limits: dict[str, Limit] = {}
         self.credits: dict[str, int] = {}
-        """What was ever paid into each project's wallet and not taken out again, nano-dollars; where nothing ever moved it
-        may be left out."""
+        """What was ever paid into each project's wallet and not taken out again, nano-dollars; those that nothing
+        ever moved may be left out."""
 
 
 class SqlHoldings:

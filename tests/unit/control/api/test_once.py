@@ -133,7 +133,7 @@ async def two_machines(
     """An admin at each of two machines that share a database and the key to its secrets."""
     environment = {"TOKENWAY_SECRET_KEY": "the same on both of the machines"}
     async with contextlib.AsyncExitStack() as stack:
-        clients = []
+        clients: list[httpx.AsyncClient] = []
         for node in ("00000001", "00000002"):
             own = folder / node
             own.mkdir()
