@@ -100,7 +100,7 @@ class Caller:
     def __init__(self, worker: Worker, principal: Principal, most: int, cost: int, tokens: int) -> None:
         self.worker = worker
         self.principal = principal
-        self.model = "m"
+        self.counted = "m"
         self.run = ""
         self.trace: Trace | None = None
         self.content = b""
@@ -159,7 +159,7 @@ class Worker:
         draws: tuple[Draw, ...] = ()
         if caller.claim is not None:
             line = Line(1, "e", Settlement.DELIVERED, Usage(caller.tokens), caller.cost)
-            draws = self.admission.close(caller.claim, caller.cost, [line])
+            draws = self.admission.close(caller.claim, caller.cost, [line], caller.counted)
         self.journal.entries.append(Entry(caller.at, caller.cost, caller.tokens, draws))
 
     def hear(self, link: Link, message: Granted | Recall) -> None:

@@ -146,6 +146,15 @@ class Books:
             self.ingest.close()
             raise
 
+    def ensure_projects(self, settings: Settings) -> None:
+        """Makes the prepaid projects of the configuration: into what is not there nobody can pay."""
+        from tokenway.store.accounts.records import SYSTEM  # noqa: PLC0415 - imported while the workers start
+
+        lacking = [name for name, each in settings.projects.items() if each.prepaid and name not in self.held.projects]
+        if lacking:
+            self.store.accounts.ensure_projects(lacking, by=SYSTEM)
+            self.store.accounts.holdings.refresh(self.held)
+
     def _close(self, in_haste: bool) -> None:  # noqa: FBT001 - it is passed to the thread
         if not self.is_open:
             return

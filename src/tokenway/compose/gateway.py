@@ -353,6 +353,7 @@ class Gateway:
         snapshot = self._build(settings)
         self.metrics.use(snapshot)
         self.prober.use(snapshot)
+        await self._books.run(self._books.ensure_projects, settings)
         whole: Snapshot = await self._books.run(with_accounts, snapshot, settings, self._books.held, time.time())
         whole = msgspec.structs.replace(whole, workers=self._books.upkeep.workers)
         self._limits = whole.limits

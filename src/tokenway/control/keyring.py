@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tokenway.control.publish import key_digest
-from tokenway.control.quotas import bound_by, credits_id, fixed_key_id, ids_by_subject, limits_of, of_fixed
+from tokenway.control.quotas import bound_by, credits_id, fixed_key_id, limits_of, of_fixed, with_models_limits
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.money import NANO_PER_USD, NanoUsd
 from tokenway.model.settings import Settings
@@ -28,8 +28,7 @@ def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: f
     """The snapshot with whom each key stands for, and every limit: the configuration's and the store's."""
     bounds = snapshot.limits | limits(held, settings)
     keys = {digest: bound_by(each, settings, bounds) for digest, each in principals(settings, held, now).items()}
-    by_model = ids_by_subject(bounds.values(), Scope.MODEL)
-    return msgspec.structs.replace(snapshot, keys=keys, limits=bounds, model_limits=by_model)
+    return with_models_limits(msgspec.structs.replace(snapshot, keys=keys, limits=bounds))
 
 
 def limits(held: Holdings, settings: Settings) -> dict[str, Limit]:

@@ -10,7 +10,7 @@ import msgspec
 
 from tokenway.control.addresses import enabled_by, row_of, signing_region, speeches_of
 from tokenway.control.model_rules import alias_chain
-from tokenway.control.quotas import ids_by_subject, limits_of
+from tokenway.control.quotas import limits_of, with_models_limits
 from tokenway.control.vertex import credentials_of
 from tokenway.dialects.known import KnownProvider
 from tokenway.dialects.providers import KNOWN
@@ -32,7 +32,6 @@ from tokenway.model.catalog import (
     Timeouts,
     credential_header,
 )
-from tokenway.model.limits import Scope
 from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
 from tokenway.model.offers import EndpointSettings, EndpointTimeouts, RoutingSettings
@@ -151,7 +150,6 @@ def build_snapshot(
         aliases={name: alias_chain(name, settings.aliases, models)[-1] for name in settings.aliases},
         keys=dict(keys),
         limits=limits,
-        model_limits=ids_by_subject(limits.values(), Scope.MODEL),
         queue=settings.limits.queue,
         families=_families(providers),
         listings=listed,
@@ -166,7 +164,7 @@ def build_snapshot(
         guesses_runs=settings.runs.guess,
         not_ready=not_ready,
     )
-    return _with_reachable_fallbacks(snapshot)
+    return with_models_limits(_with_reachable_fallbacks(snapshot))
 
 
 def _with_reachable_fallbacks(snapshot: Snapshot) -> Snapshot:

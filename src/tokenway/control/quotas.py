@@ -16,7 +16,8 @@ from tokenway.model.limits import CREDITS, Limit, Measure, Scope, Term
 from tokenway.model.money import UNITS_PER_RATE
 from tokenway.model.quotas import Budget, BudgetPeriod, Rates, RunLimits
 from tokenway.model.settings import FixedKey, Settings
-from tokenway.model.snapshot import Principal
+from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.routing.names import counted_as
 
 _TERMS: Final = {
     BudgetPeriod.DAY: Term.DAY,
@@ -62,6 +63,18 @@ def ids_by_subject(limits: Iterable[Limit], scope: Scope) -> dict[str, tuple[str
         if limit.scope is scope:
             found.setdefault(limit.subject, []).append(limit.id)
     return {subject: tuple(ids) for subject, ids in found.items()}
+
+
+def with_models_limits(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the limits of models by the names that these are counted by, however they were named."""
+    bounds = {
+        identity: msgspec.structs.replace(limit, subject=counted_as(snapshot, limit.subject))
+        if limit.scope is Scope.MODEL
+        else limit
+        for identity, limit in snapshot.limits.items()
+    }
+    by_model = ids_by_subject(bounds.values(), Scope.MODEL)
+    return msgspec.structs.replace(snapshot, limits=bounds, model_limits=by_model)
 
 
 def of_fixed(key: FixedKey) -> Principal:

@@ -28,13 +28,13 @@ from time import monotonic
 from typing import Final
 
 from tokenway.edge import refusals
-from tokenway.edge.claims import Call, Claim, Rules, amount_of, digest_of, rules_of, used_of
+from tokenway.edge.claims import Call, Claim, Rules, digest_of, most_of, rules_of, tokens_of, tokens_of_run, took_of
 from tokenway.edge.stocks import CONCURRENCY, DEPTH, LOOPS, Stock, Stocks
 from tokenway.metering.ledger import Draw, Line
 from tokenway.model.errors import Problem
 from tokenway.model.limits import Limit, OnOutage
 from tokenway.model.link import Granted, Return, Want
-from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.snapshot import Snapshot
 
 log = logging.getLogger("tokenway.edge")
 
@@ -49,6 +49,8 @@ AGAIN_SECONDS: Final = 0.1
 RULES_MAX: Final = 10_000
 """Rules kept at a time: callers can invent names of models."""
 SERVE: Final = OnOutage.SERVE
+NO_RULES: Final = Rules((), ())
+_NO_TOKENS: Final = (0, 0)
 
 
 class Admission:
@@ -65,6 +67,7 @@ class Admission:
         self._limits: dict[str, Limit] = {}
         self._model_limits: dict[str, tuple[str, ...]] = {}
         self._rules: dict[tuple[tuple[str, ...], str], Rules] = {}
+        """By the ids of a key's limits, and the model."""
         self._busy: dict[Stock, None] = {}
         """Leases that were asked for, or in whose line somebody stands."""
         self._claims = 0
@@ -101,34 +104,51 @@ class Admission:
 
     def reserve(self, call: Call, amount: int) -> None:
         """Asks for a call that can cost `amount` nano-dollars; the call hears whether it is admitted, now or later."""
-        now, mono = time.time(), monotonic()
-        principal, stocks = call.principal, self._stocks
-        if principal.on_outage is not SERVE and stocks.is_blind(mono):
+        limits = call.principal.limits
+        rules = self._rules.get((limits, call.counted)) if limits or self._model_limits else NO_RULES
+        self._reserve(call, amount, rules or self._rules_of(limits, call.counted))
+
+    def reserve_more(self, call: Call, amount: int) -> None:
+        """The same for the limits of its model alone: for a call whose key's are drawn from already."""
+        self._reserve(call, amount, self._rules_of((), call.counted))
+
+    def _reserve(self, call: Call, amount: int, rules: Rules) -> None:
+        now, stocks = time.time(), self._stocks
+        mono = monotonic()
+        if call.principal.on_outage is not SERVE and stocks.is_blind(mono):
             call.refused(refusals.away())
             return
-        claim = self._claim(call, amount) if principal.limits or self._model_limits else None
+        claim = None if rules is NO_RULES else self._claim(call, amount, rules)
         if claim is None:
             call.admitted(now)
             return
         call.claim = claim
         for stock, needed in claim.needs:
             if stock.line or not stock.holds(needed, now):
-                self._wait(claim, stock, now, mono)
+                self._wait(call, claim, stock, now, mono)
                 return
         claim.draw(mono)
         for stock, _ in claim.needs:
-            if stock.is_low and stock.asks_ahead and not stock.want and not stocks.is_cut:
+            # By the first two, nearly always not.
+            if stock.left < stock.chunk and stock.is_low and stock.asks_ahead and not stock.want and not stocks.is_cut:
                 self._ask(stock)
         call.admitted(now)
 
-    def close(self, claim: Claim, spent: int, lines: Sequence[Line]) -> tuple[Draw, ...]:
-        """A call is over that cost `spent`: what it did not use comes back.
+    def close(self, claim: Claim, spent: int, lines: Sequence[Line], model: str) -> tuple[Draw, ...]:
+        """A call is over that cost `spent`, for which `model` pays: what it did not use comes back.
 
         Gives what the books are to say of it, which is of limits that are counted from them.
         """
         draws = []
+        took = took_of(spent, tokens_of(lines) if claim.counts_tokens else None)
         for stock, drawn, stretch in claim.give_up():
-            used = used_of(stock, drawn, spent, lines)
+            used = took[stock.kind]
+            if stock.limit.per_run:
+                used = took_of(spent, tokens_of_run(lines))[stock.kind]
+            if used is None:
+                used = drawn if stock.is_fleeting else 0
+            if stock.model and stock.model != model:
+                used = 0
             self._stocks.close(stock, drawn, stretch, used)
             if stock.line:
                 self._serve_soon(stock)
@@ -148,6 +168,10 @@ class Admission:
         if stock is not None:
             self._leave(claim, stock)
             self._serve_soon(stock)
+
+    def bounds(self, model: str) -> bool:
+        """Whether a model has limits of its own."""
+        return model in self._model_limits
 
     # -- the control process -----------------------------------------------------------------------------
 
@@ -209,30 +233,30 @@ class Admission:
 
     # -- what a call needs -------------------------------------------------------------------------------
 
-    def _claim(self, call: Call, amount: int) -> Claim | None:
+    def _claim(self, call: Call, amount: int, rules: Rules) -> Claim | None:
         """What a call needs of leases; None where no limit counts for it."""
-        rules = self._rules_of(call.principal, call.model)
-        tokens = call.tokens_most() if rules.needs_tokens else (0, 0)
-        of = self._stocks.of
-        needs = [(of(limit), amount_of(limit, amount, tokens)) for limit in rules.common]
+        if rules.age != self._stocks.age:
+            of = self._stocks.of
+            rules.stocks = tuple((stock, stock.kind) for stock in map(of, rules.common))
+            rules.age = self._stocks.age
+        most = most_of(amount, call.tokens_most() if rules.needs_tokens else _NO_TOKENS)
+        needs = [(stock, most[kind]) for stock, kind in rules.stocks]
         if rules.per_run and call.run:
-            for limit in rules.per_run:
-                stock = self._of_run(limit, call)
-                if stock is not None:
-                    needs.append((stock, amount_of(limit, amount, tokens)))
+            of_run = (self._of_run(limit, call) for limit in rules.per_run)
+            needs += [(stock, most[stock.kind]) for stock in of_run if stock is not None]
         if not needs:
             return None
         self._claims += 1
-        return Claim(call, self._claims, needs, is_told=rules.is_told)
+        return Claim(self._claims, needs, rules)
 
-    def _rules_of(self, principal: Principal, model: str) -> Rules:
-        """The limits that count for this key and model."""
-        key = (principal.limits, model)
+    def _rules_of(self, limits: tuple[str, ...], model: str) -> Rules:
+        """These limits of a key, and those of a model."""
+        key = (limits, model)
         rules = self._rules.get(key)
         if rules is None:
             if len(self._rules) >= RULES_MAX:
                 self._rules.clear()
-            names = dict.fromkeys((*principal.limits, *self._model_limits.get(model, ())))
+            names = dict.fromkeys((*limits, *self._model_limits.get(model, ())))
             rules = rules_of([self._limits[name] for name in names if name in self._limits])
             self._rules[key] = rules
         return rules
@@ -251,9 +275,8 @@ class Admission:
 
     # -- waiting -----------------------------------------------------------------------------------------
 
-    def _wait(self, claim: Claim, stock: Stock, now: float, mono: float) -> None:
+    def _wait(self, call: Call, claim: Claim, stock: Stock, now: float, mono: float) -> None:
         """A call cannot go on at once: it stands in line, unless too many do, or it is known to be in vain."""
-        call = claim.call
         key_id = call.principal.key_id
         if self._waits >= WAITING_MAX or self._waiting[key_id] >= KEY_MAX:
             call.refused(refusals.crowded())
@@ -262,6 +285,7 @@ class Admission:
             if other.is_fleeting and (needed > other.limit.amount or (other is stock and self._is_dry(stock, now))):
                 call.refused(refusals.used_up(other, needed, call, now))
                 return
+        claim.call = call
         claim.began = mono
         claim.until = (call.asked_at or mono) + self._queue
         self._waits += 1
@@ -296,18 +320,21 @@ class Admission:
             stock.line.remove(claim)
         self._stand(claim, other)
 
-    def _leave(self, claim: Claim, stock: Stock) -> None:
-        """Leaves a line, and waits no more."""
+    def _leave(self, claim: Claim, stock: Stock) -> Call:
+        """Leaves a line, and waits no more; gives whose claim it is."""
         if stock.line is not None:
             stock.line.remove(claim)
         claim.waits_for = None
         for other, _ in claim.needs:
             other.awaited -= 1
         self._waits -= 1
-        key_id = claim.call.principal.key_id
+        call = claim.call
+        del claim.call
+        key_id = call.principal.key_id
         self._waiting[key_id] -= 1
         if not self._waiting[key_id]:
             del self._waiting[key_id]
+        return call
 
     def _lacking(self, claim: Claim, now: float) -> Stock | None:
         """The first lease that does not hold what a call needs, or for which an older one waits; None where all do."""
@@ -362,19 +389,19 @@ class Admission:
                 self._refuse(claim, stock, refusals.used_up(stock, claim.needs_of(stock), claim.call, now))
 
     def _admit(self, claim: Claim, stock: Stock, now: float) -> None:
-        self._leave(claim, stock)
+        call = self._leave(claim, stock)
         claim.draw(monotonic())
         try:
-            claim.call.admitted(now)
+            call.admitted(now)
         except Exception as error:  # noqa: BLE001 - whatever one of them meets, the others go on
-            claim.call.broke(error)
+            call.broke(error)
 
     def _refuse(self, claim: Claim, stock: Stock, problem: Problem) -> None:
-        self._leave(claim, stock)
+        call = self._leave(claim, stock)
         try:
-            claim.call.refused(problem)
+            call.refused(problem)
         except Exception as error:  # noqa: BLE001 - the same
-            claim.call.broke(error)
+            call.broke(error)
 
     @staticmethod
     def _is_late(claim: Claim, stock: Stock, now: float) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from tokenway.edge.stocks import CONCURRENCY, DEPTH, INPUT, LOOPS, OUTPUT, REQUESTS, TOKENS, USD, Stock
+from tokenway.edge.stocks import INPUT, OUTPUT, REQUESTS, TOKENS, Stock
 from tokenway.metering.lease import Stretch
 from tokenway.metering.ledger import PAYING, Line, Trace
 from tokenway.model.limits import Limit
@@ -26,7 +26,8 @@ class Call(Protocol):
     """An exchange as its admission sees it."""
 
     principal: Principal
-    model: str
+    counted: str
+    """The name of the model whose limits count for it (`routing.names`)."""
     run: str
     trace: Trace | None
     asked_at: float
@@ -49,25 +50,29 @@ class Call(Protocol):
         """It has raised this, and is to end; must not raise."""
 
 
-class Rules(msgspec.Struct, frozen=True):
+class Rules:
     """The limits that count for a key's calls to a model: for all of them, and for each run by itself."""
 
-    common: tuple[Limit, ...]
-    per_run: tuple[Limit, ...]
-    needs_tokens: bool
-    """Whether one of them counts tokens."""
-    is_told: bool
-    """Whether callers are told in headers what remains of one of them."""
+    __slots__ = ("age", "common", "is_told", "needs_tokens", "per_run", "stocks")
+
+    def __init__(self, common: tuple[Limit, ...], per_run: tuple[Limit, ...]) -> None:
+        self.common = common
+        self.per_run = per_run
+        self.needs_tokens = any(each.measure in _TOKEN_MEASURES for each in (*common, *per_run))
+        """Whether one of them counts tokens."""
+        self.is_told = any(tells(each) for each in common)
+        """Whether callers are told in headers what remains of one of them."""
+        self.stocks: tuple[tuple[Stock, int], ...] = ()
+        """The leases of those that are for all calls, and the kinds of these."""
+        self.age = -1
+        """The age of the worker's leases when these were found."""
 
 
 def rules_of(limits: Sequence[Limit]) -> Rules:
     """Sorts the limits of a call."""
-    common = tuple(each for each in limits if not each.per_run)
     return Rules(
-        common,
+        tuple(each for each in limits if not each.per_run),
         tuple(each for each in limits if each.per_run),
-        any(each.measure in _TOKEN_MEASURES for each in limits),
-        any(tells(each) for each in common),
     )
 
 
@@ -76,16 +81,14 @@ def tells(limit: Limit) -> bool:
     return limit.is_fleeting and (limit.measure is REQUESTS or limit.measure in _TOKEN_MEASURES)
 
 
-def amount_of(limit: Limit, usd: int, tokens: tuple[int, int]) -> int:
-    """The most that a call can take of a limit: one that can cost so much, with so many tokens in and out."""
-    measure = limit.measure
-    if measure is USD:
-        return usd
-    if measure is REQUESTS or measure is CONCURRENCY or measure is LOOPS:
-        return 1
-    if measure is DEPTH:
-        return 0
-    return tokens[0] if measure is INPUT else tokens[1] if measure is OUTPUT else sum(tokens)
+Amounts = tuple[int, int, int, int, int, int, int]
+"""Of money, calls, places, levels, tokens in, tokens out, and both together (`stocks.KINDS`)."""
+
+
+def most_of(usd: int, tokens: tuple[int, int]) -> Amounts:
+    """The most that a call can take: one that can cost so much, with so many tokens in and out."""
+    came_in, came_out = tokens
+    return usd, 1, 1, 0, came_in, came_out, came_in + came_out
 
 
 def digest_of(content: object) -> str:
@@ -105,25 +108,26 @@ def digest_of(content: object) -> str:
 class Claim:
     """What a call needs, and what it has drawn; it is closed once.
 
-    `needs` is (stock, amount) for each limit. `drawn` is (stock, amount, stretch) from its admission to its end.
+    `needs` is (stock, amount) for each limit. `drawn` is (stock, amount, stretch) from its admission to its end. `call`
+    is there while it waits and no longer: a call has its claim, and a circle would have to wait for the collector.
     """
 
-    __slots__ = ("asked", "began", "call", "drawn", "is_told", "needs", "number", "until", "waits_for")
+    call: Call
+    drawn: list[tuple[Stock, int, Stretch]] | None = None
+    waits_for: Stock | None = None
+    """In whose line it stands."""
+    asked = 0
+    """The number of the want that counted it in."""
+    began = 0.0
+    """When it began to wait, in monotonic seconds, and until when it may do so for a rate."""
+    until = 0.0
 
-    def __init__(self, call: Call, number: int, needs: list[tuple[Stock, int]], *, is_told: bool) -> None:
-        self.call = call
+    def __init__(self, number: int, needs: list[tuple[Stock, int]], rules: Rules) -> None:
         self.needs = needs
         self.number = number
         """Its place among all: nobody who came later goes before it."""
-        self.is_told = is_told
-        self.drawn: list[tuple[Stock, int, Stretch]] | None = None
-        self.waits_for: Stock | None = None
-        """In whose line it stands."""
-        self.asked = 0
-        """The number of the want that counted it in."""
-        self.began = 0.0
-        """When it began to wait, in monotonic seconds, and until when it may do so for a rate."""
-        self.until = 0.0
+        self.is_told = rules.is_told
+        self.counts_tokens = rules.needs_tokens
 
     def draw(self, mono: float) -> None:
         """Takes what it needs of every limit, each of which holds it; `mono` is in monotonic seconds."""
@@ -167,19 +171,12 @@ def tokens_of_run(lines: Sequence[Line]) -> tuple[int, int]:
     return sum(usage.input_tokens for usage in usages), sum(usage.output_tokens for usage in usages)
 
 
-def used_of(stock: Stock, drawn: int, spent: int, lines: Sequence[Line]) -> int:
-    """How much of a limit an exchange took that cost `spent`, in these attempts.
+def took_of(spent: int, tokens: tuple[int, int] | None) -> tuple[int | None, ...]:
+    """What an exchange took that cost `spent`, with so many tokens in and out, by kind; None is what nobody counted.
 
-    What nobody counted stays drawn from a rate, and is nothing in the books.
+    Of a rate that stays drawn, and in the books it is nothing.
     """
-    measure = stock.measure
-    if measure is USD:
-        return spent
-    if measure is REQUESTS or measure is LOOPS:
-        return 1
-    if measure is CONCURRENCY or measure is DEPTH:
-        return 0
-    usage = tokens_of_run(lines) if stock.limit.per_run else tokens_of(lines)
-    if usage is None:
-        return drawn if stock.is_fleeting else 0
-    return usage[0] if measure is INPUT else usage[1] if measure is OUTPUT else usage[0] + usage[1]
+    if tokens is None:
+        return spent, 1, 0, 0, None, None, None
+    came_in, came_out = tokens
+    return spent, 1, 0, 0, came_in, came_out, came_in + came_out

@@ -17,7 +17,8 @@ import msgspec
 
 from tokenway.edge.attempt import MISTAKES, OK, log_mistake
 from tokenway.edge.intake import no_journal
-from tokenway.edge.receipt import make_receipt
+from tokenway.edge.receipt import Take, make_receipt, nothing
+from tokenway.edge.stand_in import claims_of, close_all
 from tokenway.exchange.commands import Settle
 from tokenway.metering.estimate import asks_more, bounds_of, worst_case
 from tokenway.metering.ledger import Reserved, Settlement
@@ -67,10 +68,11 @@ def settle(state: EdgeState, relay: Relay, command: Settle, readers: Sequence[At
         command = counted(command, readers)
     untold = _untold(relay, command, readers) if command.settlement is UPSTREAM_BILLED else 0
     claim, now = relay.claim, time.time()
-    if claim is None:
-        receipt = relay.receipt = make_receipt(command, relay, now, untold)
+    if relay.stand_ins:
+        take: Take = partial(close_all, state.admission, tuple(claims_of(relay)))
     else:
-        receipt = relay.receipt = make_receipt(command, relay, now, untold, partial(state.admission.close, claim))
+        take = nothing if claim is None else partial(state.admission.close, claim)
+    receipt = relay.receipt = make_receipt(command, relay, now, untold, take)
     is_entered = True
     try:
         state.journal.append(receipt.record)

@@ -103,12 +103,12 @@ def take_in(
     own = request.preferences
     check_models(state.snapshot, principal, request.model, request.models)
     if own is None and not request.models:
-        route = state.routes.find(request.model, door, principal.endpoints)
+        route = state.routes.find(request.model, door, principal.endpoints, principal.models)
     else:
         wishes = NO_WISHES if own is None else read_wishes(own)
         if principal.endpoints is not None:
             wishes = msgspec.structs.replace(wishes, allowed=principal.endpoints)
-        route = state.routes.plan(request.model, door, tuple(request.models), wishes)
+        route = state.routes.plan(request.model, door, tuple(request.models), wishes, principal.models)
     wishes = route.plan.wishes
     named = name_run(headers, request, guesses=state.snapshot.guesses_runs)
     wanted = Wanted(request, route, wishes, _timeouts(wishes, headers), headers, principal, place=place, named=named)

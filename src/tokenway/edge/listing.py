@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from tokenway.edge.policy import allows
 from tokenway.model.catalog import Endpoint, Model, Operation, Price, Rates
 from tokenway.model.errors import invalid_request
 from tokenway.model.money import NANO_PER_USD, UNITS_PER_RATE, format_usd
 from tokenway.model.quantization import quantization_of
 from tokenway.model.snapshot import Snapshot
+from tokenway.routing.names import may_ask
 from tokenway.routing.plan import from_listing, resolve
 
 PAGE: Final = 50
@@ -35,13 +35,13 @@ _SHOWN: Final = {
 
 
 Allowed = tuple[str, ...] | None
-"""The models that a key may use (`edge.policy.allows`); None for all."""
+"""The models that a key may use (`routing.names.may_ask`); None for all."""
 
 
 def listed(snapshot: Snapshot, allowed: Allowed = None) -> Iterator[tuple[str, Model]]:
     """Every model of the list by its name, of those that a key may use."""
     for name, model in _all(snapshot):
-        if allows(allowed, name):
+        if may_ask(snapshot, allowed, name):
             yield name, model
 
 

@@ -23,6 +23,7 @@ from tokenway.edge.crossing import Crossings, spelled
 from tokenway.edge.routes import JSON_TYPE, Target, asked_for
 from tokenway.exchange.events import UpstreamFailed
 from tokenway.model.catalog import Dialect
+from tokenway.model.errors import Refusal
 from tokenway.model.faults import Fault
 from tokenway.model.preferences import Rescue
 
@@ -109,6 +110,20 @@ def prepare(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReade
     if target.is_signed:
         return target, target.signed(body, lines, time.time())
     return target, target.request(body, lines, reader.credential)
+
+
+def send(state: EdgeState, relay: Relay, intake: Intake, reader: AttemptReader) -> None:
+    """Sends the request of an attempt."""
+    now = monotonic()
+    reader.trip = state.fleet.begin(reader.endpoint, reader.credential, intake.request.size // 4, now)
+    try:
+        target, payload = prepare(state, relay, intake, reader)
+    except Refusal as refusal:
+        relay.tell(unmade(relay, reader.number, refusal.problem))
+        return
+    if not relay.overhead:
+        relay.overhead = monotonic() - relay.times.received
+    reader.call = target.pool.open(payload, reader)
 
 
 def unmade(relay: Relay, attempt: int, problem: Problem) -> UpstreamFailed:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
 
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.money import format_usd
 from tokenway.model.snapshot import Principal, Snapshot
-from tokenway.routing.plan import split_suffix
-
-_ALL: Final = "*"
+from tokenway.routing.names import may_ask
 
 
 def check_address(principal: Principal, peer: str) -> None:
@@ -27,15 +24,8 @@ def check_models(snapshot: Snapshot, principal: Principal, name: str, more: Iter
     if principal.models is None:
         return
     for place, each in (("model", name), *((f"models[{index}]", other) for index, other in enumerate(more))):
-        if not allows(principal.models, split_suffix(snapshot, each)[0]):
+        if not may_ask(snapshot, principal.models, each):
             raise Refusal(_denied(f"This API key may not use the model '{each[:120]}'.", "model_not_allowed", place))
-
-
-def allows(models: tuple[str, ...] | None, name: str) -> bool:
-    """Whether a name is among those that a key may use; one that ends in `*` stands for all that begin so."""
-    if models is None:
-        return True
-    return any(name.startswith(each[:-1]) if each.endswith(_ALL) else name == each for each in models)
 
 
 def check_cost(principal: Principal, amount: int) -> None:

@@ -12,17 +12,18 @@ from tokenway.exchange.commands import Settle
 from tokenway.metering import price, stamps
 from tokenway.metering.ledger import PAYING, Draw, Line, Settled, Trace
 from tokenway.metering.stamps import Stamps
-from tokenway.model.catalog import Dialect, Operation
+from tokenway.model.catalog import Dialect, Endpoint, Operation
 from tokenway.model.money import NANO_PER_USD, marked_up, marked_up_ceiling
 from tokenway.model.snapshot import Principal
 
 _NAMES: Final = {operation: operation.value for operation in Operation}
 _DIALECTS: Final = {dialect: dialect.value for dialect in Dialect}
-Take = Callable[[int, Sequence[Line]], tuple[Draw, ...]]
-"""Closes what an exchange has drawn that took so many nano-dollars, in these attempts; what leases lose by it."""
+Take = Callable[[int, Sequence[Line], str], tuple[Draw, ...]]
+"""Closes what a model's exchange has drawn that took so many nano-dollars, in these attempts; what leases lose."""
 
 
-def _nothing(_spent: int, _lines: Sequence[Line]) -> tuple[Draw, ...]:
+def nothing(_spent: int, _lines: Sequence[Line], _model: str) -> tuple[Draw, ...]:
+    """The same of one that no limit counts for."""
     return ()
 
 
@@ -31,7 +32,7 @@ class Exchanged(Protocol):
 
     id: str
     principal: Principal
-    model: str
+    counted: str
     min_tps: float
     door: Door
     is_stream: bool
@@ -43,6 +44,9 @@ class Exchanged(Protocol):
     overhead: float
     finish_reason: str
     gaps: tuple[int, ...]
+
+    def counted_at(self, endpoint: Endpoint) -> str:
+        """The name of the model that an endpoint serves it as."""
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
@@ -63,13 +67,14 @@ class Receipt(msgspec.Struct, gc=False):
     delivered_tps: float | None
 
 
-def make_receipt(settle: Settle, story: Exchanged, at: float, untold: int = 0, take: Take = _nothing) -> Receipt:
+def make_receipt(settle: Settle, story: Exchanged, at: float, untold: int = 0, take: Take = nothing) -> Receipt:
     """The record to write and the figures to tell; `at` is Unix time.
 
     `untold` is what a provider may bill of which it has said nothing, and which budgets therefore keep back.
     """
     times, principal = story.times, story.principal
     endpoint, tokens, charged, markup = "", 0, 0, principal.markup
+    model = story.counted
     cost = cost_in = cost_out = None
     lines = []
     for share in settle.shares:
@@ -84,11 +89,13 @@ def make_receipt(settle: Settle, story: Exchanged, at: float, untold: int = 0, t
                 if settlement in PAYING:
                     charged += marked_up(spent, markup)
         if share.attempt == settle.winner:
-            endpoint = asked.id
+            endpoint, model = asked.id, story.counted_at(asked)
             if spent is not None and spent_in is not None:
                 cost, cost_in = marked_up(spent, markup), marked_up(spent_in, markup)
                 cost_out = cost - cost_in
             tokens = 0 if usage is None else usage.output_tokens
+        elif not settle.winner and settlement in PAYING:
+            model = story.counted_at(asked)
         lines.append(
             Line(share.attempt, asked.id, settlement, usage, spent, share.status, share.fault, share.absurd, service)
         )
@@ -101,7 +108,7 @@ def make_receipt(settle: Settle, story: Exchanged, at: float, untold: int = 0, t
         at,
         principal.key_id,
         principal.project,
-        story.model,
+        model,
         endpoint,
         _NAMES[story.door.operation],
         _DIALECTS[story.door.dialect],
@@ -120,7 +127,7 @@ def make_receipt(settle: Settle, story: Exchanged, at: float, untold: int = 0, t
         story.admitted_at,
         principal.user,
         withheld,
-        take(charged + withheld, lines),
+        take(charged + withheld, lines, model),
         story.trace,
     )
     return Receipt(record, cost, cost_in, cost_out, speed, stamps.delivered_speed(times, tokens))

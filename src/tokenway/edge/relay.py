@@ -28,9 +28,10 @@ from tokenway.edge.fan import Fan
 from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining
-from tokenway.edge.opening import make_reader, maker_of, prepare, unmade
+from tokenway.edge.opening import make_reader, maker_of, send
 from tokenway.edge.receipt import Receipt, tokenway_member, usage_members
 from tokenway.edge.refusals import rate_lines
+from tokenway.edge.stand_in import StandIn, claims_of, stands_in
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
 from tokenway.edge.watch import Watch, may_go_on
@@ -48,6 +49,7 @@ from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 if TYPE_CHECKING:
     from tokenway.edge.routes import Route
     from tokenway.edge.state import EdgeState
+    from tokenway.model.catalog import Endpoint
 
 log = logging.getLogger("tokenway.edge")
 
@@ -68,6 +70,9 @@ class Relay:
     trace: Trace | None = None
     """Where in its run it belongs."""
     model = ""
+    """The name that it was asked for by."""
+    counted = ""
+    """The name of the model that it counts for."""
     finish_reason = ""
     gaps: tuple[int, ...] = ()
     _intake: Intake
@@ -80,6 +85,8 @@ class Relay:
     _head = b""
     claim: Claim | None = None
     """What it needs, and has drawn, of limits; None where none counts for it."""
+    stand_ins: list[StandIn] | None = None
+    """Other models that served in the place of its own, where they have limits."""
     reserved = 0
     """Nano-dollars that are set aside for it."""
     admitted_at = 0.0
@@ -176,6 +183,7 @@ class Relay:
         watch.hedges.call(intake.order.hedge_share)
         request = intake.request
         self.model = request.model
+        self.counted = intake.route.counted
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
         self.run, self.trace = intake.run, intake.trace
@@ -279,6 +287,10 @@ class Relay:
             self._client.transport.abort()
             self._finish()
 
+    def counted_at(self, endpoint: Endpoint) -> str:
+        """The name of the model that an endpoint serves it as."""
+        return self._intake.route.others.get(endpoint.id, self.counted)
+
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
         return self._attempts[attempt - 1].metered.service
@@ -353,26 +365,18 @@ class Relay:
         return self._intake.request.body
 
     def _open(self, command: c.Open) -> None:
-        intake, fleet = self._intake, self._state.fleet
-        now = monotonic()
+        intake = self._intake
         if command.hedge:
             self._watch.hedges.race()
         elif command.attempt == 1:
-            fleet.retries.deposit()
+            self._state.fleet.retries.deposit()
         kept = self._watch.kept
         sent = kept.sent(self.form) if command.resumes and kept is not None else None
         reader = make_reader(self, intake, command, sent)
-        reader.begun_at = now
+        reader.begun_at = monotonic()
         self._attempts.append(reader)
-        reader.trip = fleet.begin(command.endpoint, command.credential, intake.request.size // 4, now)
-        try:
-            target, payload = prepare(self._state, self, intake, reader)
-        except Refusal as refusal:
-            self.tell(unmade(self, command.attempt, refusal.problem))
-            return
-        if not self.overhead:
-            self.overhead = monotonic() - self.times.received
-        reader.call = target.pool.open(payload, reader)
+        if not (intake.route.bounded and stands_in(self._state, self, intake, reader)):
+            send(self._state, self, intake, reader)
 
     def _cancel(self, command: c.Cancel) -> None:
         reader = self._attempts[command.attempt - 1]
@@ -565,8 +569,8 @@ class Relay:
         if self._streaming:
             self._state.streams -= 1
         self._state.open.discard(self)
-        if self.claim is not None and self.claim.waits_for is not None:
-            self._state.admission.withdraw(self.claim)
+        for claim in claims_of(self):
+            self._state.admission.withdraw(claim)
         # Attempts and copies refer back to their relay: without this every exchange would wait for the collector.
         for attempt in self._attempts:
             attempt.release()

@@ -7,7 +7,7 @@ call costs a look-up and a join.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,6 +26,7 @@ from tokenway.metering.estimate import Bound, asks_more, bounds_of
 from tokenway.model.catalog import BEARER, AwsKeys, Dialect, Endpoint, Operation, Provider, Quirks
 from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.snapshot import Snapshot
+from tokenway.routing.names import counted_name, may_ask
 from tokenway.routing.plan import Plan, plan, wrong_operation
 from tokenway.routing.preferences import NO_WISHES, Wishes
 from tokenway.upstream.pool import Pool, Pools
@@ -41,7 +42,8 @@ class Route:
 
     `crosses` is whether an endpoint speaks another dialect than the caller, `all_cross` whether every one does.
     `bounds` say what a call can cost, and `dearer_bounds` one that asks for another class of service; None where those
-    are the same.
+    are the same. `counted` is the name by which the model is counted, `others` that of each model that may serve in its
+    place, by the ids of its endpoints, and `bounded` are those of them that have limits of their own.
     """
 
     __slots__ = (
@@ -49,19 +51,22 @@ class Route:
         "_formats",
         "_providers",
         "all_cross",
+        "bounded",
         "bounds",
         "can_stream",
+        "counted",
         "crosses",
         "dearer_bounds",
         "endpoints",
         "label",
         "model",
+        "others",
         "plan",
     )
 
-    def __init__(self, name: str, planned: Plan, door: Door, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, name: str, planned: Plan, door: Door, snapshot: Snapshot) -> None:
         """Raises Refusal (400) where no endpoint has the operation in any dialect that can be made of the caller's."""
-        dialect, operation = door.dialect, door.operation
+        dialect, operation, providers = door.dialect, door.operation, snapshot.providers
         is_input_tokens = operation is Operation.COUNT and dialect is Dialect.OPENAI_RESPONSES
         self._providers = providers
         spoken = {each.id: spoken_by(providers.get(each.provider), door) for each in planned.endpoints}
@@ -71,6 +76,10 @@ class Route:
         planned = planned.among(able)
         self.plan = planned
         self.model = planned.model
+        self.counted = counted_name(snapshot, planned.model)
+        others = {identity: counted_name(snapshot, model) for identity, model in planned.others.items()}
+        self.others = {identity: other for identity, other in others.items() if other != self.counted}
+        self.bounded = frozenset(other for other in self.others.values() if other in snapshot.model_limits)
         self.endpoints = tuple(_as_asked(each, FORMATS[spoken[each.id]]) for each in planned.endpoints)
         self.can_stream = operation in _STREAMED
         self.bounds = bounds_of(planned.endpoints, operation)
@@ -238,33 +247,55 @@ class Target:
         return [b"%b%bcontent-length: %d\r\n\r\n" % (head, more, sum(map(len, body))), *body]
 
 
+_Key = tuple[str, Operation, Dialect, tuple[str, ...] | None, tuple[str, ...] | None]
+
+
 class Routes:
     """The routes and targets of one snapshot."""
 
     def __init__(self, snapshot: Snapshot, pools: Pools) -> None:
         self._snapshot = snapshot
         self._pools = pools
-        self._routes: dict[tuple[str, Operation, Dialect, tuple[str, ...] | None], Route] = {}
+        self._routes: dict[_Key, Route] = {}
         self._targets: dict[tuple[str, Operation, Dialect, bool, str], Target] = {}
 
-    def plan(self, name: str, door: Door, more: tuple[str, ...], wishes: Wishes) -> Route:
+    def plan(
+        self,
+        name: str,
+        door: Door,
+        more: tuple[str, ...],
+        wishes: Wishes,
+        models: tuple[str, ...] | None = None,
+    ) -> Route:
         """A route with a caller's own fallbacks and preferences; raises Refusal as `routing.plan.plan` does."""
-        snapshot = self._snapshot
-        planned = plan(snapshot, name, door.operation, more, wishes)
-        return Route(name, planned, door, snapshot.providers)
+        return Route(name, self._plan(name, door, wishes, models, more), door, self._snapshot)
 
-    def find(self, name: str, door: Door, allowed: tuple[str, ...] | None = None) -> Route:
-        """The route for a model's name, at endpoints that a key may use; raises Refusal as `routing.plan.plan` does."""
-        key = (name, door.operation, door.dialect, allowed)
+    def find(
+        self,
+        name: str,
+        door: Door,
+        allowed: tuple[str, ...] | None = None,
+        models: tuple[str, ...] | None = None,
+    ) -> Route:
+        """The route for a model's name, at endpoints and with fallbacks that a key may use.
+
+        Raises Refusal as `routing.plan.plan` does.
+        """
+        key = (name, door.operation, door.dialect, allowed, models)
         route = self._routes.get(key)
         if route is None:
-            snapshot = self._snapshot
             wishes = NO_WISHES if allowed is None else Wishes(allowed=allowed)
-            route = Route(name, plan(snapshot, name, door.operation, (), wishes), door, snapshot.providers)
+            route = Route(name, self._plan(name, door, wishes, models), door, self._snapshot)
             if len(self._routes) >= ROUTES_MAX:
                 self._routes.clear()
             self._routes[key] = route
         return route
+
+    def _plan(
+        self, name: str, door: Door, wishes: Wishes, models: tuple[str, ...] | None, more: tuple[str, ...] = ()
+    ) -> Plan:
+        snapshot = self._snapshot
+        return plan(snapshot, name, door.operation, more, wishes, partial(may_ask, snapshot, models))
 
     def target(
         self, endpoint: Endpoint, operation: Operation, form: Format, *, stream: bool, query: str = ""

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from tokenway.metering.lease import Back, Lease, Stretch
+from tokenway.metering.lease import ABUNDANT, Back, Lease, Stretch
 from tokenway.metering.terms import calendar_period, run_limit
-from tokenway.model.limits import Limit, Measure
+from tokenway.model.limits import Limit, Measure, Scope
 from tokenway.model.link import Granted, Return, Want
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ TOKENS: Final = Measure.TOKENS
 CONCURRENCY: Final = Measure.CONCURRENCY
 DEPTH: Final = Measure.DEPTH
 LOOPS: Final = Measure.LOOPS
+KINDS: Final = {USD: 0, REQUESTS: 1, LOOPS: 1, CONCURRENCY: 2, DEPTH: 3, INPUT: 4, OUTPUT: 5, TOKENS: 6}
+"""Measures by where in a call's amounts theirs stands (`edge.claims`)."""
 
 
 class Stock(Lease):
@@ -55,9 +57,11 @@ class Stock(Lease):
         "is_gone",
         "is_single",
         "key_id",
+        "kind",
         "limit",
         "line",
         "measure",
+        "model",
         "name",
         "remains",
         "run",
@@ -108,6 +112,9 @@ class Stock(Lease):
         """Goes by this limit, as it stands in the configuration now."""
         self.limit = limit
         self.measure = limit.measure
+        self.kind = KINDS[limit.measure]
+        self.model = limit.subject if limit.scope is Scope.MODEL else ""
+        """Whose limit it is, where that is a model: only calls that it answered count in the end."""
         self.is_fleeting = limit.is_fleeting
         self.is_single = limit.measure is DEPTH or limit.measure is LOOPS
         self.asks_ahead = not self.is_single and limit.measure is not CONCURRENCY
@@ -122,6 +129,8 @@ class Stocks:
         self._asked: dict[int, Stock] = {}
         self._wants = 0
         self._blind_until = 0.0
+        self.age = 0
+        """Rises when a lease is forgotten: whoever keeps what `of` gave has to ask again."""
         self.is_cut = False
         """Whether there is no control process."""
 
@@ -232,12 +241,15 @@ class Stocks:
     def close(self, stock: Stock, drawn: int, stretch: Stretch, used: int) -> None:
         """A call is over that drew so much in a stretch: what nobody is likely to need goes back."""
         back = stock.close(drawn, stretch, used)
-        if back is None and not stock.line and not stock.want and not self.is_cut:
+        if back is None:
+            # Most calls end here.
+            if stock.left <= ABUNDANT * stock.chunk or stock.line or stock.want or self.is_cut:
+                return
             surplus = stock.surplus
-            if surplus:
-                back = stock.give_back(surplus)
-        if back is not None:
-            self._give(stock, back)
+            if not surplus:
+                return
+            back = stock.give_back(surplus)
+        self._give(stock, back)
 
     def give_back(self, stock: Stock) -> None:
         """Gives back all that is left of a lease; what nobody can take is kept."""
@@ -272,6 +284,7 @@ class Stocks:
         is_owed = stock.left < 0 and not stock.is_fleeting and not stock.is_gone and stock.is_current(time.time())
         if stock.is_single or (stock.left <= 0 and not is_owed):
             self._by_name.pop(stock.name, None)
+            self.age += not stock.run
 
     def _give(self, stock: Stock, back: Back | None) -> None:
         """Gives back, if anybody takes it: what is left of a minute that is over, or of one call, is of no use."""

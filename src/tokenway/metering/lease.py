@@ -41,6 +41,8 @@ ENOUGH: Final = 0.5
 """The share of what was granted last below which more is asked for ahead."""
 KEPT: Final = 2
 """How many times as much as is needed is kept, once twice that is left: the rest goes back at once."""
+ABUNDANT: Final = 2 * KEPT
+"""How many times what was granted last has to be left before there can be a surplus."""
 
 
 class Back(NamedTuple):

@@ -104,7 +104,8 @@ class Reserved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="R"):
 class Settled(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="S"):
     """An exchange is over; closes the reservation with the same id.
 
-    `model` is what the caller asked for, `endpoint` the one that answered (empty when none did),
+    `model` is the one that answered, by the name that it is counted by, and the one that was asked for when none did;
+    `endpoint` is the one that answered (empty when none did),
     `charged` what the key pays, `status` the HTTP status the client saw (499 when it left first),
     `overhead` seconds before the first attempt, `run` the caller's run id or empty.
     """

@@ -14,7 +14,7 @@ of a provider whose models nobody here knows it is a part of the name.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -58,6 +58,8 @@ class Plan(msgspec.Struct, frozen=True):
     wishes: Wishes = NO_WISHES
     excluded: Mapping[str, Exclusion] = {}
     """The endpoints that the wishes leave out, and why."""
+    others: Mapping[str, Model] = {}
+    """By the ids of their endpoints: the models that may serve in place of the one that was asked for."""
     endpoints: tuple[Endpoint, ...] = ()
     """Made from `groups`."""
 
@@ -67,7 +69,7 @@ class Plan(msgspec.Struct, frozen=True):
     def among(self, able: Container[Endpoint]) -> Plan:
         """The plan with those of its endpoints that are among `able`."""
         groups = (tuple(each for each in group if each in able) for group in self.groups)
-        return Plan(self.model, tuple(group for group in groups if group), self.wishes, self.excluded)
+        return Plan(self.model, tuple(group for group in groups if group), self.wishes, self.excluded, self.others)
 
 
 def resolve(snapshot: Snapshot, name: str) -> Model | None:
@@ -148,23 +150,23 @@ def plan(
     operation: Operation,
     more: Sequence[str] = (),
     wishes: Wishes = NO_WISHES,
+    may_ask: Callable[[str], bool] = lambda _name: True,
 ) -> Plan:
     """The plan for a request that names `name` and the fallbacks `more`.
 
-    A suffix of `name` counts for all of the plan but the caller's own fallbacks, of whose suffixes `:free` counts for
-    each by itself. `wishes.sort` goes before a suffix.
+    `may_ask` says which of the model's own fallbacks the caller may use. A suffix of `name` counts for all of the plan
+    but the caller's own fallbacks, of whose suffixes `:free` counts for each by itself. `wishes.sort` goes before a
+    suffix.
 
     Raises Refusal: 404 for a name that nothing serves, 400 when its endpoints do something else or a preferred
     provider is none, 503 when none of its providers is there or the caller's wishes exclude every endpoint.
     """
     model, suffix = _found(snapshot, name)
-    offers = [(model.endpoints, suffix)]
+    offers = [(model, suffix)]
     if wishes.allow_fallbacks:
-        offers += ((_found(snapshot, each)[0].endpoints, suffix) for each in model.fallbacks)
-        for each in more[:MODELS_MAX]:
-            other, own = _found(snapshot, each)
-            offers.append((other.endpoints, own))
-    offered = [endpoint for endpoints, _ in offers for endpoint in endpoints]
+        offers += ((_found(snapshot, each)[0], suffix) for each in model.fallbacks if may_ask(each))
+        offers += (_found(snapshot, each) for each in more[:MODELS_MAX])
+    offered = [endpoint for offer, _ in offers for endpoint in offer.endpoints]
     if not offered:
         raise Refusal(_nobody(name))
     if not any(endpoint.can(operation) for endpoint in offered):
@@ -175,10 +177,11 @@ def plan(
     groups: list[tuple[Endpoint, ...]] = []
     excluded: dict[str, Exclusion] = {}
     seen: set[str] = set()
-    for endpoints, own in offers:
+    others: dict[str, Model] = {}
+    for offer, own in offers:
         hard = msgspec.structs.replace(wishes, is_free=True) if own == FREE else wishes
         kept = []
-        for endpoint in endpoints:
+        for endpoint in offer.endpoints:
             if not endpoint.can(operation) or endpoint.id in seen:
                 continue
             why = None if hard is NO_WISHES else exclusion(endpoint, snapshot.providers.get(endpoint.provider), hard)
@@ -188,9 +191,11 @@ def plan(
                 excluded.setdefault(endpoint.id, why)
         groups.append(tuple(kept))
         seen.update(each.id for each in kept)
+        if offer is not model:
+            others.update((each.id, offer) for each in kept)
     if not any(groups):
         raise nothing_left(name, excluded)
-    return Plan(model, tuple(_ordered(groups, wishes)), wishes, excluded)
+    return Plan(model, tuple(_ordered(groups, wishes)), wishes, excluded, others)
 
 
 def _found(snapshot: Snapshot, name: str) -> tuple[Model, str]:

@@ -94,7 +94,9 @@ SPENT_CODES: Final = (
     "contract_spend_limit_reached",
 )
 """The account has nothing left: no waiting helps this credential, and another one may have some."""
-_UNSUITED_CODES: Final = ("unsupported_media", "unsupported_parameter", "unsupported_value")
+LIMITED_CODE: Final = "model_limit_reached"
+"""Our own: a limit of the one model that an endpoint would serve does not hold the call."""
+_UNSUITED_CODES: Final = (LIMITED_CODE, "unsupported_media", "unsupported_parameter", "unsupported_value")
 """What one endpoint cannot take another one may."""
 
 _BY_CODE: Final[dict[str, tuple[Verdict, Scope]]] = {

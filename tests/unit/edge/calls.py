@@ -55,7 +55,7 @@ class Call:
 
     def __init__(self, worker: Worker, amount: int = 10, **more: object) -> None:
         self.principal: Principal = worker.principal
-        self.model = "m"
+        self.counted = "m"
         self.run = ""
         self.trace: Trace | None = None
         self.asked_at = 0.0
@@ -104,7 +104,7 @@ class Call:
         """It is over, cost so much and took these tokens."""
         assert self.claim is not None
         line = Line(1, "p/e", Settlement.DELIVERED, usage)
-        return self._worker.admission.close(self.claim, spent, [line])
+        return self._worker.admission.close(self.claim, spent, [line], self.counted)
 
 
 class Worker:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.unit.edge.calls import UNIX, Call, Clock, Worker, clock, limit
 from tokenway.edge import admission as admission_module
 from tokenway.edge.admission import Admission
-from tokenway.edge.stocks import ANSWER_SECONDS
 from tokenway.metering.lease import IDLE_SECONDS
-from tokenway.metering.ledger import Draw, Trace
-from tokenway.metering.terms import run_limit
-from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
+from tokenway.metering.ledger import Draw
+from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.link import Granted, Return
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.usage import Usage
@@ -353,176 +348,6 @@ def test_an_answer_about_a_period_that_is_over_is_asked_again(clock: Clock) -> N
     assert (made.status, made.end(1)) == (200, (Draw("usd", 8, 1),))
 
 
-# -- nobody can be asked -------------------------------------------------------------------------------------------
-
-
-def test_leases_are_spent_while_nobody_can_be_asked(clock: Clock) -> None:
-    """What they do not hold gets 503, for nobody knows whether there is money; then it is asked for again."""
-    worker = Worker(limit(amount=100))
-    worker.broker.extra = 20
-    worker.call(10)
-    worker.admission.cut()
-    assert [worker.call(10).status for _ in range(3)] == [200, 200, 503]
-    worker.admission.mended()
-    assert worker.call(10).status == 200
-    assert worker.broker.returns == []
-
-
-def test_a_project_may_rather_be_refused() -> None:
-    """At once, whatever its leases hold."""
-    worker = Worker(limit(amount=100), outage=OnOutage.REFUSE)
-    worker.broker.extra = 50
-    worker.call(10)
-    worker.admission.cut()
-    problem = worker.call(10).problem
-    assert problem is not None
-    assert (problem.status, problem.code, problem.retry_after) == (503, "limits_unavailable", 1.0)
-    worker.admission.mended()
-    assert worker.call(10).status == 200
-
-
-@pytest.mark.parametrize("outage", list(OnOutage))
-def test_who_waits_when_the_control_process_goes_is_told(outage: OnOutage) -> None:
-    """503, whichever the policy: its lease does not hold it."""
-    worker = Worker(limit(amount=100), outage=outage)
-    worker.is_held = True
-    made = worker.call()
-    worker.admission.cut()
-    assert made.status == 503
-
-
-def test_an_answer_that_does_not_come_is_not_waited_for(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """After two seconds it is as if nobody were there; what comes later goes back."""
-    worker = Worker(limit(amount=100))
-    worker.is_held = True
-    made = worker.call()
-    clock.mono += ANSWER_SECONDS
-    worker.admission.sweep(clock.mono)
-    assert made.status == 0
-    clock.mono += 0.1
-    worker.admission.sweep(clock.mono)
-    assert made.status == 503
-    assert "nobody says what is left of a limit" in caplog.text
-    worker.answer()
-    assert worker.broker.returns == [Return("usd", 0, 10)]
-    assert not worker.admission.is_waiting
-
-
-def test_what_control_could_not_find_out_is_as_an_outage(clock: Clock) -> None:
-    """For money 503; a project that wants it is refused for a second."""
-    worker = Worker(limit(amount=100))
-    worker.broker.is_blind = True
-    assert worker.call().status == 503
-    other = Worker(REQUESTS, outage=OnOutage.REFUSE)
-    other.broker.is_blind = True
-    assert other.call().status == 503
-    other.broker.is_blind = False
-    assert other.call().status == 503
-    clock.mono += 1.1
-    assert other.call().status == 200
-
-
-def test_rates_are_shared_out_while_nobody_can_be_asked(clock: Clock) -> None:
-    """Each worker has its share of the minute, and lets go of it when somebody answers again."""
-    rate = limit(Measure.REQUESTS, 5, Term.MINUTE)
-    worker = Worker(rate, workers=2)
-    worker.admission.cut()
-    assert [worker.call().status for _ in range(3)] == [200, 200, 429]
-    clock.mono += 60.0
-    assert worker.call().status == 200
-    worker.admission.mended()
-    worker.admission.tick(clock.mono)
-    worker.broker.period = int(clock.unix // 60)
-    worker.broker.begins, worker.broker.ends = clock.unix - 20.0, clock.unix + 40.0
-    assert worker.call().status == 200
-    assert worker.broker.wants[-1].least == 2
-
-
-def test_places_are_shared_out_too_and_told_to_whoever_comes() -> None:
-    """A new control process knows nothing of calls under way: they are wanted with the next one."""
-    places = limit(Measure.CONCURRENCY, 5)
-    worker = Worker(places, workers=2)
-    first = worker.call()
-    worker.admission.cut()
-    assert [worker.call().status for _ in range(2)] == [200, 429]
-    worker.admission.mended()
-    worker.broker.held.clear()
-    assert worker.call().status == 200
-    assert worker.broker.wants[-1].least == 3
-    first.end()
-    assert worker.broker.held["concurrency", 0] - sum(each.left for each in worker.admission._stocks.all) == 2
-
-
-# -- runs ----------------------------------------------------------------------------------------------------------
-
-
-def test_each_run_has_its_own() -> None:
-    """By its key and its own id; a call without a run counts for none."""
-    worker = Worker(limit(Measure.REQUESTS, 1, per_run=True))
-    assert [worker.call(run=run).status for run in ("a", "a", "b", "")] == [200, 429, 200, 200]
-    [first, *_] = worker.broker.wants
-    assert (first.limit, first.key_id, first.run) == (run_limit("requests", "k", "a"), "k", "a")
-    assert worker.admission.remaining == {}
-
-
-def test_a_run_that_has_reached_a_limit_is_told_which() -> None:
-    """402 for money and 429 for all else; a retry does not help."""
-    worker = Worker(limit(amount=15, per_run=True), limit(Measure.TOKENS, 60, per_run=True))
-    worker.call(run="a").end(10, Usage(input_uncached=5))
-    problem = worker.call(run="a").problem
-    assert problem is not None
-    assert (problem.status, problem.code, problem.should_retry) == (402, "run_limit_exceeded", False)
-    assert (problem.details["run"], problem.details["reached"]) == ("a", "usd")
-    other = Worker(limit(Measure.TOKENS, 60, per_run=True))
-    other.call(run="a").end(0, Usage(input_uncached=25))
-    problem = other.call(run="a").problem
-    assert problem is not None
-    assert (problem.status, problem.code, problem.details["reached"]) == (429, "run_limit_exceeded", "tokens")
-
-
-def test_the_same_request_is_counted_by_what_it_says() -> None:
-    """In whatever order, and whatever its metadata; each is asked for, and goes nowhere when it is over."""
-    worker = Worker(limit(Measure.LOOPS, 2, per_run=True))
-    bodies = [b'{"a":1,"b":2}', b'{"b": 2, "a": 1, "metadata": {"x": 1}}', b'{"a":1,"b":2}', b'{"a":2}']
-    found = [worker.call(run="r", content=body) for body in bodies]
-    assert [each.status for each in found] == [200, 200, 429, 200]
-    assert len({want.detail for want in worker.broker.wants}) == 2
-    assert [want.least for want in worker.broker.wants] == [1, 1, 1, 1]
-    for each in found:
-        assert each.end() == ()
-    worker.admission.stop()
-    assert worker.broker.returns == []
-
-
-def test_agents_are_asked_about_by_name() -> None:
-    """The run's own is at the top; another one is asked about once, with whom it works for."""
-    worker = Worker(limit(Measure.DEPTH, 2, per_run=True))
-    agents = [None, Trace("", ""), Trace("sub", "main"), Trace("sub", "main"), Trace("deeper", "sub")]
-    calls = [worker.call(run="r", trace=trace) for trace in agents]
-    assert [each.status for each in calls] == [200] * 5
-    assert [want.detail for want in worker.broker.wants] == [("sub", "main"), ("deeper", "sub")]
-    for each in calls[2:]:
-        assert each.end() == ()
-
-
-def test_an_agent_that_is_too_deep_is_refused() -> None:
-    """429, and the whole run is told so."""
-    worker = Worker(limit(Measure.DEPTH, 1, per_run=True))
-    worker.broker.held[run_limit("depth", "k", "r") + "#deep", 0] = 1
-    problem = worker.call(run="r", trace=Trace("deep", "sub")).problem
-    assert problem is not None
-    assert (problem.status, problem.details["reached"], problem.should_retry) == (429, "depth", False)
-
-
-def test_depth_and_loops_are_let_go_while_nobody_can_be_asked() -> None:
-    """Nobody knows how deep or how often; the other limits hold all the same."""
-    worker = Worker(limit(Measure.LOOPS, 1, per_run=True), limit(Measure.DEPTH, 1, per_run=True), limit(amount=100))
-    worker.broker.extra = 10
-    worker.call(10, run="")
-    worker.admission.cut()
-    assert [worker.call(10, run="r", trace=Trace("sub", "main")).status for _ in range(2)] == [200, 503]
-
-
 # -- models, and a configuration that changes ----------------------------------------------------------------------
 
 
@@ -533,7 +358,7 @@ def test_a_models_own_limits_count_for_everybody() -> None:
     snapshot = Snapshot(1, {}, {}, {}, {}, limits={"of-m": bound}, model_limits={"m": ("of-m",)})
     worker.broker.serve(worker.admission, snapshot.limits)
     worker.admission.adopt(snapshot)
-    assert [worker.call(model=model).status for model in ("m", "m", "n")] == [200, 429, 200]
+    assert [worker.call(counted=model).status for model in ("m", "m", "n")] == [200, 429, 200]
 
 
 def test_a_limit_with_another_amount_is_asked_for_anew() -> None:
@@ -584,7 +409,7 @@ def test_callers_cannot_make_memory_full(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(admission_module, "RULES_MAX", 3)
     worker = Worker(limit(amount=10**6))
     for number in range(10):
-        worker.call(model=f"m{number}")
+        worker.call(counted=f"m{number}")
     assert len(worker.admission._rules) <= 3
 
 
@@ -596,128 +421,3 @@ def test_by_default_nobody_is_asked() -> None:
     worker.admission = made
     worker.principal = Principal("k", "key", "p")
     assert worker.call().status == 200
-
-
-class AdmissionMachine(RuleBasedStateMachine):
-    """Calls, answers, outages and time in any order: no limit is passed, and nothing is lost or told twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.clock = clock.__wrapped__(self.patch)  # type: ignore[attr-defined]
-        self.limits = [
-            limit(amount=100),
-            limit(Measure.CONCURRENCY, 3),
-            limit(Measure.REQUESTS, 6, name="calls"),
-        ]
-        self.worker = Worker(*self.limits, queue=3.0)
-        self.worker.is_held = True
-        self.running: list[Call] = []
-        self.gone: list[Call] = []
-        self.spent = self.calls = 0
-        self.is_cut = False
-
-    def teardown(self) -> None:
-        """Everything ends: what was not spent is there."""
-        self.worker.is_held = False
-        if self.is_cut:
-            self.mend()
-        for _ in range(200):
-            self.worker.answer()
-            self.clock.mono += 0.05
-            self.worker.admission.sweep(self.clock.mono)
-        waiting = [each for each in self.worker.heard if each.is_waiting and each not in self.gone]
-        assert waiting == []
-        self._collect()
-        while self.running:
-            self.running.pop().end(0)
-        assert self.worker.broker.unspent("usd") == 100 - self.spent
-        self.patch.undo()
-
-    def _collect(self) -> None:
-        ended = {id(each) for each in self.gone}
-        known = {id(each) for each in self.running}
-        self.running += [each for each in self.worker.order if id(each) not in known | ended]
-
-    @rule(amount=st.integers(0, 60))
-    def call(self, amount: int) -> None:
-        """Somebody calls."""
-        made = self.worker.call(amount)
-        made.amount = amount  # type: ignore[attr-defined]
-
-    @rule()
-    def answer(self) -> None:
-        """The control process answers what it was asked so far."""
-        if not self.is_cut:
-            self.worker.answer()
-
-    @rule(data=st.data())
-    def end(self, data: st.DataObject) -> None:
-        """A call is over."""
-        self._collect()
-        if self.running:
-            made = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
-            self.gone.append(made)
-            used = data.draw(st.integers(0, made.amount))  # type: ignore[attr-defined]
-            self.spent += used
-            self.calls += 1
-            made.end(used)
-
-    @rule(data=st.data())
-    def leave(self, data: st.DataObject) -> None:
-        """A caller that waits leaves."""
-        waiting = [each for each in self.worker.heard if each.is_waiting and each not in self.gone]
-        if waiting:
-            made = data.draw(st.sampled_from(waiting))
-            self.gone.append(made)
-            assert made.claim is not None
-            self.worker.admission.withdraw(made.claim)
-
-    @rule(seconds=st.sampled_from([0.05, 0.3, 2.5, 6.0]))
-    def pass_time(self, seconds: float) -> None:
-        """Time goes on."""
-        self.clock.mono += seconds
-        self.worker.admission.sweep(self.clock.mono)
-        self.worker.admission.tick(self.clock.mono)
-
-    @rule()
-    def recall(self) -> None:
-        """Others need it."""
-        if not self.is_cut:
-            self.worker.admission.recall(("usd", "concurrency"))
-
-    @precondition(lambda self: not self.is_cut)
-    @rule()
-    def cut(self) -> None:
-        """The control process is gone, and what it was about to answer with it."""
-        self.is_cut = True
-        self.worker.held.clear()
-        self.worker.admission.cut()
-
-    @precondition(lambda self: self.is_cut)
-    @rule()
-    def mend(self) -> None:
-        """Another one is there; it has the books, and nothing of what was in memory."""
-        self.is_cut = False
-        self.worker.broker.held["concurrency", 0] = 0
-        self.worker.admission.mended()
-
-    @invariant()
-    def no_limit_is_passed(self) -> None:
-        """What runs and what was spent is within each of them."""
-        self._collect()
-        out = sum(each.amount for each in self.running)  # type: ignore[attr-defined]
-        assert self.spent + out <= 100
-        assert len(self.running) + self.calls <= 6
-        assert len(self.running) <= 3
-
-    @invariant()
-    def who_waits_is_counted(self) -> None:
-        """And nobody else."""
-        waiting = [each for each in self.worker.heard if each.is_waiting and each not in self.gone]
-        assert self.worker.admission._waits == len(waiting)
-        assert not waiting or self.worker.admission.is_waiting
-
-
-AdmissionMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestAdmissionMachine = AdmissionMachine.TestCase

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.unit.edge.calls import limit
-from tokenway.edge.claims import amount_of, digest_of, rules_of, tells, tokens_of, tokens_of_run, used_of
+from tokenway.edge.claims import digest_of, most_of, rules_of, tells, tokens_of, tokens_of_run, took_of
 from tokenway.edge.stocks import Stock
 from tokenway.metering.ledger import Line, Settlement
 from tokenway.model.limits import Measure, Term
@@ -32,17 +32,14 @@ UNTOLD = msgspec.structs.replace(PAID, settlement=Settlement.UPSTREAM_BILLED, us
 )
 def test_a_call_is_bounded_first_and_counted_then(measure: Measure, most: int, used: int) -> None:
     """By each measure; of attempts that nobody pays for no token counts."""
-    bound = limit(measure, 10**6)
-    assert amount_of(bound, 1000, (30, 20)) == most
-    assert used_of(Stock(bound.id, bound), most, 400, [LOST, PAID]) == used
+    kind = Stock("s", limit(measure, 10**6)).kind
+    assert most_of(1000, (30, 20))[kind] == most
+    assert took_of(400, tokens_of([LOST, PAID]))[kind] == used
 
 
-def test_what_nobody_counted_stays_drawn_from_a_rate() -> None:
-    """Tokens that were made count for the minute; the books, which limits without a window go by, invent none."""
-    rate, total = limit(Measure.TOKENS, 100, Term.MINUTE), limit(Measure.TOKENS, 100)
-    assert used_of(Stock("r", rate), 50, 0, [UNTOLD]) == 50
-    assert used_of(Stock("t", total), 50, 0, [UNTOLD]) == 0
-    assert used_of(Stock("r", rate), 50, 0, [LOST]) == 0
+def test_what_nobody_counted_is_not_invented() -> None:
+    """Of tokens nothing is said; money and calls are known all the same."""
+    assert took_of(9, tokens_of([UNTOLD])) == (9, 1, 0, 0, None, None, None)
 
 
 def test_tokens_are_those_of_paid_attempts() -> None:
@@ -56,8 +53,8 @@ def test_a_run_takes_what_all_attempts_took() -> None:
     """As the books add it up: a lease that lost less than they count would be spent twice."""
     absurd = msgspec.structs.replace(PAID, absurd=True)
     assert tokens_of_run([LOST, PAID, UNTOLD, absurd]) == (18, 10)
-    bound = limit(Measure.TOKENS, 100, per_run=True)
-    assert used_of(Stock("r", bound), 50, 0, [LOST, PAID]) == 28
+    kind = Stock("r", limit(Measure.TOKENS, 100, per_run=True)).kind
+    assert took_of(0, tokens_of_run([LOST, PAID]))[kind] == 28
 
 
 @pytest.mark.parametrize(

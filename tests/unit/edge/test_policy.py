@@ -6,17 +6,19 @@ import json
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.contract.upstreams import until
 from tests.unit.edge.bench import ENDPOINT, KEY, WHOLE, answer, bench, request, snapshot
-from tokenway.edge.policy import allows, check_address, check_cost, check_models
+from tokenway.edge.doors import CHAT
+from tokenway.edge.policy import check_address, check_cost, check_models
 from tokenway.model.catalog import Endpoint, Model
 from tokenway.model.errors import Refusal
 from tokenway.model.money import NanoUsd
 from tokenway.model.snapshot import Principal, Snapshot
 
-SNAPSHOT = Snapshot(1, {}, {}, {"fast": "gpt-4o"}, {})
+SNAPSHOT = Snapshot(1, {}, {}, {"fast": "claude"}, {})
 
 
 @pytest.mark.parametrize(
@@ -46,24 +48,8 @@ def test_a_key_is_used_from_its_networks(networks: tuple[str, ...] | None, peer:
     assert (refused.value.problem.status, refused.value.problem.code) == (403, "address_not_allowed")
 
 
-@pytest.mark.parametrize(
-    ("models", "name", "is_allowed"),
-    [
-        (None, "anything", True),
-        (("gpt-4o",), "gpt-4o", True),
-        (("gpt-4o",), "gpt-4o-mini", False),
-        (("gpt-*",), "gpt-4o-mini", True),
-        (("*",), "x", True),
-        ((), "x", False),
-    ],
-)
-def test_a_star_stands_for_all_that_begin_so(models: tuple[str, ...] | None, name: str, is_allowed: bool) -> None:
-    """At the end of a name only."""
-    assert allows(models, name) is is_allowed
-
-
 def test_models_are_those_that_callers_name() -> None:
-    """An alias is a name of its own, a suffix is none; a caller's fallbacks count, at their place."""
+    """However they name them; a caller's fallbacks count, at their place."""
     principal = Principal("k", "key", "p", models=("gpt-4o",))
     check_models(SNAPSHOT, principal, "gpt-4o:nitro", ("gpt-4o",))
     for name, more, place in (("fast", (), "model"), ("gpt-4o", ("gpt-4o", "o3"), "models[1]")):
@@ -115,6 +101,19 @@ async def test_nothing_is_sent_that_a_key_may_not_use(
         error = json.loads(client.written.partition(b"\r\n\r\n")[2])["error"]
         assert (client.statuses, error["code"]) == ([status], code)
         assert (made.network.transports, made.books.records) == ([], [])
+
+
+async def test_a_models_fallbacks_are_those_that_a_key_may_use() -> None:
+    """What the configuration names in its place is left out where the key's list does not have it."""
+    models = {
+        "m": Model("m", (ENDPOINT,), fallbacks=("n",)),
+        "n": Model("n", (Endpoint("p", "other", ENDPOINT.price),)),
+    }
+    for allowed, expected in ((("m",), ["p/up"]), (("m", "n"), ["p/up", "p/other"])):
+        async with bench(what=msgspec.structs.replace(restricted(models=allowed), models=models)) as made:
+            principal = next(iter(made.state.snapshot.keys.values()))
+            route = made.state.routes.find("m", CHAT, None, principal.models)
+            assert [each.id for each in route.endpoints] == expected
 
 
 async def test_the_endpoints_that_a_key_may_use_are_asked() -> None:

@@ -37,7 +37,7 @@ class Story:
     times: Stamps
     id: str = "gen-1"
     principal: Principal = ALICE
-    model: str = "m"
+    counted: str = "m"
     min_tps: float = 2.0
     door: Door = CHAT
     is_stream: bool = True
@@ -49,6 +49,10 @@ class Story:
     service: str = ""
     admitted_at: float = 1_699_999_990.0
     reserved: int = 10**9
+
+    def counted_at(self, endpoint: Endpoint) -> str:
+        """Only what has a price is its own model's."""
+        return "other" if endpoint is UNPRICED else self.counted
 
     def service_of(self, attempt: int) -> str:
         """The first attempt's answer says it; others say nothing."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.unit.edge.calls import UNIX, limit
-from tokenway.edge.claims import Claim
+from tokenway.edge.claims import Claim, rules_of
 from tokenway.edge.refusals import away, crowded, rate_lines, used_up
 from tokenway.edge.stocks import Stock
 from tokenway.model.limits import Limit, Measure, Scope, Term
@@ -118,7 +118,7 @@ def test_what_nobody_can_decide_may_be_tried_again() -> None:
 
 def claim(*needs: Stock) -> Claim:
     """A call that needs these."""
-    return Claim(cast("Any", None), 1, [(each, 1) for each in needs], is_told=True)
+    return Claim(1, [(each, 1) for each in needs], rules_of([each.limit for each in needs]))
 
 
 def test_the_tightest_rate_is_told_in_headers() -> None:

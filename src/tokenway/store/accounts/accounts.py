@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tokenway.model.secret import Secret
 from tokenway.store.accounts.audit import SqlAudit
 from tokenway.store.accounts.changes import Changes
-from tokenway.store.accounts.first_start import ensure_default_project, first_start
+from tokenway.store.accounts.first_start import ensure_default_project, ensure_project, first_start
 from tokenway.store.accounts.holdings import SqlHoldings
 from tokenway.store.accounts.keys import SqlKeys
 from tokenway.store.accounts.limits import SqlLimits
@@ -49,6 +49,12 @@ class Accounts:
         """Makes the project that everything defaults to, unless it is there."""
         with self.changes.begin(by) as change:
             ensure_default_project(change)
+
+    def ensure_projects(self, names: Iterable[str], *, by: Actor) -> None:
+        """Makes the projects with these ids, but for those that are there."""
+        with self.changes.begin(by) as change:
+            for name in names:
+                ensure_project(change, name)
 
     def sign_up(self, name: str, password: Secret, terms: SignUpTerms, *, address: str) -> SignedUp:
         """Somebody makes an account of his own; see `sign_up.sign_up`."""

@@ -38,5 +38,10 @@ def first_start(changes: Changes) -> FirstStart | None:
 
 def ensure_default_project(change: Change) -> None:
     """The project that everything defaults to, unless it is there."""
-    if not change.connection.execute(sa.select(projects.c.id).where(projects.c.id == DEFAULT_PROJECT)).first():
-        add_project(change, DEFAULT_PROJECT, project=DEFAULT_PROJECT)
+    ensure_project(change, DEFAULT_PROJECT)
+
+
+def ensure_project(change: Change, project: str) -> None:
+    """A project of this id, unless it is there."""
+    if not change.connection.execute(sa.select(projects.c.id).where(projects.c.id == project)).first():
+        add_project(change, project, project=project)
