@@ -52,7 +52,7 @@ class Call:
 
     content = b""
     run = ""
-    model = "mock"
+    counted = "mock"
     asked_at = 0.0
     principal = PRINCIPAL
     trace: Trace | None = None
@@ -91,7 +91,7 @@ class Call:
         """As `edge.entry.settle`: it is over, and cost so much."""
         lines: tuple[Line, ...] = (line(cost=cost),)
         assert self.claim is not None
-        draws = self.machine.admission.close(self.claim, cost, lines)
+        draws = self.machine.admission.close(self.claim, cost, lines, self.counted)
         now = self.machine.now
         self.machine.journal.append(
             settled(0, id=self.id, project="lab", at=now, admitted=self.at, charged=cost, lines=lines, draws=draws)
