@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,7 +21,7 @@ from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner
 from tokenway.edge.crossing import Crossings
 from tokenway.exchange.events import UpstreamEnd
-from tokenway.metering.estimate import worst_case
+from tokenway.metering.estimate import tokens_most, worst_case
 from tokenway.model.errors import ErrorType, Problem, WireError
 from tokenway.model.event import Answer, Counted, Ended, Event, Finished, Started
 from tokenway.model.money import NANO_PER_USD, marked_up_ceiling
@@ -29,6 +29,7 @@ from tokenway.model.request import Request
 from tokenway.model.usage import ABSURD, UNMETERED, Metered, Usage
 
 if TYPE_CHECKING:
+    from tokenway.edge.claims import Claim
     from tokenway.edge.intake import Intake
     from tokenway.edge.relay import Relay
     from tokenway.edge.state import EdgeState
@@ -87,6 +88,56 @@ class _Copy:
         self.metered: Metered = UNMETERED
 
 
+class _All:
+    """The copies together, as their admission sees them: nobody is asked for one of them unless all can be paid for."""
+
+    def __init__(
+        self, relay: Relay, counted: str, singles: Sequence[Intake], then: Callable[[Problem | None], None]
+    ) -> None:
+        """`then` is told whether they can be begun: None, or why not."""
+        self.principal = relay.principal
+        self.counted = counted
+        self.run, self.trace = singles[0].run, singles[0].trace
+        self.asked_at = relay.asked_at
+        self.claim: Claim | None = None
+        self.singles = singles
+        self._then: Callable[[Problem | None], None] = then
+        self._broke: Callable[[Exception], None] = relay.broke
+
+    @property
+    def content(self) -> object:
+        """The body of the request that they are of."""
+        return self.singles[0].request.body
+
+    def tokens_most(self) -> tuple[int, int]:
+        """The most tokens that go in, and that come out."""
+        single = self.singles[0]
+        request, endpoints = single.request, single.order.endpoints
+        came_in, came_out = tokens_most(endpoints, request.operation, request.size, request.max_tokens, 1)
+        return came_in * len(self.singles), came_out * len(self.singles)
+
+    def admitted(self, _at: float) -> None:
+        """They can be begun."""
+        self._told(None)
+
+    def refused(self, problem: Problem) -> None:
+        """They cannot."""
+        self._told(problem)
+
+    def broke(self, error: Exception) -> None:
+        """Beginning them has raised this."""
+        self._broke(error)
+
+    def _told(self, problem: Problem | None) -> None:
+        then, self._then = self._then, _nothing
+        then(problem)
+        self._broke = _nothing  # both lead back to the relay, and would make a circle
+
+
+def _nothing(_told: object) -> None:
+    """For what was told already."""
+
+
 class Fan:
     """The copies of one request."""
 
@@ -99,11 +150,33 @@ class Fan:
         self._maker = Maker(relay.id, intake.request.model, int(time.time()), intake.request)
         self._writer: EventWriter = self._form.writer(self._maker)
         self._copies = [_Copy(number, self._form.framing(), self._form.reader()) for number in range(intake.copies)]
+        self._all: _All
+        self._are_begun = False
         self._has_begun = False
         self._is_over = False
 
     def start(self) -> None:
-        """Begins all copies; one that cannot be begun ends them all."""
+        """Begins all copies when their limits hold every one of them; one that cannot be begun ends them all."""
+        singles = [self._single() for _ in self._copies]
+        self._all = _All(self._relay, self._intake.route.counted, singles, self._decided)
+        self._state.admission.reserve(self._all, sum(single.order.amount for single in singles))
+
+    def _decided(self, problem: Problem | None) -> None:
+        """All of them may be begun, or not."""
+        if problem is not None:
+            self._is_over = True
+            self._relay.refuse(problem)
+        elif self._all.claim is None:
+            self._begin()
+        else:
+            self._state.loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """What is set aside for all goes back, and each copy takes its own before anybody else can."""
+        if self._all.claim is not None:
+            self._state.admission.undo(self._all.claim)
+        if self._is_over:
+            return
         for copy in self._copies:
             copy.inner = Inner(functools.partial(self._ended, copy), self._taker(copy))
             copy.relay = self._relay.sibling(copy.inner)
@@ -111,20 +184,23 @@ class Fan:
                 copy.relay.holder = functools.partial(self._made, copy)
             # The first is found under the answer's own id, the others behind it.
             copy.relay.id = self._relay.id if not copy.number else f"{self._relay.id}-{copy.number + 1}"
-        for copy in self._copies:
+        self._are_begun = True
+        for copy, single in zip(self._copies, self._all.singles, strict=True):
             if not self._is_over:
-                copy.relay.begin(self._single())
+                copy.relay.begin(single)
 
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again."""
-        for copy in self._copies:
+        for copy in self._copies if self._are_begun else ():
             copy.inner.is_write_paused = paused
             copy.relay.client_paused(paused=paused)
 
     def client_gone(self) -> None:
         """The caller left: nothing is made for it any more."""
         self._is_over = True
-        for copy in self._copies:
+        if not self._are_begun and self._all.claim is not None:
+            self._state.admission.withdraw(self._all.claim)
+        for copy in self._copies if self._are_begun else ():
             copy.relay.client_gone()
 
     def _single(self) -> Intake:
