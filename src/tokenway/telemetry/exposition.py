@@ -23,7 +23,7 @@ _GAUGE_HELP: Final = {
     names.OPEN_STREAMS: "Answers that are being relayed now",
     names.LOOP_LAG: "How late the event loop of a worker runs, in seconds",
     names.JOURNAL_BYTES: "Bytes in the journals that are not in the ledger yet",
-    names.LEASE_REMAINING: "US dollars that a worker may still spend for a key",
+    names.LEASE_REMAINING: "What a worker may still spend of a limit without asking",
     names.BREAKER_STATE: "Whether an endpoint is called: 0 yes (closed), 1 for a probe (half-open), 2 no (open)",
 }
 

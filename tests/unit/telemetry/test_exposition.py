@@ -40,7 +40,7 @@ def filled() -> Metrics:
     metrics.set_gauge(names.LOOP_LAG, 0.002, worker="0")
     metrics.set_gauge(names.JOURNAL_BYTES, 4096)
     metrics.set_gauge(names.BREAKER_STATE, 2, endpoint="lab/mock")
-    metrics.set_gauge(names.LEASE_REMAINING, 1.5, key="key_a", worker="0")
+    metrics.set_gauge(names.LEASE_REMAINING, 1.5, limit="lim_a", worker="0")
     return metrics
 
 
