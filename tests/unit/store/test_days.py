@@ -87,10 +87,10 @@ def test_old_days_are_dropped_with_all_their_entries(postgres_url: str) -> None:
     store.ledger.commit(Progress("j", "w", "o", 2), [exchange(TODAY - 4, 9)])
     assert partitions(postgres_url, "exchanges")[f"d{TODAY - 4}"] == 1
     assert store.days.drop_before(TODAY * 86_400.0) == 2
-    assert partitions(postgres_url, "exchanges") == {f"d{TODAY - back}": 3 for back in range(2)} | {
-        f"d{TODAY + 1}": 0,
-        "other": 0,
-    }
+    kept = {f"d{TODAY - back}": 3 for back in range(2)} | {f"d{TODAY + 1}": 0, "other": 0}
+    found = partitions(postgres_url, "exchanges")
+    assert {name: found.pop(name) for name in kept} == kept
+    assert set(found.values()) <= {0}
     store.close()
 
 
