@@ -137,7 +137,7 @@ async def test_the_same_on_a_terminal(five: Gateway) -> None:
     """The command line has the tree, its keys' names and the operator's figures."""
     listed = json.loads(await five.run("runs", "--json"))["data"]
     assert "user 7/chat 1" in [each["id"] for each in listed]
-    found = json.loads(await five.run("runs", "show", "user 7/chat 1", "--key", "ci", "--json"))
+    found = json.loads(await five.run("runs", "show", "user 7/chat 1", "--of-key", "ci", "--json"))
     assert (found["calls"], found["provider_cost"]) == (5, found["cost"])
     text = await five.run("runs", "show", "user 7/chat 1")
     assert "user 7/chat 1  ci, " in text

@@ -33,7 +33,7 @@ _COLUMNS: Final = (
 
 _FIXED: Final = fixed_key_id("")
 """How the ids of keys begin that are in the configuration."""
-WhichKey = Annotated[str | None, Parameter("--key", help="Only of this key, by its name or id.")]
+WhichKey = Annotated[str | None, Parameter("--of-key", help="Only of this key, by its name or id.")]
 
 
 def list_runs(
@@ -54,7 +54,7 @@ def list_runs(
 
     For example:
       tokenway runs
-      tokenway runs list --key laptop --since 30d
+      tokenway runs list --of-key laptop --since 30d
     """
     from tokenway.control import run_view  # noqa: PLC0415 - the help needs none of it
     from tokenway.store.runs import PAGE_MAX  # noqa: PLC0415 - the same
@@ -89,7 +89,7 @@ def show(
 
     For example:
       tokenway runs show nightly-7
-      tokenway runs show nightly-7 --key laptop --json
+      tokenway runs show nightly-7 --of-key laptop --json
     """
     from tokenway.cli.run_tree import print_tree  # noqa: PLC0415 - the help needs none of it
     from tokenway.control import run_view  # noqa: PLC0415 - the same
@@ -100,7 +100,7 @@ def show(
         owners = [each for each in store.runs.keys_of(run) if whose in {None, each}]
         if len(owners) > 1:
             listed = ", ".join(f"{_name(each, names)} ({each})" for each in owners)
-            raise BadUsage(f"Several keys have a run {run}: {listed}. Say which with --key.")
+            raise BadUsage(f"Several keys have a run {run}: {listed}. Say which with --of-key.")
         found = store.runs.show(run, owners[0]) if owners else None
     if found is None:
         raise CommandError(f"There is no run {run}; `tokenway runs --since all` lists those that there are.")

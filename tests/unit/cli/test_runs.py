@@ -60,7 +60,7 @@ def test_the_runs_of_the_last_week(words: list[str], capsys: pytest.CaptureFixtu
 @pytest.mark.usefixtures("keys")
 def test_lists_are_narrowed(capsys: pytest.CaptureFixture[str]) -> None:
     """To a key, a project, a time, a number."""
-    assert run(["runs", "--key", "laptop", "--since", "all"]) == 0
+    assert run(["runs", "--of-key", "laptop", "--since", "all"]) == 0
     assert [row["run"] for row in table(capsys)] == ["r", "~old"]
     assert run(["runs", "--limit", "1"]) == 0
     assert len(table(capsys)) == 1
@@ -87,7 +87,7 @@ def test_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
     """Of a key where several have a run of that name."""
     assert run(["runs", "show", "r"]) == 2
     assert "laptop (key_" in capsys.readouterr().err
-    assert run(["runs", "show", "r", "--key", "laptop"]) == 0
+    assert run(["runs", "show", "r", "--of-key", "laptop"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("r  laptop, default\n")
     assert "└─ helper, 1 call " in out
@@ -99,7 +99,7 @@ def test_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_tree_as_json(keys: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """By the key's id as well."""
-    assert run(["runs", "show", "r", "--key", keys[1], "--json"]) == 0
+    assert run(["runs", "show", "r", "--of-key", keys[1], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["key"], found["calls"], found["agents"][0]["calls"][0]["id"]) == (keys[1], 1, "gen-000004")
 
@@ -108,7 +108,7 @@ def test_a_name_that_two_keys_have(home: Path, keys: tuple[str, str], capsys: py
     """Is refused with their ids."""
     with stored(home / "data" / "tokenway", None, {"HOME": str(home)}) as store:
         again = store.accounts.keys.create("laptop", by=CLI).row.id
-    assert run(["runs", "--key", "laptop"]) == 2
+    assert run(["runs", "--of-key", "laptop"]) == 2
     err = capsys.readouterr().err
     assert keys[0] in err
     assert again in err
