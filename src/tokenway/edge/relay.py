@@ -43,6 +43,7 @@ from tokenway.metering.estimate import tokens_most
 from tokenway.metering.ledger import Trace
 from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import Problem, Refusal
+from tokenway.model.probe import PROBE
 from tokenway.model.snapshot import Principal
 from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
@@ -183,7 +184,8 @@ class Relay:
         watch.hedges.call(intake.order.hedge_share)
         request = intake.request
         self.model = request.model
-        self.counted = intake.route.counted
+        # A probe stands apart from what callers ask of its model.
+        self.counted = intake.route.counted if self.principal.project != PROBE else request.model
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
         self.run, self.trace = intake.run, intake.trace

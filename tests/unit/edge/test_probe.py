@@ -47,7 +47,7 @@ class Probing(Inside):
 
 
 async def test_a_probe_is_an_exchange_of_its_own(provider: FakeProvider) -> None:
-    """A short stream of that endpoint alone, set aside and settled under its own id, key, project and run."""
+    """A short stream of that endpoint alone, set aside and settled under its own id, key, project, model and run."""
     async with Probing(provider) as inside:
         inside.begin()
         (reserved,) = inside.journal.reserved
@@ -61,7 +61,7 @@ async def test_a_probe_is_an_exchange_of_its_own(provider: FakeProvider) -> None
         assert body["stream_options"] == {"include_usage": True}
         (settled,) = inside.journal.settled
         assert (settled.id, settled.key, settled.project) == (IDENTITY, asked_as("mock"), "tokenway-probe")
-        assert (settled.model, settled.endpoint, settled.run) == ("mock", "lab/fake", f"probe:{AMOUNT}")
+        assert (settled.model, settled.endpoint, settled.run) == (asked_as("mock"), "lab/fake", f"probe:{AMOUNT}")
         assert (settled.status, settled.settlement, settled.slow) == (200, Settlement.DELIVERED, False)
         bill = received.bill
         assert settled.charged == bill.prompt * 1000 + bill.completion * 2000
