@@ -76,13 +76,7 @@ def add(
     For example:
       tokenway credits add default 50.00 --reference "payment 1234"
     """
-    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
-
-    nano = _positive(amount)
-    with opened(place) as store:
-        moved = store.money.top_up(project, nano, by=CLI, reference=reference, note=note)
-        balance = store.money.balance(project)
-    return _say(moved, balance, as_json=as_json)
+    return _move("top_up", project, _positive(amount), reference, note, place, as_json=as_json)
 
 
 def grant(
@@ -100,13 +94,7 @@ def grant(
     For example:
       tokenway credits grant default 5.00 --note "welcome"
     """
-    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
-
-    nano = _positive(amount)
-    with opened(place) as store:
-        moved = store.money.grant(project, nano, by=CLI, reference=reference, note=note)
-        balance = store.money.balance(project)
-    return _say(moved, balance, as_json=as_json)
+    return _move("grant", project, _positive(amount), reference, note, place, as_json=as_json)
 
 
 def refund(
@@ -124,13 +112,7 @@ def refund(
     For example:
       tokenway credits refund default 1.25 --note "the outage of Monday"
     """
-    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
-
-    nano = _positive(amount)
-    with opened(place) as store:
-        moved = store.money.refund(project, nano, by=CLI, reference=reference, note=note)
-        balance = store.money.balance(project)
-    return _say(moved, balance, as_json=as_json)
+    return _move("refund", project, _positive(amount), reference, note, place, as_json=as_json)
 
 
 def adjust(
@@ -150,16 +132,11 @@ def adjust(
     For example:
       tokenway credits adjust default -3.00 --note "added twice"
     """
-    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
-
     try:
         nano = parse_usd(amount)
     except ValueError:
         raise BadUsage(f"{amount} is not an amount of dollars; write e.g. -3.00.") from None
-    with opened(place) as store:
-        moved = store.money.adjust(project, nano, by=CLI, reference=reference, note=note)
-        balance = store.money.balance(project)
-    return _say(moved, balance, as_json=as_json)
+    return _move("adjust", project, nano, reference, note, place, as_json=as_json)
 
 
 def codes(
@@ -217,6 +194,18 @@ def redeem(
 
     with opened(place) as store:
         moved = store.money.redeem(code, project, by=CLI)
+        balance = store.money.balance(project)
+    return _say(moved, balance, as_json=as_json)
+
+
+def _move(
+    kind: str, project: str, amount: int, reference: str | None, note: str, place: Place | None, *, as_json: bool
+) -> int:
+    """One movement of a wallet, by the method of `store.money` of that name, and what is left after it."""
+    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
+
+    with opened(place) as store:
+        moved = getattr(store.money, kind)(project, amount, by=CLI, reference=reference, note=note)
         balance = store.money.balance(project)
     return _say(moved, balance, as_json=as_json)
 
