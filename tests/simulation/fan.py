@@ -128,7 +128,7 @@ def _live(story: Story) -> None:
     relay = begin(whole, state)
     run(whole, state)
     story.streams_left, story.open_left = state.streams, len(state.open)
-    if story.fan is None:
+    if story.fan is None or not story.fan._are_begun:
         tell(whole, relay)
         return
     for each in cast("Any", story.fan)._copies:
