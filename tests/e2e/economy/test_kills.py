@@ -30,6 +30,16 @@ from tokenway.aio.tasks import Tasks
 
 STREAMS: Final = 200
 ROUNDS: Final = int(os.environ.get("TOKENWAY_KILL_ROUNDS", "20"))
+KILLS: Final = (
+    {"worker"},
+    {"control"},
+    {"database"},
+    {"shared"},
+    {"worker", "control"},
+    {"control", "database"},
+    {"worker", "database", "shared"},
+)
+"""What dies at once, round by round."""
 PAUSE: Final = 0.5
 """Seconds for which a killed server stays away."""
 _NUMBER: Final = re.compile(rb"call-(\d+)-")
@@ -136,7 +146,7 @@ async def kill_server(server: PostgresServer | ValkeyServer) -> None:
 async def test_the_books_agree_with_the_bill_whatever_was_killed(
     tmp_path: Path, provider: FakeProvider, mortal: PostgresServer, mortal_valkey: ValkeyServer
 ) -> None:
-    """A worker, control, the database and the shared store in turn; then everything that happened is in the ledger."""
+    """Worker, control, the database and the shared store, alone and together; then the ledger has all that happened."""
     url = mortal.url(mortal.create())
     limits = {"limits": {"rpm": 10_000_000, "tpm": 1_000_000_000, "concurrency": 100_000}, "budget": 1_000.0}
     config = configuration(provider.base_url, server={"workers": 2}, store=url, shared=mortal_valkey.url())
@@ -146,15 +156,13 @@ async def test_the_books_agree_with_the_bill_whatever_was_killed(
     load.start()
     await load.progress(STREAMS)
     for number in range(ROUNDS):
-        match number % 4:
-            case 0:
-                gateway.workers()[number // 4 % 2].kill()
-            case 1:
-                part(gateway, "tokenway.compose.control").kill()
-            case 2:
-                await kill_server(mortal)
-            case _:
-                await kill_server(mortal_valkey)
+        victims = KILLS[number % len(KILLS)]
+        if "worker" in victims:
+            gateway.workers()[number % 2].kill()
+        if "control" in victims:
+            part(gateway, "tokenway.compose.control").kill()
+        servers = [server for name, server in (("database", mortal), ("shared", mortal_valkey)) if name in victims]
+        await asyncio.gather(*map(kill_server, servers))
         await load.progress(STREAMS)
     await load.stop()
     await until(lambda: all(request.over.is_set() for request in provider.requests))
