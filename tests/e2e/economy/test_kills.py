@@ -8,6 +8,7 @@ expired; a caller that was cut off before its head came cannot name its exchange
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -127,13 +128,20 @@ def query(url: str, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement.encode()).fetchall()
 
 
-def part(gateway: Gateway, module: str) -> psutil.Process:
-    """One of the gateway's processes, by the module that it runs."""
+async def part(gateway: Gateway, module: str) -> psutil.Process:
+    """One of the gateway's processes, by the module that it runs; waits for one that is being started anew."""
     assert gateway.process is not None
-    for child in psutil.Process(gateway.process.pid).children(recursive=True):
-        if module in child.cmdline():
-            return child
-    raise AssertionError(f"no process runs {module}")
+    supervisor = psutil.Process(gateway.process.pid)
+    found: list[psutil.Process] = []
+
+    def is_there() -> bool:
+        for child in supervisor.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends while it is looked at
+                found.extend([child] if module in child.cmdline() else [])
+        return bool(found)
+
+    await until(is_there)
+    return found[0]
 
 
 async def kill_server(server: PostgresServer | ValkeyServer) -> None:
@@ -160,7 +168,7 @@ async def test_the_books_agree_with_the_bill_whatever_was_killed(
         if "worker" in victims:
             gateway.workers()[number % 2].kill()
         if "control" in victims:
-            part(gateway, "tokenway.compose.control").kill()
+            (await part(gateway, "tokenway.compose.control")).kill()
         servers = [server for name, server in (("database", mortal), ("shared", mortal_valkey)) if name in victims]
         await asyncio.gather(*map(kill_server, servers))
         await load.progress(STREAMS)
