@@ -101,22 +101,29 @@ def chip_of(name: str) -> tuple[str, Chip]:
     return found, chips()[found]
 
 
-_SIX: Final = ("bf16_tflops", "fp8_tflops", "memory_gb", "memory_tb_s", "scale_up_gb_s", "board_w")
+_SIX: Final = "dense BF16 and FP8 TFLOPS, memory in GB and TB/s, links in GB/s, watts"
 
 
 def chip_from(text: str) -> Chip:
-    """A chip of one's own from six numbers: dense BF16 and FP8 TFLOPS, GB, TB/s, link GB/s, watts.
+    """A chip of one's own from six numbers with commas between them, in the order of `_SIX`.
 
-    Raises PlanError where they are not six, or no chip has them.
+    What the utility provides for it is taken for twice its own power. Raises PlanError for anything else.
     """
     try:
-        numbers = [float(part) for part in text.split(",")]
-        if len(numbers) != len(_SIX):
-            raise PlanError(f"A GPU of your own takes six numbers ({', '.join(_SIX)}); these are {len(numbers)}.")
-        six = dict(zip(_SIX, numbers, strict=True))
-        return Chip(title="own GPU", int8_tops=six["fp8_tflops"], all_in_kw=six["board_w"] * 2e-3, **six)
+        bf16, fp8, memory, bandwidth, link, power = map(float, text.split(","))
+        return Chip(
+            title="own GPU",
+            bf16_tflops=bf16,
+            fp8_tflops=fp8,
+            int8_tops=fp8,
+            memory_gb=memory,
+            memory_tb_s=bandwidth,
+            scale_up_gb_s=link,
+            board_w=power,
+            all_in_kw=power * 2e-3,
+        )
     except ValueError as error:
-        raise PlanError(f"'{text}' does not describe a GPU: {error}.") from None
+        raise PlanError(f"'{text}' is no GPU; it takes six numbers ({_SIX}): {error}.") from None
 
 
 def _plain(name: str) -> str:

@@ -5,6 +5,7 @@ Counts follow from the sizes in `config.json`. Small vectors (norms, biases) are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -118,7 +119,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def touched(self, batch: float) -> float:
         """The share of the experts that `batch` tokens use between them: 1 - (1 - k/E)^B."""
-        return 1.0 - (1.0 - self.expert_share) ** batch
+        return 1.0 - math.pow(1.0 - self.expert_share, batch)
 
     # -- the cache ---------------------------------------------------------------------------------------
 

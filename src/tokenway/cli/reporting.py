@@ -1,0 +1,38 @@
+"""How the planner's answers reach a terminal, a pipe, a program or a picture."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from tokenway.cli.output import Column, print_json, print_table, say
+from tokenway.planner.report import show
+
+if TYPE_CHECKING:
+    from tokenway.planner.report import Report, Table
+
+
+def print_report(report: Report, *, as_json: bool) -> None:
+    """Sentences, then tables, then what it was asked with and where the data is from; or all of it as JSON."""
+    if as_json:
+        print_json(report.data())
+        return
+    print(report.title)
+    for line in report.lines:
+        print(line)
+    for table in report.tables:
+        print()
+        print(table.title)
+        _print(table)
+    print()
+    for name, value in report.inputs.items():
+        say(f"{name}: {show(value)}")
+    for source in report.sources:
+        say(f"{source.name} ({source.as_of}): {source.origin}")
+    sys.stdout.flush()
+
+
+def _print(table: Table) -> None:
+    numbers = [any(isinstance(row[n], int | float) for row in table.rows) for n in range(len(table.columns))]
+    columns = [Column(title, right=right) for title, right in zip(table.columns, numbers, strict=True)]
+    print_table(columns, [[show(cell) for cell in row] for row in table.rows], empty="There is nothing to show.")

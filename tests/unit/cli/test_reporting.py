@@ -1,0 +1,33 @@
+"""The planner's answers on standard output, and what they rest on beside it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tokenway.cli.reporting import print_report
+from tokenway.planner.report import Report, Source, Table
+
+REPORT = Report(
+    title="A fleet",
+    lines=("Eight will do.",),
+    tables=(Table("By month", ("month", "GPUs"), (("2026-01", 8), ("2026-02", None))),),
+    inputs={"model": "llama-3-8b"},
+    sources=(Source("prices", "2026-01", "a list"),),
+    figures={"gpus": 8},
+)
+
+
+def test_people_get_sentences_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    """Inputs and sources go to standard error, so that a pipe has the answer alone."""
+    print_report(REPORT, as_json=False)
+    out, err = capsys.readouterr()
+    assert out == "A fleet\nEight will do.\n\nBy month\nmonth\tGPUs\n2026-01\t8\n2026-02\t–\n\n"
+    assert err == "model: llama-3-8b\nprices (2026-01): a list\n"
+
+
+def test_programs_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the figures as numbers."""
+    print_report(REPORT, as_json=True)
+    assert json.loads(capsys.readouterr().out)["gpus"] == 8
