@@ -35,8 +35,8 @@ class Bar(NamedTuple):
 def tornado(answer: Callable[[Mapping[str, float]], float | None], spans: Mapping[str, Span]) -> list[Bar]:
     """The inputs by how much they move the answer, the strongest first.
 
-    `answer` gets all inputs by name and gives a number, or None where there is none. Raises ValueError where it has none
-    for the base values.
+    `answer` gets all inputs by name and gives a number, or None where there is none. Raises ValueError where the base
+    values have none.
     """
     bases = {name: span.base for name, span in spans.items()}
     base = answer(bases)
