@@ -1,0 +1,174 @@
+"""Cases as columns: the sizes of models, chips and loads as numbers, or as arrays of them for many cases at once.
+
+All arithmetic of the model of serving is on these, so that one case, rows of a file and a sweep of thousands of layouts
+go through the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenway.planner.formats import FORMATS, Format, Numbers
+from tokenway.planner.hardware import Chip
+from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.shapes import Shape
+
+Column = npt.NDArray[np.float64]
+"""A number for each case; for one case an array of no dimensions."""
+
+C = TypeVar("C")
+
+
+class Facts(NamedTuple, Generic[C]):
+    """A model in its formats on a chip: bytes, numbers per token and rates."""
+
+    layers: C
+    expert_layers: C
+    hidden: C
+    attention: C
+    """Parameters of attention; `always`, `routed` and `head` as in the shape."""
+    always: C
+    routed: C
+    head: C
+    experts: C
+    share: C
+    """The share of the experts that a token uses."""
+    attention_size: C
+    """Bytes per parameter of attention; likewise of the always used, the routed, the head."""
+    always_size: C
+    routed_size: C
+    head_size: C
+    cache_size: C
+    """Bytes that a token leaves in the cache of a layer."""
+    splits: C
+    full_layers: C
+    windowed_layers: C
+    window: C
+    attended: C
+    linear_layers: C
+    state_size: C
+    """Bytes of a sequence's state of fixed size."""
+    decode_score: C
+    """Operations per layer and token looked at, of a new token; in prefill `prefill_score`."""
+    prefill_score: C
+    attention_rate: C
+    """Operations/s of a chip on these; dense on attention, experts on the routed."""
+    expert_rate: C
+    score_rate: C
+    bandwidth: C
+    memory: C
+    scale_up: C
+    scale_out: C
+    domain: C
+    native_fp4: C
+
+
+class Cases(NamedTuple):
+    """Cases as columns; `prefill_gpus` is 0 where the pool that decodes prefills as well."""
+
+    facts: Facts[Column]
+    workers: Column
+    tp: Column
+    dp: Column
+    ep: Column
+    prefill_workers: Column
+    prefill_gpus: Column
+    vllm: Column
+    sglang: Column
+    input: Column
+    output: Column
+    concurrency: Column
+    cached: Column
+
+
+def attention_format(shape: Shape, weights: Format) -> Format:
+    """The format of attention's weights where the model's are in `weights`.
+
+    Four bits are for the experts of models that have them; what is published in that way (gpt-oss, Kimi K2 Thinking)
+    keeps attention in BF16, and the NVFP4 editions of models with latent attention keep it in eight bits.
+    """
+    if weights.element_bits > FORMATS["mxfp6"].element_bits or not shape.experts:
+        return weights
+    if shape.native == "mxfp4" or weights.name == "int4":
+        return FORMATS["bf16"]
+    return FORMATS["fp8"] if shape.mla is not None else weights
+
+
+@lru_cache(maxsize=4096)
+def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
+    """The figures of a model in its formats on a chip."""
+    weights, activations, kept = numbers
+    of_attention = attention_format(shape, weights)
+    acts = activations if of_attention == weights else of_attention
+    bf16 = FORMATS["bf16"]
+    latent, line = shape.mla, shape.linear
+    if latent is not None:
+        decode_score = 2.0 * shape.heads * (2 * latent.kv_rank + latent.rope)
+        prefill_score = 2.0 * shape.heads * (latent.nope + latent.rope + latent.value)
+    else:
+        decode_score = prefill_score = 4.0 * shape.heads * shape.head_dim
+    return Facts(
+        layers=float(shape.layers),
+        expert_layers=float(shape.expert_layers),
+        hidden=float(shape.hidden),
+        attention=float(shape.attention),
+        always=float(shape.always),
+        routed=float(shape.routed),
+        head=float(shape.head),
+        experts=float(shape.experts),
+        share=shape.expert_share,
+        attention_size=of_attention.size,
+        always_size=of_attention.size,
+        routed_size=weights.size,
+        head_size=bf16.size,
+        cache_size=shape.cache_per_layer * kept.size,
+        splits=float(shape.cache_splits),
+        full_layers=float(shape.cached_layers - shape.windowed_layers),
+        windowed_layers=float(shape.windowed_layers),
+        window=float(shape.window),
+        attended=float(shape.attended or np.inf),
+        linear_layers=float(line.layers if line is not None else 0),
+        state_size=shape.state * bf16.size,
+        decode_score=decode_score,
+        prefill_score=prefill_score,
+        attention_rate=chip.rate(acts),
+        expert_rate=chip.rate(activations),
+        score_rate=chip.rate(bf16),
+        bandwidth=chip.bandwidth,
+        memory=chip.memory,
+        scale_up=chip.scale_up,
+        scale_out=chip.scale_out,
+        domain=float(chip.domain),
+        native_fp4=float(chip.fp4_tflops > 0),
+    )
+
+
+def _row(deployment: Deployment, load: Load) -> tuple[float, ...]:
+    pool, prefill = deployment.pool, deployment.prefill or Pool(workers=1)
+    return (
+        *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers),
+        prefill.gpus if deployment.prefill is not None else 0,
+        *(deployment.engine == "vllm", deployment.engine == "sglang"),
+        *(load.input, load.output, load.concurrency, load.cached),
+    )
+
+
+def cases_of(asked: Sequence[tuple[Deployment, Load]]) -> Cases:
+    """Cases one below the other."""
+    facts = np.array([facts_of(each.shape, each.chip, each.numbers) for each, _ in asked], float)
+    rows = np.array([_row(*each) for each in asked], float)
+    return Cases(Facts(*facts.T), *rows.T)
+
+
+def spread(deployment: Deployment, load: Load, **columns: npt.ArrayLike) -> Cases:
+    """Many cases that differ from one in the columns named (`tp`, `dp`, `concurrency`, ...), all of one length."""
+    facts = Facts(
+        *(np.asarray(each, float) for each in facts_of(deployment.shape, deployment.chip, deployment.numbers))
+    )
+    base = Cases(facts, *(np.asarray(each, float) for each in _row(deployment, load)))
+    return Cases(**{**base._asdict(), **{name: np.asarray(values, float) for name, values in columns.items()}})

@@ -1,0 +1,82 @@
+"""How long the parts of a step take at the rates of the data sheet: bytes over bandwidth, operations over rates.
+
+A step gives a token to every sequence that runs. Its parts, for the busiest chip of a worker: weights that have to be
+read (of the experts those that the batch touches: 1 - (1 - k/E)^B of them), cached keys and values, products of
+matrices, scores of attention, messages between chips; and beside them prefill, which takes its share of the same chips
+where they are not apart. What of these rates is really had is for the calibration to say.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tokenway.planner.serving.cases import Cases, Column, Facts
+
+MESSAGE_SIZE = 2.0
+"""Bytes per number between chips: BF16."""
+
+
+class Parts(NamedTuple):
+    """Seconds at the rates of the data sheet, of one step with `running` sequences per worker."""
+
+    weights: Column
+    cache: Column
+    products: Column
+    scores: Column
+    reduces: Column
+    experts: Column
+    """Messages with the tokens for experts on other chips."""
+    prefill: Column
+    """Of one request's input on one worker's chips."""
+
+
+def read(facts: Facts[Column], context: Column) -> Column:
+    """Layers times tokens that a new token of a sequence of `context` tokens looks at."""
+    full = facts.full_layers * np.minimum(context, facts.attended)
+    return full + facts.windowed_layers * np.minimum(context, facts.window)
+
+
+def touched(facts: Facts[Column], batch: Column) -> Column:
+    """The share of the experts that `batch` tokens use between them."""
+    return 1.0 - np.power(1.0 - facts.share, batch)
+
+
+def prefill_work(cases: Cases) -> Column:
+    """Seconds for one request's input on one chip, at its rates."""
+    facts, fresh = cases.facts, cases.input * (1.0 - cases.cached)
+    dense = 2.0 * (facts.attention + facts.always) / facts.attention_rate
+    routed = 2.0 * facts.routed * facts.share / facts.expert_rate
+    context = cases.input * (1.0 + cases.cached) / 2.0
+    scores = facts.prefill_score * read(facts, context) / facts.score_rate
+    return fresh * (dense + routed + scores)
+
+
+def parts_of(cases: Cases, running: Column) -> Parts:
+    """The parts of a step."""
+    facts = cases.facts
+    chips = cases.tp * cases.dp
+    local = running / cases.dp
+    context = cases.input + cases.output / 2.0
+    looked = read(facts, context)
+    weights = (facts.attention * facts.attention_size + facts.always * facts.always_size) / cases.tp
+    weights = weights + facts.head * facts.head_size / cases.tp
+    weights = weights + facts.routed * facts.routed_size * touched(facts, running) / chips
+    cache = local * (looked * facts.cache_size / np.minimum(cases.tp, facts.splits) + facts.state_size / cases.tp)
+    products = local * (facts.attention + facts.always) / cases.tp / facts.attention_rate
+    products = products + local * facts.head / cases.tp / facts.score_rate
+    products = products + running * facts.routed * facts.share / chips / facts.expert_rate
+    link = np.where(chips > facts.domain, facts.scale_out, facts.scale_up)
+    vector = local * facts.hidden * MESSAGE_SIZE
+    reduces = 4.0 * facts.layers * (cases.tp - 1.0) / cases.tp * vector / facts.scale_up
+    to_others = np.where(cases.dp > 1, np.minimum(facts.share * facts.experts, cases.ep) * (1.0 - 1.0 / cases.ep), 0.0)
+    return Parts(
+        weights=weights / facts.bandwidth,
+        cache=cache / facts.bandwidth,
+        products=2.0 * products,
+        scores=local * looked * facts.decode_score / cases.tp / facts.score_rate,
+        reduces=reduces,
+        experts=2.0 * facts.expert_layers * vector * to_others / link,
+        prefill=prefill_work(cases) / chips,
+    )
