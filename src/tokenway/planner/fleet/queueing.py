@@ -110,8 +110,10 @@ class _Replica:
         self.now = now
 
 
-def simulate(server: Server, replicas: int, traffic: Traffic, *, requests: int, seed: int) -> Tails:
-    """Plays `requests` on `replicas`; those of the warm-up are not counted."""
+def simulate(
+    server: Server, replicas: int, traffic: Traffic, *, requests: int, seed: int, quantile: float = QUANTILES[-1]
+) -> Tails:
+    """Plays `requests` on `replicas`, and looks at `quantile` too; those of the warm-up are not counted."""
     rng = np.random.default_rng(seed)
     count = min(replicas, REPLICAS_MAX)
     gaps = _gamma(rng, count / replicas * traffic.rate, traffic.burstiness, requests)
@@ -126,9 +128,10 @@ def simulate(server: Server, replicas: int, traffic: Traffic, *, requests: int, 
     waits, whens = np.array_split(ttft, 3), np.array_split(arrivals[counted], 3)
     growth = (waits[2].mean() - waits[0].mean()) / (whens[2].mean() - whens[0].mean())
     busy = sum(machine.busy for machine in machines) / (count * server.slots * max(machine.now for machine in machines))
+    quantiles = sorted({*QUANTILES, quantile})
     return Tails(
-        {q: float(np.quantile(ttft, q)) for q in QUANTILES},
-        {q: float(np.quantile(speed, 1.0 - q)) if speed.size else math.inf for q in QUANTILES},
+        {q: float(np.quantile(ttft, q)) for q in quantiles},
+        {q: float(np.quantile(speed, 1.0 - q)) if speed.size else math.inf for q in quantiles},
         float(busy),
         bool(growth <= GROWTH),
     )

@@ -1,0 +1,189 @@
+"""The whole answer: the cheapest fleet for the months to come, how it compares with APIs, and what it depends on.
+
+A replica that is cheapest when it is full need not be so for little demand, so all that keep the targets are compared
+by what they cost over all months; the best few are then played against the arrivals (`tails`), and the cheapest of
+these is taken.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tokenway.planner.errors import PlanError
+from tokenway.planner.fleet.breakeven import Api, BreakEven, break_even, first_months
+from tokenway.planner.fleet.months import FleetMonth, by_month, fleet_for
+from tokenway.planner.fleet.search import Offer, Replica, search
+from tokenway.planner.fleet.sensitivity import Bar, Span, tornado
+from tokenway.planner.fleet.tails import Usable, usable
+from tokenway.planner.fleet.workload import Mix, Month, Targets
+from tokenway.planner.formats import Numbers
+from tokenway.planner.shapes import Shape
+
+PLAYED: Final = 4
+"""How many replicas are played against the arrivals."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fleet is asked for."""
+
+    shape: Shape
+    mix: Mix
+    targets: Targets
+    months: Sequence[Month]
+    offers: Sequence[Offer]
+    formats: Sequence[Numbers]
+    apis: Sequence[Api] = ()
+    engine: str = "vllm"
+
+
+class Other(NamedTuple):
+    """The best that another chip and format come to: dollars over all months, and the replica."""
+
+    replica: Replica
+    usd: float
+
+
+class Against(NamedTuple):
+    """An API beside the fleet: what all months cost there, the volume from which the fleet pays, and when that is."""
+
+    api: Api
+    usd: float
+    even: BreakEven
+    months: dict[str, str | None]
+
+
+class Plan(NamedTuple):
+    """The answer. `usd` is what the fleet costs over all months; `others` the best of each chip and format, with it."""
+
+    replica: Replica
+    usable: Usable
+    fleets: list[FleetMonth]
+    usd: float
+    others: list[Other]
+    against: list[Against]
+    bars: list[Bar]
+
+
+def plan(question: Question) -> Plan:
+    """The plan. Raises PlanError where nothing keeps the targets, with what stands in the way and by how much."""
+    found = search(question.shape, question.mix, question.targets, question.offers, question.formats, question.engine)
+    if not found.replicas:
+        raise PlanError(" ".join(found.reasons))
+    costed = sorted(((_usd(question, each, question.targets.utilisation), each) for each in found.replicas), key=_first)
+    replica, use, usd = _played(question, costed)
+    fleets = by_month(question.months, replica, use.share, question.targets)
+    against = [_against(api, question, replica, use.share, fleets) for api in question.apis]
+    return Plan(replica, use, fleets, usd, _others(costed), against, _bars(question, replica, use.share))
+
+
+def _first(pair: tuple[float, Replica]) -> float:
+    return pair[0]
+
+
+def _usd(question: Question, replica: Replica, share: float, price: float | None = None) -> float:
+    """Dollars over all months, with the demand that is expected."""
+    return math.fsum(
+        fleet_for(month, month.middle, replica, share, question.targets, price).usd for month in question.months
+    )
+
+
+def _played(question: Question, costed: list[tuple[float, Replica]]) -> tuple[Replica, Usable, float]:
+    """The cheapest of the best few, each with the share of its work at which the slow end of callers is served too."""
+    best: tuple[Replica, Usable, float] | None = None
+    tried: Usable | None = None
+    for usd, replica in itertools.islice(costed, PLAYED):
+        if best is not None and usd >= best[2]:
+            break
+        tried = usable(question.shape, replica, question.targets, question.engine)
+        if tried.share > 0:
+            now = _usd(question, replica, tried.share)
+            if best is None or now < best[2]:
+                best = (replica, tried, now)
+    if best is None:
+        targets = question.targets
+        raise PlanError(
+            f"On the mean there are fleets that keep the targets, but with these arrivals a first token after "
+            f"{targets.ttft:g} s for {targets.quantile:.0%} of the requests is not had at any load: allow more time, "
+            f"a lower share, or even lengths."
+        )
+    return best
+
+
+def _others(costed: list[tuple[float, Replica]]) -> list[Other]:
+    """The cheapest of each chip and format."""
+    found: dict[tuple[str, str], Other] = {}
+    for usd, replica in costed:
+        found.setdefault((replica.offer.name, replica.numbers.label), Other(replica, usd))
+    return list(found.values())
+
+
+def _against(api: Api, question: Question, replica: Replica, share: float, fleets: list[FleetMonth]) -> Against:
+    usd = api.per_request(question.mix) * math.fsum(month.middle for month in question.months)
+    even = break_even(api, replica, share, question.targets, replica.offer.price.middle)
+    return Against(api, usd, even, first_months(api, fleets, question.mix))
+
+
+def _bars(question: Question, replica: Replica, share: float) -> list[Bar]:
+    """What dollars for a million tokens of output, with everything counted on them, depend on."""
+    price, mix = replica.offer.price, question.mix
+    tokens = math.fsum(month.middle for month in question.months) * mix.output
+    low = math.fsum(month.low for month in question.months) / math.fsum(month.middle for month in question.months)
+    high = math.fsum(month.high for month in question.months) / math.fsum(month.middle for month in question.months)
+    spans = {
+        "price of a GPU hour": Span(price.low, price.middle, price.high),
+        "speed of the replica": Span(replica.tpot / replica.high, 1.0, replica.tpot / replica.low),
+        "demand": Span(low, 1.0, high),
+        "peak by mean": Span(max(1.0, mix.peak * 0.75), mix.peak, mix.peak * 1.5),
+        "share of a replica's work in the peak hour": Span(share * 0.75, share, min(1.0, share * 1.15)),
+    }
+
+    def answer(inputs: Mapping[str, float]) -> float | None:
+        faster, demand = inputs["speed of the replica"], inputs["demand"]
+        changed = msgspec.structs.replace(
+            replica,
+            requests=replica.requests * faster,
+            mix=msgspec.structs.replace(mix, peak=inputs["peak by mean"]),
+        )
+        months = [month._replace(middle=month.middle * demand) for month in question.months]
+        usd = math.fsum(
+            fleet_for(
+                month,
+                month.middle,
+                changed,
+                inputs["share of a replica's work in the peak hour"],
+                question.targets,
+                inputs["price of a GPU hour"],
+            ).usd
+            for month in months
+        )
+        return usd / (tokens * demand) * 1e6
+
+    return [*tornado(answer, spans), *_mix_bars(question, replica)]
+
+
+def _mix_bars(question: Question, replica: Replica) -> list[Bar]:
+    """What lengths and the cache do: these change the replica itself, so it is asked for anew in the same layout."""
+    mix = question.mix
+    spans = {
+        "input tokens": Span(mix.input * 0.5, mix.input, mix.input * 2),
+        "output tokens": Span(max(1.0, mix.output * 0.5), mix.output, mix.output * 2),
+        "cached share": Span(max(0.0, mix.cached - 0.25), mix.cached, min(0.95, mix.cached + 0.25)),
+        "tokens/s for a caller": Span(
+            question.targets.speed * 0.5, question.targets.speed, question.targets.speed * 1.5
+        ),
+    }
+
+    def answer(inputs: Mapping[str, float]) -> float | None:
+        changed = msgspec.structs.replace(
+            mix, input=inputs["input tokens"], output=inputs["output tokens"], cached=inputs["cached share"]
+        )
+        targets = msgspec.structs.replace(question.targets, speed=inputs["tokens/s for a caller"])
+        found = search(question.shape, changed, targets, [replica.offer], [replica.numbers], question.engine).replicas
+        return min((each.cost() for each in found), default=math.nan) / changed.output * 1e6 if found else None
+
+    return tornado(answer, spans)

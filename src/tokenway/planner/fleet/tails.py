@@ -1,0 +1,92 @@
+"""How much of a replica's work the peak hour may bring, so that the slow end of the callers keeps the targets too.
+
+The model of serving gives means. Here the replica that it chose is played with the arrivals of the mix, and the highest
+rate is looked for at which the target's quantile of TTFT, and the median speed, hold.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tokenway.planner.fleet.queueing import Server, Tails, Traffic, simulate
+from tokenway.planner.fleet.search import PREFILL, Replica
+from tokenway.planner.fleet.workload import Targets
+from tokenway.planner.serving.cases import spread
+from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.predict import predict_all
+from tokenway.planner.shapes import Shape
+
+REQUESTS: Final = 3_000
+REPLICAS: Final = 2
+SLOTS_MAX: Final = 4_096
+TRIES: Final = 7
+SEED: Final = 20_260_101
+
+
+class Usable(NamedTuple):
+    """The share of a replica's work that may be asked of it, and what callers see there; None where no share holds."""
+
+    share: float
+    tails: Tails | None
+
+
+def server_of(shape: Shape, replica: Replica, engine: str) -> Server:
+    """The replica as a queue: its step at each batch, without the prefill that runs beside it.
+
+    Where one pool does both, decoding stands still while a prefill runs, which is what the model's mean says too.
+    """
+    mix, apart = replica.mix, replica.prefill_gpus > 0
+    slots = int(min(max(replica.concurrency, 1.0) * 1.25 + 1, max(replica.most, 1.0), SLOTS_MAX))
+    layout = Pool(**replica.layout._asdict())
+    deployment = Deployment(
+        shape=shape,
+        chip=replica.offer.chip,
+        numbers=replica.numbers,
+        pool=layout,
+        prefill=layout if apart else None,
+        engine=engine,
+    )
+    load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
+    guess = predict_all(spread(deployment, load, concurrency=np.arange(1.0, slots + 1)))
+    step = guess.tpot * (1.0 - guess.shares[PREFILL])
+    fresh = mix.input * (1.0 - mix.cached)
+    parallel = replica.prefill_gpus / replica.layout.chips if apart else 1.0
+    return Server(
+        np.concatenate(([0.0], np.maximum.accumulate(step))),
+        prefill=float(guess.ttft[0]) / fresh / max(parallel, 1.0),
+        interference=0.0 if apart else 1.0,
+    )
+
+
+def usable(shape: Shape, replica: Replica, targets: Targets, engine: str) -> Usable:
+    """The highest share of a replica's work, up to the targets' utilisation, at which they are kept."""
+    server, mix = server_of(shape, replica, engine), replica.mix
+
+    def play(share: float) -> Tails:
+        traffic = Traffic(
+            rate=REPLICAS * share * replica.requests,
+            input=mix.input * (1.0 - mix.cached),
+            output=mix.output,
+            burstiness=mix.burstiness,
+            input_variation=mix.input_variation,
+            output_variation=mix.output_variation,
+        )
+        return simulate(server, REPLICAS, traffic, requests=REQUESTS, seed=SEED, quantile=targets.quantile)
+
+    def holds(tails: Tails) -> bool:
+        return tails.keeps_up and tails.ttft[targets.quantile] <= targets.ttft and tails.speed[0.5] >= targets.speed
+
+    best = Usable(0.0, None)
+    low, high, share = 0.0, targets.utilisation, targets.utilisation
+    for _ in range(TRIES):
+        tails = play(share)
+        if holds(tails):
+            best, low = Usable(share, tails), share
+            if share == targets.utilisation:
+                break
+        else:
+            high = share
+        share = (low + high) / 2
+    return best

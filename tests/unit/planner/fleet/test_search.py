@@ -1,0 +1,88 @@
+"""Replicas that keep targets, the cheapest first, and what stands in the way where none does."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.planner.fleet.asked import FP8, MIX, MODEL, TARGETS, offer
+from tokenway.planner.errors import PlanError
+from tokenway.planner.fleet.search import Layout, layouts, search
+from tokenway.planner.fleet.workload import Targets
+from tokenway.planner.formats import numbers_of
+from tokenway.planner.hardware import chips
+from tokenway.planner.shapes import shapes
+
+NVFP4 = numbers_of("nvfp4")
+
+
+def test_all_of_them_keep_the_targets() -> None:
+    """And stand by what a request costs when they are busy."""
+    found = search(MODEL, MIX, TARGETS, [offer("h100"), offer("b200")], [FP8, NVFP4]).replicas
+    assert {each.offer.name for each in found} == {"h100", "b200"}
+    costs = [each.cost() for each in found]
+    assert costs == sorted(costs)
+    for each in found:
+        assert each.speed >= TARGETS.speed
+        assert each.ttft <= TARGETS.ttft
+        assert each.concurrency <= max(1.0, each.most)
+        assert each.low <= each.tpot <= each.high
+
+
+def test_a_faster_target_is_dearer() -> None:
+    """Because fewer share a machine."""
+    costs = [
+        search(MODEL, MIX, Targets(speed=speed, ttft=2), [offer("h200")], [FP8]).replicas[0].cost()
+        for speed in (20, 40, 80)
+    ]
+    assert costs == sorted(costs)
+    assert costs[2] > 1.2 * costs[0]
+
+
+def test_input_and_output_share_the_cost() -> None:
+    """A million tokens of each add up to what the requests cost that have them."""
+    replica = search(MODEL, MIX, TARGETS, [offer("h100")], [FP8]).replicas[0]
+    came_in, came_out = replica.per_million(replica.cost())
+    assert (came_in * MIX.input + came_out * MIX.output) / 1e6 == pytest.approx(replica.cost())
+    assert 0 < came_in < came_out
+
+
+def test_layouts_stay_within_domains() -> None:
+    """A worker is within a domain or takes whole ones; heads and experts come out even."""
+    shape = shapes()["deepseek-v3"]
+    sizes = {way.chips for way in layouts(shape, chips()["h100"])}
+    assert sizes == {1, 2, 4, 8, 16}
+    assert 72 not in sizes
+    assert max(way.chips for way in layouts(shape, chips()["gb200"])) == 72
+    assert all(shape.heads % way.tp == 0 for way in layouts(shape, chips()["gb200"]))
+
+
+def test_dense_models_have_no_experts_to_share() -> None:
+    """They are laid out by tensors alone."""
+    assert {(way.dp, way.ep) for way in layouts(MODEL, chips()["h100"])} == {(1, 1)}
+
+
+def test_a_layout_has_a_name() -> None:
+    """Of what is more than one."""
+    assert (Layout(8, 1, 1).label, Layout(1, 32, 32).label, Layout(1, 1, 1).label) == ("TP8", "DP32 EP32", "TP1")
+
+
+def test_a_model_that_does_not_fit() -> None:
+    """Two terabytes of BF16 weights on sixteen chips of 80 GB."""
+    found = search(shapes()["kimi-k2"], MIX, TARGETS, [offer("h100")], [numbers_of("bf16")])
+    assert not found.replicas
+    assert "does not fit in any layout of h100 in bf16" in found.reasons[0]
+
+
+def test_targets_that_cannot_be_met() -> None:
+    """It says which, by how much, and what comes nearest."""
+    [speed] = search(MODEL, MIX, Targets(speed=5_000, ttft=2), [offer("h100"), offer("b200")], [FP8]).reasons
+    assert speed.startswith("No layout reaches 5000 tokens/s for a caller: the fastest is b200 in fp8 with ")
+    assert "times too slow" in speed
+    [late] = search(MODEL, MIX, Targets(speed=5, ttft=0.0001), [offer("h100")], [FP8]).reasons
+    assert late.startswith("No layout has a first token after 0.0001 s: the soonest is h100 in fp8 with ")
+
+
+def test_nothing_to_search() -> None:
+    """A chip and a format are needed."""
+    with pytest.raises(PlanError, match="nothing to search"):
+        search(MODEL, MIX, TARGETS, [], [FP8])
