@@ -20,9 +20,7 @@ def _rate(usd: float) -> Rate:
 
 
 def _api(usd: float) -> Api:
-    return Api(
-        "an API", Price(input=int(usd * DOLLAR), output=int(4 * usd * DOLLAR), cache_read=int(0.1 * usd * DOLLAR))
-    )
+    return Api("an API", Price(input=_rate(usd), output=_rate(4 * usd), cache_read=_rate(0.1 * usd)))
 
 
 def test_a_request_costs_what_the_ledger_would_say() -> None:
