@@ -17,12 +17,15 @@ import numpy as np
 
 from tokenway.planner.demand.choice import Choice
 from tokenway.planner.demand.doubling import noise_for
+from tokenway.planner.demand.noise import Noise
 from tokenway.planner.demand.series import DAY, MONTH, QUARTER, Floats, Period, Series
 from tokenway.planner.demand.trends import LINEAR, LOGISTIC, Design, Trend, best_of, g, levels_of, near
 
 DRAWS: Final = 1000
 DAMPING: Final = 0.9
 """What is left of growth after each month, once it no longer holds."""
+PLAIN: Final = 0.75
+"""The part of paths that follow no curve, where values are weeks or longer and few: no curve has won there."""
 LEVELS: Final = (0.5, 0.8, 0.95)
 _QUANTILES: Final = (0.5, 0.25, 0.75, 0.1, 0.9, 0.025, 0.975)
 _LEAST_WEIGHT: Final = 0.01
@@ -138,14 +141,17 @@ def bands_of(paths: Floats) -> Bands:
 
 def log_paths(series: Series, choice: Choice, count: int, generator: np.random.Generator, draws: int) -> Floats:
     """Logarithms of counts in the next periods, a row for each draw."""
+    plain = 0 if series.period is DAY else round(draws * PLAIN)
     weights = {name: weight for name, weight in choice.weights.items() if weight >= _LEAST_WEIGHT}
     total = sum(weights.values())
-    shares = np.round(np.cumsum([0.0, *weights.values()]) / total * draws).astype(int)
+    shares = np.round(np.cumsum([0.0, *weights.values()]) / total * (draws - plain)).astype(int)
     found = [
         _paths_of(series, choice, name, count, generator, int(many))
         for name, many in zip(weights, np.diff(shares), strict=True)
         if many
     ]
+    if plain:
+        found.append(_plain_paths(series, count, generator, plain))
     return np.clip(np.concatenate(found), -_FARTHEST, _FARTHEST)
 
 
@@ -166,6 +172,20 @@ def _paths_of(
         return levels + curve + ahead
     weekdays = np.array([each.weekday() for each in series.ahead(count)])
     found: Floats = levels @ levels_of(weekdays).T + curve + ahead
+    return found
+
+
+def _plain_paths(series: Series, count: int, generator: np.random.Generator, draws: int) -> Floats:
+    """Paths without a curve: from the last value on with steps as there were, in pairs, and their mean growth."""
+    gaps = np.diff(series.at)
+    steps = np.diff(series.logs)
+    mean = float(steps.sum() / gaps.sum())
+    noise = Noise(0.0, (steps - mean * gaps) / np.sqrt(gaps), 2)
+    many = len(steps)
+    means = mean + noise.draw_fresh(draws, many, generator).mean(axis=1) * np.sqrt(many / max(many - 1, 1))
+    month = MONTH.days / (series.period or MONTH).days
+    grown = means[:, None] * _slowed(count, series.span, month, draws, generator)
+    found: Floats = series.logs[-1] + grown + np.cumsum(noise.draw_fresh(draws, count, generator), axis=1)
     return found
 
 
