@@ -28,10 +28,13 @@ from tokenway.planner.demand.trends import (
     candidates,
     design_of,
     fit,
+    g,
 )
 
 SMALL: Final = 2.0
 """A margin below this is none (Burnham and Anderson 2002, §2.6)."""
+EVIDENCE_ALIKE: Final = 0.5
+"""From here on it is worth telling how alike neighbours are."""
 CANNOT_TELL: Final = "cannot tell"
 _CONTAINS: Final = {EXPONENTIAL: (QUADRATIC, LOGISTIC)}
 _POINTS_FOR_LIKENESS: Final = 60
@@ -42,7 +45,6 @@ _SAID: Final = {
     POWER: "a power of time: ever slower than exponential",
     LOGISTIC: "logistic: it nears a ceiling",
 }
-_FALLING: Final = "falling"
 
 
 class Choice(NamedTuple):
@@ -127,16 +129,15 @@ def choose(series: Series) -> Choice:
     return Choice(tuple(found[name] for name in names), behind, min(others), small, alike, design)
 
 
+def latest(choice: Choice) -> float:
+    """The rate at which the logarithm grows at the end of the series, per period: of all curves by their weights."""
+    span, weights = choice.design.span, choice.weights
+    ends = np.array([span * (1 - 1e-4), span])
+    paces = {t.name: np.diff(g(t.name, t.shape[None, :], ends, span)[0])[0] / (span * 1e-4) for t in choice.trends}
+    return float(sum(weights[name] * pace for name, pace in paces.items()))
+
+
 def bend(choice: Choice) -> float:
     """The rate of growth at the end less that at the beginning, by the log-quadratic curve, per period."""
     trend = choice.trend(QUADRATIC)
     return float(2 * trend.shape[1] * choice.design.span)
-
-
-def growth(trend: Trend, span: float) -> float:
-    """The rate at which the log grows at the end of the series, per period."""
-    from tokenway.planner.demand.trends import g  # noqa: PLC0415
-
-    step = max(span, 1.0) * 1e-3
-    ends = g(trend.name, trend.shape[None, :], np.array([span - step, span]), span)[0]
-    return float(ends[1] - ends[0]) / step

@@ -18,7 +18,7 @@ import numpy as np
 from tokenway.planner.demand.choice import Choice
 from tokenway.planner.demand.doubling import noise_for
 from tokenway.planner.demand.noise import Noise
-from tokenway.planner.demand.series import DAY, MONTH, QUARTER, Floats, Period, Series
+from tokenway.planner.demand.series import DAY, MONTH, QUARTER, WEEK, Floats, Period, Series
 from tokenway.planner.demand.trends import LINEAR, LOGISTIC, Design, Trend, best_of, g, levels_of, near
 
 DRAWS: Final = 1000
@@ -90,29 +90,41 @@ class Forecast(NamedTuple):
     def sums(self) -> list[Month]:
         """What calendar months come to, with bands of the sums; empty for quarters.
 
-        Weeks count for the month of their date, by what they come to per day.
+        Of days, a month that is not whole is the sum of its days that are seen or forecast. Weeks count for the month
+        of their date, by what they come to per day; a last month that they do not fill is left out.
         """
         period = self.series.period
         if period is None or period is QUARTER:
             return []
-        return [self._month(month, period) for month in dict.fromkeys(_month_of(each) for each in self.dates)]
+        months = list(dict.fromkeys(_month_of(each) for each in self.dates))
+        found = [self._month_of_days(month) if period is DAY else self._month_of(month, period) for month in months]
+        return found if period is DAY else [each for each in found if each.is_whole]
 
-    def _month(self, month: str, period: Period) -> Month:
+    def _month_of_days(self, month: str) -> Month:
+        ahead, seen, totals = self._parts(month)
+        days = ahead + sum(_month_of(each) == month for each in self.series.dates)
+        return Month(month, days, days == _length(month), seen, Bands(*(each + seen for each in totals)))
+
+    def _month_of(self, month: str, period: Period) -> Month:
+        ahead, seen, totals = self._parts(month)
+        behind = sum(_month_of(each) == month for each in self.series.dates)
+        # The mean of its weeks, or its only value, for so many days.
+        scale = _length(month) / period.days / (ahead + behind) if period is WEEK else 1.0
+        left = (date(int(month[:4]), int(month[5:]), _length(month)) - self.dates[-1]).days
+        is_whole = period is MONTH or left < period.days
+        return Month(month, _length(month), is_whole, seen, Bands(*((each + seen) * scale for each in totals)))
+
+    def _parts(self, month: str) -> tuple[int, float, Bands]:
+        """The places of a month ahead, what was seen of it, and the bands of what is to come."""
         ahead = np.array([_month_of(each) == month for each in self.dates])
         behind = np.array([_month_of(each) == month for each in self.series.dates])
-        seen = float(self.series.values[behind].sum())
         totals = self.paths[:, ahead].sum(axis=1)
-        length = calendar.monthrange(int(month[:4]), int(month[5:]))[1]
-        if period is DAY:
-            days = int(ahead.sum() + behind.sum())
-            bands = bands_of(totals[:, None]).widened(self.factors)
-            return Month(month, days, days == length, seen, Bands(*(each + seen for each in bands)))
-        # The mean of its weeks, or its only value, for so many days.
-        scale = length / period.days / float(ahead.sum() + behind.sum()) if period is not MONTH else 1.0
         bands = bands_of(totals[:, None]).widened(self.factors)
-        last = date(int(month[:4]), int(month[5:]), length)
-        is_whole = period is MONTH or (self.dates[-1] - last).days > -period.days
-        return Month(month, length, is_whole, seen, Bands(*((each + seen) * scale for each in bands)))
+        return int(ahead.sum()), float(self.series.values[behind].sum()), bands
+
+
+def _length(month: str) -> int:
+    return calendar.monthrange(int(month[:4]), int(month[5:]))[1]
 
 
 def _month_of(day: date) -> str:

@@ -60,8 +60,14 @@ class Lead(NamedTuple):
                 f"{self.leader} and {self.follower} have {self.quarters} whole quarters in common; "
                 f"a lagged correlation of growth takes {LEAST + 1} or more, so there is no evidence either way."
             )
-        when = "in the same quarter" if not best.quarters else f"{best.quarters} quarter{'s' * (best.quarters > 1)} before"
         level = "" if self.levels is None else f" (The levels have {self.levels:.2f}, as any two series that rise.)"
+        if best.correlation <= 0:
+            return (
+                f"Growth of {self.follower} follows that of {self.leader} at none of {len(self.lags)} lags: the highest "
+                f"correlation is {best.correlation:.2f}, 95 % interval {best.low95:.2f} to {best.high95:.2f}, of "
+                f"{best.pairs} pairs.{level}"
+            )
+        when = "in the same quarter" if not best.quarters else f"{best.quarters} quarter{'s' * (best.quarters > 1)} before"
         weak = "weak evidence" if self.chance < _LIKELY else "no evidence"
         return (
             f"Growth of {self.follower} goes most with that of {self.leader} {when}: correlation "

@@ -42,6 +42,7 @@ _ZEROS_AS_GAPS: Final = 0.05
 _FAR: Final = 6.0
 """A value that stands farther off its neighbours than so many times the usual is left out."""
 _FAR_PART: Final = 0.05
+_PERIODS_OVER: Final = 3
 _SHOWN: Final = 3
 
 
@@ -58,6 +59,8 @@ class Series(NamedTuple):
     at: Floats
     values: Floats
     notes: tuple[str, ...] = ()
+    ended: bool = False
+    """Whether it ends with so many zeros that it is over."""
 
     @property
     def span(self) -> float:
@@ -90,6 +93,8 @@ class Series(NamedTuple):
         """Why nothing can be said of its future, as a sentence; empty where something can."""
         if not len(self.values):
             return "there is nothing above zero in it"
+        if self.ended:
+            return f"there was no use after {self.dates[-1]}"
         if self.period is None:
             return "its values come at no regular times, so no forecast is made; see the pace between them"
         if len(self.values) < self.period.least:
@@ -129,16 +134,28 @@ def series_of(
     if period is DAY and _rests(dates, points):
         dates, points, period = *_weeks(dates, points), WEEK
         told.append("Too many days have no use; whole weeks are summed and forecast.")
+    ended = _ended([not points[each] for each in dates], 2 * _WEEK if period is DAY else _PERIODS_OVER)
     zeros = [each for each in dates if not points[each]]
-    if zeros:
+    if zeros and not ended:
         told.append(f"{_dates(zeros)} without any use count as gaps.")
     dates = [each for each in dates if points[each] > 0]
     at = _places(dates, period)
     values = np.array([float(points[each]) for each in dates])
-    missing = 0 if period is None else round(at[-1]) + 1 - len(at) - len(zeros)
+    missing = 0 if period is None or ended else round(at[-1]) + 1 - len(at) - len(zeros)
     if period is not None and missing > 0:
         told.append(f"{missing} {period.name}{'' if missing == 1 else 's'} without a value are left out as gaps.")
-    return _without_far(Series(name, unit, period, tuple(dates), at, values, tuple(told)))
+    return _without_far(Series(name, unit, period, tuple(dates), at, values, tuple(told), ended))
+
+
+def _ended(zeros: Sequence[bool], least: int) -> bool:
+    """Whether it ends with zeros, at least so many and more than ever came together before."""
+    runs = [0]
+    for is_zero in zeros:
+        if is_zero:
+            runs[-1] += 1
+        elif runs[-1]:
+            runs.append(0)
+    return zeros[-1] and runs[-1] >= least and runs[-1] > max(runs[:-1], default=0)
 
 
 def _dates(found: Sequence[date]) -> str:

@@ -22,8 +22,10 @@ _AHEAD_OTHERS: Final = 365
 
 
 class Found(NamedTuple):
-    """What a series says of its future."""
+    """What a series says of its future. `used` is the part of it that all but `regime` is of: after a clear change of
+    daily demand, what came since."""
 
+    used: Series
     choice: Choice
     doubling: Doubling
     regime: Regime | None
@@ -56,14 +58,13 @@ def study(series: Series, days: int | None = None, generator: np.random.Generato
     chance = generator or np.random.default_rng(SEED)
     count = periods_ahead(series.period or MONTH, days)
     choice = choose(series)
-    tested = backtest(series, count, chance)
-    return Study(
-        series,
-        Found(
-            choice,
-            doubling(series, choice, chance),
-            regime(series, choice),
-            tested,
-            forecast(series, choice, count, chance, factors=tested.factors),
-        ),
-    )
+    change = regime(series, choice)
+    used = series
+    if change is not None and series.period is DAY and not series.since(change.since).lacks:
+        used = series.since(change.since)
+        choice = choose(used)
+    tested = backtest(used, count, chance)
+    ahead = forecast(used, choice, count, chance, factors=tested.factors)
+    # Months are made up with all that was seen of them.
+    whole = ahead._replace(series=series)
+    return Study(series, Found(used, choice, doubling(used, choice, chance), change, tested, whole))

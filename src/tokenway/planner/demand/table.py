@@ -9,7 +9,7 @@ import csv
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 from tokenway.planner.demand.series import Series, series_of
@@ -72,6 +72,15 @@ def summed(points: Iterable[tuple[date, float]]) -> dict[date, float]:
     for day, value in points:
         found[day] = found.get(day, 0.0) + value
     return found
+
+
+def filled(points: Mapping[date, float], last: date) -> dict[date, float]:
+    """Points of a ledger from the first day to the last one: a day that is not there had none."""
+    if not points:
+        return {}
+    first = min(points)
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return {day: points.get(day, 0.0) for day in days}
 
 
 def read_table(text: str) -> Table:
