@@ -55,6 +55,20 @@ class Demand(NamedTuple):
         return [(name, sums[name] / total) for name in sorted(sums, key=lambda name: -sums[name])[:count]]
 
 
+def read_demand(
+    file: Path | None = None,
+    *,
+    public: str | None = None,
+    place: Place | None = None,
+    project: str | None = None,
+    model: str | None = None,
+) -> Demand:
+    """The public series of that name, or a file, or the ledger. Raises TokenwayError."""
+    if public is not None:
+        return of_example(public)
+    return of_ledger(place, project=project, model=model) if file is None else of_file(file)
+
+
 def of_example(name: str) -> Demand:
     """A public series. Raises PlanError for an unknown one."""
     found = example(name)

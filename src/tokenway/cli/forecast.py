@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,28 +17,37 @@ if TYPE_CHECKING:
     from tokenway.cli.demand import Demand
     from tokenway.planner.demand.answer import Beside
     from tokenway.planner.demand.series import Series
+    from tokenway.planner.demand.study import Study
+    from tokenway.planner.plots import Form
+    from tokenway.planner.report import Report
 
 _DAYS_MOST: Final = 3_650
 _MODELS: Final = 8
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Of all demand, which part."""
+
+    example: Annotated[
+        str | None, Parameter(help="A public series: openrouter, nvidia, capex, google, doubao or china.")
+    ] = None
+    model: Annotated[str | None, Parameter(help="Only this model's tokens.")] = None
+    by_model: Annotated[bool, Parameter(help="Look at each of the largest models too.", show_default=False)] = False
+    project: Annotated[str | None, Parameter(help="Only this project's tokens, of the ledger.")] = None
+    since: Annotated[
+        str | None, Parameter(help="Only what came from a date on, such as 2026-01-31, or in the last 90d.")
+    ] = None
 
 
 def forecast(
     file: Annotated[Path | None, Parameter(help="A CSV file with date,tokens[,model]; - is the input.")] = None,
     /,
     *,
-    example: Annotated[
-        str | None, Parameter(help="A public series: openrouter, nvidia, capex, google, doubao or china.")
-    ] = None,
-    model: Annotated[str | None, Parameter(help="Only this model's tokens.")] = None,
-    by_model: Annotated[
-        bool, Parameter(help="Look at each of the largest models too.", show_default=False)
-    ] = False,
-    project: Annotated[str | None, Parameter(help="Only this project's tokens, of the ledger.")] = None,
+    which: Which | None = None,
     days: Annotated[
         int | None, Parameter(help="How many days ahead [otherwise 90; a year where values are months or longer].")
-    ] = None,
-    since: Annotated[
-        str | None, Parameter(help="Only what came from a date on, such as 2026-01-31, or in the last 90d.")
     ] = None,
     overlay: Annotated[
         str | None, Parameter(help="An example that may lead this series, such as capex, to compare it with.")
@@ -59,51 +69,53 @@ def forecast(
       tokenway forecast usage.csv --days 365 --plot demand.html
       tokenway forecast --example nvidia --overlay capex
     """
-    if file is not None and example is not None:
-        raise BadUsage("Give a file or --example, not both.")
-    if project is not None and (file is not None or example is not None):
-        raise BadUsage("--project is of the ledger; a file and an example have none.")
-    if days is not None and not 0 < days <= _DAYS_MOST:
-        raise BadUsage(f"--days {days} is not between 1 and {_DAYS_MOST}.")
+    part = which or Which()
+    _check(file, part, days)
     with planning():
-        from tokenway.cli.demand import first_day, of_example, of_file, of_ledger  # noqa: PLC0415 - needs numpy
+        from tokenway.cli.demand import first_day, read_demand  # noqa: PLC0415 - the help needs no numpy
         from tokenway.planner.demand.answer import answer  # noqa: PLC0415 - the same
-        from tokenway.planner.demand.examples import example as example_of  # noqa: PLC0415 - the same
-        from tokenway.planner.demand.pictures import picture  # noqa: PLC0415 - the same
+        from tokenway.planner.demand.examples import example  # noqa: PLC0415 - the same
         from tokenway.planner.demand.study import study  # noqa: PLC0415 - the same
-        from tokenway.planner.plots import form_of, render  # noqa: PLC0415 - the same
+        from tokenway.planner.plots import form_of  # noqa: PLC0415 - the same
 
         form = None if plot is None else form_of(plot.name)
-        leader = None if overlay is None else example_of(overlay)
-        if example is not None:
-            demand = of_example(example)
-        elif file is not None:
-            demand = of_file(file)
-        else:
-            demand = of_ledger(place, project=project, model=model)
-        series = demand.whole if model is None else demand.of(model)
-        if since is not None:
-            series = series.since(first_day(since, series))
+        leader = None if overlay is None else example(overlay)
+        demand = read_demand(file, public=part.example, place=place, project=part.project, model=part.model)
+        series = demand.whole if part.model is None else demand.of(part.model)
+        if part.since is not None:
+            series = series.since(first_day(part.since, series))
         studied = study(series, days)
-        told = {"days ahead": days, "model": model, "project": project, "since": since}
+        told = {"days ahead": days, "model": part.model, "project": part.project, "since": part.since}
         report = answer(
             studied,
             inputs={name: cell for name, cell in told.items() if cell is not None},
             sources=(*demand.sources, *(() if leader is None else (leader.source,))),
-            beside=_beside(
-                demand, series, days, leader=None if leader is None else leader.series, model=model, by_model=by_model
-            ),
+            beside=_beside(demand, series, days, part, None if leader is None else leader.series),
         )
         print_report(report, as_json=as_json)
         if plot is not None and form is not None:
-            drawn = picture(studied, leader=None if leader is None else leader.series)
-            write_picture(plot, render(drawn, form, title=report.title, lines=report.lines))
+            _draw(plot, form, studied, report, None if leader is None else leader.series)
     return 0
 
 
-def _beside(
-    demand: Demand, series: Series, days: int | None, *, leader: Series | None, model: str | None, by_model: bool
-) -> Beside:
+def _check(file: Path | None, part: Which, days: int | None) -> None:
+    if file is not None and part.example is not None:
+        raise BadUsage("Give a file or --example, not both.")
+    if part.project is not None and (file is not None or part.example is not None):
+        raise BadUsage("--project is of the ledger; a file and an example have none.")
+    if days is not None and not 0 < days <= _DAYS_MOST:
+        raise BadUsage(f"--days {days} is not between 1 and {_DAYS_MOST}.")
+
+
+def _draw(path: Path, form: Form, studied: Study, report: Report, leader: Series | None) -> None:
+    from tokenway.planner.demand.pictures import picture  # noqa: PLC0415 - only who draws pays for it
+    from tokenway.planner.plots import render  # noqa: PLC0415 - the same
+
+    drawn = picture(studied, leader=leader)
+    write_picture(path, render(drawn, form, title=report.title, lines=report.lines))
+
+
+def _beside(demand: Demand, series: Series, days: int | None, part: Which, leader: Series | None) -> Beside:
     """What is told beside the series itself."""
     import numpy as np  # noqa: PLC0415 - only who forecasts has it
 
@@ -117,14 +129,14 @@ def _beside(
         name: {day: value for day, value in points.items() if first is None or day >= first}
         for name, points in demand.counts.items()
     }
-    shares = demand.largest(_MODELS) if by_model else []
+    shares = demand.largest(_MODELS) if part.by_model else []
     return Beside(
         # What stands behind the tokens is known of all models together.
-        split=split(counts, np.random.default_rng(SEED)) if model is None else None,
+        split=split(counts, np.random.default_rng(SEED)) if part.model is None else None,
         lead=None if leader is None else lead(leader, series),
         mix=demand.mix,
         peak=demand.peak,
-        models=[(name, part, study(_within(demand.of(name), series), days)) for name, part in shares],
+        models=[(name, share, study(_within(demand.of(name), series), days)) for name, share in shares],
     )
 
 

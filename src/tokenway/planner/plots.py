@@ -18,7 +18,10 @@ _SIZE: Final = (9.0, 5.0)
 _PAGE: Final = """\
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>body {{ font-family: sans-serif; margin: 2em auto; max-width: 60em }} svg {{ max-width: 100%; height: auto }}</style>
+<style>
+body {{ font-family: sans-serif; margin: 2em auto; max-width: 60em }}
+svg {{ max-width: 100%; height: auto }}
+</style>
 </head><body><h1>{title}</h1>
 {picture}
 {lines}

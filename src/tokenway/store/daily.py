@@ -6,7 +6,6 @@ endpoint answers are nobody's demand and left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -67,9 +66,7 @@ class SqlDaily:
         groups = (rollups.c.bucket, facets.c.model)
         sums = (sa.func.sum(rollups.c[name]) for name in ("calls", *BUCKETS))
         rows = self._rows(_rolled(DAY, since, until, project).with_only_columns(*groups, *sums).group_by(*groups))
-        return sorted(
-            DayOfModel(_date(day), model, int(calls), Usage(*map(int, usage))) for day, model, calls, *usage in rows
-        )
+        return sorted(DayOfModel(_date(row[0]), row[1], int(row[2]), Usage(*map(int, row[3:]))) for row in rows)
 
     def people(
         self, *, since: float | None = None, until: float | None = None, project: str | None = None
@@ -81,14 +78,15 @@ class SqlDaily:
         query = days.with_only_columns(rollups.c.bucket, *counts).group_by(rollups.c.bucket)
         began = bucket(runs.c.started, DAY)
         sums = (sa.func.count(), sa.func.sum(runs.c.calls), sa.func.sum(runs.c.shown))
-        of_runs = sa.select(began, *sums).where(*_within(runs.c.started, since, until)).group_by(began)
+        of_runs: sa.Select[*tuple[Any, ...]] = (
+            sa.select(began, *sums).where(*_within(runs.c.started, since, until)).group_by(began)
+        )
         of_runs = of_runs.where(runs.c.project != PROBE if project is None else runs.c.project == project)
-        known = {day: map(int, values) for day, *values in self._rows(of_runs)}
-        found = [
-            DayOfPeople(_date(day), int(people), int(calls), *known.get(day, ()))
-            for day, people, calls in self._rows(query)
-        ]
-        return sorted(found)
+        known = {int(row[0]): tuple(map(int, row[1:])) for row in self._rows(of_runs)}
+        return sorted(
+            DayOfPeople(_date(row[0]), int(row[1]), int(row[2]), *known.get(int(row[0]), (0, 0, 0)))
+            for row in self._rows(query)
+        )
 
     def hours(
         self, *, since: float | None = None, until: float | None = None, project: str | None = None
@@ -97,11 +95,11 @@ class SqlDaily:
         counted = sum((rollups.c[name] for name in TOKENS[1:]), start=rollups.c[TOKENS[0]])
         query = _rolled(HOUR, since, until, project).with_only_columns(rollups.c.bucket, sa.func.sum(counted))
         rows = self._rows(query.group_by(rollups.c.bucket))
-        return sorted(HourOfTokens(hour * HOUR, int(tokens)) for hour, tokens in rows)
+        return sorted(HourOfTokens(row[0] * HOUR, int(row[1])) for row in rows)
 
-    def _rows(self, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
+    def _rows(self, query: sa.Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         with self._database.read() as connection:
-            yield from connection.execute(query).all()
+            return [tuple(row) for row in connection.execute(query)]
 
 
 def tokens_of(usage: Usage) -> int:

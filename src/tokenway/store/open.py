@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
-from tokenway.store.database import Database
 from tokenway.store.daily import SqlDaily
+from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
 from tokenway.store.documents import SqlDocuments
 from tokenway.store.entries import SqlEntries

@@ -10,7 +10,7 @@ import pytest
 from tests.records import NOON, line, settled
 from tokenway.metering.ledger import Record, Trace
 from tokenway.model.probe import PROBE, asked_as
-from tokenway.model.usage import Usage
+from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import Progress
 from tokenway.store.daily import DayOfModel, DayOfPeople, HourOfTokens, tokens_of
 from tokenway.store.open import Store
@@ -40,10 +40,8 @@ def store(open_store: Callable[..., Store]) -> Store:
 def test_days_of_models(store: Store) -> None:
     """Each with its buckets; days before and after are left out."""
     first = store.daily.models(until=NOON + DAY / 2)
-    twice = Usage(*(2 * each for each in (100, 20, 0, 3, 51, 10)), requests=2, images=4)
-    whole = Usage(*(3 * each for each in (100, 20, 0, 3, 51, 10)), requests=3, images=6)
+    whole = Usage(*(3 * getattr(USAGE, name) for name in BUCKETS))
 
-    assert twice.requests == 2
     assert first == [DayOfModel(date(2026, 1, 1), "big", 1, USAGE), DayOfModel(date(2026, 1, 1), "mock", 3, whole)]
     assert store.daily.models(since=NOON) == [DayOfModel(date(2026, 1, 2), "mock", 1, USAGE)]
     assert tokens_of(USAGE) == 184

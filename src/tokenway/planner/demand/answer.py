@@ -28,8 +28,10 @@ _BACKTEST_TITLES: Final = ("ahead", "this forecast", "last growth goes on", "sta
 
 
 class Beside(NamedTuple):
-    """What is known beside the series: factors of growth, a leader, what tokens are made of, how hours peak, and the
-    studies of single models with their part of all tokens."""
+    """What is known beside the series: factors of growth, a leader, what tokens are made of, how hours peak.
+
+    `models` are the studies of single models, with their part of all tokens.
+    """
 
     split: Split | None = None
     lead: Lead | None = None
@@ -97,8 +99,8 @@ def _sentences(series: Series, found: Found) -> list[str]:
     near = found.choice.behind[QUADRATIC] < NEAR
     if found.choice.best.name == EXPONENTIAL and near:
         lines.append(
-            f"A rate of growth that {'rises' if bent > 0 else 'falls'} fits nearly as well: whether the pace holds cannot "
-            "be told yet."
+            f"A rate of growth that {'rises' if bent > 0 else 'falls'} fits nearly as well: whether the pace holds "
+            "cannot be told yet."
         )
     if found.choice.likeness >= EVIDENCE_ALIKE:
         lines.append(
@@ -122,10 +124,7 @@ def _pace(doubling: Doubling, period: Period) -> str:
         ends = f"{low:.3g} to {high:.3g}" if math.isfinite(high) else f"{low:.3g} {period.name}s to never"
         return f"Demand doubles in {period.several(doubling.periods)} (80 % interval {ends})."
     if doubling.rates80[1] < 0:
-        return (
-            f"Demand halves in {period.several(-doubling.periods)} "
-            f"(80 % interval {-high:.3g} to {-low:.3g})."
-        )
+        return f"Demand halves in {period.several(-doubling.periods)} (80 % interval {-high:.3g} to {-low:.3g})."
     return f"Demand does not grow: its rate is {doubling.rate:+.2%} a {period.name}, and may be zero."
 
 
@@ -151,7 +150,8 @@ def _tested(found: Found, period: Period) -> str:
         return "The series is too short to forecast parts of it and compare; the bands are as the model has them."
     wide = max(tested.factors) > 1.005
     return (
-        f"{tested.cuts} forecast{'' if tested.cuts == 1 else 's'} of its past, up to {period.several(tested.ahead)} ahead: the bands of 80 % held "
+        f"{tested.cuts} forecast{'' if tested.cuts == 1 else 's'} of its past, up to {period.several(tested.ahead)} "
+        "ahead: the bands of 80 % held "
         f"{tested.within[1]:.0%} of what came"
         + (f", and are widened {tested.factors[1]:.2f} times." if wide else ", and stay as they are.")
     )
@@ -251,7 +251,9 @@ def _models(models: Sequence[tuple[str, float, Study]]) -> Table:
         doubling, period = studied.found.doubling, studied.series.period or DAY
         rate = math.expm1(doubling.rate * MONTH.days / period.days)
         days = finite(time_of(doubling.rate) * period.days)
-        rows.append((name, f"{part:.1%}", f"{rate:+.1%}", days if days and days > 0 else None, studied.found.choice.verdict))
+        rows.append(
+            (name, f"{part:.1%}", f"{rate:+.1%}", days if days and days > 0 else None, studied.found.choice.verdict)
+        )
     titles = ("model", "of tokens", "a month", "days to double", "curve")
     return Table("Models", titles, tuple(rows))
 
@@ -262,4 +264,3 @@ def _mix(mix: Mix, peak: float | None) -> str:
         f"A call takes {mix.input_per_call:,.0f} tokens in, {mix.cached_part:.0%} of them from caches, and gives "
         f"{mix.output_per_call:,.0f}.{hours}"
     )
-

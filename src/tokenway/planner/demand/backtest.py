@@ -25,8 +25,11 @@ _PART_AHEAD: Final = 4
 
 
 class Distance(NamedTuple):
-    """Mean errors as parts of what came, so many periods ahead: of these forecasts, of drawing the line from the first
-    value through the last (`drift`), and of saying it stays as it is (`same`)."""
+    """Mean errors as parts of what came, so many periods ahead.
+
+    Of these forecasts, of drawing the line from the first value through the last (`drift`), and of saying that it stays
+    as it is (`same`).
+    """
 
     ahead: int
     forecast: float
@@ -35,8 +38,10 @@ class Distance(NamedTuple):
 
 
 class Backtest(NamedTuple):
-    """What earlier forecasts were worth: factors for the bands (by LEVELS), and what part of all that came was within
-    them before; `cuts` is how many forecasts there were."""
+    """What `cuts` earlier forecasts were worth, of up to `ahead` periods.
+
+    Factors for the bands (by LEVELS), and what part of all that came was within them before.
+    """
 
     cuts: int
     ahead: int
@@ -73,8 +78,10 @@ def backtest(series: Series, count: int, generator: np.random.Generator, *, cuts
 
 
 def _one(series: Series, start: int, ahead: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """For each value that followed: its distance from the median in half-widths by LEVELS; and how far ahead it was
-    with the relative errors of Distance."""
+    """For each value that followed its distance from the median in half-widths, by LEVELS.
+
+    And how far ahead it was, with the relative errors of Distance.
+    """
     part = series._replace(dates=series.dates[:start], at=series.at[:start], values=series.values[:start])
     later = slice(start, start + ahead)
     far = np.round(series.at[later] - part.at[-1]).astype(int)

@@ -21,10 +21,10 @@ _LIKELY: Final = 0.05
 
 
 class Doubling(NamedTuple):
-    """Periods in which demand doubles, if it is exponential; infinite where it does not grow, below zero where it
-    halves in so many.
+    """The rate at which demand grows if it is exponential, in logarithms per period, and in how many it doubles.
 
-    The intervals are those of the rate of growth; where one holds a rate of zero, its upper end is infinite.
+    That is infinite where it does not grow, and below zero where it halves in so many. The intervals are those of the
+    rate; where one holds a rate of zero, its upper end is infinite.
     """
 
     rate: float
@@ -33,7 +33,7 @@ class Doubling(NamedTuple):
 
     @property
     def periods(self) -> float:
-        """ln 2 / rate."""
+        """Ln 2 / rate."""
         return time_of(self.rate)
 
     @property
@@ -66,7 +66,7 @@ def block_of(series: Series) -> int:
     """How many neighbours are drawn together: a week of days, and of other series the cube root of their number."""
     if series.period is DAY:
         return BLOCK_DAYS
-    return max(2, round(len(series.at) ** (1 / 3)))
+    return max(2, round(math.cbrt(len(series.at))))
 
 
 def noise_for(series: Series, choice: Choice, name: str) -> Noise:
@@ -89,8 +89,10 @@ def doubling(series: Series, choice: Choice, generator: np.random.Generator, dra
 
 
 class Pace(NamedTuple):
-    """Between two reports: how many periods lie between them, how much the second is of the first, and the periods in
-    which it doubled at that pace."""
+    """Between two values: how many periods lie between them, and how many times the first the second is.
+
+    `doubling` is in how many periods it doubles at that pace.
+    """
 
     begins: str
     ends: str
@@ -107,9 +109,7 @@ def paces(series: Series) -> list[Pace]:
     ):
         factor = float(next_value / value)
         periods = float(next_at - at)
-        found.append(
-            Pace(day.isoformat(), next_day.isoformat(), periods, factor, time_of(math.log(factor) / periods))
-        )
+        found.append(Pace(day.isoformat(), next_day.isoformat(), periods, factor, time_of(math.log(factor) / periods)))
     return found
 
 

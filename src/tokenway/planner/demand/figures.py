@@ -26,8 +26,10 @@ def figures_of(
     peak: float | None,
     models: Sequence[tuple[str, float, Study]],
 ) -> dict[str, object]:
-    """Everything of a study. `verdict` is a curve's name, `cannot tell` or `insufficient data`; what is not known, or
-    infinite, is null."""
+    """Everything of a study; what is not known, or infinite, is None.
+
+    `verdict` is a curve's name, `cannot tell` or `insufficient data`.
+    """
     series, found = studied.series, studied.found
     figures: dict[str, object] = {
         "notes": list(series.notes),
@@ -56,7 +58,17 @@ def finite(value: float) -> float | None:
 
 
 _UNKNOWN: dict[str, object] = dict.fromkeys(
-    ("margin", "margin_needed", "likeness", "curves", "doubling", "latest_doubling_periods", "used_from", "regime", "backtest")
+    (
+        "margin",
+        "margin_needed",
+        "likeness",
+        "curves",
+        "doubling",
+        "latest_doubling_periods",
+        "used_from",
+        "regime",
+        "backtest",
+    )
 ) | {"forecast": [], "months": []}
 
 
@@ -73,9 +85,7 @@ def _known(series: Series, found: Found) -> dict[str, object]:
         "doubling": _doubling(found.doubling, (series.period or MONTH).days),
         "latest_doubling_periods": finite(time_of(latest(choice))),
         "used_from": found.used.dates[0].isoformat(),
-        "regime": None
-        if found.regime is None
-        else found.regime._asdict() | {"since": found.regime.since.isoformat()},
+        "regime": None if found.regime is None else found.regime._asdict() | {"since": found.regime.since.isoformat()},
         "backtest": _backtest(found.backtest),
         "forecast": _forecast(found.forecast),
         "months": [month.data() for month in found.forecast.sums()],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,8 +28,10 @@ _MONTH_DAYS: Final = 365.25 / 12
 
 
 class Factor(NamedTuple):
-    """One factor: its fitted value at the beginning and at the end, its growth a month as a part with the ends of its
-    80 % interval, and its part of all growth (None where there is hardly any)."""
+    """One factor: its fitted values at the beginning and at the end, and how much it grows a month, as a part.
+
+    With the ends of the 80 % interval; `part` is its part of all growth, None where there is hardly any.
+    """
 
     name: str
     first: float
@@ -83,21 +86,23 @@ def split(counts: Mapping[str, Mapping[date, float]], generator: np.random.Gener
 
 def _names(counted: list[str]) -> list[str]:
     """`users`, `requests per user`, `calls per request`, `tokens per call`."""
-    return [counted[0], *(f"{each} per {before[:-1]}" for before, each in zip(counted, counted[1:], strict=False))]
+    return [counted[0], *(f"{each} per {before[:-1]}" for before, each in pairwise(counted))]
 
 
 def _together(names: list[str], counts: Mapping[str, Mapping[date, float]]) -> tuple[list[date], Floats]:
     """The dates, and the counts of each: means of the days of whole weeks, where they are days."""
     days = sorted(set.intersection(*(set(counts[name]) for name in names)))
     rows = [(day, [counts[name][day] for name in names]) for day in days]
-    gaps = sorted((b - a).days for a, b in zip(days, days[1:], strict=False))
+    gaps = sorted((b - a).days for a, b in pairwise(days))
     if gaps and gaps[len(gaps) // 2] < _WEEK - 1:
         weeks: dict[date, list[list[float]]] = {}
         for day, values in rows:
             end = days[-1] - timedelta(days=(days[-1] - day).days // _WEEK * _WEEK)
             if (end - days[0]).days >= _WEEK - 1:
                 weeks.setdefault(end, []).append(values)
-        rows = [(end, [math.fsum(each) / len(each) for each in zip(*found, strict=True)]) for end, found in weeks.items()]
+        rows = [
+            (end, [math.fsum(each) / len(each) for each in zip(*found, strict=True)]) for end, found in weeks.items()
+        ]
     rows = sorted(row for row in rows if all(value > 0 for value in row[1]))
     return [day for day, _ in rows], np.array([values for _, values in rows]).reshape(len(rows), len(names))
 
@@ -111,5 +116,5 @@ def _factor(name: str, logs: Floats, design: Floats, generator: np.random.Genera
     offs = noise.draw(_DRAWS, len(logs), generator) @ inverse[1]
     low, high = np.quantile(rate - offs, (0.1, 0.9))
     first, last = level, level + rate * design[-1, 1]
-    ends = (float(np.expm1(each)) for each in (rate, low, high))
-    return Factor(name, float(np.exp(first)), float(np.exp(last)), *ends, None)
+    monthly, below, above = (float(np.expm1(each)) for each in (rate, low, high))
+    return Factor(name, float(np.exp(first)), float(np.exp(last)), monthly, below, above, None)

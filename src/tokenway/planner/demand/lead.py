@@ -63,11 +63,12 @@ class Lead(NamedTuple):
         level = "" if self.levels is None else f" (The levels have {self.levels:.2f}, as any two series that rise.)"
         if best.correlation <= 0:
             return (
-                f"Growth of {self.follower} follows that of {self.leader} at none of {len(self.lags)} lags: the highest "
-                f"correlation is {best.correlation:.2f}, 95 % interval {best.low95:.2f} to {best.high95:.2f}, of "
+                f"Growth of {self.follower} follows that of {self.leader} at none of {len(self.lags)} lags: the "
+                f"highest correlation is {best.correlation:.2f}, 95 % interval {best.low95:.2f} to {best.high95:.2f}, of "
                 f"{best.pairs} pairs.{level}"
             )
-        when = "in the same quarter" if not best.quarters else f"{best.quarters} quarter{'s' * (best.quarters > 1)} before"
+        before = f"{best.quarters} quarter{'' if best.quarters == 1 else 's'} before"
+        when = before if best.quarters else "in the same quarter"
         weak = "weak evidence" if self.chance < _LIKELY else "no evidence"
         return (
             f"Growth of {self.follower} goes most with that of {self.leader} {when}: correlation "
@@ -80,7 +81,7 @@ def lead(leader: Series, follower: Series) -> Lead:
     """Compares the follower's growth with the leader's, at the same time and up to four quarters before."""
     first, second = by_quarter(leader), by_quarter(follower)
     common = sorted(set(first) & set(second))
-    growths = [{quarter: value for quarter, value in _growth(each).items()} for each in (first, second)]
+    growths = [_growth(each) for each in (first, second)]
     lags = []
     for lag in LAGS:
         pairs = [(growths[0][each - lag], growths[1][each]) for each in growths[1] if each - lag in growths[0]]
@@ -88,8 +89,7 @@ def lead(leader: Series, follower: Series) -> Lead:
             lags.append(_correlation(lag, np.array(pairs)))
     levels = None
     if len(common) > LEAST:
-        both = np.log(np.array([[first[each], second[each]] for each in common]))
-        levels = float(np.corrcoef(both.T)[0, 1])
+        levels = _correlation(0, np.log(np.array([[first[each], second[each]] for each in common]))).correlation
     chance = None
     if lags:
         best = max(lags, key=lambda each: each.correlation)
@@ -100,8 +100,10 @@ def lead(leader: Series, follower: Series) -> Lead:
 
 
 def by_quarter(series: Series) -> dict[int, float]:
-    """Values by calendar quarter (4 x year + 0 to 3): of quarters the one that most of it is in, of others means of
-    those that are whole."""
+    """Values by calendar quarter (4 x year + 0 to 3).
+
+    A fiscal quarter counts for the one that most of it is in; of other periods it is their mean, where it is whole.
+    """
     found: dict[int, list[float]] = {}
     for day, value in zip(series.dates, series.values, strict=True):
         found.setdefault(_quarter(_middle(series, day)), []).append(float(value))
@@ -114,8 +116,10 @@ def by_quarter(series: Series) -> dict[int, float]:
 
 
 def _middle(series: Series, day: date) -> date:
-    """A day within the period: fiscal quarters are told by their last day, calendar quarters and months by their
-    first, weeks by their last."""
+    """A day within the period.
+
+    Fiscal quarters and weeks are told by their last day, calendar quarters and months by their first.
+    """
     if series.period is QUARTER:
         return day - timedelta(days=45) if day.day > 1 or day.month % 3 != 1 else day
     return day - timedelta(days=3) if series.period is WEEK else day
@@ -131,6 +135,7 @@ def _growth(values: dict[int, float]) -> dict[int, float]:
 
 def _correlation(lag: int, pairs: Floats) -> Lag:
     spread = pairs.std(axis=0)
-    correlation = float(np.corrcoef(pairs.T)[0, 1]) if spread.min() > 0 else 0.0
+    both = (pairs - pairs.mean(axis=0)).prod(axis=1).mean()
+    correlation = float(both / spread.prod()) if spread.min() > 0 else 0.0
     z, error = math.atanh(max(min(correlation, 0.999999), -0.999999)), _Z95 / math.sqrt(len(pairs) - 3)
     return Lag(lag, len(pairs), correlation, math.tanh(z - error), math.tanh(z + error))

@@ -1,5 +1,7 @@
-"""What demand is made of: which buckets its tokens are in, what a call takes, and how high its hours stand above the
-mean. A fleet is sized by these."""
+"""What demand is made of: which buckets its tokens are in, what a call takes, and how high its hours stand.
+
+A fleet is sized by these.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ _BREAK: Final = "break"
 
 
 class Regime(NamedTuple):
-    """A change: the first date after it, the rates of growth before and after, and by what the level stepped (1: not)."""
+    """A change: the first date after it, the rates of growth before and after, and how many times the level it stepped.
+
+    `margin` is how far two lines are ahead of the best curve in AICc, with the likeness of neighbours counted.
+    """
 
     since: date
     before: float

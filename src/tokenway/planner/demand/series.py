@@ -213,6 +213,7 @@ def _without_far(series: Series) -> Series:
     weekdays = np.array([each.weekday() for each in series.dates])
     columns = np.column_stack([t, t * t, *((weekdays == day).astype(float) for day in range(_WEEK))])
     logs, weights = series.logs, np.ones(len(t))
+    off, usual = np.zeros(len(t)), 1.0
     for _ in range(10):
         root = np.sqrt(weights)
         found = np.linalg.lstsq(columns * root[:, None], logs * root, rcond=None)[0]
@@ -225,6 +226,4 @@ def _without_far(series: Series) -> Series:
     told = f"{_dates([d for d, far in zip(series.dates, is_far, strict=True) if far])} far off all others: left out."
     kept = [d for d, far in zip(series.dates, is_far, strict=True) if not far]
     at = series.at[~is_far]
-    return series._replace(
-        dates=tuple(kept), at=at - at[0], values=series.values[~is_far], notes=(*series.notes, told)
-    )
+    return series._replace(dates=tuple(kept), at=at - at[0], values=series.values[~is_far], notes=(*series.notes, told))

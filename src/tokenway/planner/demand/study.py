@@ -22,8 +22,10 @@ _AHEAD_OTHERS: Final = 365
 
 
 class Found(NamedTuple):
-    """What a series says of its future. `used` is the part of it that all but `regime` is of: after a clear change of
-    daily demand, what came since."""
+    """What a series says of its future.
+
+    `used` is the part that all but `regime` is of: after a clear change of daily demand, what came since.
+    """
 
     used: Series
     choice: Choice

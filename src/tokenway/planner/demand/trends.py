@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tokenway.planner.demand.series import DAY, Floats, Series
+from tokenway.planner.demand.series import DAY, Floats, Places, Series
 
 LINEAR: Final = "linear"
 EXPONENTIAL: Final = "exponential"
@@ -74,9 +74,10 @@ def design_of(series: Series) -> Design:
     return Design(series.at, series.span, np.ones((count, 1)))
 
 
-def levels_of(weekdays: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
+def levels_of(weekdays: Places) -> Floats:
     """A column for each weekday."""
-    return (weekdays[:, None] == np.arange(_WEEKDAYS)[None, :]).astype(float)
+    found: Floats = (weekdays[:, None] == np.arange(_WEEKDAYS)[None, :]).astype(float)
+    return found
 
 
 def candidates(series: Series) -> list[str]:
@@ -89,7 +90,7 @@ def candidates(series: Series) -> list[str]:
 
 
 def g(name: str, shape: Floats, t: Floats, span: float) -> Floats:
-    """g of a curve at these places, a row for each row of parameters in `shape` (draws x parameters).
+    """G of a curve at these places, a row for each row of parameters in `shape` (draws x parameters).
 
     `t` may have a row for each draw. A log-quadratic goes on beyond the span with the slope that it has there: no
     acceleration is trusted to last.
@@ -146,7 +147,7 @@ def _searched(name: str, logs: Floats, design: Design) -> Floats:
     ranges, counts = ([_U], (29,)) if name == LINEAR else ([_MIDPOINT, _STEEPNESS], (17, 15))
     steps = np.array([(high - low) / (count - 1) for (low, high), count in zip(ranges, counts, strict=True)])
     grid = _grid([np.linspace(low, high, count) for (low, high), count in zip(ranges, counts, strict=True)])
-    found = best_of(name, logs[None, :], design, grid)[0]
+    found: Floats = best_of(name, logs[None, :], design, grid)[0]
     for _ in range(7):
         axes = [
             np.clip(middle + step * np.linspace(-1, 1, 7), low, high)
@@ -158,7 +159,8 @@ def _searched(name: str, logs: Floats, design: Design) -> Floats:
 
 
 def _grid(axes: list[Floats]) -> Floats:
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    found: Floats = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    return found
 
 
 def near(trend: Trend, spread: Floats, per_axis: int = 15) -> Floats:
