@@ -33,11 +33,14 @@ from tokenway.planner.demand.trends import (
 
 SMALL: Final = 2.0
 """A margin below this is none (Burnham and Anderson 2002, §2.6)."""
+SMALL_FOR_EXPONENTIAL: Final = 3.0
+"""That demand is exponential is what is most often said wrongly. Whatever the slope of a line and the size of its errors,
+one with the margin m in the wrong direction has a chance of at most Phi(-sqrt(m)): 4 % here, and 8 % with SMALL."""
 EVIDENCE_ALIKE: Final = 0.5
 """From here on it is worth telling how alike neighbours are."""
 CANNOT_TELL: Final = "cannot tell"
 _CONTAINS: Final = {EXPONENTIAL: (QUADRATIC, LOGISTIC)}
-_POINTS_FOR_LIKENESS: Final = 60
+_POINTS_FOR_LIKENESS: Final = 28
 """With fewer points the likeness of neighbours is too uncertain to count with."""
 _SAID: Final = {
     EXPONENTIAL: "exponential: it grows by the same part in equal times",
@@ -50,22 +53,27 @@ _SAID: Final = {
 class Choice(NamedTuple):
     """The curves by their AICc, the best first.
 
-    `behind` is how far each is behind the best; `margin` how far the best rival is that says something else; `small`
-    what would be too small a margin: SMALL, and more with daily counts whose neighbours are alike (`likeness`), since
-    each then tells less than a count by itself. `verdict` is the best one's name or CANNOT_TELL.
+    `behind` is how far each is behind the best; `margin` how far the best rival is that says something else. With many
+    counts whose neighbours are alike (`likeness`) each tells less than a count by itself: differences are then larger
+    by `inflation` than they should be.
     """
 
     trends: tuple[Trend, ...]
     behind: Mapping[str, float]
     margin: float
-    small: float
     likeness: float
+    inflation: float
     design: Design
 
     @property
     def best(self) -> Trend:
         """The curve with the lowest AICc."""
         return self.trends[0]
+
+    @property
+    def small(self) -> float:
+        """What the margin has to be for a verdict."""
+        return (SMALL_FOR_EXPONENTIAL if self.best.name == EXPONENTIAL else SMALL) * self.inflation
 
     @property
     def verdict(self) -> str:
@@ -79,8 +87,8 @@ class Choice(NamedTuple):
 
     @property
     def weights(self) -> dict[str, float]:
-        """How much each curve has to say in a forecast (Akaike weights, on the scale of `small`)."""
-        raw = {name: math.exp(-0.5 * behind * SMALL / self.small) for name, behind in self.behind.items()}
+        """How much each curve has to say in a forecast: Akaike weights."""
+        raw = {name: math.exp(-0.5 * behind / self.inflation) for name, behind in self.behind.items()}
         total = sum(raw.values())
         return {name: weight / total for name, weight in raw.items()}
 
@@ -125,8 +133,8 @@ def choose(series: Series) -> Choice:
     others = [behind[name] for name in names if name != best and name not in _CONTAINS.get(best, ())]
     alike = likeness(found[best].errors, design.at, found[best].parameters)
     is_known = len(logs) >= _POINTS_FOR_LIKENESS
-    small = SMALL * ((1 + alike) / (1 - alike) if is_known else 1.0)
-    return Choice(tuple(found[name] for name in names), behind, min(others), small, alike, design)
+    inflation = (1 + alike) / (1 - alike) if is_known else 1.0
+    return Choice(tuple(found[name] for name in names), behind, min(others), alike, inflation, design)
 
 
 def latest(choice: Choice) -> float:

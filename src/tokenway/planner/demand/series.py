@@ -40,7 +40,9 @@ _WEEK: Final = 7
 _ZEROS_AS_GAPS: Final = 0.05
 """A larger part of zeros is how the series is, as with weekends, and no outage."""
 _FAR: Final = 6.0
-"""A value that stands farther off its neighbours than so many times the usual is left out."""
+"""A day that stands farther off those around it than so many times the usual, and this in logarithms, is left out."""
+_LEAST_FAR: Final = 0.5
+_AROUND: Final = 3
 _FAR_PART: Final = 0.05
 _PERIODS_OVER: Final = 3
 _SHOWN: Final = 3
@@ -131,17 +133,19 @@ def series_of(
         told.append(f"{dates.index(used[0])} zeros before the first use on {used[0]} are left out.")
         dates = dates[dates.index(used[0]) :]
     period = _period(dates)
+    ended = _ended([not points[each] for each in dates], 2 * _WEEK if period is DAY else _PERIODS_OVER)
+    if ended:
+        dates = dates[: dates.index(used[-1]) + 1]
     if period is DAY and _rests(dates, points):
         dates, points, period = *_weeks(dates, points), WEEK
         told.append("Too many days have no use; whole weeks are summed and forecast.")
-    ended = _ended([not points[each] for each in dates], 2 * _WEEK if period is DAY else _PERIODS_OVER)
     zeros = [each for each in dates if not points[each]]
-    if zeros and not ended:
+    if zeros:
         told.append(f"{_dates(zeros)} without any use count as gaps.")
     dates = [each for each in dates if points[each] > 0]
     at = _places(dates, period)
     values = np.array([float(points[each]) for each in dates])
-    missing = 0 if period is None or ended else round(at[-1]) + 1 - len(at) - len(zeros)
+    missing = 0 if period is None else round(at[-1]) + 1 - len(at) - len(zeros)
     if period is not None and missing > 0:
         told.append(f"{missing} {period.name}{'' if missing == 1 else 's'} without a value are left out as gaps.")
     return _without_far(Series(name, unit, period, tuple(dates), at, values, tuple(told), ended))
@@ -206,24 +210,37 @@ def _weeks(dates: Sequence[date], points: Mapping[date, float]) -> tuple[list[da
 
 
 def _without_far(series: Series) -> Series:
-    """Leaves out days that stand far off a smooth curve through all of them; many such days are no accident."""
+    """Leaves out days that stand far off those around them; many such days are no accident."""
     if series.period is not DAY or len(series.values) < DAY.least:
         return series
+    off = np.abs(_off_around(series))
+    is_far = off > max(_FAR * 1.4826 * float(np.median(off)), _LEAST_FAR)
+    # A steep beginning is no accident.
+    is_far[:_AROUND] = False
+    if not is_far.any() or is_far.mean() > _FAR_PART:
+        return series
+    told = f"{_dates([d for d, far in zip(series.dates, is_far, strict=True) if far])} far off those around: left out."
+    kept = [d for d, far in zip(series.dates, is_far, strict=True) if not far]
+    at, values = series.at[~is_far], series.values[~is_far]
+    return series._replace(dates=tuple(kept), at=at, values=values, notes=(*series.notes, told))
+
+
+def _off_around(series: Series) -> Floats:
+    """How far the logarithm of each day is off the median of seven around it, once weekdays are taken out.
+
+    They are taken out by a smooth curve that a day far off cannot pull (Huber's weights).
+    """
     t = series.at / max(series.span, 1.0)
     weekdays = np.array([each.weekday() for each in series.dates])
     columns = np.column_stack([t, t * t, *((weekdays == day).astype(float) for day in range(_WEEK))])
-    logs, weights = series.logs, np.ones(len(t))
-    off, usual = np.zeros(len(t)), 1.0
+    logs, errors, weights = series.logs, np.zeros(len(t)), np.ones(len(t))
     for _ in range(10):
         root = np.sqrt(weights)
         found = np.linalg.lstsq(columns * root[:, None], logs * root, rcond=None)[0]
-        off = np.abs(logs - columns @ found)
-        usual = max(float(np.median(off)) * 1.4826, 1e-9)
-        weights = np.minimum(1.0, 1.5 * usual / np.maximum(off, 1e-12))
-    is_far = off > max(_FAR * usual, 0.5)
-    if not is_far.any() or is_far.mean() > _FAR_PART:
-        return series
-    told = f"{_dates([d for d, far in zip(series.dates, is_far, strict=True) if far])} far off all others: left out."
-    kept = [d for d, far in zip(series.dates, is_far, strict=True) if not far]
-    at = series.at[~is_far]
-    return series._replace(dates=tuple(kept), at=at - at[0], values=series.values[~is_far], notes=(*series.notes, told))
+        errors = logs - columns @ found
+        usual = max(1.4826 * float(np.median(np.abs(errors))), 1e-9)
+        weights = np.minimum(1.0, 1.5 * usual / np.maximum(np.abs(errors), 1e-12))
+    wide = np.pad(errors, _AROUND, mode="reflect")
+    around = np.median(np.lib.stride_tricks.sliding_window_view(wide, 2 * _AROUND + 1), axis=1)
+    off: Floats = errors - around
+    return off
