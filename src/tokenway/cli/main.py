@@ -86,6 +86,13 @@ For example:
   tokenway runs show nightly-7
 """
 
+_PLAN_HELP = """Fleets for what is to be served: size (also without a word), claim.
+
+For example:
+  tokenway plan llama-3-70b --tokens-per-day 5e9 --doubling 180
+  tokenway plan claim blackwell-30x
+"""
+
 _IMPORT_HELP = """Configurations of other gateways: litellm.
 
 For example:
@@ -178,13 +185,14 @@ _GROUPS: Final = {
         _LEDGER_HELP,
         {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
     ),
+    "plan": (_PLAN_HELP, {"size": "tokenway.cli.plan:plan", "claim": "tokenway.cli.claim:claim"}),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,
         {"install": "tokenway.cli.local:install", "status": "tokenway.cli.local:status"},
     ),
 }
-_USUAL: Final = {"runs": "list"}
+_USUAL: Final = {"runs": "list", "plan": "size"}
 """What a group does that is not told what to do."""
 
 
@@ -251,8 +259,9 @@ def run(arguments: list[str]) -> int:
 def _completed(arguments: list[str]) -> list[str]:
     """The words with what a group does that is not told what to do."""
     group, *rest = arguments or [""]
-    is_told = bool(rest) and (not rest[0].startswith("--") or rest[0] == "--help")
-    return arguments if is_told or group not in _USUAL else [group, _USUAL[group], *rest]
+    if group not in _USUAL or (rest and rest[0] in {"--help", "-h", *_GROUPS[group][1]}):
+        return arguments
+    return [group, _USUAL[group], *rest]
 
 
 def _bad_usage(error: CycloptsError) -> int:

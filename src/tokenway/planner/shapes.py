@@ -176,12 +176,17 @@ def _by_name() -> Mapping[str, str]:
     return {_plain(alias): name for name, shape in shapes().items() for alias in (name, shape.title, *shape.aliases)}
 
 
+def known_as(name: str) -> str | None:
+    """The name that a model has here; None for one that is not known."""
+    return _by_name().get(_plain(name))
+
+
 def shape_of(name: str) -> tuple[str, Shape]:
     """A model's shape and the name that it has here; the owner before a slash makes no difference.
 
     Raises PlanError for an unknown one, with those that come nearest.
     """
-    found = _by_name().get(_plain(name))
+    found = known_as(name)
     if found is None:
         raise unknown("model", name, shapes())
     return found, shapes()[found]

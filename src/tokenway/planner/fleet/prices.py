@@ -19,6 +19,8 @@ from tokenway.planner.report import Source
 KINDS: Final = ("on-demand", "reserved", "spot", "owned")
 NAMED_ORIGINS: Final = 3
 """How many origins a source names; the file has them all."""
+ALONE: Final = 1.2
+"""A single figure is no range: it is taken for the middle of one that goes so many times up and down."""
 
 
 class GpuPrice(NamedTuple):
@@ -58,8 +60,10 @@ def gpu_price(chip: str, kind: str) -> GpuPrice:
     more = f" and {len(origins) - NAMED_ORIGINS} more" if len(origins) > NAMED_ORIGINS else ""
     days = sorted(row.as_of for row in rows)
     as_of = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    source = Source(f"{kind} price of a {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more)
-    return GpuPrice(min(prices), statistics.median(prices), max(prices), source)
+    wide = ALONE if min(prices) == max(prices) else 1.0
+    alone = "; one figure, so 20 % more or less is taken" if wide > 1 else ""
+    source = Source(f"{kind} price of a {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more + alone)
+    return GpuPrice(min(prices) / wide, statistics.median(prices), max(prices) * wide, source)
 
 
 def own_price(usd_per_hour: float) -> GpuPrice:

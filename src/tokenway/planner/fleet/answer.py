@@ -1,0 +1,221 @@
+"""A plan as a report: what to take, what it costs, against which API it pays, and what that depends on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tokenway.planner.fleet.months import Fleet, FleetMonth
+from tokenway.planner.fleet.plan import Against, Other, Plan, Question
+from tokenway.planner.fleet.prices import capital
+from tokenway.planner.fleet.search import Replica
+from tokenway.planner.fleet.sensitivity import Bar
+from tokenway.planner.report import Cell, Report, Source, Table
+
+OTHERS: Final = 8
+"""How many chips and formats are shown beside the cheapest."""
+MODEL: Final = Source("model of serving", "2026-04", "fitted on measurements of InferenceX (Apache-2.0)")
+
+
+def answer(question: Question, plan: Plan, *, inputs: dict[str, Cell], sources: Iterable[Source] = ()) -> Report:
+    """The report of a plan."""
+    replica = plan.replica
+    found = [MODEL, replica.offer.price.source, *sources]
+    bought = capital(replica.offer.name)
+    if bought is not None:
+        found.append(bought.source)
+    return Report(
+        title=f"Serving {question.shape.title}",
+        lines=tuple(_lines(question, plan)),
+        tables=(
+            _months(plan.fleets),
+            _others(question, plan.others),
+            *([_apis(plan.against)] if plan.against else []),
+            _bars(plan.bars),
+        ),
+        inputs=inputs,
+        sources=tuple(dict.fromkeys(found)),
+        figures=_figures(question, plan),
+    )
+
+
+def _lines(question: Question, plan: Plan) -> Iterable[str]:
+    replica, first, last = plan.replica, plan.fleets[0], plan.fleets[-1]
+    targets, mix = question.targets, question.mix
+    apart = f", with {replica.prefill_gpus:.1f} more that prefill" if replica.prefill_gpus else ""
+    yield (
+        f"Cheapest: {replica.offer.chip.title} in {replica.numbers.label}, {replica.layout.label}{apart}: "
+        f"{first.middle.gpus} GPUs in {first.month.name}"
+        + (
+            f", {last.middle.gpus} in {last.month.name} ({last.low.gpus} to {last.high.gpus})."
+            if last != first
+            else "."
+        )
+    )
+    cost_in, cost_out = replica.per_million(replica.cost())
+    output = math.fsum(each.month.middle for each in plan.fleets) * mix.output
+    yield (
+        f"It costs ${plan.usd:,.0f} over {len(plan.fleets)} months, ${plan.usd / output * 1e6:,.2f} for a million "
+        f"tokens of output with everything counted on it; busy all the time it would be ${cost_in:.3f} for a million "
+        f"of input and ${cost_out:.3f} of output."
+    )
+    yield (
+        f"A replica runs {replica.concurrency:.0f} requests at once, each at {replica.speed:.0f} tokens/s "
+        f"({1 / replica.high:.0f} to {1 / replica.low:.0f} in four cases of five), bound by {replica.bound}."
+    )
+    tails = plan.usable.tails
+    if tails is not None:
+        yield (
+            f"In the peak hour it is given {plan.usable.share:.0%} of its work; played against such arrivals, "
+            f"{targets.quantile:.0%} of the requests have a first token within {tails.ttft[targets.quantile]:.2f} s "
+            f"and half of them {tails.speed[0.5]:.0f} tokens/s or more."
+        )
+    for each in plan.against:
+        yield _pays(each, plan.usd)
+
+
+def _pays(each: Against, usd: float) -> str:
+    ratio = f"the same requests cost ${each.usd:,.0f} at {each.api.name}"
+    if math.isinf(each.even.requests):
+        return f"Against {each.api.name} machines never pay at this mix: {ratio}."
+    pays = each.months["middle"]
+    when = "not within these months" if pays is None else f"from {pays} on"
+    return (
+        f"Against {each.api.name} machines pay from {each.even.tokens_per_day / 1e9:,.3g}B tokens a day on, which is "
+        f"{when}; {ratio}, {each.usd / usd:.2g} times as much."
+    )
+
+
+def _months(fleets: Sequence[FleetMonth]) -> Table:
+    columns = ("month", "GPUs", "low", "high", "spare replicas", "kW", "MWh", "USD", "used", "$/M in", "$/M out")
+    rows = tuple(
+        (
+            each.month.name,
+            each.middle.gpus,
+            each.low.gpus,
+            each.high.gpus,
+            each.middle.spares,
+            each.middle.power_kw,
+            each.middle.energy_kwh / 1000,
+            round(each.middle.usd),
+            f"{each.middle.utilisation:.0%}",
+            each.middle.usd_per_million_input,
+            each.middle.usd_per_million_output,
+        )
+        for each in fleets
+    )
+    return Table("By month; low and high are the ends of the band of demand", columns, rows)
+
+
+def _others(question: Question, others: Sequence[Other]) -> Table:
+    months = math.fsum(month.middle for month in question.months)
+    rows = tuple(
+        (
+            each.replica.offer.chip.title,
+            each.replica.numbers.label,
+            each.replica.layout.label,
+            each.replica.prefill_gpus or None,
+            round(each.replica.concurrency),
+            each.replica.speed,
+            each.replica.tokens_per_s_gpu,
+            round(each.usd),
+            each.usd / (months * question.mix.output) * 1e6,
+        )
+        for each in others[:OTHERS]
+    )
+    columns = ("GPU", "format", "layout", "prefill", "at once", "tokens/s", "tokens/s/GPU", "USD", "$/M out, all-in")
+    return Table("The cheapest of each GPU and format, before they are played", columns, rows)
+
+
+def _apis(against: Sequence[Against]) -> Table:
+    rows = tuple(
+        (
+            each.api.name,
+            round(each.usd),
+            None if math.isinf(each.even.tokens_per_day) else each.even.tokens_per_day / 1e6,
+            *(each.months[path] or "not yet" for path in ("low", "middle", "high")),
+        )
+        for each in against
+    )
+    columns = ("API", "USD", "pays from M tokens/day", "low growth", "expected", "high growth")
+    return Table("Against prices by the token: the month from which machines are cheaper", columns, rows)
+
+
+def _bars(bars: Sequence[Bar]) -> Table:
+    rows = tuple(
+        (bar.name, bar.span.low, bar.span.base, bar.span.high, _times(bar.at_low, bar), _times(bar.at_high, bar))
+        for bar in sorted(bars, key=lambda bar: -bar.swing / bar.base)
+    )
+    columns = ("input", "low", "taken", "high", "cost at low", "cost at high")
+    return Table("What the cost of a token depends on, each input alone", columns, rows)
+
+
+def _times(value: float | None, bar: Bar) -> Cell:
+    return "not possible" if value is None else f"{value / bar.base:.2f}x"
+
+
+def _figures(question: Question, plan: Plan) -> dict[str, object]:
+    tails = plan.usable.tails
+    return {
+        "replica": _replica(plan.replica),
+        "peak_share": plan.usable.share,
+        "ttft_s": {} if tails is None else {f"{quantile:g}": value for quantile, value in tails.ttft.items()},
+        "tokens_per_s": {} if tails is None else {f"{quantile:g}": value for quantile, value in tails.speed.items()},
+        "usd": plan.usd,
+        "months": [
+            {
+                "month": each.month.name,
+                "requests": each.month.middle,
+                **{path: _fleet(getattr(each, path)) for path in ("low", "middle", "high")},
+            }
+            for each in plan.fleets
+        ],
+        "others": [{**_replica(each.replica), "usd": each.usd} for each in plan.others],
+        "apis": [
+            {
+                "name": each.api.name,
+                "usd": each.usd,
+                "usd_per_request": each.even.api_usd_per_request,
+                "break_even_tokens_per_day": _finite(each.even.tokens_per_day),
+                "months": each.months,
+            }
+            for each in plan.against
+        ],
+        "sensitivity": [
+            {**bar.span._asdict(), "input": bar.name, "at_low": bar.at_low, "at_base": bar.base, "at_high": bar.at_high}
+            for bar in plan.bars
+        ],
+        "requests": math.fsum(month.middle for month in question.months),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _replica(replica: Replica) -> dict[str, object]:
+    cost_in, cost_out = replica.per_million(replica.cost())
+    return {
+        "gpu": replica.offer.name,
+        "format": replica.numbers.label,
+        "tp": replica.layout.tp,
+        "dp": replica.layout.dp,
+        "ep": replica.layout.ep,
+        "prefill_gpus": replica.prefill_gpus,
+        "concurrency": replica.concurrency,
+        "tpot_ms": replica.tpot * 1e3,
+        "tpot_low_ms": replica.low * 1e3,
+        "tpot_high_ms": replica.high * 1e3,
+        "ttft_ms": replica.ttft * 1e3,
+        "requests_per_s": replica.requests,
+        "tokens_per_s_per_gpu": replica.tokens_per_s_gpu,
+        "bound": replica.bound,
+        "usd_per_gpu_hour": list(replica.offer.price[:3]),
+        "usd_per_million_input": cost_in,
+        "usd_per_million_output": cost_out,
+    }
+
+
+def _fleet(fleet: Fleet) -> dict[str, object]:
+    return {name: _finite(value) for name, value in fleet._asdict().items()}

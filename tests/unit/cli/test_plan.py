@@ -1,0 +1,95 @@
+"""`tokenway plan` on the command line: demand that is said, or forecast; GPUs, formats and prices that are chosen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenway.cli.main import run
+
+BASE = ("plan", "llama-3-8b", "--gpu", "h100", "--format", "fp8", "--api", "0.2,0.6")
+
+
+def _json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert run([*BASE, "--json", *words]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_demand_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """It grows from this month on."""
+    data = _json(capsys, "--tokens-per-day", "5e10", "--doubling", "90", "--months", "6")
+    assert len(data["months"]) == 6
+    assert data["months"][0]["month"] == f"{dt.datetime.now(dt.UTC):%Y-%m}"
+    gpus = [each["middle"]["gpus"] for each in data["months"]]
+    assert gpus[-1] > 1.5 * gpus[0]
+    assert data["inputs"]["model"] == "llama-3-8b"
+
+
+def test_demand_of_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It is forecast, and months that are whole are planned."""
+    days = [dt.date(2026, 1, 1) + dt.timedelta(n) for n in range(120)]
+    rows = [f"{day},{1e10 * 2 ** (n / 60) * (1 + 0.05 * math.sin(n)):.0f}" for n, day in enumerate(days)]
+    file = tmp_path / "usage.csv"
+    file.write_text("date,tokens\n" + "\n".join(rows) + "\n")
+    data = _json(capsys, "--demand", str(file), "--months", "4")
+    assert [each["month"] for each in data["months"]] == ["2026-05", "2026-06", "2026-07", "2026-08"]
+    assert data["months"][0]["low"]["requests"] < data["months"][0]["middle"]["requests"]
+
+
+def test_words_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """The answer on standard output, inputs and sources beside it."""
+    assert run([*BASE, "--tokens-per-day", "1e9"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Serving Llama 3.1 8B\nCheapest: H100 SXM in fp8")
+    assert "reserved price of a h100" in err
+
+
+def test_a_gpu_and_a_price_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Six numbers and dollars an hour."""
+    words = ["plan", "llama-3-8b", "--gpu", "1000,2000,96,4,400,600", "--price", "1.25", "--tokens-per-day", "1e9"]
+    assert run([*words, "--api", "0.2,0.6", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["replica"]["gpu"] == "own"
+    assert data["replica"]["usd_per_gpu_hour"] == [1.25, 1.25, 1.25]
+
+
+def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Where it was asked for."""
+    file = tmp_path / "fleet.svg"
+    assert run([*BASE, "--tokens-per-day", "1e9", "--plot", str(file)]) == 0
+    assert "<svg" in file.read_text()
+    assert str(file) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "status"),
+    [
+        (("--tokens-per-day", "0"), "above 0", 1),
+        (("--tokens-per-day", "1e9", "--months", "0"), "--months 0", 2),
+        (("--tokens-per-day", "1e9", "--demand", "x.csv"), "not both", 2),
+        (("--tokens-per-day", "1e9", "--price", "cheap"), "on-demand, reserved", 2),
+        (("--tokens-per-day", "1e9", "--price", "0"), "no price", 1),
+        (("--tokens-per-day", "1e9", "--gpu", "h1000"), "did you mean h100", 1),
+        (("--tokens-per-day", "1e9", "--format", "fp5"), "number format", 1),
+        (("--tokens-per-day", "1e9", "--speed", "9999"), "times too slow", 1),
+        (("--tokens-per-day", "1e9", "--cached", "1.5"), "cached", 1),
+        (("--tokens-per-day", "1e9", "--plot", "fleet.gif"), ".png, .svg, .html", 1),
+        (("--demand", "missing.csv"), "cannot be read", 2),
+    ],
+)
+def test_bad_input(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str, status: int) -> None:
+    """Says what is wrong, and what would do."""
+    assert run([*BASE, *words]) == status
+    assert says in capsys.readouterr().err
+
+
+def test_a_model_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    """The nearest are told."""
+    assert run(["plan", "llama-3-9b", "--tokens-per-day", "1e9"]) == 1
+    assert "did you mean llama-3-8b" in capsys.readouterr().err
