@@ -3,7 +3,7 @@
 A step gives a token to every sequence that runs. Its parts, for the busiest chip of a worker: weights that have to be
 read (of the experts those that the batch touches: 1 - (1 - k/E)^B of them), cached keys and values, products of
 matrices, scores of attention, messages between chips; and beside them prefill, which takes its share of the same chips
-where they are not apart. What of these rates is really had is for the calibration to say.
+where they are not apart. A draft's guesses go through the step as further tokens of their sequences. What of these rates is really had is for the calibration to say.
 """
 
 from __future__ import annotations
@@ -57,16 +57,19 @@ def parts_of(cases: Cases, running: Column) -> Parts:
     """The parts of a step."""
     facts = cases.facts
     chips = cases.tp * cases.dp
-    local = running / cases.dp
+    fed = running * (1.0 + cases.guesses)
+    local = fed / cases.dp
     context = cases.input + cases.output / 2.0
     looked = read(facts, context)
     weights = (facts.attention * facts.attention_size + facts.always * facts.always_size) / cases.tp
     weights = weights + facts.head * facts.head_size / cases.tp
-    weights = weights + facts.routed * facts.routed_size * touched(facts, running) / chips
-    cache = local * (looked * facts.cache_size / np.minimum(cases.tp, facts.splits) + facts.state_size / cases.tp)
+    weights = weights + facts.routed * facts.routed_size * touched(facts, fed) / chips
+    cached = looked * facts.cache_size / np.minimum(cases.tp, facts.splits) + facts.state_size / cases.tp
+    cached = cached + facts.full_layers * facts.index_size * context
+    cache = running / cases.dp * cached
     products = local * (facts.attention + facts.always) / cases.tp / facts.attention_rate
     products = products + local * facts.head / cases.tp / facts.score_rate
-    products = products + running * facts.routed * facts.share / chips / facts.expert_rate
+    products = products + fed * facts.routed * facts.share / chips / facts.expert_rate
     link = np.where(chips > facts.domain, facts.scale_out, facts.scale_up)
     vector = local * facts.hidden * MESSAGE_SIZE
     reduces = 4.0 * facts.layers * (cases.tp - 1.0) / cases.tp * vector / facts.scale_up
