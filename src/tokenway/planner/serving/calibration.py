@@ -37,6 +37,7 @@ PLAUSIBLE: Final = Constants(
     sequence=1e-6,
     vllm=1.1,
     sglang=1.15,
+    quarter=0.05,
 )
 SIGMA: Final = Constants(
     weights=0.12,
@@ -57,6 +58,7 @@ SIGMA: Final = Constants(
     sequence=1.0,
     vllm=0.12,
     sglang=0.12,
+    quarter=0.7,
 )
 PLAUSIBLE_FIRST: Final = First(start=0.01, own=1.0, steps=1.0, others=0.05, queue=1.0)
 _FIRST_SIGMA: Final = 1.0

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tokenway.planner.formats import FORMATS, Format, Numbers
 from tokenway.planner.hardware import Chip
-from tokenway.planner.serving.constants import calibration
+from tokenway.planner.serving.constants import calibration, quarters_of
 from tokenway.planner.serving.deployment import Deployment, Load, Pool
 from tokenway.planner.shapes import Shape
 
@@ -99,6 +99,8 @@ class Cases(NamedTuple):
     output: Column
     concurrency: Column
     cached: Column
+    quarters: Column
+    """How new the engine is, in quarters of a year."""
     guesses: Column
     """Tokens that a draft guesses per step, the share that is right, and what a guess costs of a step."""
     accepted: Column
@@ -178,7 +180,7 @@ def _row(deployment: Deployment, load: Load) -> tuple[float, ...]:
         *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers),
         prefill.gpus if deployment.prefill is not None else 0,
         *(deployment.engine == "vllm", deployment.engine == "sglang"),
-        *(load.input, load.output, load.concurrency, load.cached),
+        *(load.input, load.output, load.concurrency, load.cached, quarters_of(deployment.released)),
         *((0.0, 0.0, 0.0) if draft is None else (draft.tokens, draft.accepted, draft.cost)),
     )
 

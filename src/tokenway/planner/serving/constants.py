@@ -5,11 +5,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
+
+
+FIRST_DAY: Final = date(2025, 11, 1)
+LAST_DAY: Final = date(2026, 2, 25)
+"""Between these days engines are taken to have got faster; nothing is said of what came later."""
+
+_QUARTER: Final = 90.0
 
 
 class Constants(NamedTuple):
@@ -40,10 +48,12 @@ class Constants(NamedTuple):
     outer_layer: float
     """More for a layer whose chips are beyond one scale-up domain."""
     sequence: float
-    """Seconds per sequence that runs."""
+    """Seconds per sequence that runs on the chips that share its attention."""
     vllm: float
     """Factor of the engine beside TensorRT-LLM; likewise SGLang."""
     sglang: float
+    quarter: float
+    """By how much engines got faster in a quarter of a year (of a logarithm)."""
 
 
 class First(NamedTuple):
@@ -83,6 +93,12 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     """Titles of the models, and of the chips, whose points it rests on."""
     chips: tuple[str, ...]
+
+
+def quarters_of(released: date | None) -> float:
+    """Quarters of a year from the first day to an engine's release; the last day where none is told."""
+    day = min(max(released or LAST_DAY, FIRST_DAY), LAST_DAY)
+    return (day - FIRST_DAY).days / _QUARTER
 
 
 @cache

@@ -11,6 +11,7 @@ import io
 import math
 import re
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -23,6 +24,13 @@ from tokenway.planner.shapes import Shape, shape_of
 
 NOMINAL: Final = 0.9
 """Mean length of what is drawn from 80 to 100 % of a nominal one."""
+
+_RELEASES: Final = (
+    *(("trtllm", "1.0", date(2025, 7, 15)), ("vllm", "0.10", date(2025, 8, 1)), ("vllm", "0.11", date(2025, 10, 2))),
+    *(("vllm", "0.12", date(2025, 12, 3)), ("sglang", "0.5.5", date(2025, 11, 6)), ("sglang", "0.5.6", date(2025, 12, 3))),
+    ("sglang", "0.5.7", date(2026, 1, 1)),
+)
+"""About when versions were released that are older than the newest points."""
 
 _EDITION: Final = re.compile(
     r"-(fp8|fp4|nvfp4|mxfp4|mxfp8|int4|int8|w4a16|w4a8|awq|gptq|bf16|instruct|chat|it|hf|base|thinking|preview|dynamic"
@@ -77,6 +85,7 @@ def asked(row: Mapping[str, str]) -> tuple[Deployment, Load]:
         pool=pools[0],
         prefill=pools[1],
         engine=engine_of(backend),
+        released=_released(row),
     )
     load = Load(
         input=_number(row, "isl") * NOMINAL,
@@ -121,6 +130,16 @@ def _parts(told: int, chips: int, *, is_apart: bool) -> int:
     """Into how many parts experts go: as told, or each chip its own where attention is apart per chip."""
     parts = chips if is_apart and told <= 1 else max(1, told)
     return math.gcd(parts, chips)
+
+
+def _released(row: Mapping[str, str]) -> date | None:
+    """The day of the measurement, or else about that of the engine's version; None where neither says anything."""
+    told = (row.get("measured") or "").strip()[:10]
+    try:
+        return date.fromisoformat(told)
+    except ValueError:
+        engine, version = engine_of(row.get("backend") or ""), (row.get("backend_version") or "").strip()
+        return next((day for name, start, day in _RELEASES if name == engine and version.startswith(start)), None)
 
 
 def _text(row: Mapping[str, str], name: str) -> str:

@@ -8,14 +8,18 @@ where they are not apart. A draft's guesses go through the step as further token
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tokenway.planner.serving.cases import Cases, Column, Facts
 
-MESSAGE_SIZE = 2.0
+MESSAGE_SIZE: Final = 2.0
 """Bytes per number between chips: BF16."""
+
+
+FAR_SIZE: Final = 3.0
+"""Bytes per number there and back between domains: FP8 to the experts, BF16 from them (DeepEP)."""
 
 
 class Parts(NamedTuple):
@@ -27,7 +31,9 @@ class Parts(NamedTuple):
     scores: Column
     reduces: Column
     experts: Column
-    """Messages with the tokens for experts on other chips."""
+    """Messages with the tokens for experts on other chips, within the scale-up domain."""
+    beyond: Column
+    """The same to other domains: a token goes once to each domain that has experts of it (DeepEP)."""
     prefill: Column
     """Of one request's input on one worker's chips."""
 
@@ -41,6 +47,14 @@ def read(facts: Facts[Column], context: Column) -> Column:
 def touched(facts: Facts[Column], batch: Column) -> Column:
     """The share of the experts that `batch` tokens use between them."""
     return 1.0 - np.power(1.0 - facts.share, batch)
+
+
+def _domains(cases: Cases) -> Column:
+    """To how many other domains a token goes, where attention is apart: expected of as many choices as experts."""
+    count = np.maximum(cases.tp * cases.dp / cases.facts.domain, 1.0)
+    chosen = cases.facts.share * cases.facts.experts
+    reached = count * (1.0 - np.power(1.0 - 1.0 / count, chosen)) * (1.0 - 1.0 / count)
+    return np.where(cases.dp > 1, reached, 0.0)
 
 
 def prefill_work(cases: Cases) -> Column:
@@ -70,7 +84,6 @@ def parts_of(cases: Cases, running: Column) -> Parts:
     products = local * (facts.attention + facts.always) / cases.tp / facts.attention_rate
     products = products + local * facts.head / cases.tp / facts.score_rate
     products = products + fed * facts.routed * facts.share / chips / facts.expert_rate
-    link = np.where(chips > facts.domain, facts.scale_out, facts.scale_up)
     vector = local * facts.hidden * MESSAGE_SIZE
     reduces = 4.0 * facts.layers * (cases.tp - 1.0) / cases.tp * vector / facts.scale_up
     to_others = np.where(cases.dp > 1, np.minimum(facts.share * facts.experts, cases.ep) * (1.0 - 1.0 / cases.ep), 0.0)
@@ -80,6 +93,7 @@ def parts_of(cases: Cases, running: Column) -> Parts:
         products=2.0 * products,
         scores=local * looked * facts.decode_score / cases.tp / facts.score_rate,
         reduces=reduces,
-        experts=2.0 * facts.expert_layers * vector * to_others / link,
+        experts=2.0 * facts.expert_layers * vector * to_others / facts.scale_up,
+        beyond=facts.expert_layers * local * facts.hidden * FAR_SIZE * _domains(cases) / facts.scale_out,
         prefill=prefill_work(cases) / chips,
     )

@@ -19,6 +19,9 @@ from tokenway.planner.serving.roofline import parts_of, prefill_work
 BOUNDS: Final = ("weights", "cache", "compute", "links", "overhead", "prefill")
 """What takes the most of a token: reading weights or the cache, products, messages, starts of kernels, or prefill."""
 
+FAR_SHARE: Final = 0.85
+"""Share of the links between domains that messages get: DeepEP tells of 43 to 46 of 50 GB/s. No point says it."""
+
 _ROUNDS: Final = 6
 _CORNER: Final = 4
 
@@ -72,9 +75,10 @@ def token_of(cases: Cases, running: Column, constants: Constants) -> Column:
     core = np.power(both, 1.0 / _CORNER)
     is_read = np.power(read, _CORNER) / both
     scores = parts.scores / constants.products / _CORNER
-    links = parts.reduces / constants.reduces + parts.experts / constants.messages
-    overhead = started(cases, constants) + constants.sequence * running
+    links = parts.reduces / constants.reduces + parts.experts / constants.messages + parts.beyond / FAR_SHARE
+    overhead = started(cases, constants) + constants.sequence * running / cases.dp
     engine = np.where(cases.vllm > 0, constants.vllm, np.where(cases.sglang > 0, constants.sglang, 1.0))
+    engine = engine * np.exp(-constants.quarter * cases.quarters)
     step = (core * is_read, parts.cache / constants.cache, core * (1.0 - is_read) + scores, links, overhead)
     drafted = (1.0 + cases.guesses * cases.guess_cost) / per_step(cases)
     prefill = own_prefill(cases, constants) / (cases.tp * cases.dp)
