@@ -103,9 +103,14 @@ def _sentences(series: Series, found: Found) -> list[str]:
             "cannot be told yet."
         )
     if found.choice.likeness >= EVIDENCE_ALIKE:
+        counted = (
+            "intervals and the margin that is needed count with that"
+            if found.choice.inflation > 1
+            else "intervals count with that, the margin between curves does not, as there are too few values"
+        )
         lines.append(
             f"Neighbouring values err alike (correlation {found.choice.likeness:.2f}), so there is less evidence than "
-            "their number suggests; the intervals count with that, the AICc of few values does not."
+            f"their number suggests; {counted}."
         )
     if found.regime is not None:
         lines.append(_change(found.regime, period))
