@@ -101,6 +101,7 @@ _COMMANDS: Final = {
     "endpoints": "tokenway.cli.catalogue:endpoints",
     "usage": "tokenway.cli.usage:usage",
     "tokens": "tokenway.cli.tokens:tokens",
+    "forecast": "tokenway.cli.forecast:forecast",
     "doctor": "tokenway.cli.doctor:doctor",
     "migrate": "tokenway.cli.migrate:migrate",
 }

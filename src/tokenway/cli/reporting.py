@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tokenway.cli.errors import CommandError
 from tokenway.cli.output import Column, print_json, print_table, say
 from tokenway.planner.report import show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from tokenway.planner.report import Report, Table
+
+
+@contextmanager
+def planning() -> Iterator[None]:
+    """Around what the planner does: says what to install where a package of its extra is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"This needs the package {error.name}; install it with: pip install 'tokenway[plan]'"
+        ) from None
+
+
+def write_picture(path: Path, picture: bytes) -> None:
+    """Writes a picture and says so; raises CommandError."""
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from None
+    say(f"{path} is written.")
 
 
 def print_report(report: Report, *, as_json: bool) -> None:

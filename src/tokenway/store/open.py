@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.base import StoreError
+from tokenway.store.daily import SqlDaily
 from tokenway.store.database import Database
 from tokenway.store.days import SqlDays
 from tokenway.store.documents import SqlDocuments
@@ -53,6 +54,7 @@ class Store:
         self.samples = SqlSamples(database, clock)
         self.probes = SqlProbes(database)
         self.runs = SqlRuns(database)
+        self.daily = SqlDaily(database)
 
     def retention(self, ages: Ages) -> SqlRetention:
         """What drops all that is older than these ages, a little with each step."""
