@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tokenway.cli.reporting import print_report
+from tokenway.cli.errors import CommandError
+from tokenway.cli.reporting import planning, print_report, write_picture
 from tokenway.planner.report import Report, Source, Table
 
 REPORT = Report(
@@ -31,3 +33,18 @@ def test_programs_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     """With the figures as numbers."""
     print_report(REPORT, as_json=True)
     assert json.loads(capsys.readouterr().out)["gpus"] == 8
+
+
+def test_a_missing_package_is_advice() -> None:
+    """What to install is said instead of a traceback."""
+    with pytest.raises(CommandError, match=r"package no_such; install it with: pip install 'tokenway\[plan\]'"), planning():
+        import no_such  # noqa: F401, PLC0415 - that it is missing is the point
+
+
+def test_a_picture_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which is said beside the answer; where it cannot be, that is."""
+    write_picture(tmp_path / "a.png", b"picture")
+    assert (tmp_path / "a.png").read_bytes() == b"picture"
+    assert capsys.readouterr().err == f"{tmp_path / 'a.png'} is written.\n"
+    with pytest.raises(CommandError, match="cannot be written"):
+        write_picture(tmp_path / "no" / "a.png", b"picture")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tokenway.planner.formats import FORMATS, Format, Numbers
 from tokenway.planner.hardware import Chip
+from tokenway.planner.serving.constants import calibration, quarters_of
 from tokenway.planner.serving.deployment import Deployment, Load, Pool
 from tokenway.planner.shapes import Shape
 
@@ -22,6 +23,10 @@ Column = npt.NDArray[np.float64]
 """A number for each case; for one case an array of no dimensions."""
 
 C = TypeVar("C")
+
+FOUR: Final = 4
+INDEX_NUMBERS: Final = 128
+"""Numbers of a key by which DeepSeek's sparse attention chooses (`index_head_dim`)."""
 
 
 class Facts(NamedTuple, Generic[C]):
@@ -53,6 +58,8 @@ class Facts(NamedTuple, Generic[C]):
     linear_layers: C
     state_size: C
     """Bytes of a sequence's state of fixed size."""
+    index_size: C
+    """Bytes of the keys by which a sparse attention chooses, of a token in a layer."""
     decode_score: C
     """Operations per layer and token looked at, of a new token; in prefill `prefill_score`."""
     prefill_score: C
@@ -65,7 +72,15 @@ class Facts(NamedTuple, Generic[C]):
     scale_up: C
     scale_out: C
     domain: C
-    native_fp4: C
+    latent: C
+    """1 where attention is latent; so the flags below."""
+    packed: C
+    """Four-bit weights that the chip has to unpack before it can multiply them."""
+    older: C
+    """A chip without four-bit units."""
+    new_model: C
+    """Not in the calibration; likewise the chip."""
+    new_chip: C
 
 
 class Cases(NamedTuple):
@@ -84,6 +99,12 @@ class Cases(NamedTuple):
     output: Column
     concurrency: Column
     cached: Column
+    quarters: Column
+    """How new the engine is, in quarters of a year."""
+    guesses: Column
+    """Tokens that a draft guesses per step, the share that is right, and what a guess costs of a step."""
+    accepted: Column
+    guess_cost: Column
 
 
 def attention_format(shape: Shape, weights: Format) -> Format:
@@ -134,6 +155,7 @@ def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
         attended=float(shape.attended or np.inf),
         linear_layers=float(line.layers if line is not None else 0),
         state_size=shape.state * bf16.size,
+        index_size=INDEX_NUMBERS * FORMATS["fp8"].size if shape.attended else 0.0,
         decode_score=decode_score,
         prefill_score=prefill_score,
         attention_rate=chip.rate(acts),
@@ -144,17 +166,22 @@ def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
         scale_up=chip.scale_up,
         scale_out=chip.scale_out,
         domain=float(chip.domain),
-        native_fp4=float(chip.fp4_tflops > 0),
+        latent=float(latent is not None),
+        packed=float(weights.element_bits == FOUR and not (chip.fp4_tflops and activations.computes_as == "fp4")),
+        older=float(not chip.fp4_tflops),
+        new_model=float(shape.title not in calibration().models),
+        new_chip=float(chip.title not in calibration().chips),
     )
 
 
 def _row(deployment: Deployment, load: Load) -> tuple[float, ...]:
-    pool, prefill = deployment.pool, deployment.prefill or Pool(workers=1)
+    pool, prefill, draft = deployment.pool, deployment.prefill or Pool(workers=1), deployment.draft
     return (
         *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers),
         prefill.gpus if deployment.prefill is not None else 0,
         *(deployment.engine == "vllm", deployment.engine == "sglang"),
-        *(load.input, load.output, load.concurrency, load.cached),
+        *(load.input, load.output, load.concurrency, load.cached, quarters_of(deployment.released)),
+        *((0.0, 0.0, 0.0) if draft is None else (draft.tokens, draft.accepted, draft.cost)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -72,6 +73,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     pool: Pool
     prefill: Pool | None = None
     engine: str = "vllm"
+    released: date | None = None
+    """When the engine was released; None is as new as the calibration knows them."""
     draft: Draft | None = None
 
     def __post_init__(self) -> None:

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tokenway.planner.serving.bands import width_of
 from tokenway.planner.serving.capacity import most_running
 from tokenway.planner.serving.cases import Cases, Column, cases_of
+from tokenway.planner.serving.constants import calibration
 from tokenway.planner.serving.deployment import Deployment, Load
-from tokenway.planner.serving.roofline import parts_of
-
-BOUNDS = ("weights", "cache", "compute", "links", "overhead", "prefill")
-"""What takes the most of a step: reading weights or the cache, products, messages, the host, or prefill beside it."""
+from tokenway.planner.serving.timing import BOUNDS, first, token
 
 
 class Predictions(NamedTuple):
@@ -25,13 +24,13 @@ class Predictions(NamedTuple):
     low: Column
     high: Column
     ttft: Column
-    """Seconds to the first token, of a mean request, with the wait for others where so many are in at once."""
+    """Seconds to the first token of a mean request, with the wait for others where so many are in at once."""
     tokens_per_s_user: Column
     tokens_per_s_gpu: Column
     requests_per_s: Column
     """Of the whole deployment."""
     running: Column
-    """Sequences that run at once, over all workers: concurrency, unless memory holds fewer."""
+    """Sequences that run at once, over all workers: concurrency, unless memory or the prefill pool let fewer run."""
     most: Column
     """Sequences that memory holds, over all workers."""
     fits: npt.NDArray[np.bool_]
@@ -41,7 +40,7 @@ class Predictions(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """One case; fields as in Predictions, but `bound` names the largest share."""
+    """One case; fields as in Predictions."""
 
     tpot: float
     low: float
@@ -61,42 +60,35 @@ class Prediction(NamedTuple):
         return max(self.shares, key=lambda name: self.shares[name])
 
 
-def predict_all(cases: Cases) -> Predictions:
-    """Predictions of all cases."""
-    most = most_running(cases)
-    running = np.minimum(cases.concurrency / cases.workers, np.maximum(most, 1.0))
-    parts = parts_of(cases, running)
-    apart = cases.prefill_gpus > 0
-    prefill = parts.prefill / 0.5
-    share = np.where(apart, 0.0, running / cases.output)
-    overhead = cases.facts.layers * (35e-6 + 19e-6 * (cases.tp > 1)) + cases.facts.expert_layers * 29e-6
-    step = np.stack(
-        np.broadcast_arrays(
-            parts.weights / 0.77,
-            parts.cache / 0.77,
-            (parts.products + parts.scores) / 0.4,
-            (parts.reduces + parts.experts) / 0.3,
-            overhead,
-            share * prefill,
-        )
-    )
-    tpot = step.sum(axis=0)
-    ttft = prefill + np.maximum(cases.concurrency / cases.workers - running, 0.0) * tpot
-    total = ttft + (cases.output - 1.0) * tpot
-    requests = cases.concurrency / total
+class Measured(NamedTuple):
+    """What the prediction of this configuration has to be multiplied by, from a measurement of one's own."""
+
+    factor: float
+
+
+def predict_all(cases: Cases, measured: Measured | None = None) -> Predictions:
+    """Predictions of all cases; with one measured point of the same configuration, by its factor and as sure."""
+    shipped = calibration()
+    found = token(cases, shipped.constants)
+    factor = measured.factor if measured is not None else 1.0
+    tpot = found.seconds * factor
+    width = np.exp(width_of(cases, shipped.widths, is_measured=measured is not None))
+    ttft = first(cases, found, shipped.constants, shipped.first) * factor
+    requests = cases.concurrency / (ttft + (cases.output - 1.0) * tpot)
     gpus = cases.workers * cases.tp * cases.dp + cases.prefill_gpus
+    most = most_running(cases)
     return Predictions(
         tpot=tpot,
-        low=tpot / 1.35,
-        high=tpot * 1.35,
+        low=tpot / width,
+        high=tpot * width,
         ttft=ttft,
         tokens_per_s_user=1.0 / tpot,
         tokens_per_s_gpu=requests * cases.output / gpus,
         requests_per_s=requests,
-        running=running * cases.workers,
+        running=found.running * cases.workers,
         most=most * cases.workers,
         fits=most >= 1.0,
-        shares=step / tpot,
+        shares=found.shares / found.seconds,
     )
 
 
@@ -105,9 +97,14 @@ def predict_many(asked: Sequence[tuple[Deployment, Load]]) -> Predictions:
     return predict_all(cases_of(asked))
 
 
-def predict(deployment: Deployment, load: Load) -> Prediction:
+def predict(deployment: Deployment, load: Load, measured: Measured | None = None) -> Prediction:
     """What one deployment does with one load."""
-    found = predict_many([(deployment, load)])
+    found = predict_all(cases_of([(deployment, load)]), measured)
     numbers = {name: float(column[0]) for name, column in found._asdict().items() if name not in {"fits", "shares"}}
     shares = dict(zip(BOUNDS, map(float, found.shares[:, 0]), strict=True))
     return Prediction(**numbers, fits=bool(found.fits[0]), shares=shares)
+
+
+def measured_by(deployment: Deployment, load: Load, tpot: float) -> Measured:
+    """The factor of a measured time per output token in seconds. One at a middle concurrency says the most."""
+    return Measured(tpot / predict(deployment, load).tpot)

@@ -3,19 +3,23 @@
 A step gives a token to every sequence that runs. Its parts, for the busiest chip of a worker: weights that have to be
 read (of the experts those that the batch touches: 1 - (1 - k/E)^B of them), cached keys and values, products of
 matrices, scores of attention, messages between chips; and beside them prefill, which takes its share of the same chips
-where they are not apart. What of these rates is really had is for the calibration to say.
+where they are not apart. A draft's guesses go through the step as further tokens of their sequences. What of these rates is really had is for the calibration to say.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tokenway.planner.serving.cases import Cases, Column, Facts
 
-MESSAGE_SIZE = 2.0
+MESSAGE_SIZE: Final = 2.0
 """Bytes per number between chips: BF16."""
+
+
+FAR_SIZE: Final = 3.0
+"""Bytes per number there and back between domains: FP8 to the experts, BF16 from them (DeepEP)."""
 
 
 class Parts(NamedTuple):
@@ -27,7 +31,9 @@ class Parts(NamedTuple):
     scores: Column
     reduces: Column
     experts: Column
-    """Messages with the tokens for experts on other chips."""
+    """Messages with the tokens for experts on other chips, within the scale-up domain."""
+    beyond: Column
+    """The same to other domains: a token goes once to each domain that has experts of it (DeepEP)."""
     prefill: Column
     """Of one request's input on one worker's chips."""
 
@@ -41,6 +47,14 @@ def read(facts: Facts[Column], context: Column) -> Column:
 def touched(facts: Facts[Column], batch: Column) -> Column:
     """The share of the experts that `batch` tokens use between them."""
     return 1.0 - np.power(1.0 - facts.share, batch)
+
+
+def _domains(cases: Cases) -> Column:
+    """To how many other domains a token goes, where attention is apart: expected of as many choices as experts."""
+    count = np.maximum(cases.tp * cases.dp / cases.facts.domain, 1.0)
+    chosen = cases.facts.share * cases.facts.experts
+    reached = count * (1.0 - np.power(1.0 - 1.0 / count, chosen)) * (1.0 - 1.0 / count)
+    return np.where(cases.dp > 1, reached, 0.0)
 
 
 def prefill_work(cases: Cases) -> Column:
@@ -57,17 +71,19 @@ def parts_of(cases: Cases, running: Column) -> Parts:
     """The parts of a step."""
     facts = cases.facts
     chips = cases.tp * cases.dp
-    local = running / cases.dp
+    fed = running * (1.0 + cases.guesses)
+    local = fed / cases.dp
     context = cases.input + cases.output / 2.0
     looked = read(facts, context)
     weights = (facts.attention * facts.attention_size + facts.always * facts.always_size) / cases.tp
     weights = weights + facts.head * facts.head_size / cases.tp
-    weights = weights + facts.routed * facts.routed_size * touched(facts, running) / chips
-    cache = local * (looked * facts.cache_size / np.minimum(cases.tp, facts.splits) + facts.state_size / cases.tp)
+    weights = weights + facts.routed * facts.routed_size * touched(facts, fed) / chips
+    cached = looked * facts.cache_size / np.minimum(cases.tp, facts.splits) + facts.state_size / cases.tp
+    cached = cached + facts.full_layers * facts.index_size * context
+    cache = running / cases.dp * cached
     products = local * (facts.attention + facts.always) / cases.tp / facts.attention_rate
     products = products + local * facts.head / cases.tp / facts.score_rate
-    products = products + running * facts.routed * facts.share / chips / facts.expert_rate
-    link = np.where(chips > facts.domain, facts.scale_out, facts.scale_up)
+    products = products + fed * facts.routed * facts.share / chips / facts.expert_rate
     vector = local * facts.hidden * MESSAGE_SIZE
     reduces = 4.0 * facts.layers * (cases.tp - 1.0) / cases.tp * vector / facts.scale_up
     to_others = np.where(cases.dp > 1, np.minimum(facts.share * facts.experts, cases.ep) * (1.0 - 1.0 / cases.ep), 0.0)
@@ -77,6 +93,7 @@ def parts_of(cases: Cases, running: Column) -> Parts:
         products=2.0 * products,
         scores=local * looked * facts.decode_score / cases.tp / facts.score_rate,
         reduces=reduces,
-        experts=2.0 * facts.expert_layers * vector * to_others / link,
+        experts=2.0 * facts.expert_layers * vector * to_others / facts.scale_up,
+        beyond=facts.expert_layers * local * facts.hidden * FAR_SIZE * _domains(cases) / facts.scale_out,
         prefill=prefill_work(cases) / chips,
     )

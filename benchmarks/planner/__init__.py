@@ -1,0 +1,1 @@
+"""The planner's model of serving against measurements: `python -m benchmarks.planner`."""

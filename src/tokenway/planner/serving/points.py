@@ -1,0 +1,225 @@
+"""Rows of measurements, in the columns of InferenceX's exports, as deployments and loads.
+
+A row names lengths nominally: InferenceX draws them evenly from 80 to 100 % of that, so a mean request has nine tenths.
+Columns that say nothing are taken for what the others imply.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from tokenway.planner.errors import PlanError
+from tokenway.planner.formats import Numbers, numbers_of
+from tokenway.planner.hardware import Chip, chip_of
+from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.shapes import Shape, shape_of
+
+NOMINAL: Final = 0.9
+"""Mean length of what is drawn from 80 to 100 % of a nominal one."""
+
+_RELEASES: Final = (
+    *(("trtllm", "1.0", date(2025, 7, 15)), ("vllm", "0.10", date(2025, 8, 1)), ("vllm", "0.11", date(2025, 10, 2))),
+    *(("vllm", "0.12", date(2025, 12, 3)), ("sglang", "0.5.5", date(2025, 11, 6)), ("sglang", "0.5.6", date(2025, 12, 3))),
+    ("sglang", "0.5.7", date(2026, 1, 1)),
+)
+"""About when versions were released that are older than the newest points."""
+
+_EDITION: Final = re.compile(
+    r"-(fp8|fp4|nvfp4|mxfp4|mxfp8|int4|int8|w4a16|w4a8|awq|gptq|bf16|instruct|chat|it|hf|base|thinking|preview|dynamic"
+    r"|v\d|0\d{3}|1[0-2]\d\d|25\d\d|26\d\d|tput|kv|attn|moe|mtp|eagle3?)$"
+)
+"""Words at the end of a name that tell an edition of the same shape."""
+
+
+@cache
+def model_of(name: str) -> tuple[str, Shape]:
+    """The shape of a model of this name or path; of an edition where the name itself is not known."""
+    try:
+        return shape_of(name)
+    except PlanError as error:
+        plain = name.strip().lower().rpartition("/")[2].replace("_", "-").replace(" ", "-")
+        while (shorter := _EDITION.sub("", plain)) != plain:
+            plain = shorter
+            try:
+                return shape_of(plain)
+            except PlanError:
+                continue
+        raise error from None
+
+
+def engine_of(name: str) -> str:
+    """The engine that a backend's name speaks of: `dynamo-trt` is TensorRT-LLM; what is not known counts as vLLM."""
+    plain = name.lower()
+    if "trt" in plain or "tensorrt" in plain:
+        return "trtllm"
+    return "sglang" if "sglang" in plain else "vllm"
+
+
+@cache
+def numbers_for(shape: Shape, chip: Chip, precision: str) -> Numbers:
+    """The formats of a precision: four bits are MXFP4 where the model was published so or the chip is AMD's."""
+    if precision.strip().lower() in {"fp4", "mxfp4", "nvfp4"}:
+        return numbers_of("mxfp4" if shape.native == "mxfp4" or chip.maker == "amd" else "nvfp4")
+    return numbers_of(precision)
+
+
+def asked(row: Mapping[str, str]) -> tuple[Deployment, Load]:
+    """The deployment and the load of a row. Raises PlanError, with the reason, for one that cannot be told."""
+    shape = model_of(_text(row, "model_path"))[1]
+    chip = chip_of(_text(row, "system"))[1]
+    backend = row.get("backend") or ""
+    is_apart = (row.get("mode") or "").strip().lower().startswith("dis")
+    pools = _apart(row) if is_apart else (_together(row), None)
+    deployment = Deployment(
+        shape=shape,
+        chip=chip,
+        numbers=numbers_for(shape, chip, _text(row, "precision")),
+        pool=pools[0],
+        prefill=pools[1],
+        engine=engine_of(backend),
+        released=_released(row),
+    )
+    load = Load(
+        input=_number(row, "isl") * NOMINAL,
+        output=max(1.0, _number(row, "osl") * NOMINAL),
+        concurrency=_number(row, "conc"),
+    )
+    return deployment, load
+
+
+def _together(row: Mapping[str, str]) -> Pool:
+    """Where one pool does both: `num_gpus` that `tp_size` splits; attention apart per chip where it says so."""
+    tp, gpus, apart = _count(row, "tp_size"), _count(row, "num_gpus"), _count(row, "attention_dp_size")
+    gpus = gpus or (tp or 1) * (apart or 1)
+    tp = min(tp or gpus, gpus)
+    if apart > 1 and tp * apart > gpus:
+        tp = max(1, gpus // apart)
+    return Pool(tp=tp, dp=max(1, gpus // tp), ep=_parts(_count(row, "moe_ep_size"), gpus, is_apart=gpus > tp))
+
+
+def _apart(row: Mapping[str, str]) -> tuple[Pool, Pool]:
+    """A pool that decodes and one that prefills."""
+    every = _count(row, "num_gpus")
+    prefill = _count(row, "prefill_gpus")
+    decode = _count(row, "decode_gpus") or max(0, every - prefill)
+    prefill = prefill or max(0, every - decode)
+    if not decode or not prefill:
+        raise PlanError("How many GPUs decode and how many prefill is missing (decode_gpus, prefill_gpus, num_gpus).")
+    decoding = _workers(decode, _count(row, "decode_num_workers"), _count(row, "decode_tp_size"))
+    parts = _parts(_count(row, "decode_moe_ep_size"), decoding.chips, is_apart=decoding.dp > 1)
+    prefilling = _workers(prefill, _count(row, "prefill_num_workers"), _count(row, "prefill_tp_size"))
+    return Pool(workers=decoding.workers, tp=decoding.tp, dp=decoding.dp, ep=parts), prefilling
+
+
+def _workers(gpus: int, workers: int, tp: int) -> Pool:
+    workers = min(workers or 1, gpus)
+    chips = gpus // workers
+    tp = min(tp or chips, chips)
+    return Pool(workers=workers, tp=tp, dp=max(1, chips // tp))
+
+
+def _parts(told: int, chips: int, *, is_apart: bool) -> int:
+    """Into how many parts experts go: as told, or each chip its own where attention is apart per chip."""
+    parts = chips if is_apart and told <= 1 else max(1, told)
+    return math.gcd(parts, chips)
+
+
+def _released(row: Mapping[str, str]) -> date | None:
+    """The day of the measurement, or else about that of the engine's version; None where neither says anything."""
+    told = (row.get("measured") or "").strip()[:10]
+    try:
+        return date.fromisoformat(told)
+    except ValueError:
+        engine, version = engine_of(row.get("backend") or ""), (row.get("backend_version") or "").strip()
+        return next((day for name, start, day in _RELEASES if name == engine and version.startswith(start)), None)
+
+
+def _text(row: Mapping[str, str], name: str) -> str:
+    text = (row.get(name) or "").strip()
+    if not text:
+        raise PlanError(f"{name} is missing.")
+    return text
+
+
+def _number(row: Mapping[str, str], name: str) -> float:
+    text = _text(row, name)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number <= 0:
+        raise PlanError(f"{name} has to be a number above 0, not '{text}'.")
+    return number
+
+
+def _count(row: Mapping[str, str], name: str) -> int:
+    """A whole number, 0 where nothing is told."""
+    if not (row.get(name) or "").strip():
+        return 0
+    number = _number(row, name)
+    if number != int(number):
+        raise PlanError(f"{name} has to be a whole number, not '{row[name]}'.")
+    return int(number)
+
+
+class Point(NamedTuple):
+    """A measurement: what was asked, and what it took in seconds (`ttft` is not a number where it is not known)."""
+
+    deployment: Deployment
+    load: Load
+    model: str
+    chip: str
+    precision: str
+    engine: str
+    mode: str
+    input: int
+    """Nominal."""
+    tpot: float
+    ttft: float
+
+    @property
+    def group(self) -> str:
+        """Points that are too alike to be told apart by a test: model, chip, precision and nominal input."""
+        return f"{self.model}|{self.chip}|{self.precision}|{self.input}"
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Points that were measured alike."""
+        return (self.model, self.chip, self.engine, self.precision, self.mode)
+
+
+def points_in(text: str) -> list[Point]:
+    """The measurements of a file's text. Raises PlanError for a row that cannot be told."""
+    return [_point(row) for row in csv.DictReader(io.StringIO(text))]
+
+
+@cache
+def points() -> tuple[Point, ...]:
+    """Those that are shipped: InferenceX's, see `data/README.md`."""
+    text = files("tokenway.planner").joinpath("data/inference_points.csv").read_text(encoding="utf-8")
+    return tuple(points_in(text))
+
+
+def _point(row: Mapping[str, str]) -> Point:
+    deployment, load = asked(row)
+    ttft = row.get("ttft_ms") or "nan"
+    return Point(
+        deployment=deployment,
+        load=load,
+        model=model_of(row["model_path"])[0],
+        chip=chip_of(row["system"])[0],
+        precision=row["precision"],
+        engine=deployment.engine,
+        mode=row.get("mode") or "agg",
+        input=round(_number(row, "isl")),
+        tpot=_number(row, "tpot_ms") / 1e3,
+        ttft=float(ttft) / 1e3,
+    )

@@ -1,0 +1,118 @@
+"""Time of a step, of a token and to the first token: the parts of the roofline with the constants of the calibration.
+
+A token takes the sum of what is read, multiplied, sent and started; of reading weights and multiplying with them, which
+overlap, the larger one, rounded where they are alike. On one pool the prefill of others comes in between: one request's
+for every `output` tokens of each that runs. A pool of its own for prefill bounds how many requests can be decoding.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tokenway.planner.serving.capacity import most_running
+from tokenway.planner.serving.cases import Cases, Column
+from tokenway.planner.serving.constants import Constants, First
+from tokenway.planner.serving.roofline import parts_of, prefill_work
+
+BOUNDS: Final = ("weights", "cache", "compute", "links", "overhead", "prefill")
+"""What takes the most of a token: reading weights or the cache, products, messages, starts of kernels, or prefill."""
+
+FAR_SHARE: Final = 0.85
+"""Share of the links between domains that messages get: DeepEP tells of 43 to 46 of 50 GB/s. No point says it."""
+
+_ROUNDS: Final = 6
+_CORNER: Final = 4
+
+
+class Token(NamedTuple):
+    """Seconds per token by what bounds it (first axis: BOUNDS), and how many sequences of a worker run."""
+
+    shares: Column
+    running: Column
+
+    @property
+    def seconds(self) -> Column:
+        """Of all of it."""
+        total: Column = self.shares.sum(axis=0)
+        return total
+
+
+def per_step(cases: Cases) -> Column:
+    """Tokens that a sequence gets of a step: 1, or (1 - a^(g+1))/(1 - a) of g guesses right with a share of a each."""
+    accepted = cases.accepted
+    return (1.0 - np.power(accepted, cases.guesses + 1.0)) / (1.0 - accepted)
+
+
+def own_prefill(cases: Cases, constants: Constants) -> Column:
+    """Seconds of one request's prefill on one chip."""
+    rate = constants.prefill * np.where(cases.facts.experts > 0, constants.expert_prefill, 1.0)
+    return prefill_work(cases) / rate
+
+
+def started(cases: Cases, constants: Constants) -> Column:
+    """Seconds of a step that no size changes."""
+    facts, chips = cases.facts, cases.tp * cases.dp
+    outer = constants.outer_layer * (chips > facts.domain)
+    layer = constants.layer + constants.doubling * np.log2(cases.tp) + outer
+    added = facts.expert_layers * constants.expert_layer + facts.layers * facts.latent * constants.latent_layer
+    added = added * np.where(facts.older > 0, constants.older, 1.0)
+    packed = facts.packed * np.where(facts.experts > 0, facts.expert_layers, facts.layers)
+    return (
+        facts.layers * layer
+        + added
+        + packed * constants.packed_layer
+        + facts.linear_layers * constants.recurrent_layer
+    )
+
+
+def token_of(cases: Cases, running: Column, constants: Constants) -> Column:
+    """Seconds per token with so many sequences per worker, by what bounds it."""
+    parts = parts_of(cases, running)
+    read, multiplied = parts.weights / constants.weights, parts.products / constants.products
+    both = np.power(read, _CORNER) + np.power(multiplied, _CORNER)
+    core = np.power(both, 1.0 / _CORNER)
+    is_read = np.power(read, _CORNER) / both
+    scores = parts.scores / constants.products / _CORNER
+    links = parts.reduces / constants.reduces + parts.experts / constants.messages + parts.beyond / FAR_SHARE
+    overhead = started(cases, constants) + constants.sequence * running / cases.dp
+    engine = np.where(cases.vllm > 0, constants.vllm, np.where(cases.sglang > 0, constants.sglang, 1.0))
+    engine = engine * np.exp(-constants.quarter * cases.quarters)
+    step = (core * is_read, parts.cache / constants.cache, core * (1.0 - is_read) + scores, links, overhead)
+    drafted = (1.0 + cases.guesses * cases.guess_cost) / per_step(cases)
+    prefill = own_prefill(cases, constants) / (cases.tp * cases.dp)
+    between = np.where(cases.prefill_gpus > 0, 0.0, running / cases.output * prefill)
+    every: Column = engine * np.stack(np.broadcast_arrays(*(each * drafted for each in step), between))
+    return every
+
+
+def token(cases: Cases, constants: Constants) -> Token:
+    """Seconds per token with as many sequences running as the load, memory and the prefill pool let run."""
+    is_apart = cases.prefill_gpus > 0
+    most = np.minimum(cases.concurrency / cases.workers, np.maximum(most_running(cases), 1.0))
+    running = most
+    shares = token_of(cases, running, constants)
+    if np.any(is_apart):
+        fed = cases.prefill_gpus / np.maximum(own_prefill(cases, constants), 1e-12) / cases.workers
+        for _ in range(_ROUNDS):
+            let = np.where(is_apart, np.minimum(most, fed * cases.output * shares.sum(axis=0)), running)
+            running = np.sqrt(running * let)
+            shares = token_of(cases, running, constants)
+    return Token(shares, running)
+
+
+def first(cases: Cases, found: Token, constants: Constants, of: First) -> Column:
+    """Seconds to the first token of a mean request.
+
+    Its own prefill and a few steps; a share of the prefill of all that came at once; and where more are in than run,
+    the wait for a place.
+    """
+    is_apart = cases.prefill_gpus > 0
+    workers = np.where(is_apart, cases.prefill_workers, cases.workers)
+    chips = np.where(is_apart, cases.prefill_gpus / cases.prefill_workers, cases.tp * cases.dp)
+    own = own_prefill(cases, constants) / chips
+    many, run = cases.concurrency / workers, found.running * cases.workers / workers
+    seconds = found.seconds
+    wait = np.maximum(many - run, 0.0) / np.maximum(run, 1e-9) * cases.output * seconds
+    return of.start + own * (of.own + of.others * many) + of.steps * seconds + of.queue * wait
