@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tokenway.planner.claims import Case, Claim, Factor, Regime, factors, regimes
-from tokenway.planner.fleet.answer import MODEL
+from tokenway.planner.fleet.answer import model_source
 from tokenway.planner.fleet.prices import gpu_price
 from tokenway.planner.hardware import chips
 from tokenway.planner.report import Cell, Report, Source, Table
@@ -32,7 +32,7 @@ def claim_report(claim: Claim, kind: str, models: Sequence[str] = ()) -> Report:
         inputs={"claim": claim.name, "price": kind, "chip": claim.chip, "format": claim.numbers},
         sources=(
             Source("claim", "2024-03", claim.origin),
-            MODEL,
+            model_source(),
             *(gpu_price(name, kind).source for name in names),
         ),
         figures={

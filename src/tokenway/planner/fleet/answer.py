@@ -12,16 +12,22 @@ from tokenway.planner.fleet.prices import capital
 from tokenway.planner.fleet.search import Replica
 from tokenway.planner.fleet.sensitivity import Bar
 from tokenway.planner.report import Cell, Report, Source, Table
+from tokenway.planner.serving.constants import calibration
 
 OTHERS: Final = 8
 """How many chips and formats are shown beside the cheapest."""
-MODEL: Final = Source("model of serving", "2026-04", "fitted on measurements of InferenceX (Apache-2.0)")
+
+
+def model_source() -> Source:
+    """What the model of serving rests on."""
+    found = calibration()
+    return Source("model of serving", found.as_of, f"calibrated on {found.source}")
 
 
 def answer(question: Question, plan: Plan, *, inputs: dict[str, Cell], sources: Iterable[Source] = ()) -> Report:
     """The report of a plan."""
     replica = plan.replica
-    found = [MODEL, replica.offer.price.source, *sources]
+    found = [model_source(), replica.offer.price.source, *sources]
     bought = capital(replica.offer.name)
     if bought is not None:
         found.append(bought.source)
@@ -64,6 +70,19 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
         f"A replica runs {replica.concurrency:.0f} requests at once, each at {replica.speed:.0f} tokens/s "
         f"({1 / replica.high:.0f} to {1 / replica.low:.0f} in four cases of five), bound by {replica.bound}."
     )
+    unseen = [
+        title
+        for title, known in (
+            (replica.offer.chip.title, calibration().chips),
+            (question.shape.title, calibration().models),
+        )
+        if title not in known
+    ]
+    if unseen:
+        yield (
+            f"No measurement of {' or of '.join(unseen)} is in the calibration: its figures are carried over from "
+            "others, which is less sure than the band says."
+        )
     tails = plan.usable.tails
     if tails is not None:
         yield (

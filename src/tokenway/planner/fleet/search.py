@@ -21,7 +21,8 @@ from tokenway.planner.formats import Numbers
 from tokenway.planner.hardware import Chip
 from tokenway.planner.serving.cases import spread
 from tokenway.planner.serving.deployment import Deployment, Load, Pool
-from tokenway.planner.serving.predict import BOUNDS, Predictions, predict_all
+from tokenway.planner.serving.predict import Predictions, predict_all
+from tokenway.planner.serving.timing import BOUNDS
 from tokenway.planner.shapes import Shape
 
 SIZES: Final = (1, 2, 4, 8, 16, 32, 48, 64, 72, 96, 128)
