@@ -86,6 +86,12 @@ For example:
   tokenway runs show nightly-7
 """
 
+_PLAN_HELP = """What serving takes: predict.
+
+For example:
+  tokenway plan predict --csv points.csv --out predictions.csv
+"""
+
 _IMPORT_HELP = """Configurations of other gateways: litellm.
 
 For example:
@@ -178,6 +184,7 @@ _GROUPS: Final = {
         _LEDGER_HELP,
         {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
     ),
+    "plan": (_PLAN_HELP, {"predict": "tokenway.cli.plan_predict:predict"}),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,

@@ -13,7 +13,9 @@ from tokenway.planner.demand.forecast import Bands, Forecast, bands_of, forecast
 from tokenway.planner.demand.series import series_of
 
 
-def _forecast(days: int = 120, ahead: int = 60, **options: float) -> tuple[Forecast, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _forecast(
+    days: int = 120, ahead: int = 60, **options: float
+) -> tuple[Forecast, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     values = demand("exponential", days, np.random.default_rng(1), ahead=ahead, **options)
     series = daily(values[:days])
     return forecast(series, choose(series), ahead, np.random.default_rng(2)), values[days:]
