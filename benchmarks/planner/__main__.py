@@ -16,10 +16,10 @@ import numpy as np
 
 from tokenway.planner.hardware import chips
 from tokenway.planner.serving.bands import width_that_holds
+from tokenway.planner.serving.cases import Column
 from tokenway.planner.serving.constants import LAST_DAY, Calibration, calibration
 from tokenway.planner.serving.points import points
 from tokenway.planner.serving.validation import (
-    Column,
     Errors,
     Mask,
     Sample,
@@ -122,7 +122,7 @@ def table(sample: Sample, predicted: Column, labels: Sequence[Hashable]) -> None
 def told(found: Errors) -> str:
     """Errors in one line."""
     return (
-        f"{found.count:5} points, median {100 * found.median:5.1f} %, P90 {100 * found.ninth:5.1f} %, "
+        f"{found.points:5} points, median {100 * found.median:5.1f} %, P90 {100 * found.ninth:5.1f} %, "
         f"bias {100 * found.bias:+5.1f} %"
     )
 

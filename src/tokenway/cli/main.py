@@ -86,10 +86,11 @@ For example:
   tokenway runs show nightly-7
 """
 
-_PLAN_HELP = """Fleets for what is to be served: size (also without a word), claim.
+_PLAN_HELP = """What serving takes: size (also without a word), predict, claim.
 
 For example:
   tokenway plan llama-3-70b --tokens-per-day 5e9 --doubling 180
+  tokenway plan predict --csv points.csv --out predictions.csv
   tokenway plan claim blackwell-30x
 """
 
@@ -185,7 +186,14 @@ _GROUPS: Final = {
         _LEDGER_HELP,
         {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
     ),
-    "plan": (_PLAN_HELP, {"size": "tokenway.cli.plan:plan", "claim": "tokenway.cli.claim:claim"}),
+    "plan": (
+        _PLAN_HELP,
+        {
+            "size": "tokenway.cli.plan:plan",
+            "predict": "tokenway.cli.plan_predict:predict",
+            "claim": "tokenway.cli.plan_claim:claim",
+        },
+    ),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (
         _LOCAL_HELP,

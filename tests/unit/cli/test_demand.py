@@ -40,7 +40,9 @@ def place(home: Path) -> Place:
         lines = (line(usage=usage),)
         records += [
             settled(3 * back, at=at, lines=lines, model="big", user="ann"),
-            settled(3 * back + 1, at=at, lines=lines, run=f"r{back}", trace=Trace(agent=""), finish_reason="tool_calls"),
+            settled(
+                3 * back + 1, at=at, lines=lines, run=f"r{back}", trace=Trace(agent=""), finish_reason="tool_calls"
+            ),
             settled(3 * back + 2, at=at + 9, lines=lines, run=f"r{back}", trace=Trace(agent="")),
         ]
     store.ledger.commit(Progress("j", "w", "o", 1), records)

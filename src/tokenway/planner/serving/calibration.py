@@ -12,6 +12,7 @@ from collections.abc import Hashable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from tokenway.planner.serving.cases import Cases, Column, Facts
@@ -73,8 +74,8 @@ class Fit(NamedTuple):
     first: First
 
 
-def taken(cases: Cases, rows: Column) -> Cases:
-    """Some of the cases: by a mask or by numbers."""
+def taken(cases: Cases, rows: npt.NDArray[np.bool_]) -> Cases:
+    """Some of the cases."""
     facts = Facts(*(each[rows] for each in cases.facts))
     return Cases(facts, *(each[rows] for each in cases[1:]))
 
@@ -82,8 +83,9 @@ def taken(cases: Cases, rows: Column) -> Cases:
 def weights_of(kinds: Sequence[Hashable]) -> Column:
     """A weight for each point: the root of one over how many are of its kind, one in the mean."""
     counts = Counter(kinds)
-    found = np.array([counts[kind] ** -0.5 for kind in kinds])
-    return found / found.mean()
+    found: Column = np.array([counts[kind] ** -0.5 for kind in kinds])
+    mean: Column = found / found.mean()
+    return mean
 
 
 def fit(cases: Cases, tpot: Column, ttft: Column, weights: Column) -> Fit:

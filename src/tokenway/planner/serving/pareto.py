@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import PchipInterpolator
 
 from tokenway.planner.hardware import Chip
 from tokenway.planner.serving.cases import Cases, Column, spread
@@ -24,7 +23,7 @@ BATCHES: Final = tuple(float(batch) for batch in np.unique(np.round(2 ** np.aran
 
 
 PREFILL_CHIPS: Final = 8
-"""GPUs of a worker that does nothing but prefill, in a sweep."""
+"""GPUs of a worker that does nothing but prefill, and the most that share attention beside experts, in a sweep."""
 
 
 class Sweep(NamedTuple):
@@ -58,12 +57,10 @@ class Curve(NamedTuple):
     gpu: Column
 
     def at(self, user: float) -> float:
-        """Tokens/s of a GPU where each user gets so many: between the points a monotone cubic, beyond the last none."""
+        """Tokens/s of a GPU where each user gets so many: between points by powers, beyond the last none."""
         if not len(self.user) or user > self.user[-1]:
             return 0.0
-        if user <= self.user[0] or len(self.user) == 1:
-            return float(self.gpu[0])
-        return float(np.exp(PchipInterpolator(np.log(self.user), np.log(self.gpu))(np.log(user))))
+        return float(np.exp(np.interp(np.log(user), np.log(self.user), np.log(self.gpu))))
 
 
 def layouts(shape: Shape, chip: Chip, most: int | None = None) -> tuple[Pool, ...]:
@@ -78,7 +75,7 @@ def layouts(shape: Shape, chip: Chip, most: int | None = None) -> tuple[Pool, ..
     found = [Pool(tp=size) for size in sizes if size <= shape.heads and shape.heads % size == 0]
     if shape.experts:
         apart = [size for size in sizes if size > 1 and shape.experts >= size]
-        found += [Pool(tp=size, ep=size) for size in apart if size <= 8 and shape.heads % size == 0]  # noqa: PLR2004
+        found += [Pool(tp=size, ep=size) for size in apart if size <= PREFILL_CHIPS and shape.heads % size == 0]
         found += [Pool(dp=size, ep=size) for size in apart]
     return tuple(found)
 

@@ -27,7 +27,11 @@ NOMINAL: Final = 0.9
 
 _RELEASES: Final = (
     *(("trtllm", "1.0", date(2025, 7, 15)), ("vllm", "0.10", date(2025, 8, 1)), ("vllm", "0.11", date(2025, 10, 2))),
-    *(("vllm", "0.12", date(2025, 12, 3)), ("sglang", "0.5.5", date(2025, 11, 6)), ("sglang", "0.5.6", date(2025, 12, 3))),
+    *(
+        ("vllm", "0.12", date(2025, 12, 3)),
+        ("sglang", "0.5.5", date(2025, 11, 6)),
+        ("sglang", "0.5.6", date(2025, 12, 3)),
+    ),
     ("sglang", "0.5.7", date(2026, 1, 1)),
 )
 """About when versions were released that are older than the newest points."""

@@ -15,6 +15,8 @@ from tokenway.planner.serving.constants import calibration
 from tokenway.planner.serving.deployment import Deployment, Load
 from tokenway.planner.serving.timing import BOUNDS, first, token
 
+__all__ = ["BOUNDS", "Measured", "Prediction", "Predictions", "measured_by", "predict", "predict_all", "predict_many"]
+
 
 class Predictions(NamedTuple):
     """Columns, one number for each case. Times in seconds; rates count output tokens."""

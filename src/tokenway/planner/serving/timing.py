@@ -60,10 +60,7 @@ def started(cases: Cases, constants: Constants) -> Column:
     added = added * np.where(facts.older > 0, constants.older, 1.0)
     packed = facts.packed * np.where(facts.experts > 0, facts.expert_layers, facts.layers)
     return (
-        facts.layers * layer
-        + added
-        + packed * constants.packed_layer
-        + facts.linear_layers * constants.recurrent_layer
+        facts.layers * layer + added + packed * constants.packed_layer + facts.linear_layers * constants.recurrent_layer
     )
 
 

@@ -35,6 +35,8 @@ Mask = npt.NDArray[np.bool_]
 BUSIEST: Final = 0.7
 """No engine does more than this share of the operations that a data sheet allows; prefix caches look as if."""
 _PARTS: Final = 5
+_FEWEST: Final = 3
+"""Two points have none in the middle."""
 
 
 class Sample(NamedTuple):
@@ -67,7 +69,7 @@ class Sample(NamedTuple):
 class Errors(NamedTuple):
     """How far off predictions were, as shares of what was measured."""
 
-    count: int
+    points: int
     median: float
     ninth: float
     """Nine in ten were no further off."""
@@ -142,8 +144,8 @@ def by_one_point(sample: Sample, predicted: Column) -> tuple[Column, Mask]:
         configurations.setdefault((point.kind, point.deployment.pool, load), []).append(number)
     better, is_other = predicted.copy(), np.zeros(len(predicted), bool)
     for numbers in configurations.values():
-        order = sorted(numbers, key=lambda number: sample.points[number].load.concurrency)
-        if len(order) > 2:  # noqa: PLR2004 - two have no middle
+        order = sorted(numbers, key=lambda each: sample.points[each].load.concurrency)
+        if len(order) >= _FEWEST:
             middle = order[len(order) // 2]
             better[numbers] *= sample.tpot[middle] / predicted[middle]
             is_other[numbers], is_other[middle] = True, False
@@ -151,13 +153,19 @@ def by_one_point(sample: Sample, predicted: Column) -> tuple[Column, Mask]:
 
 
 def widths(sample: Sample) -> Widths:
-    """Widths of the bands, by points, models and chips left out."""
+    """Widths of the bands, by points, models and chips left out.
+
+    For what is known the wider one of the grouped split and of the untouched third, on which nothing was chosen.
+    """
     points = sample.points
     known, _ = left_out(sample, [int(part) for part in parts(points)])
+    is_third = untouched(points)
+    third = width_that_holds(sample.tpot[is_third], sample.by(is_third, sample.found_on(~is_third))[0])
     model, _ = left_out(sample, [point.model for point in points])
     chip, _ = left_out(sample, [point.chip for point in points])
     better, is_other = by_one_point(sample, model)
     found = [width_that_holds(sample.tpot, each) for each in (known, model, chip)]
+    found[0] = max(found[0], third)
     both = float(np.sqrt(max(found[1] ** 2 + found[2] ** 2 - found[0] ** 2, found[1] ** 2, found[2] ** 2)))
     measured = width_that_holds(sample.tpot[is_other], better[is_other])
     return Widths(found[0], max(found[1], found[0]), max(found[2], found[0]), both, measured)
