@@ -17,11 +17,11 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.machine import Unavailable
-from benchmarks.subjects import Packaged
+from benchmarks.machine import CACHE, Unavailable
 from tokenway.planner.serving.points import Point, points
 from tokenway.planner.serving.validation import errors, left_out, parts, sample_of
 
+REQUIREMENT: Final = "aiconfigurator==0.12.0"
 POINTS: Final = 160
 SEED: Final = 7
 _MODELS: Final = {
@@ -42,29 +42,33 @@ _BLOCKS: Final = {"deepseek-v3": "fp8_block", "qwen3-235b": "fp8_block"}
 _MXFP4: Final = {"moe_quant_mode": "w4a16_mxfp4"}
 
 
-class Peer(Packaged):
-    """aiconfigurator."""
+def installed() -> str:
+    """The Python of its environment, which is made on first use. Raises Unavailable."""
+    home = CACHE / "aiconfigurator"
+    python = str(home / "bin" / "python")
+    if not (home / "bin" / "aiconfigurator").exists():
+        print(f"installing {REQUIREMENT} into {home}", flush=True)
+        for step in ([sys.executable, "-m", "venv", "--clear", str(home)], [python, "-m", "pip", "install", REQUIREMENT]):
+            done = subprocess.run(step, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Unavailable(f"does not install: {done.stderr.strip()[-200:]}")
+    return python
 
-    name = "aiconfigurator"
-    requirement = "aiconfigurator==0.12.0"
-    program = "aiconfigurator"
 
-    def ask(self, asked: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-        """Its answers, in order."""
-        lines = "\n".join(json.dumps(each) for each in asked) + "\n"
-        python = str(self.home / "bin" / "python")
-        script = Path(__file__).with_name("peer.py")
-        done = subprocess.run(
-            [python, str(script)], input=lines, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
-        )
-        return [json.loads(line) for line in done.stdout.splitlines()]
+def ask(python: str, asked: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    """Its answers, in order."""
+    lines = "\n".join(json.dumps(each) for each in asked) + "\n"
+    script = str(Path(__file__).with_name("peer.py"))
+    done = subprocess.run(
+        [python, script], input=lines, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def main() -> int:
     """Prints the table."""
-    peer = Peer()
     try:
-        version = peer.prepare()
+        python = installed()
     except Unavailable as error:
         print(f"aiconfigurator {error}", file=sys.stderr)
         return 1
@@ -72,11 +76,11 @@ def main() -> int:
     ours = left_out(every, [int(part) for part in parts(every.points)])[0] * 1e3
     measured = every.tpot * 1e3
     chosen = _chosen(every.points)
-    answers = peer.ask([_asked(every.points[number]) for number in chosen])
+    answers = ask(python, [_asked(every.points[number]) for number in chosen])
     kept = [n for n, answer in enumerate(answers) if "tpot" in answer]
     theirs = np.array([float(str(answers[n]["tpot"])) for n in kept])
     rows = np.array([chosen[n] for n in kept])
-    print(f"aiconfigurator {version}: {len(kept)} of {len(chosen)} points answered")
+    print(f"{REQUIREMENT}: {len(kept)} of {len(chosen)} points answered")
     for reason, count in Counter(str(answer["reason"]) for answer in answers if "reason" in answer).most_common(5):
         print(f"  {count} not: {reason}")
     labels = [every.points[row].model for row in rows]

@@ -1,4 +1,4 @@
-"""Runs in the environment of aiconfigurator: reads its arguments as lines of JSON, writes `ttft` and `tpot` in ms, or why not."""
+"""Runs in the environment of aiconfigurator: lines of JSON with its arguments come in, `ttft` and `tpot` in ms go out."""
 
 from __future__ import annotations
 

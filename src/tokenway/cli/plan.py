@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -157,9 +158,13 @@ def _shape(model: str) -> tuple[str, Shape]:
     from tokenway.planner.hf_config import shape_from  # noqa: PLC0415 - only for a file
 
     try:
-        return path.parent.name or path.stem, shape_from(path.read_bytes())
+        config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadUsage(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:
+        raise BadUsage(f"{path} is no JSON: {error}.") from None
+    name = path.parent.name or path.stem
+    return name, shape_from(config, name)
 
 
 def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Month], Mix, tuple[Source, ...]]:
