@@ -9,7 +9,7 @@ from typing import Final
 from tokenway.planner.fleet.months import Fleet, FleetMonth
 from tokenway.planner.fleet.plan import Against, Other, Plan, Question
 from tokenway.planner.fleet.prices import capital
-from tokenway.planner.fleet.search import Replica
+from tokenway.planner.fleet.search import Replica, label
 from tokenway.planner.fleet.sensitivity import Bar
 from tokenway.planner.report import Cell, Report, Source, Table
 from tokenway.planner.serving.constants import calibration
@@ -51,7 +51,7 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
     targets, mix = question.targets, question.mix
     apart = f", with {replica.prefill_gpus:.1f} more that prefill" if replica.prefill_gpus else ""
     yield (
-        f"Cheapest: {replica.offer.chip.title} in {replica.numbers.label}, {replica.layout.label}{apart}: "
+        f"Cheapest: {replica.offer.chip.title} in {replica.numbers.label}, {label(replica.layout)}{apart}: "
         f"{first.middle.gpus} GPUs in {first.month.name}"
         + (
             f", {last.middle.gpus} in {last.month.name} ({last.low.gpus} to {last.high.gpus})."
@@ -133,7 +133,7 @@ def _others(question: Question, others: Sequence[Other]) -> Table:
         (
             each.replica.offer.chip.title,
             each.replica.numbers.label,
-            each.replica.layout.label,
+            label(each.replica.layout),
             each.replica.prefill_gpus or None,
             round(each.replica.concurrency),
             each.replica.speed,

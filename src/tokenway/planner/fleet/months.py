@@ -10,6 +10,7 @@ from scipy.special import nbdtr
 
 from tokenway.planner.fleet.search import HOUR, MILLION, Replica
 from tokenway.planner.fleet.workload import DAY, Month, Targets
+from tokenway.planner.serving.pareto import PREFILL_CHIPS
 
 KWH: Final = 24.0
 
@@ -65,8 +66,8 @@ def fleet_for(
     extra = spares(needed, targets.availability, targets.machine_up)
     machines = needed + extra
     # Chips that prefill are shared by the replicas, and whole workers of them are taken.
-    layout = replica.layout.chips
-    gpus = machines * layout + math.ceil(machines * replica.prefill_gpus / layout - 1e-9) * layout
+    worker = min(replica.offer.chip.domain, PREFILL_CHIPS)
+    gpus = machines * replica.layout.chips + math.ceil(machines * replica.prefill_gpus / worker - 1e-9) * worker
     price = replica.offer.price.middle if usd_per_hour is None else usd_per_hour
     usd = gpus * price * month.days * DAY / HOUR
     per_request = usd / requests if requests else math.inf

@@ -19,23 +19,16 @@ from tokenway.planner.fleet.prices import GpuPrice
 from tokenway.planner.fleet.workload import Mix, Targets
 from tokenway.planner.formats import Numbers
 from tokenway.planner.hardware import Chip
-from tokenway.planner.serving.cases import spread
 from tokenway.planner.serving.deployment import Deployment, Load, Pool
-from tokenway.planner.serving.predict import Predictions, predict_all
+from tokenway.planner.serving.pareto import Sweep, layouts, sweep
 from tokenway.planner.serving.timing import BOUNDS
 from tokenway.planner.shapes import Shape
 
-SIZES: Final = (1, 2, 4, 8, 16, 32, 48, 64, 72, 96, 128)
-"""How many chips a worker has at most; only sizes that a domain holds, or whole domains."""
 BEYOND: Final = 2
-"""Over how many domains a worker may stretch."""
-TENSOR_MAX: Final = 16
-STEPS: Final = 40
-"""Concurrencies that are tried of a layout."""
-BATCH_MAX: Final = 4096.0
+"""Over how many domains a worker may stretch: a model that one does not hold has to."""
+BATCHES: Final = tuple(np.geomspace(1.0, 4096.0, 40))
+"""Concurrencies per worker that are tried of a layout."""
 PREFILL: Final = BOUNDS.index("prefill")
-PREFILL_BUSY: Final = 0.7
-"""The share of the time for which chips that only prefill do so."""
 HOUR: Final = 3600.0
 MILLION: Final = 1e6
 
@@ -48,23 +41,10 @@ class Offer(NamedTuple):
     price: GpuPrice
 
 
-class Layout(NamedTuple):
-    """How a worker's chips share a model, as in `serving.deployment.Pool`."""
-
-    tp: int
-    dp: int
-    ep: int
-
-    @property
-    def chips(self) -> int:
-        """Chips of one worker."""
-        return self.tp * self.dp
-
-    @property
-    def label(self) -> str:
-        """`TP8`, `DP32 EP32`."""
-        parts = (("TP", self.tp), ("DP", self.dp), ("EP", self.ep))
-        return " ".join(f"{name}{degree}" for name, degree in parts if degree > 1) or "TP1"
+def label(pool: Pool) -> str:
+    """How a worker's chips share a model: `TP8`, `DP32 EP32`."""
+    parts = (("TP", pool.tp), ("DP", pool.dp), ("EP", pool.ep))
+    return " ".join(f"{name}{degree}" for name, degree in parts if degree > 1) or "TP1"
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +56,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     offer: Offer
     numbers: Numbers
-    layout: Layout
+    layout: Pool
     prefill_gpus: float
     concurrency: float
     most: float
@@ -122,21 +102,6 @@ class Found(NamedTuple):
     reasons: list[str]
 
 
-def layouts(shape: Shape, chip: Chip) -> Iterator[Layout]:
-    """The ways in which engines lay a model out: by tensors, by tensors and experts, attention by data and experts."""
-    for size in SIZES:
-        if size > chip.domain and (size % chip.domain or size > BEYOND * chip.domain):
-            continue
-        if size <= TENSOR_MAX and shape.heads % size == 0:
-            yield Layout(size, 1, 1)
-            if shape.experts and size > 1 and shape.experts % size == 0:
-                yield Layout(size, 1, size)
-        if shape.experts and size > 1:
-            for tp in (1, 2, 4, 8):
-                if size % tp == 0 and size > tp and shape.heads % tp == 0:
-                    yield Layout(tp, size // tp, size)
-
-
 def search(
     shape: Shape, mix: Mix, targets: Targets, offers: Iterable[Offer], formats: Iterable[Numbers], engine: str = "vllm"
 ) -> Found:
@@ -149,11 +114,14 @@ def search(
         raise PlanError("There is nothing to search: a GPU and a number format are needed.")
     found: list[Replica] = []
     misses: list[_Miss] = []
-    for (offer, numbers), apart in itertools.product(pairs, (False, True)):
-        sweep = _Sweep(shape, mix, offer, numbers, engine, apart)
-        guess = sweep.ask()
-        found += sweep.keeping(guess, targets)
-        misses.append(_miss(offer, numbers, guess))
+    load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
+    for offer, numbers in pairs:
+        deployment = Deployment(shape=shape, chip=offer.chip, numbers=numbers, pool=Pool(), engine=engine)
+        pools = layouts(shape, offer.chip, BEYOND * offer.chip.domain)
+        for apart in (False, True):
+            swept = sweep(deployment, load, pools, BATCHES, apart=apart)
+            found += _keeping(swept, offer, numbers, mix, targets)
+            misses.append(_miss(offer, numbers, swept))
     found.sort(key=Replica.cost)
     return Found(found, [] if found else _reasons(shape, misses, targets))
 
@@ -169,71 +137,46 @@ class _Miss(NamedTuple):
     ttft: float
 
 
-class _Sweep:
-    """All layouts of a model in a format on a chip, at all concurrencies; the layouts one after the other."""
-
-    def __init__(self, shape: Shape, mix: Mix, offer: Offer, numbers: Numbers, engine: str, apart: bool) -> None:  # noqa: FBT001 - one of six facts
-        self._mix, self._offer, self._numbers, self._apart = mix, offer, numbers, apart
-        self._ways = list(layouts(shape, offer.chip))
-        columns = {name: np.repeat([getattr(way, name) for way in self._ways], STEPS) for name in Layout._fields}
-        if apart:
-            # Chips that prefill are laid out as those that decode, and as many of them are taken as are needed.
-            columns["prefill_gpus"] = columns["tp"] * columns["dp"]
-        pool = Pool()
-        deployment = Deployment(
-            shape=shape,
-            chip=offer.chip,
-            numbers=numbers,
-            pool=pool,
-            prefill=pool if apart else None,
-            engine=engine,
-        )
-        load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
-        batches = np.tile(np.geomspace(1.0, BATCH_MAX, STEPS), len(self._ways))
-        self._cases = spread(deployment, load, **columns, concurrency=batches)
-
-    def ask(self) -> Predictions:
-        """What the model of serving says."""
-        return predict_all(self._cases)
-
-    def keeping(self, guess: Predictions, targets: Targets) -> Iterator[Replica]:
-        """Of each layout the highest concurrency that keeps the targets."""
-        keeps = guess.fits & (guess.tokens_per_s_user >= targets.speed) & (guess.ttft <= targets.ttft)
-        # Beyond what memory holds a request only waits.
-        keeps &= self._cases.concurrency <= np.maximum(guess.most, 1.0)
-        for n, way in enumerate(self._ways):
-            row = np.flatnonzero(keeps[n * STEPS : (n + 1) * STEPS])
-            if row.size:
-                yield self._replica(way, guess, n * STEPS + int(row[-1]), float(guess.ttft[n * STEPS]))
-
-    def _replica(self, way: Layout, guess: Predictions, at: int, prefill: float) -> Replica:
-        tpot, running = float(guess.tpot[at]), float(guess.running[at])
-        requests = running / (tpot * self._mix.output) if self._apart else float(guess.requests_per_s[at])
-        gpus = requests * prefill / PREFILL_BUSY * way.chips if self._apart else 0.0
-        shares = guess.shares[:, at]
-        return Replica(
-            offer=self._offer,
-            numbers=self._numbers,
-            layout=way,
-            prefill_gpus=gpus,
-            concurrency=running,
-            most=float(guess.most[at]),
-            tpot=tpot,
-            low=float(guess.low[at]),
-            high=float(guess.high[at]),
-            ttft=float(guess.ttft[at]),
-            requests=requests,
-            prefill_share=gpus / (gpus + way.chips) if self._apart else float(shares[PREFILL]),
-            bound=BOUNDS[int(np.argmax(shares))],
-            mix=self._mix,
-        )
+def _keeping(swept: Sweep, offer: Offer, numbers: Numbers, mix: Mix, targets: Targets) -> Iterator[Replica]:
+    """Of each layout the highest concurrency that keeps the targets."""
+    found = swept.found
+    keeps = found.fits & (found.tokens_per_s_user >= targets.speed) & (found.ttft <= targets.ttft)
+    # Beyond what memory holds a request only waits.
+    keeps &= swept.cases.concurrency <= np.maximum(found.most, 1.0)
+    last = len(BATCHES) - 1 - np.argmax(keeps.reshape(-1, len(BATCHES))[:, ::-1], axis=1)
+    for pool, batch in enumerate(last):
+        case = pool * len(BATCHES) + int(batch)
+        if keeps[case]:
+            yield _replica(swept, case, offer, numbers, mix)
 
 
-def _miss(offer: Offer, numbers: Numbers, guess: Predictions) -> _Miss:
-    fits = guess.fits
-    speed = float(guess.tokens_per_s_user[fits].max()) if fits.any() else 0.0
-    ttft = float(guess.ttft[fits].min()) if fits.any() else float("inf")
-    return _Miss(offer.name, numbers.label, float(guess.most.max()), speed, ttft)
+def _replica(swept: Sweep, case: int, offer: Offer, numbers: Numbers, mix: Mix) -> Replica:
+    found, layout = swept.found, swept.pools[swept.pool[case]]
+    prefill = np.broadcast_to(swept.cases.prefill_gpus, np.shape(found.tpot))
+    gpus, shares = float(prefill[case]), found.shares[:, case]
+    return Replica(
+        offer=offer,
+        numbers=numbers,
+        layout=layout,
+        prefill_gpus=gpus,
+        concurrency=float(found.running[case]),
+        most=float(found.most[case]),
+        tpot=float(found.tpot[case]),
+        low=float(found.low[case]),
+        high=float(found.high[case]),
+        ttft=float(found.ttft[case]),
+        requests=float(found.requests_per_s[case]),
+        prefill_share=gpus / (gpus + layout.chips) if gpus else float(shares[PREFILL]),
+        bound=BOUNDS[int(np.argmax(shares))],
+        mix=mix,
+    )
+
+
+def _miss(offer: Offer, numbers: Numbers, swept: Sweep) -> _Miss:
+    found = swept.found
+    speed = float(found.tokens_per_s_user[found.fits].max(initial=0.0))
+    ttft = float(found.ttft[found.fits].min(initial=np.inf))
+    return _Miss(offer.name, numbers.label, float(found.most.max()), speed, ttft)
 
 
 def _reasons(shape: Shape, misses: list[_Miss], targets: Targets) -> list[str]:

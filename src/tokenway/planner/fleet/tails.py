@@ -14,7 +14,8 @@ from tokenway.planner.fleet.queueing import Server, Tails, Traffic, simulate
 from tokenway.planner.fleet.search import PREFILL, Replica
 from tokenway.planner.fleet.workload import Targets
 from tokenway.planner.serving.cases import spread
-from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.deployment import Deployment, Load
+from tokenway.planner.serving.pareto import PREFILL_CHIPS
 from tokenway.planner.serving.predict import predict_all
 from tokenway.planner.shapes import Shape
 
@@ -39,20 +40,18 @@ def server_of(shape: Shape, replica: Replica, engine: str) -> Server:
     """
     mix, apart = replica.mix, replica.prefill_gpus > 0
     slots = int(min(max(replica.concurrency, 1.0) * 1.25 + 1, max(replica.most, 1.0), SLOTS_MAX))
-    layout = Pool(**replica.layout._asdict())
     deployment = Deployment(
-        shape=shape,
-        chip=replica.offer.chip,
-        numbers=replica.numbers,
-        pool=layout,
-        prefill=layout if apart else None,
-        engine=engine,
+        shape=shape, chip=replica.offer.chip, numbers=replica.numbers, pool=replica.layout, engine=engine
     )
     load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
-    guess = predict_all(spread(deployment, load, concurrency=np.arange(1.0, slots + 1)))
+    batches = np.arange(1.0, slots + 1)
+    # One worker that prefills is asked; with more of them, requests wait less.
+    chips = float(min(replica.offer.chip.domain, PREFILL_CHIPS))
+    pool = {"prefill_gpus": np.full(slots, chips), "prefill_workers": np.ones(slots)} if apart else {}
+    guess = predict_all(spread(deployment, load, concurrency=batches, **pool))
     step = guess.tpot * (1.0 - guess.shares[PREFILL])
     fresh = mix.input * (1.0 - mix.cached)
-    parallel = replica.prefill_gpus / replica.layout.chips if apart else 1.0
+    parallel = replica.prefill_gpus / chips if apart else 1.0
     return Server(
         np.concatenate(([0.0], np.maximum.accumulate(step))),
         prefill=float(guess.ttft[0]) / fresh / max(parallel, 1.0),

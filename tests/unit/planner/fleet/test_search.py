@@ -6,10 +6,10 @@ import pytest
 
 from tests.unit.planner.fleet.asked import FP8, MIX, MODEL, TARGETS, offer
 from tokenway.planner.errors import PlanError
-from tokenway.planner.fleet.search import Layout, layouts, search
+from tokenway.planner.fleet.search import label, search
 from tokenway.planner.fleet.workload import Targets
 from tokenway.planner.formats import numbers_of
-from tokenway.planner.hardware import chips
+from tokenway.planner.serving.deployment import Pool
 from tokenway.planner.shapes import shapes
 
 NVFP4 = numbers_of("nvfp4")
@@ -46,24 +46,25 @@ def test_input_and_output_share_the_cost() -> None:
     assert 0 < came_in < came_out
 
 
-def test_layouts_stay_within_domains() -> None:
-    """A worker is within a domain or takes whole ones; heads and experts come out even."""
-    shape = shapes()["deepseek-v3"]
-    sizes = {way.chips for way in layouts(shape, chips()["h100"])}
-    assert sizes == {1, 2, 4, 8, 16}
-    assert 72 not in sizes
-    assert max(way.chips for way in layouts(shape, chips()["gb200"])) == 72
-    assert all(shape.heads % way.tp == 0 for way in layouts(shape, chips()["gb200"]))
-
-
-def test_dense_models_have_no_experts_to_share() -> None:
-    """They are laid out by tensors alone."""
-    assert {(way.dp, way.ep) for way in layouts(MODEL, chips()["h100"])} == {(1, 1)}
+def test_a_model_may_stretch_over_two_domains() -> None:
+    """Where one does not hold it: 671 GB of weights, and eight chips of 80 GB."""
+    found = search(shapes()["deepseek-v3"], MIX, Targets(speed=5, ttft=10), [offer("h100")], [FP8]).replicas
+    assert {each.layout.chips for each in found} == {16}
 
 
 def test_a_layout_has_a_name() -> None:
     """Of what is more than one."""
-    assert (Layout(8, 1, 1).label, Layout(1, 32, 32).label, Layout(1, 1, 1).label) == ("TP8", "DP32 EP32", "TP1")
+    assert (label(Pool(tp=8)), label(Pool(dp=32, ep=32)), label(Pool())) == ("TP8", "DP32 EP32", "TP1")
+
+
+def test_prefill_apart_keeps_pace() -> None:
+    """Where prefill has chips of its own, they are part of the replica and of its cost."""
+    found = search(MODEL, MIX, TARGETS, [offer("b200")], [FP8]).replicas
+    apart = [each for each in found if each.prefill_gpus]
+    assert apart
+    for each in apart:
+        assert each.gpus == each.layout.chips + each.prefill_gpus
+        assert 0 < each.prefill_share < 1
 
 
 def test_a_model_that_does_not_fit() -> None:
