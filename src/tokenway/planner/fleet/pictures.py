@@ -1,10 +1,17 @@
-"""A plan as a picture: GPUs by month, what APIs cost beside it, and what the cost depends on."""
+"""A plan as a picture: GPUs by month, APIs beside it, the break-even, other chips, and what the cost depends on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from tokenway.planner.fleet.breakeven import MONTH
+from tokenway.planner.fleet.months import fleet_for
+from tokenway.planner.fleet.workload import DAY
 from tokenway.planner.plots import canvas
+from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.pareto import curve, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,14 +22,16 @@ if TYPE_CHECKING:
     from tokenway.planner.fleet.sensitivity import Bar
 
 _INK: Final = "#1f4e79"
-_APIS: Final = ("#b35900", "#2e7d32", "#6a1b9a", "#00838f", "#ad1457")
+_COLOURS: Final = ("#b35900", "#2e7d32", "#6a1b9a", "#00838f", "#ad1457")
 
 
 def picture(question: Question, plan: Plan) -> Figure:
-    """Fleet by month with its band; money by month against APIs; the tornado."""
-    figure, (fleet, money, bars) = canvas(rows=3)
+    """Fleet by month with its band; money by month and by volume against APIs; Pareto curves; the tornado."""
+    figure, (fleet, money, volume, curves, bars) = canvas(rows=5)
     _draw_fleet(fleet, plan)
     _draw_money(money, question, plan)
+    _draw_volume(volume, question, plan)
+    _draw_curves(curves, question, plan)
     _draw_bars(bars, plan.bars)
     return figure
 
@@ -49,7 +58,7 @@ def _draw_fleet(plot: Any, plan: Plan) -> None:
 def _draw_money(plot: Any, question: Question, plan: Plan) -> None:
     names = [each.month.name for each in plan.fleets]
     plot.plot(names, [each.middle.usd for each in plan.fleets], color=_INK, label="own machines")
-    for each, colour in zip(plan.against, _APIS, strict=False):
+    for each, colour in zip(plan.against, _COLOURS, strict=False):
         per_request = each.api.per_request(question.mix)
         plot.plot(names, [fleet.month.middle * per_request for fleet in plan.fleets], color=colour, label=each.api.name)
     plot.set_ylabel("USD a month")
@@ -57,6 +66,43 @@ def _draw_money(plot: Any, question: Question, plan: Plan) -> None:
     plot.set_title("Own machines against prices by the token")
     plot.tick_params(axis="x", rotation=45)
     plot.legend(loc="upper left", fontsize="small")
+
+
+def _draw_volume(plot: Any, question: Question, plan: Plan) -> None:
+    """Dollars a month by volume: a fleet rises in steps, an API in a line."""
+    replica, mix = plan.replica, question.mix
+    one = replica.requests * plan.usable.share / mix.peak * MONTH.days * DAY
+    requests = one * np.geomspace(0.05, 50.0, 200)
+    own = [fleet_for(MONTH, each, replica, plan.usable.share, question.targets).usd for each in requests]
+    tokens = requests * mix.tokens / MONTH.days
+    plot.plot(tokens, own, color=_INK, label="own machines")
+    for each, colour in zip(plan.against, _COLOURS, strict=False):
+        plot.plot(tokens, requests * each.api.per_request(mix), color=colour, label=each.api.name)
+        if each.even.fleet is not None:
+            plot.plot([each.even.tokens_per_day], [each.even.fleet.usd], "o", color=colour)
+    plot.set_xscale("log")
+    plot.set_yscale("log")
+    plot.set_xlabel("tokens a day")
+    plot.set_ylabel("USD a month")
+    plot.set_title("From which volume on machines pay (dots)")
+    plot.legend(loc="upper left", fontsize="small")
+
+
+def _draw_curves(plot: Any, question: Question, plan: Plan) -> None:
+    """Tokens/s for a caller against tokens/s of a GPU, of the cheapest chips and formats."""
+    load = Load(input=question.mix.input, output=question.mix.output, concurrency=1.0, cached=question.mix.cached)
+    for other, colour in zip(plan.others, (_INK, *_COLOURS), strict=False):
+        offer, numbers = other.replica.offer, other.replica.numbers
+        asked = Deployment(shape=question.shape, chip=offer.chip, numbers=numbers, pool=Pool(), engine=question.engine)
+        best = curve(sweep(asked, load).found)
+        plot.plot(best.user, best.gpu, color=colour, label=f"{offer.chip.title} {numbers.label}")
+    plot.axvline(question.targets.speed, color="black", linewidth=0.8, linestyle=":")
+    plot.set_xscale("log")
+    plot.set_yscale("log")
+    plot.set_xlabel("tokens/s for a caller (dotted: promised)")
+    plot.set_ylabel("output tokens/s of a GPU")
+    plot.set_title("What no other layout or batch beats")
+    plot.legend(loc="lower left", fontsize="small")
 
 
 def _draw_bars(plot: Any, bars: Sequence[Bar]) -> None:

@@ -9,12 +9,12 @@ from tokenway.planner.plots import render
 
 
 def test_a_plan_is_drawn() -> None:
-    """Fleet, money and the tornado, with everybody's name."""
+    """Fleet, money by month and volume, Pareto curves and the tornado, with everybody's name."""
     drawn = picture(QUESTION, plan(QUESTION))
     text = render(drawn, "svg", title="x").decode()
-    for word in ("Fleet by month", "own machines", "dear", "cheap", "price of a GPU hour", MONTH):
+    for word in ("Fleet by month", "own machines", "dear", "cheap", "price of a GPU hour", "B200 HGX fp8", MONTH):
         assert word in text
-    assert len(drawn.axes) == 3
+    assert len(drawn.axes) == 5
 
 
 MONTH = QUESTION.months[0].name
