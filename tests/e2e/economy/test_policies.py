@@ -77,6 +77,17 @@ CALLS: Final = {
     "embeddings": (CHAT, Ask("/v1/embeddings", {"model": "mock", "input": "hi"})),
     "gemini embeddings": (GEMINI, Ask("/v1beta/models/mock:embedContent", EMBED)),
 }
+FREE: Final = {
+    "/v1/messages/count_tokens": (ANTHROPIC, {"model": "mock", "messages": [{"role": "user", "content": "hi"}]}),
+    "/v1beta/models/mock:countTokens": (GEMINI, {"contents": [{"parts": [{"text": "hi"}]}]}),
+    "/v1/responses/input_tokens": (RESPONSES, {"model": "mock", "input": "hi"}),
+    "/v1/moderations": (CHAT, {"model": "mock", "input": "hi"}),
+    "/v1/rerank": (CHAT, {"model": "mock", "query": "hi", "documents": ["a", "b"]}),
+    "/v1/images/generations": (CHAT, {"model": "mock", "prompt": "hi"}),
+    "/v1/audio/speech": (CHAT, {"model": "mock", "input": "hi", "voice": "alloy"}),
+    "/v1/completions": (CHAT, {"model": "mock", "prompt": "hi"}),
+}
+"""Other calls, some of which cost nothing; who may not use a model may not use it for these either."""
 
 
 class House(NamedTuple):
@@ -171,6 +182,45 @@ async def test_every_dialect_says_no_in_its_own_words(house: House, provider: Fa
                 raise
     assert len(provider.requests) == before
     assert house.gateway.reservations() == []
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_a_response_in_the_background_has_failed_for_the_same_reason(
+    house: House, provider: FakeProvider, name: str
+) -> None:
+    """What is known by its request alone is told at once; what its limits say is told by the response."""
+    policy, before = POLICIES[name], len(provider.requests)
+    async with dial(house.gateway, house.keys[name]) as http:
+        request = ask(RESPONSES, "mock", background=True)
+        answer = await http.post(request.path, json=request.body, headers=policy.headers)
+        if answer.status_code == 200:
+            kept: dict[str, Any] = {"status": "in_progress"}
+
+            async def has_ended() -> bool:
+                kept.update((await http.get(f"{request.path}/{answer.json()['id']}")).json())
+                return kept["status"] not in {"queued", "in_progress"}
+
+            await until(has_ended)
+            assert (kept["status"], kept["output"]) == ("failed", [])
+            assert code_of(RESPONSES, kept) == policy.code
+        else:
+            check(policy, RESPONSES, answer)
+    assert len(provider.requests) == before
+
+
+@pytest.mark.parametrize("name", ["models", "endpoints", "addresses", "expired", "revoked"])
+async def test_nothing_else_goes_round_it(house: House, provider: FakeProvider, name: str) -> None:
+    """Counts of tokens, pictures, rankings."""
+    before = len(provider.requests)
+    async with dial(house.gateway, house.keys[name]) as http:
+        for path, (dialect, body) in FREE.items():
+            answer = await http.post(path, json=body)
+            try:
+                check(POLICIES[name], dialect, answer)
+            except AssertionError as error:
+                error.add_note(f"{name}, {path}: {answer.status_code} {answer.text}")
+                raise
+    assert len(provider.requests) == before
 
 
 async def in_a_minute(seconds: float = 8.0) -> None:
