@@ -13,7 +13,7 @@ from tests.e2e.raw import Raw, chat
 
 
 async def a_connection_to_each(gateways: list[Gateway], stack: AsyncExitStack) -> list[Raw]:
-    """Connections that have reached every worker of each machine."""
+    """A connection to every worker of each machine."""
     found: list[Raw] = []
     for gateway in gateways:
         unreached = {worker.pid for worker in gateway.workers()}
@@ -23,11 +23,11 @@ async def a_connection_to_each(gateways: list[Gateway], stack: AsyncExitStack) -
             more = [await stack.enter_async_context(Raw(gateway.port)) for _ in range(20)]
             for raw in more:
                 await status(raw, KEY, "mock")
-            found += more
             for pid in list(unreached):
-                if any(
-                    each.laddr.port == gateway.port and each.raddr for each in psutil.Process(pid).net_connections()
-                ):
+                ports = {each.raddr.port for each in psutil.Process(pid).net_connections() if each.raddr}
+                reached = [raw for raw in more if raw.writer.get_extra_info("sockname")[1] in ports]
+                if reached:
+                    found.append(reached[0])
                     unreached.discard(pid)
     return found
 
