@@ -24,7 +24,10 @@ async def a_connection_to_each(gateways: list[Gateway], stack: AsyncExitStack) -
             for raw in more:
                 await status(raw, KEY, "mock")
             for pid in list(unreached):
-                ports = {each.raddr.port for each in psutil.Process(pid).net_connections() if each.raddr}
+                open_ = [
+                    each for each in psutil.Process(pid).net_connections() if each.status == psutil.CONN_ESTABLISHED
+                ]
+                ports = {each.raddr.port for each in open_}
                 reached = [raw for raw in more if raw.writer.get_extra_info("sockname")[1] in ports]
                 if reached:
                     found.append(reached[0])
