@@ -149,6 +149,7 @@ def late_in_a_minute(tmp_path: Path) -> dict[str, str]:
     return clock(tmp_path, MINUTE - 14.0 - time.time() % MINUTE)
 
 
+@pytest.mark.slow
 async def test_the_next_minute_is_waited_for(
     launch: Launch, provider: FakeProvider, late_in_a_minute: dict[str, str]
 ) -> None:
