@@ -36,11 +36,11 @@ class SignUpSettings(msgspec.Struct, frozen=True):
             ge=0, description="USD to begin with: the first credits of the new project, or the budget of the new key."
         ),
     ] = NanoUsd(0)
-    limits: Annotated[SignUpLimits, Meta(description="What all of his keys may take together.")] = SignUpLimits()
+    limits: Annotated[SignUpLimits, Meta(description="What all keys of such a user may take together.")] = (
+        SignUpLimits()
+    )
     models: Annotated[
         tuple[str, ...] | None,
-        Meta(
-            description="The models that the new user's keys may call; `free-*` for all that begin so; all when left out."
-        ),
+        Meta(description="The models that these keys may call; `free-*` for all that begin so; all when left out."),
     ] = None
     per_hour: Annotated[int, Meta(ge=1, le=10_000, description="How many may sign up from one address in an hour.")] = 5
