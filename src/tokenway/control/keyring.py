@@ -124,7 +124,7 @@ def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage
         "limit_reset": None if limit is None else _TOLD[limit.term],
         "budgets": list(budgets.values()),
         "effective_budget": None if limit is None else budgets[limit],
-        "creator_user_id": None if row is None else row.user_id,
+        "creator_user_id": row.user_id or None if row is not None else None,
         "expires_at": None if ends is None else f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
 
