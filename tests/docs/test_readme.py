@@ -50,7 +50,7 @@ async def test_its_examples_work(tmp_path: Path) -> None:
     assert terminal[0] == 0, terminal[2]
     said, key, limit, *usage = terminal[1].splitlines()
     assert (said, key[:3], limit[:4]) == ("w0 w1 w2 ", "tw-", "lim_")
-    assert usage[1].startswith("ci\tmock\t")
+    assert usage[1].startswith("config:ci\tmock\t")
 
 
 def test_it_is_short() -> None:
