@@ -6,6 +6,7 @@ out, it says.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import importlib.metadata
 import importlib.util
@@ -29,8 +30,8 @@ import msgspec
 import tokenway
 from tokenway.compose.addresses import control_url, public_url
 from tokenway.compose.local_status import local_status
-from tokenway.compose.paths import JOURNALS
-from tokenway.compose.stores import database_path, open_store
+from tokenway.compose.paths import JOURNALS, read_credentials
+from tokenway.compose.stores import Schema, ask_shared, database_path, open_store, schema_of
 from tokenway.control.config import Loaded, find_config, load
 from tokenway.control.findings import Severity
 from tokenway.dialects.providers import KNOWN
@@ -49,6 +50,7 @@ FILES_OTHER: Final = 200
 JOURNAL_WARN: Final = 64 * 1024 * 1024
 """Bytes of journal: the size at which a file is closed and the next begun, so more means nobody reads them."""
 PROBE_SECONDS: Final = 2.0
+_ANSWERS: Final = "a gateway answers"
 
 
 class Level(StrEnum):
@@ -157,7 +159,7 @@ def listener_probe(listener: Listener) -> Probe:
     finally:
         connection.close()
     if status == http.client.OK:
-        return Probe(name, Level.OK, "a gateway answers")
+        return Probe(name, Level.OK, _ANSWERS)
     detail = f"something answers {status} at {listener.health_path}"
     return Probe(name, Level.FAIL, detail, f"stop it, or choose another port with {listener.option}")
 
@@ -292,22 +294,70 @@ def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]
         configuration_probe(loaded),
         listener_probe(Listener("public port", public_url(settings.server), "/health/live", "--port")),
         listener_probe(Listener("control port", control_url(settings.server), "/metrics", "--control-port")),
+        *started_elsewhere_probe(data_dir, public_url(settings.server)),
         local_probe(local.problems, is_off=is_off),
         providers_probe(variables, configured, local_works=local.works and not is_off),
         *variable_probes(loaded),
-        _ledger_probe(settings, data_dir),
+        *store_probes(settings, data_dir),
+        *shared_probes(settings),
     ]
 
 
-def _ledger_probe(settings: Settings, data_dir: Path) -> Probe:
+def started_elsewhere_probe(data_dir: Path, configured: str) -> Iterator[Probe]:
+    """The gateway of this data directory, where flags have given it another address than the configuration."""
+    try:
+        credentials = read_credentials(data_dir)
+    except TokenwayError:
+        return  # whoever needs them says what is wrong
+    if credentials is None or credentials.base_url in {"", configured}:
+        return
+    probe = listener_probe(Listener("gateway", credentials.base_url, "/health/live", "--port"))
+    if probe.detail == _ANSWERS:
+        yield probe
+
+
+def store_probes(settings: Settings, data_dir: Path) -> Iterator[Probe]:
+    """Whether the database can be used, and what of the journals is not in it yet."""
     path = database_path(settings, data_dir)
-    if path is not None and not path.exists():
-        return journal_probe(data_dir)
     try:
-        store = open_store(settings, data_dir, makes=False)
+        if path is None:
+            schema = schema_of(settings, data_dir)
+            yield _schema_probe(schema)
+            is_there = schema.is_current and data_dir.exists()
+        else:
+            is_there = path.exists()
+        store = open_store(settings, data_dir, makes=False) if is_there else None
     except TokenwayError as error:
-        return Probe("database", Level.FAIL, str(error), "run as its owner, or name another with --data-dir")
+        file = "run as its owner, or name another with --data-dir"
+        yield Probe("database", Level.FAIL, str(error), "see to the server, or to `store`" if path is None else file)
+        return
+    if store is None:
+        yield journal_probe(data_dir)
+        return
     try:
-        return journal_probe(data_dir, store.ledger.offset)
+        yield journal_probe(data_dir, store.ledger.offset)
     finally:
         store.close()
+
+
+def _schema_probe(schema: Schema) -> Probe:
+    if schema.is_current:
+        return Probe("database", Level.OK, f"{schema.database}, schema {schema.has}")
+    if schema.has is None:
+        advice = "`tokenway migrate` makes them, or the first start"
+        return Probe("database", Level.WARN, f"{schema.database} has no tables yet", advice)
+    detail = f"{schema.database} has the schema {schema.has}, and this version needs {schema.needs}"
+    return Probe("database", Level.FAIL, detail, "run `tokenway migrate`")
+
+
+def shared_probes(settings: Settings) -> Iterator[Probe]:
+    """Whether the server answers that counts the rates of several machines, where there is one."""
+    if settings.shared is None:
+        return
+    try:
+        asyncio.run(ask_shared(settings))
+    except TokenwayError as error:
+        advice = "see to the server, or to `shared`; until then each machine keeps to its share of each rate"
+        yield Probe("shared rates", Level.FAIL, str(error), advice)
+    else:
+        yield Probe("shared rates", Level.OK, "the server answers")

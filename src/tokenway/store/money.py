@@ -243,7 +243,7 @@ class SqlMoney:
         self._writer.add(cursor, balances, rows)
         cursor.close()
         project = made.project
-        detail = {"amount": made.amount, "transfer": made.id}
+        detail = {"amount": _sign(made.credit) * made.amount, "transfer": made.id}
         change.record(made.kind, "credits", project, project=project, detail=detail)
         return made
 

@@ -212,7 +212,8 @@ USAGE = KeyUsage(requests=3, total=7 * NANO_PER_USD, day=NANO_PER_USD, week=2 * 
 
 def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
     """In dollars; what is left is counted in the budget's own period."""
-    assert key_figures(FIXED, held(), "config:ci", USAGE) == {
+    figures = key_figures(FIXED, held(), "config:ci", USAGE)
+    told = {
         "label": "ci",
         "usage": 7.0,
         "usage_daily": 1.0,
@@ -221,8 +222,26 @@ def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
         "withheld": 0.0,
         "limit": 5.0,
         "limit_remaining": 4.0,
-        "limit_reset": "day",
+        "limit_reset": "daily",
+        "expires_at": None,
+        "creator_user_id": None,
     }
+    assert {name: figures[name] for name in told} == told
+    assert figures["budgets"] == [figures["effective_budget"]]
+
+
+def test_a_key_is_told_all_of_its_budgets_and_when_it_ends() -> None:
+    """Each with what was spent of it; the one that blocks first is the limit."""
+    bounds = usd(5 * NANO_PER_USD), usd(4 * NANO_PER_USD, term=Term.MONTH)
+    mine = row(expires=NOW, user_id="usr_1")
+    figures = key_figures(Settings(), held(mine, bounds=bounds), "key_1", USAGE)
+    budgets: Any = figures["budgets"]
+    told = [(each["limit_usd"], each["spend_usd"], each["remaining_usd"], each["reset_interval"]) for each in budgets]
+    assert told == [(5.0, 7.0, 0.0, None), (4.0, 3.0, 1.0, "monthly")]
+    assert figures["effective_budget"] == budgets[0]
+    assert (figures["expires_at"], figures["creator_user_id"]) == ("2027-01-15T08:00:00Z", "usr_1")
+    ending = Settings(auth=AuthSettings(keys=(msgspec.structs.replace(CI, expires="2030-01-31"),)))
+    assert key_figures(ending, held(), "config:ci", USAGE)["expires_at"] == "2030-01-31T00:00:00Z"
 
 
 def test_what_is_withheld_is_not_left() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.records import NOON, reserved, settled
+from tokenway.store.accounts.audit import AuditFilter
 from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Conflict, Invalid, NotFound, Progress
 from tokenway.store.money import AMOUNT_MAX, Balance, StatementLine
@@ -64,6 +65,15 @@ def test_every_movement_stands_in_both_of_its_accounts(store: Store) -> None:
     ]
     found = verify(store.database, NOON)
     assert (found.faults, found.debits) == ([], 21 * USD + 4 * USD + 1_234)
+
+
+def test_the_audit_log_says_which_way_money_went(store: Store) -> None:
+    """What was taken out of a wallet has its sign."""
+    store.money.adjust("default", 3 * USD, by=CLI)
+    store.money.adjust("default", -2 * USD, by=CLI)
+    changes = store.accounts.audit.page(AuditFilter(resource="credits")).rows
+
+    assert [row.detail["amount"] for row in changes] == [-2 * USD, 3 * USD]
 
 
 def test_a_reference_is_used_once(store: Store) -> None:

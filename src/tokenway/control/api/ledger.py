@@ -113,7 +113,7 @@ Which = Annotated[Entries, Depends()]
 async def list_entries(
     who: Who, services: Gateway, which: Which, limit: Limit = LIMIT, cursor: Cursor = None
 ) -> Page[EntryShown]:
-    """Exchanges, the newest days first. Who is no admin sees his projects'."""
+    """Exchanges, the newest days first. Who is no admin sees their own projects'."""
     wanted = which.filter(who)
     cursors, listed = Cursors(services.seal), f"ledger {wanted}"
     after = cursors.read(listed, cursor)

@@ -69,7 +69,7 @@ async def report_usage(
     limit: Limit = LIMIT,
     cursor: Cursor = None,
 ) -> UsageReport:
-    """What was used in a period. Who is no admin sees his projects'."""
+    """What was used in a period. Who is no admin sees their own projects'."""
     which = ReportFilter(
         projects=visible(who, project),
         key=key,
