@@ -21,7 +21,7 @@ from tokenway.aio.leash import Leash
 from tokenway.compose.handover import receive
 from tokenway.edge.server import run_worker
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import WorkerOptions
+from tokenway.model.worker import WorkerOptions
 from tokenway.store.journal import JournalWriter
 from tokenway.telemetry import logs
 

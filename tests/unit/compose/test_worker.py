@@ -15,8 +15,9 @@ import pytest
 
 from tokenway.compose.handover import hand_over
 from tokenway.compose.spawn import WORKER, Born
-from tokenway.model.link import Hello, Publish, Serving, ToControl, WorkerOptions, pack, unpack_for_control
+from tokenway.model.link import Hello, Publish, Serving, ToControl, pack, unpack_for_control
 from tokenway.model.snapshot import Snapshot
+from tokenway.model.worker import WorkerOptions
 from tokenway.wire.frames import FrameSplitter, frame
 
 EMPTY = Snapshot(version=5, providers={}, models={}, aliases={}, keys={}, auth_required=False)
