@@ -66,6 +66,7 @@ class Supervisor:
         self._begun = begun
         self._plan = plan
         self._signals = signals
+        self._ports = (held.public.getsockname()[1], held.control.getsockname()[1])
         self._is_told_to_stop = False
         self.control = Child("the control process", self._begin_control)
         self.workers = [self._worker(number) for number in range(1, plan.workers + 1)]
@@ -115,8 +116,7 @@ class Supervisor:
         held = self._held
         is_first = life == 1
         born = self._begun[0] if is_first else spawn(CONTROL)
-        ports = (held.public.getsockname()[1], held.control.getsockname()[1])
-        begin = Begin(*ports, options=b"" if is_first else self._plan.options)
+        begin = Begin(*self._ports, options=b"" if is_first else self._plan.options)
         return _told(born, encode(begin), held.workers.fileno(), held.control.fileno(), held.lock)
 
     def _worker(self, number: int) -> Child:

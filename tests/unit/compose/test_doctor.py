@@ -11,7 +11,8 @@ import pytest
 
 from tests.unit.cli.conftest import StubGateway, stub
 from tokenway.compose import doctor
-from tokenway.compose.doctor import Level, Listener
+from tokenway.compose.diagnosis import Level
+from tokenway.compose.doctor import Listener
 from tokenway.compose.paths import JOURNALS
 from tokenway.control.config import load
 from tokenway.metering.ledger import Reserved
