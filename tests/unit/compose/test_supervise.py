@@ -247,3 +247,11 @@ def test_a_database_that_fails_later_leaves_the_workers_alone(place: Place) -> N
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
+
+
+def test_it_holds_no_more_than_it_needs() -> None:
+    """What it imports stays in memory as long as the gateway runs."""
+    program = "import sys, tokenway.compose.supervise; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    heavy = {"asyncio", "ssl", "cyclopts", "yaml", "uvloop", "sqlalchemy", "tokenway.model.settings", "tokenway.control"}
+    assert not heavy & set(told.split())
