@@ -253,5 +253,14 @@ def test_it_holds_no_more_than_it_needs() -> None:
     """What it imports stays in memory as long as the gateway runs."""
     program = "import sys, tokenway.compose.supervise; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    heavy = {"asyncio", "ssl", "cyclopts", "yaml", "uvloop", "sqlalchemy", "tokenway.model.settings", "tokenway.control"}
+    heavy = {
+        "asyncio",
+        "ssl",
+        "cyclopts",
+        "yaml",
+        "uvloop",
+        "sqlalchemy",
+        "tokenway.model.settings",
+        "tokenway.control",
+    }
     assert not heavy & set(told.split())
