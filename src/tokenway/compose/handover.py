@@ -6,6 +6,7 @@ something reads all that has come: the next may be told only when it has answere
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import Final
@@ -26,11 +27,12 @@ def hand_over(end: socket.socket, payload: bytes, descriptors: tuple[int, ...] =
 
 def receive(end: socket.socket) -> tuple[bytes, list[int]] | None:
     """Waits for it; None when the other end is gone before it has told everything."""
-    first, descriptors, _, _ = socket.recv_fds(end, len(FIRST), DESCRIPTORS_MAX)
     splitter = FrameSplitter()
-    while first and (data := end.recv(MIB)):
-        for payload in splitter.feed(data):
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-            return payload, descriptors
+    with contextlib.suppress(ConnectionResetError):  # it died with something unread: the same as an end
+        first, descriptors, _, _ = socket.recv_fds(end, len(FIRST), DESCRIPTORS_MAX)
+        while first and (data := end.recv(MIB)):
+            for payload in splitter.feed(data):
+                for descriptor in descriptors:
+                    os.set_inheritable(descriptor, False)
+                return payload, descriptors
     return None

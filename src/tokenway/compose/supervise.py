@@ -28,7 +28,6 @@ BAD_USAGE: Final = 2
 
 def run(begun: tuple[Born, Born], *, config: Path | None, overrides: Mapping[str, str], data_dir: Path | None) -> int:
     """Runs the gateway until it is told to stop; returns the exit status. `begun` are processes that wait."""
-    logs.set_up(level=logging.WARNING, name="")
     asked = Asked(
         config=None if config is None else str(config),
         overrides=dict(overrides),
@@ -36,6 +35,7 @@ def run(begun: tuple[Born, Born], *, config: Path | None, overrides: Mapping[str
     )
     try:
         plan = _planned(begun[0], asked)
+        logs.set_up(level=logging.WARNING, name="")
         with data_directory_held(Path(plan.data_dir)) as lock:
             _serve(begun, plan, lock)
     except Untold as why:

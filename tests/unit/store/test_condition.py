@@ -12,7 +12,6 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.server import free_port
 from tests.servers.valkey import ValkeyServer
 from tokenway.model.secret import Secret
-from tokenway.store import condition as module
 from tokenway.store.base import StoreError
 from tokenway.store.condition import PostgresCondition, postgres_condition, valkey_condition
 from tokenway.store.postgres import connect
@@ -123,6 +122,6 @@ def test_clocks_that_differ(
 ) -> None:
     """By at least so much, in that direction."""
     real: Callable[[], float] = time.time
-    monkeypatch.setattr(module.time, "time", lambda: real() + shift)
+    monkeypatch.setattr("tokenway.store.condition.time.time", lambda: real() + shift)
     assert asked(postgres_url).ahead == pytest.approx(ahead, abs=5)
     assert valkey_condition(Secret(valkey.url())).ahead == pytest.approx(ahead, abs=5)
