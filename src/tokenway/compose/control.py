@@ -1,7 +1,4 @@
-"""`python -m tokenway.compose.control`: the control process, started by the supervisor.
-
-Its argument is the descriptor of its leash, over which it is told everything else.
-"""
+"""The control process, started by the supervisor, which tells it over its leash what it is for."""
 
 from __future__ import annotations
 
@@ -43,10 +40,10 @@ BAD_USAGE: Final = 2
 """The same, when a flag has a value that it cannot have."""
 
 
-def main() -> None:
-    """Runs the control process until it is stopped."""
+def main(descriptor: int) -> None:
+    """Runs the control process until it is stopped; the descriptor is that of its leash."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes on what is for this process
-    leash = Leash(socket.socket(fileno=int(sys.argv[1])))
+    leash = Leash(socket.socket(fileno=descriptor))
     logs.set_up(level=logging.WARNING, name="")
     try:
         told = agreed(leash.end)
@@ -203,7 +200,3 @@ def _latest(started: Loaded, environment: dict[str, str], overrides: dict[str, s
 def _addresses(told: ControlOptions) -> ServerSettings:
     """Where it listens, with the ports that the system chose where the setting says 0."""
     return msgspec.structs.replace(told.settings.server, port=told.port, control_port=told.control_port)
-
-
-if __name__ == "__main__":
-    main()

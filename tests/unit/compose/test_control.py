@@ -22,7 +22,7 @@ from tokenway.compose.listeners import workers_listener
 from tokenway.compose.paths import CREDENTIALS
 from tokenway.compose.plan import Asked, Begin, Plan, decode_plan
 from tokenway.compose.plan import encode as packed
-from tokenway.compose.spawn import CONTROL, WORKER, spawn
+from tokenway.compose.spawn import BIRTH, CONTROL, WORKER, spawn
 from tokenway.compose.told import ControlOptions
 from tokenway.control.config import load
 from tokenway.model.settings import ServerSettings, TlsSettings
@@ -59,7 +59,7 @@ class Supervisor:
         """Starts it, with its output in pipes."""
         self.end, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", CONTROL, str(theirs.fileno())]
+            command = [sys.executable, "-m", BIRTH, CONTROL, str(theirs.fileno())]
             self.process = subprocess.Popen(
                 command, pass_fds=(theirs.fileno(),), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
