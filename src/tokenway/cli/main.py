@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Final
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from tokenway import __version__
+from tokenway.cli.begin import INTERRUPTED
 from tokenway.cli.errors import CommandError
 from tokenway.model.errors import TokenwayError
 
 DONE: Final = 0
 FAILED: Final = 1
 BAD_USAGE: Final = 2
-INTERRUPTED: Final = 130
-"""128 + SIGINT, as shells report a command that Ctrl-C ended."""
 
 _HELP = """One endpoint and one key for every language model.
 
@@ -266,8 +265,3 @@ def _bad_usage(error: CycloptsError) -> int:
 def _fail(sentence: str, status: int) -> int:
     print(f"tokenway: {sentence}", file=sys.stderr)
     return status
-
-
-def main() -> NoReturn:
-    """The console script `tokenway`."""
-    sys.exit(run(sys.argv[1:]))

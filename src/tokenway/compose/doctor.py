@@ -6,7 +6,6 @@ out, it says.
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import importlib.metadata
 import importlib.util
@@ -20,7 +19,6 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,10 +27,12 @@ import msgspec
 
 import tokenway
 from tokenway.compose.addresses import control_url, public_url
+from tokenway.compose.diagnosis import Level, Probe
 from tokenway.compose.local_status import local_status
 from tokenway.compose.paths import JOURNALS, read_credentials
-from tokenway.compose.stores import Schema, ask_shared, database_path, open_store, schema_of
-from tokenway.control.config import Loaded, find_config, load
+from tokenway.compose.server_probes import database_probes, shared_probes
+from tokenway.compose.stores import database_path, open_store
+from tokenway.control.config import Loaded, find_config, load, store_url
 from tokenway.control.findings import Severity
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.errors import TokenwayError
@@ -51,23 +51,6 @@ JOURNAL_WARN: Final = 64 * 1024 * 1024
 """Bytes of journal: the size at which a file is closed and the next begun, so more means nobody reads them."""
 PROBE_SECONDS: Final = 2.0
 _ANSWERS: Final = "a gateway answers"
-
-
-class Level(StrEnum):
-    """How a probe went."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Probe(msgspec.Struct, frozen=True):
-    """One line of the diagnosis; `advice` says what to do and is empty when all is well."""
-
-    name: str
-    level: Level
-    detail: str
-    advice: str = ""
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -298,8 +281,8 @@ def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]
         local_probe(local.problems, is_off=is_off),
         providers_probe(variables, configured, local_works=local.works and not is_off),
         *variable_probes(loaded),
-        *store_probes(settings, data_dir),
-        *shared_probes(settings),
+        *_store_probes(settings, data_dir),
+        *(() if settings.shared is None else shared_probes(settings.shared)),
     ]
 
 
@@ -316,48 +299,20 @@ def started_elsewhere_probe(data_dir: Path, configured: str) -> Iterator[Probe]:
         yield probe
 
 
-def store_probes(settings: Settings, data_dir: Path) -> Iterator[Probe]:
-    """Whether the database can be used, and what of the journals is not in it yet."""
+def _store_probes(settings: Settings, data_dir: Path) -> Iterator[Probe]:
     path = database_path(settings, data_dir)
-    try:
-        if path is None:
-            schema = schema_of(settings, data_dir)
-            yield _schema_probe(schema)
-            is_there = schema.is_current and data_dir.exists()
-        else:
-            is_there = path.exists()
-        store = open_store(settings, data_dir, makes=False) if is_there else None
-    except TokenwayError as error:
-        file = "run as its owner, or name another with --data-dir"
-        yield Probe("database", Level.FAIL, str(error), "see to the server, or to `store`" if path is None else file)
+    if path is None:
+        yield from database_probes(store_url(settings, data_dir), lambda ingested: journal_probe(data_dir, ingested))
         return
-    if store is None:
+    if not path.exists():
         yield journal_probe(data_dir)
+        return
+    try:
+        store = open_store(settings, data_dir, makes=False)
+    except TokenwayError as error:
+        yield Probe("database", Level.FAIL, str(error), "run as its owner, or name another with --data-dir")
         return
     try:
         yield journal_probe(data_dir, store.ledger.offset)
     finally:
         store.close()
-
-
-def _schema_probe(schema: Schema) -> Probe:
-    if schema.is_current:
-        return Probe("database", Level.OK, f"{schema.database}, schema {schema.has}")
-    if schema.has is None:
-        advice = "`tokenway migrate` makes them, or the first start"
-        return Probe("database", Level.WARN, f"{schema.database} has no tables yet", advice)
-    detail = f"{schema.database} has the schema {schema.has}, and this version needs {schema.needs}"
-    return Probe("database", Level.FAIL, detail, "run `tokenway migrate`")
-
-
-def shared_probes(settings: Settings) -> Iterator[Probe]:
-    """Whether the server answers that counts the rates of several machines, where there is one."""
-    if settings.shared is None:
-        return
-    try:
-        asyncio.run(ask_shared(settings))
-    except TokenwayError as error:
-        advice = "see to the server, or to `shared`; until then each machine keeps to its share of each rate"
-        yield Probe("shared rates", Level.FAIL, str(error), advice)
-    else:
-        yield Probe("shared rates", Level.OK, "the server answers")

@@ -12,7 +12,6 @@ import msgspec
 from tokenway.compose.paths import node_id
 from tokenway.control.config import store_url
 from tokenway.model.errors import ConfigError
-from tokenway.model.secret import Secret
 from tokenway.model.settings import POSTGRES, Settings
 from tokenway.store.base import StoreError
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from tokenway.store.leases import SqlLeases
     from tokenway.store.open import Store
     from tokenway.store.rates import SharedRates
-    from tokenway.store.valkey import ValkeyRates
 
 _SQLITE: Final = "sqlite:///"
 
@@ -105,25 +103,11 @@ def open_rates(settings: Settings, data_dir: Path, nodes: Callable[[], int]) -> 
     near = MemoryRates(lambda: time.monotonic() + offset, time.time)
     if settings.shared is None:
         return SharedRates(None, near, nodes)
-    return SharedRates(_shared(settings.shared, node_id(data_dir)), near, nodes)
-
-
-async def ask_shared(settings: Settings) -> None:
-    """Asks the server that counts rates whether it is there; raises StoreError or Unavailable when it is not."""
-    if settings.shared is not None:
-        rates = _shared(settings.shared, "doctor")
-        try:
-            await rates.beat({}, {})
-        finally:
-            await rates.close()
-
-
-def _shared(url: Secret, node: str) -> ValkeyRates:
     try:
         from tokenway.store.valkey import ValkeyRates  # noqa: PLC0415 - only those who share rates pay for it
     except ModuleNotFoundError:
         raise StoreError("Valkey and Redis need the package valkey: install tokenway[valkey]") from None
-    return ValkeyRates(url, node, time.time)
+    return SharedRates(ValkeyRates(settings.shared, node_id(data_dir), time.time), near, nodes)
 
 
 def schema_of(settings: Settings, data_dir: Path) -> Schema:

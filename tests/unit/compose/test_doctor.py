@@ -10,18 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.servers.server import free_port
-from tests.servers.valkey import ValkeyServer
 from tests.unit.cli.conftest import StubGateway, stub
 from tokenway.compose import doctor
-from tokenway.compose.doctor import Level, Listener
+from tokenway.compose.diagnosis import Level
+from tokenway.compose.doctor import Listener
 from tokenway.compose.paths import CREDENTIALS, JOURNALS, Credentials, write_credentials
-from tokenway.compose.stores import Schema
 from tokenway.control.config import load
 from tokenway.metering.ledger import Reserved
-from tokenway.model.secret import Secret
-from tokenway.model.settings import Settings
 from tokenway.store.journal import JournalWriter
-from tokenway.store.schema import HEAD
 
 __all__ = ["stub"]
 
@@ -250,49 +246,6 @@ def test_a_database_of_a_newer_version_fails(tmp_path: Path) -> None:
     (tmp_path / "tokenway.db").write_bytes(b"this is no database, and long enough to be sure of it" * 30)
     probes = doctor.diagnose(None, tmp_path, {"TOKENWAY_PORT": "0", "HOME": str(tmp_path)})
     assert [probe.level for probe in probes if probe.name == "database"] == [Level.FAIL]
-
-
-def test_a_database_on_a_server_is_named_with_its_schema(tmp_path: Path, postgres_url: str) -> None:
-    """And the diagnosis of a machine that was never started makes nothing there."""
-    settings = Settings(store=Secret(postgres_url))
-    database, journal = doctor.store_probes(settings, tmp_path / "data")
-    assert (database.level, database.detail.endswith(f", schema {HEAD}")) == (Level.OK, True)
-    assert journal.level is Level.OK
-    assert not (tmp_path / "data").exists()
-
-
-def test_an_empty_database_waits_for_its_tables(tmp_path: Path, empty_url: str) -> None:
-    """It is made by the first start as well, so it is no failure."""
-    database, _ = doctor.store_probes(Settings(store=Secret(empty_url)), tmp_path)
-    assert (database.level, database.advice) == (Level.WARN, "`tokenway migrate` makes them, or the first start")
-
-
-def test_an_older_schema_wants_to_be_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only on a server: a file is brought up to date by who opens it."""
-    monkeypatch.setattr(doctor, "schema_of", lambda *_: Schema("postgresql://host/tokenway", "0001", "0001", HEAD))
-    database, _ = doctor.store_probes(Settings(store=Secret("postgresql://host/tokenway")), tmp_path)
-    assert (database.level, database.advice) == (Level.FAIL, "run `tokenway migrate`")
-
-
-def test_servers_that_are_away_fail(tmp_path: Path) -> None:
-    """Whose advice is not about a file."""
-    port = free_port()
-    settings = Settings(
-        store=Secret(f"postgresql://u:secret@127.0.0.1:{port}/x"), shared=Secret(f"valkey://127.0.0.1:{port}")
-    )
-    (database,) = doctor.store_probes(settings, tmp_path)
-    (shared,) = doctor.shared_probes(settings)
-    assert (database.level, database.advice) == (Level.FAIL, "see to the server, or to `store`")
-    assert "secret" not in database.detail
-    assert shared.level is Level.FAIL
-    assert shared.advice.startswith("see to the server, or to `shared`")
-
-
-def test_a_shared_server_that_answers_is_said(valkey: ValkeyServer) -> None:
-    """Where there is none, nothing is said."""
-    (probe,) = doctor.shared_probes(Settings(shared=Secret(valkey.url())))
-    assert (probe.level, probe.detail) == (Level.OK, "the server answers")
-    assert not list(doctor.shared_probes(Settings()))
 
 
 def test_a_gateway_that_flags_have_put_elsewhere_is_found(tmp_path: Path, stub: StubGateway) -> None:
