@@ -39,7 +39,7 @@ class Store:
         self.database = database
         self._clock = clock
         self.days = SqlDays(database, clock)
-        self.accounts = Accounts(database, clock)
+        self.accounts = Accounts(database, clock, node=node)
         self.documents = SqlDocuments(database, clock)
         self.entries = SqlEntries(database)
         self.reports = SqlReports(database)
