@@ -171,6 +171,7 @@ _GROUPS: Final = {
             "create": "tokenway.cli.invoices:create",
             "list": "tokenway.cli.invoices:list_invoices",
             "show": "tokenway.cli.invoices:show",
+            "void": "tokenway.cli.invoices:void",
         },
     ),
     "ledger": (

@@ -74,6 +74,7 @@ RULES: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/invoices"): Need.VIEWER,
     ("POST", "/invoices"): Need.ADMIN,
     ("GET", "/invoices/{invoice}"): Need.VIEWER,
+    ("POST", "/invoices/{invoice}/void"): Need.ADMIN,
     ("GET", "/codes"): Need.ADMIN,
     ("POST", "/codes"): Need.ADMIN,
     ("GET", "/keys"): Need.VIEWER,

@@ -64,6 +64,7 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "json": {"project": "alpha", "begins": "2999-01-01T00:00:00Z", "ends": "2999-01-02T00:00:00Z"}
     },
     ("GET", "/invoices/{invoice}"): {},
+    ("POST", "/invoices/{invoice}/void"): {},
     ("GET", "/codes"): {},
     ("POST", "/codes"): {"json": {"amount": "0"}},
     ("GET", "/keys"): {"params": {"project": "alpha"}},
@@ -121,6 +122,7 @@ ABSENT: Final = {
     ("GET", "/oidc/callback"),
     ("GET", "/runs/{run}"),
     ("GET", "/invoices/{invoice}"),
+    ("POST", "/invoices/{invoice}/void"),
     ("GET", "/snapshots/{version}"),
     ("POST", "/snapshots/{version}/publish"),
     ("POST", "/projects/{project}/redeem"),
