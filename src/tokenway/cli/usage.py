@@ -48,9 +48,10 @@ def usage(
 
     Input counts cached tokens too; pieces are what is not sold by the token.
     Charged is what keys pay, cost what providers bill. Time to the first token
-    and tokens per second are medians; slow counts the streams under their
-    floor, unmetered the attempts that were delivered, or that the provider will
-    bill, without any usage, unpriced those with usage whose cost is not known.
+    is the mean of the streams, tokens per second are of all the time in which
+    output was made; slow counts the streams under their floor, unmetered the
+    attempts that were delivered, or that the provider will bill, without any
+    usage, unpriced those with usage whose cost is not known.
     JSON and CSV also have what is withheld from budgets, and what of the cost
     nobody is charged for.
 

@@ -69,7 +69,7 @@ class SqlInvoices:
             raise Invalid("period", "an invoice is for whole days in UTC, and ends after it begins")
         if ends > self._clock():
             raise Invalid("period", "the period is not over yet")
-        rows = self._usage.report(("model",), since=begins, until=ends, project=project, medians=False)
+        rows = self._usage.report(("model",), since=begins, until=ends, project=project)
         lines = tuple(InvoiceLine(row.group[0], row.requests, row.usage, row.charged) for row in rows if row.charged)
         with self._changes.begin(by) as change:
             if change.connection.execute(sa.select(projects.c.id).where(projects.c.id == project)).first() is None:
