@@ -92,6 +92,13 @@ For example:
   tokenway import litellm config.yaml --output tokenway.yaml
 """
 
+_NODES_HELP = """The machines that share the database: when each was heard of, and which will not come back.
+
+For example:
+  tokenway nodes list
+  tokenway nodes retire 3f2a9c01
+"""
+
 _COMMANDS: Final = {
     "serve": "tokenway.cli.serve:serve",
     "check": "tokenway.cli.check:check",
@@ -165,6 +172,7 @@ _GROUPS: Final = {
             for name in ("show", "add", "grant", "refund", "adjust", "codes", "redeem")
         },
     ),
+    "nodes": (_NODES_HELP, {"list": "tokenway.cli.nodes:list_nodes", "retire": "tokenway.cli.nodes:retire"}),
     "invoices": (
         _INVOICES_HELP,
         {

@@ -100,13 +100,13 @@ async def test_a_run_is_stopped_and_told_why(
 async def test_what_has_no_price_is_served_or_refused(
     launch: Launch, provider: FakeProvider, unpriced: str, status: int
 ) -> None:
-    """A budget of nothing does not hold an endpoint without a price; `refuse` sends nothing there, under any name."""
+    """A budget that holds no call does not keep one from there; `refuse` sends nothing there, under any name."""
     unknown = {"provider": "lab", "model": "unknown"}
     models = {
         "bare": {"endpoints": [unknown]},
         "mock": {"endpoints": [unknown, {"provider": "lab", "model": "fake", "price": PRICE}]},
     }
-    gateway = await launch(limited(provider, budget=0) | {"models": models, "limits": {"unpriced": unpriced}})
+    gateway = await launch(limited(provider, budget=0.00000001) | {"models": models, "limits": {"unpriced": unpriced}})
     for name in ("bare", "lab/unknown", "lab/anything"):
         async with Raw(gateway.port) as raw:
             await raw.send(post(chat(name, max_tokens=16)))

@@ -124,6 +124,7 @@ RULES: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/prices"): Need.USER,
     ("GET", "/velocity"): Need.USER,
     ("GET", "/nodes"): Need.ADMIN,
+    ("POST", "/nodes/{node}/retire"): Need.ADMIN,
 }
 
 

@@ -114,6 +114,7 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("GET", "/prices"): {},
     ("GET", "/velocity"): {},
     ("GET", "/nodes"): {},
+    ("POST", "/nodes/{node}/retire"): {},
 }
 """How each route is asked so that nothing comes of it: what could change something names a version that is not."""
 
@@ -123,6 +124,7 @@ ABSENT: Final = {
     ("GET", "/runs/{run}"),
     ("GET", "/invoices/{invoice}"),
     ("POST", "/invoices/{invoice}/void"),
+    ("POST", "/nodes/{node}/retire"),
     ("GET", "/snapshots/{version}"),
     ("POST", "/snapshots/{version}/publish"),
     ("POST", "/projects/{project}/redeem"),
