@@ -57,7 +57,8 @@ def show(
     ]
     print_table(columns, rows, empty="Nothing has moved in these days.")
     say(f"opening {money(statement.opening)}, closing {money(statement.closing)}")
-    say(f"given {money(balance.credits)}, spent {money(balance.spent)}, left {money(balance.left)}")
+    kept = f", of which {money(balance.withheld)} is withheld" if balance.withheld else ""
+    say(f"given {money(balance.credits)}, spent {money(balance.spent)}, left {money(balance.left)}{kept}")
     return 0
 
 
@@ -245,6 +246,7 @@ def _balance(balance: Balance) -> dict[str, Any]:
         "credits_usd": format_usd(balance.credits),
         "spent_usd": format_usd(balance.spent),
         "left_usd": format_usd(balance.left),
+        "withheld_usd": format_usd(balance.withheld),
     }
 
 

@@ -184,7 +184,7 @@ _GROUPS: Final = {
     ),
     "ledger": (
         _LEDGER_HELP,
-        {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
+        {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile", "withheld", "settle")},
     ),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (

@@ -23,13 +23,14 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import replace
 
+from tokenway.model.limits import Scope
 from tokenway.model.secret import Secret
 from tokenway.store.accounts.changes import Change, Changes
 from tokenway.store.accounts.records import Actor
 from tokenway.store.base import Conflict, Invalid, NotFound
 from tokenway.store.database import Database
-from tokenway.store.schema import balances, codes, facets, projects, rollups, transfers
-from tokenway.store.sums import DAY, WALLET
+from tokenway.store.schema import balances, codes, facets, projects, rollups, spend, transfers
+from tokenway.store.sums import ALL_TIME, DAY, WALLET
 from tokenway.store.writing import adding
 
 CASH: Final = "cash"
@@ -68,14 +69,15 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What a project was given in all, what it was charged in all, and the difference: nano-dollars."""
+    """What a project was given in all, what it was charged in all, and what is withheld from it: nano-dollars."""
 
     credits: int
     spent: int
+    withheld: int = 0
 
     @property
     def left(self) -> int:
-        """What it may still spend, when it is prepaid."""
+        """What is in its wallet; all of it but what is withheld may still be spent, when it is prepaid."""
         return self.credits - self.spent
 
 
@@ -246,7 +248,10 @@ def balance_in(connection: sa.Connection, project: str) -> Balance:
     credits_, debits = connection.execute(sums).one()
     taken = sa.select(sa.func.sum(transfers.c.amount)).where(transfers.c.debit == WALLET + project)
     back = int(connection.execute(taken).scalar() or 0)
-    return Balance(int(credits_ or 0) - back, int(debits or 0) - back)
+    s = spend.c
+    is_its = (s.scope == Scope.PROJECT.value, s.subject == project, s.grain == ALL_TIME)
+    withheld = int(connection.execute(sa.select(sa.func.sum(s.withheld)).where(*is_its)).scalar() or 0)
+    return Balance(int(credits_ or 0) - back, int(debits or 0) - back, withheld)
 
 
 def _write(change: Change, wanted: Transfer, node: str) -> Transfer:

@@ -46,6 +46,7 @@ class BalanceShown(Shown):
     credits: str = Field(description="What it was given in all, USD.")
     spent: str = Field(description="What it was charged in all, USD.")
     left: str
+    withheld: str = Field(description="What of it is kept back for calls whose callers left, USD.")
 
 
 class TransferShown(Shown):
@@ -142,6 +143,7 @@ async def show_credits(who: Who, services: Gateway, project: Project) -> Balance
         credits=usd(found.credits),
         spent=usd(found.spent),
         left=usd(found.left),
+        withheld=usd(found.withheld),
     )
 
 

@@ -98,6 +98,7 @@ RULES: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/ledger"): Need.VIEWER,
     ("GET", "/ledger/export"): Need.VIEWER,
     ("POST", "/ledger/verify"): Need.ADMIN,
+    ("POST", "/ledger/{exchange}/settle"): Need.ADMIN,
     ("GET", "/runs"): Need.VIEWER,
     ("GET", "/runs/{run}"): Need.VIEWER,
     ("GET", "/audit"): Need.MANAGER,

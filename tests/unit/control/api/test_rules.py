@@ -88,6 +88,7 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("GET", "/ledger"): {"params": {"project": "alpha"}},
     ("GET", "/ledger/export"): {"params": {"project": "alpha"}},
     ("POST", "/ledger/verify"): {},
+    ("POST", "/ledger/{exchange}/settle"): {},
     ("GET", "/runs"): {"params": {"project": "alpha"}},
     ("GET", "/runs/{run}"): {},
     ("GET", "/audit"): {"params": {"project": "alpha"}},
@@ -124,6 +125,7 @@ ABSENT: Final = {
     ("GET", "/runs/{run}"),
     ("GET", "/invoices/{invoice}"),
     ("POST", "/invoices/{invoice}/void"),
+    ("POST", "/ledger/{exchange}/settle"),
     ("POST", "/nodes/{node}/retire"),
     ("GET", "/snapshots/{version}"),
     ("POST", "/snapshots/{version}/publish"),
@@ -161,6 +163,8 @@ async def cast(api: Api) -> AsyncIterator[Cast]:
             "version": "1",
             "run": "none",
             "invoice": "none",
+            "node": "none",
+            "exchange": "none",
         }
         ids = {}
         for name, token in tokens.items():
