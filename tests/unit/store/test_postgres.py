@@ -137,7 +137,7 @@ def test_the_sixth_schema_is_brought_up_to_date(postgres_url: str) -> None:
     def described() -> dict[str, object]:
         engine = connect(postgres_url).engine
         inspector = sa.inspect(engine)
-        found = {
+        found: dict[str, object] = {
             name: ([str(each) for each in inspector.get_columns(name)], inspector.get_indexes(name))
             for name in ("invoices", "nodes")
         }
