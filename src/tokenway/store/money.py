@@ -15,6 +15,7 @@ other contents under the same name are a conflict. Codes are 125 random bits, sh
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,14 +24,13 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from tokenway.model.limits import Scope
 from tokenway.model.secret import Secret
 from tokenway.store.accounts.changes import Change, Changes
 from tokenway.store.accounts.records import Actor
 from tokenway.store.base import Conflict, Invalid, NotFound
 from tokenway.store.database import Database
-from tokenway.store.schema import balances, codes, facets, projects, rollups, spend, transfers
-from tokenway.store.sums import ALL_TIME, DAY, WALLET
+from tokenway.store.schema import balances, codes, facets, projects, rollups, transfers
+from tokenway.store.sums import DAY, WALLET
 from tokenway.store.writing import adding
 
 CASH: Final = "cash"
@@ -39,6 +39,8 @@ ADJUSTMENT: Final = "adjustment"
 _SOURCES: Final = {"top_up": CASH, "grant": PROMOTION, "refund": ADJUSTMENT, "adjustment": ADJUSTMENT}
 AMOUNT_MAX: Final = 10**17
 """A hundred million dollars; more in one movement is a slip of the hand."""
+REFERENCE: Final = r"^[!-~]([ -~]{0,198}[!-~])?$"
+"""What a reference looks like."""
 CODES_MAX: Final = 10_000
 """Codes that are made at once."""
 
@@ -69,11 +71,10 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What a project was given in all, what it was charged in all, and what is withheld from it: nano-dollars."""
+    """What a project was given in all, what it was charged in all, and the difference: nano-dollars."""
 
     credits: int
     spent: int
-    withheld: int = 0
 
     @property
     def left(self) -> int:
@@ -219,6 +220,10 @@ class SqlMoney:
 
     def _move(self, kind: str, project: str, amount: int, by: Actor, reference: str | None, note: str) -> Transfer:
         _require_amount(amount, either=kind == "adjustment")
+        if reference is not None and not re.fullmatch(REFERENCE, reference):
+            raise Invalid(
+                "reference", "a reference has 1 to 200 printable characters of ASCII, and no blank at its ends"
+            )
         wallet, source = WALLET + project, _SOURCES[kind]
         debit, credit = (source, wallet) if amount > 0 else (wallet, source)
         wanted = Transfer("", 0.0, kind, debit, credit, abs(amount), project, "", reference, note)
@@ -248,10 +253,7 @@ def balance_in(connection: sa.Connection, project: str) -> Balance:
     credits_, debits = connection.execute(sums).one()
     taken = sa.select(sa.func.sum(transfers.c.amount)).where(transfers.c.debit == WALLET + project)
     back = int(connection.execute(taken).scalar() or 0)
-    s = spend.c
-    is_its = (s.scope == Scope.PROJECT.value, s.subject == project, s.grain == ALL_TIME)
-    withheld = int(connection.execute(sa.select(sa.func.sum(s.withheld)).where(*is_its)).scalar() or 0)
-    return Balance(int(credits_ or 0) - back, int(debits or 0) - back, withheld)
+    return Balance(int(credits_ or 0) - back, int(debits or 0) - back)
 
 
 def _write(change: Change, wanted: Transfer, node: str) -> Transfer:
