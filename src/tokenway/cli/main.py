@@ -91,6 +91,13 @@ For example:
   tokenway import litellm config.yaml --output tokenway.yaml
 """
 
+_NODES_HELP = """The machines that share the database: when each was heard of, and which will not come back.
+
+For example:
+  tokenway nodes list
+  tokenway nodes retire 3f2a9c01
+"""
+
 _COMMANDS: Final = {
     "serve": "tokenway.cli.serve:serve",
     "check": "tokenway.cli.check:check",
@@ -164,17 +171,19 @@ _GROUPS: Final = {
             for name in ("show", "add", "grant", "refund", "adjust", "codes", "redeem")
         },
     ),
+    "nodes": (_NODES_HELP, {"list": "tokenway.cli.nodes:list_nodes", "retire": "tokenway.cli.nodes:retire"}),
     "invoices": (
         _INVOICES_HELP,
         {
             "create": "tokenway.cli.invoices:create",
             "list": "tokenway.cli.invoices:list_invoices",
             "show": "tokenway.cli.invoices:show",
+            "void": "tokenway.cli.invoices:void",
         },
     ),
     "ledger": (
         _LEDGER_HELP,
-        {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
+        {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile", "withheld", "settle")},
     ),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (

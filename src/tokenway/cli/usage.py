@@ -49,10 +49,11 @@ def usage(
 
     Input counts cached tokens too; pieces are what is not sold by the token.
     Charged is what keys pay, cost what providers bill. Time to the first token
-    and tokens per second are medians; expired counts the calls that a crash cut
-    off, of which no model is known, slow the streams under their floor,
-    unmetered the attempts that were delivered, or that the provider will bill,
-    without any usage, unpriced those with usage whose cost is not known.
+    is the mean of the streams, tokens per second are of all the time in which
+    output was made; expired counts the calls that a crash cut off, of which no
+    model is known, slow the streams under their floor, unmetered the attempts
+    that were delivered, or that the provider will bill, without any usage,
+    unpriced those with usage whose cost is not known.
     JSON and CSV also have what is withheld from budgets, and what of the cost
     nobody is charged for.
 

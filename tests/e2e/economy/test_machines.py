@@ -19,7 +19,7 @@ from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
 from tests.servers.valkey import ValkeyServer
 from tokenway.model.money import NANO_PER_USD
-from tokenway.store.nodes import GIVEN_UP_SECONDS, LOST_SECONDS
+from tokenway.store.nodes import GIVEN_UP_SECONDS, LOOK_SECONDS, LOST_SECONDS
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -144,6 +144,46 @@ async def call(gateway: Gateway) -> int:
     """What one call comes to."""
     async with Raw(gateway.port) as raw:
         return await status(raw, KEY, "mock")
+
+
+async def test_a_machine_that_is_declared_gone_is_free_at_once_and_may_come_back(
+    launch: Launch, provider: FakeProvider, postgres_url: str, valkey: ValkeyServer
+) -> None:
+    """What it held is the others' within two minutes; its journals, which nobody had read, are taken in afterwards."""
+    first, second = await pair(launch, provider, postgres_url, valkey, budget=BUDGET)
+    books = Books(postgres_url, second)
+    already = len(provider.requests)
+    async with AsyncExitStack() as stack:
+        begun = await streams(second, provider, stack)
+        await until(lambda: books.open() == PLACES and books.held() > 0)
+        (control,) = second.control()
+        control.send_signal(signal.SIGSTOP)
+        for raw, gate in begun:
+            for _ in range(3):
+                gate.release()
+            assert b"[DONE]" in b"".join([chunk async for chunk in raw.chunks()])
+        await second.kill()
+    books.age(LOOK_SECONDS)
+    await first.run("nodes", "retire", books.node)
+    await until(lambda: books.open() == books.held() == 0, PATIENCE)
+    assert books.settlements()["expired"] == PLACES
+
+    async def listed() -> set[str]:
+        return {each["id"] for each in json.loads(await first.run("nodes", "list", "--json"))}
+
+    async def is_forgotten() -> bool:
+        return books.node not in await listed()
+
+    await until(is_forgotten, PATIENCE)
+    before = books.charged()
+    await second.start()
+    await until(lambda: "expired" not in books.settlements())
+    bills = [request.bill for request in provider.requests[already : already + PLACES]]
+    assert books.charged() - before == sum(bill.prompt * 1_000 + bill.completion * 2_000 for bill in bills)
+    assert books.node in await listed()
+    assert await call(second) == 200
+    assert json.loads(await first.run("ledger", "verify", "--json"))["faults"] == []
+    await stop([first, second])
 
 
 async def test_a_machine_is_lost_comes_back_and_is_lost_for_good(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.records import NOON, reserved, settled
+from tests.unit.store.conftest import Clock
 from tokenway.store.accounts.audit import AuditFilter
 from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Conflict, Invalid, NotFound, Progress
@@ -16,23 +17,6 @@ from tokenway.store.open import Store
 from tokenway.store.verify import verify
 
 USD = 1_000_000_000
-
-
-class Clock:
-    """Says what it is set to."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        """The moment."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """At noon."""
-    return Clock()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.records import settled
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.model.limits import Measure, Scope
 from tokenway.model.secret import Secret
 from tokenway.store.accounts import passwords
