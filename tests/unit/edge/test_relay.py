@@ -289,7 +289,7 @@ async def test_a_converted_stream_that_is_silent_says_that_it_goes_on(
         connection = await inside.connection()
         (exchange,) = inside.state.open
         assert isinstance(exchange, Relay)
-        winner = exchange._winner
+        winner = exchange.winner
         assert winner is not None
         for later in (PING_SECONDS - 1, PING_SECONDS + 1, PING_SECONDS + 2):
             connection.check(winner.last_activity + later)
