@@ -29,6 +29,7 @@ from tokenway.dialects.translate import Translation
 from tokenway.edge import admission as admission_module
 from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
+from tokenway.edge import deliver as deliver_module
 from tokenway.edge import entry as entry_module
 from tokenway.edge import execute as execute_module
 from tokenway.edge import opening as opening_module
@@ -290,6 +291,7 @@ _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (admission_module, {"monotonic": _now, "time": _TIME}),
     (stocks_module, {"monotonic": _now, "time": _TIME}),
     (relay_module, {"monotonic": _now, "time": _TIME}),
+    (deliver_module, {"time": _TIME}),
     (execute_module, {"monotonic": _now}),
     (entry_module, {"monotonic": _now, "time": _TIME, "MISTAKES": ()}),
     (attempt_module, {"monotonic": _now, "time": _unix}),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokenway.edge import reply
 from tokenway.edge.attempt import JSON, AttemptReader
+from tokenway.edge.deliver import begin_stream, end_stream, forward, header_lines
 from tokenway.edge.entry import settle
 from tokenway.edge.history import is_kept, keep
 from tokenway.edge.opening import make_reader, maker_of, send
@@ -117,7 +118,7 @@ def send_head(relay: Relay, command: c.SendHead) -> None:
     winner = _won(relay, command.attempt)
     if not winner.is_whole:
         content_type = relay.intake.request.stream_type or winner.content_type
-        relay.begin_stream(relay.header_lines(), content_type)
+        begin_stream(relay, header_lines(relay), content_type)
 
 
 def send_bytes(relay: Relay, command: c.SendBytes) -> None:
@@ -125,7 +126,7 @@ def send_bytes(relay: Relay, command: c.SendBytes) -> None:
     kept = relay.watch.kept
     if kept is not None:
         kept.add(command.data)
-    relay.forward(command.data)
+    forward(relay, command.data)
 
 
 def splice(relay: Relay, command: c.Splice) -> None:
@@ -160,7 +161,7 @@ def send_end(relay: Relay, _command: c.SendEnd) -> None:
         if keeps:
             keep(relay.state, relay, winner.endpoint, body)
         kind = winner.content_type or JSON
-        lines = reply.answer_head(relay.header_lines(), receipt.cost, receipt.delivered_tps, kind, len(body))
+        lines = reply.answer_head(header_lines(relay), receipt.cost, receipt.delivered_tps, kind, len(body))
         if len(body) > WRITE_HIGH:
             relay.client.transport.writelines([lines, body])
         else:
@@ -171,7 +172,7 @@ def send_end(relay: Relay, _command: c.SendEnd) -> None:
         tail = winner.stream.tail(members, extra)
         if keeps:
             keep(relay.state, relay, winner.endpoint, tail)
-        relay.end_stream(tail)
+        end_stream(relay, tail)
 
 
 def send_error(relay: Relay, command: c.SendError) -> None:
@@ -179,13 +180,13 @@ def send_error(relay: Relay, command: c.SendError) -> None:
     problem = command.problem
     if not command.in_band:
         relay.refuse(problem, command.body)
-    elif relay.intake.request.stream_type:
+    elif not relay.intake.request.stream_type:
         # Sound has no place for a message: a body that breaks off is the only way to say it.
         relay.client.transport.abort()
         relay.finish()
     else:
         stream = relay.winner.stream if relay.winner is not None else None
-        relay.end_stream(command.body or relay.form.error_event(problem, maker_of(relay, relay.intake, stream)))
+        end_stream(relay, command.body or relay.form.error_event(problem, maker_of(relay, relay.intake, stream)))
 
 
 STEPS: Final[dict[type[c.Command], Callable[[Relay, Any], None]]] = {

@@ -21,6 +21,7 @@ from tokenway.edge.attempt import AttemptReader, log_mistake
 from tokenway.edge.claims import Claim
 from tokenway.edge.client import Client
 from tokenway.edge.crossing import mistake
+from tokenway.edge.deliver import header_lines
 from tokenway.edge.doors import Door
 from tokenway.edge.entry import enter
 from tokenway.edge.execute import STEPS, cancel
@@ -28,7 +29,6 @@ from tokenway.edge.fan import Fan
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining
 from tokenway.edge.receipt import Receipt
-from tokenway.edge.refusals import rate_lines
 from tokenway.edge.stand_in import StandIn, claims_of
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
@@ -43,7 +43,6 @@ from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.probe import PROBE
 from tokenway.model.snapshot import Principal
-from tokenway.wire.limits import PING_SECONDS
 
 if TYPE_CHECKING:
     from tokenway.edge.routes import Route
@@ -55,32 +54,28 @@ class Relay:
     """One exchange on a client connection."""
 
     principal: Principal
+    # The request, and the connection that it came on.
     begun = False
     body_complete = False
     disconnected = False
     response_complete = False
-    is_stream = False
     problem: Problem | None = None
-    overhead = 0.0
-    min_tps = 0.0
-    run = ""
-    trace: Trace | None = None
-    """Where in its run it belongs."""
+    """Why it is refused, where that is known before it begins."""
+    # What is asked for.
+    intake: Intake
+    watch: Watch
+    is_stream = False
     model = ""
     """The name that it was asked for by."""
     counted = ""
     """The name of the model that it counts for."""
-    finish_reason = ""
-    gaps: tuple[int, ...] = ()
-    intake: Intake
-    keeps = True
-    """Whether what the caller wants kept is kept when the answer is out."""
-    _busy = False
-    is_streaming = False
-    """Whether a stream has begun."""
-    _warmed = 0.0
-    _labels = b""
-    _head = b""
+    run = ""
+    trace: Trace | None = None
+    """Where in its run it belongs."""
+    min_tps = 0.0
+    asked_at = 0.0
+    """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
+    # Its admission.
     claim: Claim | None = None
     """What it needs, and has drawn, of limits; None where none counts for it."""
     stand_ins: list[StandIn] | None = None
@@ -89,15 +84,28 @@ class Relay:
     """Nano-dollars that are set aside for it."""
     admitted_at = 0.0
     """When it was admitted, in Unix time."""
+    # Its answer.
     winner: AttemptReader | None = None
-    asked_at = 0.0
-    """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
     holder: Callable[[e.UpstreamEnd], None] | None = None
     """Hears of a whole answer in place of the machine, and tells it when all others are there."""
+    labels = b""
+    """Header lines of the model that it asks for."""
+    head = b""
+    """The head of a stream, as long as it has not gone out."""
+    is_streaming = False
+    """Whether a stream has begun."""
+    warmed_at = 0.0
+    """When its caller was told last that it goes on."""
+    keeps = True
+    """Whether what the caller wants kept is kept when the answer is out."""
+    # What it was like.
+    overhead = 0.0
+    finish_reason = ""
+    gaps: tuple[int, ...] = ()
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
+    _busy = False
     _fan: Fan | None = None
-    watch: Watch
 
     def __init__(
         self,
@@ -186,7 +194,7 @@ class Relay:
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
         self.run, self.trace = intake.run, intake.trace
-        self._labels = intake.route.label
+        self.labels = intake.route.label
         self.state.open.add(self)
         try:
             self.tell(e.ClientRequest(self.asked_at or monotonic(), intake.order))
@@ -199,7 +207,7 @@ class Relay:
             self.keep_alive = self.keep_alive and self.body_complete
             content = body or self.form.error_body(problem, self.id)
             status = self.form.statuses.get(problem.type, problem.status) if not body else problem.status
-            self.client.transport.write(reply.problem_answer(problem, status, self.header_lines(), content))
+            self.client.transport.write(reply.problem_answer(problem, status, header_lines(self), content))
         self.finish()
 
     # -- the machine -------------------------------------------------------------------------------------
@@ -309,19 +317,6 @@ class Relay:
         """The endpoint that answered; empty before one has."""
         return "" if self.receipt is None else self.receipt.record.endpoint
 
-    def keep_warm(self, now: float) -> None:
-        """Once a second: tells the caller of a converted stream that has been silent for long that it goes on.
-
-        A stream of the caller's own dialect has its provider's own pings.
-        """
-        winner = self.winner
-        if winner is None or not self.is_streaming or now - max(winner.last_activity, self._warmed) < PING_SECONDS:
-            return
-        self._warmed = now
-        ping = winner.ping()
-        if ping and not self.client.is_write_paused:
-            self.forward(ping)
-
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
         winner = self.winner
@@ -359,37 +354,6 @@ class Relay:
         """The body of its request."""
         return self.intake.request.body
 
-    # -- the answer --------------------------------------------------------------------------------------
-
-    def begin_stream(self, lines: bytes, content_type: bytes) -> None:
-        """The head of a stream; it goes out with the first payload."""
-        self._head = reply.stream_head(lines, content_type, chunked=self.is_chunked)
-        self.is_streaming = True
-        self.state.streams += 1
-
-    def forward(self, data: bytes) -> None:
-        """Payload of a stream to the caller, behind the head if that has not gone out yet."""
-        if self.is_chunked and data:  # an empty chunk would be the last
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._head:
-            data = self._head + data
-            self._head = b""
-        self.client.transport.write(data)
-
-    def header_lines(self) -> bytes:
-        """The header lines that every answer has."""
-        attempts = self.attempts
-        lines = (self.winner or attempts[-1]).lines if attempts else b""
-        common = self._labels + self.state.date
-        if self.claim is not None and self.claim.is_told:
-            common += rate_lines(self.claim, time.time())
-        name = self.form.id_header
-        if name and name not in lines:  # else it is the upstream's own
-            common = b"%b: %b\r\n%b" % (name, self.id.encode(), common)
-        if not attempts:
-            return reply.identity(self.id, keep_alive=self.keep_alive) + common
-        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + common
-
     # -- an answer that is made of others ----------------------------------------------------------------
 
     def sibling(self, client: Client) -> Relay:
@@ -398,21 +362,6 @@ class Relay:
         made.principal = self.principal
         made.begun = made.body_complete = True
         return made
-
-    def forward_stream(self, data: bytes, lines: bytes, content_type: bytes) -> None:
-        """Payload of a stream that is made elsewhere; `lines` are the head's, should it not have gone out yet."""
-        if not self.is_streaming:
-            self.begin_stream(lines, content_type)
-        self.forward(data)
-
-    def end_stream(self, data: bytes) -> None:
-        """The last payload of a stream, and the end of the body: the connection's where nothing else can mark it."""
-        self.forward(data)
-        if self.is_chunked:
-            self.client.transport.write(reply.LAST_CHUNK)
-        else:
-            self.keep_alive = False
-        self.finish()
 
     def answered(self, data: bytes) -> None:
         """A whole answer that was made elsewhere, head and body."""

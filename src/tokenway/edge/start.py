@@ -19,6 +19,7 @@ from tokenway.edge import reply
 from tokenway.edge.arrange import limited
 from tokenway.edge.attempt import JSON, MISTAKES
 from tokenway.edge.crossing import mistaken
+from tokenway.edge.deliver import header_lines
 from tokenway.edge.fleet import PROBE_EVERY, WAIT_MAX
 from tokenway.edge.history import needs_history, recall
 from tokenway.edge.images import fetch_for, wants_images
@@ -114,5 +115,5 @@ def _count(relay: Relay, intake: Intake) -> None:
     except Refusal as refusal:
         relay.refuse(refusal.problem)
         return
-    lines = relay.header_lines() + intake.route.label + b"x-tokenway-estimated: true\r\n"
+    lines = header_lines(relay) + intake.route.label + b"x-tokenway-estimated: true\r\n"
     relay.answered(reply.answer_head(lines, None, None, JSON, len(body)) + body)
