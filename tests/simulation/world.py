@@ -37,6 +37,7 @@ from tokenway.edge import relay as relay_module
 from tokenway.edge import start as start_module
 from tokenway.edge import state as state_module
 from tokenway.edge import stocks as stocks_module
+from tokenway.edge import waiting as waiting_module
 from tokenway.edge import watch as watch_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import Door
@@ -290,6 +291,7 @@ _TIME: Final = SimpleNamespace(time=_unix)
 _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (admission_module, {"monotonic": _now, "time": _TIME}),
     (stocks_module, {"monotonic": _now, "time": _TIME}),
+    (waiting_module, {"monotonic": _now, "time": _TIME}),
     (relay_module, {"monotonic": _now, "time": _TIME}),
     (deliver_module, {"time": _TIME}),
     (execute_module, {"monotonic": _now}),
