@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tokenway.dialects.base import CallerRequest, Format
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
-from tokenway.edge.attempt import AttemptReader, log_mistake
+from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.claims import Claim
 from tokenway.edge.client import Client
 from tokenway.edge.crossing import mistake
@@ -28,6 +28,7 @@ from tokenway.edge.execute import STEPS, cancel
 from tokenway.edge.fan import Fan
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining
+from tokenway.edge.mistakes import log_mistake
 from tokenway.edge.receipt import Receipt
 from tokenway.edge.stand_in import StandIn, claims_of
 from tokenway.edge.start import start
