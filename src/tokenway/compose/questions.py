@@ -15,6 +15,7 @@ from tokenway.control.keyring import credit_figures, key_figures
 from tokenway.control.responses import Responses
 from tokenway.control.velocity import Velocity
 from tokenway.control.workers import Worker, Workers
+from tokenway.model.limits import Scope
 from tokenway.model.link import Answer, Question
 from tokenway.model.settings import Settings
 
@@ -92,4 +93,6 @@ class Questions:
         return key_figures(self._settings(), self._books.held, key_id, usage)
 
     def _credit_figures(self, project: str) -> dict[str, object]:
-        return credit_figures(self._books.held, project, self._books.store.money.wallet(project))
+        store = self._books.store
+        usage = store.usage.scope_usage(Scope.PROJECT, project)
+        return credit_figures(self._settings(), self._books.held, project, store.money.wallet(project), usage)

@@ -33,8 +33,7 @@ def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: f
 
 def limits(held: Holdings, settings: Settings) -> dict[str, Limit]:
     """Every limit of the store, by id; a prepaid project's credits are one, whoever says that it is prepaid."""
-    prepaid = {project.id for project in held.projects.values() if project.prepaid}
-    prepaid |= {name for name, project in settings.projects.items() if project.prepaid}
+    prepaid = {name for name in (*held.projects, *settings.projects) if is_prepaid(settings, held, name)}
     credits_of = {
         credits_id(project): Limit(
             credits_id(project), Scope.PROJECT, project, Measure.USD, held.credits.get(project, 0)
@@ -42,6 +41,12 @@ def limits(held: Holdings, settings: Settings) -> dict[str, Limit]:
         for project in sorted(prepaid)
     }
     return held.limits | credits_of
+
+
+def is_prepaid(settings: Settings, held: Holdings, project: str) -> bool:
+    """Whether a project spends only what was paid in: by what the store says, or the configuration."""
+    row, fixed = held.projects.get(project), settings.projects.get(project)
+    return (row is not None and row.prepaid) or (fixed is not None and fixed.prepaid)
 
 
 def principals(settings: Settings, held: Holdings, now: float) -> dict[str, Principal]:
@@ -68,11 +73,11 @@ def principals(settings: Settings, held: Holdings, now: float) -> dict[str, Prin
 def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage) -> dict[str, object]:
     """What a key has used and may still use, in OpenRouter's `GET /key` fields; money in USD.
 
-    Of several budgets the one is told of which the least is left.
+    Of several budgets the one is told of which the least is left. What is withheld is not left, though nobody paid it.
     """
     row = held.keys.get(key_id)
     mine = [each for each in _budgets(settings, held) if each.subject == key_id]
-    left = {each: max(0, each.amount - int(getattr(usage, each.term.value))) for each in mine}
+    left = {each: max(0, each.amount - _kept(usage, each.term)) for each in mine}
     limit = min(mine, key=lambda each: left[each], default=None)
     return {
         "label": key_id.removeprefix(fixed_key_id("")) if row is None else row.name,
@@ -80,22 +85,31 @@ def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage
         "usage_daily": usage.day / NANO_PER_USD,
         "usage_weekly": usage.week / NANO_PER_USD,
         "usage_monthly": usage.month / NANO_PER_USD,
+        "withheld": usage.withheld.total / NANO_PER_USD,
         "limit": None if limit is None else limit.amount / NANO_PER_USD,
         "limit_remaining": None if limit is None else left[limit] / NANO_PER_USD,
         "limit_reset": None if limit is None or limit.term is Term.TOTAL else limit.term.value,
     }
 
 
-def credit_figures(held: Holdings, project: str, balance: Balance) -> dict[str, object]:
+def _kept(usage: KeyUsage, term: Term) -> int:
+    """What of a term's budget is not there any more."""
+    name = term.value
+    return int(getattr(usage, name)) + int(getattr(usage.withheld, name))
+
+
+def credit_figures(
+    settings: Settings, held: Holdings, project: str, balance: Balance, usage: KeyUsage
+) -> dict[str, object]:
     """What a project was given and has been charged, in OpenRouter's `GET /credits` fields; money in USD.
 
     Only a prepaid project is held to it: of another one, `total_credits` is what was given all the same, often nothing.
     """
-    found = held.projects.get(project)
     return {
         "total_credits": balance.credits / NANO_PER_USD,
         "total_usage": balance.spent / NANO_PER_USD,
-        "prepaid": found is not None and found.prepaid,
+        "withheld": usage.withheld.total / NANO_PER_USD,
+        "prepaid": is_prepaid(settings, held, project),
     }
 
 

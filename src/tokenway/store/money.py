@@ -15,6 +15,7 @@ other contents under the same name are a conflict. Codes are 125 random bits, sh
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any, Final
@@ -38,6 +39,8 @@ ADJUSTMENT: Final = "adjustment"
 _SOURCES: Final = {"top_up": CASH, "grant": PROMOTION, "refund": ADJUSTMENT, "adjustment": ADJUSTMENT}
 AMOUNT_MAX: Final = 10**17
 """A hundred million dollars; more in one movement is a slip of the hand."""
+REFERENCE: Final = r"^[!-~]([ -~]{0,198}[!-~])?$"
+"""What a reference looks like."""
 CODES_MAX: Final = 10_000
 """Codes that are made at once."""
 
@@ -213,6 +216,10 @@ class SqlMoney:
 
     def _move(self, kind: str, project: str, amount: int, by: Actor, reference: str | None, note: str) -> Transfer:
         _require_amount(amount, either=kind == "adjustment")
+        if reference is not None and not re.fullmatch(REFERENCE, reference):
+            raise Invalid(
+                "reference", "a reference has 1 to 200 printable characters of ASCII, and no blank at its ends"
+            )
         wallet, source = WALLET + project, _SOURCES[kind]
         debit, credit = (source, wallet) if amount > 0 else (wallet, source)
         wanted = Transfer("", 0.0, kind, debit, credit, abs(amount), project, "", reference, note)

@@ -65,15 +65,21 @@ class UsageRow(msgspec.Struct):
     output_speed: float | None = None
 
 
-class KeyUsage(msgspec.Struct):
-    """What somebody has spent, in nano-dollars: in all, and in this UTC day, week (from Monday) and month."""
+class Sums(msgspec.Struct):
+    """Nano-dollars: in all, and in this UTC day, week (from Monday) and month."""
 
-    requests: int = 0
     total: int = 0
     day: int = 0
     week: int = 0
     month: int = 0
+
+
+class KeyUsage(Sums):
+    """What somebody has spent, and what budgets keep back beyond it."""
+
+    requests: int = 0
     last_used: float | None = None
+    withheld: Sums = msgspec.field(default_factory=Sums)
 
 
 class SqlUsage:
@@ -147,15 +153,16 @@ class SqlUsage:
         used: dict[str, KeyUsage] = {}
         with self._database.read() as connection:
             table = spend.c
-            by_day = sa.select(table.subject, table.bucket, table.calls, table.charged, table.last_used)
+            by_day = sa.select(table.subject, table.bucket, table.calls, table.charged, table.withheld, table.last_used)
             by_day = by_day.where(table.scope == scope.value, table.grain == DAY, condition)
-            for subject, at, requests, charged, last in connection.execute(by_day):
+            for subject, at, requests, charged, withheld, last in connection.execute(by_day):
                 row = used.setdefault(subject, KeyUsage())
                 row.requests += requests
-                row.total += charged
-                row.day += charged if at >= day else 0
-                row.week += charged if at >= week else 0
-                row.month += charged if at >= month else 0
+                for sums, amount in ((row, charged), (row.withheld, withheld)):
+                    sums.total += amount
+                    sums.day += amount if at >= day else 0
+                    sums.week += amount if at >= week else 0
+                    sums.month += amount if at >= month else 0
                 row.last_used = max(last, row.last_used or last)
         return used
 

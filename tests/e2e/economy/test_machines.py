@@ -6,15 +6,14 @@ import asyncio
 import json
 import signal
 from contextlib import AsyncExitStack
-from time import monotonic
 from typing import Any
 
-import httpx
-import psutil
 import psycopg
 import pytest
 
 from tests.e2e.conftest import Launch
+from tests.e2e.control import admin_of
+from tests.e2e.everywhere import a_connection_to_each, seconds_until, status
 from tests.e2e.gateway import KEY, PRICE, Gateway, configuration, until
 from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
@@ -58,55 +57,6 @@ async def pair(launch: Launch, provider: FakeProvider, url: str, valkey: ValkeyS
 async def stop(gateways: list[Gateway]) -> None:
     """Ends them while their servers are there."""
     assert set(await asyncio.gather(*(gateway.stop() for gateway in gateways))) == {0}
-
-
-def admin_of(gateway: Gateway) -> httpx.AsyncClient:
-    """The admin that the first start made."""
-    token = json.loads((gateway.data_dir / "credentials.json").read_text())["token"]
-    headers = {"authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=f"{gateway.control_url}/api", headers=headers, timeout=30)
-
-
-async def a_connection_to_each(gateways: list[Gateway], stack: AsyncExitStack) -> list[Raw]:
-    """Connections that have reached every worker of each machine."""
-    found: list[Raw] = []
-    for gateway in gateways:
-        unreached = {worker.pid for worker in gateway.workers()}
-        assert len(unreached) == 2
-        while unreached:
-            # Several at once: a worker that is busy accepting leaves some to the other.
-            more = [await stack.enter_async_context(Raw(gateway.port)) for _ in range(20)]
-            for raw in more:
-                await status(raw, KEY, "mock")
-            found += more
-            for pid in list(unreached):
-                if any(
-                    each.laddr.port == gateway.port and each.raddr for each in psutil.Process(pid).net_connections()
-                ):
-                    unreached.discard(pid)
-    return found
-
-
-async def status(raw: Raw, key: str, model: str) -> int:
-    """What a call on this connection comes to."""
-    body = chat(model, max_tokens=8)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
-    await raw.send(f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode(), body)
-    return (await raw.answer()).status
-
-
-async def seconds_until(connections: list[Raw], key: str, model: str, expected: int) -> float:
-    """How long it takes until every connection gets this status, each asked again and again."""
-    began = monotonic()
-
-    async def watch(raw: Raw) -> None:
-        async def is_so() -> bool:
-            return await status(raw, key, model) == expected
-
-        await until(is_so)
-
-    await asyncio.gather(*map(watch, connections))
-    return monotonic() - began
 
 
 async def test_what_one_is_told_all_workers_of_both_go_by(

@@ -20,7 +20,7 @@ async def test_workers_questions_are_answered_from_the_ledger(launch: Launch, pr
     key = (await running.call("/v1/key")).json["data"]
     assert (key["label"], key["usage"], key["limit"], key["limit_remaining"]) == ("ci", 0.000004, 1.0, 0.999996)
     wallet = (await running.call("/v1/credits")).json["data"]
-    assert wallet == {"total_credits": 0.0, "total_usage": 0.000004, "prepaid": False}
+    assert wallet == {"total_credits": 0.0, "total_usage": 0.000004, "withheld": 0.0, "prepaid": False}
     await becomes(lambda: bool(running.exchanges))
     generation = await running.call(f"/v1/generation?id={running.exchanges[0].id}")
     assert generation.json["data"]["total_cost"] == answer.json["usage"]["cost"] == 0.000004

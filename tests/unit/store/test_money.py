@@ -79,6 +79,16 @@ def test_a_reference_is_used_once(store: Store) -> None:
     assert len(store.money.transfers()) == 1
 
 
+@pytest.mark.parametrize("reference", ["", " ", " a", "a ", "a\nb", "a\n", "ä", "a" * 201])
+def test_what_is_no_reference(store: Store, reference: str) -> None:
+    """Nothing least of all: a variable that was never set would make one movement of all that are told with it."""
+    with pytest.raises(Invalid, match="printable") as error:
+        store.money.top_up("default", USD, by=CLI, reference=reference)
+    assert error.value.field == "reference"
+    store.money.top_up("default", USD, by=CLI, reference="a" * 200)
+    assert len(store.money.transfers()) == 1
+
+
 def test_what_cannot_be_is_refused(store: Store) -> None:
     """Nothing, less than nothing, more than reason, and projects that are not there."""
     for amount in (0, -1, AMOUNT_MAX + 1):

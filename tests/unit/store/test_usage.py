@@ -12,7 +12,7 @@ from tokenway.metering.stamps import Stamps
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.open import Store
-from tokenway.store.usage import KeyUsage, UsageRow
+from tokenway.store.usage import KeyUsage, Sums, UsageRow
 
 DAY = 86_400
 
@@ -263,11 +263,12 @@ def test_a_key_has_spent_by_day_week_and_month(store: Store) -> None:
     """The current UTC day, the week from Monday, the calendar month, and all there ever was."""
     thursday_noon = NOON
     for number, days in enumerate((0, 2, 5, 40)):
-        ingest(store, settled(number, at=thursday_noon - days * DAY, charged=10**number))
+        ingest(store, settled(number, at=thursday_noon - days * DAY, charged=10**number, withheld=2 * 10**number))
     ingest(store, settled(9, key="key_b", charged=5))
 
+    withheld = Sums(total=2_222, day=2, week=22, month=2)
     assert store.usage.key_usage("key_a") == KeyUsage(
-        requests=4, total=1_111, day=1, week=11, month=1, last_used=thursday_noon
+        requests=4, total=1_111, day=1, week=11, month=1, last_used=thursday_noon, withheld=withheld
     )
     assert store.usage.key_usage("nobody") == KeyUsage()
     assert {key: used.total for key, used in store.usage.spent().items()} == {"key_a": 1_111, "key_b": 5}
