@@ -18,7 +18,7 @@ from tests.e2e.control import clock
 from tests.e2e.gateway import KEY, Gateway, configuration, serving, until
 from tests.e2e.raw import Answer, Raw, chat
 from tests.fake_provider import FakeProvider, Script
-from tokenway.edge.admission import KEY_MAX
+from tokenway.edge.waiting import KEY_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
