@@ -25,7 +25,7 @@ from typing import Final
 import psutil
 
 from tests.servers.postgres import PostgresServer
-from tokenway.compose.gateway import COLLECT_AFTER
+from tokenway.compose.birth import COLLECT_AFTER
 from tokenway.control.ingest import Ingest
 from tokenway.metering.ledger import Line, Reserved, Settled, Settlement
 from tokenway.metering.stamps import Stamps

@@ -1,6 +1,6 @@
 """`python -m tokenway` is the same as `tokenway`."""
 
-from tokenway.cli.main import main
+from tokenway.cli.begin import main
 
 if __name__ == "__main__":
     main()

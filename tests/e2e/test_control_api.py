@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import Launch
+from tests.e2e.control import admin_of
 from tests.e2e.gateway import KEY, Gateway, configuration, until
 from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
@@ -19,16 +19,10 @@ from tests.fake_provider import FakeProvider, Script
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def token_of(gateway: Gateway) -> str:
-    """What the first start made."""
-    return str(json.loads((gateway.data_dir / "credentials.json").read_text())["token"])
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def admin(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
     """An admin of the file's gateway."""
-    headers = {"authorization": f"Bearer {token_of(gateway)}"}
-    async with httpx.AsyncClient(base_url=f"{gateway.control_url}/api", headers=headers, timeout=30) as client:
+    async with admin_of(gateway) as client:
         yield client
 
 
@@ -116,14 +110,12 @@ async def test_what_was_called_is_in_the_reports(gateway: Gateway, admin: httpx.
 async def test_what_was_published_is_in_force_after_a_restart(launch: Launch, provider: FakeProvider) -> None:
     """With its secrets."""
     gateway = await launch(configuration(provider.base_url, models={}))
-    headers = {"authorization": f"Bearer {token_of(gateway)}"}
     document = {
         "providers": {"again": {"base_url": provider.base_url, "api_key": "sk-kept-over-a-restart"}},
         "models": {"kept": {"endpoints": [{"provider": "again", "model": "fake"}]}},
     }
-    async with httpx.AsyncClient(headers=headers) as admin:
-        url = f"{gateway.control_url}/api/snapshots"
-        assert (await admin.post(url, json={"document": document, "version": 0})).status_code == 201
+    async with admin_of(gateway) as admin:
+        assert (await admin.post("/snapshots", json={"document": document, "version": 0})).status_code == 201
     assert await gateway.stop() == 0
     await gateway.start()
     assert await status_of(gateway, KEY, "kept") == 200

@@ -318,8 +318,9 @@ async def test_no_secret_is_on_a_command_line(launch: Launch, provider: FakeProv
     assert gateway.process is not None
     children = psutil.Process(gateway.process.pid).children(recursive=True)
     lines = [each.cmdline()[1:] for each in children]
-    assert sorted(line[:2] for line in lines) == [["-m", f"tokenway.compose.{name}"] for name in ("control", "worker")]
-    assert all(line[2].isdecimal() and len(line) == 3 for line in lines)
+    modules = [["-m", "tokenway.compose.birth", f"tokenway.compose.{name}"] for name in ("control", "worker")]
+    assert sorted(line[:3] for line in lines) == modules
+    assert all(line[3].isdecimal() and len(line) == 4 for line in lines)
 
 
 async def test_a_deep_data_directory_is_no_hindrance(

@@ -133,7 +133,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def who_waits_is_counted(self) -> None:
         """And nobody else."""
         waiting = [each for each in self.worker.heard if each.is_waiting and each not in self.gone]
-        assert self.worker.admission._waits == len(waiting)
+        assert self.worker.admission._waiting._count == len(waiting)
         assert not waiting or self.worker.admission.is_waiting
 
 

@@ -22,6 +22,7 @@ from tokenway.control.broker import Broker
 from tokenway.control.ingest import Ingest
 from tokenway.edge import admission as admission_module
 from tokenway.edge import stocks as stocks_module
+from tokenway.edge import waiting as waiting_module
 from tokenway.edge.admission import Admission
 from tokenway.edge.claims import Claim
 from tokenway.metering.ledger import Line, Reserved, Trace
@@ -188,7 +189,7 @@ async def world(
     one, two = (Machine(name, open_store, tmp_path / name, FEBRUARY - 10.0) for name in "ab")
     one.store.accounts.projects.create("Lab", by=CLI)
     made = World(one, two)
-    for module in (admission_module, stocks_module):
+    for module in (admission_module, stocks_module, waiting_module):
         monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: made.looks.now))
     failures: list[BaseException] = []
     tasks = Tasks(lambda _name, error: failures.append(error))

@@ -186,7 +186,7 @@ def test_reports_are_those_of_the_exchanges(play: Play, by: list[str], edges: tu
     since, until = edges
     with fresh_store() as store:
         perform(play, store)
-        found = store.usage.report(by, since=since, until=until, medians=False)
+        found = store.usage.report(by, since=since, until=until)
         asked = [it for it in outcome(play) if since <= moment_of(it) and (until is None or moment_of(it) < until)]
 
         assert {row.group: reported(row) for row in found} == reports(asked, by)

@@ -21,8 +21,8 @@ from tests.property.places import Place
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.gemini.names import camel
 from tokenway.dialects.registry import FORMATS
-from tokenway.edge.attempt import MISTAKES
 from tokenway.edge.crossing import spelled
+from tokenway.edge.mistakes import MISTAKES
 from tokenway.model.catalog import Capabilities, Dialect
 from tokenway.model.errors import Problem, Refusal
 

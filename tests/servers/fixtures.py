@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -25,6 +26,8 @@ from tests.servers.valkey import ValkeyServer
 
 if TYPE_CHECKING:
     from tokenway.store.open import Store
+
+Server = TypeVar("Server", PostgresServer, ValkeyServer)
 
 
 def demand(why_not: Callable[[], str | None]) -> None:
@@ -37,16 +40,20 @@ def demand(why_not: Callable[[], str | None]) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server; whoever stops it starts it again."""
-    demand(postgres_module.why_not)
-    server = PostgresServer()
+def _running(why_not: Callable[[], str | None], make: Callable[[], Server]) -> Iterator[Server]:
+    demand(why_not)
+    server = make()
     try:
         server.start()
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; whoever stops it starts it again."""
+    yield from _running(postgres_module.why_not, PostgresServer)
 
 
 @pytest.fixture(scope="session")
@@ -97,24 +104,12 @@ def empty_url(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def mortal() -> Iterator[PostgresServer]:
     """A PostgreSQL server that the test may kill; it keeps what it has committed."""
-    demand(postgres_module.why_not)
-    server = PostgresServer(lasting=True)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _running(postgres_module.why_not, partial(PostgresServer, lasting=True))
 
 
 @pytest.fixture(scope="session")
 def _valkey() -> Iterator[ValkeyServer]:
-    demand(valkey_module.why_not)
-    server = ValkeyServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _running(valkey_module.why_not, ValkeyServer)
 
 
 @pytest.fixture
@@ -127,10 +122,4 @@ def valkey(_valkey: ValkeyServer) -> ValkeyServer:
 @pytest.fixture
 def mortal_valkey() -> Iterator[ValkeyServer]:
     """A server that the test may kill."""
-    demand(valkey_module.why_not)
-    server = ValkeyServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _running(valkey_module.why_not, ValkeyServer)

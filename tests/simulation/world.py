@@ -29,12 +29,15 @@ from tokenway.dialects.translate import Translation
 from tokenway.edge import admission as admission_module
 from tokenway.edge import arrange as arrange_module
 from tokenway.edge import attempt as attempt_module
+from tokenway.edge import deliver as deliver_module
 from tokenway.edge import entry as entry_module
+from tokenway.edge import execute as execute_module
 from tokenway.edge import opening as opening_module
 from tokenway.edge import relay as relay_module
 from tokenway.edge import start as start_module
 from tokenway.edge import state as state_module
 from tokenway.edge import stocks as stocks_module
+from tokenway.edge import waiting as waiting_module
 from tokenway.edge import watch as watch_module
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.doors import Door
@@ -288,7 +291,10 @@ _TIME: Final = SimpleNamespace(time=_unix)
 _CLOCKS: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (admission_module, {"monotonic": _now, "time": _TIME}),
     (stocks_module, {"monotonic": _now, "time": _TIME}),
+    (waiting_module, {"monotonic": _now, "time": _TIME}),
     (relay_module, {"monotonic": _now, "time": _TIME}),
+    (deliver_module, {"time": _TIME}),
+    (execute_module, {"monotonic": _now}),
     (entry_module, {"monotonic": _now, "time": _TIME, "MISTAKES": ()}),
     (attempt_module, {"monotonic": _now, "time": _unix}),
     (arrange_module, {"monotonic": _now, "time": _TIME}),
@@ -315,7 +321,7 @@ def in_place(
         FORMATS[Dialect.OPENAI_CHAT] = msgspec.structs.replace(
             form, passing=lambda request: reader(request.choices, asks_usage=request.asks_usage)
         )
-    relay_module.log.disabled = True
+    execute_module.log.disabled = True
     _NOW[:] = [history]
     try:
         yield
@@ -325,7 +331,7 @@ def in_place(
         vars(relay_module)["Exchange"] = Exchange
         vars(opening_module)["Translation"] = Translation
         FORMATS[Dialect.OPENAI_CHAT] = form
-        relay_module.log.disabled = False
+        execute_module.log.disabled = False
         _NOW.clear()
 
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from tokenway.cli.errors import BadUsage
 from tokenway.cli.place import dollars
-from tokenway.model.limits import Limit, Measure, Term
+from tokenway.model.limits import Limit, Measure, Term, counted
 from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def shown_amount(limit: Limit) -> str:
 
 def shown(limit: Limit) -> str:
     """A limit in a cell of a table, as in `$5 a month` or `60 requests a minute`."""
-    counted = _COUNTED.get(limit.measure, limit.measure.value.replace("_", " "))
-    figure = f"${shown_amount(limit)}" if limit.measure is Measure.USD else f"{limit.amount} {counted}"
+    what = _COUNTED.get(limit.measure, limit.measure.value.replace("_", " "))
+    figure = f"${shown_amount(limit)}" if limit.measure is Measure.USD else counted(limit.amount, what)
     if limit.per_run:
         return f"{figure} a run"
     if limit.term is Term.TOTAL:

@@ -11,6 +11,7 @@ from tokenway.cli.errors import BadUsage
 from tokenway.cli.options import AsJson
 from tokenway.cli.output import Column, money, print_json, print_table, say
 from tokenway.cli.place import Place, day, dollars, ending, moment, opened
+from tokenway.model.limits import Scope
 from tokenway.model.money import format_usd, parse_usd
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def show(
     ends = today + _DAY if until is None else day(until, "--until")
     with opened(place) as store:
         balance, statement = store.money.balance(project), store.money.statement(project, begins, ends)
+        withheld = store.usage.scope_usage(Scope.PROJECT, project).withheld.total
     if as_json:
-        print_json({"project": project, **_balance(balance), "statement": _statement(statement)})
+        figures = {**_balance(balance), "withheld_usd": format_usd(withheld)}
+        print_json({"project": project, **figures, "statement": _statement(statement)})
         return 0
     columns = (Column("at"), Column("what"), Column("amount", right=True), Column("note"), Column("reference"))
     rows = [
@@ -57,7 +60,8 @@ def show(
     ]
     print_table(columns, rows, empty="Nothing has moved in these days.")
     say(f"opening {money(statement.opening)}, closing {money(statement.closing)}")
-    say(f"given {money(balance.credits)}, spent {money(balance.spent)}, left {money(balance.left)}")
+    kept = f", of which {money(withheld)} are withheld" if withheld else ""
+    say(f"given {money(balance.credits)}, spent {money(balance.spent)}, left {money(balance.left)}{kept}")
     return 0
 
 

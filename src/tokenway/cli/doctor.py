@@ -9,7 +9,8 @@ from typing import Final
 from tokenway.cli.options import AsJson, ConfigFile, DataDir
 from tokenway.cli.output import print_json, wants_colour
 from tokenway.compose.commands import data_directory
-from tokenway.compose.doctor import Level, Probe, diagnose
+from tokenway.compose.diagnosis import Level, Probe
+from tokenway.compose.doctor import diagnose
 
 _COLOURS: Final = {Level.OK: "\x1b[32m", Level.WARN: "\x1b[33m", Level.FAIL: "\x1b[31m"}
 _PLAIN: Final = "\x1b[0m"
@@ -19,7 +20,8 @@ _NAME_WIDTH: Final = 16
 def doctor(*, config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = False) -> int:
     """Diagnose this installation: what is fine, what is not, and what to do.
 
-    Changes nothing and calls no provider. Exit status 1 when anything fails.
+    Asks PostgreSQL and Valkey too, where the configuration names them. Changes
+    nothing and calls no provider. Exit status 1 when anything fails.
 
     For example:
       tokenway doctor

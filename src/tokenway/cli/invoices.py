@@ -27,6 +27,9 @@ def create(
 ) -> int:
     """Issue the invoice of a project for a period, or show the one that was issued.
 
+    A day is on one invoice of a project at most; void the one that stands in
+    the way.
+
     For example:
       tokenway invoices create default --since 2026-01-01 --until 2026-02-01
     """
@@ -54,8 +57,9 @@ def list_invoices(
     if as_json:
         print_json([_data(each) for each in found])
         return 0
-    columns = (*(Column(name) for name in ("id", "project", "begins", "ends")), Column("total", right=True))
-    rows = [[each.id, each.project, *_period(each), money(each.total)] for each in found]
+    names = ("id", "project", "begins", "ends", "state")
+    columns = (*(Column(name) for name in names), Column("total", right=True))
+    rows = [[each.id, each.project, *_period(each), _state(each), money(each.total)] for each in found]
     print_table(columns, rows, empty="No invoice was issued.")
     return 0
 
@@ -75,6 +79,32 @@ def show(
     with opened(place) as store:
         found = store.invoices.get(invoice)
     return _show(found, as_json=as_json)
+
+
+def void(
+    invoice: Annotated[str, Parameter(help="Its id.")],
+    /,
+    *,
+    note: Annotated[str, Parameter(help="Why.", show_default=False)] = "",
+    as_json: AsJson = False,
+    place: Place | None = None,
+) -> int:
+    """Take an invoice back.
+
+    It stays as it was issued, and its days may be invoiced again.
+
+    For example:
+      tokenway invoices void inv_69571c80a1b2c3d4 --note "wrong month"
+    """
+    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
+
+    with opened(place) as store:
+        found = store.invoices.void(invoice, by=CLI, note=note)
+    if as_json:
+        print_json(_data(found))
+    else:
+        print(f"The invoice {found.id} of {found.project} is void.")
+    return 0
 
 
 def _show(invoice: Invoice, *, as_json: bool) -> int:
@@ -98,8 +128,12 @@ def _show(invoice: Invoice, *, as_json: bool) -> int:
     ]
     print_table(columns, rows, empty="Nothing was charged in this period.")
     begins, ends = _period(invoice)
-    say(f"invoice {invoice.id} of {invoice.project}, {begins} up to {ends}: {money(invoice.total)}")
+    say(f"invoice {invoice.id} of {invoice.project}, {begins} up to {ends}, {_state(invoice)}: {money(invoice.total)}")
     return 0
+
+
+def _state(invoice: Invoice) -> str:
+    return "issued" if invoice.voided is None else "void"
 
 
 def _period(invoice: Invoice) -> tuple[str, str]:
@@ -114,6 +148,7 @@ def _data(invoice: Invoice) -> dict[str, Any]:
         "begins": begins,
         "ends": ends,
         "issued": moment(invoice.issued),
+        "voided": moment(invoice.voided),
         "total_usd": format_usd(invoice.total),
         "lines": [
             {

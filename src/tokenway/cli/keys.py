@@ -220,11 +220,7 @@ def revoke(key: KeyReference, /, *, as_json: AsJson = False, place: Place | None
 
     with opened(place) as store:
         row = store.accounts.keys.revoke(key, by=CLI)
-    if as_json:
-        print_json(_data(row, (), time.time()))
-    else:
-        print(f"The key {row.id} ({row.name}) has ended.")
-    return 0
+    return _say(row, "has ended", as_json=as_json)
 
 
 def archive(key: KeyReference, /, *, as_json: AsJson = False, place: Place | None = None) -> int:
@@ -237,11 +233,7 @@ def archive(key: KeyReference, /, *, as_json: AsJson = False, place: Place | Non
 
     with opened(place) as store:
         row = store.accounts.keys.archive(key, by=CLI)
-    if as_json:
-        print_json(_data(row, (), time.time()))
-    else:
-        print(f"The key {row.id} ({row.name}) is archived.")
-    return 0
+    return _say(row, "is archived", as_json=as_json)
 
 
 def rotate(
@@ -275,6 +267,15 @@ def _show_new(made: NewKey, limits: Iterable[LimitRow], *, as_json: bool) -> int
     else:
         print(made.secret.reveal())
         say(f"Key {made.row.id} ({made.row.name}) in project {made.row.project}. Keep it: it is not shown again.")
+    return 0
+
+
+def _say(row: KeyRow, done: str, *, as_json: bool) -> int:
+    """What became of a key."""
+    if as_json:
+        print_json(_data(row, (), time.time()))
+    else:
+        print(f"The key {row.id} ({row.name}) {done}.")
     return 0
 
 

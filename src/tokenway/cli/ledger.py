@@ -12,12 +12,13 @@ from cyclopts import Parameter
 from tokenway.cli.errors import BadUsage, CommandError
 from tokenway.cli.options import AsJson
 from tokenway.cli.output import NOTHING, Column, money, print_json, print_table, say
-from tokenway.cli.place import Place, day, opened, start_of
+from tokenway.cli.place import Place, day, dollars, moment, opened, start_of
 from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
     from tokenway.store.reconcile import Drift
     from tokenway.store.verify import Verification
+    from tokenway.store.withheld import Withheld
 
 _FAILED = 1
 
@@ -155,6 +156,77 @@ def reconcile(
         if drift.only is not None:
             say(f"{drift.model}: only the {drift.only} has it.")
     return 0
+
+
+def withheld(
+    project: Annotated[str | None, Parameter(help="Only this project's [otherwise all].")] = None,
+    /,
+    *,
+    since: Annotated[str, Parameter(help="From when on: 7d, a date such as 2026-01-31, or all.")] = "30d",
+    as_json: AsJson = False,
+    place: Place | None = None,
+) -> int:
+    """List the calls for which budgets keep something back, because their provider may bill it.
+
+    For example:
+      tokenway ledger withheld default --since 2026-01-01
+    """
+    with opened(place) as store:
+        found = store.withheld.list(project, since=start_of(since, time.time()) or 0.0)
+    if as_json:
+        print_json([_withheld(each) for each in found])
+        return 0
+    columns = (*(Column(name) for name in ("call", "at", "project", "endpoint")), Column("withheld", right=True))
+    rows = [[each.exchange, f"{moment(each.at)}", each.project, each.endpoint, money(each.withheld)] for each in found]
+    print_table(columns, rows, empty="Nothing is withheld in that time; --since all looks at everything.")
+    say(f"{len(found)} calls, {money(sum(each.withheld for each in found))} withheld.")
+    return 0
+
+
+def settle(
+    calls: Annotated[list[str], Parameter(help="Their ids, as `tokenway ledger withheld` has them.")],
+    /,
+    *,
+    charge: Annotated[str, Parameter(help="What of it is charged for each, in US dollars.")] = "0",
+    note: Annotated[str, Parameter(help="Why.", show_default=False)] = "",
+    as_json: AsJson = False,
+    place: Place | None = None,
+) -> int:
+    """Settle what is withheld for calls, when it is known what the provider billed.
+
+    What is not charged is free again. A charge stands in the ledger as any
+    other, on the call's day; it is refused where that day is on an invoice.
+
+    For example:
+      tokenway ledger settle gen-50e20123456789abcdef --note "not on the bill"
+      tokenway ledger settle gen-50e20123456789abcdef --charge 0.0042
+    """
+    from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
+
+    amount = dollars(charge, "--charge")
+    with opened(place) as store:
+        found = [store.withheld.settle(each, amount, by=CLI, note=note) for each in calls]
+    if as_json:
+        print_json([_withheld(each) for each in found])
+        return 0
+    for each in found:
+        print(
+            f"The call {each.exchange} of {each.project} is charged {money(each.charged)}; nothing is withheld for it."
+        )
+    return 0
+
+
+def _withheld(row: Withheld) -> dict[str, Any]:
+    return {
+        "call": row.exchange,
+        "at": moment(row.at),
+        "project": row.project,
+        "key": row.key,
+        "model": row.model,
+        "endpoint": row.endpoint,
+        "charged_usd": format_usd(row.charged),
+        "withheld_usd": format_usd(row.withheld),
+    }
 
 
 def _verification(found: Verification) -> dict[str, Any]:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Final
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from tokenway import __version__
+from tokenway.cli.begin import INTERRUPTED
 from tokenway.cli.errors import CommandError
 from tokenway.model.errors import TokenwayError
 
 DONE: Final = 0
 FAILED: Final = 1
 BAD_USAGE: Final = 2
-INTERRUPTED: Final = 130
-"""128 + SIGINT, as shells report a command that Ctrl-C ended."""
 
 _HELP = """One endpoint and one key for every language model.
 
@@ -100,6 +99,13 @@ For example:
   tokenway import litellm config.yaml --output tokenway.yaml
 """
 
+_NODES_HELP = """The machines that share the database: when each was heard of, and which will not come back.
+
+For example:
+  tokenway nodes list
+  tokenway nodes retire 3f2a9c01
+"""
+
 _COMMANDS: Final = {
     "serve": "tokenway.cli.serve:serve",
     "check": "tokenway.cli.check:check",
@@ -174,17 +180,19 @@ _GROUPS: Final = {
             for name in ("show", "add", "grant", "refund", "adjust", "codes", "redeem")
         },
     ),
+    "nodes": (_NODES_HELP, {"list": "tokenway.cli.nodes:list_nodes", "retire": "tokenway.cli.nodes:retire"}),
     "invoices": (
         _INVOICES_HELP,
         {
             "create": "tokenway.cli.invoices:create",
             "list": "tokenway.cli.invoices:list_invoices",
             "show": "tokenway.cli.invoices:show",
+            "void": "tokenway.cli.invoices:void",
         },
     ),
     "ledger": (
         _LEDGER_HELP,
-        {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
+        {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile", "withheld", "settle")},
     ),
     "plan": (
         _PLAN_HELP,
@@ -284,8 +292,3 @@ def _bad_usage(error: CycloptsError) -> int:
 def _fail(sentence: str, status: int) -> int:
     print(f"tokenway: {sentence}", file=sys.stderr)
     return status
-
-
-def main() -> NoReturn:
-    """The console script `tokenway`."""
-    sys.exit(run(sys.argv[1:]))

@@ -76,6 +76,7 @@ def list_runs(
 
 def show(
     run: Annotated[str, Parameter(help="The id of the run.")],
+    /,
     *,
     key: WhichKey = None,
     as_json: AsJson = False,

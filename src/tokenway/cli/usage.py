@@ -29,6 +29,7 @@ _FIGURES: Final = (
     Column("cost", right=True),
     Column("TTFT s", right=True),
     Column("tokens/s", right=True),
+    Column("expired", right=True, spare=True),
     Column("slow", right=True, spare=True),
     Column("unmetered", right=True, spare=True),
     Column("unpriced", right=True, spare=True),
@@ -48,9 +49,11 @@ def usage(
 
     Input counts cached tokens too; pieces are what is not sold by the token.
     Charged is what keys pay, cost what providers bill. Time to the first token
-    and tokens per second are medians; slow counts the streams under their
-    floor, unmetered the attempts that were delivered, or that the provider will
-    bill, without any usage, unpriced those with usage whose cost is not known.
+    is the mean of the streams, tokens per second are of all the time in which
+    output was made; expired counts the calls that a crash cut off, of which no
+    model is known, slow the streams under their floor, unmetered the attempts
+    that were delivered, or that the provider will bill, without any usage,
+    unpriced those with usage whose cost is not known.
     JSON and CSV also have what is withheld from budgets, and what of the cost
     nobody is charged for.
 
@@ -97,6 +100,7 @@ def _cells(row: UsageRow) -> list[str]:
         NOTHING if row.unpriced and not row.cost else money(row.cost),
         number(row.ttft, 2),
         number(row.output_speed),
+        f"{row.expired}",
         f"{row.slow}",
         f"{row.unmetered}",
         f"{row.unpriced}",

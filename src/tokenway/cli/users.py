@@ -27,11 +27,11 @@ Labels = Annotated[
 
 
 def create(
-    name: Annotated[str, Parameter(help="What he signs in with: an e-mail address, as a rule.")],
+    name: Annotated[str, Parameter(help="What they sign in with: an e-mail address, as a rule.")],
     /,
     *,
     role: Annotated[
-        Literal["admin", "user"], Parameter(help="Whether he may do everything, or what his memberships allow.")
+        Literal["admin", "user"], Parameter(help="Whether they may do everything, or what their memberships allow.")
     ] = "user",
     service: Annotated[
         bool, Parameter(help="A program, which has keys and tokens but no password.", show_default=False)
@@ -43,7 +43,7 @@ def create(
     as_json: AsJson = False,
     place: Place | None = None,
 ) -> int:
-    """Create a user and print a password for him, once.
+    """Create a user and print a password, once.
 
     Only its hash is stored. In a pipe standard output is the password and
     nothing else.
@@ -65,7 +65,7 @@ def create(
         return 0
     if password is not None:
         print(password.reveal())
-    say(f"User {row.id} ({row.name}). Add him to a project with `tokenway users add-to PROJECT {row.name}`.")
+    say(f"User {row.id} ({row.name}). Add them to a project with `tokenway users add-to PROJECT {row.name}`.")
     return 0
 
 
@@ -110,7 +110,7 @@ def list_users(
 
 
 def show(user: User, /, *, as_json: AsJson = False, place: Place | None = None) -> int:
-    """Show a user with his memberships.
+    """Show a user with their memberships.
 
     For example:
       tokenway users show ann@example.org
@@ -126,8 +126,8 @@ def update(
     user: User,
     /,
     *,
-    name: Annotated[str | None, Parameter(help="What he signs in with.")] = None,
-    role: Annotated[Literal["admin", "user"] | None, Parameter(help="Whether he may do everything.")] = None,
+    name: Annotated[str | None, Parameter(help="What they sign in with.")] = None,
+    role: Annotated[Literal["admin", "user"] | None, Parameter(help="Whether they may do everything.")] = None,
     identity: Annotated[
         str | None, Parameter(help='Issuer and subject of a foreign identity: "ISSUER SUBJECT"; or `none`.')
     ] = None,
@@ -159,9 +159,9 @@ def update(
 
 
 def archive(user: User, /, *, as_json: AsJson = False, place: Place | None = None) -> int:
-    """End a user's account now, with his keys, tokens and sessions.
+    """End a user's account now, with its keys, tokens and sessions.
 
-    What was counted for him stays in the ledger.
+    What was counted for them stays in the ledger.
 
     For example:
       tokenway users archive ann@example.org
@@ -173,7 +173,7 @@ def archive(user: User, /, *, as_json: AsJson = False, place: Place | None = Non
     if as_json:
         print_json(_data(row))
     else:
-        print(f"The user {row.name} is archived; his keys, tokens and sessions have ended.")
+        print(f"The user {row.name} is archived; their keys, tokens and sessions have ended.")
     return 0
 
 
@@ -185,7 +185,7 @@ def password(
     as_json: AsJson = False,
     place: Place | None = None,
 ) -> int:
-    """Give a user another password; where he is signed in, he is signed out.
+    """Give a user another password; where they are signed in, they are signed out.
 
     It is asked for on a terminal, and else read as one line from standard
     input.
@@ -217,7 +217,7 @@ def add_to(
     *,
     role: Annotated[
         Literal["admin", "member", "viewer"],
-        Parameter(help="Whether he may change the project, make keys of his own, or look."),
+        Parameter(help="Whether they may change the project, make keys of their own, or look."),
     ] = "member",
     as_json: AsJson = False,
     place: Place | None = None,
@@ -246,7 +246,7 @@ def remove_from(
     as_json: AsJson = False,
     place: Place | None = None,
 ) -> int:
-    """End a user's membership in a project; the keys that he made there stay.
+    """End a user's membership in a project; the keys that they made there stay.
 
     For example:
       tokenway users remove-from search ann@example.org

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
+import math
 import signal
-import time
+import socket
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tokenway.aio.tasks import Tasks
 from tokenway.compose.spawn import Born
 
 log = logging.getLogger("tokenway.control")
@@ -19,8 +18,7 @@ RESTART_FIRST: Final = 0.2
 RESTART_MAX: Final = 10.0
 HEALTHY_SECONDS: Final = 30.0
 """A child that lived this long resets the pause before its next start."""
-LOOK_SECONDS: Final = 0.01
-"""How often a process is looked at that has let go of its leash and is about to end."""
+_WORDS: Final = 16
 
 
 class Ended(NamedTuple):
@@ -31,32 +29,32 @@ class Ended(NamedTuple):
 
 
 class Child:
-    """Keeps one process alive. `begin(life)` starts its life of that number; may raise OSError.
+    """Keeps one process alive, for an owner that calls `step` whenever something may have happened.
 
-    A child that ends `tries` times before it ever was ready is hopeless: it is not started again, and `on_hopeless` is
-    called with how it ended.
+    `begin(life)` starts its life of that number; may raise OSError. A child that ends `tries` times before it ever was
+    ready is `hopeless`: it is not started again.
     """
 
-    def __init__(
-        self,
-        name: str,
-        begin: Callable[[int], Born],
-        tasks: Tasks,
-        on_hopeless: Callable[[Ended], None],
-        *,
-        tries: int = 1,
-    ) -> None:
+    def __init__(self, name: str, begin: Callable[[int], Born], *, tries: int = 1) -> None:
         self.name = name
+        self.is_ready = False
+        """Whether the process that runs has said that it is ready."""
+        self.was_ready = False
+        """Whether any of them ever has."""
+        self.hopeless: Ended | None = None
+        """How the last try ended, when there is no other."""
+        self.due = 0.0
+        """When there is something to do, if nothing happens before."""
         self._begin = begin
-        self._tasks = tasks
-        self._on_hopeless = on_hopeless
         self._tries = tries
         self._born: Born | None = None
-        self._ready = asyncio.Event()
-        self._was_ready = False
+        self._is_held = False
+        """Whether the process has not let go of its leash."""
         self._pending: signal.Signals | None = None
-        self._stopping = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._lives = 0
+        self._began = 0.0
+        self._pause = RESTART_FIRST
 
     @property
     def pid(self) -> int | None:
@@ -64,13 +62,30 @@ class Child:
         return None if self._born is None else self._born.process.pid
 
     @property
-    def is_ready(self) -> bool:
-        """Whether the process that runs has said that it is ready."""
-        return self._ready.is_set()
+    def leash(self) -> socket.socket | None:
+        """What it may be heard on."""
+        return self._born.end if self._born is not None and self._is_held else None
 
-    def start(self) -> None:
-        """Begins to keep it alive; call it once, in the running loop."""
-        self._keeper = self._tasks.start(self.name, self._keep())
+    @property
+    def is_over(self) -> bool:
+        """Whether no process runs, and none will be started."""
+        return self._born is None and (self._is_stopping or self.hopeless is not None)
+
+    def step(self, now: float) -> None:
+        """Does what is due: takes note of what the process said and of its end, starts the next one."""
+        if self._born is not None:
+            self._hear(self._born)
+            status = self._born.process.poll()
+            if status is not None:
+                self._born.end.close()
+                self._born = None
+                self._ended(Ended(f"ended with status {status}", status), now)
+            elif now >= self.due:
+                log.warning("%s does not end, and is killed", self.name)
+                self._send(signal.SIGKILL)
+                self.due = math.inf
+        elif not self.is_over and now >= self.due:
+            self._start(now)
 
     def pass_on(self, number: signal.Signals) -> None:
         """Sends a signal, as soon as the child is ready for it."""
@@ -79,77 +94,53 @@ class Child:
         else:
             self._pending = number
 
-    async def stop(self, patience: float, *, ready_within: float = 0.0) -> None:
-        """Sends SIGTERM and waits for the end; kills it when it has not come after so many seconds.
-
-        One that is being started again has something to end properly: `ready_within` is how long it is waited for.
-        """
-        if self._was_ready and ready_within:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ready_within):
-                    await self._ready.wait()
-        self._stopping.set()
+    def stop(self, now: float, patience: float) -> None:
+        """Sends SIGTERM, and has it killed when it has not ended after so many seconds; it is not started again."""
+        self._is_stopping = True
+        self.due = now + patience if self._born is not None else math.inf
         self._send(signal.SIGTERM)
-        if self._keeper is None:
+
+    def _start(self, now: float) -> None:
+        self._lives += 1
+        self._began = now
+        try:
+            self._born = self._begin(self._lives)
+        except OSError as error:
+            self._ended(Ended(f"could not be started ({error})"), now)
+        else:
+            self._born.end.setblocking(False)
+            self._is_held = True
+            self.due = math.inf
+
+    def _hear(self, born: Born) -> None:
+        if not self._is_held:
             return
-        await asyncio.wait({self._keeper}, timeout=patience)
-        if not self._keeper.done():
-            log.warning("%s does not end, and is killed", self.name)
-            self._send(signal.SIGKILL)
-            await asyncio.wait({self._keeper})
+        try:
+            self._is_held = bool(born.end.recv(_WORDS))
+        except BlockingIOError:
+            return
+        except OSError:
+            self._is_held = False  # it died with something unread: the same as an end
+        if self._is_held:
+            self.is_ready = self.was_ready = True
+            if self._pending is not None:
+                self._send(self._pending)
+                self._pending = None
+
+    def _ended(self, ended: Ended, now: float) -> None:
+        self.is_ready = False
+        self.due = math.inf
+        if self._is_stopping:
+            return
+        if not self.was_ready and self._lives >= self._tries:
+            self.hopeless = ended
+            return
+        lived = now - self._began
+        log.error("%s %s after %.1f s; it is started again", self.name, ended.how, lived)
+        self._pause = RESTART_FIRST if lived > HEALTHY_SECONDS else min(RESTART_MAX, self._pause * 2)
+        self.due = now + self._pause
 
     def _send(self, number: signal.Signals) -> None:
         if self._born is not None:
-            self._born.process.send_signal(number)
-
-    async def _keep(self) -> None:
-        pause = RESTART_FIRST
-        lives = 0
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            lives += 1
-            ended = await self._live(lives)
-            if self._stopping.is_set():
-                return
-            if not self._was_ready and lives >= self._tries:
-                self._on_hopeless(ended)
-                return
-            lived = time.monotonic() - began
-            log.error("%s %s after %.1f s; it is started again", self.name, ended.how, lived)
-            pause = RESTART_FIRST if lived > HEALTHY_SECONDS else min(RESTART_MAX, pause * 2)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
-
-    async def _live(self, life: int) -> Ended:
-        """One life and its end."""
-        try:
-            born = self._born = self._begin(life)
-        except OSError as error:
-            return Ended(f"could not be started ({error})")
-        try:
-            await self._hear(born)
-            while (status := born.process.poll()) is None:  # noqa: ASYNC110 - its end sets no event, and is near
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            self._born = None
-            self._ready.clear()
-            if born.process.poll() is None:
-                born.process.kill()
-                born.process.wait()
-        return Ended(f"ended with status {status}", status)
-
-    async def _hear(self, born: Born) -> None:
-        """Listens to what comes over the leash, until its other end is closed."""
-        reader, writer = await asyncio.open_unix_connection(sock=born.end)
-        try:
-            while await reader.read(1):
-                self._was_ready = True
-                self._ready.set()
-                if self._pending is not None:
-                    self._send(self._pending)
-                    self._pending = None
-        except ConnectionError:
-            pass  # it died with something unread: the same as an end
-        finally:
-            writer.close()
+            with contextlib.suppress(ProcessLookupError):
+                self._born.process.send_signal(number)

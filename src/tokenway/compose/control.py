@@ -1,7 +1,4 @@
-"""`python -m tokenway.compose.control`: the control process, started by the supervisor.
-
-Its argument is the descriptor of its leash, over which it is told everything else.
-"""
+"""The control process, started by the supervisor, which tells it over its leash what it is for."""
 
 from __future__ import annotations
 
@@ -22,20 +19,14 @@ from tokenway.aio.leash import Leash
 from tokenway.aio.tasks import Tasks
 from tokenway.compose.addresses import public_url
 from tokenway.compose.gateway import Gateway
-from tokenway.compose.greeting import (
-    complain,
-    engine_line,
-    example_model,
-    exchange_printer,
-    is_terminal,
-    remember,
-    say,
-    say_ready,
-)
-from tokenway.compose.handover import receive
-from tokenway.compose.paths import CREDENTIALS
-from tokenway.compose.told import ControlOptions, decode
-from tokenway.control.config import Loaded, find_config, load
+from tokenway.compose.greeting import engine_line, example_model, exchange_printer, remember, say_ready
+from tokenway.compose.handover import hand_over, receive
+from tokenway.compose.paths import CREDENTIALS, JOURNALS
+from tokenway.compose.plan import Asked, Plan, decode_request
+from tokenway.compose.plan import encode as packed
+from tokenway.compose.terminal import complain, is_terminal, say
+from tokenway.compose.told import ControlOptions, decode, encode
+from tokenway.control.config import FLAGS, Loaded, find_config, find_data, load
 from tokenway.control.findings import Severity
 from tokenway.model.errors import TokenwayError
 from tokenway.model.settings import ServerSettings
@@ -45,25 +36,84 @@ log = logging.getLogger("tokenway.control")
 
 SAID_WHY: Final = 1
 """The exit status after a sentence that says why."""
+BAD_USAGE: Final = 2
+"""The same, when a flag has a value that it cannot have."""
 
 
-def main() -> None:
-    """Runs the control process until it is stopped."""
+def main(descriptor: int) -> None:
+    """Runs the control process until it is stopped; the descriptor is that of its leash."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes on what is for this process
-    leash = Leash(socket.socket(fileno=int(sys.argv[1])))
+    leash = Leash(socket.socket(fileno=descriptor))
     logs.set_up(level=logging.WARNING, name="")
     try:
-        received = receive(leash.end)
-        if received is None:
+        told = agreed(leash.end)
+        if told is None:
             return  # nothing came of it, and the supervisor says why
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(decode(received[0]), received[1], leash))
+            runner.run(run(*told, leash))
     except TokenwayError as error:
         complain(str(error))
         sys.exit(SAID_WHY)
     except OSError as error:
         complain(f"the control process cannot run ({error.strerror or error})")
         sys.exit(SAID_WHY)
+
+
+def agreed(end: socket.socket) -> tuple[ControlOptions, list[int]] | None:
+    """What this process is for, and the descriptors that it was given; None when the supervisor is gone before.
+
+    The first control process is asked to read the configuration. Ends the process when that cannot be used.
+    """
+    options: ControlOptions | None = None
+    while (received := receive(end)) is not None:
+        request = decode_request(received[0])
+        if isinstance(request, Asked):
+            options = read(request)
+            hand_over(end, packed(plan_of(options)))
+        else:
+            told = options or decode(request.options)
+            return msgspec.structs.replace(told, port=request.port, control_port=request.control_port), received[1]
+    return None
+
+
+def read(asked: Asked) -> ControlOptions:
+    """The settings that were asked for; what is wrong with them is told, and ends the process when it must."""
+    environment = dict(os.environ)
+    flag = None if asked.config is None else Path(asked.config)
+    loaded = load(find_config(flag, environment), environment, asked.overrides)
+    for finding in loaded.findings:
+        if finding.severity is not Severity.NOTE:
+            complain(str(finding))
+    settings = loaded.settings
+    if settings is None:
+        complain("the configuration cannot be used, so nothing was started")
+        wrong = {finding.file for finding in loaded.findings if finding.severity is Severity.ERROR}
+        sys.exit(SAID_WHY if wrong.isdisjoint(FLAGS.values()) else BAD_USAGE)
+    return ControlOptions(
+        settings=settings,
+        config=None if loaded.path is None else str(loaded.path),
+        overrides=asked.overrides,
+        data_dir=str(find_data(None if asked.data_dir is None else Path(asked.data_dir), environment)),
+        port=settings.server.port,
+        control_port=settings.server.control_port,
+    )
+
+
+def plan_of(options: ControlOptions) -> Plan:
+    """The supervisor's part of it, and what it has to tell a later control process."""
+    server = options.settings.server
+    return Plan(
+        data_dir=options.data_dir,
+        journals=str(options.data / JOURNALS),
+        host=server.host,
+        port=server.port,
+        control_port=server.control_port,
+        workers=server.workers,
+        drain=server.drain,
+        tls_cert=None if server.tls is None else server.tls.cert,
+        tls_key=None if server.tls is None else server.tls.key,
+        options=encode(msgspec.structs.replace(options, is_first=False)),
+    )
 
 
 async def run(told: ControlOptions, descriptors: Sequence[int], leash: Leash) -> None:
@@ -150,7 +200,3 @@ def _latest(started: Loaded, environment: dict[str, str], overrides: dict[str, s
 def _addresses(told: ControlOptions) -> ServerSettings:
     """Where it listens, with the ports that the system chose where the setting says 0."""
     return msgspec.structs.replace(told.settings.server, port=told.port, control_port=told.control_port)
-
-
-if __name__ == "__main__":
-    main()

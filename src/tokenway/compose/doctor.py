@@ -19,7 +19,6 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,10 +27,12 @@ import msgspec
 
 import tokenway
 from tokenway.compose.addresses import control_url, public_url
+from tokenway.compose.diagnosis import Level, Probe
 from tokenway.compose.local_status import local_status
-from tokenway.compose.paths import JOURNALS
+from tokenway.compose.paths import JOURNALS, read_credentials
+from tokenway.compose.server_probes import database_probes, shared_probes
 from tokenway.compose.stores import database_path, open_store
-from tokenway.control.config import Loaded, find_config, load
+from tokenway.control.config import Loaded, find_config, load, store_url
 from tokenway.control.findings import Severity
 from tokenway.dialects.providers import KNOWN
 from tokenway.model.errors import TokenwayError
@@ -49,23 +50,7 @@ FILES_OTHER: Final = 200
 JOURNAL_WARN: Final = 64 * 1024 * 1024
 """Bytes of journal: the size at which a file is closed and the next begun, so more means nobody reads them."""
 PROBE_SECONDS: Final = 2.0
-
-
-class Level(StrEnum):
-    """How a probe went."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Probe(msgspec.Struct, frozen=True):
-    """One line of the diagnosis; `advice` says what to do and is empty when all is well."""
-
-    name: str
-    level: Level
-    detail: str
-    advice: str = ""
+_ANSWERS: Final = "a gateway answers"
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -157,7 +142,7 @@ def listener_probe(listener: Listener) -> Probe:
     finally:
         connection.close()
     if status == http.client.OK:
-        return Probe(name, Level.OK, "a gateway answers")
+        return Probe(name, Level.OK, _ANSWERS)
     detail = f"something answers {status} at {listener.health_path}"
     return Probe(name, Level.FAIL, detail, f"stop it, or choose another port with {listener.option}")
 
@@ -292,22 +277,42 @@ def diagnose(config: Path | None, data_dir: Path, environment: Mapping[str, str]
         configuration_probe(loaded),
         listener_probe(Listener("public port", public_url(settings.server), "/health/live", "--port")),
         listener_probe(Listener("control port", control_url(settings.server), "/metrics", "--control-port")),
+        *started_elsewhere_probe(data_dir, public_url(settings.server)),
         local_probe(local.problems, is_off=is_off),
         providers_probe(variables, configured, local_works=local.works and not is_off),
         *variable_probes(loaded),
-        _ledger_probe(settings, data_dir),
+        *_store_probes(settings, data_dir),
+        *(() if settings.shared is None else shared_probes(settings.shared)),
     ]
 
 
-def _ledger_probe(settings: Settings, data_dir: Path) -> Probe:
+def started_elsewhere_probe(data_dir: Path, configured: str) -> Iterator[Probe]:
+    """The gateway of this data directory, where flags have given it another address than the configuration."""
+    try:
+        credentials = read_credentials(data_dir)
+    except TokenwayError:
+        return  # whoever needs them says what is wrong
+    if credentials is None or credentials.base_url in {"", configured}:
+        return
+    probe = listener_probe(Listener("gateway", credentials.base_url, "/health/live", "--port"))
+    if probe.detail == _ANSWERS:
+        yield probe
+
+
+def _store_probes(settings: Settings, data_dir: Path) -> Iterator[Probe]:
     path = database_path(settings, data_dir)
-    if path is not None and not path.exists():
-        return journal_probe(data_dir)
+    if path is None:
+        yield from database_probes(store_url(settings, data_dir), lambda ingested: journal_probe(data_dir, ingested))
+        return
+    if not path.exists():
+        yield journal_probe(data_dir)
+        return
     try:
         store = open_store(settings, data_dir, makes=False)
     except TokenwayError as error:
-        return Probe("database", Level.FAIL, str(error), "run as its owner, or name another with --data-dir")
+        yield Probe("database", Level.FAIL, str(error), "run as its owner, or name another with --data-dir")
+        return
     try:
-        return journal_probe(data_dir, store.ledger.offset)
+        yield journal_probe(data_dir, store.ledger.offset)
     finally:
         store.close()

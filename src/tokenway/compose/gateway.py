@@ -60,8 +60,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tokenway.control")
 
-COLLECT_AFTER: Final = 50_000
-"""Objects between two collections of the garbage collector."""
 KEYS_SECONDS: Final = 0.25
 """How often the store is asked whether accounts have changed."""
 TOKENS_SECONDS: Final = 60.0
@@ -177,10 +175,9 @@ class Gateway:
         self._tasks.spawn("published", forever("looking for a configuration", self._configuration.step))
         self._tasks.spawn("probes", forever("probing", lambda: self.prober.step(self.workers)))
         self._tasks.spawn("responses", forever("dropping old responses", self.responses.purge))
-        # What is alive now stays alive; the records that pass through leave no cycles behind.
+        # What is alive now stays alive: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(COLLECT_AFTER)
 
     async def stop(self, *, in_haste: bool = False) -> None:
         """Takes in what the workers have left, and closes everything.

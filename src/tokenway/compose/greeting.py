@@ -1,18 +1,17 @@
-"""What a person is told on a terminal: how to use the gateway, and what went wrong."""
+"""What a person is told when the gateway starts: how to use it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tokenway.compose.addresses import control_url, public_url
 from tokenway.compose.paths import CREDENTIALS, Credentials, read_credentials, write_credentials
+from tokenway.compose.terminal import say
 from tokenway.model.errors import ConfigError
 from tokenway.model.settings import LOCAL_CHAT, ServerSettings, Settings
 
@@ -22,21 +21,6 @@ if TYPE_CHECKING:
     from tokenway.store.accounts.records import FirstStart
 
 _EXAMPLE: Final = '{"model": "%s", "stream": true, "messages": [{"role": "user", "content": "Say hello."}]}'
-
-
-def say(line: str) -> None:
-    """One line on standard output."""
-    _write(sys.stdout, line)
-
-
-def complain(line: str) -> None:
-    """One line on standard error, which says who it comes from."""
-    _write(sys.stderr, f"tokenway: {line}")
-
-
-def is_terminal() -> bool:
-    """Whether standard output is read by a person."""
-    return os.isatty(1)
 
 
 def exchange_printer() -> Callable[[Settled], None]:
@@ -96,13 +80,3 @@ def remember(data_dir: Path, base_url: str, first: FirstStart | None) -> Credent
         if known is not None and known.base_url != base_url:
             write_credentials(data_dir, msgspec.structs.replace(known, base_url=base_url))
     return None
-
-
-def _write(stream: TextIO, line: str) -> None:
-    """One line for a person. A pipe or a terminal that was closed does not stop the gateway."""
-    try:
-        stream.write(line + "\n")
-        stream.flush()
-    except OSError:
-        # What is left in the stream must not fail again when Python flushes it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,10 +1,12 @@
-"""What a child is told over its leash: one payload, and the sockets and files that belong to it.
+"""What is told over a leash: one payload, and the sockets and files that belong to it.
 
-A child can therefore be started before any of that is known, and nothing of it is on a command line.
+A child can therefore be started before any of that is known, and nothing of it is on a command line. Whoever is told
+something reads all that has come: the next may be told only when it has answered.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import Final
@@ -17,19 +19,20 @@ FIRST: Final = b"f"
 DESCRIPTORS_MAX: Final = 8
 
 
-def hand_over(end: socket.socket, payload: bytes, descriptors: tuple[int, ...]) -> None:
-    """Tells a child what it is for; raises OSError when it is gone."""
+def hand_over(end: socket.socket, payload: bytes, descriptors: tuple[int, ...] = ()) -> None:
+    """Tells the other end; raises OSError when it is gone."""
     socket.send_fds(end, [FIRST], descriptors)
     end.sendall(frame(payload))
 
 
 def receive(end: socket.socket) -> tuple[bytes, list[int]] | None:
-    """Waits for it; None when the supervisor ends before it has told everything."""
-    first, descriptors, _, _ = socket.recv_fds(end, len(FIRST), DESCRIPTORS_MAX)
+    """Waits for it; None when the other end is gone before it has told everything."""
     splitter = FrameSplitter()
-    while first and (data := end.recv(MIB)):
-        for payload in splitter.feed(data):
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-            return payload, descriptors
+    with contextlib.suppress(ConnectionResetError):  # it died with something unread: the same as an end
+        first, descriptors, _, _ = socket.recv_fds(end, len(FIRST), DESCRIPTORS_MAX)
+        while first and (data := end.recv(MIB)):
+            for payload in splitter.feed(data):
+                for descriptor in descriptors:
+                    os.set_inheritable(descriptor, False)
+                return payload, descriptors
     return None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +15,7 @@ from tokenway.model.errors import ConfigError
 
 BIND_SECONDS: Final = 3.0
 """How long a port that is still taken is waited for: a killed predecessor's workers need a moment to go."""
+LOOK_SECONDS: Final = 0.1
 BACKLOG: Final = 2048
 WORKERS_SOCKET: Final = "control.sock"
 PATH_MAX: Final = 100
@@ -25,7 +23,7 @@ PATH_MAX: Final = 100
 _OWNER_ONLY: Final = 0o177
 
 
-async def bind(host: str, port: int, flag: str) -> socket.socket:
+def bind(host: str, port: int, flag: str) -> socket.socket:
     """A listening socket; raises ConfigError with what to do when the port cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     deadline = time.monotonic() + BIND_SECONDS
@@ -41,7 +39,7 @@ async def bind(host: str, port: int, flag: str) -> socket.socket:
                 raise ConfigError(
                     f"cannot listen on {host}:{port} ({error.strerror}); choose another port with {flag}"
                 ) from None
-            await asyncio.sleep(0.1)
+            time.sleep(LOOK_SECONDS)
         else:
             listener.setblocking(False)
             return listener
@@ -56,6 +54,8 @@ def workers_listener(data_dir: Path) -> Iterator[tuple[socket.socket, Path]]:
     """
     path, folder = data_dir.absolute() / WORKERS_SOCKET, ""
     if len(os.fsencode(path)) > PATH_MAX:
+        import tempfile  # noqa: PLC0415 - hardly anybody's lies so deep
+
         folder = tempfile.mkdtemp(prefix="tokenway-")
         path = Path(folder) / WORKERS_SOCKET
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -72,4 +72,5 @@ def workers_listener(data_dir: Path) -> Iterator[tuple[socket.socket, Path]]:
         finally:
             path.unlink(missing_ok=True)
             if folder:
-                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):
+                    Path(folder).rmdir()

@@ -7,23 +7,25 @@ their leashes.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import math
+import select
 import signal
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
-from tokenway.aio.tasks import Tasks
-from tokenway.compose.child import Child, Ended
+from tokenway.compose.child import Child
 from tokenway.compose.handover import hand_over
-from tokenway.compose.paths import JOURNALS
+from tokenway.compose.plan import Begin, Plan, encode
+from tokenway.compose.signals import Signals
 from tokenway.compose.spawn import CONTROL, WORKER, Born, spawn
-from tokenway.compose.told import ControlOptions, encode
 from tokenway.model.errors import TokenwayError
-from tokenway.model.link import WorkerOptions
+from tokenway.model.worker import WorkerOptions
 
 LIVES_BEFORE_SERVING: Final = 3
 """How often a worker may end before it has served at all; more often and it never will."""
@@ -48,85 +50,104 @@ class Held(NamedTuple):
 
 
 class Untold(TokenwayError):
-    """The gateway cannot run, and the reason has been told already."""
+    """The gateway cannot run, and the reason has been told already; `status` is what `serve` ends with."""
+
+    def __init__(self, status: int = HAS_SAID_WHY) -> None:
+        super().__init__()
+        self.status = status
 
 
 class Supervisor:
     """The processes of one gateway, the first two of which have begun: a control process and a worker."""
 
-    def __init__(self, held: Held, told: ControlOptions, begun: tuple[Born, Born], tasks: Tasks) -> None:
-        """`told` is what each control process is told."""
+    def __init__(self, held: Held, plan: Plan, begun: tuple[Born, Born], signals: Signals) -> None:
+        """`signals` are those of this process."""
         self._held = held
         self._begun = begun
-        self._told = told
-        self._tasks = tasks
-        self._hopeless: asyncio.Future[TokenwayError] = asyncio.get_running_loop().create_future()
-        self.control = Child("the control process", self._begin_control, tasks, self._control_is_hopeless)
-        self.workers = [self._worker(number) for number in range(1, told.settings.server.workers + 1)]
+        self._plan = plan
+        self._signals = signals
+        self._ports = (held.public.getsockname()[1], held.control.getsockname()[1])
+        self._is_told_to_stop = False
+        self.control = Child("the control process", self._begin_control)
+        self.workers = [self._worker(number) for number in range(1, plan.workers + 1)]
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Keeps all of them alive until `stop`; raises TokenwayError when one cannot be brought to serve."""
-        self.control.start()
-        for worker in self.workers:
-            worker.start()
-        stopped = self._tasks.start("stop", stop.wait())
+    def run(self) -> None:
+        """Keeps all of them alive until SIGTERM or SIGINT; raises TokenwayError when one cannot be brought to serve."""
         try:
-            await asyncio.wait({stopped, self._hopeless}, return_when=asyncio.FIRST_COMPLETED)
-            if self._hopeless.done():
-                raise self._hopeless.result()
+            self._until(lambda: self._is_told_to_stop or self._why_not() is not None)
+            if not self._is_told_to_stop and (why := self._why_not()) is not None:
+                raise why
         finally:
-            stopped.cancel()
             # Who connects from now on is refused by the system, and does not wait for somebody to accept it.
             self._held.public.close()
-            await self._stop()
+            self._stop()
 
-    def reload(self) -> None:
-        """Has the control process read the configuration again."""
-        self.control.pass_on(signal.SIGHUP)
-
-    async def _stop(self) -> None:
+    def _stop(self) -> None:
         """First the workers, which finish what is open, then the control process, which takes in what they wrote."""
-        drain = self._told.settings.server.drain + STOP_MARGIN
-        await asyncio.gather(*(worker.stop(drain) for worker in self.workers))
-        await self.control.stop(CONTROL_SECONDS, ready_within=READY_SECONDS)
+        for worker in self.workers:
+            worker.stop(time.monotonic(), self._plan.drain + STOP_MARGIN)
+        self._until(lambda: all(worker.is_over for worker in self.workers))
+        if self.control.was_ready:
+            self._until(lambda: self.control.is_ready, READY_SECONDS)
+        self.control.stop(time.monotonic(), CONTROL_SECONDS)
+        self._until(lambda: self.control.is_over)
+
+    def _until(self, condition: Callable[[], bool], seconds: float = math.inf) -> None:
+        """Does what there is to do for the children until it is so, or so much time is over."""
+        children = (self.control, *self.workers)
+        end = time.monotonic() + seconds
+        while True:
+            now = time.monotonic()
+            for child in children:
+                child.step(now)
+            if condition() or now >= end:
+                return
+            pause = min(end, *(child.due for child in children)) - now
+            heard: list[Signals | socket.socket] = [self._signals]
+            heard += (child.leash for child in children if child.leash is not None)
+            select.select(heard, [], [], None if pause == math.inf else max(0.0, pause))
+            for number in self._signals.take():
+                if number in {signal.SIGTERM, signal.SIGINT}:
+                    self._is_told_to_stop = True
+                elif number == signal.SIGHUP:
+                    self.control.pass_on(signal.SIGHUP)
 
     def _begin_control(self, life: int) -> Born:
         held = self._held
-        born = self._begun[0] if life == 1 else spawn(CONTROL)
-        told = msgspec.structs.replace(self._told, is_first=life == 1)
-        return _told(born, encode(told), held.workers.fileno(), held.control.fileno(), held.lock)
+        is_first = life == 1
+        born = self._begun[0] if is_first else spawn(CONTROL)
+        begin = Begin(*self._ports, options=b"" if is_first else self._plan.options)
+        return _told(born, encode(begin), held.workers.fileno(), held.control.fileno(), held.lock)
 
     def _worker(self, number: int) -> Child:
-        server = self._told.settings.server
+        plan = self._plan
         listener = self._held.public.fileno()
         options = WorkerOptions(
             number=number,
-            journal_dir=str(self._told.data / JOURNALS),
+            journal_dir=plan.journals,
             control=str(self._held.path),
-            drain=server.drain,
-            tls_cert=server.tls.cert if server.tls is not None else None,
-            tls_key=server.tls.key if server.tls is not None else None,
+            drain=plan.drain,
+            tls_cert=plan.tls_cert,
+            tls_key=plan.tls_key,
         )
 
         def begin(life: int) -> Born:
             born = self._begun[1] if (number, life) == (1, 1) else spawn(WORKER)
             return _told(born, msgspec.json.encode(options), listener)
 
-        def hopeless(ended: Ended) -> None:
-            times = f"{ended.how} {LIVES_BEFORE_SERVING} times"
-            self._end(TokenwayError(f"worker {number} {times} before it served; its reason stands above"))
+        return Child(f"worker {number}", begin, tries=LIVES_BEFORE_SERVING)
 
-        return Child(f"worker {number}", begin, self._tasks, hopeless, tries=LIVES_BEFORE_SERVING)
-
-    def _control_is_hopeless(self, ended: Ended) -> None:
-        if ended.status == HAS_SAID_WHY:
-            self._end(Untold())
-        else:
-            self._end(TokenwayError(f"the control process {ended.how} before it was ready"))
-
-    def _end(self, why: TokenwayError) -> None:
-        if not self._hopeless.done():
-            self._hopeless.set_result(why)
+    def _why_not(self) -> TokenwayError | None:
+        """Why this gateway will never serve, if one of its processes is hopeless."""
+        if (ended := self.control.hopeless) is not None:
+            if ended.status == HAS_SAID_WHY:
+                return Untold()
+            return TokenwayError(f"the control process {ended.how} before it was ready")
+        for worker in self.workers:
+            if (ended := worker.hopeless) is not None:
+                times = f"{ended.how} {LIVES_BEFORE_SERVING} times"
+                return TokenwayError(f"{worker.name} {times} before it served; its reason stands above")
+        return None
 
 
 def _told(born: Born, payload: bytes, *descriptors: int) -> Born:

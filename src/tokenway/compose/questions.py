@@ -15,6 +15,8 @@ from tokenway.control.keyring import credit_figures, key_figures
 from tokenway.control.responses import Responses
 from tokenway.control.velocity import Velocity
 from tokenway.control.workers import Worker, Workers
+from tokenway.model.errors import TokenwayError
+from tokenway.model.limits import Scope
 from tokenway.model.link import Answer, Question
 from tokenway.model.settings import Settings
 
@@ -73,8 +75,10 @@ class Questions:
     async def _answer_to(self, worker: Worker, question: Question) -> None:
         try:
             answer = Answer(question.number, await self.answer(question))
-        except Exception:
-            log.exception("a question about %s found no answer", question.what)
+        except Exception as error:
+            # As in `rounds`: what we say ourselves, that the database is away, needs no trace.
+            trace = None if isinstance(error, TokenwayError) else error
+            log.error("a question about %s found no answer: %s", question.what, error, exc_info=trace)  # noqa: TRY400
             answer = Answer(question.number, None, ok=False)
         worker.send(answer)
 
@@ -92,4 +96,6 @@ class Questions:
         return key_figures(self._settings(), self._books.held, key_id, usage)
 
     def _credit_figures(self, project: str) -> dict[str, object]:
-        return credit_figures(self._books.held, project, self._books.store.money.wallet(project))
+        store = self._books.store
+        usage = store.usage.scope_usage(Scope.PROJECT, project)
+        return credit_figures(self._settings(), self._books.held, project, store.money.wallet(project), usage)

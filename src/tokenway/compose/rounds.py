@@ -16,12 +16,17 @@ AGAIN_SECONDS: Final = 1.0
 
 
 async def forever(what: str, step: Callable[[], Awaitable[float]]) -> None:
-    """Repeats a step, which says how long to pause after it; one that fails is reported and tried again."""
+    """Repeats a step, which says how long to pause after it; one that fails is tried again.
+
+    A failure is reported once, and so is its end.
+    """
     said = ""
     while True:
         try:
             pause = await step()
-            said = ""
+            if said:
+                log.warning("%s works again", what)
+                said = ""
         except Exception as error:  # a full disk or a locked database must not end the bookkeeping
             pause = AGAIN_SECONDS
             if str(error) != said:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+BIRTH: Final = "tokenway.compose.birth"
 CONTROL: Final = "tokenway.compose.control"
 WORKER: Final = "tokenway.compose.worker"
 
@@ -30,13 +31,13 @@ class Born(NamedTuple):
 def spawn(module: str) -> Born:
     """Starts this interpreter with a module, which waits to be told what it is for; raises OSError.
 
-    Its argument is the descriptor of its end of its leash: anybody on this machine can read it.
+    Of what it is for, its command line says no more than that: anybody on this machine can read it.
     """
     ours, theirs = socket.socketpair()
     with theirs, contextlib.ExitStack() as if_it_fails:
         if_it_fails.callback(ours.close)
         process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
-            [sys.executable, "-m", module, str(theirs.fileno())],
+            [sys.executable, "-m", BIRTH, module, str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor, which drains first

@@ -52,7 +52,8 @@ def open_store(settings: Settings, data_dir: Path, *, makes: bool = True, migrat
     path = database_path(settings, data_dir)
     if path is not None and not makes and not path.exists():
         raise ConfigError(
-            f"There is no database {path}; start the gateway once, or name its directory with --data-dir."
+            f"There is no database {path}; start the gateway once, or name its directory with --data-dir, "
+            "or the configuration that says where it is with --config."
         )
     node = node_id(data_dir)
     # SQLAlchemy is the slowest import there is here; only those who open a store pay for it.

@@ -1,54 +1,45 @@
-"""The supervisor's process: reads the settings, binds the listeners, and keeps the others alive until a signal.
+"""The supervisor's process: binds the listeners, and keeps the others alive until a signal.
 
-What is imported here stays in memory for as long as the gateway runs: no database, no HTTP.
+What is imported here stays in memory for as long as the gateway runs: no settings, no event loop, no database.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import logging
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tokenway.aio.tasks import Tasks
-from tokenway.compose.greeting import complain
+from tokenway.compose.handover import hand_over, receive
 from tokenway.compose.listeners import bind, workers_listener
 from tokenway.compose.lock import data_directory_held
-from tokenway.compose.processes import Held, Supervisor, Untold
+from tokenway.compose.plan import Asked, Plan, decode_plan, encode
+from tokenway.compose.processes import HAS_SAID_WHY, Held, Supervisor, Untold
+from tokenway.compose.signals import heeded
 from tokenway.compose.spawn import Born
-from tokenway.compose.told import ControlOptions
-from tokenway.control.config import FLAGS, Loaded, find_config, find_data, load
-from tokenway.control.findings import Severity
+from tokenway.compose.terminal import complain
 from tokenway.model.errors import TokenwayError
 from tokenway.telemetry import logs
 
-log = logging.getLogger("tokenway.control")
-
 BAD_USAGE: Final = 2
-"""The exit status when a flag has a value that it cannot have."""
+"""The exit status when a flag has a value that it cannot have; the control process has said which."""
 
 
 def run(begun: tuple[Born, Born], *, config: Path | None, overrides: Mapping[str, str], data_dir: Path | None) -> int:
     """Runs the gateway until it is told to stop; returns the exit status. `begun` are processes that wait."""
-    environment = dict(os.environ)
-    data = find_data(data_dir, environment)
-    loaded = load(find_config(config, environment), environment, overrides)
-    for finding in loaded.findings:
-        if finding.severity is not Severity.NOTE:
-            complain(str(finding))
-    if loaded.settings is None:
-        complain("the configuration cannot be used, so nothing was started")
-        wrong = {finding.file for finding in loaded.findings if finding.severity is Severity.ERROR}
-        return 1 if wrong.isdisjoint(FLAGS.values()) else BAD_USAGE
-    logs.set_up(level=logging.WARNING, name="")
+    asked = Asked(
+        config=None if config is None else str(config),
+        overrides=dict(overrides),
+        data_dir=None if data_dir is None else str(data_dir),
+    )
     try:
-        with data_directory_held(data) as lock, asyncio.Runner() as runner:
-            runner.run(_serve(begun, loaded, overrides, data, lock))
-    except Untold:
-        return 1
+        plan = _planned(begun[0], asked)
+        logs.set_up(level=logging.WARNING, name="")
+        with data_directory_held(Path(plan.data_dir)) as lock:
+            _serve(begun, plan, lock)
+    except Untold as why:
+        return why.status
     except TokenwayError as error:
         complain(str(error))
         return 1
@@ -59,30 +50,24 @@ def run(begun: tuple[Born, Born], *, config: Path | None, overrides: Mapping[str
     return 0
 
 
-async def _serve(begun: tuple[Born, Born], loaded: Loaded, overrides: Mapping[str, str], data: Path, lock: int) -> None:
-    settings = loaded.demand()
-    server = settings.server
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    tasks = Tasks(lambda name, error: log.error("task %s failed", name, exc_info=error))
+def _planned(control: Born, asked: Asked) -> Plan:
+    """What the control process makes of it. Raises TokenwayError when it can make nothing of it."""
+    with contextlib.suppress(OSError):  # it has ended, which is found right below
+        hand_over(control.end, encode(asked))
+    told = receive(control.end)
+    if told is not None:
+        return decode_plan(told[0])
+    status = control.process.wait()
+    if status in {HAS_SAID_WHY, BAD_USAGE}:
+        raise Untold(status)
+    raise TokenwayError(f"the control process ended with status {status} before it was ready")
+
+
+def _serve(begun: tuple[Born, Born], plan: Plan, lock: int) -> None:
     with (
-        await bind(server.host, server.port, "--port") as public,
-        await bind(server.host, server.control_port, "--control-port") as control,
-        workers_listener(data) as (workers, path),
+        heeded() as signals,
+        bind(plan.host, plan.port, "--port") as public,
+        bind(plan.host, plan.control_port, "--control-port") as control,
+        workers_listener(Path(plan.data_dir)) as (workers, path),
     ):
-        told = ControlOptions(
-            settings=settings,
-            config=None if loaded.path is None else str(loaded.path),
-            overrides=dict(overrides),
-            data_dir=str(data),
-            port=public.getsockname()[1],
-            control_port=control.getsockname()[1],
-        )
-        supervisor = Supervisor(Held(public, control, workers, path, lock), told, begun, tasks)
-        loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
-        try:
-            await supervisor.run(stop)
-        finally:
-            await tasks.close()
+        Supervisor(Held(public, control, workers, path, lock), plan, begun, signals).run()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,8 +21,29 @@ if TYPE_CHECKING:
     from tokenway.store.money import Balance
     from tokenway.store.usage import KeyUsage
 
-_TOLD: Final = frozenset({Term.DAY, Term.WEEK, Term.MONTH, Term.TOTAL})
-"""Terms for which a key is told what it has used."""
+_TOLD: Final[Mapping[Term, str | None]] = {
+    Term.DAY: "daily",
+    Term.WEEK: "weekly",
+    Term.MONTH: "monthly",
+    Term.TOTAL: None,
+}
+"""Terms for which a key is told what it has used, and what OpenRouter calls them."""
+_NOT_TOLD: Final[Mapping[str, object]] = {
+    "allowed_data_regions": ["global"],
+    "byok_usage": 0.0,
+    "byok_usage_daily": 0.0,
+    "byok_usage_weekly": 0.0,
+    "byok_usage_monthly": 0.0,
+    "free_model_daily_requests": {"limit": -1, "remaining": -1, "used": 0},
+    "include_byok_in_limit": False,
+    "is_free_tier": False,
+    "is_management_key": False,
+    "is_provisioning_key": False,
+    "organization_id": None,
+    "rate_limit": {"interval": "10s", "note": "Says nothing; see the headers x-ratelimit-*.", "requests": -1},
+    "workspace_id": None,
+}
+"""What OpenRouter's clients insist upon and there is not here."""
 
 
 def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: float) -> Snapshot:
@@ -33,8 +55,7 @@ def with_accounts(snapshot: Snapshot, settings: Settings, held: Holdings, now: f
 
 def limits(held: Holdings, settings: Settings) -> dict[str, Limit]:
     """Every limit of the store, by id; a prepaid project's credits are one, whoever says that it is prepaid."""
-    prepaid = {project.id for project in held.projects.values() if project.prepaid}
-    prepaid |= {name for name, project in settings.projects.items() if project.prepaid}
+    prepaid = {name for name in (*held.projects, *settings.projects) if is_prepaid(settings, held, name)}
     credits_of = {
         credits_id(project): Limit(
             credits_id(project), Scope.PROJECT, project, Measure.USD, held.credits.get(project, 0)
@@ -42,6 +63,12 @@ def limits(held: Holdings, settings: Settings) -> dict[str, Limit]:
         for project in sorted(prepaid)
     }
     return held.limits | credits_of
+
+
+def is_prepaid(settings: Settings, held: Holdings, project: str) -> bool:
+    """Whether a project spends only what was paid in: by what the store says, or the configuration."""
+    row, fixed = held.projects.get(project), settings.projects.get(project)
+    return (row is not None and row.prepaid) or (fixed is not None and fixed.prepaid)
 
 
 def principals(settings: Settings, held: Holdings, now: float) -> dict[str, Principal]:
@@ -68,34 +95,65 @@ def principals(settings: Settings, held: Holdings, now: float) -> dict[str, Prin
 def key_figures(settings: Settings, held: Holdings, key_id: str, usage: KeyUsage) -> dict[str, object]:
     """What a key has used and may still use, in OpenRouter's `GET /key` fields; money in USD.
 
-    Of several budgets the one is told of which the least is left.
+    `limit` is, of several budgets, the one of which the least is left; `budgets` has all of them. What is withheld is
+    not left, though nobody paid it.
     """
     row = held.keys.get(key_id)
+    fixed = next((each for each in settings.auth.keys if fixed_key_id(each.name) == key_id), None)
+    ends = row.expires if row is not None else of_fixed(fixed).expires_at if fixed is not None else None
     mine = [each for each in _budgets(settings, held) if each.subject == key_id]
-    left = {each: max(0, each.amount - int(getattr(usage, each.term.value))) for each in mine}
+    left = {each: max(0, each.amount - _kept(usage, each.term)) for each in mine}
     limit = min(mine, key=lambda each: left[each], default=None)
+    budgets = {
+        each: {
+            "budget_id": each.id,
+            "guardrail_id": None,
+            "include_byok": False,
+            "limit_usd": each.amount / NANO_PER_USD,
+            "remaining_usd": left[each] / NANO_PER_USD,
+            "reset_interval": _TOLD[each.term],
+            "resets_at": None,
+            "scope": "key_limit",
+            "spend_usd": int(getattr(usage, each.term.value)) / NANO_PER_USD,
+        }
+        for each in mine
+    }
     return {
+        **_NOT_TOLD,
         "label": key_id.removeprefix(fixed_key_id("")) if row is None else row.name,
         "usage": usage.total / NANO_PER_USD,
         "usage_daily": usage.day / NANO_PER_USD,
         "usage_weekly": usage.week / NANO_PER_USD,
         "usage_monthly": usage.month / NANO_PER_USD,
+        "withheld": usage.withheld.total / NANO_PER_USD,
         "limit": None if limit is None else limit.amount / NANO_PER_USD,
         "limit_remaining": None if limit is None else left[limit] / NANO_PER_USD,
-        "limit_reset": None if limit is None or limit.term is Term.TOTAL else limit.term.value,
+        "limit_reset": None if limit is None else _TOLD[limit.term],
+        "budgets": list(budgets.values()),
+        "effective_budget": None if limit is None else budgets[limit],
+        "creator_user_id": row.user_id or None if row is not None else None,
+        "expires_at": None if ends is None else f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
 
 
-def credit_figures(held: Holdings, project: str, balance: Balance) -> dict[str, object]:
+def _kept(usage: KeyUsage, term: Term) -> int:
+    """What of a term's budget is not there any more."""
+    name = term.value
+    return int(getattr(usage, name)) + int(getattr(usage.withheld, name))
+
+
+def credit_figures(
+    settings: Settings, held: Holdings, project: str, balance: Balance, usage: KeyUsage
+) -> dict[str, object]:
     """What a project was given and has been charged, in OpenRouter's `GET /credits` fields; money in USD.
 
     Only a prepaid project is held to it: of another one, `total_credits` is what was given all the same, often nothing.
     """
-    found = held.projects.get(project)
     return {
         "total_credits": balance.credits / NANO_PER_USD,
         "total_usage": balance.spent / NANO_PER_USD,
-        "prepaid": found is not None and found.prepaid,
+        "withheld": usage.withheld.total / NANO_PER_USD,
+        "prepaid": is_prepaid(settings, held, project),
     }
 
 

@@ -81,11 +81,16 @@ def _probe(subject: Examination, path: Path, model: ModelSettings) -> None:
         reason = "the model has one endpoint, so there is nothing to choose and nothing is probed"
         subject.say((*path, "routing", "probe"), reason, severity=Severity.WARNING)
     for index, endpoint in enumerate(model.endpoints):
-        named = endpoint.provider
-        has_prices = named == LOCAL_PROVIDER or row_of(named, subject.settings.providers.get(named)) is not None
-        if endpoint.price is None and not has_prices and named in subject.provider_names:
+        if is_unpriced(subject, endpoint):
             reason = "has no price, so nobody could count what a probe costs: this endpoint is not probed"
             subject.say((*path, "endpoints", index), reason, severity=Severity.WARNING)
+
+
+def is_unpriced(subject: Examination, endpoint: EndpointSettings) -> bool:
+    """Whether nobody can know what an endpoint costs: no price is written, and the price book has no such provider."""
+    named = endpoint.provider
+    has_prices = named == LOCAL_PROVIDER or row_of(named, subject.settings.providers.get(named)) is not None
+    return endpoint.price is None and not has_prices and named in subject.provider_names
 
 
 def _endpoint(subject: Examination, path: Path, endpoint: EndpointSettings) -> None:

@@ -35,6 +35,7 @@ from tokenway.model.catalog import (
 from tokenway.model.match import first_meant
 from tokenway.model.money import Rate
 from tokenway.model.offers import EndpointSettings, EndpointTimeouts, RoutingSettings
+from tokenway.model.quotas import Unpriced
 from tokenway.model.secret import Secret
 from tokenway.model.settings import (
     LOCAL_CHAT,
@@ -151,6 +152,7 @@ def build_snapshot(
         keys=dict(keys),
         limits=limits,
         queue=settings.limits.queue,
+        refuses_unpriced=settings.limits.unpriced is Unpriced.REFUSE,
         families=_families(providers),
         listings=listed,
         hints=(*_hints(settings, providers, environment), *_local_hint(settings, offered)),

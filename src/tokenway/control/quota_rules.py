@@ -8,9 +8,10 @@ from typing import Final
 
 from tokenway.control.examination import Examination, Path
 from tokenway.control.findings import Severity, nearest
+from tokenway.control.model_rules import is_unpriced
 from tokenway.control.quotas import parse_moment
 from tokenway.dialects.providers import KNOWN
-from tokenway.model.quotas import Budget, BudgetPeriod
+from tokenway.model.quotas import Budget, BudgetPeriod, Unpriced
 from tokenway.model.settings import LOCAL_PROVIDER, FixedKey
 
 MOMENT: Final = "a day such as 2030-01-31, or a moment such as 2030-01-31T12:00:00Z"
@@ -28,6 +29,7 @@ def examine_quotas(subject: Examination) -> None:
     if subject.is_whole(("auth", "keys"), len(keys)):
         for index, key in enumerate(keys):
             _key(subject, ("auth", "keys", index), key)
+    _unpriced(subject)
 
 
 def _budgets(subject: Examination) -> Iterator[tuple[Path, Budget]]:
@@ -42,6 +44,39 @@ def _budgets(subject: Examination) -> Iterator[tuple[Path, Budget]]:
     for name, model in settings.models.items():
         if model.quota.budget is not None:
             yield ("models", name, "quota", "budget"), model.quota.budget
+
+
+def _unpriced(subject: Examination) -> None:
+    """Warns of endpoints without a price where money is bounded, unless it is written what shall become of them."""
+    settings = subject.settings
+    is_refused = settings.limits.unpriced is Unpriced.REFUSE
+    if not is_refused and (subject.node(("limits", "unpriced")) is not None or not _bounds_money(subject)):
+        return
+    for name, model in settings.models.items():
+        path: Path = ("models", name, "endpoints")
+        if not subject.is_whole(path, len(model.endpoints)):
+            continue
+        for index, endpoint in enumerate(model.endpoints):
+            if not is_unpriced(subject, endpoint):
+                continue
+            reason = (
+                "has no price, so nothing is sent to it: `limits.unpriced` is `refuse`"
+                if is_refused
+                else "has no price, so its calls take nothing of budgets and credits: give it one (0 where it costs "
+                "nothing), or say under `limits.unpriced` whether it may `serve`"
+            )
+            subject.say((*path, index), reason, severity=Severity.WARNING)
+
+
+def _bounds_money(subject: Examination) -> bool:
+    """Whether the configuration says anywhere how much may be spent."""
+    settings = subject.settings
+    projects = settings.projects.values()
+    return (
+        next(_budgets(subject), None) is not None
+        or any(each.prepaid or each.run.usd is not None for each in projects)
+        or any(key.max_cost is not None for key in settings.auth.keys)
+    )
 
 
 def _key(subject: Examination, path: Path, key: FixedKey) -> None:

@@ -66,6 +66,7 @@ class Upkeep:
             for node in store.nodes.lost():
                 store.responses.abandon(node=node)
             store.leases.release_lost(store.nodes.given_up())
+            store.nodes.forget_retired()
             self.machines, others = store.nodes.live()
             self.workers = self._workers + others
             self._beat_due = now + BEAT_SECONDS

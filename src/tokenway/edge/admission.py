@@ -7,48 +7,30 @@
                      ├── there is no more ──────────────────▶ refused, or it waits for the next window
                      └── the caller leaves ─────────────────────────────────────────────▶ forgotten
 
-Calls have numbers in the order in which they came. In the line of a lease they stand by them, and nobody passes by who
-came earlier, so that the oldest of all is never kept up by others. What is wanted of the control process is wanted once
-for all who stand in a line (`Want`); what comes later is wanted after the answer.
-
-While the control process cannot be asked, a project's calls are served on what leases hold, and of rates on the
-worker's share of the limit; or they are refused. Nobody knows then whether money is left, so what its lease does not
-hold gets 503 and not 402.
+Who stands in a line, and how it moves, is in `edge.waiting`. While the control process cannot be asked, a project's
+calls are served on what leases hold, and of rates on the worker's share of the limit; or they are refused.
 
 Times are monotonic seconds, but for those of a limit's period, which are Unix time.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
 from tokenway.edge import refusals
 from tokenway.edge.claims import Call, Claim, Rules, digest_of, most_of, rules_of, tokens_of, tokens_of_run, took_of
-from tokenway.edge.stocks import CONCURRENCY, DEPTH, LOOPS, Stock, Stocks
+from tokenway.edge.stocks import DEPTH, LOOPS, Stock, Stocks
+from tokenway.edge.waiting import SERVE, Waiting
 from tokenway.metering.ledger import Draw, Line
-from tokenway.model.errors import Problem
-from tokenway.model.limits import Limit, OnOutage
+from tokenway.model.limits import Limit
 from tokenway.model.link import Granted, Return, Want
 from tokenway.model.snapshot import Snapshot
 
-log = logging.getLogger("tokenway.edge")
-
-WAITING_MAX: Final = 4000
-"""Calls that wait at most in one worker; beyond it they are refused at once."""
-KEY_MAX: Final = WAITING_MAX // 4
-"""Calls of one key that wait at most."""
-GATHER_SECONDS: Final = 1.0
-"""How long a call waits while others give back what they hold of a limit that is counted in the books."""
-AGAIN_SECONDS: Final = 0.1
-"""When to ask again for a place among calls under way, where nobody knows when one will be free."""
 RULES_MAX: Final = 10_000
 """Rules kept at a time: callers can invent names of models."""
-SERVE: Final = OnOutage.SERVE
 NO_RULES: Final = Rules((), ())
 _NO_TOKENS: Final = (0, 0)
 
@@ -62,20 +44,13 @@ class Admission:
         soon: Callable[[Callable[[], None]], object] = lambda work: work(),
     ) -> None:
         """`send` gives a message to the control process; `soon` calls something in a turn of the loop of its own."""
-        self._soon = soon
         self._stocks = Stocks(send)
+        self._waiting = Waiting(self._stocks, soon)
         self._limits: dict[str, Limit] = {}
         self._model_limits: dict[str, tuple[str, ...]] = {}
         self._rules: dict[tuple[tuple[str, ...], str], Rules] = {}
         """By the ids of a key's limits, and the model."""
-        self._busy: dict[Stock, None] = {}
-        """Leases that were asked for, or in whose line somebody stands."""
         self._claims = 0
-        self._waiting: Counter[str] = Counter()
-        """How many calls wait, by key."""
-        self._waits = 0
-        self._queue = 0.0
-        self._workers = 1
 
     # -- the configuration -------------------------------------------------------------------------------
 
@@ -83,8 +58,7 @@ class Admission:
         """Takes in a new snapshot: what is left of a limit that has another amount, or is gone, goes back."""
         self._limits = snapshot.limits
         self._model_limits = snapshot.model_limits
-        self._queue = snapshot.queue
-        self._workers = max(1, snapshot.workers)
+        self._waiting.adopt(snapshot)
         self._rules.clear()
         for stock in self._stocks.all:
             limit = snapshot.limits.get(stock.limit.id)
@@ -97,7 +71,7 @@ class Admission:
             else:
                 for claim in stock.line or ():  # it keeps nobody any more
                     claim.spare(stock)
-                self._serve_soon(stock)
+                self._waiting.serve_soon(stock)
             self._stocks.drop(stock)
 
     # -- calls -------------------------------------------------------------------------------------------
@@ -125,13 +99,13 @@ class Admission:
         call.claim = claim
         for stock, needed in claim.needs:
             if stock.line or not stock.holds(needed, now):
-                self._wait(call, claim, stock, now, mono)
+                self._waiting.wait(call, claim, stock, now, mono)
                 return
         claim.draw(mono)
         for stock, _ in claim.needs:
             # By the first two, nearly always not.
             if stock.left < stock.chunk and stock.is_low and stock.asks_ahead and not stock.want and not stocks.is_cut:
-                self._ask(stock)
+                self._waiting.ask(stock)
         call.admitted(now)
 
     def close(self, claim: Claim, spent: int, lines: Sequence[Line], model: str) -> tuple[Draw, ...]:
@@ -151,7 +125,7 @@ class Admission:
                 used = 0
             self._stocks.close(stock, drawn, stretch, used)
             if stock.line:
-                self._serve_soon(stock)
+                self._waiting.serve_soon(stock)
             if not stock.is_fleeting:
                 draws.append(Draw(stock.id, stretch.period, used))
         return tuple(draws)
@@ -160,14 +134,13 @@ class Admission:
         """A call that was admitted does not go on, and nothing is owed: all of it comes back."""
         for stock, drawn, stretch in claim.give_up():
             self._stocks.close(stock, drawn, stretch, 0)
-            self._serve_soon(stock)
+            self._waiting.serve_soon(stock)
 
     def withdraw(self, claim: Claim) -> None:
         """A caller that waits is gone."""
         stock = claim.waits_for
         if stock is not None:
-            self._leave(claim, stock)
-            self._serve_soon(stock)
+            self._waiting.withdraw(claim, stock)
 
     def bounds(self, model: str) -> bool:
         """Whether a model has limits of its own."""
@@ -179,11 +152,7 @@ class Admission:
         """An answer has come; who waits for it goes on before anything else happens."""
         stock = self._stocks.answered(message)
         if stock is not None:
-            if message.ok:
-                self._serve(stock)
-            else:
-                self._serve_blind(stock)
-            self._settle_down(stock)
+            self._waiting.answered(stock, ok=message.ok)
 
     def recall(self, limits: tuple[str, ...]) -> None:
         """Others have nothing left of these limits: what is not used of them goes back."""
@@ -192,8 +161,7 @@ class Admission:
     def cut(self) -> None:
         """The control process is gone: nobody answers what it was asked."""
         for stock in self._stocks.cut():
-            self._serve_blind(stock)
-            self._settle_down(stock)
+            self._waiting.answered(stock, ok=False)
 
     def mended(self) -> None:
         """There is a control process again."""
@@ -203,14 +171,7 @@ class Admission:
 
     def sweep(self, mono: float) -> None:
         """Looks at who waits: for an answer that does not come, or for a moment that has."""
-        for stock in list(self._busy):
-            if not stock.want:
-                if stock.line and stock.again_at <= mono:
-                    self._ask(stock)
-            elif self._stocks.is_overdue(stock, mono):
-                log.warning("nobody says what is left of a limit", extra={"limit": stock.id})
-                self._serve_blind(stock)
-            self._settle_down(stock)
+        self._waiting.sweep(mono)
 
     def tick(self, mono: float) -> None:
         """Once a second: gives back what nobody draws from."""
@@ -229,7 +190,7 @@ class Admission:
     @property
     def is_waiting(self) -> bool:
         """Whether something is to be looked at by `sweep`."""
-        return bool(self._busy)
+        return self._waiting.is_any
 
     # -- what a call needs -------------------------------------------------------------------------------
 
@@ -272,183 +233,3 @@ class Admission:
         elif limit.measure is LOOPS:
             detail = (digest_of(call.content),)
         return self._stocks.of_run(limit, call.principal.key_id, call.run, detail)
-
-    # -- waiting -----------------------------------------------------------------------------------------
-
-    def _wait(self, call: Call, claim: Claim, stock: Stock, now: float, mono: float) -> None:
-        """A call cannot go on at once: it stands in line, unless too many do, or it is known to be in vain."""
-        key_id = call.principal.key_id
-        if self._waits >= WAITING_MAX or self._waiting[key_id] >= KEY_MAX:
-            call.refused(refusals.crowded())
-            return
-        for other, needed in claim.needs:
-            if other.is_fleeting and (needed > other.limit.amount or (other is stock and self._is_dry(stock, now))):
-                call.refused(refusals.used_up(other, needed, call, now))
-                return
-        claim.call = call
-        claim.began = mono
-        claim.until = (call.asked_at or mono) + self._queue
-        self._waits += 1
-        self._waiting[key_id] += 1
-        for other, _ in claim.needs:
-            other.awaited += 1
-        self._stand(claim, stock)
-
-    def _is_dry(self, stock: Stock, now: float) -> bool:
-        """Whether it is known that there is nothing before a moment for which nobody waits here."""
-        if stock.line or self._queue or stock.want or stock.measure is CONCURRENCY:
-            return False
-        return stock.left <= 0 and stock.is_current(now) and stock.due_at > monotonic()
-
-    def _stand(self, claim: Claim, stock: Stock) -> None:
-        """Stands in the line of a lease, by its number, and sees to it that the line moves."""
-        line = stock.line
-        if line is None:
-            line = stock.line = deque()
-        at = len(line)
-        while at and line[at - 1].number > claim.number:
-            at -= 1
-        line.insert(at, claim)
-        claim.waits_for = stock
-        self._busy[stock] = None
-        if not stock.want and stock.again_at <= monotonic():
-            self._ask(stock)
-
-    def _move(self, claim: Claim, stock: Stock, other: Stock) -> None:
-        """Goes from the line of one lease into that of another."""
-        if stock.line is not None:
-            stock.line.remove(claim)
-        self._stand(claim, other)
-
-    def _leave(self, claim: Claim, stock: Stock) -> Call:
-        """Leaves a line, and waits no more; gives whose claim it is."""
-        if stock.line is not None:
-            stock.line.remove(claim)
-        claim.waits_for = None
-        for other, _ in claim.needs:
-            other.awaited -= 1
-        self._waits -= 1
-        call = claim.call
-        del claim.call
-        key_id = call.principal.key_id
-        self._waiting[key_id] -= 1
-        if not self._waiting[key_id]:
-            del self._waiting[key_id]
-        return call
-
-    def _lacking(self, claim: Claim, now: float) -> Stock | None:
-        """The first lease that does not hold what a call needs, or for which an older one waits; None where all do."""
-        for stock, needed in claim.needs:
-            line = stock.line
-            if not stock.holds(needed, now) or (line and line[0].number < claim.number):
-                return stock
-        return None
-
-    def _serve(self, stock: Stock) -> None:
-        """Lets those go on who are first in a line, as long as they can, and refuses who waits in vain."""
-        if self._stocks.is_cut:
-            self._serve_blind(stock)
-            return
-        while stock.line:
-            now, claim = time.time(), stock.line[0]
-            lacking = self._lacking(claim, now)
-            if lacking is None:
-                self._admit(claim, stock, now)
-            elif lacking is not stock:
-                self._move(claim, stock, lacking)
-            elif stock.want:
-                return
-            elif claim.asked != stock.answered or self._is_late(claim, stock, now):
-                self._ask(stock)
-            elif self._goes_on_waiting(claim, stock):
-                return
-            else:
-                self._refuse(claim, stock, refusals.used_up(stock, claim.needs_of(stock), claim.call, now))
-
-    def _serve_blind(self, stock: Stock) -> None:
-        """Nobody says what is left: those in line go on with what there is, or a share of it, or are refused."""
-        if stock.line and stock.is_fleeting and not stock.is_single:
-            self._stocks.take_share(stock, self._workers)
-        while stock.line:
-            now, claim = time.time(), stock.line[0]
-            if stock.is_single:
-                # How deep, or how often, is not known: as far as this limit goes, it is let go.
-                claim.spare(stock)
-            lacking = self._lacking(claim, now)
-            if claim.call.principal.on_outage is not SERVE:
-                self._refuse(claim, stock, refusals.away())
-            elif lacking is None:
-                self._admit(claim, stock, now)
-            elif lacking is not stock:
-                self._move(claim, stock, lacking)
-            elif not stock.is_fleeting:
-                self._refuse(claim, stock, refusals.away())
-            elif self._goes_on_waiting(claim, stock):
-                return
-            else:
-                self._refuse(claim, stock, refusals.used_up(stock, claim.needs_of(stock), claim.call, now))
-
-    def _admit(self, claim: Claim, stock: Stock, now: float) -> None:
-        call = self._leave(claim, stock)
-        claim.draw(monotonic())
-        try:
-            call.admitted(now)
-        except Exception as error:  # noqa: BLE001 - whatever one of them meets, the others go on
-            call.broke(error)
-
-    def _refuse(self, claim: Claim, stock: Stock, problem: Problem) -> None:
-        call = self._leave(claim, stock)
-        try:
-            call.refused(problem)
-        except Exception as error:  # noqa: BLE001 - the same
-            call.broke(error)
-
-    @staticmethod
-    def _is_late(claim: Claim, stock: Stock, now: float) -> bool:
-        """Whether the answer is about a period that has ended meanwhile; not for ever, whatever clocks say."""
-        return not stock.is_current(now) and monotonic() < claim.began + GATHER_SECONDS
-
-    @staticmethod
-    def _goes_on_waiting(claim: Claim, stock: Stock) -> bool:
-        """Whether there may be more in time for a call that was not granted enough; then it is asked for again."""
-        if stock.is_single or claim.needs_of(stock) > stock.limit.amount:
-            return False
-        due = stock.due_at
-        if stock.measure is CONCURRENCY:
-            due = due or monotonic() + AGAIN_SECONDS
-        until = claim.until if stock.is_fleeting else claim.began + GATHER_SECONDS
-        if not due or due > until:
-            return False
-        stock.again_at = due
-        return True
-
-    def _ask(self, stock: Stock) -> None:
-        """Wants what those in line need of a lease, or more of it ahead."""
-        if self._stocks.is_cut:
-            self._serve_blind(stock)
-            return
-        number = stock.want = self._stocks.next_number()
-        self._busy[stock] = None
-        least = 0
-        for claim in stock.line or ():
-            claim.asked = number
-            needed = claim.needs_of(stock)
-            if needed <= stock.limit.amount:  # else it is only to be told what there is
-                least += needed or 1
-        self._stocks.want(stock, stock.lacks(least, time.time()) if least else 0)
-
-    def _serve_soon(self, stock: Stock) -> None:
-        """Something of a lease came back: who waits for it goes on, after whoever brought it."""
-        if stock.line and not stock.serves_soon:
-            stock.serves_soon = True
-            self._soon(lambda: self._serve_now(stock))
-
-    def _serve_now(self, stock: Stock) -> None:
-        stock.serves_soon = False
-        self._serve(stock)
-        self._settle_down(stock)
-
-    def _settle_down(self, stock: Stock) -> None:
-        """Forgets that somebody waits where nobody does."""
-        if not stock.line and not stock.want:
-            self._busy.pop(stock, None)

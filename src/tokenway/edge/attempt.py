@@ -8,7 +8,6 @@ what it cost.
 from __future__ import annotations
 
 import logging
-import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +24,7 @@ from tokenway.dialects.resume import Sent
 from tokenway.dialects.side.passing import TEXT_TYPES
 from tokenway.dialects.translate import Translation, translate_answer
 from tokenway.edge.fleet import Trip
+from tokenway.edge.mistakes import MISTAKES, where
 from tokenway.exchange.events import (
     Look,
     UpstreamBytes,
@@ -49,23 +49,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("tokenway.edge")
 
 OK: Final = 200
-MISTAKES: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What code raises that meets a value it did not think of."""
 JSON: Final = b"application/json"
 PIECE: Final = 64
 """Bytes that come at once, from which on an answer moves whatever they are: half a line of a picture, say."""
 _COUNT: Final = Operation.COUNT
-
-
-def where(error: Exception) -> str:
-    """What was raised and at which line; not its text, which can hold what a caller wrote."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {last.filename}:{last.lineno}"
-
-
-def log_mistake(what: str, exchange: str, error: Exception) -> None:
-    """A mistake of ours that an exchange has met, and its place."""
-    log.error(what, extra={"exchange": exchange, "mistake": where(error)})
 
 
 def moves(data: bytes) -> bool:

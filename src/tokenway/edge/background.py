@@ -24,6 +24,7 @@ from tokenway.dialects.openai_responses.request import ResponsesRequest, parse
 from tokenway.edge import reply
 from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner
+from tokenway.edge.deliver import end_stream, forward_made, header_lines
 from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import Intake, take_in
 from tokenway.model.errors import ErrorType, Problem, WireError, invalid_request
@@ -107,7 +108,7 @@ class Background:
         run.id = caller.id
         run.keeps = False
         state.background[self._key] = self
-        lines = caller.header_lines() + intake.route.label
+        lines = header_lines(caller) + intake.route.label
         if self._asked.stream:
             state.tasks.spawn("follow", self._tell(caller, lines))
         else:
@@ -152,9 +153,9 @@ class Background:
             async for data in events:
                 if caller.response_complete:
                     return
-                caller.forward_stream(data, lines, EVENTS)
+                forward_made(caller, data, lines, EVENTS)
         if not caller.response_complete:
-            caller.end_stream(b"")
+            end_stream(caller, b"")
 
     def _take_in(self) -> Intake:
         """The exchange that makes it: a stream, which may be silent as long as it lasts; raises Refusal."""

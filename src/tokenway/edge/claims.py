@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -95,13 +96,12 @@ def digest_of(content: object) -> str:
     """A request by what it says: the order of its members and its `metadata` make no difference."""
     if not isinstance(content, bytes):
         return sha256(repr(content).encode()).hexdigest()[:32]
-    try:
+    # Of what is no JSON, or cannot be put in order, its bytes are what it says.
+    with suppress(ValueError, RecursionError):
         said = msgspec.json.decode(content)
         if isinstance(said, dict):
             said.pop(UNNAMED, None)
         content = msgspec.json.encode(said, order="deterministic")
-    except (ValueError, RecursionError):
-        pass  # no JSON, or one that cannot be put in order: its bytes are what it says
     return sha256(content).hexdigest()[:32]
 
 

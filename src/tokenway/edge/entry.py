@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tokenway.edge.attempt import MISTAKES, OK, log_mistake
+from tokenway.edge.attempt import OK
 from tokenway.edge.intake import no_journal
+from tokenway.edge.mistakes import MISTAKES, log_mistake
 from tokenway.edge.receipt import Take, make_receipt, nothing
 from tokenway.edge.stand_in import claims_of, close_all
 from tokenway.exchange.commands import Settle

@@ -20,6 +20,7 @@ from tokenway.edge import reply
 from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner
 from tokenway.edge.crossing import Crossings
+from tokenway.edge.deliver import end_stream, forward_made, header_lines
 from tokenway.exchange.events import UpstreamEnd
 from tokenway.metering.estimate import tokens_most, worst_case
 from tokenway.model.errors import ErrorType, Problem, WireError
@@ -234,7 +235,7 @@ class Fan:
         """What events of a copy become goes to the caller."""
         out = b"".join([self._write(copy, event) for event in events])
         if out:
-            self._relay.forward_stream(out, self._lines(copy), self._intake.request.stream_type)
+            forward_made(self._relay, out, self._lines(copy), self._intake.request.stream_type)
 
     def _write(self, copy: _Copy, event: Event) -> bytes:
         """What one event of a copy becomes in the stream of all."""
@@ -293,7 +294,7 @@ class Fan:
                 copy.relay.client_gone(waits=True)
         problem = Problem(502, ErrorType.PROVIDER_UNAVAILABLE, "One of the answers could not be made.", code="copies")
         if self._relay.is_streaming:
-            self._relay.end_stream(self._form.error_event(problem, self._maker))
+            end_stream(self._relay, self._form.error_event(problem, self._maker))
         elif broken.inner.status >= 400:
             lines = self._lines(broken)
             head = reply.STATUS_LINES[broken.inner.status] + b"content-type: application/json\r\n"
@@ -306,7 +307,7 @@ class Fan:
     def _end_stream(self) -> None:
         writer = self._writer
         writer.write(Counted(self._metered()))
-        self._relay.end_stream(writer.tail(self._cost_members(), b""))
+        end_stream(self._relay, writer.tail(self._cost_members(), b""))
 
     def _answer(self) -> None:
         try:
@@ -357,4 +358,4 @@ class Fan:
         told = copy.inner.head_lines(_TOLD)
         attempts = sum(each.inner.number(_ATTEMPTS) for each in self._copies)
         count = b"x-tokenway-attempts: %d\r\n" % attempts if attempts else b""
-        return self._relay.header_lines() + self._intake.route.label + count + told
+        return header_lines(self._relay) + self._intake.route.label + count + told

@@ -17,9 +17,9 @@ from tokenway.dialects.base import UNREADABLE, CallerRequest
 from tokenway.dialects.openai_responses import state as chains
 from tokenway.dialects.openai_responses.replay import UNFINISHED
 from tokenway.dialects.openai_responses.request import ResponsesRequest, parse
-from tokenway.edge.attempt import MISTAKES
 from tokenway.edge.background import Background, stored
 from tokenway.edge.crossing import mistaken
+from tokenway.edge.mistakes import MISTAKES
 from tokenway.model.catalog import Endpoint, Operation
 from tokenway.model.errors import ErrorType, Problem, Refusal, WireError, invalid_request
 from tokenway.model.stored import StoredResponse

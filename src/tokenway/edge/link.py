@@ -177,7 +177,7 @@ class ControlLink:
         if answer.ok:
             waiting.set_result(answer.body)
         else:
-            waiting.set_exception(Refusal(_no_control()))
+            waiting.set_exception(Refusal(_unanswered("The control process cannot find this out at the moment")))
 
     def _take_kept(self, kept: Kept) -> None:
         self._unkept_bytes -= len(self._unkept.pop(kept.number, b""))
@@ -186,10 +186,14 @@ class ControlLink:
 
 
 def _no_control() -> Problem:
+    return _unanswered("The control process does not answer")
+
+
+def _unanswered(why: str) -> Problem:
     return Problem(
         503,
         ErrorType.SERVER,
-        "The control process does not answer; requests to models are still served.",
+        f"{why}; requests to models are still served.",
         retry_after=1.0,
         should_retry=True,
     )

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import doors, reply
+from tokenway.edge.deliver import keep_warm
 from tokenway.edge.head import LESSONS_MAX, Head, joined, what_is_wrong, without_origin
 from tokenway.edge.relay import Relay
 from tokenway.model.errors import ErrorType, Problem
@@ -222,7 +223,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         if isinstance(self._active, Relay):
-            self._active.keep_warm(now)
+            keep_warm(self._active, now)
         if self.flow.read_paused:
             # What is missing of the next request waits in the socket until the answer before it is out.
             return

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from tokenway.model.errors import ErrorType, Problem
-from tokenway.model.limits import Limit, Measure, Scope, Term
+from tokenway.model.limits import Limit, Measure, Scope, Term, counted
 from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def used_up(stock: Stock, needed: int, call: Call, now: float) -> Problem:
     if limit.is_fleeting and needed > limit.amount:
         return _never(limit, needed)
     wait = _wait(stock, now)
-    bound = f"{limit.amount} {_UNITS[limit.measure]}{_TERMS[limit.term] if limit.measure in _RATED else ''}"
+    bound = counted(limit.amount, _UNITS[limit.measure]) + (_TERMS[limit.term] if limit.measure in _RATED else "")
     return Problem(
         429,
         ErrorType.RATE_LIMIT_EXCEEDED,
@@ -91,7 +91,7 @@ _RATED: Final = frozenset(_UNITS) - {Measure.CONCURRENCY}
 
 
 def _never(limit: Limit, needed: int) -> Problem:
-    bound = f"{limit.amount} {_UNITS[limit.measure]}{_TERMS[limit.term]}"
+    bound = f"{counted(limit.amount, _UNITS[limit.measure])}{_TERMS[limit.term]}"
     return Problem(
         429,
         ErrorType.RATE_LIMIT_EXCEEDED,
@@ -113,8 +113,7 @@ def _run_ended(limit: Limit, left: int, needed: int, run: str) -> Problem:
         message = f"it may cost {format_usd(limit.amount)} USD, of which {shown} are left, and this call up to {most}"
         details |= {"limit_remaining": shown, "worst_case": most}
     else:
-        unit = _RUN_UNITS.get(measure) or _UNITS[measure]
-        message = f"it may have {limit.amount} {unit}"
+        message = f"it may have {counted(limit.amount, _RUN_UNITS.get(measure) or _UNITS[measure])}"
         if measure in _UNITS:
             message += f", of which {left} are left, and this call can take {needed}"
             details |= {"limit_remaining": left, "worst_case": needed}

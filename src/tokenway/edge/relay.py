@@ -8,30 +8,29 @@ attempt that was cancelled reports nothing more.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from tokenway.dialects.base import CallerRequest, Format, Maker
+from tokenway.dialects.base import CallerRequest, Format
 from tokenway.dialects.registry import FORMATS
 from tokenway.edge import reply
-from tokenway.edge.attempt import JSON, AttemptReader, log_mistake
+from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.claims import Claim
 from tokenway.edge.client import Client
 from tokenway.edge.crossing import mistake
+from tokenway.edge.deliver import header_lines
 from tokenway.edge.doors import Door
-from tokenway.edge.entry import enter, settle
+from tokenway.edge.entry import enter
+from tokenway.edge.execute import STEPS, cancel
 from tokenway.edge.fan import Fan
-from tokenway.edge.history import is_kept, keep
 from tokenway.edge.inflate import too_large
 from tokenway.edge.intake import Intake, draining
-from tokenway.edge.opening import make_reader, maker_of, send
-from tokenway.edge.receipt import Receipt, tokenway_member, usage_members
-from tokenway.edge.refusals import rate_lines
-from tokenway.edge.stand_in import StandIn, claims_of, stands_in
+from tokenway.edge.mistakes import log_mistake
+from tokenway.edge.receipt import Receipt
+from tokenway.edge.stand_in import StandIn, claims_of
 from tokenway.edge.start import start
 from tokenway.edge.upload import Body, Upload
 from tokenway.edge.watch import Watch, may_go_on
@@ -45,45 +44,39 @@ from tokenway.metering.stamps import Stamps
 from tokenway.model.errors import Problem, Refusal
 from tokenway.model.probe import PROBE
 from tokenway.model.snapshot import Principal
-from tokenway.wire.limits import PING_SECONDS, WRITE_HIGH
 
 if TYPE_CHECKING:
     from tokenway.edge.routes import Route
     from tokenway.edge.state import EdgeState
     from tokenway.model.catalog import Endpoint
 
-log = logging.getLogger("tokenway.edge")
-
 
 class Relay:
     """One exchange on a client connection."""
 
     principal: Principal
+    # The request, and the connection that it came on.
     begun = False
     body_complete = False
     disconnected = False
     response_complete = False
-    is_stream = False
     problem: Problem | None = None
-    overhead = 0.0
-    min_tps = 0.0
-    run = ""
-    trace: Trace | None = None
-    """Where in its run it belongs."""
+    """Why it is refused, where that is known before it begins."""
+    # What is asked for.
+    intake: Intake
+    watch: Watch
+    is_stream = False
     model = ""
     """The name that it was asked for by."""
     counted = ""
     """The name of the model that it counts for."""
-    finish_reason = ""
-    gaps: tuple[int, ...] = ()
-    _intake: Intake
-    keeps = True
-    """Whether what the caller wants kept is kept when the answer is out."""
-    _busy = False
-    _streaming = False
-    _warmed = 0.0
-    _labels = b""
-    _head = b""
+    run = ""
+    trace: Trace | None = None
+    """Where in its run it belongs."""
+    min_tps = 0.0
+    asked_at = 0.0
+    """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
+    # Its admission.
     claim: Claim | None = None
     """What it needs, and has drawn, of limits; None where none counts for it."""
     stand_ins: list[StandIn] | None = None
@@ -92,15 +85,28 @@ class Relay:
     """Nano-dollars that are set aside for it."""
     admitted_at = 0.0
     """When it was admitted, in Unix time."""
-    _winner: AttemptReader | None = None
-    asked_at = 0.0
-    """When the whole request was there, from which on its time counts; 0.0 for the exchange's beginning."""
+    # Its answer.
+    winner: AttemptReader | None = None
     holder: Callable[[e.UpstreamEnd], None] | None = None
     """Hears of a whole answer in place of the machine, and tells it when all others are there."""
+    labels = b""
+    """Header lines of the model that it asks for."""
+    head = b""
+    """The head of a stream, as long as it has not gone out."""
+    is_streaming = False
+    """Whether a stream has begun."""
+    warmed_at = 0.0
+    """When its caller was told last that it goes on."""
+    keeps = True
+    """Whether what the caller wants kept is kept when the answer is out."""
+    # What it was like.
+    overhead = 0.0
+    finish_reason = ""
+    gaps: tuple[int, ...] = ()
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
+    _busy = False
     _fan: Fan | None = None
-    _watch: Watch
 
     def __init__(
         self,
@@ -119,13 +125,13 @@ class Relay:
         self.keep_alive = keep_alive
         self.id = state.new_id()
         self.times = Stamps(monotonic())
-        self._state = state
-        self._client = client
+        self.state = state
+        self.client = client
         self.headers = headers
         self.query = query
-        self._chunked = chunked
+        self.is_chunked = chunked
         self._machine = Exchange()
-        self._attempts: list[AttemptReader] = []
+        self.attempts: list[AttemptReader] = []
         self._inbox: list[e.Event] = []
         self._body = Body() if not door.is_form else Upload()
 
@@ -133,11 +139,11 @@ class Relay:
 
     def check_head(self) -> None:
         """Refuses early what its head already condemns, so that no body is held for it."""
-        state = self._state
+        state = self.state
         try:
             if state.draining:
                 raise Refusal(draining())
-            self.principal = state.gate.admit(self.headers, self.query, time.time(), self._client.peer)
+            self.principal = state.gate.admit(self.headers, self.query, time.time(), self.client.peer)
             length = self.headers.get(b"content-length")
             if length is not None and int(length) > state.snapshot.max_body:
                 raise too_large(state.snapshot.max_body)
@@ -149,7 +155,7 @@ class Relay:
         if self.problem is not None:
             return
         try:
-            self._body.add(data, self._state.snapshot.max_body)
+            self._body.add(data, self.state.snapshot.max_body)
         except Refusal as refusal:
             self.problem = refusal.problem
             self._body.drop()
@@ -170,17 +176,17 @@ class Relay:
             self._body.drop()
             self.refuse(refusal.problem)
         else:
-            start(self._state, self, body)
+            start(self.state, self, body)
 
     def fan_out(self, intake: Intake) -> None:
         """The request is understood, and takes several exchanges."""
-        self._fan = Fan(self._state, self, intake)
+        self._fan = Fan(self.state, self, intake)
         self._fan.start()
 
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
-        self._intake = intake
-        watch = self._watch = Watch(self._state, intake, self.form, can_go_on=may_go_on(intake))
+        self.intake = intake
+        watch = self.watch = Watch(self.state, intake, self.form, can_go_on=may_go_on(intake))
         watch.hedges.call(intake.order.hedge_share)
         request = intake.request
         self.model = request.model
@@ -189,8 +195,8 @@ class Relay:
         self.is_stream = request.stream
         self.min_tps = intake.min_tps
         self.run, self.trace = intake.run, intake.trace
-        self._labels = intake.route.label
-        self._state.open.add(self)
+        self.labels = intake.route.label
+        self.state.open.add(self)
         try:
             self.tell(e.ClientRequest(self.asked_at or monotonic(), intake.order))
         except Exception as error:  # noqa: BLE001 - a deadline or its client's leaving would only end it later
@@ -202,8 +208,8 @@ class Relay:
             self.keep_alive = self.keep_alive and self.body_complete
             content = body or self.form.error_body(problem, self.id)
             status = self.form.statuses.get(problem.type, problem.status) if not body else problem.status
-            self._client.transport.write(reply.problem_answer(problem, status, self.header_lines(), content))
-        self._finish()
+            self.client.transport.write(reply.problem_answer(problem, status, header_lines(self), content))
+        self.finish()
 
     # -- the machine -------------------------------------------------------------------------------------
 
@@ -227,7 +233,7 @@ class Relay:
 
     def dice(self) -> float:
         """A random number in [0, 1)."""
-        return self._state.dice()
+        return self.state.dice()
 
     def take_whole(self, end: e.UpstreamEnd) -> None:
         """A whole answer is there: the machine delivers it, unless somebody holds it until it is wanted."""
@@ -244,23 +250,23 @@ class Relay:
 
     def wake(self, now: float) -> None:
         """A deadline may have passed."""
-        watch, paused = self._watch, self._client.is_write_paused
-        done = watch.done(self._attempts, now, paused=paused)
+        watch, paused = self.watch, self.client.is_write_paused
+        done = watch.done(self.attempts, now, paused=paused)
         if done is not None:
             done.end()
             return
         may_fail, may_retry = self._machine.may_fail(now), self.may_retry(now)
-        readers, winner = self._attempts, self._winner
+        readers, winner = self.attempts, self.winner
         looks = watch.looks(readers, winner, now, paused=paused, may_fail=may_fail, may_retry=may_retry)
         self.tell(e.DeadlinePassed(now, looks, self.dice(), watch.hedges.is_open, may_retry))
 
     def may_retry(self, now: float) -> bool:
         """Whether the worker's budget for retries allows one more."""
-        return self._state.fleet.retries.is_open(now)
+        return self.state.fleet.retries.is_open(now)
 
     def shown_of(self, reader: AttemptReader) -> e.Shown:
         """What the caller has seen of an attempt's answer, where that decides whether it can go on elsewhere."""
-        return self._watch.shown(reader, self._winner)
+        return self.watch.shown(reader, self.winner)
 
     def client_gone(self, *, waits: bool = False) -> None:
         """The caller closed its connection, or `waits` for an answer that is given up all the same."""
@@ -269,65 +275,52 @@ class Relay:
             self._fan.client_gone()
         elif not self.response_complete and self._machine.phase is not Phase.FRESH:
             now = monotonic()
-            self.tell(e.ClientGone(now, tuple([reader.look(now) for reader in self._attempts]), waits))
-        self._finish()
+            self.tell(e.ClientGone(now, tuple([reader.look(now) for reader in self.attempts]), waits))
+        self.finish()
 
     def broke(self, error: Exception) -> None:
         """It has met a mistake of ours: it ends, and its caller is told as far as that can be done."""
         log_mistake("an exchange could not go on", self.id, error)
         now = monotonic()
         try:
-            looks = tuple([reader.look(now) for reader in self._attempts])
+            looks = tuple([reader.look(now) for reader in self.attempts])
             self.tell(e.Broken(now, mistake("go on with"), looks))
         except Exception as another:  # noqa: BLE001 - it is cut in any case
             log_mistake("an exchange could not be ended", self.id, another)
             if self.claim is not None:  # nothing else gives back the places that it has
-                self._state.admission.undo(self.claim)
+                self.state.admission.undo(self.claim)
         if not self.response_complete:  # what had to end it is what has failed
-            for number in range(1, len(self._attempts) + 1):
-                self._cancel(c.Cancel(number, for_good=True))
-            self._client.transport.abort()
-            self._finish()
+            for number in range(1, len(self.attempts) + 1):
+                cancel(self, c.Cancel(number, for_good=True))
+            self.client.transport.abort()
+            self.finish()
 
     def counted_at(self, endpoint: Endpoint) -> str:
         """The name of the model that an endpoint serves it as."""
-        return self._intake.route.others.get(endpoint.id, self.counted)
+        return self.intake.route.others.get(endpoint.id, self.counted)
 
     def service_of(self, attempt: int) -> str:
         """The class of service that an attempt's answer says it had; empty for the usual one."""
-        return self._attempts[attempt - 1].metered.service
+        return self.attempts[attempt - 1].metered.service
 
     @property
     def request(self) -> CallerRequest:
         """What is asked for, once that is understood."""
-        return self._intake.request
+        return self.intake.request
 
     @property
     def route(self) -> Route:
         """Where it is asked."""
-        return self._intake.route
+        return self.intake.route
 
     @property
     def answered_by(self) -> str:
         """The endpoint that answered; empty before one has."""
         return "" if self.receipt is None else self.receipt.record.endpoint
 
-    def keep_warm(self, now: float) -> None:
-        """Once a second: tells the caller of a converted stream that has been silent for long that it goes on.
-
-        A stream of the caller's own dialect has its provider's own pings.
-        """
-        winner = self._winner
-        if winner is None or not self._streaming or now - max(winner.last_activity, self._warmed) < PING_SECONDS:
-            return
-        self._warmed = now
-        ping = winner.ping()
-        if ping and not self._client.is_write_paused:
-            self.forward(ping)
-
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
-        winner = self._winner
+        winner = self.winner
         if self._fan is not None:
             self._fan.client_paused(paused=paused)
         elif winner is not None and winner.call is not None and not self.response_complete:
@@ -336,16 +329,12 @@ class Relay:
             else:
                 winner.resume()
 
-    # -- commands ----------------------------------------------------------------------------------------
-
-    def _reserve(self, command: c.Reserve) -> None:
-        self.reserved = command.amount
-        self._state.admission.reserve(self, command.amount)
+    # -- its admission ------------------------------------------------------------------------------------
 
     def admitted(self, at: float) -> None:
         """Its limits hold it; `at` is the Unix time to which it belongs."""
         try:
-            enter(self._state, self, at)
+            enter(self.state, self, at)
         except Refusal as refusal:
             self.refused(refusal.problem)
         else:
@@ -359,241 +348,41 @@ class Relay:
         """The most tokens that go in, and that come out."""
         request = self.request
         most = request.max_tokens
-        return tokens_most(self._intake.order.endpoints, request.operation, request.size, most, request.answers)
+        return tokens_most(self.intake.order.endpoints, request.operation, request.size, most, request.answers)
 
     @property
     def content(self) -> object:
         """The body of its request."""
-        return self._intake.request.body
-
-    def _open(self, command: c.Open) -> None:
-        intake = self._intake
-        if command.hedge:
-            self._watch.hedges.race()
-        elif command.attempt == 1:
-            self._state.fleet.retries.deposit()
-        kept = self._watch.kept
-        sent = kept.sent(self.form) if command.resumes and kept is not None else None
-        reader = make_reader(self, intake, command, sent)
-        reader.begun_at = monotonic()
-        self._attempts.append(reader)
-        if not (intake.route.bounded and stands_in(self._state, self, intake, reader)):
-            send(self._state, self, intake, reader)
-
-    def _cancel(self, command: c.Cancel) -> None:
-        reader = self._attempts[command.attempt - 1]
-        if reader.call is not None:
-            reader.call.cancel()
-        reader.ended_at = monotonic()
-        if command.for_good and reader.trip is not None:
-            reader.trip.over()
-
-    def _freeze(self, command: c.Freeze) -> None:
-        self._state.fleet.retries.withdraw()
-        self._attempts[command.attempt - 1].freeze()
-
-    def _thaw(self, command: c.Thaw) -> None:
-        self._attempts[command.attempt - 1].thaw()
-
-    def _resume(self, command: c.Resume) -> None:
-        winner = self._winner = self._attempts[command.attempt - 1]
-        self._answered(winner)
-
-    def _answered(self, winner: AttemptReader) -> None:
-        """The attempt's endpoint works: it has begun to answer."""
-        if winner.trip is not None:
-            winner.trip.succeeded(monotonic())
-
-    def _send_head(self, command: c.SendHead) -> None:
-        winner = self._winner = self._attempts[command.attempt - 1]
-        self._answered(winner)
-        if winner.is_whole:
-            return
-        content_type = self._intake.request.stream_type or winner.content_type
-        self._begin_stream(self.header_lines(), content_type)
-
-    def _begin_stream(self, lines: bytes, content_type: bytes) -> None:
-        self._head = reply.stream_head(lines, content_type, chunked=self._chunked)
-        self._streaming = True
-        self._state.streams += 1
-
-    def _send_bytes(self, command: c.SendBytes) -> None:
-        kept = self._watch.kept
-        if kept is not None:
-            kept.add(command.data)
-        self.forward(command.data)
-
-    def forward(self, data: bytes) -> None:
-        """Payload of a stream to the caller, behind the head if that has not gone out yet."""
-        if self._chunked and data:  # an empty chunk would be the last
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._head:
-            data = self._head + data
-            self._head = b""
-        self._client.transport.write(data)
-
-    def _splice(self, command: c.Splice) -> None:
-        reader = self._attempts[command.attempt - 1]
-        write = self._client.transport.write
-        writer = reply.chunk_writer(write) if self._chunked else write
-        kept = self._watch.kept
-        reader.splice(writer if kept is None else kept.keeping(writer, reader))
-        if self._client.is_write_paused and reader.call is not None:
-            reader.call.pause()
-
-    def _settle(self, command: c.Settle) -> None:
-        if not settle(self._state, self, command, self._attempts, self._watch):
-            # The caller must not see the end of an answer that the ledger does not know.
-            self._client.transport.abort()
-
-    def _send_end(self, _command: c.SendEnd) -> None:
-        winner, receipt = self._winner, self.receipt
-        if winner is None or receipt is None:
-            raise RuntimeError("an answer ends without a winner or a receipt")
-        members = usage_members(receipt)
-        transport = self._client.transport
-        self.keeps = self.keeps and is_kept(self._intake.request)
-        if winner.stream is None or winner.is_whole:
-            body = winner.body
-            if members and winner.answer is not None:
-                body = self.form.priced(body, members, winner.answer.usage)
-            if self.keeps:
-                keep(self._state, self, winner.endpoint, body)
-            kind = winner.content_type or JSON
-            lines = reply.answer_head(self.header_lines(), receipt.cost, receipt.delivered_tps, kind, len(body))
-            if len(body) > WRITE_HIGH:
-                transport.writelines([lines, body])
-            else:
-                transport.write(lines + body)
-        else:
-            extra = tokenway_member(receipt) if self._intake.request.asks_usage else b""
-            tail = winner.stream.tail(members, extra)
-            if self.keeps:
-                keep(self._state, self, winner.endpoint, tail)
-            self._end_stream(tail)
-        self._finish()
-
-    def _send_error(self, command: c.SendError) -> None:
-        problem = command.problem
-        if command.in_band and not self._intake.request.stream_type:
-            # Sound has no place for a message: a body that breaks off is the only way to say it.
-            self._client.transport.abort()
-            self._finish()
-        elif command.in_band:
-            self._end_stream(command.body or self.form.error_event(problem, self._end_maker()))
-            self._finish()
-        else:
-            self.refuse(problem, command.body)
-
-    def _end_maker(self) -> Maker:
-        winner = self._winner
-        return maker_of(self, self._intake, winner.stream if winner is not None else None)
-
-    def _end_stream(self, last: bytes) -> None:
-        """The last events and the end of the body; the connection's end where nothing else can mark it."""
-        self.forward(last)
-        if self._chunked:
-            self._client.transport.write(reply.LAST_CHUNK)
-        else:
-            self.keep_alive = False
-
-    def _note(self, command: c.Note) -> None:
-        reader, failure = self._attempts[command.attempt - 1], command.failure
-        reader.ended_at = failure.at
-        if command.retry_in is not None:  # paid for now: others decide while this one pauses
-            self._state.fleet.retries.withdraw()
-        if reader.trip is not None:
-            reader.trip.failed(failure, reader.hints)
-        log.info(
-            "attempt failed",
-            extra={
-                "exchange": self.id,
-                "endpoint": command.endpoint.id,
-                "attempt": command.attempt,
-                "fault": command.failure.fault.value,
-                "detail": command.failure.detail,
-                "retry_in": command.retry_in,
-            },
-        )
-
-    # -- shared ------------------------------------------------------------------------------------------
-
-    def header_lines(self) -> bytes:
-        """The header lines that every answer has."""
-        attempts = self._attempts
-        lines = (self._winner or attempts[-1]).lines if attempts else b""
-        common = self._labels + self._state.date
-        if self.claim is not None and self.claim.is_told:
-            common += rate_lines(self.claim, time.time())
-        name = self.form.id_header
-        if name and name not in lines:  # else it is the upstream's own
-            common = b"%b: %b\r\n%b" % (name, self.id.encode(), common)
-        if not attempts:
-            return reply.identity(self.id, keep_alive=self.keep_alive) + common
-        return reply.attempted(self.id, len(attempts), self.overhead, lines, keep_alive=self.keep_alive) + common
+        return self.intake.request.body
 
     # -- an answer that is made of others ----------------------------------------------------------------
 
     def sibling(self, client: Client) -> Relay:
         """Another exchange for the same caller, whose answer goes to `client`; `begin` starts it."""
-        made = Relay(self._state, client, self.door, self.headers, self.query, keep_alive=False, chunked=False)
+        made = Relay(self.state, client, self.door, self.headers, self.query, keep_alive=False, chunked=False)
         made.principal = self.principal
         made.begun = made.body_complete = True
         return made
 
-    @property
-    def is_streaming(self) -> bool:
-        """Whether a stream has begun."""
-        return self._streaming
-
-    def forward_stream(self, data: bytes, lines: bytes, content_type: bytes) -> None:
-        """Payload of a stream that is made elsewhere; `lines` are the head's, should it not have gone out yet."""
-        if not self._streaming:
-            self._begin_stream(lines, content_type)
-        self.forward(data)
-
-    def end_stream(self, data: bytes) -> None:
-        """The last payload of such a stream."""
-        self._end_stream(data)
-        self._finish()
-
     def answered(self, data: bytes) -> None:
         """A whole answer that was made elsewhere, head and body."""
         if not self.disconnected:
-            self._client.transport.write(data)
-        self._finish()
+            self.client.transport.write(data)
+        self.finish()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """The answer is out, or nobody waits for it: the connection goes on to its next request."""
         if self.response_complete:
             return
         self.response_complete = True
-        if self._streaming:
-            self._state.streams -= 1
-        self._state.open.discard(self)
+        if self.is_streaming:
+            self.state.streams -= 1
+        self.state.open.discard(self)
         for claim in claims_of(self):
-            self._state.admission.withdraw(claim)
+            self.state.admission.withdraw(claim)
         # Attempts and copies refer back to their relay: without this every exchange would wait for the collector.
-        for attempt in self._attempts:
+        for attempt in self.attempts:
             attempt.release()
-        self._attempts.clear()
-        self._winner = self._fan = self.holder = None
-        self._client.relay_finished(self)
-
-
-# ruff: noqa: SLF001 - the table is part of the class above, written where it can be read
-STEPS: Final[dict[type[c.Command], Callable[[Relay, Any], None]]] = {
-    c.Reserve: Relay._reserve,
-    c.Open: Relay._open,
-    c.Cancel: Relay._cancel,
-    c.Freeze: Relay._freeze,
-    c.Thaw: Relay._thaw,
-    c.Resume: Relay._resume,
-    c.SendHead: Relay._send_head,
-    c.SendBytes: Relay._send_bytes,
-    c.SendEnd: Relay._send_end,
-    c.SendError: Relay._send_error,
-    c.Splice: Relay._splice,
-    c.Settle: Relay._settle,
-    c.Note: Relay._note,
-}
+        self.attempts.clear()
+        self.winner = self._fan = self.holder = None
+        self.client.relay_finished(self)

@@ -41,8 +41,8 @@ from tokenway.model.link import (
     Show,
     Stop,
     ToControl,
-    WorkerOptions,
 )
+from tokenway.model.worker import WorkerOptions
 from tokenway.upstream.pool import Pools
 
 log = logging.getLogger("tokenway.edge")

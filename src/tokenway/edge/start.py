@@ -17,13 +17,15 @@ from tokenway.dialects.counting import estimate
 from tokenway.dialects.gemini.request import GeminiRequest, wants_array
 from tokenway.edge import reply
 from tokenway.edge.arrange import limited
-from tokenway.edge.attempt import JSON, MISTAKES
+from tokenway.edge.attempt import JSON
 from tokenway.edge.crossing import mistaken
+from tokenway.edge.deliver import header_lines
 from tokenway.edge.fleet import PROBE_EVERY, WAIT_MAX
 from tokenway.edge.history import needs_history, recall
 from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import Intake, read_request, take_in
 from tokenway.edge.line import Place
+from tokenway.edge.mistakes import MISTAKES
 from tokenway.edge.upload import Content
 from tokenway.model.catalog import Operation
 from tokenway.model.errors import Refusal
@@ -114,5 +116,5 @@ def _count(relay: Relay, intake: Intake) -> None:
     except Refusal as refusal:
         relay.refuse(refusal.problem)
         return
-    lines = relay.header_lines() + intake.route.label + b"x-tokenway-estimated: true\r\n"
+    lines = header_lines(relay) + intake.route.label + b"x-tokenway-estimated: true\r\n"
     relay.answered(reply.answer_head(lines, None, None, JSON, len(body)) + body)

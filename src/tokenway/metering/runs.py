@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenway.metering.ledger import Settled, Settlement
+from tokenway.metering.stamps import MICROSECONDS, mean_speed, mean_ttft
 from tokenway.model.event import TOOL_WORDS
 from tokenway.model.usage import Usage
 
@@ -97,14 +98,14 @@ class Figures(msgspec.Struct, frozen=True):
     @property
     def velocity(self) -> float | None:
         """Tokens of output per second, while they were made."""
-        return self.timed_tokens * 1_000_000 / self.timed_us if self.timed_us else None
+        return mean_speed(self.timed_tokens, self.timed_us)
 
     @property
     def ttft(self) -> float | None:
         """Seconds to the first token of a stream, in the mean."""
-        return self.ttft_us / self.first_tokens / 1_000_000 if self.first_tokens else None
+        return mean_ttft(self.ttft_us, self.first_tokens)
 
     @property
     def model_time(self) -> float:
         """Seconds that calls took, all of them together."""
-        return self.duration_us / 1_000_000
+        return self.duration_us / MICROSECONDS

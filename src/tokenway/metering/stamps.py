@@ -8,13 +8,21 @@ always comes from the provider's usage, and the stamps only say when text arrive
     delivered speed   N / (end − request received)             tokens/s as the caller lived it
     TPOT              (end − received − TTFT) / (N − 1)        seconds per output token after the first
 
+Of many exchanges TTFT is the mean of those that streamed, and output speed the mean by time: the sum of all (N − 1) by
+the sum of all spans. Both come of sums, so a report over any number of exchanges costs the same.
+
 The names agree with vLLM's benchmark (TTFT, TPOT) and Artificial Analysis (output speed); OpenRouter's
 "throughput" is the delivered speed.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+MICROSECONDS: Final = 1_000_000.0
+"""What a second is in sums, which are of whole numbers."""
 
 
 class Stamps(msgspec.Struct, gc=False, array_like=True):
@@ -57,3 +65,13 @@ def time_per_output_token(stamps: Stamps, tokens: int) -> float | None:
     if tokens <= 1 or not stamps.first_delta or not stamps.end:
         return None
     return (stamps.end - (stamps.resumed or stamps.first_delta)) / (tokens - 1)
+
+
+def mean_ttft(microseconds: int, calls: int) -> float | None:
+    """Seconds to the first token of so many streams, which all of them took so long for; None where there is none."""
+    return microseconds / calls / MICROSECONDS if calls else None
+
+
+def mean_speed(tokens: int, microseconds: int) -> float | None:
+    """Tokens of output per second of all the time in which they were made; None where no time was measured."""
+    return tokens * MICROSECONDS / microseconds if microseconds else None

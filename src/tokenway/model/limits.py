@@ -7,6 +7,7 @@ memory; all others are money, and are counted from the ledger.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -48,6 +49,14 @@ class Term(StrEnum):
     WEEK = "week"
     MONTH = "month"
     TOTAL = "total"
+
+
+_PLURAL: Final = re.compile(r"s\b")
+
+
+def counted(amount: int, what: str) -> str:
+    """A number of things that are named in the plural: `2 calls at once`, `1 call at once`."""
+    return f"{amount} {_PLURAL.sub('', what, count=1) if amount == 1 else what}"
 
 
 class Limit(msgspec.Struct, frozen=True):

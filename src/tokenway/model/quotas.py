@@ -98,6 +98,13 @@ class ProjectSettings(msgspec.Struct, frozen=True):
     run: Annotated[RunLimits, Meta(description="What each run may take.")] = RunLimits()
 
 
+class Unpriced(StrEnum):
+    """What becomes of endpoints whose price nobody knows: their calls cost nothing here, or nothing is sent to them."""
+
+    SERVE = "serve"
+    REFUSE = "refuse"
+
+
 class LimitSettings(msgspec.Struct, frozen=True):
     """What happens at limits."""
 
@@ -109,3 +116,10 @@ class LimitSettings(msgspec.Struct, frozen=True):
             description="For how long a call may wait for a rate, or for a place among calls at once; `0s` refuses it.",
         ),
     ] = 0.0
+    unpriced: Annotated[
+        Unpriced,
+        Meta(
+            description="What becomes of endpoints without a price: `serve`, and their calls take nothing of budgets "
+            "and credits, or `refuse`, and nothing is sent to them."
+        ),
+    ] = Unpriced.SERVE

@@ -28,15 +28,19 @@ class SignUpSettings(msgspec.Struct, frozen=True):
     enabled: Annotated[bool, Meta(description="Whether they may.")] = False
     project: Annotated[
         str | None,
-        Meta(description="The project that they all join; when left out each gets a prepaid one of his own."),
+        Meta(description="The project that they all join; when left out each gets a prepaid one."),
     ] = None
     grant: Annotated[
         NanoUsd,
-        Meta(ge=0, description="USD to begin with: the first credits of his project, or the budget of his key."),
+        Meta(
+            ge=0, description="USD to begin with: the first credits of the new project, or the budget of the new key."
+        ),
     ] = NanoUsd(0)
-    limits: Annotated[SignUpLimits, Meta(description="What all of his keys may take together.")] = SignUpLimits()
+    limits: Annotated[SignUpLimits, Meta(description="What all keys of such a user may take together.")] = (
+        SignUpLimits()
+    )
     models: Annotated[
         tuple[str, ...] | None,
-        Meta(description="The models that his keys may call; `free-*` for all that begin so; all when left out."),
+        Meta(description="The models that these keys may call; `free-*` for all that begin so; all when left out."),
     ] = None
     per_hour: Annotated[int, Meta(ge=1, le=10_000, description="How many may sign up from one address in an hour.")] = 5

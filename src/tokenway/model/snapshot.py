@@ -68,6 +68,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """The ids of a model's own limits, by the name that callers use."""
     queue: float = 0.0
     """Seconds for which a call may wait for a rate, or for a place among calls at once; 0 refuses it at once."""
+    refuses_unpriced: bool = False
+    """Whether nothing is sent to an endpoint without a price."""
     families: tuple[tuple[str, str], ...] = ()
     """(prefix of a model's name, enabled provider that serves it): how `gpt-4o` finds its provider."""
     listings: dict[str, tuple[Listing, ...]] = {}

@@ -47,6 +47,10 @@ class Exclusion(msgspec.Struct, frozen=True):
     words: str
 
 
+NO_PRICE: Final = Exclusion("unknown_price", "has no price, and 'limits.unpriced' refuses those")
+"""What excludes an endpoint without a price from all calls that cost something, where the configuration says so."""
+
+
 def exclusion(endpoint: Endpoint, provider: Provider | None, wishes: Wishes) -> Exclusion | None:
     """What excludes an endpoint; None where it fits all of the hard wishes."""
     data = DataPolicy() if provider is None else provider.data

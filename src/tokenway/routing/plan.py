@@ -24,7 +24,7 @@ from tokenway.model.errors import ErrorType, Problem, Refusal
 from tokenway.model.match import first_meant
 from tokenway.model.preferences import Partition, SortOrder
 from tokenway.model.snapshot import ProviderHint, Snapshot
-from tokenway.routing.exclude import Exclusion, check_names, exclusion, nothing_left, rank
+from tokenway.routing.exclude import NO_PRICE, Exclusion, check_names, exclusion, nothing_left, rank
 from tokenway.routing.preferences import NO_WISHES, Wishes
 
 ALIASES_MAX: Final = 8
@@ -159,7 +159,8 @@ def plan(
     suffix.
 
     Raises Refusal: 404 for a name that nothing serves, 400 when its endpoints do something else or a preferred
-    provider is none, 503 when none of its providers is there or the caller's wishes exclude every endpoint.
+    provider is none, 503 when none of its providers is there or the caller's wishes, or the want of a price, exclude
+    every endpoint.
     """
     model, suffix = _found(snapshot, name)
     offers = [(model, suffix)]
@@ -174,6 +175,7 @@ def plan(
     check_names(snapshot, offered, wishes)
     if SUFFIXES.get(suffix) and wishes.sort is None:
         wishes = msgspec.structs.replace(wishes, sort=SUFFIXES[suffix])
+    needs_price = snapshot.refuses_unpriced and operation is not Operation.COUNT
     groups: list[tuple[Endpoint, ...]] = []
     excluded: dict[str, Exclusion] = {}
     seen: set[str] = set()
@@ -184,7 +186,11 @@ def plan(
         for endpoint in offer.endpoints:
             if not endpoint.can(operation) or endpoint.id in seen:
                 continue
-            why = None if hard is NO_WISHES else exclusion(endpoint, snapshot.providers.get(endpoint.provider), hard)
+            if needs_price and endpoint.price is None:
+                why: Exclusion | None = NO_PRICE
+            else:
+                server = snapshot.providers.get(endpoint.provider)
+                why = None if hard is NO_WISHES else exclusion(endpoint, server, hard)
             if why is None:
                 kept.append(endpoint)
             else:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from operator import add
 from typing import Any, Final
 
+from tokenway.metering.stamps import MICROSECONDS
 from tokenway.model.usage import BUCKETS
 from tokenway.store.schema import INLINE_BUCKETS
 
 CLIENT_GONE: Final = 499
 """The status of an exchange whose client left before the answer was whole."""
 BAD_STATUS: Final = 400
-MICROSECONDS: Final = 1_000_000.0
 _INLINE_AT: Final = tuple(BUCKETS.index(name) for name in INLINE_BUCKETS)
 
 Times = tuple[int, int, int, int, int]

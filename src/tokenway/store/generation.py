@@ -6,14 +6,32 @@ not invented.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from tokenway.metering.ledger import Settlement
 from tokenway.model.money import NANO_PER_USD
 from tokenway.model.usage import BUCKETS, PIECES, Usage
 from tokenway.store.calls import CLIENT_GONE
 from tokenway.store.sums import PAYABLE
+
+_NOT_TOLD: Final[Mapping[str, object]] = {
+    "app_id": None,
+    "data_region": "global",
+    "external_user": None,
+    "http_referer": None,
+    "num_fetches": None,
+    "num_input_audio_prompt": None,
+    "num_media_prompt": None,
+    "num_search_results": None,
+    "origin": "",
+    "preset_id": None,
+    "user_agent": None,
+    "web_search_engine": None,
+    "workspace_id": None,
+}
+"""What OpenRouter's clients insist upon, and the ledger does not have."""
 
 
 def generation(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -29,6 +47,7 @@ def generation(row: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, An
     prompt = usage.input_tokens if usage else None
     completion = usage.output_tokens if usage else None
     return {
+        **_NOT_TOLD,
         "id": row["id"],
         "request_id": row["id"],
         "upstream_id": None,

@@ -27,8 +27,8 @@ from tokenway.model.usage import BUCKETS
 from tokenway.store.database import Database
 from tokenway.store.granting import Ask, Given, Lent
 from tokenway.store.schema import leases, reservations
+from tokenway.store.sums import WALLET
 
-WALLET: Final = "wallet:"
 NOBODY: Final = ""
 """The holder in whose name a limit's period is locked; it is never granted anything.
 

@@ -102,9 +102,12 @@ class SqlLedger:
             connection.execute(journal_positions.delete().where(journal_positions.c.journal == journal))
 
     def owners(self) -> set[str]:
-        """Who has open reservations, or leases, of this machine, and who has open reservations of one that is gone."""
+        """Who has open reservations, or leases, of this machine, and who has open reservations of one that is gone.
+
+        Gone is who was not seen for NODE_GONE_SECONDS, or was declared so.
+        """
         table = reservations.c
-        seen = sa.select(nodes.c.id).where(nodes.c.seen > self._clock() - NODE_GONE_SECONDS)
+        seen = sa.select(nodes.c.id).where(nodes.c.seen > self._clock() - NODE_GONE_SECONDS, nodes.c.retired.is_(None))
         is_lost = table.node.in_(self._mine) | table.node.not_in(seen)
         opened = sa.select(table.owner).where(table.expired.is_(None), is_lost)
         held = sa.select(leases.c.holder).where(leases.c.node.in_(self._mine))

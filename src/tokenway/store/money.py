@@ -15,6 +15,7 @@ other contents under the same name are a conflict. Codes are 125 random bits, sh
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any, Final
@@ -30,7 +31,7 @@ from tokenway.store.base import Conflict, Invalid, NotFound
 from tokenway.store.database import Database
 from tokenway.store.schema import balances, codes, facets, projects, rollups, transfers
 from tokenway.store.sums import DAY, WALLET
-from tokenway.store.writing import Writer
+from tokenway.store.writing import adding
 
 CASH: Final = "cash"
 PROMOTION: Final = "promotion"
@@ -38,6 +39,8 @@ ADJUSTMENT: Final = "adjustment"
 _SOURCES: Final = {"top_up": CASH, "grant": PROMOTION, "refund": ADJUSTMENT, "adjustment": ADJUSTMENT}
 AMOUNT_MAX: Final = 10**17
 """A hundred million dollars; more in one movement is a slip of the hand."""
+REFERENCE: Final = r"^[!-~]([ -~]{0,198}[!-~])?$"
+"""What a reference looks like."""
 CODES_MAX: Final = 10_000
 """Codes that are made at once."""
 
@@ -45,6 +48,11 @@ _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without the letters and digits that are taken for one another."""
 _CODE_LENGTH: Final = 25
 _PREFIX_LENGTH: Final = 5
+
+_ADD_BALANCE: Final = sa.text(
+    "INSERT INTO balances (account, node, debits, credits) VALUES (:account, :node, :debits, :credits)"  # noqa: S608
+    + adding(balances)
+)
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -70,7 +78,7 @@ class Balance(msgspec.Struct, frozen=True):
 
     @property
     def left(self) -> int:
-        """What it may still spend, when it is prepaid."""
+        """What is in its wallet; all of it but what is withheld may still be spent, when it is prepaid."""
         return self.credits - self.spent
 
 
@@ -113,7 +121,6 @@ class SqlMoney:
         self._clock = clock
         self._changes = Changes(database, clock)
         self._node = node
-        self._writer = Writer(database)
 
     def top_up(self, project: str, amount: int, *, by: Actor, reference: str | None = None, note: str = "") -> Transfer:
         """Credits that were paid for. Raises NotFound, Invalid and Conflict, as the others do."""
@@ -172,7 +179,7 @@ class SqlMoney:
             if not is_taken:
                 raise Conflict("the code was redeemed before" if row.redeemed is not None else "the code has expired")
             wanted = Transfer("", now, "redemption", PROMOTION, WALLET + project, int(row.amount), project)
-            return self._write(change, replace(wanted, reference=f"code:{digest}", note=str(row.note)))
+            return _write(change, replace(wanted, reference=f"code:{digest}", note=str(row.note)), self._node)
 
     def transfers(self, project: str | None = None) -> list[Transfer]:
         """All movements, or those of one project, the oldest first."""
@@ -213,6 +220,10 @@ class SqlMoney:
 
     def _move(self, kind: str, project: str, amount: int, by: Actor, reference: str | None, note: str) -> Transfer:
         _require_amount(amount, either=kind == "adjustment")
+        if reference is not None and not re.fullmatch(REFERENCE, reference):
+            raise Invalid(
+                "reference", "a reference has 1 to 200 printable characters of ASCII, and no blank at its ends"
+            )
         wallet, source = WALLET + project, _SOURCES[kind]
         debit, credit = (source, wallet) if amount > 0 else (wallet, source)
         wanted = Transfer("", 0.0, kind, debit, credit, abs(amount), project, "", reference, note)
@@ -226,19 +237,13 @@ class SqlMoney:
                     if _contents(found) != _contents(wanted):
                         raise Conflict(f"the reference {reference!r} stands for another movement: {found.id}")
                     return found
-            return self._write(change, wanted)
+            return _write(change, wanted, self._node)
 
-    def _write(self, change: Change, wanted: Transfer) -> Transfer:
-        made = replace(wanted, id=_new_id(change.now), at=change.now, actor=change.by.name)
-        change.insert(transfers, msgspec.structs.asdict(made))
-        cursor = change.connection.connection.cursor()
-        rows = [(made.debit, self._node, made.amount, 0), (made.credit, self._node, 0, made.amount)]
-        self._writer.add(cursor, balances, rows)
-        cursor.close()
-        project = made.project
-        detail = {"amount": made.amount, "transfer": made.id}
-        change.record(made.kind, "credits", project, project=project, detail=detail)
-        return made
+
+def grant_in(change: Change, project: str, amount: int, note: str, node: str) -> Transfer:
+    """Credits that a project is given as part of a change, on this machine."""
+    wanted = Transfer("", change.now, "grant", PROMOTION, WALLET + project, amount, project, note=note)
+    return _write(change, wanted, node)
 
 
 def balance_in(connection: sa.Connection, project: str) -> Balance:
@@ -249,6 +254,19 @@ def balance_in(connection: sa.Connection, project: str) -> Balance:
     taken = sa.select(sa.func.sum(transfers.c.amount)).where(transfers.c.debit == WALLET + project)
     back = int(connection.execute(taken).scalar() or 0)
     return Balance(int(credits_ or 0) - back, int(debits or 0) - back)
+
+
+def _write(change: Change, wanted: Transfer, node: str) -> Transfer:
+    """The movement, in both of its accounts; rows of `balances` are taken in one order, here as by `Writer.add`."""
+    made = replace(wanted, id=_new_id(change.now), at=change.now, actor=change.by.name)
+    change.insert(transfers, msgspec.structs.asdict(made))
+    sides = {made.debit: (made.amount, 0), made.credit: (0, made.amount)}
+    for account, (debits, credits_) in sorted(sides.items()):
+        values = {"account": account, "node": node, "debits": debits, "credits": credits_}
+        change.connection.execute(_ADD_BALANCE, values)
+    detail = {"amount": _sign(made.credit) * made.amount, "transfer": made.id}
+    change.record(made.kind, "credits", made.project, project=made.project, detail=detail)
+    return made
 
 
 def _moved(connection: sa.Connection, project: str, first: int, last: int) -> int:

@@ -7,9 +7,13 @@ from typing import Final
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import replace
 
+from tokenway.store.accounts.changes import Changes
+from tokenway.store.accounts.records import Actor
+from tokenway.store.base import Conflict, NotFound
 from tokenway.store.database import Database
-from tokenway.store.schema import nodes
+from tokenway.store.schema import leases, nodes, reservations
 
 BEAT_SECONDS: Final = 10.0
 """How often a machine says that it lives."""
@@ -20,14 +24,16 @@ LOST_SECONDS: Final = 600.0
 GIVEN_UP_SECONDS: Final = 7 * 86_400.0
 """Who has said nothing for so long will not come back at all: what it held of budgets may be spent by the others.
 
-Until then nobody but its own journals can say what of that it has spent, be it before it was lost or since.
+Until then nobody but its own journals can say what of that it has spent, be it before it was lost or since; or somebody
+who knows that it does not run any more declares it gone.
 """
 
 
 class Node(msgspec.Struct, frozen=True):
     """A machine: its id, its name for people, since when it runs, and when it was last heard of (Unix seconds).
 
-    `configuration` is the published one that is in force there, and `fault` why the newest one is not.
+    `configuration` is the published one that is in force there, `fault` why the newest one is not, and `retired` when
+    it was declared gone.
     """
 
     id: str
@@ -38,6 +44,11 @@ class Node(msgspec.Struct, frozen=True):
     release: str
     configuration: int = 0
     fault: str = ""
+    retired: float | None = None
+
+    def state(self, now: float) -> str:
+        """`live`, `silent`, or `retired`, as far as one look can tell."""
+        return "retired" if self.retired is not None else "live" if now - self.seen < LOOK_SECONDS else "silent"
 
 
 class SqlNodes:
@@ -46,16 +57,18 @@ class SqlNodes:
     def __init__(self, database: Database, clock: Callable[[], float], node: str) -> None:
         self._database = database
         self._clock = clock
+        self._changes = Changes(database, clock)
         self.node = node
         self._started: float | None = None
         """Since when it has said that it lives; None before it has."""
         self._looked = 0.0
-        self._silent: dict[str, tuple[float, float]] = {}
-        """When each of the others was seen, as it says, and for how long it has said nothing new."""
+        self._silent: dict[str, _Silence] = {}
+        """What is known of each of the others."""
 
     def beat(self, *, name: str, started: float, workers: int, release: str) -> bool:
         """This machine lives. Whether it is alone with its id: a data directory that was copied has it twice."""
         row = {"name": name, "started": started, "seen": self._clock(), "workers": workers, "release": release}
+        row["retired"] = None
         mine = sa.select(nodes.c.started).where(nodes.c.id == self.node)
         with self._database.add() as connection:
             # Nobody else writes this row.
@@ -99,21 +112,61 @@ class SqlNodes:
         """
         now = self._clock()
         passed, self._looked = min(max(0.0, now - self._looked), LOOK_SECONDS), now
-        others = sa.select(nodes.c.id, nodes.c.seen).where(nodes.c.id != self.node)
+        others = sa.select(nodes.c.id, nodes.c.seen, nodes.c.retired).where(nodes.c.id != self.node)
         with self._database.read() as connection:
             rows = connection.execute(others.order_by(nodes.c.id)).all()
         before, self._silent = self._silent, {}
-        for identity, seen in rows:
-            known, silence = before.get(identity, (None, 0.0))
-            self._silent[identity] = (seen, silence + passed if seen == known else 0.0)
-        return [identity for identity, silence in self._silent.items() if _is_lost(*silence, now)]
+        for identity, seen, retired in rows:
+            known = before.get(identity)
+            silence = known.seconds + passed if known is not None and known.seen == seen else 0.0
+            self._silent[identity] = _Silence(seen, silence, retired is not None)
+        return [identity for identity, silence in self._silent.items() if silence.is_lost(now)]
 
     def given_up(self) -> list[str]:
-        """Those that were lost at the last look, and have said nothing for GIVEN_UP_SECONDS."""
+        """Those that were lost at the last look, and are declared gone or have said nothing for GIVEN_UP_SECONDS."""
         now = self._clock()
-        lost = [(identity, seen) for identity, (seen, silence) in self._silent.items() if _is_lost(seen, silence, now)]
-        return [identity for identity, seen in lost if seen < now - GIVEN_UP_SECONDS]
+        lost = [(identity, silence) for identity, silence in self._silent.items() if silence.is_lost(now)]
+        return [identity for identity, each in lost if each.is_retired or each.seen < now - GIVEN_UP_SECONDS]
+
+    def retire(self, identity: str, *, by: Actor) -> Node:
+        """Declares a machine gone: what it left open and holds is free as soon as the others have seen it silent.
+
+        A machine that lives takes that back when it says so, before anything came of it. Raises NotFound, and Conflict
+        for one that was heard of within LOOK_SECONDS.
+        """
+        with self._changes.begin(by) as change:
+            query = sa.select(*(nodes.c[name] for name in Node.__struct_fields__)).where(nodes.c.id == identity)
+            row = change.connection.execute(query).first()
+            if row is None:
+                raise NotFound(f"there is no machine {identity}")
+            found = Node(*row)
+            ago = change.now - found.seen
+            if ago < LOOK_SECONDS:
+                raise Conflict(
+                    f"{identity} ({found.name}) was heard of {max(0.0, ago):.0f} s ago: it lives, stop it first"
+                )
+            if found.retired is None:
+                found = replace(found, retired=change.now)
+                change.connection.execute(nodes.update().where(nodes.c.id == identity).values(retired=change.now))
+                change.record("retire", "node", identity, detail={"name": found.name, "seen": found.seen})
+        return found
+
+    def forget_retired(self) -> int:
+        """Drops the rows of machines that are gone, as they were declared, and have nothing left; how many."""
+        is_lent = sa.exists().where(leases.c.node == nodes.c.id)
+        is_open = sa.exists().where(reservations.c.node == nodes.c.id, reservations.c.expired.is_(None))
+        gone = nodes.delete().where(nodes.c.retired.is_not(None), nodes.c.id.in_(self.given_up()), ~is_lent, ~is_open)
+        with self._database.add() as connection:
+            return int(connection.execute(gone).rowcount)
 
 
-def _is_lost(seen: float, silence: float, now: float) -> bool:
-    return silence > LOST_SECONDS or (silence > LOOK_SECONDS and seen < now - LOST_SECONDS)
+class _Silence(msgspec.Struct, frozen=True):
+    """When a machine was seen, as it says, for how long it has said nothing new, and whether it was declared gone."""
+
+    seen: float
+    seconds: float
+    is_retired: bool
+
+    def is_lost(self, now: float) -> bool:
+        is_believed = self.is_retired or self.seen < now - LOST_SECONDS
+        return self.seconds > LOST_SECONDS or (self.seconds > LOOK_SECONDS and is_believed)

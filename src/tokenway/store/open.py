@@ -30,6 +30,7 @@ from tokenway.store.runs import SqlRuns
 from tokenway.store.samples import SqlSamples
 from tokenway.store.schema import HEAD, alembic_version
 from tokenway.store.usage import SqlUsage
+from tokenway.store.withheld import SqlWithheld
 from tokenway.store.writing import Writer
 
 
@@ -40,12 +41,13 @@ class Store:
         self.database = database
         self._clock = clock
         self.days = SqlDays(database, clock)
-        self.accounts = Accounts(database, clock)
+        self.accounts = Accounts(database, clock, node=node)
         self.documents = SqlDocuments(database, clock)
         self.entries = SqlEntries(database)
         self.reports = SqlReports(database)
         self.ledger = SqlLedger(database, clock, node, writer=writer, days=self.days)
         self.money = SqlMoney(database, clock, node)
+        self.withheld = SqlWithheld(database, clock, node)
         self.leases = SqlLeases(database, node, clock)
         self.nodes = SqlNodes(database, clock, node)
         self.usage = SqlUsage(database, clock)

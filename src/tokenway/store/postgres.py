@@ -151,6 +151,11 @@ def redacted(url: str) -> str:
     return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"
 
 
+def is_plain(said: str) -> bool:
+    """Whether an engine with this `version()` is only like PostgreSQL, and gets plain tables."""
+    return not said.startswith("PostgreSQL") or any(name in said for name in _PLAIN_ENGINES)
+
+
 def _engine(url: str, session: Sequence[str]) -> sa.Engine:
     try:
         parsed = sa.make_url(url).set(drivername="postgresql+psycopg")
@@ -216,10 +221,9 @@ def _make_lock(database: PostgresDatabase) -> None:
 
 def _make(connection: sa.Connection) -> None:
     """Makes all tables that are not there yet, and the view."""
-    said = str(connection.exec_driver_sql("SELECT version()").scalar())
-    is_plain = not said.startswith("PostgreSQL") or any(name in said for name in _PLAIN_ENGINES)
-    _in_postgres(metadata, is_plain=is_plain).create_all(connection)
-    if not is_plain:
+    plain = is_plain(str(connection.exec_driver_sql("SELECT version()").scalar()))
+    _in_postgres(metadata, is_plain=plain).create_all(connection)
+    if not plain:
         default_partitions(connection)
     connection.exec_driver_sql(ENTRIES_VIEW)
 

@@ -15,8 +15,9 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from tokenway.metering.ledger import Settlement
 from tokenway.metering.runs import ANSWERS, GOES_ON, MAIN
+from tokenway.metering.stamps import MICROSECONDS
 from tokenway.model.usage import BUCKETS
-from tokenway.store.calls import BAD_STATUS, CLIENT_GONE, MICROSECONDS
+from tokenway.store.calls import BAD_STATUS, CLIENT_GONE
 from tokenway.store.schema import EXPIRED_ATTEMPT, INLINE_BUCKETS, attempts, exchanges, kinds
 from tokenway.store.sums import PAYABLE
 

@@ -157,6 +157,18 @@ class Sums:
         place = (int(reservation.at // MINUTE), (reservation.key, reservation.project, "", "", ""))
         self._expired[place] = self._expired.get(place, 0) + times
 
+    def settle(self, kind: Sequence[Any], at: float, *, charged: int, withheld: int, paid: str | None) -> None:
+        """Counts money of a call that was counted before, admitted at `at`; `withheld` is less than nothing.
+
+        `paid` is the endpoint of the attempt that is charged, where that has a row of its own.
+        """
+        minute = int(at // MINUTE)
+        calls = self.minutes.setdefault(minute, {})[0] = Calls(kind)
+        calls.charged, calls.withheld, calls.last = charged, withheld, at
+        if paid is not None:
+            attempts = self._attempts[minute, 0, paid, Settlement.UPSTREAM_BILLED] = _Attempts(kind)
+            attempts.charged = charged
+
     def tables(self, node: str) -> tuple[list[Facet], list[Table]]:
         """The facets that the sums speak of, and the rows to add to each table, made by this machine.
 

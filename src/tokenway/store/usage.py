@@ -1,13 +1,12 @@
 """Questions to the ledger: what was used, by whom, at what price and speed.
 
 A report is made of the roll-ups: of whole days where it can, of hours and minutes at its edge. Only what these do not
-say comes from the entries: runs, part of a minute, and medians. Grouped by endpoint, tokens and money stand with the
+say comes from the entries: runs, and part of a minute. Grouped by endpoint, tokens and money stand with the
 endpoint that made them, and a request with the one that answered it.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -15,20 +14,19 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from tokenway.metering.stamps import mean_speed, mean_ttft
 from tokenway.model.limits import Scope
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store.base import StoreError
 from tokenway.store.database import Database
 from tokenway.store.generation import generation
-from tokenway.store.recount import bucket, rolled
+from tokenway.store.recount import rolled
 from tokenway.store.retention import Kept, kept_since
 from tokenway.store.schema import SUMS, entries, exchanges, facets, kinds, rollups, spend
 from tokenway.store.sums import DAY, HOUR, MINUTE
 
 DIMENSIONS: Final = ("model", "key", "project", "user", "run", "endpoint", "day")
 
-_FETCHED: Final = 1_000
-"""Rows that are fetched at a time."""
 _EPOCH: Final = date(1970, 1, 1)
 _COLUMNS: Final = {"user": "user_id"}
 """The names of dimensions whose column is called otherwise."""
@@ -44,8 +42,8 @@ class UsageRow(msgspec.Struct):
     `group` has a text for each dimension asked for. `usage` are the summed buckets, `charged` what keys pay and
     `cost` what providers bill, in nano-dollars; `absorbed` is the part of `cost` that nobody is charged for, and
     `withheld` what budgets keep back beyond `charged`. `ttft` is in seconds and `output_speed` in tokens per second,
-    both medians, None when nothing was measured. `unmetered` attempts were delivered, or are billed by the provider,
-    and gave no usage. `unpriced` ones gave usage, and nobody knows what it costs.
+    means (see `metering.stamps`), None when nothing was measured. `unmetered` attempts were delivered, or are billed by
+    the provider, and gave no usage. `unpriced` ones gave usage, and nobody knows what it costs.
     """
 
     group: Group
@@ -65,15 +63,21 @@ class UsageRow(msgspec.Struct):
     output_speed: float | None = None
 
 
-class KeyUsage(msgspec.Struct):
-    """What somebody has spent, in nano-dollars: in all, and in this UTC day, week (from Monday) and month."""
+class Sums(msgspec.Struct):
+    """Nano-dollars: in all, and in this UTC day, week (from Monday) and month."""
 
-    requests: int = 0
     total: int = 0
     day: int = 0
     week: int = 0
     month: int = 0
+
+
+class KeyUsage(Sums):
+    """What somebody has spent, and what budgets keep back beyond it."""
+
+    requests: int = 0
     last_used: float | None = None
+    withheld: Sums = msgspec.field(default_factory=Sums)
 
 
 class SqlUsage:
@@ -90,18 +94,16 @@ class SqlUsage:
         since: float | None = None,
         until: float | None = None,
         project: str | None = None,
-        medians: bool = True,
     ) -> list[UsageRow]:
         """Usage in [since, until) (Unix times) grouped by `by` (see DIMENSIONS), the most expensive group first.
 
         Where finer sums and entries are not kept any more, it begins with the hour, or day, that `since` is in.
-        Medians take longer: every exchange is looked at. Raises StoreError for a dimension that does not exist.
+        Raises StoreError for a dimension that does not exist.
         """
         unknown = [name for name in by if name not in DIMENSIONS]
         if unknown:
             raise StoreError(f"cannot group by {unknown[0]!r}; choose from {', '.join(DIMENSIONS)}")
         sums: dict[Group, list[int]] = {}
-        rows: list[UsageRow] = []
         with self._database.read() as connection:
             kept = kept_since(connection)
             is_by_run = "run" in by
@@ -110,11 +112,7 @@ class SqlUsage:
                 for group, values in _grouped(connection, source, by, project):
                     known = sums.get(group)
                     sums[group] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
-            found = _measured(connection, by, since, until, project) if medians else {}
-        for group, values in sums.items():
-            if any(values):
-                firsts, speeds = found.get(group, (array("d"), array("d")))
-                rows.append(_row(group, values, _median(firsts), _median(speeds)))
+        rows = [_row(group, values) for group, values in sums.items() if any(values)]
         return sorted(rows, key=lambda row: (-row.charged, -row.requests, row.group))
 
     def generation(self, exchange: str, key: str) -> dict[str, Any] | None:
@@ -147,15 +145,16 @@ class SqlUsage:
         used: dict[str, KeyUsage] = {}
         with self._database.read() as connection:
             table = spend.c
-            by_day = sa.select(table.subject, table.bucket, table.calls, table.charged, table.last_used)
+            by_day = sa.select(table.subject, table.bucket, table.calls, table.charged, table.withheld, table.last_used)
             by_day = by_day.where(table.scope == scope.value, table.grain == DAY, condition)
-            for subject, at, requests, charged, last in connection.execute(by_day):
+            for subject, at, requests, charged, withheld, last in connection.execute(by_day):
                 row = used.setdefault(subject, KeyUsage())
                 row.requests += requests
-                row.total += charged
-                row.day += charged if at >= day else 0
-                row.week += charged if at >= week else 0
-                row.month += charged if at >= month else 0
+                for sums, amount in ((row, charged), (row.withheld, withheld)):
+                    sums.total += amount
+                    sums.day += amount if at >= day else 0
+                    sums.week += amount if at >= week else 0
+                    sums.month += amount if at >= month else 0
                 row.last_used = max(last, row.last_used or last)
         return used
 
@@ -220,55 +219,10 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _row(group: Group, values: Sequence[int], ttft: float | None, output_speed: float | None) -> UsageRow:
+def _row(group: Group, values: Sequence[int]) -> UsageRow:
     sums = dict(zip(SUMS, values, strict=True))
     usage = Usage(**{name: sums[name] for name in BUCKETS})
     told = {name: sums[name] for name in UsageRow.__struct_fields__ if name in sums and name not in BUCKETS}
-    return UsageRow(group, sums["calls"], usage=usage, ttft=ttft, output_speed=output_speed, **told)
-
-
-def _measured(
-    connection: sa.Connection, by: Sequence[str], since: float | None, until: float | None, project: str | None
-) -> dict[Group, tuple[array[float], array[float]]]:
-    """Per group: every first-token time and every output speed.
-
-    A median needs all values. Eight bytes each in memory are cheaper than the windowed sort that SQL has for it.
-    Exchanges are first told apart by the number of their kind: there are few kinds, and numbers are compared faster.
-    """
-    x, k = exchanges.c, kinds.c
-    names = [name for name in by if name not in {"run", "day"}]
-    named = sa.select(k.id, *(k[_COLUMNS.get(name, name)] for name in names))
-    if project is not None:
-        named = named.where(k.project == project)
-    labels = {number: dict(zip(names, values, strict=True)) for number, *values in connection.execute(named)}
-    own = {"run": x.run, "day": bucket(x.at, DAY)}
-    keys = [name for name in ("run", "day") if name in by]
-    query = sa.select(x.kind, *(own[name] for name in keys), x.ttft, x.output_speed).where(x.ttft.is_not(None))
-    if since is not None:
-        query = query.where(x.at >= since)
-    if until is not None:
-        query = query.where(x.at < until)
-    raw: dict[Any, tuple[array[float], array[float]]] = {}
-    for rows in connection.execute(query).partitions(_FETCHED):
-        for row in rows:
-            key = row[:-2]
-            both = raw.get(key)
-            if both is None:
-                both = raw[key] = (array("d"), array("d"))
-            both[0].append(row[-2])
-            if row[-1] is not None:
-                both[1].append(row[-1])
-    found: dict[Group, tuple[array[float], array[float]]] = {}
-    for (kind, *rest), (firsts, speeds) in raw.items():
-        if kind in labels:
-            values = labels[kind] | dict(zip(keys, rest, strict=True))
-            group = tuple(_text(values[name]) for name in by)
-            all_firsts, all_speeds = found.setdefault(group, (array("d"), array("d")))
-            all_firsts.extend(firsts)
-            all_speeds.extend(speeds)
-    return found
-
-
-def _median(values: array[float]) -> float | None:
-    """The lower median; None when there is no value."""
-    return sorted(values)[(len(values) - 1) // 2] if values else None
+    first = mean_ttft(sums["ttft_us"], sums["first_tokens"])
+    speed = mean_speed(sums["timed_tokens"], sums["timed_us"])
+    return UsageRow(group, sums["calls"], usage=usage, ttft=first, output_speed=speed, **told)

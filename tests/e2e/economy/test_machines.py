@@ -6,21 +6,20 @@ import asyncio
 import json
 import signal
 from contextlib import AsyncExitStack
-from time import monotonic
 from typing import Any
 
-import httpx
-import psutil
 import psycopg
 import pytest
 
 from tests.e2e.conftest import Launch
+from tests.e2e.control import admin_of
+from tests.e2e.everywhere import a_connection_to_each, seconds_until, status
 from tests.e2e.gateway import KEY, PRICE, Gateway, configuration, until
 from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
 from tests.servers.valkey import ValkeyServer
 from tokenway.model.money import NANO_PER_USD
-from tokenway.store.nodes import GIVEN_UP_SECONDS, LOST_SECONDS
+from tokenway.store.nodes import GIVEN_UP_SECONDS, LOOK_SECONDS, LOST_SECONDS
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -58,55 +57,6 @@ async def pair(launch: Launch, provider: FakeProvider, url: str, valkey: ValkeyS
 async def stop(gateways: list[Gateway]) -> None:
     """Ends them while their servers are there."""
     assert set(await asyncio.gather(*(gateway.stop() for gateway in gateways))) == {0}
-
-
-def admin_of(gateway: Gateway) -> httpx.AsyncClient:
-    """The admin that the first start made."""
-    token = json.loads((gateway.data_dir / "credentials.json").read_text())["token"]
-    headers = {"authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=f"{gateway.control_url}/api", headers=headers, timeout=30)
-
-
-async def a_connection_to_each(gateways: list[Gateway], stack: AsyncExitStack) -> list[Raw]:
-    """Connections that have reached every worker of each machine."""
-    found: list[Raw] = []
-    for gateway in gateways:
-        unreached = {worker.pid for worker in gateway.workers()}
-        assert len(unreached) == 2
-        while unreached:
-            # Several at once: a worker that is busy accepting leaves some to the other.
-            more = [await stack.enter_async_context(Raw(gateway.port)) for _ in range(20)]
-            for raw in more:
-                await status(raw, KEY, "mock")
-            found += more
-            for pid in list(unreached):
-                if any(
-                    each.laddr.port == gateway.port and each.raddr for each in psutil.Process(pid).net_connections()
-                ):
-                    unreached.discard(pid)
-    return found
-
-
-async def status(raw: Raw, key: str, model: str) -> int:
-    """What a call on this connection comes to."""
-    body = chat(model, max_tokens=8)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
-    await raw.send(f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode(), body)
-    return (await raw.answer()).status
-
-
-async def seconds_until(connections: list[Raw], key: str, model: str, expected: int) -> float:
-    """How long it takes until every connection gets this status, each asked again and again."""
-    began = monotonic()
-
-    async def watch(raw: Raw) -> None:
-        async def is_so() -> bool:
-            return await status(raw, key, model) == expected
-
-        await until(is_so)
-
-    await asyncio.gather(*map(watch, connections))
-    return monotonic() - began
 
 
 async def test_what_one_is_told_all_workers_of_both_go_by(
@@ -194,6 +144,46 @@ async def call(gateway: Gateway) -> int:
     """What one call comes to."""
     async with Raw(gateway.port) as raw:
         return await status(raw, KEY, "mock")
+
+
+async def test_a_machine_that_is_declared_gone_is_free_at_once_and_may_come_back(
+    launch: Launch, provider: FakeProvider, postgres_url: str, valkey: ValkeyServer
+) -> None:
+    """What it held is the others' within two minutes; its journals, which nobody had read, are taken in afterwards."""
+    first, second = await pair(launch, provider, postgres_url, valkey, budget=BUDGET)
+    books = Books(postgres_url, second)
+    already = len(provider.requests)
+    async with AsyncExitStack() as stack:
+        begun = await streams(second, provider, stack)
+        await until(lambda: books.open() == PLACES and books.held() > 0)
+        (control,) = second.control()
+        control.send_signal(signal.SIGSTOP)
+        for raw, gate in begun:
+            for _ in range(3):
+                gate.release()
+            assert b"[DONE]" in b"".join([chunk async for chunk in raw.chunks()])
+        await second.kill()
+    books.age(LOOK_SECONDS)
+    await first.run("nodes", "retire", books.node)
+    await until(lambda: books.open() == books.held() == 0, PATIENCE)
+    assert books.settlements()["expired"] == PLACES
+
+    async def listed() -> set[str]:
+        return {each["id"] for each in json.loads(await first.run("nodes", "list", "--json"))}
+
+    async def is_forgotten() -> bool:
+        return books.node not in await listed()
+
+    await until(is_forgotten, PATIENCE)
+    before = books.charged()
+    await second.start()
+    await until(lambda: "expired" not in books.settlements())
+    bills = [request.bill for request in provider.requests[already : already + PLACES]]
+    assert books.charged() - before == sum(bill.prompt * 1_000 + bill.completion * 2_000 for bill in bills)
+    assert books.node in await listed()
+    assert await call(second) == 200
+    assert json.loads(await first.run("ledger", "verify", "--json"))["faults"] == []
+    await stop([first, second])
 
 
 async def test_a_machine_is_lost_comes_back_and_is_lost_for_good(

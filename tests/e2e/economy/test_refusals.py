@@ -96,6 +96,27 @@ async def test_a_run_is_stopped_and_told_why(
     assert (await ask(gateway)).status == 200
 
 
+@pytest.mark.parametrize(("unpriced", "status"), [("serve", 200), ("refuse", 503)])
+async def test_what_has_no_price_is_served_or_refused(
+    launch: Launch, provider: FakeProvider, unpriced: str, status: int
+) -> None:
+    """A budget that holds no call does not keep one from there; `refuse` sends nothing there, under any name."""
+    unknown = {"provider": "lab", "model": "unknown"}
+    models = {
+        "bare": {"endpoints": [unknown]},
+        "mock": {"endpoints": [unknown, {"provider": "lab", "model": "fake", "price": PRICE}]},
+    }
+    gateway = await launch(limited(provider, budget=0.00000001) | {"models": models, "limits": {"unpriced": unpriced}})
+    for name in ("bare", "lab/unknown", "lab/anything"):
+        async with Raw(gateway.port) as raw:
+            await raw.send(post(chat(name, max_tokens=16)))
+            answer = await raw.answer()
+        assert answer.status == status, name
+        if status == 503:
+            assert set(answer.error["metadata"]["availability"]["excluded_by"].values()) == {"unknown_price"}
+    assert (await ask(gateway)).status == 402, "what has a price is bounded as ever"
+
+
 @pytest.mark.parametrize(("policy", "first"), [("serve", 200), ("refuse", 503)])
 async def test_an_outage_goes_by_the_projects_policy(
     launch: Launch, provider: FakeProvider, policy: str, first: int

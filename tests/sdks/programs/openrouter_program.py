@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 from openrouter import OpenRouter
 
 from tests.sdks.programs import PROMPT, TOOL, Saw, report
@@ -13,8 +14,20 @@ async def look(origin: str, key: str, dialect: str, text: str, tools: str) -> Sa
     """Asks for a text, whole and streamed, and for a call."""
     messages: Any = [{"role": "user", "content": PROMPT}]
     offered: Any = [TOOL]
-    async with OpenRouter(api_key=key, server_url=f"{origin}/api/v1") as client:
+    ids: list[str] = []
+
+    async def note(response: httpx.Response) -> None:
+        ids.append(response.headers["x-generation-id"])
+
+    http = httpx.AsyncClient(event_hooks={"response": [note]})
+    async with OpenRouter(api_key=key, server_url=f"{origin}/api/v1", async_client=http) as client:
         whole: Any = await client.chat.send_async(model=text, messages=messages)
+        # What an account is told must be in the SDK's own types, or it raises.
+        made = (await client.generations.get_generation_async(id=ids[0])).data
+        assert (made.id, made.tokens_completion) == (ids[0], int(whole.usage.completion_tokens))
+        own = (await client.api_keys.get_current_key_metadata_async()).data
+        account = (await client.credits.get_credits_async()).data
+        assert account.total_usage >= own.usage >= made.total_cost >= 0
         called: Any = await client.chat.send_async(model=tools, messages=messages, tools=offered)
         stream: Any = await client.chat.send_async(model=text, messages=messages, stream=True)
         streamed = ""

@@ -168,7 +168,9 @@ def process(home: Path) -> Run:
     return start
 
 
-_IN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from tokenway.cli.main import main; main()"
+_IN_TERMINAL = (
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from tokenway.cli.begin import main; main()"
+)
 """Makes the terminal the controlling one, so that a typed Ctrl-C becomes a signal, then runs the command."""
 
 

@@ -46,6 +46,7 @@ def test_an_amount_is_dollars_or_a_whole_number() -> None:
         (LimitTerms(Measure.REQUESTS, 60, Term.MINUTE), "60 requests a minute"),
         (LimitTerms(Measure.LOOPS, 3, per_run=True), "3 times the same request a run"),
         (LimitTerms(Measure.CONCURRENCY, 3), "3 calls at once"),
+        (LimitTerms(Measure.CONCURRENCY, 1), "1 call at once"),
     ],
 )
 def test_a_limit_is_shown_in_words(terms: LimitTerms, words: str) -> None:

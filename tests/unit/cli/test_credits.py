@@ -33,8 +33,9 @@ def test_movements_are_shown_with_what_is_left(books: Path, capsys: pytest.Captu
     assert lines[0] == ("charges", "-3.000005")
     assert sorted(lines[1:]) == [("adjustment", "-2.5"), ("grant", "5"), ("refund", "1.5"), ("top_up", "50")]
     assert found["statement"]["closing_usd"] == found["left_usd"]
+    assert found["withheld_usd"] == "0.000000007"
     assert tokenway(books, "credits", "show") == 0
-    assert "given $54, spent $3.000005, left $50.999995" in capsys.readouterr().err
+    assert "given $54, spent $3.000005, left $50.999995, of which $0.000000007 are withheld" in capsys.readouterr().err
 
 
 def test_a_code_is_made_shown_and_redeemed_once(books: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,3 +92,21 @@ def test_a_file_that_is_none_is_refused(books: Path, capsys: pytest.CaptureFixtu
     assert tokenway(books, "ledger", "reconcile", str(books / "x.csv")) == 1
     assert "line 1: the header is of no export" in capsys.readouterr().err
     assert tokenway(books, "ledger", "reconcile", str(books / "gone.csv")) == 2
+
+
+def test_what_is_withheld_is_listed_and_settled(books: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Charged in part, the rest is free; then nothing is left, and the ledger holds."""
+    assert tokenway(books, "ledger", "withheld", "--since", "all", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["call"], row["withheld_usd"], row["charged_usd"]) == ("gen-000001", "0.000000007", "1")
+    assert tokenway(books, "ledger", "withheld", "default", "--since", "all") == 0
+    assert "1 calls, $0.000000007 withheld." in capsys.readouterr().err
+    assert tokenway(books, "ledger", "settle", "gen-000001", "--charge", "1") == 1
+    assert "at most what is withheld can be charged: 7 nano-dollars" in capsys.readouterr().err
+    assert tokenway(books, "ledger", "settle", "gen-000001", "--charge", "0.000000003", "--note", "bill 7") == 0
+    assert "The call gen-000001 of default is charged $1.000000003" in capsys.readouterr().out
+    assert tokenway(books, "ledger", "settle", "gen-000001") == 1
+    assert "nothing is withheld for gen-000001" in capsys.readouterr().err
+    assert tokenway(books, "ledger", "withheld", "--since", "all") == 0
+    assert "Nothing is withheld" in capsys.readouterr().err
+    assert tokenway(books, "ledger", "verify") == 0

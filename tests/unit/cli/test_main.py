@@ -59,6 +59,7 @@ def test_the_process_reports_the_version(process: Run) -> None:
     ("words", "sentence"),
     [
         (["ask", "local"], "PROMPT is missing. Try `tokenway ask --help`."),
+        (["runs", "show"], "RUN is missing. Try `tokenway runs show --help`."),
         (["aks"], 'Unknown command "aks". Did you mean "ask"?'),
         (["keys", "crate"], "Try `tokenway keys --help`."),
         (["serve", "--port", "http"], 'unable to convert "http" into int. Try `tokenway serve --help`.'),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tokenway.cli.main import run
 from tokenway.cli.place import start_of
 from tokenway.compose.commands import stored
-from tokenway.metering.ledger import Line, Settled, Settlement
+from tokenway.metering.ledger import Line, Reserved, Settled, Settlement
 from tokenway.metering.stamps import Stamps
 from tokenway.model.usage import Usage
 from tokenway.store.accounts.records import CLI
@@ -76,6 +76,18 @@ def test_a_call_without_a_price_does_not_look_free(home: Path, ledger: str, caps
         ("$0.000003", "0"),
         ("–", "1"),
     ]
+
+
+def test_what_a_crash_cut_off_is_counted(home: Path, ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its model is not known, and nothing was charged for it."""
+    call = Reserved("gen-3", time.time() - 60, ledger, "default", 100)
+    with stored(home / "data" / "tokenway", None, {"HOME": str(home)}) as store:
+        store.ledger.commit(Progress("j-2", "edge-1", "crashed", 100), [call])
+        store.ledger.expire("crashed")
+    assert run(["usage"]) == 0
+    titles, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    found = {row[0]: dict(zip(titles, row, strict=True)) for row in rows}
+    assert [(found[name]["expired"], found[name]["requests"]) for name in ("local", "–")] == [("0", "1"), ("1", "1")]
 
 
 def test_pieces_stand_beside_tokens(home: Path, ledger: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_a_user_is_changed_and_archived(tokenway: Run) -> None:
     assert data(tokenway, "users", "update", "anna", "--identity", "none")["identity"] is None
     assert "anna is at version 4" in tokenway("users", "update", "anna", "--role", "admin").stdout
     assert "anna\tperson\tadmin\tactive" in tokenway("users", "list").stdout
-    assert "is archived; his keys" in tokenway("users", "archive", "anna").stdout
+    assert "is archived; their keys" in tokenway("users", "archive", "anna").stdout
     assert [each["name"] for each in data(tokenway, "users", "list")] == ["root"]
     assert len(data(tokenway, "users", "list", "--archived")) == 2
 

@@ -21,7 +21,7 @@ from tokenway.compose.paths import JOURNALS
 from tokenway.compose.spawn import WORKER, Born, spawn
 from tokenway.control.config import Loaded, load
 from tokenway.metering.ledger import Settled
-from tokenway.model.link import WorkerOptions
+from tokenway.model.worker import WorkerOptions
 
 KEY = "tk-0123456789abcdef"
 PRICE = {"input": 0, "output": 1.0}

@@ -16,14 +16,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tokenway.compose.control import make_gateway
-from tokenway.compose.handover import hand_over
+from tokenway.compose.control import agreed, make_gateway, plan_of
+from tokenway.compose.handover import hand_over, receive
 from tokenway.compose.listeners import workers_listener
 from tokenway.compose.paths import CREDENTIALS
-from tokenway.compose.spawn import CONTROL, WORKER, spawn
-from tokenway.compose.told import ControlOptions, encode
+from tokenway.compose.plan import Asked, Begin, Plan, decode_plan
+from tokenway.compose.plan import encode as packed
+from tokenway.compose.spawn import BIRTH, CONTROL, WORKER, spawn
+from tokenway.compose.told import ControlOptions
 from tokenway.control.config import load
-from tokenway.model.link import WorkerOptions
+from tokenway.model.settings import ServerSettings, TlsSettings
+from tokenway.model.worker import WorkerOptions
 from tokenway.store.sqlite import open_sqlite
 
 CONFIG = "providers: {local: {enabled: false}, lab: {base_url: 'http://127.0.0.1:9/v1'}}\n"
@@ -43,6 +46,7 @@ class Supervisor:
         self.public = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.end: socket.socket
         self.process: subprocess.Popen[str]
+        self.plan: Plan | None = None
 
     def options(self, *, is_first: bool = True) -> ControlOptions:
         """What it is told."""
@@ -51,17 +55,32 @@ class Supervisor:
             load(self.file, {}).demand(), str(self.file), {}, str(self.data), *ports, is_first=is_first
         )
 
-    def start(self, *, is_first: bool = True) -> None:
+    def spawn(self) -> None:
         """Starts it, with its output in pipes."""
         self.end, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", CONTROL, str(theirs.fileno())]
+            command = [sys.executable, "-m", BIRTH, CONTROL, str(theirs.fileno())]
             self.process = subprocess.Popen(
                 command, pass_fds=(theirs.fileno(),), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
+
+    def start(self, *, is_first: bool = True) -> None:
+        """Starts it and has it begin."""
+        self.spawn()
+        if is_first:
+            self.plan = self.asks({})
+        assert self.plan is not None
+        options = b"" if is_first else self.plan.options
+        begin = Begin(self.public.getsockname()[1], self.control.getsockname()[1], options)
         with (self.data / "lock").open("w") as lock:
             descriptors = (self.workers.fileno(), self.control.fileno(), lock.fileno())
-            hand_over(self.end, encode(self.options(is_first=is_first)), descriptors)
+            hand_over(self.end, packed(begin), descriptors)
+
+    def asks(self, overrides: dict[str, str]) -> Plan | None:
+        """What the process makes of the configuration; None when it ends instead."""
+        hand_over(self.end, packed(Asked(str(self.file), overrides, str(self.data))))
+        told = receive(self.end)
+        return None if told is None else decode_plan(told[0])
 
     def is_ready(self) -> bool:
         """Waits until it says so, or has ended."""
@@ -167,3 +186,46 @@ async def test_a_later_one_begins_with_what_the_file_says_now(
     first, last = capsys.readouterr().err.splitlines()
     assert "tokenway.yaml:1: error: aliases" in first
     assert last == ("tokenway: the configuration cannot be used; the one that the gateway was started with is in force")
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "status", "complaint"),
+    [
+        ("models: 5", {}, 1, "tokenway.yaml:1: error: models"),
+        (CONFIG, {"server.port": "x"}, 2, "--port: error: server.port"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_told(
+    supervisor: Supervisor, text: str, overrides: dict[str, str], status: int, complaint: str
+) -> None:
+    """By the process that reads it; its status says whether a flag is to blame."""
+    supervisor.file.write_text(text)
+    supervisor.spawn()
+    assert supervisor.asks(overrides) is None
+    ended, out, err = supervisor.ended()
+    assert (ended, out) == (status, "")
+    assert complaint in err
+    assert err.endswith("tokenway: the configuration cannot be used, so nothing was started\n")
+
+
+def test_a_plan_has_what_the_supervisor_needs(supervisor: Supervisor) -> None:
+    """Where to listen, how many workers there are and what they have to know."""
+    options = supervisor.options()
+    tls = TlsSettings("c.pem", "k.pem")
+    server = ServerSettings(host="::", port=1, control_port=2, workers=3, drain=4.0, tls=tls)
+    settings = msgspec.structs.replace(options.settings, server=server)
+    plan = plan_of(msgspec.structs.replace(options, settings=settings))
+    assert (plan.host, plan.port, plan.control_port, plan.workers, plan.drain) == ("::", 1, 2, 3, 4.0)
+    assert (plan.data_dir, plan.journals) == (str(supervisor.data), str(supervisor.data / "journal"))
+    assert (plan.tls_cert, plan.tls_key) == ("c.pem", "k.pem")
+
+
+def test_a_later_one_is_told_what_the_first_had_read(supervisor: Supervisor) -> None:
+    """With the ports that were bound; the first is not told again what it knows."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        options = supervisor.options()
+        hand_over(ours, packed(Begin(7, 8, plan_of(options).options)))
+        assert agreed(theirs) == (msgspec.structs.replace(options, port=7, control_port=8, is_first=False), [])
+        ours.close()
+        assert agreed(theirs) is None

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.server import free_port
 from tests.unit.cli.conftest import StubGateway, stub
 from tokenway.compose import doctor
-from tokenway.compose.doctor import Level, Listener
-from tokenway.compose.paths import JOURNALS
+from tokenway.compose.diagnosis import Level
+from tokenway.compose.doctor import Listener
+from tokenway.compose.paths import CREDENTIALS, JOURNALS, Credentials, write_credentials
 from tokenway.control.config import load
 from tokenway.metering.ledger import Reserved
 from tokenway.store.journal import JournalWriter
@@ -244,6 +246,20 @@ def test_a_database_of_a_newer_version_fails(tmp_path: Path) -> None:
     (tmp_path / "tokenway.db").write_bytes(b"this is no database, and long enough to be sure of it" * 30)
     probes = doctor.diagnose(None, tmp_path, {"TOKENWAY_PORT": "0", "HOME": str(tmp_path)})
     assert [probe.level for probe in probes if probe.name == "database"] == [Level.FAIL]
+
+
+def test_a_gateway_that_flags_have_put_elsewhere_is_found(tmp_path: Path, stub: StubGateway) -> None:
+    """By the address that it wrote when it started; one that has ended since is not spoken of."""
+    stub.serves("/health/live", {"status": "ok"})
+    address = f"http://127.0.0.1:{stub.server.server_port}"
+    write_credentials(tmp_path, Credentials("tw-key", address))
+    (probe,) = doctor.started_elsewhere_probe(tmp_path, "http://127.0.0.1:8080")
+    assert (probe.level, probe.detail) == (Level.OK, "a gateway answers")
+    assert not list(doctor.started_elsewhere_probe(tmp_path, address))
+    write_credentials(tmp_path, Credentials("tw-key", f"http://127.0.0.1:{free_port()}"))
+    assert not list(doctor.started_elsewhere_probe(tmp_path, "http://127.0.0.1:8080"))
+    (tmp_path / CREDENTIALS).write_text("{")
+    assert not list(doctor.started_elsewhere_probe(tmp_path, "http://127.0.0.1:8080"))
 
 
 def test_a_local_engine_that_is_switched_off_lacks_nothing(tmp_path: Path) -> None:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.records import settled
-from tokenway.compose.greeting import (
-    complain,
-    engine_line,
-    example_model,
-    exchange_printer,
-    is_terminal,
-    remember,
-    say,
-    say_ready,
-)
+from tokenway.compose.greeting import engine_line, example_model, exchange_printer, remember, say_ready
 from tokenway.compose.paths import CREDENTIALS, Credentials, read_credentials
 from tokenway.control.config import load
 from tokenway.local.models import LocalModel
@@ -64,24 +53,6 @@ def test_how_to_use_it_is_said_with_what_was_made(capsys: pytest.CaptureFixture[
     assert "Bearer $TOKENWAY_API_KEY" in later
 
 
-def test_complaints_say_who_makes_them(capsys: pytest.CaptureFixture[str]) -> None:
-    """On standard error, and what is said on standard output."""
-    complain("it is late")
-    say("good morning")
-    assert capsys.readouterr() == ("good morning\n", "tokenway: it is late\n")
-
-
-def test_a_reader_that_has_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be written goes nowhere from then on."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        for _ in range(2):
-            say("anything")
-        assert os.fstat(stream.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
-
-
 def test_what_a_first_start_made_is_written_down(tmp_path: Path) -> None:
     """The next start changes the address beside it; what cannot be read is left to its owner."""
     store = open_sqlite(tmp_path / "t.db")
@@ -110,7 +81,6 @@ def test_what_became_of_the_engine_is_a_sentence() -> None:
 
 
 def test_exchanges_are_lines_for_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """One each; a pipe is no terminal."""
+    """One each."""
     exchange_printer()(settled(1))
     assert len(capsys.readouterr().out.splitlines()) == 1
-    assert is_terminal() == os.isatty(1)

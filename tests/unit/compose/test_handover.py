@@ -49,6 +49,14 @@ def test_a_supervisor_that_ends_before_has_told_nothing(ends: tuple[socket.socke
     assert receive(theirs) is None
 
 
+def test_one_that_dies_with_something_unread_has_told_nothing(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Which the system tells as an error, and is the same as an end."""
+    ours, theirs = ends
+    theirs.sendall(b"never read")
+    ours.close()
+    assert receive(theirs) is None
+
+
 def test_a_child_that_is_gone_is_an_error(ends: tuple[socket.socket, socket.socket]) -> None:
     """Whoever tells it, tells nobody."""
     ours, theirs = ends

@@ -13,26 +13,17 @@ from tokenway.compose.listeners import PATH_MAX, bind, workers_listener
 from tokenway.model.errors import ConfigError
 
 
-async def test_bind_waits_only_for_a_port_that_may_become_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bind_waits_only_for_a_port_that_may_become_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address of another machine is refused at once; a taken one is had as soon as it is let go."""
     monkeypatch.setattr(module, "BIND_SECONDS", 3600.0)
     with pytest.raises(ConfigError, match=r"192\.0\.2\.1:1 .*--port"):
-        await bind("192.0.2.1", 1, "--port")
+        bind("192.0.2.1", 1, "--port")
     other = socket.create_server(("127.0.0.1", 0))
     port = other.getsockname()[1]
-    monkeypatch.setattr("asyncio.sleep", _closing(other))
-    with await bind("127.0.0.1", port, "--port") as listener:
+    monkeypatch.setattr("time.sleep", lambda _seconds: other.close())
+    with bind("127.0.0.1", port, "--port") as listener:
         assert listener.getsockname()[1] == port
         assert listener.getblocking() is False
-
-
-def _closing(taken: socket.socket) -> object:
-    """Stands for the pause between two tries, in which the other lets go."""
-
-    async def sleep(_seconds: float) -> None:
-        taken.close()
-
-    return sleep
 
 
 def test_the_workers_socket_is_its_owners_alone(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tokenway.model.snapshot import Snapshot
 async def test_a_failing_round_does_not_end_the_bookkeeping(
     launch: Launch, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A disk that is full for a while is told once, and everything is in the ledger afterwards."""
+    """A disk that is full for a while is told once, as is its end, and everything is in the ledger afterwards."""
     running = await launch(config(provider))
     monkeypatch.setattr("tokenway.compose.rounds.AGAIN_SECONDS", 0.01)
     round_of_ingest = Ingest.run_once
@@ -35,6 +35,7 @@ async def test_a_failing_round_does_not_end_the_bookkeeping(
     assert next(failures, None) is None
     (said,) = [record.message for record in told]
     assert said.startswith("reading the journals failed and is tried again: ")
+    assert [record.message for record in caplog.records].count("reading the journals works again") == 1
 
 
 async def test_a_snapshot_that_could_not_be_made_is_made_later(

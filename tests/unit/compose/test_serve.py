@@ -38,12 +38,12 @@ def test_what_has_begun_is_handed_on_and_ends(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_configuration_that_cannot_be_used_starts_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What has begun is gone before anybody is told a second time."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.yaml").write_text("models: 5")
     assert serve(config=tmp_path / "a.yaml", overrides={}, data_dir=tmp_path / "data") == 1
     assert serve(config=None, overrides={"server.port": "x"}, data_dir=tmp_path / "data") == 2
-    assert "the configuration cannot be used, so nothing was started" in capsys.readouterr().err
+    assert "the configuration cannot be used, so nothing was started" in capfd.readouterr().err
     assert not (tmp_path / "data").exists()

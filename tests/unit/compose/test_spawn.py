@@ -41,7 +41,7 @@ def test_it_imports_next_to_nothing() -> None:
     """The command line begins with it, before anything slow."""
     program = "import sys, tokenway.compose.serve; print(*{each.partition('.')[0] for each in sys.modules})"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert not {"asyncio", "msgspec", "yaml", "uvloop", "sqlalchemy"} & set(told.split())
+    assert not {"asyncio", "cyclopts", "msgspec", "yaml", "uvloop", "sqlalchemy"} & set(told.split())
 
 
 def test_an_interpreter_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ import psutil
 import pytest
 
 from tokenway.compose.lock import data_directory_held
+from tokenway.compose.spawn import begun
+from tokenway.compose.supervise import run
 from tokenway.store.sqlite import open_sqlite
 
 CONFIG: Final = "providers: {local: {enabled: false}, lab: {base_url: 'http://127.0.0.1:9/v1'}}\n"
@@ -247,3 +249,32 @@ def test_a_database_that_fails_later_leaves_the_workers_alone(place: Place) -> N
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
+
+
+def test_it_holds_no_more_than_it_needs() -> None:
+    """What it imports stays in memory as long as the gateway runs."""
+    program = "import sys, tokenway.compose.supervise; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    heavy = {
+        "asyncio",
+        "ssl",
+        "cyclopts",
+        "yaml",
+        "uvloop",
+        "sqlalchemy",
+        "tokenway.model.settings",
+        "tokenway.control",
+    }
+    assert not heavy & set(told.split())
+
+
+def test_a_control_process_that_dies_before_it_has_answered_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It could not say anything, and nothing was made."""
+    with begun() as both:
+        both[0].process.kill()
+        assert run(both, config=None, overrides={}, data_dir=tmp_path / "data") == 1
+    why = "tokenway: the control process ended with status -9 before it was ready\n"
+    assert capsys.readouterr().err == why
+    assert not (tmp_path / "data").exists()

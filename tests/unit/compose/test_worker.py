@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from tokenway.compose.handover import hand_over
-from tokenway.compose.spawn import WORKER, Born
-from tokenway.model.link import Hello, Publish, Serving, ToControl, WorkerOptions, pack, unpack_for_control
+from tokenway.compose.spawn import BIRTH, WORKER, Born
+from tokenway.model.link import Hello, Publish, Serving, ToControl, pack, unpack_for_control
 from tokenway.model.snapshot import Snapshot
+from tokenway.model.worker import WorkerOptions
 from tokenway.wire.frames import FrameSplitter, frame
 
 EMPTY = Snapshot(version=5, providers={}, models={}, aliases={}, keys={}, auth_required=False)
@@ -75,7 +76,7 @@ def launch(folder: Path, listener: socket.socket, control: socket.socket) -> Chi
     """Starts a worker as the supervisor does, but for its output."""
     ours, theirs = socket.socketpair()
     with theirs:
-        command = [sys.executable, "-m", WORKER, str(theirs.fileno())]
+        command = [sys.executable, "-m", BIRTH, WORKER, str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE)
     options = WorkerOptions(1, str(folder / "journal"), str(folder / "control.sock"), drain=5.0)
     hand_over(ours, msgspec.json.encode(options), (listener.fileno(),))

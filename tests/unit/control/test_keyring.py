@@ -19,7 +19,7 @@ from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.accounts.holdings import Holdings
 from tokenway.store.accounts.records import KeyRow, ProjectRow
 from tokenway.store.money import Balance
-from tokenway.store.usage import KeyUsage
+from tokenway.store.usage import KeyUsage, Sums
 
 SERVE = OnOutage.SERVE
 NOW = 1_800_000_000.0
@@ -212,16 +212,43 @@ USAGE = KeyUsage(requests=3, total=7 * NANO_PER_USD, day=NANO_PER_USD, week=2 * 
 
 def test_a_key_is_told_what_it_used_and_what_is_left() -> None:
     """In dollars; what is left is counted in the budget's own period."""
-    assert key_figures(FIXED, held(), "config:ci", USAGE) == {
+    figures = key_figures(FIXED, held(), "config:ci", USAGE)
+    told = {
         "label": "ci",
         "usage": 7.0,
         "usage_daily": 1.0,
         "usage_weekly": 2.0,
         "usage_monthly": 3.0,
+        "withheld": 0.0,
         "limit": 5.0,
         "limit_remaining": 4.0,
-        "limit_reset": "day",
+        "limit_reset": "daily",
+        "expires_at": None,
+        "creator_user_id": None,
     }
+    assert {name: figures[name] for name in told} == told
+    assert figures["budgets"] == [figures["effective_budget"]]
+
+
+def test_a_key_is_told_all_of_its_budgets_and_when_it_ends() -> None:
+    """Each with what was spent of it; the one that blocks first is the limit."""
+    bounds = usd(5 * NANO_PER_USD), usd(4 * NANO_PER_USD, term=Term.MONTH)
+    mine = row(expires=NOW, user_id="usr_1")
+    figures = key_figures(Settings(), held(mine, bounds=bounds), "key_1", USAGE)
+    budgets: Any = figures["budgets"]
+    told = [(each["limit_usd"], each["spend_usd"], each["remaining_usd"], each["reset_interval"]) for each in budgets]
+    assert told == [(5.0, 7.0, 0.0, None), (4.0, 3.0, 1.0, "monthly")]
+    assert figures["effective_budget"] == budgets[0]
+    assert (figures["expires_at"], figures["creator_user_id"]) == ("2027-01-15T08:00:00Z", "usr_1")
+    ending = Settings(auth=AuthSettings(keys=(msgspec.structs.replace(CI, expires="2030-01-31"),)))
+    assert key_figures(ending, held(), "config:ci", USAGE)["expires_at"] == "2030-01-31T00:00:00Z"
+
+
+def test_what_is_withheld_is_not_left() -> None:
+    """Of the budget's own term; a call that needs it is refused, so the key is not told that it is there."""
+    withheld = Sums(total=9 * NANO_PER_USD, day=NANO_PER_USD // 2)
+    figures = key_figures(FIXED, held(), "config:ci", msgspec.structs.replace(USAGE, withheld=withheld))
+    assert [figures[name] for name in ("usage_daily", "withheld", "limit_remaining")] == [1.0, 9.0, 3.5]
 
 
 def test_a_total_budget_has_no_reset_and_is_never_negative() -> None:
@@ -242,8 +269,15 @@ def test_a_key_without_a_budget_has_no_limit() -> None:
 def test_a_project_is_told_its_credits() -> None:
     """In dollars; whether they bind is said, also of a project that only the configuration knows."""
     balance = Balance(5 * NANO_PER_USD, NANO_PER_USD // 2)
-    figures = {"total_credits": 5.0, "total_usage": 0.5}
-    held_one = held(row(), projects=(ProjectRow("default", "default", 1.0, prepaid=True),))
-    assert credit_figures(held_one, "default", balance) == figures | {"prepaid": True}
-    assert credit_figures(held(row()), "default", balance) == figures | {"prepaid": False}
-    assert credit_figures(held(row()), "nobody", balance) == figures | {"prepaid": False}
+    usage = KeyUsage(withheld=Sums(total=NANO_PER_USD // 4))
+    figures = {"total_credits": 5.0, "total_usage": 0.5, "withheld": 0.25}
+    stored = held(row(), projects=(ProjectRow("default", "default", 1.0, prepaid=True),))
+    fixed = Settings(projects={"lab": ProjectSettings(prepaid=True), "free": ProjectSettings()})
+    for project, holdings, prepaid in (
+        ("default", stored, True),
+        ("default", held(row()), False),
+        ("lab", held(row()), True),
+        ("free", held(row()), False),
+        ("nobody", held(row()), False),
+    ):
+        assert credit_figures(fixed, holdings, project, balance, usage) == figures | {"prepaid": prepaid}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tokenway.control.config import load
 from tokenway.control.publish import build_snapshot
 from tokenway.control.quotas import bound_by, ids_by_subject, limits_of, of_fixed, parse_moment
 from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
 from tokenway.model.money import NANO_PER_USD, NanoUsd
+from tokenway.model.quotas import Unpriced
 from tokenway.model.settings import Settings
 from tokenway.model.snapshot import Principal
 
@@ -127,6 +129,9 @@ def test_a_snapshot_has_them_and_those_of_models(settings: Settings) -> None:
         "claude": ("config:model:claude:usd:total", "config:model:claude:concurrency:total")
     }
     assert snapshot.queue == 2.0
+    assert not snapshot.refuses_unpriced
+    strict = replace(settings, limits=replace(settings.limits, unpriced=Unpriced.REFUSE))
+    assert build_snapshot(strict, keys={}, environment={}, local=None, version=1).refuses_unpriced
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,20 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from tests.records import NOON, settled
+from tests.records import NOON, reserved, settled
 from tokenway.control.upkeep import HOUR, PAUSE_SECONDS, Upkeep
+from tokenway.metering.ledger import Draw
 from tokenway.model.identity import day_of, ids_of_day
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.settings import LedgerSettings
 from tokenway.model.stored import StoredResponse
-from tokenway.store.base import Progress
-from tokenway.store.granting import Ask
-from tokenway.store.nodes import BEAT_SECONDS, GIVEN_UP_SECONDS, LOST_SECONDS
+from tokenway.store.accounts.records import CLI
+from tokenway.store.base import Conflict, NotFound, Progress
+from tokenway.store.granting import Ask, Given
+from tokenway.store.nodes import BEAT_SECONDS, GIVEN_UP_SECONDS, LOOK_SECONDS, LOST_SECONDS
 from tokenway.store.open import Store
 from tokenway.store.schema import exchanges, rollups
+from tokenway.store.verify import verify
 
 DAY = 86_400.0
 
@@ -95,6 +98,81 @@ def test_what_a_lost_machine_held_is_free_when_it_is_given_up(open_store: Callab
         now[0] += BEAT_SECONDS
         one.upkeep.step()
     assert one.store.leases.outstanding("lim_1", 0) == 10
+
+
+def test_what_a_machine_held_is_free_when_it_is_declared_gone(open_store: Callable[..., Store]) -> None:
+    """Within a minute; journals of it that come later all the same are taken in once, and count for what is left."""
+    now = [NOON]
+    one, two = (Machine(open_store, f"0000000{name}", now) for name in "ab")
+    limit = Limit("lim_1", Scope.KEY, "key_a", Measure.USD, 100, Term.TOTAL)
+    for machine in (one, two):
+        machine.rest()
+    (lent,) = two.store.leases.lend([Ask("lim_1", limit, "owner-b", 60, 1)])
+    assert lent.amount == 60
+    two.store.ledger.commit(Progress("j-b", "w", "owner-b", 1), [reserved(1)])
+    two.keep("0000000b")
+
+    def left() -> int:
+        (given,) = one.store.leases.lend([Ask("lim_1", limit, "owner-a", 100, 1)])
+        one.store.leases.take_back([Given("lim_1", 0, "owner-a", given.amount)])
+        return given.amount
+
+    def beats(count: int) -> None:
+        for _ in range(count):
+            now[0] += BEAT_SECONDS
+            one.upkeep.step()
+            for owner in one.store.ledger.owners() - {"owner-a"}:
+                one.store.ledger.expire(owner)
+
+    beats(5)
+    assert (left(), one.status("0000000b")) == (40, "queued"), "it is silent, and keeps what it holds"
+    one.store.nodes.retire("0000000b", by=CLI)
+    beats(2)
+    assert one.status("0000000b") == "failed"
+    assert [each.id for each in one.store.nodes.all()] == ["0000000a"], "nothing of it is left"
+    assert (left(), one.store.leases.outstanding("lim_1", 0)) == (100, 0)
+    assert verify(one.store.database, now[0]).faults == []
+
+    late = [settled(1, charged=25, draws=(Draw("lim_1", 0, 25),)), settled(2, charged=5, draws=(Draw("lim_1", 0, 5),))]
+    for _ in range(2):
+        two.store.ledger.commit(Progress("j-b", "w", "owner-b", 2), [reserved(1), *late])
+    two.rest()
+    assert {each.id for each in one.store.nodes.all()} == {"0000000a", "0000000b"}
+    assert {each.retired for each in one.store.nodes.all()} == {None}
+    assert one.store.usage.key_usage("key_a").total == 30
+    assert left() == 70, "what it said late is spent, and nothing is held twice"
+    found = verify(one.store.database, now[0])
+    assert (found.faults, found.exchanges, found.opened) == ([], 2, [])
+
+
+def test_a_machine_that_lives_is_not_declared_gone(open_store: Callable[..., Store]) -> None:
+    """It takes back what was said of it as soon as it speaks, and keeps all that it has."""
+    now = [NOON]
+    one, two = (Machine(open_store, f"0000000{name}", now) for name in "ab")
+    limit = Limit("lim_1", Scope.KEY, "key_a", Measure.USD, 100, Term.TOTAL)
+    for machine in (one, two):
+        machine.rest()
+    two.store.leases.lend([Ask("lim_1", limit, "owner-b", 60, 1)])
+    two.keep("0000000b")
+    now[0] += LOOK_SECONDS - 1
+    with pytest.raises(Conflict, match=r"0000000b \(0000000b\) was heard of 29 s ago: it lives, stop it first"):
+        one.store.nodes.retire("0000000b", by=CLI)
+    now[0] += 1
+    revision = one.store.accounts.changes.revision()
+    first = one.store.nodes.retire("0000000b", by=CLI)
+    assert one.store.nodes.retire("0000000b", by=CLI) == first, "once is enough"
+    (row,) = [each for each in one.store.accounts.audit.page().rows if each.action == "retire"]
+    assert (row.resource, row.subject, row.actor) == ("node", "0000000b", "cli")
+    assert one.store.accounts.changes.revision() == revision + 1
+    for _ in range(9):
+        two.upkeep.step()
+        now[0] += BEAT_SECONDS
+        one.upkeep.step()
+        assert one.store.leases.outstanding("lim_1", 0) == 60
+    assert one.status("0000000b") == "queued"
+    assert {each.retired for each in one.store.nodes.all()} == {None}
+    with pytest.raises(NotFound):
+        one.store.nodes.retire("0000000c", by=CLI)
 
 
 def test_a_clock_that_steps_back_silences_no_machine(open_store: Callable[..., Store]) -> None:

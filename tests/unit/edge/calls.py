@@ -9,6 +9,7 @@ import pytest
 from tests.unit.edge.broker import Broker
 from tokenway.edge import admission as admission_module
 from tokenway.edge import stocks as stocks_module
+from tokenway.edge import waiting as waiting_module
 from tokenway.edge.admission import Admission
 from tokenway.edge.claims import Claim
 from tokenway.metering.ledger import Draw, Line, Settlement, Trace
@@ -37,7 +38,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that admission goes by."""
     made = Clock()
-    for module in (admission_module, stocks_module):
+    for module in (admission_module, stocks_module, waiting_module):
         monkeypatch.setattr(module, "monotonic", lambda: made.mono)
         monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: made.unix))
     return made

@@ -22,10 +22,10 @@ from tokenway.edge.server import _server_config
 from tokenway.edge.state import EdgeState
 from tokenway.metering.ledger import Record, Reserved, Settled
 from tokenway.model.catalog import Endpoint, Model, Price, Provider
-from tokenway.model.link import WorkerOptions
 from tokenway.model.money import Rate
 from tokenway.model.secret import Secret
 from tokenway.model.snapshot import Principal, Snapshot
+from tokenway.model.worker import WorkerOptions
 from tokenway.store.base import StoreError
 from tokenway.upstream.pool import Pools
 

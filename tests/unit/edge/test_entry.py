@@ -157,7 +157,7 @@ async def test_a_caller_that_leaves_while_it_waits_owes_nothing() -> None:
         client.send(request())
         assert made.state.admission.is_waiting
         client.lose()
-        assert (made.books.records, made.state.admission._waits) == ([], 0)
+        assert (made.books.records, made.state.admission._waiting._count) == ([], 0)
 
 
 async def test_who_is_not_admitted_in_time_is_told() -> None:
@@ -170,4 +170,4 @@ async def test_who_is_not_admitted_in_time_is_told() -> None:
         [relay] = made.state.open
         relay.wake(monotonic() + 1.0)
         assert client.statuses == [504]
-        assert (made.books.records, made.state.admission._waits) == ([], 0)
+        assert (made.books.records, made.state.admission._waiting._count) == ([], 0)

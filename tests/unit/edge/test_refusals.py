@@ -110,6 +110,12 @@ def test_a_run_is_told_what_it_has_reached(measure: Measure, status: int, reache
     assert words in problem.message
 
 
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    """As a run is that may have no other agent than its own."""
+    alone = Limit("lim", Scope.KEY, "k1", Measure.DEPTH, 1, Term.TOTAL, per_run=True)
+    assert used_up(stock(alone, 1), 2, CALLER, UNIX).message.endswith("it may have 1 level of agents.")
+
+
 def test_what_nobody_can_decide_may_be_tried_again() -> None:
     """503 is not 402: nobody said that there is no money."""
     assert (away().status, away().should_retry, away().retry_after) == (503, True, 1.0)

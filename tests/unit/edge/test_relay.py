@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 from hashlib import sha256
-from time import monotonic
 from typing import Any, cast
 
 import pytest
@@ -19,7 +17,6 @@ from tests.fake_provider import FakeProvider, Script, UsageMode
 from tests.unit.edge.bench import (
     ENDPOINT,
     HEAD,
-    LAST_CHUNK,
     STREAMED,
     TAIL,
     WHOLE,
@@ -35,30 +32,17 @@ from tests.unit.edge.inside import Inside, turns
 from tokenway.edge.attempt import AttemptReader
 from tokenway.edge.relay import Relay
 from tokenway.edge.watch import Watch
-from tokenway.exchange.events import UpstreamFailed
 from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.catalog import (
-    Capabilities,
     Endpoint,
-    EndpointLimits,
     Model,
     Price,
-    Provider,
-    Routing,
     Service,
     Timeouts,
 )
-from tokenway.model.faults import Fault
 from tokenway.model.limits import Limit, Measure, Scope
 from tokenway.model.money import Rate
-from tokenway.model.preferences import Rescue
-from tokenway.model.sample import Outcome
-from tokenway.model.secret import Secret
-from tokenway.model.snapshot import Principal, Snapshot
-from tokenway.routing.breaker import State
-from tokenway.routing.hints import NONE
-from tokenway.upstream.mock import Ending
-from tokenway.wire.limits import PING_SECONDS
+from tokenway.model.snapshot import Principal
 
 BUDGET = 100_000_000
 
@@ -122,20 +106,6 @@ async def test_without_a_journal_no_call_is_made(
         assert await raw.is_usable()
     assert provider.requests == []
     assert "the journal cannot be written" in caplog.text
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_an_unsettled_answer_has_no_end(inside: Inside, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """If the settlement cannot be written the connection breaks: the caller never takes it for whole."""
-    inside.journal.fails = lambda record: isinstance(record, Settled)
-    async with inside.client() as raw:
-        await raw.send(post(chat(stream=stream)))
-        received = b""
-        with contextlib.suppress(ConnectionResetError):
-            received = await raw.reader.read()
-        assert b"[DONE]" not in received
-        assert not received.endswith((b"0\r\n\r\n", b"}"))
-    assert "could not be settled" in caplog.text
 
 
 async def test_nothing_new_is_begun_while_draining(inside: Inside, provider: FakeProvider) -> None:
@@ -212,15 +182,6 @@ async def test_a_faster_service_is_set_aside_for_and_charged(provider: FakeProvi
     assert first == 3 * usual + 3000  # the request is a byte longer than the usual one, which may be a token
 
 
-async def test_a_provider_that_is_gone_is_an_attempt_that_failed(provider: FakeProvider) -> None:
-    """An endpoint whose provider is not enabled leads to the next one."""
-    models = {"mock": Model("mock", (Endpoint("ghost", "x"), Endpoint("lab", "fake")))}
-    async with Inside(provider, models=models) as inside, inside.client() as raw:
-        await raw.send(post(chat()))
-        answer = await raw.answer()
-        assert (answer.status, answer.headers["x-tokenway-attempts"]) == (200, "2")
-
-
 async def test_the_record_has_the_status_that_the_caller_saw(provider: FakeProvider) -> None:
     """Anthropic's callers know an overload by a status of their own: 529."""
     models = {"mock": Model("mock", (Endpoint("lab", "fake"),))}
@@ -262,41 +223,6 @@ async def test_waiting_for_a_slow_reader_is_not_the_providers_silence(provider: 
         gate.release()
         gate.release()
         assert b"".join([chunk async for chunk in raw.chunks()]).endswith(b"data: [DONE]\n\n")
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "ping"),
-    [
-        (
-            b"/v1/messages",
-            b'{"model":"mock","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}',
-            1,
-        ),
-        (b"/v1/responses", b'{"model":"mock","stream":true,"input":"hi"}', 1),
-        (b"/v1/chat/completions", chat(stream=True), 0),
-    ],
-    ids=["converted", "converted-too", "passing"],
-)
-async def test_a_converted_stream_that_is_silent_says_that_it_goes_on(
-    provider: FakeProvider, path: bytes, body: bytes, ping: int
-) -> None:
-    """Once in a while and no oftener; a stream that passes has its provider's bytes and no others."""
-    gate = asyncio.Semaphore(1)
-    provider.queue(Script(chunks=2, gate=gate))
-    async with Inside(provider) as inside, inside.client() as raw:
-        await raw.send(post(body, path=path))
-        await raw.head()
-        connection = await inside.connection()
-        (exchange,) = inside.state.open
-        assert isinstance(exchange, Relay)
-        winner = exchange._winner
-        assert winner is not None
-        for later in (PING_SECONDS - 1, PING_SECONDS + 1, PING_SECONDS + 2):
-            connection.check(winner.last_activity + later)
-        gate.release()
-        stream = b"".join([chunk async for chunk in raw.chunks()])
-    assert stream.count(b'{"type":"ping"}') + sum(line.startswith(b":") for line in stream.splitlines()) == ping
-    assert len(inside.journal.settled) == 1
 
 
 def exchanges() -> list[object]:
@@ -348,23 +274,6 @@ async def test_a_slow_reader_slows_its_upstream() -> None:
         assert client.written.index(b"one") < client.written.index(b"two") < client.written.index(b"[DONE]")
 
 
-async def test_a_reader_that_is_slow_before_the_first_bytes_slows_its_upstream_too() -> None:
-    """The pause came before there was anything to pause: it holds from the splice on."""
-    async with bench([[]]) as made:
-        client = made.connect()
-        client.send(request(STREAMED))
-        await until(lambda: bool(made.network.requests))
-        client.protocol.pause_writing()
-        [upstream] = made.network.transports
-        upstream.feed([HEAD, chunk(event("one")), chunk(event("two")), TAIL])
-        await until(lambda: b"one" in client.written)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert b"two" not in client.written
-        client.protocol.resume_writing()
-        await until(lambda: b"[DONE]" in client.written)
-
-
 async def test_a_caller_that_leaves_cancels_its_upstream() -> None:
     """The provider's connection is cut at once, and the exchange is settled as left."""
     async with bench([[HEAD + chunk(event("one"))]]) as made:
@@ -374,75 +283,6 @@ async def test_a_caller_that_leaves_cancels_its_upstream() -> None:
         client.lose(ConnectionResetError())
         assert [each.is_closing() for each in made.network.transports] == [True]
         assert [record.status for record in made.books.settled] == [499]
-
-
-def raced(**routing: Any) -> Snapshot:
-    """A model `m` at two providers, each of which takes one call at a time, and models `at-p` and `at-q` at one."""
-    able, limits = Capabilities(prefill=True), EndpointLimits(concurrency=1)
-    p, q = (Endpoint(each, "up", capabilities=able, limits=limits) for each in ("p", "q"))
-    models = {"m": Model("m", (p, q), routing=Routing(**routing)), "at-p": Model("n", (p,)), "at-q": Model("n", (q,))}
-    providers = {each: Provider(each, f"http://{each}/v1", api_keys=(Secret("sk"),)) for each in ("p", "q")}
-    return snapshot(providers=providers, models=models, max_retries=1)
-
-
-async def test_the_loser_of_a_race_makes_room_at_once() -> None:
-    """Whoever waits for its place need not wait for the winner's end; what it was like is told once that is there."""
-    async with bench([[]], [[]], [[answer(WHOLE)]], what=raced(hedge_share=1.0)) as made:
-        racer, waiting = made.connect(), made.connect()
-        racer.send(request(STREAMED))
-        await until(lambda: len(made.network.requests) == 1)
-        [exchange] = made.state.open
-        exchange.wake(monotonic() + 5.0)
-        await until(lambda: len(made.network.requests) == 2)
-        waiting.send(request(b'{"model":"at-q","messages":[]}'))
-        assert len(made.state.fleet.line) == 1
-        upstream = made.network.transports[0]
-        upstream.feed([HEAD, chunk(event("one"))])
-        await until(lambda: waiting.statuses == [200])
-        assert b"[DONE]" not in racer.written
-        upstream.feed([TAIL])
-        await until(lambda: len(made.books.settled) == 2)
-        samples = {(each.endpoint, each.outcome): each for each in made.state.fleet.take_outbox(0.0)}
-        lost = samples["q/up", Outcome.LEFT]
-        assert (len(samples), lost.ttft, lost.weight) == (3, lost.took, 1.0)
-
-
-async def test_who_is_given_up_for_a_deadline_has_failed() -> None:
-    """Its end is told with its failure: where it was to try whether its endpoint works again, that does not."""
-    async with bench([[]]) as made:
-        fleet, before = made.state.fleet, monotonic() - 100.0
-        for _ in range(5):
-            fleet.begin(ENDPOINT, 0, 9, before).failed(UpstreamFailed(before, 1, Fault.RESET), NONE)
-        breaker = fleet.standing(ENDPOINT).breaker
-        client = made.connect()
-        client.send(request(STREAMED))
-        await until(lambda: bool(made.network.requests))
-        assert (breaker.state, breaker.open_until < monotonic()) == (State.HALF_OPEN, True)
-        [exchange] = made.state.open
-        late = monotonic() + 61.0
-        exchange.wake(late)
-        assert (client.statuses, breaker.state, breaker.open_until > late) == ([504], State.OPEN, True)
-
-
-async def test_a_stream_that_was_too_slow_makes_room_at_once() -> None:
-    """When another one has gone on with it, and not before: as long as it is frozen, it may thaw."""
-    async with bench([[]], [[]], [[answer(WHOLE)]], what=raced(rescue=Rescue.ON)) as made:
-        reader, waiting = made.connect(), made.connect()
-        reader.send(request(STREAMED.replace(b"[]", b'[{"role":"user","content":"hi"}]')))
-        await until(lambda: len(made.network.requests) == 1)
-        made.network.transports[0].feed([HEAD, chunk(event("one"))])
-        await until(lambda: b"one" in reader.written)
-        [exchange] = made.state.open
-        exchange.wake(monotonic() + 5.0)
-        await until(lambda: len(made.network.requests) == 2)
-        waiting.send(request(b'{"model":"at-p","messages":[]}'))
-        assert len(made.state.fleet.line) == 1
-        made.network.transports[1].feed([HEAD, chunk(event("two"))])
-        await until(lambda: waiting.statuses == [200])
-        assert b"[DONE]" not in reader.written
-        made.network.transports[1].feed([TAIL])
-        await until(lambda: len(made.books.settled) == 2)
-        assert b"two" in reader.written
 
 
 def swept(made: Bench) -> None:
@@ -501,27 +341,3 @@ async def test_who_meets_a_mistake_as_it_is_admitted_keeps_nothing(monkeypatch: 
             client.send(request())
             await until(lambda: client.statuses == [500])  # noqa: B023 - it is asked at once
             assert made.broker.unspent() == BUDGET, count
-
-
-async def test_sound_that_breaks_off_is_cut() -> None:
-    """It has no place for a message: the caller sees that its end is missing."""
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n"
-    async with bench([[head, chunk(b"ID3"), Ending.RESET]]) as made:
-        client = made.connect()
-        client.send(request(b'{"model":"m","input":"hi","voice":"alloy"}', b"/v1/audio/speech"))
-        await until(lambda: client.is_closed)
-        assert client.written.endswith(b"3\r\nID3\r\n")
-        assert b"\r\ncontent-type: audio/mpeg\r\n" in client.written
-        [settled] = made.books.settled
-        assert settled.error_type
-
-
-async def test_sound_passes_to_its_end() -> None:
-    """As it comes, in the provider's own type."""
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n"
-    async with bench([[head, chunk(b"ID3"), chunk(b"\0\1"), LAST_CHUNK]]) as made:
-        client = made.connect()
-        client.send(request(b'{"model":"m","input":"hi","voice":"alloy"}', b"/v1/audio/speech"))
-        await until(lambda: client.written.endswith(b"0\r\n\r\n"))
-        assert b"3\r\nID3\r\n2\r\n\0\1\r\n" in client.written
-        assert not client.is_closed

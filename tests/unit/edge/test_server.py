@@ -22,6 +22,7 @@ from tokenway.aio.tasks import Tasks
 from tokenway.edge.server import run_worker
 from tokenway.model import link
 from tokenway.model.sample import Outcome
+from tokenway.model.worker import WorkerOptions
 from tokenway.wire.frames import FrameSplitter, frame
 
 Message = TypeVar("Message")
@@ -61,7 +62,7 @@ class Running:
         self._public = socket.create_server(("127.0.0.1", 0))
         self.port = self._public.getsockname()[1]
         self.leash, self._end = socket.socketpair()
-        options = link.WorkerOptions(7, "journals", str(self._path), drain=10.0)
+        options = WorkerOptions(7, "journals", str(self._path), drain=10.0)
         self.work = self.tasks.start("worker", run_worker(options, self._public, self._open_journal, Leash(self._end)))
         await self.accept()
 

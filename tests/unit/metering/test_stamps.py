@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.metering.stamps import Stamps, delivered_speed, output_speed, time_per_output_token, ttft
+from tokenway.metering.stamps import (
+    Stamps,
+    delivered_speed,
+    mean_speed,
+    mean_ttft,
+    output_speed,
+    time_per_output_token,
+    ttft,
+)
 
 STREAM = Stamps(received=10.0, sent=10.1, head=10.4, first_byte=10.4, first_delta=10.5, last_delta=12.5, end=13.0)
 WHOLE = Stamps(received=10.0, sent=10.1, head=11.0, first_byte=11.0, end=12.0)
@@ -58,3 +66,10 @@ def test_a_continued_answer_is_timed_by_its_last_part() -> None:
     assert ttft(stamps) == 0.5
     assert output_speed(stamps, 41) == 20.0
     assert time_per_output_token(stamps, 41) == 0.05
+
+
+def test_many_exchanges_have_the_speed_of_all_their_time() -> None:
+    """A long answer weighs more than a short one; where nothing was measured there is no figure."""
+    assert mean_ttft(300_000, 2) == 0.15
+    assert mean_speed(10 + 90, 1_000_000 + 1_000_000) == 50.0
+    assert (mean_ttft(0, 0), mean_speed(0, 0)) == (None, None)

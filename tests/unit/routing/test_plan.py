@@ -406,3 +406,22 @@ def test_an_unknown_name_with_a_suffix_is_met_with_the_nearest(name: str) -> Non
     problem = raised.value.problem
     assert problem.status == 404
     assert "The nearest names are: " in problem.message
+
+
+def test_endpoints_without_a_price_can_be_refused() -> None:
+    """To all calls but those that count tokens, which cost nothing; a price of nothing is one."""
+    free = msgspec.structs.replace(B, price=Price(Rate(0), Rate(0)))
+    models = {"m": Model("m", (A, free), fallbacks=("n",)), "n": Model("n", (C,))}
+    snapshot = msgspec.structs.replace(SNAPSHOT, models=models)
+    assert plan(snapshot, "m", Operation.CHAT).endpoints == (A, free, C)
+    strict = msgspec.structs.replace(snapshot, refuses_unpriced=True)
+    planned = plan(strict, "m", Operation.CHAT)
+    assert planned.endpoints == (free,)
+    assert {name: why.code for name, why in planned.excluded.items()} == dict.fromkeys(("a/m", "c/m"), "unknown_price")
+    for name in ("n", "a/anything"):
+        with pytest.raises(Refusal) as raised:
+            plan(strict, name, Operation.CHAT)
+        problem = raised.value.problem
+        assert (problem.status, problem.code) == (503, "no_endpoints")
+        assert "has no price, and 'limits.unpriced' refuses those" in problem.message
+    assert plan(strict, "n", Operation.COUNT).endpoints == (C,)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec.structs import replace
 
 from tests.records import NOON, USAGE, reserved, settled
 from tokenway.model.usage import Usage
@@ -41,15 +44,71 @@ def test_an_invoice_has_a_line_for_each_model(store: Store) -> None:
 
 
 def test_the_same_again_is_the_same(store: Store) -> None:
-    """What was settled late changes no invoice that was issued; another period is another invoice."""
+    """What was settled late changes no invoice that was issued; the next day is another invoice."""
     made = store.invoices.create("default", MIDNIGHT, MIDNIGHT + DAY, by=CLI)
     store.ledger.commit(Progress("j", "w", "o", 2), [settled(9, charged=1_000)])
-    longer = store.invoices.create("default", MIDNIGHT, MIDNIGHT + 2 * DAY, by=CLI)
+    following = store.invoices.create("default", MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, by=CLI)
 
     assert store.invoices.create("default", MIDNIGHT, MIDNIGHT + DAY, by=CLI) == made
-    assert longer.total == 530 + 7 + 1_000
-    assert {each.id for each in store.invoices.list()} == {made.id, longer.id}
+    assert following.total == 7
+    assert {each.id for each in store.invoices.list()} == {made.id, following.id}
     assert store.invoices.list("other") == []
+
+
+@pytest.mark.parametrize(("begins", "ends"), [(0, 2), (-1, 1), (-1, 2), (0, 1), (1, 2)])
+def test_a_day_is_on_one_invoice(store: Store, begins: int, ends: int) -> None:
+    """A period that shares a day with another is refused, whichever is longer; another project's days are its own."""
+    made = store.invoices.create("default", MIDNIGHT, MIDNIGHT + 2 * DAY, by=CLI)
+    period = (MIDNIGHT + begins * DAY, MIDNIGHT + ends * DAY)
+    if (begins, ends) == (0, 2):
+        assert store.invoices.create("default", *period, by=CLI) == made
+    else:
+        with pytest.raises(Conflict, match=rf"{made.id} has days of this period: 2026-01-01 up to 2026-01-03; void it"):
+            store.invoices.create("default", *period, by=CLI)
+    store.accounts.projects.create("other", by=CLI)
+    assert store.invoices.create("other", *period, by=CLI).project == "other"
+    for touching in ((MIDNIGHT - 2 * DAY, MIDNIGHT - DAY), (MIDNIGHT - DAY, MIDNIGHT)):
+        assert store.invoices.create("default", *touching, by=CLI).total == 0
+
+
+def test_a_voided_invoice_stays_and_gives_its_days_free(store: Store) -> None:
+    """It is void once, with its lines; its days are invoiced again, with what was settled late."""
+    made = store.invoices.create("default", MIDNIGHT, MIDNIGHT + DAY, by=CLI)
+    store.ledger.commit(Progress("j", "w", "o", 2), [settled(9, charged=1_000)])
+    voided = store.invoices.void(made.id, by=CLI, note="wrong")
+    revision = store.accounts.changes.revision()
+    again = store.invoices.create("default", MIDNIGHT, MIDNIGHT + 2 * DAY, by=CLI)
+
+    assert voided == replace(made, voided=NOON + 2 * DAY)
+    assert store.invoices.void(made.id, by=CLI) == voided == store.invoices.get(made.id)
+    assert (again.total, again.voided) == (1_537, None)
+    assert {each.id for each in store.invoices.list()} == {made.id, again.id}
+    assert store.accounts.changes.revision() == revision + 1
+    voids = [row for row in store.accounts.audit.page().rows if row.action == "void"]
+    assert [(row.resource, row.subject, row.project, row.detail) for row in voids] == [
+        ("invoice", made.id, "default", {"note": "wrong"})
+    ]
+    with pytest.raises(NotFound):
+        store.invoices.void("inv_none", by=CLI)
+
+
+def test_two_who_issue_at_once_bill_no_day_twice(store: Store, open_store: Callable[..., Store]) -> None:
+    """Of periods that overlap one gets its invoice, whichever machine asks for it."""
+    stores = [store, *(open_store(clock=lambda: NOON + 2 * DAY, node=f"0000000{n}") for n in range(3))]
+    barrier = threading.Barrier(len(stores))
+
+    def issue(number: int) -> str:
+        barrier.wait()
+        try:
+            made = stores[number].invoices.create("default", MIDNIGHT - number * DAY, MIDNIGHT + DAY, by=CLI)
+        except Conflict:
+            return ""
+        return made.id
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        issued = [each for each in pool.map(issue, range(len(stores))) if each]
+    assert [each.id for each in store.invoices.list()] == issued
+    assert len(issued) == 1
 
 
 def test_an_invoice_waits_for_the_calls_of_its_period(store: Store) -> None:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.limits.books import NOON, budget, postgres_database, settle, sqlite_database
+from tests.unit.store.conftest import Clock
 from tokenway.metering.terms import run_limit
 from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.usage import BUCKETS
@@ -20,17 +21,6 @@ from tokenway.store.schema import RUN_SUMS, balances, leases, reservations, runs
 
 DAY = 86_400
 HOUR = 3_600
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -47,7 +37,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 @pytest.fixture
 def clock() -> Clock:
     """Noon on a Sunday on which a month begins."""
-    return Clock()
+    made = Clock()
+    made.now = NOON
+    return made
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.records import NOON, reserved, settled
+from tests.unit.store.conftest import Clock
+from tokenway.store.accounts.audit import AuditFilter
 from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Conflict, Invalid, NotFound, Progress
 from tokenway.store.money import AMOUNT_MAX, Balance, StatementLine
@@ -15,23 +17,6 @@ from tokenway.store.open import Store
 from tokenway.store.verify import verify
 
 USD = 1_000_000_000
-
-
-class Clock:
-    """Says what it is set to."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        """The moment."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """At noon."""
-    return Clock()
 
 
 @pytest.fixture
@@ -66,6 +51,15 @@ def test_every_movement_stands_in_both_of_its_accounts(store: Store) -> None:
     assert (found.faults, found.debits) == ([], 21 * USD + 4 * USD + 1_234)
 
 
+def test_the_audit_log_says_which_way_money_went(store: Store) -> None:
+    """What was taken out of a wallet has its sign."""
+    store.money.adjust("default", 3 * USD, by=CLI)
+    store.money.adjust("default", -2 * USD, by=CLI)
+    changes = store.accounts.audit.page(AuditFilter(resource="credits")).rows
+
+    assert [row.detail["amount"] for row in changes] == [-2 * USD, 3 * USD]
+
+
 def test_a_reference_is_used_once(store: Store) -> None:
     """The same again gives the first movement back; other contents are a conflict, and change nothing."""
     first = store.money.top_up("default", USD, by=CLI, reference="invoice 7")
@@ -76,6 +70,16 @@ def test_a_reference_is_used_once(store: Store) -> None:
         with pytest.raises(Conflict, match="invoice 7"):
             move("default", amount * USD, by=CLI, reference="invoice 7", note=note)
     assert store.money.balance("default") == Balance(USD, 0)
+    assert len(store.money.transfers()) == 1
+
+
+@pytest.mark.parametrize("reference", ["", " ", " a", "a ", "a\nb", "a\n", "ä", "a" * 201])
+def test_what_is_no_reference(store: Store, reference: str) -> None:
+    """Nothing least of all: a variable that was never set would make one movement of all that are told with it."""
+    with pytest.raises(Invalid, match="printable") as error:
+        store.money.top_up("default", USD, by=CLI, reference=reference)
+    assert error.value.field == "reference"
+    store.money.top_up("default", USD, by=CLI, reference="a" * 200)
     assert len(store.money.transfers()) == 1
 
 

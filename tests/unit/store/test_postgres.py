@@ -19,7 +19,7 @@ from tokenway.store import postgres as module
 from tokenway.store.accounts.records import SYSTEM
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.open import Store
-from tokenway.store.postgres import open_postgres, redacted
+from tokenway.store.postgres import connect, open_postgres, redacted
 from tokenway.store.retention import Ages
 from tokenway.store.schema import HEAD, exchanges, metadata, rollups, settings, spend
 
@@ -129,6 +129,36 @@ def test_an_older_schema_waits_for_who_says_so(postgres_url: str) -> None:
         with pytest.raises(StoreError, match=rf"schema 0005, and .* needs {HEAD}: run `tokenway migrate`"):
             open_postgres(postgres_url)
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0005",)]
+
+
+def test_the_sixth_schema_is_brought_up_to_date(postgres_url: str) -> None:
+    """With the columns and indexes that a fresh database has, and what was in it."""
+
+    def described() -> dict[str, object]:
+        engine = connect(postgres_url).engine
+        inspector = sa.inspect(engine)
+        found: dict[str, object] = {
+            name: ([str(each) for each in inspector.get_columns(name)], inspector.get_indexes(name))
+            for name in ("invoices", "nodes")
+        }
+        engine.dispose()
+        return found
+
+    fresh = described()
+    with contextlib.closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
+        for statement in (
+            "DROP INDEX ix_invoices_project_begins",
+            "ALTER TABLE invoices DROP COLUMN voided",
+            "ALTER TABLE invoices ADD CONSTRAINT uq_invoices_project_begins_ends UNIQUE (project, begins, ends)",
+            "ALTER TABLE nodes DROP COLUMN retired",
+            "INSERT INTO invoices VALUES ('inv_1', 'default', 0, 86400, 90000, 5, '[]')",
+            "UPDATE alembic_version SET version_num = '0006'",
+        ):
+            connection.execute(statement)
+    with contextlib.closing(open_postgres(postgres_url, migrates=True)) as store:
+        (found,) = store.invoices.list()
+    assert (found.id, found.total, found.voided) == ("inv_1", 5, None)
+    assert described() == fresh
 
 
 def test_reading_sees_one_state_and_changes_nothing(store: Store, postgres_url: str) -> None:

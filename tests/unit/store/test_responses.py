@@ -8,28 +8,13 @@ from typing import Any
 import pytest
 
 from tests.records import NOON
+from tests.unit.store.conftest import Clock
 from tokenway.model.stored import StoredResponse
 from tokenway.store import responses as module
 from tokenway.store.open import Store
 from tokenway.store.responses import SqlResponses
 
 HOUR = 3600.0
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = NOON
-
-    def __call__(self) -> float:
-        """The time it was set to."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """A clock at noon."""
-    return Clock()
 
 
 @pytest.fixture

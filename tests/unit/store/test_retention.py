@@ -42,7 +42,7 @@ def count(store: Store, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
 def test_what_is_too_old_goes_and_the_books_still_hold(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries with their runs, minutes, hours; days and balances stay."""
     monkeypatch.setattr(retention, "PAGE", 3)
-    before = store.usage.report(("day",), medians=False)
+    before = store.usage.report(("day",))
     dropper = SqlRetention(store.database, lambda: NOW, Ages(entries=4 * DAY, minutes=DAY, hours=7 * DAY))
     dropper.run()
     with store.database.read() as connection:
@@ -56,7 +56,7 @@ def test_what_is_too_old_goes_and_the_books_still_hold(store: Store, monkeypatch
     assert count(store, spend, spend.c.grain == 3_600) == 8 * 3
     assert count(store, rollups, rollups.c.grain == DAY) == 12
     assert verify(store.database, NOW).faults == []
-    assert store.usage.report(("day",), medians=False) == before
+    assert store.usage.report(("day",)) == before
     assert not dropper.step()
 
 
@@ -97,7 +97,7 @@ def test_what_is_kept_for_ever_is_kept(store: Store) -> None:
 def test_a_report_whose_edge_is_not_kept_begins_with_its_bucket(store: Store) -> None:
     """From the middle of a day of which only the day is left, the whole day counts."""
     SqlRetention(store.database, lambda: NOW, Ages(entries=DAY, minutes=DAY, hours=DAY)).run()
-    found = store.usage.report(("day",), since=NOON + 2 * DAY + 5, until=NOON + 4 * DAY - 5, medians=False)
+    found = store.usage.report(("day",), since=NOON + 2 * DAY + 5, until=NOON + 4 * DAY - 5)
 
     assert [(row.group[0], row.requests) for row in sorted(found, key=lambda row: row.group)] == [
         ("2026-01-03", 1),

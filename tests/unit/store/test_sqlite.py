@@ -17,7 +17,9 @@ from tests.records import line, reserved, settled
 from tokenway.model.stored import StoredResponse
 from tokenway.model.usage import BUCKETS, Usage
 from tokenway.store import migrations
+from tokenway.store.accounts.records import CLI
 from tokenway.store.base import Progress, StoreError
+from tokenway.store.invoices import Invoice
 from tokenway.store.schema import HEAD, entries
 from tokenway.store.sqlite import open_sqlite
 
@@ -116,6 +118,17 @@ def test_a_file_without_a_place_for_responses_is_given_one(tmp_path: Path) -> No
 
     assert again.responses.get("resp_1", "default") == kept
     again.close()
+
+
+def test_invoices_of_an_older_file_hold(tmp_path: Path) -> None:
+    """In a file of the sixth schema none could be voided; its table is made anew with what was in it."""
+    path = tmp_path / "t.db"
+    old_file(path, "0006", "INSERT INTO invoices VALUES ('inv_1', 'default', 0.0, 86400.0, 90000.0, 5, '[]')")
+    store = open_sqlite(path)
+    (found,) = store.invoices.list()
+    assert found == Invoice("inv_1", "default", 0.0, 86_400.0, 90_000.0, 5, ())
+    assert store.invoices.void("inv_1", by=CLI).voided is not None
+    store.close()
 
 
 def test_a_file_without_pieces_is_given_columns_for_them(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from tokenway.metering.stamps import Stamps
 from tokenway.model.usage import Usage
 from tokenway.store.base import Progress, StoreError
 from tokenway.store.open import Store
-from tokenway.store.usage import KeyUsage, UsageRow
+from tokenway.store.reports import ReportFilter
+from tokenway.store.usage import KeyUsage, Sums, UsageRow
 
 DAY = 86_400
 
@@ -40,11 +41,11 @@ def test_an_empty_ledger_has_no_rows(store: Store) -> None:
 
 
 def test_usage_is_summed_by_model(store: Store) -> None:
-    """Requests, tokens by bucket, money and medians, the most expensive model first."""
+    """Requests, tokens by bucket, money and mean speed, the most expensive model first."""
     ingest(
         store,
         settled(1, stamps=streamed(0.1)),
-        settled(2, stamps=streamed(0.3), slow=True),
+        settled(2, stamps=streamed(0.6), slow=True),
         settled(3, stamps=streamed(0.2)),
         settled(4, model="big", charged=9_000, lines=(line(cost=8_000),)),
     )
@@ -54,8 +55,8 @@ def test_usage_is_summed_by_model(store: Store) -> None:
     assert (mock.group, mock.requests, mock.attempts, mock.slow) == (("mock",), 3, 3, 1)
     assert mock.usage == Usage(input_uncached=300, cache_read=60, output_text=153, reasoning=30, requests=3)
     assert (mock.charged, mock.cost, mock.expired, mock.unmetered) == (3 * 1_234, 3 * 1_234, 0, 0)
-    assert mock.ttft == pytest.approx(0.2)
-    assert mock.output_speed == pytest.approx(60.0)
+    assert mock.ttft == pytest.approx(0.3, abs=1e-6)
+    assert mock.output_speed == pytest.approx(60.0, abs=1e-3)
 
 
 def test_by_endpoint_tokens_stand_where_they_were_made(store: Store) -> None:
@@ -263,18 +264,33 @@ def test_a_key_has_spent_by_day_week_and_month(store: Store) -> None:
     """The current UTC day, the week from Monday, the calendar month, and all there ever was."""
     thursday_noon = NOON
     for number, days in enumerate((0, 2, 5, 40)):
-        ingest(store, settled(number, at=thursday_noon - days * DAY, charged=10**number))
+        ingest(store, settled(number, at=thursday_noon - days * DAY, charged=10**number, withheld=2 * 10**number))
     ingest(store, settled(9, key="key_b", charged=5))
 
+    withheld = Sums(total=2_222, day=2, week=22, month=2)
     assert store.usage.key_usage("key_a") == KeyUsage(
-        requests=4, total=1_111, day=1, week=11, month=1, last_used=thursday_noon
+        requests=4, total=1_111, day=1, week=11, month=1, last_used=thursday_noon, withheld=withheld
     )
     assert store.usage.key_usage("nobody") == KeyUsage()
     assert {key: used.total for key, used in store.usage.spent().items()} == {"key_a": 1_111, "key_b": 5}
 
 
-def test_rows_without_measurements_have_no_medians(store: Store) -> None:
-    """A median of nothing is None."""
+def test_speed_is_told_the_same_in_every_report(store: Store) -> None:
+    """By the roll-ups, by the entries, and by what the control API reads: a mean by time, as runs have it."""
+    quick = Stamps(received=1.0, first_delta=1.125, last_delta=1.375, end=1.5)
+    ingest(store, settled(1, run="r", stamps=streamed(0.375)), settled(2, run="r", stamps=quick))
+    (whole,), (entries,) = store.usage.report(()), store.usage.report(("run",))
+    (run,) = store.runs.page().runs
+    (row,) = store.reports.usage((), ReportFilter())
+
+    assert whole.ttft == entries.ttft == run.figures.ttft == 0.25
+    assert whole.output_speed == entries.output_speed == run.figures.velocity == 96.0
+    assert (row.sums["ttft_us"], row.sums["first_tokens"]) == (500_000, 2)
+    assert (row.sums["timed_tokens"], row.sums["timed_us"]) == (120, 1_250_000)
+
+
+def test_rows_without_measurements_have_no_speed(store: Store) -> None:
+    """A mean of nothing is None."""
     ingest(store, settled(1, stamps=Stamps(received=1.0, end=2.0)))
 
     assert [(row.ttft, row.output_speed) for row in store.usage.report()] == [(None, None)]

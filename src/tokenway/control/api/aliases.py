@@ -12,7 +12,7 @@ from tokenway.control.api.callers import Gateway, Guarded, Who
 from tokenway.control.api.entries import Entries, entries, entry_of, is_in_file, with_entry, without_entry
 from tokenway.control.api.listing import page_by_name
 from tokenway.control.api.paging import LIMIT, Cursor, Limit, Page
-from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, publish, version_in
+from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, publish, removal
 from tokenway.control.api.types import Shown
 
 router = APIRouter(route_class=Guarded, tags=["aliases"])
@@ -68,7 +68,7 @@ async def delete_alias(request: Request, who: Who, services: Gateway, name: Name
     found = await entries(services, SECTION)
     entry_of(found, "alias", name)
     make = without_entry(SECTION, name, is_files=await is_in_file(services, SECTION, name))
-    said = Publishing(version=found.version if if_match is None else version_in(if_match) or 0, note=f"without {name}")
+    said = removal(name, found.version, if_match)
     return await publish(services, request, who, make=make, said=said, refusal=409)
 
 

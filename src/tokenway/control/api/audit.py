@@ -48,7 +48,7 @@ async def list_changes(
     limit: Limit = LIMIT,
     cursor: Cursor = None,
 ) -> Page[Change]:
-    """Changes, the newest first. An admin of a project asks for those of his project."""
+    """Changes, the newest first. An admin of a project asks for those of the project."""
     if project is not None:
         who.reach(project)
     elif not who.is_admin:

@@ -29,7 +29,9 @@ from tokenway.control.api.types import (
     shown_time,
     usd,
 )
-from tokenway.store.money import Balance, Code, Statement, StatementLine, Transfer
+from tokenway.model.limits import Scope
+from tokenway.store.money import REFERENCE, Balance, Code, Statement, StatementLine, Transfer
+from tokenway.store.usage import KeyUsage
 
 router = APIRouter(route_class=Guarded, tags=["credits"])
 
@@ -45,7 +47,8 @@ class BalanceShown(Shown):
     prepaid: bool = Field(description="Whether it can spend only what is left.")
     credits: str = Field(description="What it was given in all, USD.")
     spent: str = Field(description="What it was charged in all, USD.")
-    left: str
+    withheld: str = Field(description="What is kept back beyond it, USD; a prepaid project cannot spend it.")
+    left: str = Field(description="What it was given less what it was charged, USD.")
 
 
 class TransferShown(Shown):
@@ -70,7 +73,7 @@ class NewTransfer(Body):
         description="`top_up` was paid for, `grant` is given, `refund` gives charges back, `adjustment` corrects."
     )
     amount: SignedMoney = Field(description="USD; negative for an `adjustment` only.")
-    reference: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] | None = Field(
+    reference: Annotated[str, Field(pattern=REFERENCE)] | None = Field(
         default=None, description="Your own name for it, used once: the same again is done once."
     )
     note: Note = ""
@@ -135,12 +138,15 @@ async def show_credits(who: Who, services: Gateway, project: Project) -> Balance
     who.reach(project)
     await services.run(services.drain)
     row = await services.run(services.accounts.projects.get, project)
+    fixed = services.settings().projects.get(project)
     found: Balance = await services.run(services.store.money.balance, project)
+    usage: KeyUsage = await services.run(services.store.usage.scope_usage, Scope.PROJECT, project)
     return BalanceShown(
         project=project,
-        prepaid=row.prepaid,
+        prepaid=row.prepaid or (fixed is not None and fixed.prepaid),
         credits=usd(found.credits),
         spent=usd(found.spent),
+        withheld=usd(usage.withheld.total),
         left=usd(found.left),
     )
 

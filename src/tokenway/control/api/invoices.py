@@ -13,7 +13,18 @@ from tokenway.control.api import once
 from tokenway.control.api.callers import Gateway, Guarded, Who
 from tokenway.control.api.listing import page_by_name
 from tokenway.control.api.paging import LIMIT, Cursor, Limit, Page
-from tokenway.control.api.types import IDENTITY, Body, Identity, Shown, Time, moment_of, shown_time, usd
+from tokenway.control.api.types import (
+    IDENTITY,
+    Body,
+    Identity,
+    Note,
+    Shown,
+    Time,
+    moment_of,
+    shown_moment,
+    shown_time,
+    usd,
+)
 from tokenway.control.api.usage import visible
 from tokenway.model.usage import BUCKETS
 from tokenway.store.invoices import Invoice
@@ -38,6 +49,7 @@ class InvoiceShown(Shown):
     begins: str
     ends: str
     issued: str
+    voided: str | None = Field(description="When it was taken back; null for one that holds.")
     total: str
     lines: list[InvoiceLineShown]
 
@@ -48,6 +60,12 @@ class NewInvoice(Body):
     project: Identity
     begins: Time
     ends: Time = Field(description="Not included.")
+
+
+class Voiding(Body):
+    """Why an invoice is taken back."""
+
+    note: Note = ""
 
 
 @router.get("/invoices")
@@ -71,7 +89,11 @@ async def list_invoices(
 async def create_invoice(
     request: Request, who: Who, services: Gateway, body: NewInvoice, key: once.Key = None
 ) -> Response:
-    """Issues the invoice of a period; one that was issued before is given again as it was."""
+    """Issues the invoice of a period; one that was issued before is given again as it was.
+
+    409 where another invoice of the project, which is not voided, has one of the days, or calls of the period are under
+    way.
+    """
     await services.run(services.drain)
     begins, ends = moment_of(body.begins), moment_of(body.ends)
     make = partial(services.store.invoices.create, body.project, begins, ends, by=who.actor)
@@ -86,6 +108,15 @@ async def show_invoice(who: Who, services: Gateway, invoice: Annotated[str, Path
     return _shown(row)
 
 
+@router.post("/invoices/{invoice}/void")
+async def void_invoice(
+    who: Who, services: Gateway, invoice: Annotated[str, Path(pattern=IDENTITY)], body: Voiding | None = None
+) -> InvoiceShown:
+    """Takes an invoice back: it stays as it was, and its days may be invoiced again."""
+    note = "" if body is None else body.note
+    return _shown(await services.run(partial(services.store.invoices.void, invoice, by=who.actor, note=note)))
+
+
 def _shown(row: Invoice) -> InvoiceShown:
     return InvoiceShown(
         id=row.id,
@@ -93,6 +124,7 @@ def _shown(row: Invoice) -> InvoiceShown:
         begins=shown_time(row.begins),
         ends=shown_time(row.ends),
         issued=shown_time(row.issued),
+        voided=shown_moment(row.voided),
         total=usd(row.total),
         lines=[
             InvoiceLineShown(

@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
 from tokenway.control.api.callers import Caller, Gateway, Guarded, Who
 from tokenway.control.api.paging import LIMIT, Cursor, Cursors, Limit, Page
 from tokenway.control.api.problems import Problem
-from tokenway.control.api.types import IDENTITY, Shown, Time, moment_of, shown_time, usd
+from tokenway.control.api.types import IDENTITY, Body, Money, Note, Shown, Time, moment_of, nano, shown_time, usd
 from tokenway.control.api.usage import visible
 from tokenway.model.usage import BUCKETS
 from tokenway.store.entries import Entry, EntryFilter, EntryLine
 from tokenway.store.verify import verify
+from tokenway.store.withheld import Withheld
 
 router = APIRouter(route_class=Guarded, tags=["ledger"])
 
@@ -59,6 +60,22 @@ class EntryShown(Shown):
     seconds: float | None
     output_tps: float | None
     attempts: list[LineShown]
+
+
+class Settling(Body):
+    """What becomes of what is withheld for a call."""
+
+    charge: Money = "0"
+    note: Note = ""
+
+
+class Settled(Shown):
+    """A call for which nothing is withheld any more."""
+
+    id: str
+    project: str
+    charged: str
+    withheld: str
 
 
 class Proof(Shown):
@@ -113,7 +130,7 @@ Which = Annotated[Entries, Depends()]
 async def list_entries(
     who: Who, services: Gateway, which: Which, limit: Limit = LIMIT, cursor: Cursor = None
 ) -> Page[EntryShown]:
-    """Exchanges, the newest days first. Who is no admin sees his projects'."""
+    """Exchanges, the newest days first. Who is no admin sees their own projects'."""
     wanted = which.filter(who)
     cursors, listed = Cursors(services.seal), f"ledger {wanted}"
     after = cursors.read(listed, cursor)
@@ -153,6 +170,21 @@ async def verify_ledger(
         open_reservations=len(found.opened),
         faults=found.faults,
     )
+
+
+@router.post("/ledger/{exchange}/settle")
+async def settle_withheld(
+    who: Who, services: Gateway, exchange: Annotated[str, Path(pattern=IDENTITY)], body: Settling | None = None
+) -> Settled:
+    """Charges so much of what is withheld for a call, and gives the rest free; once.
+
+    409 where nothing is withheld, and where the call's day is on an invoice, which a charge would not be on.
+    """
+    said = body or Settling()
+    settle = partial(services.store.withheld.settle, exchange, nano(said.charge), by=who.actor, note=said.note)
+    await services.run(services.drain)
+    row: Withheld = await services.run(settle)
+    return Settled(id=row.exchange, project=row.project, charged=usd(row.charged), withheld=usd(row.withheld))
 
 
 def _shown(row: Entry, who: Caller) -> EntryShown:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from starlette.responses import Response
 
 from tokenway.control.api import once
@@ -48,18 +48,20 @@ class Bound(Body):
     """What a limit bounds. One of `usd` and `count`, as the measure asks."""
 
     measure: MeasureName
-    usd: Money | None = None
-    count: Count | None = None
+    usd: Annotated[Money | None, Field(validate_default=True)] = None
+    count: Annotated[Count | None, Field(validate_default=True)] = None
     term: TermName = "total"
     rolling: bool = False
     per_run: bool = False
 
-    @model_validator(mode="after")
-    def _amount(self) -> Bound:
-        is_money = self.measure == "usd"
-        if (self.usd is not None) != is_money or (self.count is not None) == is_money:
-            raise ValueError(f"the measure {self.measure} needs {'usd' if is_money else 'count'}, and not the other")
-        return self
+    @field_validator("usd", "count")
+    @classmethod
+    def _fits(cls, amount: str | int | None, info: ValidationInfo) -> str | int | None:
+        measure, field = info.data.get("measure"), str(info.field_name)
+        fault = None if measure is None else _fault(measure, field, is_given=amount is not None)
+        if fault is not None:
+            raise ValueError(fault)
+        return amount
 
     def terms(self) -> LimitTerms:
         """As the store takes it."""
@@ -138,12 +140,12 @@ async def change_limit(
     row: LimitRow = await services.run(services.accounts.limits.get, limit_id)
     limit = row.limit
     await _reach(who, services, limit.scope, limit.subject, limit_id)
-    is_money = limit.measure is Measure.USD
-    if (body.usd is not None) != is_money or (body.count is not None) == is_money:
-        field = "usd" if is_money else "count"
-        raise Problem(422, f"the measure {limit.measure} needs {field}, and not the other", field=field)
-    amount = nano(body.usd) if body.usd is not None else body.count or 0
-    terms = LimitTerms(limit.measure, amount, limit.term, limit.rolling, limit.per_run)
+    for field, amount in (("usd", body.usd), ("count", body.count)):
+        fault = _fault(limit.measure, field, is_given=amount is not None)
+        if fault is not None:
+            raise Problem(422, f"{field}: {fault}", field=field)
+    value = nano(body.usd) if body.usd is not None else body.count or 0
+    terms = LimitTerms(limit.measure, value, limit.term, limit.rolling, limit.per_run)
     set_it = partial(services.accounts.limits.set, limit.scope, limit.subject, terms, by=who.actor)
     return shown(await services.run(partial(set_it, version=body.agreed(if_match))))
 
@@ -154,6 +156,14 @@ async def delete_limit(who: Who, services: Gateway, limit_id: Identity, if_match
     row: LimitRow = await services.run(services.accounts.limits.get, limit_id)
     await _reach(who, services, row.limit.scope, row.limit.subject, limit_id)
     await services.run(partial(services.accounts.limits.delete, limit_id, by=who.actor, version=version_in(if_match)))
+
+
+def _fault(measure: str, field: str, *, is_given: bool) -> str | None:
+    """What is wrong with an amount in this field: the measure says which of `usd` and `count` it takes."""
+    wanted = "usd" if measure == Measure.USD else "count"
+    if is_given == (field == wanted):
+        return None
+    return f"a limit of {measure} needs it" if field == wanted else f"a limit of {measure} has its amount in `{wanted}`"
 
 
 async def _reach(who: Caller, services: Services, scope: Scope, subject: str, identity: str = "") -> None:

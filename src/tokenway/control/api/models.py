@@ -13,7 +13,7 @@ from tokenway.control.api.entries import Entries, entries, entry_of, is_in_file,
 from tokenway.control.api.listing import page_by_name
 from tokenway.control.api.paging import LIMIT, Cursor, Limit, Page
 from tokenway.control.api.problems import not_found
-from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, WithSettings, publish, version_in
+from tokenway.control.api.publishing import IfMatch, Outcome, WithSettings, publish, removal
 from tokenway.control.api.types import Json, Shown
 
 router = APIRouter(route_class=Guarded, tags=["models"])
@@ -82,7 +82,7 @@ async def delete_model(request: Request, who: Who, services: Gateway, name: Name
     found = await entries(services, SECTION)
     entry_of(found, "model", name)
     make = without_entry(SECTION, name, is_files=await is_in_file(services, SECTION, name))
-    said = Publishing(version=found.version if if_match is None else version_in(if_match) or 0, note=f"without {name}")
+    said = removal(name, found.version, if_match)
     return await _publish(services, request, who, make=make, said=said, refusal=409)
 
 

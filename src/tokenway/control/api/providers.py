@@ -13,7 +13,7 @@ from tokenway.control.api.entries import Entries, entries, entry_of, is_in_file,
 from tokenway.control.api.listing import page_by_name
 from tokenway.control.api.paging import LIMIT, Cursor, Limit, Page
 from tokenway.control.api.problems import not_found
-from tokenway.control.api.publishing import IfMatch, Outcome, Publishing, WithSettings, publish, version_in
+from tokenway.control.api.publishing import IfMatch, Outcome, WithSettings, publish, removal
 from tokenway.control.api.services import Services
 from tokenway.control.api.types import Json, Shown
 from tokenway.model.settings import LOCAL_PROVIDER
@@ -94,7 +94,7 @@ async def delete_provider(
         is_files=await is_in_file(services, SECTION, name),
         is_enabled_elsewhere=only_there or services.is_enabled_by_environment(name),
     )
-    said = Publishing(version=found.version if if_match is None else version_in(if_match) or 0, note=f"without {name}")
+    said = removal(name, found.version, if_match)
     return await _publish(services, request, who, make=make, said=said, refusal=409)
 
 

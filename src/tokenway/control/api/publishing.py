@@ -110,6 +110,11 @@ async def publish(
     return response
 
 
+def removal(name: str, in_force: int, if_match: str | None) -> Publishing:
+    """What is said of taking an entry away; of the configuration in force, unless a header names another one."""
+    return Publishing(version=in_force if if_match is None else version_in(if_match) or 0, note=f"without {name}")
+
+
 def version_in(if_match: str | None) -> int | None:
     """The version that a header names; None when it says nothing."""
     return None if if_match is None else int(if_match.strip('"'))

@@ -74,6 +74,7 @@ RULES: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/invoices"): Need.VIEWER,
     ("POST", "/invoices"): Need.ADMIN,
     ("GET", "/invoices/{invoice}"): Need.VIEWER,
+    ("POST", "/invoices/{invoice}/void"): Need.ADMIN,
     ("GET", "/codes"): Need.ADMIN,
     ("POST", "/codes"): Need.ADMIN,
     ("GET", "/keys"): Need.VIEWER,
@@ -97,6 +98,7 @@ RULES: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/ledger"): Need.VIEWER,
     ("GET", "/ledger/export"): Need.VIEWER,
     ("POST", "/ledger/verify"): Need.ADMIN,
+    ("POST", "/ledger/{exchange}/settle"): Need.ADMIN,
     ("GET", "/runs"): Need.VIEWER,
     ("GET", "/runs/{run}"): Need.VIEWER,
     ("GET", "/audit"): Need.MANAGER,
@@ -123,6 +125,7 @@ RULES: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/prices"): Need.USER,
     ("GET", "/velocity"): Need.USER,
     ("GET", "/nodes"): Need.ADMIN,
+    ("POST", "/nodes/{node}/retire"): Need.ADMIN,
 }
 
 

@@ -42,7 +42,7 @@ class Session(Shown):
     user: str
     name: str
     role: str
-    projects: dict[str, str] = Field(description="His role in each of his projects.")
+    projects: dict[str, str] = Field(description="The role in each of the projects.")
     csrf: str | None = Field(description="What changes need in the header `x-csrf-token`; null for a token.")
     expires: str | None = Field(description="When the session ends; null for a token.")
 
@@ -107,7 +107,7 @@ async def show_session(request: Request, who: Who, services: Gateway) -> Session
 
 @router.put("/session/password", status_code=204)
 async def change_password(who: Who, services: Gateway, body: PasswordChange) -> None:
-    """Changes the caller's own password, and signs him out everywhere else."""
+    """Changes the caller's own password, and signs them out everywhere else."""
     wait = services.attempts.begin(who.user.name, who.address)
     if wait:
         raise Problem(429, "too many attempts; wait and try again", headers={"retry-after": str(int(wait) + 1)})

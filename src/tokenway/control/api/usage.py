@@ -12,6 +12,7 @@ from pydantic import Field
 from tokenway.control.api.callers import Caller, Gateway, Guarded, Who
 from tokenway.control.api.paging import LIMIT, Cursor, Cursors, Limit, Page
 from tokenway.control.api.types import IDENTITY, Shown, Time, moment_of, shown_moment, shown_time, usd
+from tokenway.metering.stamps import MICROSECONDS, mean_speed, mean_ttft
 from tokenway.model.usage import BUCKETS
 from tokenway.store.reports import ReportFilter, ReportRow, period_of
 
@@ -21,7 +22,6 @@ Dimension = Literal["model", "key", "project", "user", "endpoint"]
 Interval = Literal["minute", "hour", "day"]
 By = Annotated[list[Dimension], Query(max_length=5, description="What to group by; say it once for each.")]
 _COLUMNS: Final = {"user": "user_id"}
-_MILLION: Final = 1_000_000
 
 
 class UsageShown(Shown):
@@ -41,8 +41,10 @@ class UsageShown(Shown):
     cost: str | None = Field(description="What providers bill, USD; null for who is no admin.")
     absorbed: str | None = Field(description="The part of the cost that nobody pays, USD; null for who is no admin.")
     tokens: dict[str, int] = Field(description="By bucket; those that hold nothing are left out.")
-    ttft_seconds: float | None = Field(description="Mean time to the first token.")
-    output_tps: float | None = Field(description="Mean tokens of output per second.")
+    ttft_seconds: float | None = Field(description="Mean time to the first token of streams.")
+    output_tps: float | None = Field(
+        description="Tokens of output per second, of all the time in which they were made."
+    )
     seconds: float | None = Field(description="Mean duration of a call.")
 
 
@@ -69,7 +71,7 @@ async def report_usage(
     limit: Limit = LIMIT,
     cursor: Cursor = None,
 ) -> UsageReport:
-    """What was used in a period. Who is no admin sees his projects'."""
+    """What was used in a period. Who is no admin sees their own projects'."""
     which = ReportFilter(
         projects=visible(who, project),
         key=key,
@@ -130,12 +132,12 @@ def _shown(row: ReportRow, names: list[str], who: Caller) -> UsageShown:
         cost=usd(sums["cost"]) if who.is_admin else None,
         absorbed=usd(sums["absorbed"]) if who.is_admin else None,
         tokens={name: sums[name] for name in BUCKETS if sums[name]},
-        ttft_seconds=_mean(sums["ttft_us"], sums["first_tokens"] * _MILLION),
-        output_tps=_mean(sums["timed_tokens"] * _MILLION, sums["timed_us"]),
-        seconds=_mean(sums["duration_us"], sums["calls"] * _MILLION),
+        ttft_seconds=_rounded(mean_ttft(sums["ttft_us"], sums["first_tokens"])),
+        output_tps=_rounded(mean_speed(sums["timed_tokens"], sums["timed_us"])),
+        seconds=_rounded(sums["duration_us"] / sums["calls"] / MICROSECONDS if sums["calls"] else None),
         **{name: sums[name] for name in ("calls", "attempts", "errors", "slow", "unmetered", "unpriced", "expired")},
     )
 
 
-def _mean(total: int, count: int) -> float | None:
-    return round(total / count, 4) if count else None
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

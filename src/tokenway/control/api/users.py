@@ -21,7 +21,9 @@ from tokenway.store.accounts.records import Role, UserKind, UserRow, UserTerms
 router = APIRouter(route_class=Guarded, tags=["users"])
 
 User = Annotated[str, Path(pattern=IDENTITY, description="The id or the name of a user.")]
-UserName = Annotated[str, Field(pattern=r"^[!-~]{1,200}$", description="What he signs in with; an address, as a rule.")]
+UserName = Annotated[
+    str, Field(pattern=r"^[!-~]{1,200}$", description="What they sign in with; an address, as a rule.")
+]
 Password = Annotated[str, Field(min_length=8, max_length=256)]
 ForeignIdentity = Annotated[str, Field(pattern=r"^[!-~]{1,500} [!-~]{1,500}$", description="Issuer, a blank, subject.")]
 RoleName = Literal["admin", "user"]
@@ -32,10 +34,10 @@ class UserShown(Shown):
 
     id: str
     name: str
-    role: str = Field(description="`admin` may do everything; `user` what his memberships allow.")
+    role: str = Field(description="`admin` may do everything; `user` what their memberships allow.")
     kind: str = Field(description="`person`, or `service`: it has tokens, and does not sign in.")
     has_password: bool
-    identity: str | None = Field(description="Issuer and subject of who he is elsewhere.")
+    identity: str | None = Field(description="Issuer and subject of who they are elsewhere.")
     labels: dict[str, str]
     created: str
     archived: str | None
@@ -128,7 +130,7 @@ async def change_user(who: Who, services: Gateway, user: User, body: UserChange,
 
 @router.put("/users/{user}/password", status_code=204)
 async def set_password(who: Who, services: Gateway, user: User, body: NewPassword, if_match: IfMatch = None) -> None:
-    """Gives a user another password, and signs him out everywhere."""
+    """Gives a user another password, and signs them out everywhere."""
     password = Secret(body.password)
     set_it = partial(services.accounts.users.set_password, user, password, by=who.actor, version=version_in(if_match))
     await services.run(set_it)
@@ -144,7 +146,7 @@ async def archive_user(who: Who, services: Gateway, user: User, if_match: IfMatc
 
 @router.delete("/users/{user}", status_code=204)
 async def delete_user(who: Who, services: Gateway, user: User, if_match: IfMatch = None) -> None:
-    """Removes a user who was never charged and has no keys; archive him otherwise."""
+    """Removes a user who was never charged and has no keys; archive them otherwise."""
     await services.run(partial(services.accounts.users.delete, user, by=who.actor, version=version_in(if_match)))
 
 

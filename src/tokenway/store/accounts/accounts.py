@@ -22,14 +22,17 @@ from tokenway.store.database import Database
 
 
 class Accounts:
-    """Projects, users and what belongs to them."""
+    """Projects, users and what belongs to them. `node` is the machine that changes them."""
 
     def __init__(
         self,
         database: Database,
         clock: Callable[[], float],
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        *,
+        node: str = "",
     ) -> None:
+        self._node = node
         self.changes = Changes(database, clock, random_bytes)
         self.projects = SqlProjects(self.changes)
         self.users = SqlUsers(self.changes)
@@ -58,4 +61,4 @@ class Accounts:
 
     def sign_up(self, name: str, password: Secret, terms: SignUpTerms, *, address: str) -> SignedUp:
         """Somebody makes an account of his own; see `sign_up.sign_up`."""
-        return sign_up(self.changes, name, password, terms, address=address)
+        return sign_up(self.changes, name, password, terms, address=address, node=self._node)

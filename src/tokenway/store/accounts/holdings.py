@@ -21,10 +21,10 @@ from tokenway.store.accounts.limits import limit_row
 from tokenway.store.accounts.records import KeyRow, ProjectRow
 from tokenway.store.database import Database
 from tokenway.store.schema import audit, keys, limits, projects, transfers
+from tokenway.store.sums import WALLET
 
 _PROJECTS: Final = sa.select(*columns_of(ProjectRow, projects))
 _IDS_PER_QUERY: Final = 500
-_WALLET: Final = "wallet:"
 CREDITS: Final = "credits"
 """The resource of a change in the audit log that moved a project's money; its subject is the project."""
 
@@ -132,10 +132,10 @@ class SqlHoldings:
         for portion in _portions(some):
             for column, sign in ((transfers.c.credit, 1), (transfers.c.debit, -1)):
                 query = sa.select(column, sa.func.sum(transfers.c.amount)).group_by(column)
-                wallets = [_WALLET + project for project in portion]
+                wallets = [WALLET + project for project in portion]
                 moved = query.where(column.in_(wallets), transfers.c.project.in_(portion))
                 for wallet, amount in connection.execute(moved):
-                    project = wallet.removeprefix(_WALLET)
+                    project = wallet.removeprefix(WALLET)
                     held.credits[project] = held.credits.get(project, 0) + sign * int(amount)
 
 

@@ -19,7 +19,7 @@ from tokenway.store.accounts.paging import PAGE_MAX, PAGE_SIZE, page_of
 from tokenway.store.accounts.projects import open_project
 from tokenway.store.accounts.records import Actor, LimitRow, LimitTerms, Page
 from tokenway.store.accounts.users import open_user
-from tokenway.store.base import Invalid, NotFound
+from tokenway.store.base import Conflict, Invalid, NotFound
 from tokenway.store.schema import keys, limits
 
 SELECT: Final = sa.select(limits)
@@ -129,6 +129,8 @@ def set_limit(
         change.record("create", "limit", row.limit.id, project=project, detail=msgspec.to_builtins(row.limit))
         return row
     before = limit_row(found)
+    if version == 0:
+        raise Conflict(f"there is such a limit of the {scope} {subject} already: {before.limit.id}; change that one")
     require_version("the limit", before.limit.id, before.version, version)
     if before.limit.amount == terms.amount:
         return before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import sqlalchemy as sa
 from msgspec import UNSET
 
 from tokenway.model.limits import Measure, Scope, Term
@@ -28,31 +27,28 @@ from tokenway.store.accounts.records import (
     UserTerms,
 )
 from tokenway.store.accounts.users import add_user
-from tokenway.store.schema import transfers
+from tokenway.store.money import grant_in
 
 KEY_NAME: Final = "first"
 GRANT_NOTE: Final = "sign-up"
 SIGNED_UP: Final = {"origin": "sign-up"}
 """The label of a user who made his account himself."""
 
-_ADD_BALANCE: Final = sa.text(
-    "INSERT INTO balances (account, node, debits, credits) VALUES (:account, '', :debits, :credits) "
-    "ON CONFLICT (account, node) DO UPDATE SET debits = balances.debits + excluded.debits, "
-    "credits = balances.credits + excluded.credits"
-)
 
-
-def sign_up(changes: Changes, name: str, password: Secret, terms: SignUpTerms, *, address: str) -> SignedUp:
+def sign_up(
+    changes: Changes, name: str, password: Secret, terms: SignUpTerms, *, address: str, node: str = ""
+) -> SignedUp:
     """A user with his password, a project that he may use, and a key; all of it or nothing.
 
     The limits are the user's, so another key does not double them; and he is a member of his own project, no admin of
-    it, so that he takes none away. Raises Conflict when the name is taken, and Invalid.
+    it, so that he takes none away. `node` is the machine that does it. Raises Conflict when the name is taken, and
+    Invalid.
     """
     secret = passwords.hashed(password)
     with changes.begin(Actor("sign-up", address)) as change:
         user = add_user(change, name, password=secret, terms=UserTerms(labels=dict(SIGNED_UP)))
         change.by = Actor(user.id, address)
-        project = _project_for(change, user, terms)
+        project = _project_for(change, user, terms, node)
         for each in terms.limits:
             set_limit(change, Scope.USER, user.id, each)
         shared = terms.project is not None and terms.grant
@@ -62,7 +58,7 @@ def sign_up(changes: Changes, name: str, password: Secret, terms: SignUpTerms, *
         return SignedUp(user, project, key)
 
 
-def _project_for(change: Change, user: UserRow, terms: SignUpTerms) -> ProjectRow:
+def _project_for(change: Change, user: UserRow, terms: SignUpTerms, node: str) -> ProjectRow:
     """The project that all join, or a new one that is prepaid with the grant."""
     if terms.project is not None:
         set_membership(change, user.id, terms.project, MemberRole.MEMBER)
@@ -70,28 +66,5 @@ def _project_for(change: Change, user: UserRow, terms: SignUpTerms) -> ProjectRo
     project = add_project(change, user.name, terms=ProjectTerms(prepaid=True))
     set_membership(change, user.id, project.id, MemberRole.MEMBER)
     if terms.grant:
-        grant(change, project.id, terms.grant, GRANT_NOTE)
+        grant_in(change, project.id, terms.grant, GRANT_NOTE, node)
     return project
-
-
-def grant(change: Change, project: str, amount: int, note: str) -> str:
-    """Credits that a project is given, as part of a change: from `promotion` to its wallet. Gives the transfer's id."""
-    identity = change.new_id("trf")
-    wallet = f"wallet:{project}"
-    values = {
-        "id": identity,
-        "at": change.now,
-        "kind": "grant",
-        "debit": "promotion",
-        "credit": wallet,
-        "amount": amount,
-        "project": project,
-        "actor": change.by.name,
-        "reference": None,
-        "note": note,
-    }
-    change.insert(transfers, values)
-    change.connection.execute(_ADD_BALANCE, {"account": "promotion", "debits": amount, "credits": 0})
-    change.connection.execute(_ADD_BALANCE, {"account": wallet, "debits": 0, "credits": amount})
-    change.record("grant", "credits", project, project=project, detail={"amount": amount, "transfer": identity})
-    return identity

@@ -169,7 +169,7 @@ class SqlUsers:
             row = user_in(change.connection, reference)
             require_version("the user", row.id, row.version, version)
             if has_entries(change.connection, "user", row.id):
-                raise InUse(f"the ledger speaks of the user {row.name}, so he stays; archive him instead")
+                raise InUse(f"the ledger speaks of the user {row.name}, so the account stays; archive it instead")
             held = change.connection.execute(sa.select(sa.func.count()).where(keys.c.user_id == row.id)).scalar()
             if held:
                 raise InUse(f"the user {row.name} has {held} keys; delete them first, or archive the user")

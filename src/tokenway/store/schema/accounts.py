@@ -204,6 +204,8 @@ nodes = sa.Table(
     # The published configuration that is in force there, and why the newest one is not; 0 and empty else.
     sa.Column("configuration", sa.Integer, nullable=False, server_default="0"),
     text("fault", ""),
+    # When somebody has declared it gone; NULL again as soon as it says that it lives.
+    moment("retired"),
 )
 """The machines that share the database. What one left open expires when it was not seen for long."""
 

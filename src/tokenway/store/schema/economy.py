@@ -142,8 +142,10 @@ invoices = sa.Table(
     count("total"),
     # JSON: the lines as they were when it was issued.
     text("body"),
-    sa.UniqueConstraint("project", "begins", "ends"),
+    # When it was taken back; NULL for one that holds.
+    moment("voided"),
 )
+sa.Index(None, invoices.c.project, invoices.c.begins)
 
 RUN_SUMS: Final = (
     "calls",

@@ -49,7 +49,7 @@ async def test_money_comes_and_is_counted(admin: httpx.AsyncClient) -> None:
 async def test_a_reference_is_used_once(admin: httpx.AsyncClient) -> None:
     """The same again is the same movement; another under its name is a conflict."""
     path = await project(admin, "referred")
-    body = {"kind": "top_up", "amount": "5", "reference": "invoice-17"}
+    body = {"kind": "top_up", "amount": "5", "reference": "invoice 17"}
     one, two = [(await admin.post(f"{path}/transfers", json=body)).json() for _ in range(2)]
     assert one == two
     assert (await admin.post(f"{path}/transfers", json=body | {"amount": "6"})).status_code == 409

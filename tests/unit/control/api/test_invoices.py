@@ -35,6 +35,24 @@ async def test_an_invoice_is_issued_once(api: Api, admin: httpx.AsyncClient) -> 
         assert (await stranger.get("/invoices")).json()["data"] == []
 
 
+async def test_a_day_is_billed_once_unless_its_invoice_is_void(api: Api, admin: httpx.AsyncClient) -> None:
+    """A period that shares a day is refused with 409; when the other one is void it is issued."""
+    made = (
+        await admin.post("/invoices", json=BODY | {"begins": "2025-11-01T00:00:00Z", "ends": BODY["begins"]})
+    ).json()
+    december = BODY | {"begins": "2025-12-01T00:00:00Z", "ends": BODY["begins"]}
+    refused = await admin.post("/invoices", json=december)
+    assert (refused.status_code, made["id"] in refused.json()["detail"]) == (409, True)
+    voided = await admin.post(f"/invoices/{made['id']}/void", json={"note": "wrong month"})
+    assert (voided.status_code, voided.json() | {"voided": None}) == (200, made)
+    assert voided.json()["voided"] is not None
+    assert (await admin.get(f"/invoices/{made['id']}")).json() == voided.json()
+    assert (await admin.post(f"/invoices/{made['id']}/void")).json() == voided.json()
+    assert (await admin.post("/invoices", json=december)).status_code == 201
+    async with api.client(await api.member("v@example.com", "default", "admin")) as manager:
+        assert (await manager.post(f"/invoices/{made['id']}/void")).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -96,3 +96,20 @@ async def test_nobody_waits_for_a_proof_and_two_are_not_made_at_once(
         may_end.set()
     assert (await proving).status_code == 200
     assert (await admin.post("/ledger/verify")).status_code == 200
+
+
+async def test_what_is_withheld_is_settled_once(api: Api, admin: httpx.AsyncClient) -> None:
+    """By an admin: charged in part, and the rest is free."""
+    left = settled(77, at=NOON, admitted=NOON, charged=0, withheld=2_000_000_000, lines=(line(),))
+    await api.run(api.store.ledger.commit, Progress("left", "w", "o", 1), [left])
+    path = f"/ledger/{left.id}/settle"
+    kept = (await admin.get("/projects/default/credits")).json()["withheld"]
+    assert (await admin.post(path, json={"charge": "2.5"})).status_code == 422
+    done = await admin.post(path, json={"charge": "0.5", "note": "bill 7"})
+    assert (done.status_code, done.json()["charged"], done.json()["withheld"]) == (200, "0.5", "0")
+    assert (await admin.post(path)).status_code == 409
+    assert (await admin.post("/ledger/gen-none/settle")).status_code == 404
+    now = (await admin.get("/projects/default/credits")).json()["withheld"]
+    assert float(kept) - float(now) == 2.0
+    async with api.client(await api.member("w@example.com", "default", "admin")) as manager:
+        assert (await manager.post(path)).status_code == 403

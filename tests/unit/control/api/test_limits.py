@@ -17,7 +17,11 @@ async def test_a_budget_is_made_changed_and_taken_away(api: Api, admin: httpx.As
     assert made.status_code == 201
     limit = made.json()
     assert (limit["usd"], limit["count"], limit["term"], limit["rolling"]) == ("12.5", None, "month", False)
-    assert (await admin.post("/limits", json=body | {"usd": "1"})).status_code == 409
+    again = await admin.post("/limits", json=body | {"usd": "1"})
+    assert (again.status_code, again.json()["detail"]) == (
+        409,
+        f"there is such a limit of the project default already: {limit['id']}; change that one",
+    )
     path = f"/limits/{limit['id']}"
     assert (await admin.get(path)).headers["etag"] == f'"{limit["version"]}"'
     changed = await admin.patch(path, json={"version": limit["version"], "usd": "0"})
@@ -54,7 +58,9 @@ async def test_of_every_kind(admin: httpx.AsyncClient, body: dict[str, object]) 
         ({"scope": "key", "subject": "none"}, 404, None),
         ({"scope": "project", "subject": "none"}, 404, None),
         ({"scope": "user", "subject": "none"}, 404, None),
-        ({"measure": "usd", "usd": None, "count": 5}, 422, ""),
+        ({"measure": "usd", "usd": None, "count": 5}, 422, "usd"),
+        ({"measure": "usd", "usd": "1", "count": 5}, 422, "count"),
+        ({"measure": "requests", "usd": None, "term": "minute"}, 422, "count"),
         ({"usd": "1e3"}, 422, "usd"),
         ({"term": "year"}, 422, "term"),
         ({"rolling": True, "term": "total"}, 422, "rolling"),

@@ -64,6 +64,7 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "json": {"project": "alpha", "begins": "2999-01-01T00:00:00Z", "ends": "2999-01-02T00:00:00Z"}
     },
     ("GET", "/invoices/{invoice}"): {},
+    ("POST", "/invoices/{invoice}/void"): {},
     ("GET", "/codes"): {},
     ("POST", "/codes"): {"json": {"amount": "0"}},
     ("GET", "/keys"): {"params": {"project": "alpha"}},
@@ -87,6 +88,7 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("GET", "/ledger"): {"params": {"project": "alpha"}},
     ("GET", "/ledger/export"): {"params": {"project": "alpha"}},
     ("POST", "/ledger/verify"): {},
+    ("POST", "/ledger/{exchange}/settle"): {},
     ("GET", "/runs"): {"params": {"project": "alpha"}},
     ("GET", "/runs/{run}"): {},
     ("GET", "/audit"): {"params": {"project": "alpha"}},
@@ -113,6 +115,7 @@ ASKED: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("GET", "/prices"): {},
     ("GET", "/velocity"): {},
     ("GET", "/nodes"): {},
+    ("POST", "/nodes/{node}/retire"): {},
 }
 """How each route is asked so that nothing comes of it: what could change something names a version that is not."""
 
@@ -121,6 +124,9 @@ ABSENT: Final = {
     ("GET", "/oidc/callback"),
     ("GET", "/runs/{run}"),
     ("GET", "/invoices/{invoice}"),
+    ("POST", "/invoices/{invoice}/void"),
+    ("POST", "/ledger/{exchange}/settle"),
+    ("POST", "/nodes/{node}/retire"),
     ("GET", "/snapshots/{version}"),
     ("POST", "/snapshots/{version}/publish"),
     ("POST", "/projects/{project}/redeem"),
@@ -157,6 +163,8 @@ async def cast(api: Api) -> AsyncIterator[Cast]:
             "version": "1",
             "run": "none",
             "invoice": "none",
+            "node": "none",
+            "exchange": "none",
         }
         ids = {}
         for name, token in tokens.items():

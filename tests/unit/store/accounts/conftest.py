@@ -6,26 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.records import NOON
+from tests.unit.store.conftest import Clock
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import FirstStart
 from tokenway.store.open import Store
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = NOON
-
-    def __call__(self) -> float:
-        """The time it was set to."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """A clock at noon."""
-    return Clock()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.changes import Changes, first_id
 from tokenway.store.accounts.records import CLI, Actor, KeyTerms, ProjectTerms

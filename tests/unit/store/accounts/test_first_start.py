@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.store.accounts import passwords
 from tokenway.store.accounts.records import CLI, MemberRole, Role
 from tokenway.store.open import Store

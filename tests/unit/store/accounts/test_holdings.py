@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.model.limits import Measure, Scope, Term
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.holdings import Holdings
@@ -25,8 +25,8 @@ from tokenway.store.accounts.records import (
     ProjectTerms,
     UserTerms,
 )
-from tokenway.store.accounts.sign_up import grant
 from tokenway.store.base import StoreError
+from tokenway.store.money import grant_in
 from tokenway.store.open import Store
 from tokenway.store.sqlite import open_sqlite
 
@@ -101,9 +101,9 @@ def test_credits_are_what_was_paid_in_and_not_taken_out(accounts: Accounts) -> N
     """Of every project, prepaid or not: the configuration may say that one is."""
     accounts.projects.create("Lab", by=CLI)
     with accounts.changes.begin(CLI) as change:
-        grant(change, "lab", 5, "")
-        grant(change, "lab", 6, "")
-        grant(change, "default", 7, "")
+        grant_in(change, "lab", 5, "", "")
+        grant_in(change, "lab", 6, "", "")
+        grant_in(change, "default", 7, "", "")
     held = Holdings()
     accounts.holdings.refresh(held)
     assert held.credits == {"lab": 11, "default": 7}
@@ -111,7 +111,7 @@ def test_credits_are_what_was_paid_in_and_not_taken_out(accounts: Accounts) -> N
     accounts.holdings.refresh(held)
     assert held.credits == {"lab": 11, "default": 7}
     with accounts.changes.begin(CLI) as change:
-        grant(change, "lab", 2, "")
+        grant_in(change, "lab", 2, "", "")
     accounts.holdings.refresh(held)
     assert held.credits == {"lab": 13, "default": 7}
 
@@ -161,7 +161,7 @@ def read_step_by_step(accounts: Accounts, steps: list[tuple[int, int, bool]]) ->
 def credit(accounts: Accounts, project: str, amount: int) -> None:
     """Grants a project something."""
     with accounts.changes.begin(CLI) as change:
-        grant(change, project, amount, "")
+        grant_in(change, project, amount, "", "")
 
 
 def play(accounts: Accounts, step: int, which: int, fresh: str) -> None:

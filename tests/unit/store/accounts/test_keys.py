@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.records import NOON, reserved, settled
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.limits import Measure, Term
 from tokenway.store.accounts.accounts import Accounts

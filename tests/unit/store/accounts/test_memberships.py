@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart, MemberRole
 from tokenway.store.base import Invalid, NotFound

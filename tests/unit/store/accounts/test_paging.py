@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records import NOON
+from tests.unit.store.conftest import Clock
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.paging import cursor_of
 from tokenway.store.accounts.records import CLI, KeyFilter
@@ -18,16 +18,6 @@ from tokenway.store.sqlite import open_sqlite
 
 NUMBERS = count()
 EVENTS = st.lists(st.sampled_from(["page", "insert", "delete", "tick", "step back"]), max_size=40)
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = NOON
-
-    def __call__(self) -> float:
-        """The time it was set to."""
-        return self.now
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.records import reserved, settled
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.metering.ledger import Reserved, Settled
 from tokenway.model.limits import Measure, OnOutage, Scope
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart, KeyState, LimitTerms, MemberRole, ProjectRow, ProjectTerms
-from tokenway.store.accounts.sign_up import grant
 from tokenway.store.base import Conflict, InUse, Invalid, NotFound, Progress
+from tokenway.store.money import grant_in
 from tokenway.store.open import Store
 
 
@@ -108,7 +108,7 @@ def test_a_project_whose_money_moved_stays(accounts: Accounts) -> None:
     """Also when nothing was spent."""
     accounts.projects.create("Lab", by=CLI)
     with accounts.changes.begin(CLI) as change:
-        grant(change, "lab", 5, "for a start")
+        grant_in(change, "lab", 5, "for a start", "")
     with pytest.raises(InUse):
         accounts.projects.delete("lab", by=CLI)
 

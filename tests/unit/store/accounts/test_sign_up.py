@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import sqlalchemy as sa
 
@@ -10,10 +12,11 @@ from tokenway.model.secret import Secret
 from tokenway.store.accounts import passwords
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.audit import AuditFilter
-from tokenway.store.accounts.records import LimitTerms, MemberRole, Role, SignUpTerms
+from tokenway.store.accounts.records import CLI, LimitTerms, MemberRole, Role, SignUpTerms
 from tokenway.store.base import Conflict, Invalid
 from tokenway.store.open import Store
 from tokenway.store.schema import balances, transfers
+from tokenway.store.verify import verify
 
 PASSWORD = Secret("correct horse")
 TERMS = SignUpTerms(grant=5_000, limits=(LimitTerms(Measure.REQUESTS, 10, Term.MINUTE),), models=("free-*",))
@@ -67,6 +70,24 @@ def test_grants_of_several_add_up(accounts: Accounts, store: Store) -> None:
     with store.database.read() as connection:
         total = connection.execute(sa.select(sa.func.sum(balances.c.debits), sa.func.sum(balances.c.credits))).one()
     assert tuple(map(int, total)) == (10_000, 10_000)
+
+
+def test_each_machine_adds_to_rows_of_its_own(open_store: Callable[..., Store], accounts: Accounts) -> None:
+    """So none waits for another one's row, and who verifies the ledger finds both."""
+    accounts.sign_up("a", PASSWORD, TERMS, address="")
+    other = open_store(clock=accounts.changes.clock, node="0000000b")
+    other.accounts.sign_up("b", PASSWORD, TERMS, address="")
+    other.money.grant("a", 1, by=CLI)
+    with other.database.read() as connection:
+        rows = connection.execute(sa.select(balances.c.node, balances.c.account, balances.c.debits)).all()
+    assert {(node, account): debits for node, account, debits in rows} == {
+        ("", "promotion"): 5_000,
+        ("", "wallet:a"): 0,
+        ("0000000b", "promotion"): 5_001,
+        ("0000000b", "wallet:a"): 0,
+        ("0000000b", "wallet:b"): 0,
+    }
+    assert verify(other.database, accounts.changes.clock()).faults == []
 
 
 @pytest.mark.parametrize(

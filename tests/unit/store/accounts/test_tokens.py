@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.records import NOON
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.model.secret import Secret
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.records import settled
-from tests.unit.store.accounts.conftest import Clock
+from tests.unit.store.conftest import Clock
 from tokenway.model.limits import Measure, Scope
 from tokenway.model.secret import Secret
 from tokenway.store.accounts import passwords
@@ -173,7 +173,7 @@ def test_an_unused_user_goes_with_what_is_his(accounts: Accounts, store: Store) 
 
     bob = accounts.users.create("bob", by=CLI)
     store.ledger.commit(Progress("j", "edge-1", "life", 10), [settled(2, user=bob.id)])
-    with pytest.raises(InUse, match="archive him instead"):
+    with pytest.raises(InUse, match="archive it instead"):
         accounts.users.delete("bob", by=CLI)
 
 
