@@ -109,7 +109,7 @@ def plan(
     For example:
       tokenway plan llama-3-70b --tokens-per-day 5e9 --doubling 180
       tokenway plan deepseek-v3 --gpu h200 --gpu gb200 --speed 50 --json
-      tokenway plan gpt-oss-120b --demand usage.csv --plot fleet.html
+      tokenway plan size gpt-oss-120b --demand usage.csv --plot fleet.html
     """
     wanted, asked, kept, may = need or Need(), requests or Requests(), promise or Promise(), machines or Machines()
     if not 0 < wanted.months <= _MONTHS_MOST:
