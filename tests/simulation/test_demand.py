@@ -19,6 +19,7 @@ SEED = 6
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_bands_hold_what_they_promise() -> None:
     """Of 500 exponential series: the 80 % interval of the doubling time, and the 80 % bands of the forecast."""
     generator = np.random.default_rng(SEED)
@@ -27,7 +28,12 @@ def test_bands_hold_what_they_promise() -> None:
     middles = []
     for number in range(500):
         values = demand(
-            "exponential", DAYS, generator, ahead=AHEAD, spread=(0.1, 0.2)[number % 2], likeness=(0.0, 0.3, 0.6)[number % 3]
+            "exponential",
+            DAYS,
+            generator,
+            ahead=AHEAD,
+            spread=(0.1, 0.2)[number % 2],
+            likeness=(0.0, 0.3, 0.6)[number % 3],
         )
         found = study(daily(values[:DAYS]), AHEAD, generator).found
         assert found is not None

@@ -40,7 +40,9 @@ def place(home: Path) -> Place:
         lines = (line(usage=usage),)
         records += [
             settled(3 * back, at=at, lines=lines, model="big", user="ann"),
-            settled(3 * back + 1, at=at, lines=lines, run=f"r{back}", trace=Trace(agent=""), finish_reason="tool_calls"),
+            settled(
+                3 * back + 1, at=at, lines=lines, run=f"r{back}", trace=Trace(agent=""), finish_reason="tool_calls"
+            ),
             settled(3 * back + 2, at=at + 9, lines=lines, run=f"r{back}", trace=Trace(agent="")),
         ]
     store.ledger.commit(Progress("j", "w", "o", 1), records)
@@ -65,10 +67,11 @@ def test_a_ledger(place: Place) -> None:
         "tokens": 3_000.0,
     }
     assert demand.mix is not None
-    assert (demand.mix.input_per_call, demand.mix.cached_part) == (900, pytest.approx(1 / 9))
+    assert (demand.mix.input_per_call, demand.mix.cached_part) == pytest.approx((900, 1 / 9))
     assert demand.peak == pytest.approx(24)
     assert demand.sources[0].as_of == yesterday.isoformat()
-    assert demand.largest(1) == [("mock", pytest.approx(2 / 3))]
+    ((name, part),) = demand.largest(1)
+    assert (name, part) == ("mock", 2 / 3)
 
 
 def test_one_model_and_one_project(place: Place) -> None:

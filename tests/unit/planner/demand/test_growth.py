@@ -28,7 +28,12 @@ def test_each_factor_has_its_rate() -> None:
     found = split(_counts(users=0.1, requests=0.0, calls=0.3, tokens=0.05), np.random.default_rng(1))
 
     assert found is not None
-    assert [each.name for each in found.factors] == ["users", "requests per user", "calls per request", "tokens per call"]
+    assert [each.name for each in found.factors] == [
+        "users",
+        "requests per user",
+        "calls per request",
+        "tokens per call",
+    ]
     assert [each.monthly for each in found.factors] == pytest.approx([0.1, 0.0, 0.3, 0.05], abs=1e-6)
     assert found.total.monthly == pytest.approx(1.1 * 1.3 * 1.05 - 1)
     assert sum(each.part or 0 for each in found.factors) == pytest.approx(1)
@@ -41,7 +46,9 @@ def test_noise_is_no_growth() -> None:
     """A factor whose interval holds zero does not stand out."""
     counts = _counts(calls=0.0, tokens=0.0)
     generator = np.random.default_rng(1)
-    counts = {name: {day: value * generator.lognormal(0, 0.3) for day, value in all_.items()} for name, all_ in counts.items()}
+    counts = {
+        name: {day: value * generator.lognormal(0, 0.3) for day, value in all_.items()} for name, all_ in counts.items()
+    }
     found = split(counts, np.random.default_rng(1))
 
     assert found is not None

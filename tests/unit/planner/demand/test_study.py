@@ -51,7 +51,15 @@ def test_after_a_clear_change_only_what_came_since_counts() -> None:
 
 @pytest.mark.parametrize(
     ("period", "days", "count"),
-    [(DAY, 365, 365), (DAY, None, 90), (WEEK, None, 13), (WEEK, 8, 2), (MONTH, 365, 12), (QUARTER, None, 4), (QUARTER, 1, 1)],
+    [
+        (DAY, 365, 365),
+        (DAY, None, 90),
+        (WEEK, None, 13),
+        (WEEK, 8, 2),
+        (MONTH, 365, 12),
+        (QUARTER, None, 4),
+        (QUARTER, 1, 1),
+    ],
 )
 def test_days_in_periods(period: Period, days: int | None, count: int) -> None:
     """Rounded up, and a season without a number."""
