@@ -1,9 +1,9 @@
 """How many sequences the memory of a worker holds beside the weights.
 
 Engines that are set up to be measured use nearly all of it, and let a request in when its whole output has room: with
-98 %, less 1 GB for programs and graphs, the queues of Llama 3 70B come out as they were measured (47 running on one H200
-at 8k/1k where 49 are said here, 75 and 94 on one B200 at 1k/8k in FP8 and FP4 where 77 and 98 are), and R1 in FP8 fits
-four B200 and four GB200, as it did.
+98 %, less 1 GB for programs and graphs, the queues of Llama 3 70B come out as they were measured (47 running on one
+H200 at 8k/1k where 49 are said here, 75 and 94 on one B200 at 1k/8k in FP8 and FP4 where 77 and 98 are), and R1 in FP8
+fits four B200 and four GB200, as it did.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ class Memory(NamedTuple):
 
 
 def memory_of(cases: Cases) -> Memory:
-    """What a chip holds. Experts and embeddings are shared out among all; a cache that tensor parallelism cannot split any further is on each chip again."""
+    """What a chip holds.
+
+    Experts and embeddings are shared out among all; a cache that tensor parallelism cannot split any further is on
+    each chip again.
+    """
     facts = cases.facts
     dense = facts.attention * facts.attention_size + facts.always * facts.always_size
     dense = dense + facts.head * facts.head_size

@@ -35,7 +35,7 @@ def test_a_sweep_is_its_predictions() -> None:
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_no_case_beats_the_curve(apart: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_no_case_beats_the_curve(apart: bool) -> None:
     """Faster for users is always less from a GPU along it, and every other case is at or below it."""
     found = sweep(deployed("deepseek-r1"), load(1, 7000, 900), apart=apart).found
     best = curve(found)
@@ -64,7 +64,7 @@ def test_a_bound_on_the_first_token_takes_cases_away() -> None:
 def test_thousands_take_a_fraction_of_a_second() -> None:
     """A search of a fleet has two seconds for some hundreds of these."""
     began = time.perf_counter()
-    found = sweep(deployed("deepseek-r1", "gb200"), load(), batches=np.geomspace(1, 4096, 400))
+    found = sweep(deployed("deepseek-r1", "gb200"), load(), batches=list(np.geomspace(1, 4096, 400)))
     curve(found.found)
     assert len(found.pool) > 5000
     assert time.perf_counter() - began < 0.5

@@ -57,9 +57,15 @@ def test_pools_apart() -> None:
     """GPUs of each, and their workers."""
     row = {
         **ROW,
-        **{"mode": "disagg", "num_gpus": "48", "prefill_gpus": "16", "decode_gpus": "32"},
-        **{"decode_num_workers": "1", "decode_tp_size": "1", "decode_moe_ep_size": "32"},
-        **{"prefill_num_workers": "4", "prefill_tp_size": "4"},
+        "mode": "disagg",
+        "num_gpus": "48",
+        "prefill_gpus": "16",
+        "decode_gpus": "32",
+        "decode_num_workers": "1",
+        "decode_tp_size": "1",
+        "decode_moe_ep_size": "32",
+        "prefill_num_workers": "4",
+        "prefill_tp_size": "4",
     }
     deployment, _ = asked(row)
     assert deployment.pool == Pool(dp=32, ep=32)

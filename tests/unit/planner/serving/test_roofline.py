@@ -26,7 +26,7 @@ def test_a_dense_model_by_hand() -> None:
 
 
 def test_tensors_split_heads_but_not_latents() -> None:
-    """Eight chips read an eighth of Llama's cache each, but all of DeepSeek's; attention apart splits it by sequences."""
+    """Eight chips read an eighth of Llama's cache each, all of DeepSeek's; attention apart splits it by sequences."""
     for model, pool, share in (
         ("llama-3-70b", Pool(tp=8), 8),
         ("deepseek-v3", Pool(tp=8), 1),
