@@ -13,12 +13,13 @@ from tokenway.planner.demand.choice import choose
 from tokenway.planner.demand.study import study
 from tokenway.planner.demand.trends import EXPONENTIAL, LINEAR, LOGISTIC
 
-DAYS = 70
+DAYS = 56
 AHEAD = 28
 SEED = 6
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_bands_hold_what_they_promise() -> None:
     """Of 500 exponential series: the 80 % interval of the doubling time, and the 80 % bands of the forecast."""
     generator = np.random.default_rng(SEED)
@@ -54,10 +55,10 @@ def test_bands_hold_what_they_promise() -> None:
 def test_what_is_not_exponential_is_not_called_so(curve: str, likeness: float) -> None:
     """At most one of ten; while most exponential series of the same length are called so, or left open."""
     generator = np.random.default_rng(SEED)
-    called = Counter(choose(daily(demand(curve, 120, generator, likeness=likeness))).verdict for _ in range(200))
+    called = Counter(choose(daily(demand(curve, 120, generator, likeness=likeness))).verdict for _ in range(150))
     print(curve, likeness, called)
 
-    assert called[EXPONENTIAL] <= 20
+    assert called[EXPONENTIAL] <= 15
 
 
 @pytest.mark.slow

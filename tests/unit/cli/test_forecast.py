@@ -122,3 +122,14 @@ def test_without_the_extra() -> None:
 
     assert done.stdout.endswith("0 1\n")
     assert "This needs the package numpy; install it with: pip install 'tokenway[plan]'" in done.stderr
+
+
+def test_the_gateway_needs_none_of_it() -> None:
+    """Its processes never import what the planner computes with."""
+    program = (
+        "import sys, tokenway.compose.serve, tokenway.compose.control, tokenway.compose.worker, tokenway.store.open\n"
+        "print([name for name in ('numpy', 'scipy', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"

@@ -130,7 +130,10 @@ def is_one_exponential(series: Series) -> bool:
 def chi_square_tail(statistic: float, freedom: int) -> float:
     """How likely chance is to make a chi-square of so many degrees of freedom this large (Abramowitz 26.4.4-5)."""
     half = statistic / 2
-    if freedom % 2 == 0:
-        return math.exp(-half) * math.fsum(half**k / math.factorial(k) for k in range(freedom // 2))
-    terms = math.fsum(half ** (k - 0.5) / math.gamma(k + 0.5) for k in range(1, (freedom - 1) // 2 + 1))
-    return math.erfc(math.sqrt(half)) + math.exp(-half) * terms
+    if half <= 0:
+        return 1.0
+    # Each term by its logarithm, as powers and factorials of many degrees are out of reach.
+    first = 0.0 if freedom % 2 == 0 else 0.5
+    terms = ((k + first) * math.log(half) - half - math.lgamma(k + first + 1) for k in range(freedom // 2))
+    rest = math.erfc(math.sqrt(half)) if first else 0.0
+    return rest + math.fsum(map(math.exp, terms))

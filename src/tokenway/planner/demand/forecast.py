@@ -56,11 +56,18 @@ class Bands(NamedTuple):
         found = [self.median]
         for factor, low, high in zip(factors, self[1::2], self[2::2], strict=True):
             ends = [
-                np.minimum(ends[0], self.median * (low / self.median) ** factor),
-                np.maximum(ends[1], self.median * (high / self.median) ** factor),
+                np.minimum(ends[0], _beyond(self.median, low, factor)),
+                np.maximum(ends[1], _beyond(self.median, high, factor)),
             ]
             found += ends
         return Bands(*found)
+
+
+def _beyond(median: Floats, end: Floats, factor: float) -> Floats:
+    """So many times as far from the median as this end is, on logarithms."""
+    middle = np.log(median)
+    found: Floats = np.exp(np.clip(middle + factor * (np.log(end) - middle), -_FARTHEST, _FARTHEST))
+    return found
 
 
 class Month(NamedTuple):

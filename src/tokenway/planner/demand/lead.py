@@ -64,8 +64,8 @@ class Lead(NamedTuple):
         if best.correlation <= 0:
             return (
                 f"Growth of {self.follower} follows that of {self.leader} at none of {len(self.lags)} lags: the "
-                f"highest correlation is {best.correlation:.2f}, 95 % interval {best.low95:.2f} to {best.high95:.2f}, of "
-                f"{best.pairs} pairs.{level}"
+                f"highest correlation is {best.correlation:.2f}, 95 % interval {best.low95:.2f} to {best.high95:.2f}, "
+                f"of {best.pairs} pairs.{level}"
             )
         before = f"{best.quarters} quarter{'' if best.quarters == 1 else 's'} before"
         when = before if best.quarters else "in the same quarter"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _INK: Final = "#1f4e79"
 _LEADER: Final = "#b35900"
+_HIGH: Final = 30.0
+"""Bands are drawn up to so many times the highest value or median."""
 _LOW: Final = 8.0
 """A series that grows to more than so many times its beginning is drawn on a logarithmic scale."""
 
@@ -36,6 +38,9 @@ def picture(studied: Study, *, leader: Series | None = None) -> Figure:
     tops = [series.values, *([] if found is None else [found.forecast.bands.median])]
     if len(series.values) and max(each.max() for each in tops) > _LOW * series.values.min():
         axes.set_yscale("log")
+    if len(series.values):
+        # What may be far above all else would hide it.
+        axes.set_ylim(top=min(axes.get_ylim()[1], _HIGH * float(max(each.max() for each in tops))))
     if leader is not None and len(leader.values):
         _draw_leader(axes, leader)
     axes.set_ylabel(f"{series.unit} a {series.period.name}" if series.period else series.unit)

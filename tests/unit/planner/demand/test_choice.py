@@ -34,7 +34,7 @@ def test_with_large_errors_one_cannot_tell() -> None:
 
 
 def test_aicc_by_hand() -> None:
-    """n ln(SSE/n) + 2p + 2p(p+1)/(n-p-1); without a point to spare it is infinite."""
+    """It is n ln(SSE/n) + 2p + 2p(p+1)/(n-p-1); without a point to spare it is infinite."""
     errors = np.array([1.0, -1.0, 1.0, -1.0, 2.0, -2.0])
     trend = Trend("", np.zeros(1), np.zeros(1), errors, 3)
 

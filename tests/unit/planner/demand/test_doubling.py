@@ -72,7 +72,7 @@ def test_paces_between_reports() -> None:
     series = series_of({date(2025, 1, 1): 5.0, date(2025, 3, 1): 10.0, date(2025, 12, 1): 5.0, date(2026, 1, 9): 5.0})
     first, second, third = paces(series)
 
-    assert (first.factor, first.doubling) == (2.0, pytest.approx(first.periods))
+    assert (first.factor, first.doubling) == pytest.approx((2.0, first.periods))
     assert second.doubling == pytest.approx(-second.periods)
     assert third.doubling == math.inf
 

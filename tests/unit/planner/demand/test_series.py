@@ -101,7 +101,7 @@ def test_a_day_far_off_is_left_out() -> None:
 
     assert len(series.values) == 89
     assert series.notes == (f"1 date ({FIRST + timedelta(days=40)}) far off those around: left out.",)
-    assert not daily(10.0 * np.arange(1, 90)).notes
+    assert not daily(10.0 * np.arange(1.0, 90.0)).notes
 
 
 def test_parts() -> None:
