@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from benchmarks.planner.mlperf import results
 from tokenway.planner.hardware import chips
 from tokenway.planner.serving.bands import width_that_holds
 from tokenway.planner.serving.cases import Column
@@ -94,6 +95,10 @@ def validate(sample: Sample) -> None:
             print(f"    with one point measured:  {told(errors(sample.tpot[others], better[others]))}")
     line("Hopper to Blackwell", sample, ~is_hopper, sample.by(~is_hopper, sample.found_on(is_hopper))[0])
     line("untouched third", sample, is_untouched, sample.by(is_untouched, sample.found_on(~is_untouched))[0])
+    print("\nMLPerf offline, output tokens/s of a GPU")
+    for result in results():
+        ratio = f"x{result.ratio:.2f}"
+        print(f"    {result.name:40} measured {result.measured:7.0f}, predicted {result.predicted:7.0f}, {ratio}")
     print("\nshipped constants, by model, chip, engine and mode (no test)")
     predicted = sample.by(every, sample.found_on(every))[0]
     table(sample, predicted, [(p.model, p.chip, p.engine, p.mode, p.precision) for p in sample.points])

@@ -1,8 +1,8 @@
 """`python -m benchmarks.planner.aside`: our predictions and aiconfigurator's, of the same measured points.
 
-It is installed into an environment of its own, about 0.9 GB, and knows kernels that were measured one by one. Ours are of
-constants that were found without the point's group (model, chip, precision, input). Where one of the two has no answer
-the point counts for neither; how often that was is told.
+It is installed into an environment of its own, about 0.9 GB, and knows kernels that were measured one by one. Ours are
+of constants that were found without the point's group (model, chip, precision, input). Where one of the two has no
+answer the point counts for neither; how often that was is told.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def installed() -> str:
     python = str(home / "bin" / "python")
     if not (home / "bin" / "aiconfigurator").exists():
         print(f"installing {REQUIREMENT} into {home}", flush=True)
-        for step in ([sys.executable, "-m", "venv", "--clear", str(home)], [python, "-m", "pip", "install", REQUIREMENT]):
+        for step in (
+            [sys.executable, "-m", "venv", "--clear", str(home)],
+            [python, "-m", "pip", "install", REQUIREMENT],
+        ):
             done = subprocess.run(step, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise Unavailable(f"does not install: {done.stderr.strip()[-200:]}")

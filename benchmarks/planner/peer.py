@@ -1,4 +1,4 @@
-"""Runs in the environment of aiconfigurator: lines of JSON with its arguments come in, `ttft` and `tpot` in ms go out."""
+"""Runs in the environment of aiconfigurator: lines of JSON with its arguments come in, TTFT and TPOT in ms go out."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def shape_from(config: Config, title: str = "own model") -> Shape:
         native=_native(config, text),
     )
     if shape.experts_per_token > shape.experts:
-        raise PlanError(f"The config has {shape.experts} experts, of which a token would use {shape.experts_per_token}.")
+        raise PlanError(
+            f"The config has {shape.experts} experts, of which a token would use {shape.experts_per_token}."
+        )
     return shape
 
 
@@ -103,7 +105,9 @@ def _dense_layers(config: Config, layers: int) -> int:
     listed = config.get("mlp_only_layers")
     if isinstance(listed, list) and listed:
         return len(listed)
-    step = _whole(config.get("decoder_sparse_step") or config.get("interleave_moe_layer_step"), "decoder_sparse_step", 1)
+    step = _whole(
+        config.get("decoder_sparse_step") or config.get("interleave_moe_layer_step"), "decoder_sparse_step", 1
+    )
     if step > 1:
         return layers - layers // step
     first = _size(config, "first_dense", 0)
@@ -190,7 +194,7 @@ def _native(config: Config, text: Config) -> str:
 def _compressed(told: Config) -> str:
     """Compressed tensors: by the bits and the type of the first group of weights."""
     groups = told.get("config_groups")
-    first = next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {}
+    first: object = next(iter(groups.values()), None) if isinstance(groups, Mapping) else None
     weights = first.get("weights") if isinstance(first, Mapping) else None
     if not isinstance(weights, Mapping):
         return "bf16"

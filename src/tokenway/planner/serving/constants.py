@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-
 FIRST_DAY: Final = date(2025, 11, 1)
 LAST_DAY: Final = date(2026, 2, 25)
 """Between these days engines are taken to have got faster; nothing is said of what came later."""

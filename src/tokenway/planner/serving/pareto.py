@@ -1,4 +1,4 @@
-"""Layouts and batches of a model on a chip, and the curve of those that no other beats: speed of a user against of a GPU.
+"""Layouts and batches of a model on a chip, and the curve of those that no other beats in speed of users and of GPUs.
 
 All of a sweep are predicted at once; a few thousand take some milliseconds.
 """
@@ -106,7 +106,7 @@ def sweep(
 
 def curve(found: Predictions, ttft: float = np.inf) -> Curve:
     """The cases that fit, keep `ttft` seconds, and are not beaten in both speeds by another."""
-    some = np.flatnonzero(found.fits & (found.ttft <= ttft) & (found.running >= 1.0))
+    some = np.flatnonzero(found.fits & (found.ttft <= ttft))
     user, gpu = found.tokens_per_s_user[some], found.tokens_per_s_gpu[some]
     order = np.lexsort((-gpu, -user))
     best = np.maximum.accumulate(np.concatenate(([-np.inf], gpu[order][:-1])))

@@ -3,7 +3,8 @@
 A step gives a token to every sequence that runs. Its parts, for the busiest chip of a worker: weights that have to be
 read (of the experts those that the batch touches: 1 - (1 - k/E)^B of them), cached keys and values, products of
 matrices, scores of attention, messages between chips; and beside them prefill, which takes its share of the same
-chips where they are not apart. A draft's guesses go through the step as further tokens of their sequences. What of these rates is really had is for the calibration to say.
+chips where they are not apart. A draft's guesses go through the step as further tokens of their sequences. What of
+these rates is really had is for the calibration to say.
 """
 
 from __future__ import annotations

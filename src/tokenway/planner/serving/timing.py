@@ -22,7 +22,7 @@ BOUNDS: Final = ("weights", "cache", "compute", "links", "overhead", "prefill")
 FAR_SHARE: Final = 0.85
 """Share of the links between domains that messages get: DeepEP tells of 43 to 46 of 50 GB/s. No point says it."""
 
-_ROUNDS: Final = 6
+_ROUNDS: Final = 10
 _CORNER: Final = 4
 
 

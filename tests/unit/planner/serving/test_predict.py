@@ -1,0 +1,85 @@
+"""Predictions: what they say, and what they keep to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.planner.serving.asked import deployed, load
+from tokenway.planner.serving.cases import spread
+from tokenway.planner.serving.constants import calibration
+from tokenway.planner.serving.deployment import Draft, Pool
+from tokenway.planner.serving.predict import measured_by, predict, predict_all, predict_many
+
+
+def test_one_and_many_agree() -> None:
+    """A prediction is a row of them."""
+    asked = [(deployed(model), load(n)) for model in ("llama-3-70b", "gpt-oss-120b") for n in (4, 64)]
+    many = predict_many(asked)
+    for number, each in enumerate(asked):
+        one = predict(*each)
+        assert one.tpot == pytest.approx(many.tpot[number])
+        assert one.shares[one.bound] == max(one.shares.values())
+        assert sum(one.shares.values()) == pytest.approx(1)
+
+
+@given(
+    model=st.sampled_from(["llama-3-8b", "llama-3-70b", "deepseek-r1", "gpt-oss-120b", "qwen3.5-397b"]),
+    chip=st.sampled_from(["h200", "b200", "gb300", "mi355x"]),
+    pool=st.sampled_from([Pool(tp=1), Pool(tp=8), Pool(tp=4, dp=2, ep=8), Pool(dp=8, ep=8)]),
+    input_=st.floats(1, 30_000),
+    output=st.floats(2, 8_000),
+)
+def test_more_at_once_serves_more_and_each_more_slowly(
+    model: str, chip: str, pool: Pool, input_: float, output: float
+) -> None:
+    """As long as all of it runs; beyond, requests only wait."""
+    asked = deployed(model, chip, pool=pool)
+    found = predict_all(spread(asked, load(1, input_, output), concurrency=np.geomspace(1, 2048, 40)))
+    runs = found.running >= 0.999 * np.geomspace(1, 2048, 40)
+    assert (np.diff(found.tpot[runs]) >= 0).all()
+    assert (np.diff(found.tokens_per_s_gpu[runs]) > -1e-9).all()
+
+
+def test_requests_follow_from_littles_law() -> None:
+    """What is in at once is the rate times how long a request stays."""
+    found = predict(deployed(), load(32, 1000, 500))
+    assert found.requests_per_s * (found.ttft + 499 * found.tpot) == pytest.approx(32)
+    assert found.tokens_per_s_gpu == pytest.approx(found.requests_per_s * 500 / 8)
+
+
+def test_a_measured_point_recalibrates() -> None:
+    """That point is met, others move by the same factor, and the band is narrower."""
+    plain = predict(deployed(), load(32))
+    measured = measured_by(deployed(), load(32), 1.2 * plain.tpot)
+    assert predict(deployed(), load(32), measured).tpot == pytest.approx(1.2 * plain.tpot)
+    better = predict(deployed(), load(64), measured)
+    assert better.tpot == pytest.approx(1.2 * predict(deployed(), load(64)).tpot)
+    assert better.high / better.low < plain.high / plain.low
+
+
+def test_the_band_is_wider_for_what_the_calibration_does_not_know() -> None:
+    """A chip, a model, both."""
+    asked = [("llama-3-70b", "h200"), ("llama-3-70b", "b300"), ("llama-3-405b", "h200"), ("llama-3-405b", "b300")]
+    found = predict_many([(deployed(*each), load(8)) for each in asked])
+    known, chip, model, both = np.log(found.high / found.tpot)
+    widths = calibration().widths
+    assert (known, chip, model, both) == pytest.approx(
+        (widths.known, widths.new_chip, widths.new_model, widths.new_both)
+    )
+
+
+def test_what_does_not_fit_says_so() -> None:
+    """R1 in FP8 on eight H100."""
+    assert not predict(deployed("deepseek-r1", "h100"), load(1)).fits
+    assert predict(deployed("deepseek-r1", "h200"), load(1)).fits
+
+
+def test_a_draft_helps_where_memory_bounds() -> None:
+    """At one request nearly by the tokens of a step; of many less."""
+    drafted, plain = deployed(draft=Draft(tokens=2, accepted=0.8, cost=0.02)), deployed()
+    few, many = (predict(plain, load(n)).tpot / predict(drafted, load(n)).tpot for n in (1, 400))
+    assert 2 < few < 2.5
+    assert many < few
