@@ -35,7 +35,7 @@ For example:
 _PROJECTS_HELP = """Projects, whom use is counted for: create, list, show, update, archive.
 
 For example:
-  tokenway projects create Resale --markup 12.5
+  tokenway projects create Resale --markup 12.5%
 """
 _USERS_HELP = """People and service accounts, and what they may do in which project.
 
