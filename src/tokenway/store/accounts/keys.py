@@ -53,7 +53,7 @@ class SqlKeys:
         terms: KeyTerms | None = None,
         limits: Sequence[LimitTerms] = (),
     ) -> NewKey:
-        """A new key with its limits. Raises NotFound or Invalid."""
+        """A new key with its limits. Raises NotFound, Conflict where its project or user has ended, or Invalid."""
         with self._changes.begin(by) as change:
             return add_key(change, name, project=project, terms=terms, wanted=limits)
 
@@ -198,7 +198,7 @@ def add_key(
     terms: KeyTerms | None = None,
     wanted: Iterable[LimitTerms] = (),
 ) -> NewKey:
-    """A new key with its limits, as part of a change. Raises NotFound or Invalid."""
+    """A new key with its limits, as part of a change. Raises NotFound, Conflict or Invalid."""
     open_project(change.connection, project)
     secret = make_secret(KEY_PREFIX, change.random_bytes)
     values = _checked(change, {**said(terms), "name": name})

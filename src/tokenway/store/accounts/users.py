@@ -210,10 +210,10 @@ def user_in(connection: sa.Connection, reference: str) -> UserRow:
 
 
 def open_user(connection: sa.Connection, reference: str) -> UserRow:
-    """The user to whom something new is to belong. Raises NotFound, or Invalid when his account has ended."""
+    """The user to whom something new is to belong. Raises NotFound, or Conflict when his account has ended."""
     row = user_in(connection, reference)
     if row.archived is not None:
-        raise Invalid("user_id", f"the user {row.name} is archived; choose another")
+        raise Conflict(f"the user {row.name} is archived; choose another")
     return row
 
 

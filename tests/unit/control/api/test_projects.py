@@ -29,7 +29,10 @@ async def test_a_project_is_made_changed_and_archived(admin: httpx.AsyncClient) 
     assert (await admin.post("/projects", json={"name": "x", "id": "research-team"})).status_code == 409
     assert (await admin.post(f"{path}/archive")).json()["archived"]
     refused = await admin.post("/keys", json={"name": "x", "project": "research-team"})
-    assert (refused.status_code, refused.json()["field"]) == (422, "project")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "the project research-team is archived; choose another",
+    )
 
 
 async def test_members_come_change_and_go(api: Api, admin: httpx.AsyncClient) -> None:
