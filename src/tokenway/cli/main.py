@@ -244,7 +244,7 @@ def run(arguments: list[str]) -> int:
     except CommandError as error:
         return _fail(str(error), error.exit_status)
     except TokenwayError as error:
-        return _fail(str(error), FAILED)
+        return _fail(f"{error}; {error.hint}" if error.hint else str(error), FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -41,6 +41,21 @@ def parse_usd(text: str | int | float | Decimal) -> NanoUsd:
     return NanoUsd(int((amount * NANO_PER_USD).to_integral_value(ROUND_HALF_UP)))
 
 
+USD_PATTERN: Final = r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?"
+"""An amount of dollars as people and programs write it to Tokenway: nothing of it is ever rounded."""
+_SIGNED_USD: Final = re.compile(f"-?{USD_PATTERN}", re.ASCII)
+
+
+def parse_amount(text: str) -> NanoUsd:
+    """Dollars as somebody asks for them, such as `12.5` or `-3`, to nano-dollars, exactly.
+
+    Raises ValueError for exponents, more than nine decimals, and a billion dollars or more.
+    """
+    if not _SIGNED_USD.fullmatch(text):
+        raise ValueError(f"not an amount of dollars: {text!r}")
+    return parse_usd(text)
+
+
 def parse_rate(usd_per_million: str | int | float | Decimal) -> Rate:
     """Dollars per million units to a rate; raises ValueError when negative or not a number."""
     rate = parse_usd(usd_per_million)

@@ -16,6 +16,7 @@ from tokenway.model.money import (
     format_share,
     format_usd,
     hourly,
+    parse_amount,
     parse_percent,
     parse_rate,
     parse_share,
@@ -51,6 +52,19 @@ def test_other_text_is_no_amount(text: str) -> None:
     """Neither words nor what is not finite, nor what would take minutes to write down as an integer."""
     with pytest.raises(ValueError, match="not an amount of dollars"):
         parse_usd(text)
+
+
+@given(st.decimals(places=9, min_value=-(10**9) + 1, max_value=10**9 - 1, allow_nan=False))
+def test_an_amount_that_is_asked_for_is_exact(amount: Decimal) -> None:
+    """To the nano-dollar."""
+    assert parse_amount(f"{amount:f}") == int(amount * 10**9)
+
+
+@pytest.mark.parametrize("text", ["", "1e3", "+1", "1.", ".5", "01", " 1", "1\n", "0.0000000001", "1000000000", "--1"])
+def test_what_would_be_rounded_is_not_asked_for(text: str) -> None:
+    """Nor is what can be written in another way."""
+    with pytest.raises(ValueError, match="not an amount of dollars"):
+        parse_amount(text)
 
 
 def test_a_rate_is_not_negative() -> None:

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from tokenway.control.api.problems import Problem
-from tokenway.model.money import format_usd, parse_usd
+from tokenway.model.money import USD_PATTERN, format_usd, parse_amount
 
-MONEY: Final = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
-SIGNED_MONEY: Final = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
+MONEY: Final = f"^{USD_PATTERN}$"
+SIGNED_MONEY: Final = f"^-?{USD_PATTERN}$"
 MARKUP: Final = r"^(-?0(\.[0-9]{1,6})?|-1(\.0{1,6})?|[1-9][0-9]?(\.[0-9]{1,6})?|100(\.0{1,6})?)$"
 IDENTITY: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@+-]{0,127}$"
 _USD: Final = 'write US dollars as a decimal string with at most nine places, as in "12.5"'
@@ -95,7 +95,7 @@ def shown_moment(moment: float | None) -> str | None:
 
 def nano(text: str) -> int:
     """Nano-dollars of a decimal string that has the form of money."""
-    return int(parse_usd(text))
+    return int(parse_amount(text))
 
 
 def usd(amount: int) -> str:

@@ -177,7 +177,7 @@ class SqlKeys:
             raise Conflict(f"several active keys are called {reference!r}; name one by its id: {ids}")
         if found:
             raise NotFound(f"no active key is called {reference!r}; name an ended one by its id")
-        raise NotFound(f"there is no key {reference!r}; `tokenway keys list` shows all")
+        raise NotFound(f"there is no key {reference!r}", listed_by="tokenway keys list")
 
     def _conditions(self, which: KeyFilter) -> Iterator[sa.ColumnElement[bool]]:
         if which.project is not None:

@@ -198,7 +198,7 @@ def _is_same(one: Limit, other: Limit) -> bool:
 def _limit_in(connection: sa.Connection, identity: str) -> LimitRow:
     found = connection.execute(SELECT.where(limits.c.id == identity)).first()
     if found is None:
-        raise NotFound(f"there is no limit {identity!r}; `tokenway limits list` shows all")
+        raise NotFound(f"there is no limit {identity!r}", listed_by="tokenway limits list")
     return limit_row(found)
 
 
@@ -211,7 +211,7 @@ def _owner(connection: sa.Connection, scope: Scope, subject: str) -> str:
     elif scope is Scope.MODEL:
         checks.names("subject", (subject,))
     elif not _project_of(connection, scope, subject):
-        raise NotFound(f"there is no key {subject!r}; `tokenway keys list` shows all")
+        raise NotFound(f"there is no key {subject!r}", listed_by="tokenway keys list")
     return _project_of(connection, scope, subject)
 
 

@@ -206,7 +206,7 @@ def user_in(connection: sa.Connection, reference: str) -> UserRow:
         found = connection.execute(_SELECT.where(named)).first()
         if found is not None:
             return _row(found)
-    raise NotFound(f"there is no user {reference!r}; `tokenway users list` shows all")
+    raise NotFound(f"there is no user {reference!r}", listed_by="tokenway users list")
 
 
 def open_user(connection: sa.Connection, reference: str) -> UserRow:

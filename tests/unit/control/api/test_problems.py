@@ -67,6 +67,13 @@ async def test_what_is_wrong_is_said_in_one_shape(
     assert problem.get("field") == field
 
 
+@pytest.mark.parametrize("path", ["/keys/key_none", "/limits/lim_none", "/users/nobody", "/tokens/tok_none"])
+async def test_what_is_not_there_is_told_without_commands(admin: httpx.AsyncClient, path: str) -> None:
+    """Who speaks HTTP may have no command line."""
+    answer = await (admin.delete if path.startswith("/tokens") else admin.get)(path)
+    assert (answer.status_code, "`" in answer.text) == (404, False)
+
+
 async def test_a_wrong_method_says_which_are_right(admin: httpx.AsyncClient) -> None:
     """All of them."""
     answer = await admin.put("/users/admin", json={})
