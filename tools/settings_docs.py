@@ -20,7 +20,7 @@ from tokenway.control.examination import shown
 from tokenway.control.rules import NOT_YET
 from tokenway.dialects.known import KnownProvider
 from tokenway.dialects.providers import KNOWN
-from tokenway.model.money import format_usd
+from tokenway.model.money import format_share, format_usd
 from tokenway.model.settings import CONFIG_VARIABLE, DATA_VARIABLE, RESTART_ONLY, Settings, variables
 from tokenway.model.shape import Field, Kind, Shape, expectation, fields_of
 from tokenway.model.units import format_duration, format_size
@@ -172,6 +172,8 @@ def _shown(field: Field) -> str:
             text = format_size(value)
         case Kind.MONEY | Kind.RATE:
             text = format_usd(value)
+        case Kind.SHARE:
+            text = format_share(value)
         case Kind.FLAG:
             text = str(value).lower()
         case _:

@@ -17,6 +17,22 @@ NOON: Final = 1_772_366_400.0
 """Sunday, the 1st of March 2026, 12:00 UTC."""
 GRAINS: Final = (3_600, 86_400, 0)
 
+_ADD: Final = (
+    spend.update()
+    .where(*(spend.c[name] == sa.bindparam(f"its_{name}") for name in ("scope", "subject", "grain", "bucket", "node")))
+    .values(calls=spend.c.calls + 1, charged=spend.c.charged + sa.bindparam("more"))
+)
+_CONSUME: Final = (
+    leases.update()
+    .where(
+        leases.c.limit_id == sa.bindparam("limit"),
+        leases.c.period == sa.bindparam("of"),
+        leases.c.holder == sa.bindparam("who"),
+    )
+    .values(consumed=leases.c.consumed + sa.bindparam("took"))
+)
+"""Made once: worlds of many calls would spend their time on making them."""
+
 
 def sqlite_database(path: Path) -> Database:
     """A SQLite database in a file, with the store's tables; they are made when they are not there."""
@@ -59,14 +75,12 @@ def settle(
             "bucket": int(at // grain) if grain else 0,
             "node": node,
         }
-        same = [spend.c[name] == value for name, value in row.items()]
-        more = {"calls": spend.c.calls + 1, "charged": spend.c.charged + charged}
-        if not connection.execute(spend.update().where(*same).values(more)).rowcount:
+        same = {f"its_{name}": value for name, value in row.items()}
+        if not connection.execute(_ADD, same | {"more": charged}).rowcount:
             new = {"calls": 1, "charged": charged, "withheld": 0, "input_tokens": 0, "output_tokens": 0}
             connection.execute(spend.insert().values(**row, **new, last_used=at))
     if holder:
-        mine = (leases.c.limit_id == limit.id, leases.c.period == period, leases.c.holder == holder)
-        connection.execute(leases.update().where(*mine).values(consumed=leases.c.consumed + took))
+        connection.execute(_CONSUME, {"limit": limit.id, "of": period, "who": holder, "took": took})
 
 
 def charged(database: Database, limit: Limit, grain: int = 0) -> int:

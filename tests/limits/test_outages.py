@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.edge.calls import Clock, Worker, clock, limit
-from tokenway.edge.stocks import ANSWER_SECONDS
+from tokenway.edge.stocks import ANSWER_SECONDS, MEND_SECONDS
 from tokenway.model.limits import Measure, OnOutage, Term
 from tokenway.model.link import Return
 
@@ -21,18 +21,68 @@ def test_leases_are_spent_while_nobody_can_be_asked(clock: Clock) -> None:
     worker.broker.extra = 20
     worker.call(10)
     worker.admission.cut()
+    clock.mono += MEND_SECONDS
     assert [worker.call(10).status for _ in range(3)] == [200, 200, 503]
     worker.admission.mended()
     assert worker.call(10).status == 200
     assert worker.broker.returns == []
 
 
-def test_a_project_may_rather_be_refused() -> None:
-    """At once, whatever its leases hold."""
+@pytest.mark.parametrize("outage", list(OnOutage))
+def test_who_comes_when_the_control_process_has_died_waits_for_the_next_one(clock: Clock, outage: OnOutage) -> None:
+    """It is there within a second: nobody is refused meanwhile, and what leases hold is served, if it may be."""
+    worker = Worker(limit(amount=100), outage=outage)
+    worker.broker.extra = 10
+    worker.call(10)
+    worker.admission.cut()
+    made = [worker.call(10) for _ in range(3)]
+    assert [each.status for each in made] == ([200, 0, 0] if outage is OnOutage.SERVE else [0, 0, 0])
+    for _ in range(14):
+        clock.mono += 0.05
+        worker.admission.sweep(clock.mono)
+    worker.admission.mended()
+    worker.admission.sweep(clock.mono)
+    assert [each.status for each in made] == [200, 200, 200]
+    assert not worker.admission.is_waiting
+
+
+@pytest.mark.parametrize("outage", list(OnOutage))
+def test_nobody_waits_for_long_for_a_control_process(clock: Clock, outage: OnOutage) -> None:
+    """From its death on so long in all, however late somebody comes; then at once."""
+    worker = Worker(limit(amount=100), outage=outage)
+    worker.admission.cut()
+    first = worker.call()
+    clock.mono += MEND_SECONDS - 0.1
+    worker.admission.cut()
+    late = worker.call()
+    worker.admission.sweep(clock.mono)
+    assert (first.status, late.status) == (0, 0)
+    clock.mono += 0.1
+    worker.admission.sweep(clock.mono)
+    assert (first.status, late.status, worker.call().status) == (503, 503, 503)
+    worker.admission.sweep(clock.mono)
+    assert not worker.admission.is_waiting
+
+
+def test_who_waits_for_a_control_process_may_leave(clock: Clock) -> None:
+    """And is forgotten; the next one goes on in its place."""
+    worker = Worker(limit(amount=100))
+    worker.admission.cut()
+    gone, made = worker.call(), worker.call()
+    assert gone.claim is not None
+    worker.admission.withdraw(gone.claim)
+    worker.admission.mended()
+    worker.admission.sweep(clock.mono)
+    assert (gone.status, made.status) == (0, 200)
+
+
+def test_a_project_may_rather_be_refused(clock: Clock) -> None:
+    """Whatever its leases hold."""
     worker = Worker(limit(amount=100), outage=OnOutage.REFUSE)
     worker.broker.extra = 50
     worker.call(10)
     worker.admission.cut()
+    clock.mono += MEND_SECONDS
     problem = worker.call(10).problem
     assert problem is not None
     assert (problem.status, problem.code, problem.retry_after) == (503, "limits_unavailable", 1.0)
@@ -41,12 +91,15 @@ def test_a_project_may_rather_be_refused() -> None:
 
 
 @pytest.mark.parametrize("outage", list(OnOutage))
-def test_who_waits_when_the_control_process_goes_is_told(outage: OnOutage) -> None:
+def test_who_waits_when_the_control_process_goes_is_told(clock: Clock, outage: OnOutage) -> None:
     """503, whichever the policy: its lease does not hold it."""
     worker = Worker(limit(amount=100), outage=outage)
     worker.is_held = True
     made = worker.call()
     worker.admission.cut()
+    assert made.status == 0
+    clock.mono += MEND_SECONDS
+    worker.admission.sweep(clock.mono)
     assert made.status == 503
 
 

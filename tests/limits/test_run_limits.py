@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.edge.calls import Worker, clock, limit
+from tests.unit.edge.calls import Clock, Worker, clock, limit
+from tokenway.edge.stocks import MEND_SECONDS
 from tokenway.metering.ledger import Trace
 from tokenway.metering.terms import run_limit
 from tokenway.model.limits import Measure, Term
@@ -74,10 +75,11 @@ def test_an_agent_that_is_too_deep_is_refused() -> None:
     assert (problem.status, problem.details["reached"], problem.should_retry) == (429, "depth", False)
 
 
-def test_depth_and_loops_are_let_go_while_nobody_can_be_asked() -> None:
+def test_depth_and_loops_are_let_go_while_nobody_can_be_asked(clock: Clock) -> None:
     """Nobody knows how deep or how often; the other limits hold all the same."""
     worker = Worker(limit(Measure.LOOPS, 1, per_run=True), limit(Measure.DEPTH, 1, per_run=True), limit(amount=100))
     worker.broker.extra = 10
     worker.call(10, run="")
     worker.admission.cut()
+    clock.mono += MEND_SECONDS
     assert [worker.call(10, run="r", trace=Trace("sub", "main")).status for _ in range(2)] == [200, 503]

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from tests.limits.actors import Caller, Clock, Control, Entry, Far, Worker, now_or_never
 from tests.limits.books import settle
 from tokenway.metering.terms import period_of
@@ -27,7 +29,6 @@ from tokenway.model.errors import Problem
 from tokenway.model.limits import Limit, Measure
 from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.store.database import Database
-from tokenway.store.leases import SqlLeases
 from tokenway.store.nodes import BEAT_SECONDS
 
 SWEEP: Final = 0.05
@@ -37,6 +38,13 @@ INGEST: Final = 0.2
 """How often journals are read."""
 WAYS_TO_BE_LOST: Final = ("dead", "without control", "cut off")
 """All of it has ended; its workers serve on without a control process; it does not reach the database."""
+
+
+_HELD: Final = sa.text(
+    "SELECT limit_id, period, SUM(CASE WHEN granted > consumed THEN granted - consumed ELSE 0 END) FROM leases "
+    "GROUP BY limit_id, period"
+)
+"""What all holders together may still spend, by limit and period."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,6 @@ class World:
         self._booked: dict[tuple[str, int], int] = defaultdict(int)
         """What the ledger has, by limit and period."""
         self.controls = [Control(self, f"n{number}") for number in range(plan.machines)]
-        self._audit = SqlLeases(database, "", self.clock.wall)
         with self.clock.instead_of_the_systems():
             self.workers = [self._worker(control) for control in self.controls for _ in range(plan.workers)]
         self._shares = [self.chance.random() ** 3 + 0.02 for _ in self.workers]
@@ -306,12 +313,15 @@ class World:
             )
 
     def check(self) -> None:
-        """In every period of every limit: what is spent, and what may still be spent by somebody, is within it."""
-        for limit in self.limits.values():
-            if not limit.is_fleeting:
-                for period in {0, period_of(limit, self.clock.wall()).number}:
-                    held = self._audit.outstanding(limit.id, period)
-                    assert self._booked[limit.id, period] + held <= limit.amount, (limit.id, period)
+        """In every period of every limit: what is spent, and what may still be spent by somebody, is within it.
+
+        In one statement for all of them: this is asked after each change of the books.
+        """
+        with self.database.read() as connection:
+            held = {(row[0], row[1]): int(row[2]) for row in connection.execute(_HELD)}
+        for limit, period in {*held, *self._booked}:
+            taken = self._booked.get((limit, period), 0) + held.get((limit, period), 0)
+            assert taken <= self.limits[limit].amount, (limit, period)
 
     def spent(self, limit: Limit) -> dict[int, int]:
         """What was spent of a limit in the end, by period."""

@@ -112,6 +112,8 @@ def _value(name: str, value: Any) -> str:  # noqa: PLR0911 - one line for each k
 
 
 def _data(row: AuditRow) -> dict[str, Any]:
+    from tokenway.store.accounts.audit import shown_detail  # noqa: PLC0415 - the help needs no store
+
     return {
         "id": row.id,
         "at": moment(row.at),
@@ -121,5 +123,5 @@ def _data(row: AuditRow) -> dict[str, Any]:
         "resource": row.resource,
         "subject": row.subject,
         "project": row.project or None,
-        "detail": row.detail,
+        "detail": shown_detail(row.detail),
     }

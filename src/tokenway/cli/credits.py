@@ -12,7 +12,7 @@ from tokenway.cli.options import AsJson
 from tokenway.cli.output import Column, money, print_json, print_table, say
 from tokenway.cli.place import Place, day, dollars, ending, moment, opened
 from tokenway.model.limits import Scope
-from tokenway.model.money import format_usd, parse_usd
+from tokenway.model.money import format_usd
 
 if TYPE_CHECKING:
     from tokenway.store.money import Balance, Code, Statement, Transfer
@@ -136,11 +136,7 @@ def adjust(
     For example:
       tokenway credits adjust default -3.00 --note "added twice"
     """
-    try:
-        nano = parse_usd(amount)
-    except ValueError:
-        raise BadUsage(f"{amount} is not an amount of dollars; write e.g. -3.00.") from None
-    return _move("adjust", project, nano, reference, note, place, as_json=as_json)
+    return _move("adjust", project, dollars(amount, signed=True), reference, note, place, as_json=as_json)
 
 
 def codes(

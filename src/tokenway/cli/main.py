@@ -35,7 +35,7 @@ For example:
 _PROJECTS_HELP = """Projects, whom use is counted for: create, list, show, update, archive.
 
 For example:
-  tokenway projects create Resale --markup 12.5
+  tokenway projects create Resale --markup 12.5%
 """
 _USERS_HELP = """People and service accounts, and what they may do in which project.
 
@@ -261,7 +261,7 @@ def run(arguments: list[str]) -> int:
     except CommandError as error:
         return _fail(str(error), error.exit_status)
     except TokenwayError as error:
-        return _fail(str(error), FAILED)
+        return _fail(f"{error}; {error.hint}" if error.hint else str(error), FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -20,7 +20,7 @@ from cyclopts import Parameter
 from tokenway.cli.errors import BadUsage
 from tokenway.cli.options import ConfigFile, DataDir
 from tokenway.compose.commands import data_directory, stored
-from tokenway.model.money import parse_usd
+from tokenway.model.money import parse_amount
 from tokenway.model.units import parse_duration
 
 if TYPE_CHECKING:
@@ -70,15 +70,21 @@ def moment(seconds: float | None) -> str | None:
     return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def dollars(text: str, option: str = "") -> int:
-    """Dollars to nano-dollars; raises BadUsage. An amount that stands by itself has no option."""
+def dollars(text: str, option: str = "", *, signed: bool = False) -> int:
+    """Dollars to nano-dollars, as the control API reads them; raises BadUsage.
+
+    An amount that stands by itself has no option; only one that is `signed` may be less than nothing.
+    """
     try:
-        amount = parse_usd(text)
+        amount = parse_amount(text)
     except ValueError:
         amount = None
-    if amount is None or amount < 0:
+    if amount is None or (amount < 0 and not signed):
         before = f"{option} " if option else ""
-        raise BadUsage(f"{before}{text} is not an amount of dollars; write e.g. {before}5.00.")
+        raise BadUsage(
+            f"{before}{text} is not an amount of dollars with at most nine decimals; "
+            f"write e.g. {before}{'-3.00' if signed else '5.00'}."
+        )
     return amount
 
 

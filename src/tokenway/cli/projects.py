@@ -14,7 +14,7 @@ from tokenway.cli.options import AsJson
 from tokenway.cli.output import NOTHING, Column, print_json, print_table
 from tokenway.cli.place import Place, every, labels, moment, opened, shown_labels
 from tokenway.model.limits import OnOutage, Scope
-from tokenway.model.money import format_percent, parse_percent
+from tokenway.model.money import MILLIONTHS, format_percent, format_share, parse_percent, parse_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +30,8 @@ class ProjectOptions:
     """What may be said of a project."""
 
     markup: Annotated[
-        str | None, Parameter(help="Percent on top of what calls cost: 10, -2.5.", allow_leading_hyphen=True)
+        str | None,
+        Parameter(help="What is charged on top of cost: 12.5%, -2.5%, or as a share 0.125.", allow_leading_hyphen=True),
     ] = None
     prepaid: Annotated[
         bool | None,
@@ -50,7 +51,7 @@ class ProjectOptions:
 
         return ProjectTerms(
             name=UNSET if name is None else name,
-            markup=UNSET if self.markup is None else _millionths(self.markup),
+            markup=UNSET if self.markup is None else _markup(self.markup),
             prepaid=UNSET if self.prepaid is None else self.prepaid,
             on_outage=UNSET if self.on_outage is None else OnOutage(self.on_outage),
             labels=labels(self.label, known) if self.label else UNSET,
@@ -70,7 +71,7 @@ def create(
 
     For example:
       tokenway projects create "Search team" --id search
-      tokenway projects create Resale --markup 12.5 --prepaid
+      tokenway projects create Resale --markup 12.5% --prepaid
     """
     from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
 
@@ -150,7 +151,7 @@ def update(
     """Change a project; what is not said stays as it is.
 
     For example:
-      tokenway projects update resale --markup 15 --on-outage refuse
+      tokenway projects update resale --markup 15% --on-outage refuse
     """
     from tokenway.store.accounts.records import CLI  # noqa: PLC0415 - the help needs no store
 
@@ -182,13 +183,24 @@ def archive(project: Project, /, *, as_json: AsJson = False, place: Place | None
     return 0
 
 
-def _millionths(text: str) -> int:
+def _markup(text: str) -> int:
+    """Millionths. A bare number is a share; whether `15` is one, or means percent, is not guessed."""
     try:
-        return parse_percent(text)
+        if text.rstrip().endswith("%"):
+            return parse_percent(text)
+        share = parse_share(text)
     except ValueError:
         raise BadUsage(
-            f"--markup {text} is not a percentage with at most four decimals; write e.g. --markup 12.5."
+            f"--markup {text} is neither a percentage with at most four decimals nor a share with six; "
+            "write e.g. --markup 12.5% or --markup 0.125."
         ) from None
+    if abs(share) >= MILLIONTHS:
+        bare = text.strip()
+        raise BadUsage(
+            f"--markup {bare} may mean {bare} % or {format_percent(share)} %; "
+            f"write --markup {bare}% or --markup {format_percent(share)}%."
+        )
+    return share
 
 
 def _state(row: ProjectRow) -> str:
@@ -230,7 +242,7 @@ def _data(row: ProjectRow) -> dict[str, Any]:
         "state": _state(row),
         "created": moment(row.created),
         "archived": moment(row.archived),
-        "markup_percent": format_percent(row.markup),
+        "markup": format_share(row.markup),
         "prepaid": row.prepaid,
         "on_outage": row.on_outage.value,
         "labels": row.labels,

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tokenway.control.document import Mapping, Node, Scalar, Sequence
 from tokenway.control.findings import Finding, nearest
-from tokenway.model.money import parse_rate, parse_usd
+from tokenway.model.money import parse_rate, parse_share, parse_usd
 from tokenway.model.secret import Secret
 from tokenway.model.shape import Kind, Shape, expectation, fields_of
 from tokenway.model.units import parse_duration, parse_size
@@ -165,6 +165,7 @@ _READERS: Final[dict[Kind, Callable[[str, Shape], Any]]] = {
     Kind.SIZE: lambda text, _: parse_size(text),
     Kind.RATE: _usd(parse_rate),
     Kind.MONEY: _usd(parse_usd),
+    Kind.SHARE: lambda text, _: parse_share(text),
     Kind.CHOICE: lambda text, shape: shape.target(text),
 }
 

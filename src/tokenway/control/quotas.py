@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from tokenway.model.limits import CREDITS, Limit, Measure, Scope, Term
-from tokenway.model.money import UNITS_PER_RATE
 from tokenway.model.quotas import Budget, BudgetPeriod, Rates, RunLimits
 from tokenway.model.settings import FixedKey, Settings
 from tokenway.model.snapshot import Principal, Snapshot
@@ -106,7 +105,7 @@ def bound_by(principal: Principal, settings: Settings, limits: Mapping[str, Limi
         return bound
     return msgspec.structs.replace(
         bound,
-        markup=bound.markup if project.markup is None else round(project.markup * UNITS_PER_RATE),
+        markup=bound.markup if project.markup is None else project.markup,
         on_outage=project.on_outage or bound.on_outage,
     )
 

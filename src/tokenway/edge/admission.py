@@ -8,7 +8,8 @@
                      └── the caller leaves ─────────────────────────────────────────────▶ forgotten
 
 Who stands in a line, and how it moves, is in `edge.waiting`. While the control process cannot be asked, a project's
-calls are served on what leases hold, and of rates on the worker's share of the limit; or they are refused.
+calls are served on what leases hold, and of rates on the worker's share of the limit; or they are refused. Those that
+would be refused wait a moment first, where the control process has just died: the next one is there within a second.
 
 Times are monotonic seconds, but for those of a limit's period, which are Unix time.
 """
@@ -89,16 +90,20 @@ class Admission:
     def _reserve(self, call: Call, amount: int, rules: Rules) -> None:
         now, stocks = time.time(), self._stocks
         mono = monotonic()
-        if call.principal.on_outage is not SERVE and stocks.is_blind(mono):
+        is_held = call.principal.on_outage is not SERVE and stocks.is_blind(mono)
+        if is_held and not stocks.may_mend(mono):
             call.refused(refusals.away())
             return
         claim = None if rules is NO_RULES else self._claim(call, amount, rules)
         if claim is None:
-            call.admitted(now)
+            if is_held:
+                call.refused(refusals.away())
+            else:
+                call.admitted(now)
             return
         call.claim = claim
         for stock, needed in claim.needs:
-            if stock.line or not stock.holds(needed, now):
+            if is_held or stock.line or not stock.holds(needed, now):
                 self._waiting.wait(call, claim, stock, now, mono)
                 return
         claim.draw(mono)

@@ -3,6 +3,9 @@
 The provider is asked for a stream, whatever the caller wants. What comes of it becomes the response's own stream
 (`openai_responses/replay.py`): who asked for a stream follows it from its beginning, who asks later from where they
 want. Nobody's leaving ends it; its end is kept with all of its events.
+
+    start ──▶ admitted ──▶ kept, and the caller told ──▶ followed ──▶ ended, and kept with its events
+         └──▶ refused by a limit: the caller is told that, and nothing is kept
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -24,6 +28,7 @@ from tokenway.dialects.openai_responses.request import ResponsesRequest, parse
 from tokenway.edge import reply
 from tokenway.edge.attempt import JSON
 from tokenway.edge.client import Inner
+from tokenway.edge.crossing import mistake
 from tokenway.edge.deliver import end_stream, forward_made, header_lines
 from tokenway.edge.images import fetch_for, wants_images
 from tokenway.edge.intake import Intake, take_in
@@ -91,6 +96,8 @@ class Background:
         self._maker = Maker(relay.id, request.model, int(time.time()), request)
         self._waiting = chains.waiting(self._maker, has_begun=True)
         self._story = Story(self._waiting)
+        self._is_begun = False
+        """Whether it was admitted, and its caller was told of it."""
         self._is_stopped = False
         self._why = ""
         self._is_over = False
@@ -99,24 +106,28 @@ class Background:
         self._key = ("", "")
 
     def start(self) -> None:
-        """Tells the caller that its response is being made, and begins to make it; raises Refusal."""
+        """Begins to make it; its caller hears whether that is admitted, now or later. Raises Refusal."""
         caller, state = self._caller, self._state
         intake = self._take_in()
-        kept = self._keep(self._waiting)
+        kept = stored(self._asked, self._waiting, self._project, "")
         self._key = (kept.id, self._project)
         run = self._run = caller.sibling(Inner(self._ended, self._arrived))
         run.id = caller.id
         run.keeps = False
-        state.background[self._key] = self
-        lines = header_lines(caller) + intake.route.label
-        if self._asked.stream:
-            state.tasks.spawn("follow", self._tell(caller, lines))
-        else:
-            caller.answered(reply.answer_head(lines, None, None, JSON, len(self._waiting)) + self._waiting)
+        run.on_admitted = partial(self._begin, kept, intake.route.label)
+        caller.maker = self
         if wants_images(intake):
             state.tasks.spawn("images", fetch_for(state, run, intake, run.begin))
         else:
             run.begin(intake)
+
+    def client_gone(self) -> None:
+        """Its caller is gone: of what was not admitted yet nobody would ever know the id."""
+        if not self._is_begun:
+            self._run.client_gone()
+
+    def client_paused(self, *, paused: bool) -> None:
+        """Its caller reads slowly, or again: what it is told waits in its connection."""
 
     def show(self) -> None:
         """Keeps its events so far, for those who follow it at another worker."""
@@ -147,6 +158,18 @@ class Background:
                 except TimeoutError:
                     yield KEEP_ALIVE
 
+    def _begin(self, kept: StoredResponse, label: bytes) -> None:
+        """It is admitted: it is kept, and its caller told that it is being made."""
+        caller, state = self._caller, self._state
+        self._is_begun = True
+        state.keep(kept)
+        state.background[self._key] = self
+        lines = header_lines(caller) + label
+        if self._asked.stream:
+            state.tasks.spawn("follow", self._tell(caller, lines))
+        else:
+            caller.answered(reply.answer_head(lines, None, None, JSON, len(self._waiting)) + self._waiting)
+
     async def _tell(self, caller: Relay, lines: bytes) -> None:
         """Shows the stream to who asked for it, as long as it is there."""
         async with aclosing(self.follow(-1)) as events:
@@ -168,10 +191,9 @@ class Background:
         patient = msgspec.structs.replace(limits, first_token=limits.total, between_tokens=limits.total)
         return msgspec.structs.replace(intake, order=msgspec.structs.replace(intake.order, timeouts=patient))
 
-    def _keep(self, response: bytes, endpoint: str = "", events: bytes = b"") -> StoredResponse:
+    def _keep(self, response: bytes, endpoint: str = "", events: bytes = b"") -> None:
         kept = stored(self._asked, response, self._project, endpoint)
         self._state.keep(msgspec.structs.replace(kept, events=events))
-        return kept
 
     def _arrived(self, _inner: Inner, data: bytes) -> None:
         self._story.take(data)
@@ -183,6 +205,9 @@ class Background:
 
     def _ended(self, inner: Inner) -> None:
         """All of it is there, or is not to be had."""
+        if not self._is_begun:
+            self._caller.refuse(self._run.problem or mistake("begin"))
+            return
         self._state.background.pop(self._key, None)
         story = self._story
         try:

@@ -46,6 +46,7 @@ from tokenway.model.probe import PROBE
 from tokenway.model.snapshot import Principal
 
 if TYPE_CHECKING:
+    from tokenway.edge.background import Background
     from tokenway.edge.routes import Route
     from tokenway.edge.state import EdgeState
     from tokenway.model.catalog import Endpoint
@@ -61,7 +62,7 @@ class Relay:
     disconnected = False
     response_complete = False
     problem: Problem | None = None
-    """Why it is refused, where that is known before it begins."""
+    """Why it is refused; nothing of it is read any more where that is known before it begins."""
     # What is asked for.
     intake: Intake
     watch: Watch
@@ -83,6 +84,8 @@ class Relay:
     """Other models that served in the place of its own, where they have limits."""
     reserved = 0
     """Nano-dollars that are set aside for it."""
+    on_admitted: Callable[[], None] | None = None
+    """Hears that it is admitted, before anything is sent."""
     admitted_at = 0.0
     """When it was admitted, in Unix time."""
     # Its answer.
@@ -106,7 +109,8 @@ class Relay:
     receipt: Receipt | None = None
     """What it took; None until it is settled."""
     _busy = False
-    _fan: Fan | None = None
+    maker: Fan | Background | None = None
+    """Makes its answer with other exchanges, and hears of its caller."""
 
     def __init__(
         self,
@@ -180,8 +184,8 @@ class Relay:
 
     def fan_out(self, intake: Intake) -> None:
         """The request is understood, and takes several exchanges."""
-        self._fan = Fan(self.state, self, intake)
-        self._fan.start()
+        fan = self.maker = Fan(self.state, self, intake)
+        fan.start()
 
     def begin(self, intake: Intake) -> None:
         """The request is understood: the exchange begins."""
@@ -204,6 +208,7 @@ class Relay:
 
     def refuse(self, problem: Problem, body: bytes = b"") -> None:
         """Answers with an error; `body` is an upstream's own, passed on as it came."""
+        self.problem = problem
         if not self.disconnected:
             self.keep_alive = self.keep_alive and self.body_complete
             content = body or self.form.error_body(problem, self.id)
@@ -271,8 +276,8 @@ class Relay:
     def client_gone(self, *, waits: bool = False) -> None:
         """The caller closed its connection, or `waits` for an answer that is given up all the same."""
         self.disconnected = True
-        if self._fan is not None:
-            self._fan.client_gone()
+        if self.maker is not None:
+            self.maker.client_gone()
         elif not self.response_complete and self._machine.phase is not Phase.FRESH:
             now = monotonic()
             self.tell(e.ClientGone(now, tuple([reader.look(now) for reader in self.attempts]), waits))
@@ -321,8 +326,8 @@ class Relay:
     def client_paused(self, *, paused: bool) -> None:
         """The caller reads slowly, or again: the upstream is slowed with it."""
         winner = self.winner
-        if self._fan is not None:
-            self._fan.client_paused(paused=paused)
+        if self.maker is not None:
+            self.maker.client_paused(paused=paused)
         elif winner is not None and winner.call is not None and not self.response_complete:
             if paused:
                 winner.call.pause()
@@ -338,6 +343,8 @@ class Relay:
         except Refusal as refusal:
             self.refused(refusal.problem)
         else:
+            if self.on_admitted is not None:
+                self.on_admitted()
             self.tell(e.Admitted(monotonic()))
 
     def refused(self, problem: Problem) -> None:
@@ -384,5 +391,5 @@ class Relay:
         for attempt in self.attempts:
             attempt.release()
         self.attempts.clear()
-        self.winner = self._fan = self.holder = None
+        self.winner = self.maker = self.holder = self.on_admitted = None
         self.client.relay_finished(self)

@@ -24,6 +24,8 @@ ANSWER_SECONDS: Final = 2.0
 """How long the control process has for an answer; then it is taken for away."""
 BLIND_SECONDS: Final = 1.0
 """How long it is taken for away when it could not find something out."""
+MEND_SECONDS: Final = 1.5
+"""How long what only the control process can decide waits for the next one, once it has died."""
 # Python 3.11 takes a quarter of a microsecond to look a member up in its enumeration.
 USD: Final = Measure.USD
 REQUESTS: Final = Measure.REQUESTS
@@ -133,6 +135,7 @@ class Stocks:
         """Rises when a lease is forgotten: whoever keeps what `of` gave has to ask again."""
         self.is_cut = False
         """Whether there is no control process."""
+        self._cut_at = 0.0
 
     # -- finding -----------------------------------------------------------------------------------------
 
@@ -169,6 +172,10 @@ class Stocks:
     def is_blind(self, mono: float) -> bool:
         """Whether nobody can be asked what is left."""
         return self.is_cut or mono < self._blind_until
+
+    def may_mend(self, mono: float) -> bool:
+        """Whether the control process is gone for so short a time that the next one is likely to be there soon."""
+        return self.is_cut and mono < self._cut_at + MEND_SECONDS
 
     def want(self, stock: Stock, least: int) -> None:
         """Asks for so much of a limit, or with 0 for more of it ahead; `want` of the stock is the question's number."""
@@ -211,6 +218,8 @@ class Stocks:
 
     def cut(self) -> list[Stock]:
         """The control process is gone; gives the leases that it was asked about."""
+        if not self.is_cut:
+            self._cut_at = monotonic()
         self.is_cut = True
         asked, self._asked = list(self._asked.values()), {}
         for stock in asked:

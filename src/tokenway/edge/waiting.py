@@ -4,7 +4,8 @@ Calls have numbers in the order in which they came. In the line of a lease they 
 came earlier, so that the oldest of all is never kept up by others. What is wanted of the control process is wanted once
 for all who stand in a line (`Want`); what comes later is wanted after the answer.
 
-While it cannot be asked, nobody knows whether money is left: what its lease does not hold gets 503 and not 402.
+While it cannot be asked, nobody knows whether money is left: what its lease does not hold gets 503 and not 402. Where
+it has just died, such calls wait for the next one first, for `MEND_SECONDS` in all.
 
 Times are monotonic seconds, but for those of a limit's period, which are Unix time.
 """
@@ -20,7 +21,7 @@ from typing import Final
 
 from tokenway.edge import refusals
 from tokenway.edge.claims import Call, Claim
-from tokenway.edge.stocks import CONCURRENCY, Stock, Stocks
+from tokenway.edge.stocks import CONCURRENCY, MEND_SECONDS, Stock, Stocks
 from tokenway.model.errors import Problem
 from tokenway.model.limits import OnOutage
 from tokenway.model.snapshot import Snapshot
@@ -211,12 +212,16 @@ class Waiting:
                 claim.spare(stock)
             lacking = self._lacking(claim, now)
             if claim.call.principal.on_outage is not SERVE:
+                if self._waits_for_control(claim):
+                    return
                 self._refuse(claim, stock, refusals.away())
             elif lacking is None:
                 self._admit(claim, stock, now)
             elif lacking is not stock:
                 self._move(claim, stock, lacking)
             elif not stock.is_fleeting:
+                if self._waits_for_control(claim):
+                    return
                 self._refuse(claim, stock, refusals.away())
             elif self._goes_on_waiting(claim, stock):
                 return
@@ -237,6 +242,11 @@ class Waiting:
             call.refused(problem)
         except Exception as error:  # noqa: BLE001 - the same
             call.broke(error)
+
+    def _waits_for_control(self, claim: Claim) -> bool:
+        """Whether there may soon be somebody to ask again; `sweep` looks for it."""
+        mono = monotonic()
+        return self._stocks.may_mend(mono) and mono < claim.began + MEND_SECONDS
 
     @staticmethod
     def _is_late(claim: Claim, stock: Stock, now: float) -> bool:

@@ -18,6 +18,9 @@ import msgspec
 class TokenwayError(Exception):
     """Base of the errors that this package raises on purpose."""
 
+    hint: str = ""
+    """What helps a person at the command line, besides the text: it means nothing to who speaks another way."""
+
 
 class ConfigError(TokenwayError):
     """The configuration cannot be used."""

@@ -7,17 +7,22 @@ divided once by a million and rounded half up: one rounding per entry, never one
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import NewType
+from typing import Final, NewType
 
 NanoUsd = NewType("NanoUsd", int)
 Rate = NewType("Rate", int)
+Share = NewType("Share", int)
+"""A part of something, in millionths."""
 
 NANO_PER_USD = 1_000_000_000
 UNITS_PER_RATE = 1_000_000
 MS_PER_HOUR = 3_600_000
+MILLIONTHS = 1_000_000
 MILLIONTHS_PER_PERCENT = 10_000
 ZERO = NanoUsd(0)
+_PLAIN: Final = re.compile(r"[-+]?(?:[0-9]{1,15}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})", re.ASCII)
 _EXPONENT_MAX = 18
 """Amounts of a quintillion dollars and more are none: as integers their digits would take memory and time to match."""
 
@@ -34,6 +39,21 @@ def parse_usd(text: str | int | float | Decimal) -> NanoUsd:
     if not amount.is_finite() or amount.adjusted() >= _EXPONENT_MAX:
         raise ValueError(f"not an amount of dollars: {text!r}")
     return NanoUsd(int((amount * NANO_PER_USD).to_integral_value(ROUND_HALF_UP)))
+
+
+USD_PATTERN: Final = r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?"
+"""An amount of dollars as people and programs write it to Tokenway: nothing of it is ever rounded."""
+_SIGNED_USD: Final = re.compile(f"-?{USD_PATTERN}", re.ASCII)
+
+
+def parse_amount(text: str) -> NanoUsd:
+    """Dollars as somebody asks for them, such as `12.5` or `-3`, to nano-dollars, exactly.
+
+    Raises ValueError for exponents, more than nine decimals, and a billion dollars or more.
+    """
+    if not _SIGNED_USD.fullmatch(text):
+        raise ValueError(f"not an amount of dollars: {text!r}")
+    return parse_usd(text)
 
 
 def parse_rate(usd_per_million: str | int | float | Decimal) -> Rate:
@@ -72,26 +92,53 @@ def hourly(milliseconds: int, per_hour: int) -> int:
     return milliseconds * per_hour * UNITS_PER_RATE // MS_PER_HOUR
 
 
-def parse_percent(text: str) -> int:
-    """A percentage as a person writes it (`10`, `-2.5`, `10 %`) to millionths, exactly.
+def parse_share(text: str) -> Share:
+    """A share as it is written, such as `0.125`, to millionths, exactly.
 
-    Raises ValueError when it is none, or has more than four decimals, which millionths cannot hold.
+    Raises ValueError when it is none, or has more than six decimals, which millionths cannot hold.
     """
-    bare = text.strip().removesuffix("%").rstrip()
-    try:
-        millionths = Decimal(bare) * MILLIONTHS_PER_PERCENT
-    except InvalidOperation:
-        raise ValueError(f"not a percentage: {text!r}") from None
-    if not millionths.is_finite() or millionths.adjusted() >= _EXPONENT_MAX or millionths % 1:
+    found = _exactly(text.strip(), MILLIONTHS)
+    if found is None:
+        raise ValueError(f"not a share with at most six decimals: {text!r}")
+    return Share(found)
+
+
+def parse_percent(text: str) -> Share:
+    """A percentage, such as `12.5%` or `-2.5 %`, to millionths, exactly.
+
+    Raises ValueError when it is none, has no sign of percent, or more than four decimals, which millionths cannot hold.
+    """
+    bare = text.strip()
+    found = _exactly(bare[:-1].rstrip(), MILLIONTHS_PER_PERCENT) if bare.endswith("%") else None
+    if found is None:
         raise ValueError(f"not a percentage with at most four decimals: {text!r}")
-    return int(millionths)
+    return Share(found)
+
+
+def _exactly(text: str, factor: int) -> int | None:
+    """So many times a decimal number; None where that is not whole, or `text` is none."""
+    if not _PLAIN.fullmatch(text):
+        return None
+    whole, _, part = text.lstrip("+-").partition(".")
+    number = int(whole + part or "0") * factor
+    scaled, rest = divmod(number, 10 ** len(part))
+    return None if rest else -scaled if text.startswith("-") else scaled
+
+
+def format_share(millionths: int) -> str:
+    """Millionths as an exact decimal number without needless zeros: `125_000` gives `0.125`."""
+    return _plainly(millionths, MILLIONTHS, 6)
 
 
 def format_percent(millionths: int) -> str:
     """Millionths as an exact percentage without needless zeros: `25_000` gives `2.5`."""
-    sign = "-" if millionths < 0 else ""
-    whole, part = divmod(abs(millionths), MILLIONTHS_PER_PERCENT)
-    return f"{sign}{whole}" + (f".{part:04d}".rstrip("0") if part else "")
+    return _plainly(millionths, MILLIONTHS_PER_PERCENT, 4)
+
+
+def _plainly(amount: int, one: int, places: int) -> str:
+    sign = "-" if amount < 0 else ""
+    whole, part = divmod(abs(amount), one)
+    return f"{sign}{whole}" + (f".{part:0{places}d}".rstrip("0") if part else "")
 
 
 def format_usd(amount: int) -> str:

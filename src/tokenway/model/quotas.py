@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from tokenway.model.limits import OnOutage
-from tokenway.model.money import NanoUsd
+from tokenway.model.money import MILLIONTHS, NanoUsd, Share
 from tokenway.model.shape import SHORTHAND
 from tokenway.model.units import Duration
 
@@ -78,11 +78,8 @@ class ProjectSettings(msgspec.Struct, frozen=True):
     budget: BudgetSetting = None
     limits: Annotated[Rates, Meta(description="How fast its calls may come.")] = Rates()
     markup: Annotated[
-        Annotated[float, Meta(ge=-1, le=1000)] | None,
-        Meta(
-            description="What is charged on top of cost, as a share: `0.1` is 10 % more. Left out, the store's project "
-            "says it."
-        ),
+        Annotated[Share, Meta(ge=-MILLIONTHS, le=1000 * MILLIONTHS)] | None,
+        Meta(description="What is charged on top of cost: `0.1` is 10 % more. Left out, the store's project says it."),
     ] = None
     on_outage: Annotated[
         OnOutage | None,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Meta
 
-from tokenway.model.money import NanoUsd, Rate, format_usd
+from tokenway.model.money import NanoUsd, Rate, Share, format_share, format_usd
 from tokenway.model.secret import Secret
 from tokenway.model.units import READS, format_duration, format_size
 
@@ -36,6 +36,7 @@ class Kind(StrEnum):
     SIZE = "size"
     RATE = "USD per million"
     MONEY = "USD"
+    SHARE = "share"
     CHOICE = "choice"
     RECORD = "record"
     LIST = "list"
@@ -78,6 +79,7 @@ _SCALARS: Final[dict[Any, Kind]] = {
     Secret: Kind.SECRET,
     Rate: Kind.RATE,
     NanoUsd: Kind.MONEY,
+    Share: Kind.SHARE,
 }
 _READS: Final = {"duration": Kind.DURATION, "size": Kind.SIZE, "path": Kind.PATH}
 
@@ -143,6 +145,9 @@ def expectation(shape: Shape) -> str:
             )
         case Kind.MONEY:
             return f"an amount of USD{_bounds(shape, lambda value: format_usd(int(value)))} such as 5.00"
+        case Kind.SHARE:
+            bounds = _bounds(shape, lambda value: format_share(int(value)))
+            return f"a share{bounds} with at most six decimals such as 0.125"
         case _:
             return _PLAIN[shape.kind]
 

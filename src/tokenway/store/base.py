@@ -24,7 +24,11 @@ class StoreError(TokenwayError):
 
 
 class NotFound(StoreError):
-    """There is no such row."""
+    """There is no such row; `listed_by` is the command that lists those there are."""
+
+    def __init__(self, message: str, *, listed_by: str = "") -> None:
+        super().__init__(message)
+        self.hint = f"`{listed_by}` shows all" if listed_by else ""
 
 
 class Conflict(StoreError):

@@ -65,10 +65,13 @@ class SqlInvoices:
         Raises NotFound, Invalid for a period that is none, and Conflict where another invoice has one of its days,
         which would be billed twice, and while calls of it are under way: what these come to would be on no invoice.
         """
-        if begins % DAY or ends % DAY or begins >= ends:
-            raise Invalid("period", "an invoice is for whole days in UTC, and ends after it begins")
+        for field, at in (("begins", begins), ("ends", ends)):
+            if at % DAY:
+                raise Invalid(field, "an invoice is for whole days in UTC")
+        if begins >= ends:
+            raise Invalid("ends", "an invoice ends after it begins")
         if ends > self._clock():
-            raise Invalid("period", "the period is not over yet")
+            raise Invalid("ends", "the period is not over yet")
         rows = self._usage.report(("model",), since=begins, until=ends, project=project)
         lines = tuple(InvoiceLine(row.group[0], row.requests, row.usage, row.charged) for row in rows if row.charged)
         with self._changes.begin(by) as change:

@@ -48,6 +48,7 @@ _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without the letters and digits that are taken for one another."""
 _CODE_LENGTH: Final = 25
 _PREFIX_LENGTH: Final = 5
+_CODE: Final = "code:"
 
 _ADD_BALANCE: Final = sa.text(
     "INSERT INTO balances (account, node, debits, credits) VALUES (:account, :node, :debits, :credits)"  # noqa: S608
@@ -56,7 +57,10 @@ _ADD_BALANCE: Final = sa.text(
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """A movement. `amount` is nano-dollars, from the account `debit` to `credit`."""
+    """A movement. `amount` is nano-dollars, from the account `debit` to `credit`.
+
+    Of a redeemed code `reference` tells how it begins: `code:7KQ2M`.
+    """
 
     id: str
     at: float
@@ -179,7 +183,8 @@ class SqlMoney:
             if not is_taken:
                 raise Conflict("the code was redeemed before" if row.redeemed is not None else "the code has expired")
             wanted = Transfer("", now, "redemption", PROMOTION, WALLET + project, int(row.amount), project)
-            return _write(change, replace(wanted, reference=f"code:{digest}", note=str(row.note)), self._node)
+            moved = _write(change, replace(wanted, reference=_CODE + digest, note=str(row.note)), self._node)
+            return replace(moved, reference=_CODE + row.prefix)
 
     def transfers(self, project: str | None = None) -> list[Transfer]:
         """All movements, or those of one project, the oldest first."""
@@ -187,7 +192,9 @@ class SqlMoney:
         if project is not None:
             query = query.where(transfers.c.project == project)
         with self._database.read() as connection:
-            return [Transfer(*row) for row in connection.execute(query.order_by(transfers.c.at, transfers.c.id))]
+            found = [Transfer(*row) for row in connection.execute(query.order_by(transfers.c.at, transfers.c.id))]
+            shown = _shown_references(connection, project)
+            return [replace(each, reference=shown.get(each.reference, each.reference)) for each in found]
 
     def balance(self, project: str) -> Balance:
         """What a project has. Raises NotFound."""
@@ -209,8 +216,15 @@ class SqlMoney:
             t = transfers.c
             query = sa.select(t.at, t.kind, t.credit, t.amount, t.note, t.reference)
             query = query.where(t.project == project, t.at >= first * DAY, t.at < last * DAY)
+            shown = _shown_references(connection, project)
             lines = [
-                StatementLine(row.at, row.kind, _sign(row.credit) * row.amount, row.note, row.reference)
+                StatementLine(
+                    row.at,
+                    row.kind,
+                    _sign(row.credit) * row.amount,
+                    row.note,
+                    shown.get(row.reference, row.reference),
+                )
                 for row in connection.execute(query)
             ]
             days = _charged(connection, project, first, last)
@@ -238,6 +252,14 @@ class SqlMoney:
                         raise Conflict(f"the reference {reference!r} stands for another movement: {found.id}")
                     return found
             return _write(change, wanted, self._node)
+
+
+def _shown_references(connection: sa.Connection, project: str | None) -> dict[str | None, str]:
+    """The references of redeemed codes, which have a code's digest, with how it begins instead: `code:7KQ2M`."""
+    query = sa.select(codes.c.digest, codes.c.prefix).where(codes.c.redeemed.is_not(None))
+    if project is not None:
+        query = query.where(codes.c.project == project)
+    return {_CODE + row.digest: _CODE + row.prefix for row in connection.execute(query)}
 
 
 def grant_in(change: Change, project: str, amount: int, note: str, node: str) -> Transfer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.unit.cli.conftest import Run
 from tokenway.cli.audit import told
@@ -50,12 +51,14 @@ def test_changes_are_told_in_words() -> None:
 
 def test_more_than_a_page_is_listed(tokenway: Run) -> None:
     """As many as were asked for."""
-    tokenway("projects", "create", "Lab")
+    tokenway("projects", "create", "Lab", "--markup", "12.5%")
     for number in range(3):
         tokenway("projects", "update", "lab", "--name", f"l{number}")
+    rows: list[Any] = []
     for limit in (1, 3, 4, 9):
         rows = json.loads(tokenway("audit", "list", "--limit", str(limit), "--json").stdout)
         assert len(rows) == min(limit, 4)
+    assert rows[-1]["detail"]["markup"] == "0.125"
 
 
 def test_bad_words_are_told(tokenway: Run) -> None:

@@ -53,11 +53,20 @@ def test_a_code_is_made_shown_and_redeemed_once(books: Path, capsys: pytest.Capt
     assert one not in told
     assert f"{two[:5]}-…\t$5\topen" in told
     assert "redeemed by default" in told
+    assert tokenway(books, "credits", "show") == 0
+    assert f"redemption\t$5\tfair\tcode:{one[:5]}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("add", "default", "0"), ("add", "default", "-5"), ("add", "default", "much"), ("codes", "--make", "3")],
+    [
+        ("add", "default", "0"),
+        ("add", "default", "-5"),
+        ("add", "default", "much"),
+        ("add", "default", "1e3"),
+        ("adjust", "default", "-0.0000000001"),
+        ("codes", "--make", "3"),
+    ],
 )
 def test_what_is_no_amount_is_bad_usage(books: Path, arguments: tuple[str, ...]) -> None:
     """Nothing moves."""

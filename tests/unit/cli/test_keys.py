@@ -104,7 +104,7 @@ def test_without_a_store_there_is_nothing_to_list(data: Path, capsys: pytest.Cap
         (["create", "x", "--expires", "soon"], 2, "--expires soon is not a duration"),
         (["create", "x", "--period", "year"], 2, "--period"),
         (["create", "x", "--project", "nope"], 1, "no project 'nope'"),
-        (["revoke", "nobody"], 1, "no key 'nobody'"),
+        (["revoke", "nobody"], 1, "no key 'nobody'; `tokenway keys list` shows all"),
         (["rotate", "laptop", "--overlap", "x"], 2, "--overlap x is not a duration"),
     ],
 )

@@ -14,6 +14,7 @@ from tokenway.store.accounts.records import Page
 def test_values_as_people_write_them() -> None:
     """Dollars are exact, durations are seconds, lists stand between commas."""
     assert dollars("5.000000001", "--budget") == 5_000_000_001
+    assert dollars("-3.5", signed=True) == -3_500_000_000
     assert seconds("1h", "--overlap") == 3600
     assert ending("never", "--expires") is None
     assert listed("a, b,,c") == ("a", "b", "c")
@@ -31,7 +32,9 @@ def test_an_end_is_counted_from_now() -> None:
     assert before + 30 * 86400 <= ends <= time.time() + 30 * 86400
 
 
-@pytest.mark.parametrize("text", ["much", "-1", "NaN", ""])
+@pytest.mark.parametrize(
+    "text", ["much", "-1", "NaN", "", "1e3", "5.", ".5", "+5", "1,5", "0.0000000001", "1000000000"]
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
     """With the option that it was said for."""
     with pytest.raises(BadUsage, match=r"--max-cost .*not an amount"):

@@ -19,17 +19,17 @@ def data(tokenway: Run, *words: str) -> Any:
 
 def test_a_project_from_its_beginning_to_its_end(tokenway: Run) -> None:
     """Made, changed, shown with its members and limits, archived."""
-    words = ("Search team", "--markup", "-2.5", "--prepaid", "--on-outage", "refuse", "--label", "a=b")
+    words = ("Search team", "--markup", "-2.5%", "--prepaid", "--on-outage", "refuse", "--label", "a=b")
     made = data(tokenway, "projects", "create", *words)
-    assert (made["id"], made["markup_percent"], made["prepaid"], made["on_outage"], made["labels"]) == (
+    assert (made["id"], made["markup"], made["prepaid"], made["on_outage"], made["labels"]) == (
         "search-team",
-        "-2.5",
+        "-0.025",
         True,
         "refuse",
         {"a": "b"},
     )
-    changed = data(tokenway, "projects", "update", "search-team", "--markup", "10", "--no-prepaid", "--label", "a=")
-    assert (changed["markup_percent"], changed["prepaid"], changed["labels"]) == ("10", False, {})
+    changed = data(tokenway, "projects", "update", "search-team", "--markup", "0.1", "--no-prepaid", "--label", "a=")
+    assert (changed["markup"], changed["prepaid"], changed["labels"]) == ("0.1", False, {})
     assert (changed["on_outage"], changed["version"]) == ("refuse", 2)
 
     tokenway("users", "create", "ann")
@@ -60,9 +60,13 @@ def test_what_was_done_is_said(tokenway: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "sentence"),
     [
-        (["create", "x", "--markup", "much"], 2, "--markup much is not a percentage"),
-        (["create", "x", "--markup", "0.00001"], 2, "--markup 0.00001 is not a percentage"),
-        (["create", "x", "--markup", "-101"], 1, "from -100 %"),
+        (["create", "x", "--markup", "much"], 2, "--markup much is neither a percentage"),
+        (["create", "x", "--markup", "0.0000001"], 2, "write e.g. --markup 12.5% or --markup 0.125."),
+        (["create", "x", "--markup", "0.00001%"], 2, "--markup 0.00001% is neither a percentage"),
+        (["create", "x", "--markup", "15"], 2, "may mean 15 % or 1500 %; write --markup 15% or --markup 1500%."),
+        (["create", "x", "--markup", "1"], 2, "write --markup 1% or --markup 100%."),
+        (["create", "x", "--markup", "-2.5"], 2, "write --markup -2.5% or --markup -250%."),
+        (["create", "x", "--markup", "-101%"], 1, "from -100 %"),
         (["create", "x", "--id", "lab"], 1, "there is a project lab already"),
         (["create", "x", "--id", "No Slug"], 1, "a project's id has"),
         (["create", "x", "--label", "y"], 2, "--label y is not a label"),

@@ -11,7 +11,7 @@ from tokenway.control.keyring import credit_figures, key_figures, limits, with_a
 from tokenway.control.publish import build_snapshot, key_digest
 from tokenway.control.quotas import credits_id
 from tokenway.model.limits import Limit, Measure, OnOutage, Scope, Term
-from tokenway.model.money import NANO_PER_USD, NanoUsd
+from tokenway.model.money import NANO_PER_USD, NanoUsd, Share
 from tokenway.model.quotas import Budget, BudgetPeriod, ProjectSettings
 from tokenway.model.secret import Secret
 from tokenway.model.settings import AuthSettings, FixedKey, Settings
@@ -87,7 +87,9 @@ def test_a_key_of_the_store_without_a_budget_has_no_bound() -> None:
 
 def test_what_the_configuration_says_of_a_project_goes_before_the_store() -> None:
     """Its price and what becomes of it in an outage; the limits of both count."""
-    settings = Settings(projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=0.5, on_outage=SERVE)})
+    settings = Settings(
+        projects={"default": ProjectSettings(Budget(NanoUsd(9)), markup=Share(500_000), on_outage=SERVE)}
+    )
     project = ProjectRow("default", "default", 1.0, markup=7, on_outage=OnOutage.REFUSE)
     holdings = held(row(), bounds=(usd(2, "default", Scope.PROJECT),), projects=(project,))
     found = principals(settings, holdings)["d1"]
@@ -149,7 +151,7 @@ def test_what_the_configuration_leaves_out_of_a_project_is_the_stores() -> None:
     settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings()})
     found = principals(settings, held(projects=(project,)))[CI_DIGEST]
     assert (found.markup, found.on_outage) == (5, OnOutage.REFUSE)
-    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings(markup=0.0, on_outage=SERVE)})
+    settings = msgspec.structs.replace(FIXED, projects={"lab": ProjectSettings(markup=Share(0), on_outage=SERVE)})
     found = principals(settings, held(projects=(project,)))[CI_DIGEST]
     assert (found.markup, found.on_outage) == (0, SERVE)
 

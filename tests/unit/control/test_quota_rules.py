@@ -50,7 +50,10 @@ def test_what_is_wrong_with_a_key_is_said_at_its_place(
     ("text", "path", "reason"),
     [
         ("projects: {web: {budget: {usd: 1, rolling: true}}}", "projects.web.budget.rolling", "does not roll"),
-        ("projects: {web: {markup: -2}}", "projects.web.markup", "from -1 to 1000"),
+        ("projects: {web: {markup: -2}}", "projects.web.markup", "a share from -1 to 1000"),
+        ("projects: {web: {markup: 1000.000001}}", "projects.web.markup", "a share from -1 to 1000"),
+        ("projects: {web: {markup: 0.1234567}}", "projects.web.markup", "with at most six decimals such as 0.125"),
+        ("projects: {web: {markup: 10%}}", "projects.web.markup", "a share from -1 to 1000"),
         ("projects: {web: {on_outage: stop}}", "projects.web.on_outage", "one of serve, refuse"),
         ("projects: {web: {run: {calls: -1}}}", "projects.web.run.calls", "a whole number from 1"),
         ("projects: {web: {budget: much}}", "projects.web.budget.usd", "an amount of USD"),

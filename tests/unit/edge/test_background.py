@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.contract.upstreams import until
-from tests.unit.edge.bench import DONE, HEAD, LAST_CHUNK, USAGE, Bench, Client, answer, chunk, event
+from tests.unit.edge.bench import DONE, HEAD, KEY, LAST_CHUNK, USAGE, Bench, Client, answer, chunk, event
 from tests.unit.edge.remembering import (
     CHAT,
     NATIVE,
@@ -26,7 +27,9 @@ from tokenway.edge import background, images
 from tokenway.edge.background import KEEP_ALIVE
 from tokenway.model.catalog import Dialect
 from tokenway.model.errors import ErrorType, Problem, Refusal
+from tokenway.model.limits import Limit, Measure, Scope, Term
 from tokenway.model.request import Request
+from tokenway.model.snapshot import Principal, Snapshot
 from tokenway.model.stored import StoredResponse
 from tokenway.wire.sse import event_data, split_events
 
@@ -242,8 +245,46 @@ async def test_a_wrong_request_is_refused_at_once(stream: bool) -> None:
         assert (client.statuses, memory.kept) == ([404], [])
 
 
+def with_rate(amount: int, **more: Any) -> Snapshot:
+    """Alice may make so many requests a minute."""
+    rate = Limit("rate", Scope.KEY, "k1", Measure.REQUESTS, amount, Term.MINUTE)
+    keys = {sha256(KEY).hexdigest(): Principal("k1", "alice", "default", limits=("rate",))}
+    return snapshot(CHAT, keys=keys, limits={"rate": rate}, **more)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_limit_refuses_is_told_at_once_and_not_kept(stream: bool) -> None:
+    """As without `background`: a key that is over its rate fills no store."""
+    async with remembering([STREAM], what=with_rate(1)) as (made, memory):
+        assert (await answered(begun(made, background=True)))["status"] == "in_progress"
+        await over(made)
+        first = list(memory.kept)
+        assert [kept.status for kept in first] == ["in_progress", "completed"]
+        for _ in range(3):
+            client = begun(made, background=True, stream=stream)
+            refused = await answered(client)
+            assert (client.statuses, refused["error"]["code"]) == ([429], "rate_limit_exceeded")
+            assert b"\r\nretry-after: " in client.written
+        assert memory.kept == first
+        assert len(made.network.dials) == 1
+        assert len(made.books.settled) == 1
+
+
+async def test_a_caller_that_waits_for_a_limit_and_leaves_makes_nothing() -> None:
+    """Nobody has the id of its response."""
+    async with remembering([STREAM], what=with_rate(1, queue=600.0)) as (made, memory):
+        await answered(begun(made, background=True))
+        await over(made)
+        kept = len(memory.kept)
+        client = begun(made, background=True)
+        await until(lambda: made.state.admission.is_waiting)
+        assert client.written == b""
+        client.lose()
+        assert (made.state.open, len(memory.kept)) == (set(), kept)
+
+
 async def test_images_are_fetched_for_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it fails as the caller would have been told, when they are not to be had."""
+    """And its caller is told when they are not to be had; nothing is kept."""
 
     async def none(*_: Any) -> Request:
         raise Refusal(Problem(400, ErrorType.INVALID_REQUEST, "The file is not there.", code="image_not_fetched"))
@@ -252,10 +293,10 @@ async def test_images_are_fetched_for_it_too(monkeypatch: pytest.MonkeyPatch) ->
     content = [{"type": "input_image", "image_url": "https://pics.example/a.png"}]
     fetching = provider("claude", Dialect.ANTHROPIC, fetch_urls=True)
     async with remembering(what=snapshot(fetching)) as (made, memory):
-        first = await answered(begun(made, background=True, input=[{"role": "user", "content": content}]))
-        assert first["status"] == "in_progress"
-        await over(made)
-        assert last(memory.kept[-1])["error"] == {"code": "image_not_fetched", "message": "The file is not there."}
+        client = begun(made, background=True, input=[{"role": "user", "content": content}])
+        told = await answered(client)
+        assert (client.statuses, told["error"]["code"]) == ([400], "image_not_fetched")
+        assert memory.kept == []
 
 
 # -- who follows it ----------------------------------------------------------------------------------------

@@ -13,10 +13,13 @@ from tokenway.model.money import (
     cost_ceiling,
     cost_of,
     format_percent,
+    format_share,
     format_usd,
     hourly,
+    parse_amount,
     parse_percent,
     parse_rate,
+    parse_share,
     parse_usd,
 )
 
@@ -49,6 +52,19 @@ def test_other_text_is_no_amount(text: str) -> None:
     """Neither words nor what is not finite, nor what would take minutes to write down as an integer."""
     with pytest.raises(ValueError, match="not an amount of dollars"):
         parse_usd(text)
+
+
+@given(st.decimals(places=9, min_value=-(10**9) + 1, max_value=10**9 - 1, allow_nan=False))
+def test_an_amount_that_is_asked_for_is_exact(amount: Decimal) -> None:
+    """To the nano-dollar."""
+    assert parse_amount(f"{amount:f}") == int(amount * 10**9)
+
+
+@pytest.mark.parametrize("text", ["", "1e3", "+1", "1.", ".5", "01", " 1", "1\n", "0.0000000001", "1000000000", "--1"])
+def test_what_would_be_rounded_is_not_asked_for(text: str) -> None:
+    """Nor is what can be written in another way."""
+    with pytest.raises(ValueError, match="not an amount of dollars"):
+        parse_amount(text)
 
 
 def test_a_rate_is_not_negative() -> None:
@@ -92,11 +108,11 @@ def test_hours_are_charged_by_the_millisecond_and_rounded_once(milliseconds: int
 @pytest.mark.parametrize(
     ("text", "millionths", "shown"),
     [
-        ("10", 100_000, "10"),
-        ("-2.5", -25_000, "-2.5"),
+        ("10%", 100_000, "10"),
+        ("-2.5%", -25_000, "-2.5"),
         ("0.0001 %", 1, "0.0001"),
         ("12.50%", 125_000, "12.5"),
-        ("0", 0, "0"),
+        ("0%", 0, "0"),
     ],
 )
 def test_a_percentage_is_exact(text: str, millionths: int, shown: str) -> None:
@@ -105,8 +121,31 @@ def test_a_percentage_is_exact(text: str, millionths: int, shown: str) -> None:
     assert format_percent(millionths) == shown
 
 
-@pytest.mark.parametrize("text", ["", "ten", "0.00001", "NaN", "inf", "1e20", "%"])
+@pytest.mark.parametrize("text", ["", "ten", "10", "0.00001%", "NaN%", "inf%", "1e2%", "%", "10%%"])
 def test_what_is_no_percentage_is_refused(text: str) -> None:
     """Nothing is rounded."""
     with pytest.raises(ValueError, match="percentage"):
         parse_percent(text)
+
+
+@given(st.integers(-(10**6), 10**9))
+def test_a_share_survives_being_shown(millionths: int) -> None:
+    """As a decimal number and as a percentage: what is shown is read as the same."""
+    assert parse_share(format_share(millionths)) == millionths
+    assert parse_percent(f"{format_percent(millionths)} %") == millionths
+
+
+@pytest.mark.parametrize(
+    ("text", "millionths"),
+    [("0.125", 125_000), ("-.5", -500_000), ("+2", 2_000_000), ("0.1250000", 125_000), ("0.000001", 1), ("-0", 0)],
+)
+def test_a_share_is_exact(text: str, millionths: int) -> None:
+    """Naughts at its end are no decimals."""
+    assert parse_share(text) == millionths
+
+
+@pytest.mark.parametrize("text", ["", ".", "x", "0.0000001", "0.1234567", "1e-1", "12%", "nan", "0,1", "1" * 16])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    """Nothing is rounded."""
+    with pytest.raises(ValueError, match="not a share"):
+        parse_share(text)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from tokenway.model.money import NanoUsd, Rate
+from tokenway.model.money import NanoUsd, Rate, Share
 from tokenway.model.secret import Secret
 from tokenway.model.shape import SHORTHAND, Kind, expectation, fields_of, shape_of
 from tokenway.model.units import Duration, FilePath, Size
@@ -43,6 +43,7 @@ class Paint(msgspec.Struct):
         (Secret, Kind.SECRET),
         (Rate, Kind.RATE),
         (NanoUsd, Kind.MONEY),
+        (Share, Kind.SHARE),
         (Colour, Kind.CHOICE),
         (Paint, Kind.RECORD),
         (tuple[int, ...], Kind.LIST),

@@ -123,10 +123,15 @@ def test_an_invoice_waits_for_the_calls_of_its_period(store: Store) -> None:
 
 def test_what_cannot_be_invoiced_is_refused(store: Store) -> None:
     """Parts of a day, periods that are not over or none, unknown projects and invoices."""
-    for begins, ends in ((MIDNIGHT + 1, MIDNIGHT + DAY), (MIDNIGHT, MIDNIGHT), (MIDNIGHT, MIDNIGHT + 3 * DAY)):
+    for begins, ends, field in (
+        (MIDNIGHT + 1, MIDNIGHT + DAY, "begins"),
+        (MIDNIGHT, MIDNIGHT + 1, "ends"),
+        (MIDNIGHT, MIDNIGHT, "ends"),
+        (MIDNIGHT, MIDNIGHT + 3 * DAY, "ends"),
+    ):
         with pytest.raises(Invalid) as error:
             store.invoices.create("default", begins, ends, by=CLI)
-        assert error.value.field == "period"
+        assert error.value.field == field
     with pytest.raises(NotFound):
         store.invoices.create("nobody", MIDNIGHT, MIDNIGHT + DAY, by=CLI)
     with pytest.raises(NotFound):

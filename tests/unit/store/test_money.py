@@ -104,6 +104,10 @@ def test_a_code_is_worth_its_amount_once(store: Store) -> None:
     moved = store.money.redeem(one.reveal().lower().replace("-", " "), "default", by=CLI)
 
     assert (moved.kind, moved.debit, moved.amount, moved.note) == ("redemption", "promotion", 5 * USD, "conference")
+    shown = f"code:{one.reveal()[:5]}"
+    assert moved.reference == shown
+    assert [each.reference for each in store.money.transfers()] == [shown]
+    assert [each.reference for each in store.money.statement("default", 0, NOON + 86_400).lines] == [shown]
     with pytest.raises(Conflict, match="redeemed before"):
         store.money.redeem(one.reveal(), "default", by=CLI)
     with pytest.raises(NotFound, match="no such code"):

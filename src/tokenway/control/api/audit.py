@@ -12,7 +12,7 @@ from tokenway.control.api.callers import Gateway, Guarded, Who
 from tokenway.control.api.paging import LIMIT, Cursor, Cursors, Limit, Page
 from tokenway.control.api.problems import Problem
 from tokenway.control.api.types import IDENTITY, Json, Shown, Time, moment_of, shown_time
-from tokenway.store.accounts.audit import AuditFilter
+from tokenway.store.accounts.audit import AuditFilter, shown_detail
 from tokenway.store.accounts.records import AuditRow
 
 router = APIRouter(route_class=Guarded, tags=["audit"])
@@ -77,5 +77,5 @@ def _shown(row: AuditRow) -> Change:
         resource=row.resource,
         subject=row.subject,
         project=row.project or None,
-        detail=row.detail,
+        detail=shown_detail(row.detail),
     )

@@ -245,15 +245,14 @@ def _transfer(row: Transfer) -> TransferShown:
         amount=usd(row.amount),
         project=row.project,
         actor=row.actor,
-        reference=None if row.kind == "redemption" else row.reference,
+        reference=row.reference,
         note=row.note,
     )
 
 
 def _line(line: StatementLine) -> StatementEntry:
-    reference = None if line.kind == "redemption" else line.reference
     return StatementEntry(
-        at=shown_time(line.at), kind=line.kind, amount=usd(line.amount), note=line.note, reference=reference
+        at=shown_time(line.at), kind=line.kind, amount=usd(line.amount), note=line.note, reference=line.reference
     )
 
 

@@ -14,20 +14,16 @@ from tokenway.control.api import once
 from tokenway.control.api.callers import Gateway, Guarded, Who
 from tokenway.control.api.paging import LIMIT, Cursor, Cursors, Limit, Page
 from tokenway.control.api.publishing import IfMatch, version_in
-from tokenway.control.api.types import IDENTITY, WHOLE, Body, Labels, Shown, Text, Versioned, shown_moment, shown_time
+from tokenway.control.api.types import IDENTITY, Body, Labels, Markup, Shown, Text, Versioned, shown_moment, shown_time
 from tokenway.control.api.users import User
 from tokenway.model.limits import OnOutage
+from tokenway.model.money import format_share, parse_share
 from tokenway.store.accounts.records import MemberRole, MembershipRow, ProjectRow, ProjectTerms
 
 router = APIRouter(route_class=Guarded, tags=["projects"])
 
 SLUG = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Project = Annotated[str, Path(pattern=IDENTITY, description="The id of a project.")]
-Markup = Annotated[
-    int,
-    Field(ge=-1_000_000, le=100_000_000, description="On top of a call's cost, in millionths: 100000 is 10 % more."),
-    WHOLE,
-]
 Outage = Literal["serve", "refuse"]
 MemberRoleName = Literal["admin", "member", "viewer"]
 
@@ -37,7 +33,7 @@ class ProjectShown(Shown):
 
     id: str
     name: str
-    markup: int = Field(description="On top of what a call costs, in millionths; negative is a discount.")
+    markup: str = Field(description="On top of what a call costs, a decimal string: `0.125` is 12.5 % more.")
     prepaid: bool = Field(description="Whether it spends only what was paid in beforehand.")
     on_outage: str = Field(description="`serve` or `refuse`: what becomes of calls while limits cannot be asked for.")
     labels: dict[str, str]
@@ -51,7 +47,7 @@ class NewProject(Body):
 
     name: Text
     id: Annotated[str, Field(pattern=SLUG)] | None = Field(default=None, description="Made of the name when left out.")
-    markup: Markup = 0
+    markup: Markup = "0"
     prepaid: bool = False
     on_outage: Outage = "serve"
     labels: Labels = {}
@@ -104,7 +100,10 @@ async def create_project(
 ) -> Response:
     """Makes a project."""
     terms = ProjectTerms(
-        markup=body.markup, prepaid=body.prepaid, on_outage=OnOutage(body.on_outage), labels=body.labels
+        markup=parse_share(body.markup),
+        prepaid=body.prepaid,
+        on_outage=OnOutage(body.on_outage),
+        labels=body.labels,
     )
 
     def work() -> ProjectShown:
@@ -131,7 +130,7 @@ async def change_project(
     who.require_fields("project", body.model_fields_set)
     terms = ProjectTerms(
         name=UNSET if body.name is None else body.name,
-        markup=UNSET if body.markup is None else body.markup,
+        markup=UNSET if body.markup is None else parse_share(body.markup),
         prepaid=UNSET if body.prepaid is None else body.prepaid,
         on_outage=UNSET if body.on_outage is None else OnOutage(body.on_outage),
         labels=UNSET if body.labels is None else body.labels,
@@ -187,7 +186,7 @@ def shown(row: ProjectRow) -> ProjectShown:
     return ProjectShown(
         id=row.id,
         name=row.name,
-        markup=row.markup,
+        markup=format_share(row.markup),
         prepaid=row.prepaid,
         on_outage=row.on_outage,
         labels=row.labels,

@@ -1,7 +1,7 @@
 """Money, times and names as they stand in requests and answers.
 
-Money is a decimal string in USD with at most nine places, a time is RFC 3339 in UTC. Both are read strictly: what is a
-JSON number, has an exponent or a comma is refused, so nothing is ever rounded.
+Money is a decimal string in USD with at most nine places, a markup one with at most six, a time is RFC 3339 in UTC. All
+are read strictly: what is a JSON number, has an exponent or a comma is refused, so nothing is ever rounded.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from tokenway.control.api.problems import Problem
-from tokenway.model.money import format_usd, parse_usd
+from tokenway.model.money import USD_PATTERN, format_usd, parse_amount
 
-MONEY: Final = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
-SIGNED_MONEY: Final = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
+MONEY: Final = f"^{USD_PATTERN}$"
+SIGNED_MONEY: Final = f"^-?{USD_PATTERN}$"
+MARKUP: Final = r"^(-?0(\.[0-9]{1,6})?|-1(\.0{1,6})?|[1-9][0-9]?(\.[0-9]{1,6})?|100(\.0{1,6})?)$"
 IDENTITY: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@+-]{0,127}$"
 _USD: Final = 'write US dollars as a decimal string with at most nine places, as in "12.5"'
 PATTERNS: Final = {
     MONEY: _USD,
     SIGNED_MONEY: _USD,
+    MARKUP: 'write a share from -1 to 100 as a decimal string with at most six places: "0.125" is 12.5 % more',
     IDENTITY: "write up to 128 letters, digits and any of _.:@+-, the first a letter or a digit",
 }
 """What is said of a text that does not have the form that it must have."""
@@ -93,7 +95,7 @@ def shown_moment(moment: float | None) -> str | None:
 
 def nano(text: str) -> int:
     """Nano-dollars of a decimal string that has the form of money."""
-    return int(parse_usd(text))
+    return int(parse_amount(text))
 
 
 def usd(amount: int) -> str:
@@ -107,6 +109,15 @@ Money = Annotated[
 """An amount in a request."""
 SignedMoney = Annotated[str, Field(pattern=SIGNED_MONEY, description="USD, a decimal string.", examples=["-0.25"])]
 """An amount that may be negative."""
+Markup = Annotated[
+    str,
+    Field(
+        pattern=MARKUP,
+        description='A share on top of cost, a decimal string with at most six places: "0.125" is 12.5 % more.',
+        examples=["0.125"],
+    ),
+]
+"""What is charged on top of cost."""
 Time = Annotated[
     str,
     AfterValidator(_time),

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from tokenway.model.money import format_share
 from tokenway.store.accounts.paging import PAGE_SIZE, checked
 from tokenway.store.accounts.records import AuditRow, Page
 from tokenway.store.base import Invalid
@@ -54,6 +55,17 @@ class SqlAudit:
         with self._database.read() as connection:
             rows = [_row(row) for row in connection.execute(query)]
         return Page(rows[:size], rows[size - 1].id if len(rows) > size else None)
+
+
+def shown_detail(detail: dict[str, Any]) -> dict[str, Any]:
+    """What changed, for those who read JSON: a markup, which the log has in millionths, is a share there."""
+    match detail.get("markup"):
+        case int(millionths):
+            return {**detail, "markup": format_share(millionths)}
+        case {"from": int(before), "to": int(after)}:
+            return {**detail, "markup": {"from": format_share(before), "to": format_share(after)}}
+        case _:
+            return detail
 
 
 def _row(row: sa.Row[Any]) -> AuditRow:

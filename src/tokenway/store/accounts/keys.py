@@ -53,7 +53,7 @@ class SqlKeys:
         terms: KeyTerms | None = None,
         limits: Sequence[LimitTerms] = (),
     ) -> NewKey:
-        """A new key with its limits. Raises NotFound or Invalid."""
+        """A new key with its limits. Raises NotFound, Conflict where its project or user has ended, or Invalid."""
         with self._changes.begin(by) as change:
             return add_key(change, name, project=project, terms=terms, wanted=limits)
 
@@ -177,7 +177,7 @@ class SqlKeys:
             raise Conflict(f"several active keys are called {reference!r}; name one by its id: {ids}")
         if found:
             raise NotFound(f"no active key is called {reference!r}; name an ended one by its id")
-        raise NotFound(f"there is no key {reference!r}; `tokenway keys list` shows all")
+        raise NotFound(f"there is no key {reference!r}", listed_by="tokenway keys list")
 
     def _conditions(self, which: KeyFilter) -> Iterator[sa.ColumnElement[bool]]:
         if which.project is not None:
@@ -198,7 +198,7 @@ def add_key(
     terms: KeyTerms | None = None,
     wanted: Iterable[LimitTerms] = (),
 ) -> NewKey:
-    """A new key with its limits, as part of a change. Raises NotFound or Invalid."""
+    """A new key with its limits, as part of a change. Raises NotFound, Conflict or Invalid."""
     open_project(change.connection, project)
     secret = make_secret(KEY_PREFIX, change.random_bytes)
     values = _checked(change, {**said(terms), "name": name})

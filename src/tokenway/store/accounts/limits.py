@@ -99,12 +99,18 @@ class SqlLimits:
 
 
 def add_limits(change: Change, scope: Scope, subject: str, wanted: Iterable[LimitTerms]) -> tuple[LimitRow, ...]:
-    """The limits of something that is being made, as part of that change and of its row in the audit log."""
+    """The limits of something that is being made, as part of that change and of its row in the audit log.
+
+    Raises Invalid, whose field says which of them it is: `limits[0].term`.
+    """
     made: list[LimitRow] = []
-    for terms in wanted:
-        row = _new(change, scope, subject, terms)
+    for number, terms in enumerate(wanted):
+        try:
+            row = _new(change, scope, subject, terms)
+        except Invalid as error:
+            raise Invalid(f"limits[{number}].{error.field}", str(error)) from None
         if any(_is_same(row.limit, other.limit) for other in made):
-            raise Invalid("limits", f"there are two limits of {terms.measure} for the same term")
+            raise Invalid(f"limits[{number}]", f"there are two limits of {terms.measure} for the same term")
         change.insert(limits, _columns(row))
         made.append(row)
     return tuple(made)
@@ -192,12 +198,12 @@ def _is_same(one: Limit, other: Limit) -> bool:
 def _limit_in(connection: sa.Connection, identity: str) -> LimitRow:
     found = connection.execute(SELECT.where(limits.c.id == identity)).first()
     if found is None:
-        raise NotFound(f"there is no limit {identity!r}; `tokenway limits list` shows all")
+        raise NotFound(f"there is no limit {identity!r}", listed_by="tokenway limits list")
     return limit_row(found)
 
 
 def _owner(connection: sa.Connection, scope: Scope, subject: str) -> str:
-    """The project that the limit of something belongs to; raises NotFound or Invalid when there is no such thing."""
+    """The project that the limit of something belongs to; raises NotFound, Conflict or Invalid where it has none."""
     if scope is Scope.PROJECT:
         open_project(connection, subject)
     elif scope is Scope.USER:
@@ -205,7 +211,7 @@ def _owner(connection: sa.Connection, scope: Scope, subject: str) -> str:
     elif scope is Scope.MODEL:
         checks.names("subject", (subject,))
     elif not _project_of(connection, scope, subject):
-        raise NotFound(f"there is no key {subject!r}; `tokenway keys list` shows all")
+        raise NotFound(f"there is no key {subject!r}", listed_by="tokenway keys list")
     return _project_of(connection, scope, subject)
 
 

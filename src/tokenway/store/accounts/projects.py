@@ -13,7 +13,7 @@ from tokenway.store.accounts.columns import columns_of, record, said, stored
 from tokenway.store.accounts.entries import has_entries
 from tokenway.store.accounts.paging import PAGE_SIZE, page_of
 from tokenway.store.accounts.records import Actor, Page, ProjectRow, ProjectTerms
-from tokenway.store.base import Conflict, InUse, Invalid, NotFound
+from tokenway.store.base import Conflict, InUse, NotFound
 from tokenway.store.schema import keys, limits, memberships, projects, transfers
 
 _SELECT: Final = sa.select(*columns_of(ProjectRow, projects))
@@ -140,10 +140,10 @@ def project_in(connection: sa.Connection, project: str) -> ProjectRow:
 
 
 def open_project(connection: sa.Connection, project: str) -> ProjectRow:
-    """The project with this id, which something new is to belong to. Raises NotFound, or Invalid when it has ended."""
+    """The project with this id, which something new is to belong to. Raises NotFound, or Conflict when it has ended."""
     row = project_in(connection, project)
     if row.archived is not None:
-        raise Invalid("project", f"the project {project} is archived; choose another")
+        raise Conflict(f"the project {project} is archived; choose another")
     return row
 
 

@@ -151,7 +151,7 @@ def add_token(change: Change, user: str, name: str, *, expires: float | None = N
 def _token_in(connection: sa.Connection, identity: str) -> TokenRow:
     found = connection.execute(_TOKEN.where(tokens.c.id == identity)).first()
     if found is None:
-        raise NotFound(f"there is no token {identity!r}; `tokenway control-tokens list` shows all")
+        raise NotFound(f"there is no token {identity!r}", listed_by="tokenway control-tokens list")
     return _token(found)
 
 

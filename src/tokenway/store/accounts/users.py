@@ -206,14 +206,14 @@ def user_in(connection: sa.Connection, reference: str) -> UserRow:
         found = connection.execute(_SELECT.where(named)).first()
         if found is not None:
             return _row(found)
-    raise NotFound(f"there is no user {reference!r}; `tokenway users list` shows all")
+    raise NotFound(f"there is no user {reference!r}", listed_by="tokenway users list")
 
 
 def open_user(connection: sa.Connection, reference: str) -> UserRow:
-    """The user to whom something new is to belong. Raises NotFound, or Invalid when his account has ended."""
+    """The user to whom something new is to belong. Raises NotFound, or Conflict when his account has ended."""
     row = user_in(connection, reference)
     if row.archived is not None:
-        raise Invalid("user_id", f"the user {row.name} is archived; choose another")
+        raise Conflict(f"the user {row.name} is archived; choose another")
     return row
 
 

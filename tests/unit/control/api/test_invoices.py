@@ -54,15 +54,19 @@ async def test_a_day_is_billed_once_unless_its_invoice_is_void(api: Api, admin: 
 
 
 @pytest.mark.parametrize(
-    ("body", "status"),
+    ("body", "status", "field"),
     [
-        ({"ends": "2026-01-01T12:00:00Z"}, 422),
-        ({"ends": "2025-12-31T00:00:00Z"}, 422),
-        ({"ends": "2999-01-01T00:00:00Z"}, 422),
-        ({"begins": "x"}, 422),
-        ({"project": "none"}, 404),
+        ({"ends": "2026-01-01T12:00:00Z"}, 422, "ends"),
+        ({"ends": "2025-12-31T00:00:00Z"}, 422, "ends"),
+        ({"ends": "2999-01-01T00:00:00Z"}, 422, "ends"),
+        ({"begins": "2025-12-31T12:00:00Z"}, 422, "begins"),
+        ({"begins": "x"}, 422, "begins"),
+        ({"project": "none"}, 404, None),
     ],
 )
-async def test_what_is_no_period(admin: httpx.AsyncClient, body: dict[str, str], status: int) -> None:
+async def test_what_is_no_period(
+    admin: httpx.AsyncClient, body: dict[str, str], status: int, field: str | None
+) -> None:
     """Whole days that are over, of a project that there is."""
-    assert (await admin.post("/invoices", json=BODY | body)).status_code == status
+    answer = await admin.post("/invoices", json=BODY | body)
+    assert (answer.status_code, answer.json().get("field")) == (status, field)

@@ -100,7 +100,7 @@ async def test_filters(admin: httpx.AsyncClient) -> None:
         ({"addresses": ["host"]}, "addresses[0]"),
         ({"limits": [{"measure": "usd", "count": 5}]}, "limits[0].usd"),
         ({"limits": [{"measure": "requests", "count": 5, "usd": "1"}]}, "limits[0].usd"),
-        ({"limits": [{"measure": "usd", "usd": "1", "term": "minute"}]}, "term"),
+        ({"limits": [{"measure": "usd", "usd": "1", "term": "minute"}]}, "limits[0].term"),
         ({"labels": {"a b": "x"}}, "labels.a b.[key]"),
     ],
 )

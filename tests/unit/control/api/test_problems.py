@@ -20,14 +20,26 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         ("POST", "/projects", b"", 422, None),
         ("POST", "/projects", b"\xff\xfe", 422, None),
         ("POST", "/projects", b'{"name": 5}', 422, "name"),
-        ("POST", "/projects", b'{"name": "x", "markup": "5"}', 422, "markup"),
-        ("POST", "/projects", b'{"name": "x", "markup": 1.5}', 422, "markup"),
+        ("POST", "/projects", b'{"name": "x", "markup": 0.125}', 422, "markup"),
+        ("POST", "/projects", b'{"name": "x", "markup": 125000}', 422, "markup"),
+        ("POST", "/projects", b'{"name": "x", "markup": "125000"}', 422, "markup"),
+        ("POST", "/projects", b'{"name": "x", "markup": "0.1234567"}', 422, "markup"),
+        ("POST", "/projects", b'{"name": "x", "markup": "-1.000001"}', 422, "markup"),
+        ("POST", "/projects", b'{"name": "x", "markup": "12%"}', 422, "markup"),
         ("POST", "/projects", b'{"name": "x", "markup": true}', 422, "markup"),
         ("POST", "/projects", b'{"name": "x", "no": 1}', 422, "no"),
         ("POST", "/projects", b'{"name": "x\\u0000"}', 422, "name"),
         ("POST", "/projects", b'{"name": "\\ud800"}', 422, "name"),
         ("POST", "/projects", b'{"name": "x", "labels": {"a": 1}}', 422, "labels.a"),
         ("POST", "/keys", b'{"name": "x", "limits": [{"measure": "usd", "usd": 5}]}', 422, "limits[0].usd"),
+        ("POST", "/keys", b'{"name": "x", "limits": [{"measure": "euro", "usd": "5"}]}', 422, "limits[0].measure"),
+        (
+            "POST",
+            "/keys",
+            b'{"name": "x", "limits": [{"measure": "usd", "usd": "5", "term": "minute"}]}',
+            422,
+            "limits[0].term",
+        ),
         ("GET", "/ledger?since=yesterday", None, 422, "since"),
         ("GET", "/ledger?since=2026-02-30T00:00:00Z", None, 422, "since"),
         ("GET", "/ledger?since=2026-02-01", None, 422, "since"),
@@ -53,6 +65,13 @@ async def test_what_is_wrong_is_said_in_one_shape(
     assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", TITLES[status], status)
     assert problem["detail"]
     assert problem.get("field") == field
+
+
+@pytest.mark.parametrize("path", ["/keys/key_none", "/limits/lim_none", "/users/nobody", "/tokens/tok_none"])
+async def test_what_is_not_there_is_told_without_commands(admin: httpx.AsyncClient, path: str) -> None:
+    """Who speaks HTTP may have no command line."""
+    answer = await (admin.delete if path.startswith("/tokens") else admin.get)(path)
+    assert (answer.status_code, "`" in answer.text) == (404, False)
 
 
 async def test_a_wrong_method_says_which_are_right(admin: httpx.AsyncClient) -> None:

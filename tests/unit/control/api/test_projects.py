@@ -12,22 +12,27 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def test_a_project_is_made_changed_and_archived(admin: httpx.AsyncClient) -> None:
     """With its price and its policy."""
-    body = {"name": "Research team", "markup": 50_000, "prepaid": True, "on_outage": "refuse", "labels": {"team": "r"}}
+    body = {"name": "Research team", "markup": "0.05", "prepaid": True, "on_outage": "refuse", "labels": {"team": "r"}}
     project = (await admin.post("/projects", json=body)).json()
     assert {name: project[name] for name in body} == body
     assert project["id"] == "research-team"
     path = "/projects/research-team"
-    changed = await admin.patch(path, json={"version": project["version"], "markup": -1000, "prepaid": False})
+    changed = await admin.patch(path, json={"version": project["version"], "markup": "-0.001", "prepaid": False})
     assert (changed.json()["markup"], changed.json()["prepaid"], changed.json()["on_outage"]) == (
-        -1000,
+        "-0.001",
         False,
         "refuse",
     )
+    (change, _) = (await admin.get("/audit", params={"project": "research-team"})).json()["data"]
+    assert change["detail"]["markup"] == {"from": "0.05", "to": "-0.001"}
     assert (await admin.patch(path, json={"version": project["version"], "name": "x"})).status_code == 409
     assert (await admin.post("/projects", json={"name": "x", "id": "research-team"})).status_code == 409
     assert (await admin.post(f"{path}/archive")).json()["archived"]
     refused = await admin.post("/keys", json={"name": "x", "project": "research-team"})
-    assert (refused.status_code, refused.json()["field"]) == (422, "project")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "the project research-team is archived; choose another",
+    )
 
 
 async def test_members_come_change_and_go(api: Api, admin: httpx.AsyncClient) -> None:

@@ -69,8 +69,9 @@ def test_a_key_is_found_as_it_was_made(accounts: Accounts, first: FirstStart) ->
         (KeyTerms(max_cost=-1), [], "max_cost"),
         (KeyTerms(expires=-1.0), [], "expires"),
         (KeyTerms(addresses=("x",)), [], "addresses"),
-        (KeyTerms(), [LimitTerms(Measure.USD, -1)], "amount"),
-        (KeyTerms(), [LimitTerms(Measure.USD, 1), LimitTerms(Measure.USD, 2)], "limits"),
+        (KeyTerms(), [LimitTerms(Measure.USD, -1)], "limits[0].amount"),
+        (KeyTerms(), [LimitTerms(Measure.USD, 1), LimitTerms(Measure.USD, 2)], "limits[1]"),
+        (KeyTerms(), [LimitTerms(Measure.USD, 1), LimitTerms(Measure.USD, 1, Term.MINUTE)], "limits[1].term"),
     ],
 )
 def test_of_a_key_that_cannot_be_nothing_is_made(

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.store.conftest import Clock
 from tokenway.store.accounts.accounts import Accounts
 from tokenway.store.accounts.records import CLI, FirstStart, MemberRole
-from tokenway.store.base import Invalid, NotFound
+from tokenway.store.base import Conflict, NotFound
 
 
 def test_a_member_has_one_role(accounts: Accounts) -> None:
@@ -42,7 +42,7 @@ def test_both_ends_must_be_there_and_in_force(accounts: Accounts) -> None:
         accounts.memberships.set("nobody", "default", MemberRole.VIEWER, by=CLI)
     accounts.projects.create("Lab", by=CLI)
     accounts.projects.archive("lab", by=CLI)
-    with pytest.raises(Invalid, match="archived"):
+    with pytest.raises(Conflict, match="archived"):
         accounts.memberships.set("ann", "lab", MemberRole.VIEWER, by=CLI)
 
 

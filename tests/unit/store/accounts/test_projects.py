@@ -71,7 +71,7 @@ def test_an_archived_project_ends_its_keys_and_is_not_changed_any_more(accounts:
     assert accounts.keys.find(other.id) == other
     with pytest.raises(Conflict, match="is archived"):
         accounts.projects.update("lab", ProjectTerms(name="x"), by=CLI)
-    with pytest.raises(Invalid, match="is archived"):
+    with pytest.raises(Conflict, match="is archived"):
         accounts.keys.create("k3", project="lab", by=CLI)
     assert [row.id for row in accounts.projects.page(archived=False).rows] == ["default"]
     assert [row.id for row in accounts.projects.page(archived=True).rows] == ["lab"]

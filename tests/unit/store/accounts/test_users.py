@@ -136,7 +136,7 @@ def test_an_archived_user_has_no_key_token_or_session_any_more(accounts: Account
     assert accounts.users.of_identity("i s") is None
     with pytest.raises(Conflict, match="is archived"):
         accounts.users.set_password("ann", PASSWORD, by=CLI)
-    with pytest.raises(Invalid, match="is archived"):
+    with pytest.raises(Conflict, match="is archived"):
         accounts.tokens.create("ann", "t2", by=CLI)
 
 
