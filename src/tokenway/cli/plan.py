@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tokenway.planner.demand.forecast import Month as Forecast
     from tokenway.planner.fleet.breakeven import Api
-    from tokenway.planner.fleet.search import Offer
+    from tokenway.planner.fleet.search import Offer, Served
     from tokenway.planner.fleet.workload import Mix, Month, Targets
     from tokenway.planner.formats import Numbers
     from tokenway.planner.report import Cell, Source
@@ -81,6 +81,12 @@ class Machines:
         str, Parameter(help="Dollars for a GPU hour, or which price: on-demand, reserved, spot, owned.")
     ] = "reserved"
     engine: Annotated[str, Parameter(help="The engine: vllm, sglang, trtllm.")] = "vllm"
+    draft: Annotated[
+        str | None, Parameter(help="Speculative decoding: tokens guessed a step, and the share right, such as 3,0.7.")
+    ] = None
+    measured: Annotated[
+        Path | None, Parameter(help="Rows as of plan predict with tpot_ms: measurements of this model of one's own.")
+    ] = None
     api: Annotated[
         tuple[str, ...],
         Parameter(help="PROVIDER/MODEL of the price book, or dollars per million IN,OUT[,CACHED] [otherwise found]."),
@@ -129,14 +135,13 @@ def plan(
         targets = Targets(ttft=kept.ttft, quantile=kept.quantile, speed=kept.speed, availability=kept.availability)
         apis, book = _apis(may.api, name, mix)
         question = Question(
-            shape=shape,
+            served=_served(may, name, shape),
             mix=mix,
             targets=targets,
             months=months,
             offers=_offers(may),
             formats=_formats(may),
             apis=apis,
-            engine=may.engine,
         )
         found = make_plan(question)
         report = answer(question, found, inputs=_inputs(name, mix, targets, may), sources=(*sources, *book))
@@ -165,6 +170,30 @@ def _shape(model: str) -> tuple[str, Shape]:
         raise BadUsage(f"{path} is no JSON: {error}.") from None
     name = path.parent.name or path.stem
     return name, shape_from(config, name)
+
+
+def _served(may: Machines, name: str, shape: Shape) -> Served:
+    """The model with its engine, what it guesses ahead, and what was measured of it."""
+    from tokenway.planner.fleet.search import Served  # noqa: PLC0415 - the help needs no numpy
+    from tokenway.planner.serving.deployment import Draft  # noqa: PLC0415 - the same
+
+    draft = None
+    if may.draft is not None:
+        tokens, _, accepted = may.draft.partition(",")
+        try:
+            draft = Draft(tokens=int(tokens), accepted=float(accepted))
+        except ValueError:
+            raise BadUsage(f"--draft {may.draft} is no count of tokens and a share, such as 3,0.7.") from None
+    if may.measured is None:
+        return Served(shape, may.engine, draft)
+    from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - only for a file
+
+    try:
+        text = may.measured.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadUsage(f"{may.measured} cannot be read: {reason}.") from None
+    return Served(shape, may.engine, draft, factors(text, name))
 
 
 def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Month], Mix, tuple[Source, ...]]:

@@ -15,7 +15,7 @@ import msgspec
 
 from tokenway.planner.errors import unknown
 from tokenway.planner.fleet.prices import gpu_price
-from tokenway.planner.fleet.search import Offer, Replica, search
+from tokenway.planner.fleet.search import Offer, Replica, Served, search
 from tokenway.planner.fleet.workload import Mix, Targets
 from tokenway.planner.formats import Numbers, numbers_of
 from tokenway.planner.hardware import chips
@@ -76,7 +76,7 @@ class Case(NamedTuple):
         """The same of a chip with any figures."""
         mix = Mix(input=self.input, output=self.output, cached=0.0)
         targets = Targets(speed=self.speed, ttft=PATIENCE)
-        found = search(shapes()[self.model], mix, targets, [offer], [numbers], ENGINE).replicas
+        found = search(Served(shapes()[self.model], ENGINE), mix, targets, [offer], [numbers]).replicas
         return max(found, key=lambda replica: replica.tokens_per_s_gpu, default=None)
 
 

@@ -59,6 +59,17 @@ def test_a_gpu_and_a_price_of_ones_own(capsys: pytest.CaptureFixture[str]) -> No
     assert data["replica"]["usd_per_gpu_hour"] == [1.25, 1.25, 1.25]
 
 
+def test_guesses_ahead_and_measurements(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Speculative decoding makes a caller's tokens cheaper, a slow measurement dearer."""
+    file = tmp_path / "mine.csv"
+    head = "model_path,system,precision,backend,isl,osl,conc,num_gpus,tp_size,tpot_ms"
+    file.write_text(f"{head}\nllama-3.1-8b,h100,fp8,vllm,1000,500,32,1,1,60\n")
+    words = ("--tokens-per-day", "1e11", "--speed", "60")
+    plain = _json(capsys, *words)["usd"]
+    assert _json(capsys, *words, "--draft", "3,0.8")["usd"] < plain
+    assert _json(capsys, "--tokens-per-day", "1e11", "--speed", "10", "--measured", str(file))["usd"] > plain
+
+
 def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Where it was asked for."""
     file = tmp_path / "fleet.svg"
@@ -81,6 +92,9 @@ def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("--tokens-per-day", "1e9", "--cached", "1.5"), "cached", 1),
         (("--tokens-per-day", "1e9", "--plot", "fleet.gif"), ".png, .svg, .html", 1),
         (("--demand", "missing.csv"), "cannot be read", 2),
+        (("--tokens-per-day", "1e9", "--measured", "missing.csv"), "cannot be read", 2),
+        (("--tokens-per-day", "1e9", "--draft", "three"), "3,0.7", 2),
+        (("--tokens-per-day", "1e9", "--draft", "3,1.5"), "guesses", 1),
     ],
 )
 def test_bad_input(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str, status: int) -> None:

@@ -32,7 +32,7 @@ def answer(question: Question, plan: Plan, *, inputs: dict[str, Cell], sources: 
     if bought is not None:
         found.append(bought.source)
     return Report(
-        title=f"Serving {question.shape.title}",
+        title=f"Serving {question.served.shape.title}",
         lines=tuple(_lines(question, plan)),
         tables=(
             _months(plan.fleets),
@@ -74,7 +74,7 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
         title
         for title, known in (
             (replica.offer.chip.title, calibration().chips),
-            (question.shape.title, calibration().models),
+            (question.served.shape.title, calibration().models),
         )
         if title not in known
     ]
@@ -89,6 +89,12 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
             f"In the peak hour it is given {plan.usable.share:.0%} of its work; played against such arrivals, "
             f"{targets.quantile:.0%} of the requests have a first token within {tails.ttft[targets.quantile]:.2f} s "
             f"and half of them {tails.speed[0.5]:.0f} tokens/s or more."
+        )
+    bought = capital(replica.offer.name)
+    if bought is not None:
+        yield (
+            f"To buy as many takes ${bought.low * last.middle.gpus:,.0f} to ${bought.high * last.middle.gpus:,.0f}, "
+            "by figures that are weak."
         )
     for each in plan.against:
         yield _pays(each, plan.usd)

@@ -10,7 +10,7 @@ from tokenway.planner.fleet.breakeven import MONTH
 from tokenway.planner.fleet.months import fleet_for
 from tokenway.planner.fleet.workload import DAY
 from tokenway.planner.plots import canvas
-from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.deployment import Load
 from tokenway.planner.serving.pareto import curve, sweep
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def _draw_curves(plot: Any, question: Question, plan: Plan) -> None:
     load = Load(input=question.mix.input, output=question.mix.output, concurrency=1.0, cached=question.mix.cached)
     for other, colour in zip(plan.others, (_INK, *_COLOURS), strict=False):
         offer, numbers = other.replica.offer, other.replica.numbers
-        asked = Deployment(shape=question.shape, chip=offer.chip, numbers=numbers, pool=Pool(), engine=question.engine)
-        best = curve(sweep(asked, load).found)
+        measured = question.served.factor(offer, numbers)
+        best = curve(sweep(question.served.on(offer, numbers), load, measured=measured).found)
         plot.plot(best.user, best.gpu, color=colour, label=f"{offer.chip.title} {numbers.label}")
     plot.axvline(question.targets.speed, color="black", linewidth=0.8, linestyle=":")
     plot.set_xscale("log")

@@ -17,12 +17,11 @@ import msgspec
 from tokenway.planner.errors import PlanError
 from tokenway.planner.fleet.breakeven import Api, BreakEven, break_even, first_months
 from tokenway.planner.fleet.months import FleetMonth, by_month, fleet_for
-from tokenway.planner.fleet.search import Offer, Replica, search
+from tokenway.planner.fleet.search import Offer, Replica, Served, search
 from tokenway.planner.fleet.sensitivity import Bar, Span, tornado
 from tokenway.planner.fleet.tails import Usable, usable
 from tokenway.planner.fleet.workload import Mix, Month, Targets
 from tokenway.planner.formats import Numbers
-from tokenway.planner.shapes import Shape
 
 PLAYED: Final = 4
 """How many replicas are played against the arrivals."""
@@ -31,14 +30,13 @@ PLAYED: Final = 4
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What a fleet is asked for."""
 
-    shape: Shape
+    served: Served
     mix: Mix
     targets: Targets
     months: Sequence[Month]
     offers: Sequence[Offer]
     formats: Sequence[Numbers]
     apis: Sequence[Api] = ()
-    engine: str = "vllm"
 
 
 class Other(NamedTuple):
@@ -71,7 +69,7 @@ class Plan(NamedTuple):
 
 def plan(question: Question) -> Plan:
     """The plan. Raises PlanError where nothing keeps the targets, with what stands in the way and by how much."""
-    found = search(question.shape, question.mix, question.targets, question.offers, question.formats, question.engine)
+    found = search(question.served, question.mix, question.targets, question.offers, question.formats)
     if not found.replicas:
         raise PlanError(" ".join(found.reasons))
     costed = sorted(((_usd(question, each, question.targets.utilisation), each) for each in found.replicas), key=_first)
@@ -99,7 +97,7 @@ def _played(question: Question, costed: list[tuple[float, Replica]]) -> tuple[Re
     for usd, replica in itertools.islice(costed, PLAYED):
         if best is not None and usd >= best[2]:
             break
-        tried = usable(question.shape, replica, question.targets, question.engine)
+        tried = usable(question.served, replica, question.targets)
         if tried.share > 0:
             now = _usd(question, replica, tried.share)
             if best is None or now < best[2]:
@@ -183,7 +181,7 @@ def _mix_bars(question: Question, replica: Replica) -> list[Bar]:
             mix, input=inputs["input tokens"], output=inputs["output tokens"], cached=inputs["cached share"]
         )
         targets = msgspec.structs.replace(question.targets, speed=inputs["tokens/s for a caller"])
-        found = search(question.shape, changed, targets, [replica.offer], [replica.numbers], question.engine).replicas
+        found = search(question.served, changed, targets, [replica.offer], [replica.numbers]).replicas
         return min((each.cost() for each in found), default=math.nan) / changed.output * 1e6 if found else None
 
     return tornado(answer, spans)

@@ -8,7 +8,7 @@ larger batch is cheaper and slower. What a replica may be given in the peak hour
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,8 +19,9 @@ from tokenway.planner.fleet.prices import GpuPrice
 from tokenway.planner.fleet.workload import Mix, Targets
 from tokenway.planner.formats import Numbers
 from tokenway.planner.hardware import Chip
-from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.deployment import Deployment, Draft, Load, Pool
 from tokenway.planner.serving.pareto import Sweep, layouts, sweep
+from tokenway.planner.serving.predict import Measured
 from tokenway.planner.serving.timing import BOUNDS
 from tokenway.planner.shapes import Shape
 
@@ -31,6 +32,33 @@ BATCHES: Final = tuple(np.geomspace(1.0, 4096.0, 40))
 PREFILL: Final = BOUNDS.index("prefill")
 HOUR: Final = 3600.0
 MILLION: Final = 1e6
+
+
+class Served(NamedTuple):
+    """What is served, and how: the model, the engine, speculative decoding, and what was measured of one's own.
+
+    `measured` is by chip and format: what predictions for these have to be multiplied by.
+    """
+
+    shape: Shape
+    engine: str = "vllm"
+    draft: Draft | None = None
+    measured: Mapping[tuple[str, str], Measured] = {}
+
+    def on(self, offer: Offer, numbers: Numbers, pool: Pool | None = None) -> Deployment:
+        """A deployment on a chip."""
+        return Deployment(
+            shape=self.shape,
+            chip=offer.chip,
+            numbers=numbers,
+            pool=pool or Pool(),
+            engine=self.engine,
+            draft=self.draft,
+        )
+
+    def factor(self, offer: Offer, numbers: Numbers) -> Measured | None:
+        """What was measured of a chip in a format."""
+        return self.measured.get((offer.name, numbers.label))
 
 
 class Offer(NamedTuple):
@@ -102,9 +130,7 @@ class Found(NamedTuple):
     reasons: list[str]
 
 
-def search(
-    shape: Shape, mix: Mix, targets: Targets, offers: Iterable[Offer], formats: Iterable[Numbers], engine: str = "vllm"
-) -> Found:
+def search(served: Served, mix: Mix, targets: Targets, offers: Iterable[Offer], formats: Iterable[Numbers]) -> Found:
     """All layouts that keep the targets by the means of the model, the cheapest first.
 
     Raises PlanError where nothing is to be searched.
@@ -116,14 +142,13 @@ def search(
     misses: list[_Miss] = []
     load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
     for offer, numbers in pairs:
-        deployment = Deployment(shape=shape, chip=offer.chip, numbers=numbers, pool=Pool(), engine=engine)
-        pools = layouts(shape, offer.chip, BEYOND * offer.chip.domain)
+        pools = layouts(served.shape, offer.chip, BEYOND * offer.chip.domain)
         for apart in (False, True):
-            swept = sweep(deployment, load, pools, BATCHES, apart=apart)
+            swept = sweep(served.on(offer, numbers), load, pools, BATCHES, served.factor(offer, numbers), apart=apart)
             found += _keeping(swept, offer, numbers, mix, targets)
             misses.append(_miss(offer, numbers, swept))
     found.sort(key=Replica.cost)
-    return Found(found, [] if found else _reasons(shape, misses, targets))
+    return Found(found, [] if found else _reasons(served.shape, misses, targets))
 
 
 class _Miss(NamedTuple):

@@ -11,13 +11,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tokenway.planner.fleet.queueing import Server, Tails, Traffic, simulate
-from tokenway.planner.fleet.search import PREFILL, Replica
+from tokenway.planner.fleet.search import PREFILL, Replica, Served
 from tokenway.planner.fleet.workload import Targets
 from tokenway.planner.serving.cases import spread
-from tokenway.planner.serving.deployment import Deployment, Load
+from tokenway.planner.serving.deployment import Load
 from tokenway.planner.serving.pareto import PREFILL_CHIPS
 from tokenway.planner.serving.predict import predict_all
-from tokenway.planner.shapes import Shape
 
 REQUESTS: Final = 3_000
 REPLICAS: Final = 2
@@ -33,22 +32,21 @@ class Usable(NamedTuple):
     tails: Tails | None
 
 
-def server_of(shape: Shape, replica: Replica, engine: str) -> Server:
+def server_of(served: Served, replica: Replica) -> Server:
     """The replica as a queue: its step at each batch, without the prefill that runs beside it.
 
     Where one pool does both, decoding stands still while a prefill runs, which is what the model's mean says too.
     """
     mix, apart = replica.mix, replica.prefill_gpus > 0
     slots = int(min(max(replica.concurrency, 1.0) * 1.25 + 1, max(replica.most, 1.0), SLOTS_MAX))
-    deployment = Deployment(
-        shape=shape, chip=replica.offer.chip, numbers=replica.numbers, pool=replica.layout, engine=engine
-    )
+    deployment = served.on(replica.offer, replica.numbers, replica.layout)
+    measured = served.factor(replica.offer, replica.numbers)
     load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
     batches = np.arange(1.0, slots + 1)
     # One worker that prefills is asked; with more of them, requests wait less.
     chips = float(min(replica.offer.chip.domain, PREFILL_CHIPS))
     pool = {"prefill_gpus": np.full(slots, chips), "prefill_workers": np.ones(slots)} if apart else {}
-    guess = predict_all(spread(deployment, load, concurrency=batches, **pool))
+    guess = predict_all(spread(deployment, load, concurrency=batches, **pool), measured)
     step = guess.tpot * (1.0 - guess.shares[PREFILL])
     fresh = mix.input * (1.0 - mix.cached)
     parallel = replica.prefill_gpus / chips if apart else 1.0
@@ -59,9 +57,9 @@ def server_of(shape: Shape, replica: Replica, engine: str) -> Server:
     )
 
 
-def usable(shape: Shape, replica: Replica, targets: Targets, engine: str) -> Usable:
+def usable(served: Served, replica: Replica, targets: Targets) -> Usable:
     """The highest share of a replica's work, up to the targets' utilisation, at which they are kept."""
-    server, mix = server_of(shape, replica, engine), replica.mix
+    server, mix = server_of(served, replica), replica.mix
 
     def play(share: float) -> Tails:
         traffic = Traffic(

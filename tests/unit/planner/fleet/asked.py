@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Final
 
 from tokenway.planner.fleet.prices import gpu_price
-from tokenway.planner.fleet.search import Offer, Replica, search
+from tokenway.planner.fleet.search import Offer, Replica, Served, search
 from tokenway.planner.fleet.workload import Mix, Targets, growing
 from tokenway.planner.formats import numbers_of
 from tokenway.planner.hardware import chips
@@ -14,7 +14,7 @@ from tokenway.planner.shapes import shapes
 
 MIX: Final = Mix(input=2_000, output=300, cached=0.3)
 TARGETS: Final = Targets(speed=30, ttft=2)
-MODEL: Final = shapes()["llama-3-70b"]
+MODEL: Final = Served(shapes()["llama-3-70b"])
 FP8: Final = numbers_of("fp8")
 MONTHS: Final = growing(dt.date(2026, 7, 1), 6, 3e9, 120, 0.5, MIX)
 

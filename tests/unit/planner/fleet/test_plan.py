@@ -18,7 +18,7 @@ from tokenway.planner.fleet.search import search
 from tokenway.planner.fleet.workload import Targets, growing
 
 QUESTION = Question(
-    shape=MODEL,
+    served=MODEL,
     mix=MIX,
     targets=TARGETS,
     months=MONTHS,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.planner.fleet.asked import FP8, MIX, MODEL, TARGETS, offer
 from tokenway.planner.errors import PlanError
-from tokenway.planner.fleet.search import label, search
+from tokenway.planner.fleet.search import Served, label, search
 from tokenway.planner.fleet.workload import Targets
 from tokenway.planner.formats import numbers_of
 from tokenway.planner.serving.deployment import Pool
@@ -48,7 +48,7 @@ def test_input_and_output_share_the_cost() -> None:
 
 def test_a_model_may_stretch_over_two_domains() -> None:
     """Where one does not hold it: 671 GB of weights, and eight chips of 80 GB."""
-    found = search(shapes()["deepseek-v3"], MIX, Targets(speed=5, ttft=10), [offer("h100")], [FP8]).replicas
+    found = search(Served(shapes()["deepseek-v3"]), MIX, Targets(speed=5, ttft=10), [offer("h100")], [FP8]).replicas
     assert {each.layout.chips for each in found} == {16}
 
 
@@ -69,7 +69,7 @@ def test_prefill_apart_keeps_pace() -> None:
 
 def test_a_model_that_does_not_fit() -> None:
     """Two terabytes of BF16 weights on sixteen chips of 80 GB."""
-    found = search(shapes()["kimi-k2"], MIX, TARGETS, [offer("h100")], [numbers_of("bf16")])
+    found = search(Served(shapes()["kimi-k2"]), MIX, TARGETS, [offer("h100")], [numbers_of("bf16")])
     assert not found.replicas
     assert "does not fit in any layout of h100 in bf16" in found.reasons[0]
 
