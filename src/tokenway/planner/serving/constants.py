@@ -66,6 +66,9 @@ class First(NamedTuple):
     others: float
     queue: float
     """Factor of the wait for a place where more requests are in than run."""
+    vllm: float
+    """Factor of the engine on all but that wait; likewise SGLang."""
+    sglang: float
 
 
 class Widths(NamedTuple):
