@@ -35,7 +35,7 @@ SMALL: Final = 2.0
 """A margin below this is none (Burnham and Anderson 2002, §2.6)."""
 SMALL_FOR_EXPONENTIAL: Final = 3.0
 """That demand is exponential is what is most often said wrongly. Whatever the slope of a line and its errors, the
-chance of a margin m in the wrong direction is at most Phi(-sqrt(m)): 4 % here, and 8 % with SMALL."""
+chance of a margin m in the wrong direction is about Phi(-sqrt(m)) at most: 4 % here, and 8 % with SMALL."""
 EVIDENCE_ALIKE: Final = 0.5
 """From here on it is worth telling how alike neighbours are."""
 CANNOT_TELL: Final = "cannot tell"
