@@ -43,7 +43,7 @@ def test_lists_of_commands_say_what_each_does(home: pathlib.Path, capsys: pytest
 def test_every_printing_command_takes_json(home: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that print data have --json; those that run or converse, or write a file of rows, do not."""
     groups = {path[:1] for path in command_paths() if len(path) > 1}
-    silent = {("serve",), ("chat",), ("local", "install"), ("ledger", "export"), *groups}
+    silent = {("serve",), ("chat",), ("local", "install"), ("ledger", "export"), ("plan", "predict"), *groups}
     for path in command_paths():
         run([*path, "--help"])
         assert ("--json" in capsys.readouterr().out) is (path not in silent), path
