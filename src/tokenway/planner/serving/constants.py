@@ -81,6 +81,8 @@ class Widths(NamedTuple):
     new_both: float
     measured: float
     """Where one point of the same configuration is known."""
+    drift: float
+    """What engines add, as the root of a sum of squares, that are newer than the points."""
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):

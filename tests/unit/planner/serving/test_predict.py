@@ -75,7 +75,7 @@ def test_the_band_is_wider_for_what_the_calibration_does_not_know() -> None:
     known, chip, model, both = np.log(found.high / found.tpot)
     widths = calibration().widths
     assert (known, chip, model, both) == pytest.approx(
-        (widths.known, widths.new_chip, widths.new_model, widths.new_both)
+        tuple(np.hypot((widths.known, widths.new_chip, widths.new_model, widths.new_both), widths.drift))
     )
 
 
