@@ -66,6 +66,9 @@ class First(NamedTuple):
     others: float
     queue: float
     """Factor of the wait for a place where more requests are in than run."""
+    vllm: float
+    """Factor of the engine on all but that wait; likewise SGLang."""
+    sglang: float
 
 
 class Widths(NamedTuple):
@@ -78,6 +81,8 @@ class Widths(NamedTuple):
     new_both: float
     measured: float
     """Where one point of the same configuration is known."""
+    drift: float
+    """What engines add, as the root of a sum of squares, that are newer than the points."""
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):

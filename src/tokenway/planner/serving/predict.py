@@ -76,7 +76,9 @@ def predict_all(cases: Cases, measured: Measured | None = None) -> Predictions:
     tpot = found.seconds * factor
     width = np.exp(width_of(cases, shipped.widths, is_measured=measured is not None))
     ttft = first(cases, found, shipped.constants, shipped.first) * factor
-    requests = cases.concurrency / (ttft + (cases.output - 1.0) * tpot)
+    running = found.running * cases.workers
+    # Little's law; what waits for a place adds nothing to what those that have one do.
+    requests = np.minimum(cases.concurrency / (ttft + (cases.output - 1.0) * tpot), running / (cases.output * tpot))
     gpus = cases.workers * cases.tp * cases.dp + cases.prefill_gpus
     most = most_running(cases)
     return Predictions(
@@ -87,7 +89,7 @@ def predict_all(cases: Cases, measured: Measured | None = None) -> Predictions:
         tokens_per_s_user=1.0 / tpot,
         tokens_per_s_gpu=requests * cases.output / gpus,
         requests_per_s=requests,
-        running=found.running * cases.workers,
+        running=running,
         most=most * cases.workers,
         fits=most >= 1.0,
         shares=found.shares / found.seconds,

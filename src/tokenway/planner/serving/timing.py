@@ -22,6 +22,9 @@ BOUNDS: Final = ("weights", "cache", "compute", "links", "overhead", "prefill")
 FAR_SHARE: Final = 0.85
 """Share of the links between domains that messages get: DeepEP tells of 43 to 46 of 50 GB/s. No point says it."""
 
+INDEX_LAYER: Final = 20e-6
+"""Seconds per layer for choosing what a sparse attention reads: six kernels or so. No point says it."""
+
 _ROUNDS: Final = 10
 _CORNER: Final = 4
 
@@ -58,9 +61,14 @@ def started(cases: Cases, constants: Constants) -> Column:
     layer = constants.layer + constants.doubling * np.log2(cases.tp) + outer
     added = facts.expert_layers * constants.expert_layer + facts.layers * facts.latent * constants.latent_layer
     added = added * np.where(facts.older > 0, constants.older, 1.0)
+    chosen = facts.full_layers * (facts.index_size > 0) * INDEX_LAYER
     packed = facts.packed * np.where(facts.experts > 0, facts.expert_layers, facts.layers)
     return (
-        facts.layers * layer + added + packed * constants.packed_layer + facts.linear_layers * constants.recurrent_layer
+        facts.layers * layer
+        + added
+        + chosen
+        + packed * constants.packed_layer
+        + facts.linear_layers * constants.recurrent_layer
     )
 
 
@@ -112,4 +120,5 @@ def first(cases: Cases, found: Token, constants: Constants, of: First) -> Column
     many, run = cases.concurrency / workers, found.running * cases.workers / workers
     seconds = found.seconds
     wait = np.maximum(many - run, 0.0) / np.maximum(run, 1e-9) * cases.output * seconds
-    return of.start + own * (of.own + of.others * many) + of.steps * seconds + of.queue * wait
+    engine = np.where(cases.vllm > 0, of.vllm, np.where(cases.sglang > 0, of.sglang, 1.0))
+    return engine * (of.start + own * (of.own + of.others * many) + of.steps * seconds) + of.queue * wait

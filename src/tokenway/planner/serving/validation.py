@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
+from datetime import date
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from tokenway.planner.serving.bands import width_that_holds
 from tokenway.planner.serving.calibration import Fit, fit, taken, weights_of
 from tokenway.planner.serving.capacity import most_running
 from tokenway.planner.serving.cases import Cases, Column, cases_of
-from tokenway.planner.serving.constants import Widths
+from tokenway.planner.serving.constants import LAST_DAY, Widths
 from tokenway.planner.serving.points import Point
 from tokenway.planner.serving.roofline import prefill_work
 from tokenway.planner.serving.timing import first, token
@@ -34,6 +35,7 @@ Mask = npt.NDArray[np.bool_]
 
 BUSIEST: Final = 0.7
 """No engine does more than this share of the operations that a data sheet allows; prefix caches look as if."""
+YEAR: Final = date(2026, 1, 1)
 _PARTS: Final = 5
 _FEWEST: Final = 3
 """Two points have none in the middle."""
@@ -155,7 +157,8 @@ def by_one_point(sample: Sample, predicted: Column) -> tuple[Column, Mask]:
 def widths(sample: Sample) -> Widths:
     """Widths of the bands, by points, models and chips left out.
 
-    For what is known the wider one of the grouped split and of the untouched third, on which nothing was chosen.
+    For what is known the wider one of the grouped split and of the untouched third, on which nothing was chosen. What
+    newer engines add is by constants found on the points before 2026, and tried on those after.
     """
     points = sample.points
     known, _ = left_out(sample, [int(part) for part in parts(points)])
@@ -168,4 +171,7 @@ def widths(sample: Sample) -> Widths:
     found[0] = max(found[0], third)
     both = float(np.sqrt(max(found[1] ** 2 + found[2] ** 2 - found[0] ** 2, found[1] ** 2, found[2] ** 2)))
     measured = width_that_holds(sample.tpot[is_other], better[is_other])
-    return Widths(found[0], max(found[1], found[0]), max(found[2], found[0]), both, measured)
+    is_late = np.array([(point.deployment.released or LAST_DAY) >= YEAR for point in points])
+    late = width_that_holds(sample.tpot[is_late], sample.by(is_late, sample.found_on(~is_late))[0])
+    drift = float(np.sqrt(max(late**2 - found[0] ** 2, 0.0)))
+    return Widths(found[0], max(found[1], found[0]), max(found[2], found[0]), both, measured, drift)

@@ -50,6 +50,14 @@ def test_requests_follow_from_littles_law() -> None:
     assert found.tokens_per_s_gpu == pytest.approx(found.requests_per_s * 500 / 8)
 
 
+def test_a_queue_serves_no_faster_than_what_runs() -> None:
+    """Twice as many requests at a GPU that is full wait longer, and that is all."""
+    full, fuller = (predict(deployed(pool=Pool(tp=1)), load(n, 7000, 900)) for n in (200, 400))
+    assert fuller.ttft > 1.5 * full.ttft
+    assert fuller.tokens_per_s_gpu == pytest.approx(full.tokens_per_s_gpu)
+    assert full.requests_per_s <= full.running / (900 * full.tpot) * (1 + 1e-9)
+
+
 def test_a_measured_point_recalibrates() -> None:
     """That point is met, others move by the same factor, and the band is narrower."""
     plain = predict(deployed(), load(32))
@@ -67,7 +75,7 @@ def test_the_band_is_wider_for_what_the_calibration_does_not_know() -> None:
     known, chip, model, both = np.log(found.high / found.tpot)
     widths = calibration().widths
     assert (known, chip, model, both) == pytest.approx(
-        (widths.known, widths.new_chip, widths.new_model, widths.new_both)
+        tuple(np.hypot((widths.known, widths.new_chip, widths.new_model, widths.new_both), widths.drift))
     )
 
 

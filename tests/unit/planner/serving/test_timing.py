@@ -9,7 +9,7 @@ from tests.unit.planner.serving.asked import deployed, load
 from tokenway.planner.serving.cases import cases_of, spread
 from tokenway.planner.serving.constants import calibration
 from tokenway.planner.serving.deployment import Draft, Pool
-from tokenway.planner.serving.timing import BOUNDS, first, own_prefill, per_step, started, token, token_of
+from tokenway.planner.serving.timing import BOUNDS, INDEX_LAYER, first, own_prefill, per_step, started, token, token_of
 
 CONSTANTS = calibration().constants
 FIRST = calibration().first
@@ -87,3 +87,11 @@ def test_more_at_once_is_slower_for_each() -> None:
             asked = deployed("deepseek-r1", "b200", "nvfp4", pool, prefill=prefill)
             seconds = token(spread(asked, load(), concurrency=many), CONSTANTS).seconds
             assert (np.diff(seconds) > -1e-6 * seconds[1:]).all()
+
+
+def test_choosing_what_to_read_takes_starts_of_its_own() -> None:
+    """V3.2 beside V3, of the same sizes."""
+    full, sparse = started(
+        cases_of([(deployed(model), load()) for model in ("deepseek-v3", "deepseek-v3.2")]), CONSTANTS
+    )
+    assert sparse - full == pytest.approx(61 * INDEX_LAYER)
