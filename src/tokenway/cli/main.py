@@ -86,6 +86,12 @@ For example:
   tokenway runs show nightly-7
 """
 
+_GRADE_HELP = """What few bits cost in accuracy, and whether two endpoints are the same: weights, compare, formats.
+
+For example:
+  tokenway grade weights --format nvfp4
+"""
+
 _IMPORT_HELP = """Configurations of other gateways: litellm.
 
 For example:
@@ -176,6 +182,10 @@ _GROUPS: Final = {
     "ledger": (
         _LEDGER_HELP,
         {name: f"tokenway.cli.ledger:{name}" for name in ("verify", "export", "reconcile")},
+    ),
+    "grade": (
+        _GRADE_HELP,
+        {name: f"tokenway.cli.grade:{name}" for name in ("weights", "compare", "formats")},
     ),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (

@@ -36,9 +36,7 @@ DRIFT_MARGIN: Final = 0.03
 ANSWER_MARGIN: Final = 0.15
 """Of an answer's length: without log-probabilities, answers of the same model may part so much earlier."""
 FEWEST: Final = 10
-"""Prompts below which nothing is said."""
-FEWEST_TOKENS: Final = 200
-"""Common tokens below which log-probabilities say nothing."""
+"""Prompts below which nothing is said; log-probabilities of fewer than that do not decide."""
 _ALARMS: Final = 2
 """Tests that can each raise the alarm; they share what is allowed."""
 
@@ -96,7 +94,9 @@ def compare(asked: Sequence[Asked], tools: Mapping[str, Json], chance: np.random
     whole = [each for each in asked if not any(answer.problem for answer in each.answers)]
     if not whole:
         problem = next((answer.problem for each in asked for answer in each.answers if answer.problem), "none was sent")
-        raise PlanError(f"No prompt was answered by both endpoints in every round, so nothing can be compared: {problem}")
+        raise PlanError(
+            f"No prompt was answered by both endpoints in every round, so nothing can be compared: {problem}"
+        )
     rounds = len(whole[0].a)
     drifts = [found for each in whole if (found := _distances(each.answers, _drift)) is not None]
     parted = [found for each in whole if (found := _distances(each.answers, apart)) is not None]
@@ -109,14 +109,14 @@ def compare(asked: Sequence[Asked], tools: Mapping[str, Json], chance: np.random
         same_within=(_alike(each.a for each in whole), _alike(each.b for each in whole)),
         answers=excess(np.stack(parted), chance) if rounds > 1 else None,
         drift=excess(np.stack(drifts), chance) if rounds > 1 and drifts else None,
-        tokens=sum(found[1] for each in whole if (found := drift(each.a[0], each.b[0])) is not None),
+        tokens=sum(common[1] for each in whole if (common := drift(each.a[0], each.b[0])) is not None),
         shares=_shares(whole, tools),
         rightness=_rightness(whole, tools, chance) if rounds > 1 else None,
     )
 
 
 def _failed(sides: Iterable[tuple[Answer, ...]]) -> int:
-    return sum(bool(answer.problem) for answers in sides for answer in answers)
+    return sum(1 for answers in sides for answer in answers if answer.problem)
 
 
 def _alike(sides: Iterable[tuple[Answer, ...]]) -> float:
@@ -146,10 +146,10 @@ def _shares(asked: Sequence[Asked], tools: Mapping[str, Json]) -> list[Share]:
     """By kind of prompt; the intervals are those of so many prompts, however often each was asked."""
     found: dict[str, list[tuple[float, float]]] = {}
     for each in asked:
-        a = [is_right(each.prompt, answer, tools) for answer in each.a]
-        b = [is_right(each.prompt, answer, tools) for answer in each.b]
-        if a[0] is not None:
-            found.setdefault(each.prompt.kind, []).append((float(np.mean(a)), float(np.mean(b))))  # type: ignore[arg-type]
+        right = [is_right(each.prompt, answer, tools) for answer in each.answers]
+        if None not in right:
+            of_a, of_b = np.array(right, np.float64).reshape(2, -1).mean(axis=1)
+            found.setdefault(each.prompt.kind, []).append((float(of_a), float(of_b)))
     shares = []
     for kind, pairs in found.items():
         a, b = (wilson(float(np.mean(side)), len(pairs)) for side in zip(*pairs, strict=True))
@@ -166,11 +166,13 @@ def _rightness(asked: Sequence[Asked], tools: Mapping[str, Json], chance: np.ran
 def judge(found: Comparison, margin: float = DRIFT_MARGIN) -> Verdict:
     """What follows from the figures. Log-probabilities decide where there are enough, otherwise the answers."""
     if found.answers is None:
-        return Verdict("cannot tell", ("Each endpoint was asked once, so how far it is apart from itself is not known.",))
+        return Verdict(
+            "cannot tell", ("Each endpoint was asked once, so how far it is apart from itself is not known.",)
+        )
     if found.prompts < FEWEST:
         return Verdict("cannot tell", (f"Only {found.prompts} prompts were answered by both; {FEWEST} are needed.",))
     allowed = (1 - LEVEL) / _ALARMS
-    by_tokens = found.drift is not None and found.drift.prompts >= FEWEST and found.tokens >= FEWEST_TOKENS
+    by_tokens = found.drift is not None and found.drift.prompts >= FEWEST
     measure, bound = (found.drift, margin) if by_tokens and found.drift else (found.answers, ANSWER_MARGIN)
     reasons = [_told(measure, bound) if by_tokens else _guessed(measure, bound)]
     if found.rightness is not None and found.rightness <= allowed:
@@ -180,23 +182,25 @@ def judge(found: Comparison, margin: float = DRIFT_MARGIN) -> Verdict:
         return Verdict("different", tuple(reasons))
     if measure.more.high < bound:
         return Verdict("same", tuple(reasons))
-    reasons.append("That is neither clearly below what other chips and engines cause nor above; more prompts would tell.")
+    reasons.append(
+        "That is neither clearly below what other chips and engines cause nor above; more prompts would tell."
+    )
     return Verdict("cannot tell", tuple(reasons))
 
 
 def _told(measure: Excess, margin: float) -> str:
     return (
-        f"Log-probabilities of the same tokens are {measure.more.value:.4f} nats further apart between the two than within "
-        f"each ({LEVEL:.0%}: {measure.more.low:.4f} to {measure.more.high:.4f}; margin {margin:g}; equal endpoints: "
-        f"p = {measure.chance:.2g})."
+        f"Log-probabilities of the same tokens are {measure.more.value:.4f} nats further apart between the two than "
+        f"within each ({LEVEL:.0%}: {measure.more.low:.4f} to {measure.more.high:.4f}; margin {margin:g}; "
+        f"equal endpoints: p = {measure.chance:.2g})."
     )
 
 
 def _guessed(measure: Excess, margin: float) -> str:
     return (
-        f"Too few log-probabilities came, so the answers decide: they part {measure.more.value:.1%} of their length earlier "
-        f"between the two than within each ({LEVEL:.0%}: {measure.more.low:.1%} to {measure.more.high:.1%}; margin "
-        f"{margin:.0%}; equal endpoints: p = {measure.chance:.2g}). Another chip or engine can cause this as well."
+        f"Too few log-probabilities came, so the answers decide: they part {measure.more.value:.1%} of their length "
+        f"earlier between the two than within each ({LEVEL:.0%}: {measure.more.low:.1%} to {measure.more.high:.1%}; "
+        f"margin {margin:.0%}; equal endpoints: p = {measure.chance:.2g}). Another chip or engine can cause this as well."
     )
 
 

@@ -119,7 +119,7 @@ def _unless_zero(scales: Floats) -> Floats:
 
 
 def _plain(matrix: Floats, cast: Callable[[Floats], Floats]) -> Blocks:
-    return Blocks(cast(_blocked(matrix, 0)), np.float32([[[1]]]))
+    return Blocks(cast(_blocked(matrix, 0)), np.ones((1, 1, 1), np.float32))
 
 
 def _half(values: Floats) -> Floats:

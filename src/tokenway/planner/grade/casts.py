@@ -108,7 +108,7 @@ def round_to(values: Floats, element: Element) -> Floats:
 
 
 def encode(values: Floats, element: Element, *, saturate: bool = True) -> Codes:
-    """The codes of the nearest numbers. Where a format has no NaN, it is a zero of the other sign, as in `ml_dtypes`."""
+    """The codes of the nearest numbers. NaN is a zero of the other sign where a format has none, as in `ml_dtypes`."""
     # Twice the largest is still too large; `fmin` takes it for NaN as well, which is dealt with below.
     bounded = np.fmin(np.abs(values), np.float32(2 * element.largest))
     exponent, steps = _steps(bounded, element)
@@ -128,7 +128,8 @@ def encode(values: Floats, element: Element, *, saturate: bool = True) -> Codes:
 
 def decode(codes: Codes, element: Element) -> Floats:
     """What codes mean; bits above the format's are not looked at."""
-    return _table(element)[codes & np.uint8((1 << element.bits) - 1)]
+    meaning: Floats = _table(element)[codes & np.uint8((1 << element.bits) - 1)]
+    return meaning
 
 
 def _table(element: Element) -> Floats:
@@ -145,7 +146,8 @@ def _table(element: Element) -> Floats:
         meaning = np.where(body > element.top, np.nan, meaning)
     if element.infinity is not None:
         meaning = np.where(body == element.infinity, np.inf, meaning)
-    return np.copysign(meaning, np.where(code & element.sign, -1.0, 1.0)).astype(np.float32)
+    signed: Floats = np.copysign(meaning, np.where(code & element.sign, -1.0, 1.0)).astype(np.float32)
+    return signed
 
 
 def encode_e8m0(values: Floats) -> Codes:
@@ -165,7 +167,8 @@ def encode_e8m0(values: Floats) -> Codes:
 def decode_e8m0(codes: Codes) -> Floats:
     """What E8M0 codes mean."""
     meaning = np.ldexp(1.0, codes.astype(np.int32) - _BIAS)
-    return np.where(codes == E8M0_NAN, np.nan, meaning).astype(np.float32)
+    found: Floats = np.where(codes == E8M0_NAN, np.nan, meaning).astype(np.float32)
+    return found
 
 
 def round_to_bfloat16(values: Floats) -> Floats:

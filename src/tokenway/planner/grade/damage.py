@@ -24,7 +24,7 @@ class Damage(NamedTuple):
 
     name: str
     scheme: str
-    count: int
+    numbers: int
     bits: int
     error: float
     power: float
@@ -57,14 +57,19 @@ def total(parts: Iterable[Damage], name: str = "all") -> Damage:
     return Damage(
         name,
         found[0].scheme,
-        *(sum(getattr(each, field) for each in found) for field in ("count", "bits", "error", "power")),
+        sum(each.numbers for each in found),
+        sum(each.bits for each in found),
+        sum(each.error for each in found),
+        sum(each.power for each in found),
         max(each.largest for each in found),
     )
 
 
 def gradable(weights: Weights) -> list[Tensor]:
     """The matrices that a deployment in few bits stores so."""
-    return [each for each in weights.tensors.values() if each.is_matrix and not any(part in each.name for part in _KEPT)]
+    return [
+        each for each in weights.tensors.values() if each.is_matrix and not any(part in each.name for part in _KEPT)
+    ]
 
 
 def file_bits(weights: Weights, stored: Damage) -> int:

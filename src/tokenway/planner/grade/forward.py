@@ -46,7 +46,7 @@ def sizes_of(about: Pairs) -> Sizes:
     architecture = about.get("general.architecture")
     if architecture != ARCHITECTURE:
         raise PlanError(
-            f"The model's architecture is {architecture or 'not given'}; perplexity is computed for {ARCHITECTURE} only."
+            f"The model's architecture is {architecture or 'not given'}; perplexity is computed for {ARCHITECTURE}."
         )
 
     def number(name: str, default: float | None = None) -> float:
@@ -98,11 +98,13 @@ class Llama:
     def through(self, matrices: Matrices, hidden: Floats) -> Floats:
         """What comes out of a layer with these weights."""
         normed = self._norm(hidden, matrices["attn_norm"])
-        hidden = hidden + self._attention(matrices, normed) @ matrices["attn_output"].T
-        normed = self._norm(hidden, matrices["ffn_norm"])
+        middle: Floats = hidden + self._attention(matrices, normed) @ matrices["attn_output"].T
+        normed = self._norm(middle, matrices["ffn_norm"])
         gate = normed @ matrices["ffn_gate"].T
         gate /= 1 + np.exp(-gate)
-        return hidden + (gate * (normed @ matrices["ffn_up"].T)) @ matrices["ffn_down"].T
+        gate *= normed @ matrices["ffn_up"].T
+        found: Floats = middle + gate @ matrices["ffn_down"].T
+        return found
 
     def head(self) -> Floats:
         """The matrix from the last layer to the vocabulary: its own, or that of the embeddings."""
@@ -119,7 +121,8 @@ class Llama:
 
     def _norm(self, hidden: Floats, weight: Floats) -> Floats:
         power = np.mean(np.square(hidden), axis=-1, keepdims=True)
-        return hidden / np.sqrt(power + np.float32(self.sizes.epsilon)) * weight
+        normed: Floats = hidden / np.sqrt(power + np.float32(self.sizes.epsilon)) * weight
+        return normed
 
     def _attention(self, matrices: Matrices, normed: Floats) -> Floats:
         length, of = len(normed), self.sizes

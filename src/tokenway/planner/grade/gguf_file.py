@@ -25,7 +25,8 @@ _MAX_ITEMS: Final = 1 << 24
 """More pairs, tensors or items of a list than any model has."""
 _STRING, _LIST = 8, 9
 _SCALARS: Final[Mapping[int, struct.Struct]] = {
-    code: struct.Struct("<" + letter) for code, letter in zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True)
+    code: struct.Struct("<" + letter)
+    for code, letter in zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True)
 }
 
 
@@ -83,7 +84,11 @@ def read_gguf(data: memoryview) -> Weights:
     reader.take(len(MAGIC))
     version = int(reader.scalar(4))
     if version not in _VERSIONS:
-        hint = ": it is big-endian" if version.to_bytes(4, "little")[::-1] in {bytes((v, 0, 0, 0)) for v in _VERSIONS} else ""
+        hint = (
+            ": it is big-endian"
+            if version.to_bytes(4, "little")[::-1] in {bytes((v, 0, 0, 0)) for v in _VERSIONS}
+            else ""
+        )
         raise PlanError(f"The GGUF file has version {version}{hint}; versions 2 and 3 can be read.")
     tensor_count, pair_count = reader.count(), reader.count()
     about = {}
@@ -119,6 +124,7 @@ def _tensor(data: memoryview, start: int, name: str, shape: tuple[int, ...], cod
     first = start + offset
     if first + size > len(data):
         raise PlanError(
-            f"The GGUF file ends after {len(data):,} bytes, but its tensor {name!r} goes to {first + size:,}: it is cut off."
+            f"The GGUF file ends after {len(data):,} bytes, but its tensor {name!r} goes to {first + size:,}: "
+            "it is cut off."
         )
     return Tensor(name, shape, kind, np.frombuffer(data, np.uint8, size, first))

@@ -57,7 +57,7 @@ def newcombe(a: Interval, b: Interval) -> Interval:
 
 
 def excess(distances: Array, chance: np.random.Generator) -> Excess:
-    """From distances (prompts x answers x answers), the first half of the answers of one endpoint, the rest of the other.
+    """From distances (prompts x answers x answers); the first half of the answers is one endpoint's.
 
     Each has two answers or more. The interval is over prompts.
     """
@@ -91,7 +91,7 @@ def _parts(distances: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def chance_of_difference(values: Array, chance: np.random.Generator) -> float:
-    """How often equal endpoints would differ in the mean of a figure (prompts x answers) as much as these, either way."""
+    """How often equal endpoints would differ as much in the mean of a figure (prompts x answers), either way."""
     prompts, answers = values.shape
     labels = np.repeat([1.0, -1.0], answers // 2)
     seen = abs(float((values * labels).sum()))

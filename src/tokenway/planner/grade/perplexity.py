@@ -32,8 +32,11 @@ LEVEL: Final = 0.95
 
 
 class Reading(NamedTuple):
-    """What a format made of each token: its loss in nats, how far the whole distribution is from that of the weights
-    as they are (Kullback-Leibler, nats), and whether the most likely token is the same."""
+    """What a format made of each token.
+
+    Its loss in nats, how far the whole distribution is from that of the weights as they are (Kullback-Leibler, nats),
+    and whether the most likely token is the same.
+    """
 
     losses: Floats
     divergence: Floats

@@ -17,7 +17,7 @@ import numpy as np
 from tokenway.planner.errors import PlanError
 from tokenway.planner.grade.blocks import TILE
 from tokenway.planner.grade.casts import Floats
-from tokenway.planner.grade.tensors import BF16, F16, F32, F64, F8_E4M3, F8_E5M2, Kind, Raw, Tensor, Weights
+from tokenway.planner.grade.tensors import BF16, F8_E4M3, F8_E5M2, F16, F32, F64, Kind, Raw, Tensor, Weights
 
 _LENGTH: Final = struct.Struct("<Q")
 _HEADER_MAX: Final = 100_000_000
@@ -68,7 +68,9 @@ def _tensor(data: memoryview, name: str, entry: _Entry) -> Tensor | None:
     kind = _KINDS.get(entry.dtype)
     size = kind.size if kind else _WHOLE.get(entry.dtype)
     if size is None:
-        raise PlanError(f"The tensor {name!r} is stored as {entry.dtype}, which is not read here; {', '.join(_KINDS)} are.")
+        raise PlanError(
+            f"The tensor {name!r} is stored as {entry.dtype}, which is not read here; {', '.join(_KINDS)} are."
+        )
     first, last = entry.data_offsets
     if last - first != prod(entry.shape) * size:
         raise PlanError(f"The tensor {name!r} has {last - first:,} bytes, not those of its shape: the file is damaged.")

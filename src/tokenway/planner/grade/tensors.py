@@ -37,7 +37,7 @@ class Tensor(NamedTuple):
     raw: Raw
 
     @property
-    def count(self) -> int:
+    def numbers(self) -> int:
         """How many numbers."""
         return prod(self.shape)
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from tokenway.planner.errors import PlanError
@@ -48,10 +49,14 @@ class Tokenizer:
     def __init__(self, about: Pairs) -> None:
         model, rules = about.get("tokenizer.ggml.model"), about.get("tokenizer.ggml.pre", "default")
         tokens, merges = about.get("tokenizer.ggml.tokens"), about.get("tokenizer.ggml.merges")
-        if model != "gpt2" or rules not in _SPLITS_DIGITS or not isinstance(tokens, list) or not isinstance(merges, list):
-            raise PlanError(
-                f"The file's tokenizer is {model or 'none'}/{rules}; text is read with gpt2/{{{','.join(_SPLITS_DIGITS)}}} only."
-            )
+        if (
+            model != "gpt2"
+            or rules not in _SPLITS_DIGITS
+            or not isinstance(tokens, list)
+            or not isinstance(merges, list)
+        ):
+            known = ", ".join(f"gpt2/{each}" for each in _SPLITS_DIGITS)
+            raise PlanError(f"The file's tokenizer is {model or 'none'}/{rules}; those that can be used are {known}.")
         self._splits_digits = _SPLITS_DIGITS[str(rules)]
         self._ids = {token: number for number, token in enumerate(tokens)}
         self._ranks = {tuple(merge.split(" ")): rank for rank, merge in enumerate(merges)}
@@ -73,7 +78,7 @@ class Tokenizer:
         parts = [_LETTERS[byte] for byte in word.encode()]
         last = len(self._ranks)
         while len(parts) > 1:
-            ranks = [self._ranks.get(pair, last) for pair in zip(parts, parts[1:], strict=False)]
+            ranks = [self._ranks.get(pair, last) for pair in pairwise(parts)]
             best = min(ranks)
             if best == last:
                 break

@@ -15,7 +15,9 @@ def read_weights(data: memoryview) -> Weights:
     elif looks_like_safetensors(data):
         found = read_safetensors(data)
     else:
-        raise PlanError("The file is neither GGUF nor safetensors; give one of these (`model.gguf`, `model.safetensors`).")
+        raise PlanError(
+            "The file is neither GGUF nor safetensors; give one of these (`model.gguf`, `model.safetensors`)."
+        )
     if not any(each.is_matrix for each in found.tensors.values()):
         raise PlanError(f"The {found.format} file holds no matrix of numbers that could be graded.")
     return found
