@@ -40,7 +40,7 @@ class Asking:
     """How much is asked, and from when on two endpoints are different."""
 
     prompts: Annotated[int | None, Parameter(help="Prompts of the sixty.", validator=Number(gte=1))] = None
-    rounds: Annotated[int, Parameter(help="How often each is asked.", validator=Number(gte=1, lte=10))] = 2
+    rounds: Annotated[int, Parameter(help="How often each is asked.", validator=Number(gte=1, lte=5))] = 2
     at_once: Annotated[int, Parameter(help="Requests at a time.", validator=Number(gte=1, lte=64))] = 4
     margin: Annotated[float, Parameter(help="Drift in nats up to which two are the same.", validator=Number(gt=0))] = (
         0.03

@@ -12,8 +12,12 @@ from tokenway.planner.grade.blocks import Scheme
 from tokenway.planner.grade.casts import Floats
 from tokenway.planner.grade.tensors import Tensor, Weights
 
-_KEPT: Final = ("embd", "embed", "wte", "wpe", "lm_head", "output.weight", "router", "ffn_gate_inp")
+_KEPT: Final = ("embd", "embed", "wte", "wpe", "lm_head", "router", "ffn_gate_inp")
 """Parts of names of matrices that deployments in few bits leave as they are: embeddings, the head, routers."""
+
+
+_HEAD: Final = "output.weight"
+"""What GGUF calls the head."""
 
 
 class Damage(NamedTuple):
@@ -67,9 +71,11 @@ def total(parts: Iterable[Damage], name: str = "all") -> Damage:
 
 def gradable(weights: Weights) -> list[Tensor]:
     """The matrices that a deployment in few bits stores so."""
-    return [
-        each for each in weights.tensors.values() if each.is_matrix and not any(part in each.name for part in _KEPT)
-    ]
+
+    def is_kept(name: str) -> bool:
+        return name == _HEAD or any(part in name for part in _KEPT)
+
+    return [each for each in weights.tensors.values() if each.is_matrix and not is_kept(each.name)]
 
 
 def file_bits(weights: Weights, stored: Damage) -> int:

@@ -58,11 +58,14 @@ def sizes_of(about: Pairs) -> Sizes:
     if about.get("llama.expert_count") or about.get("llama.rope.scaling.type", "none") != "none":
         raise PlanError("The model has experts or stretched positions; perplexity is not computed for these.")
     width, heads = int(number("embedding_length")), int(number("attention.head_count"))
+    shared = int(number("attention.head_count_kv", heads))
+    if width % heads or heads % shared:
+        raise PlanError(f"The file's {heads} heads do not fit its width of {width} or its {shared} heads of keys.")
     return Sizes(
         layers=int(number("block_count")),
         width=width,
         heads=heads,
-        shared_heads=int(number("attention.head_count_kv", heads)),
+        shared_heads=shared,
         rotated=int(number("rope.dimension_count", width // heads)),
         base=float(number("rope.freq_base", 10_000.0)),
         epsilon=float(number("attention.layer_norm_rms_epsilon")),

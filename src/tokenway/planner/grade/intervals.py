@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from itertools import combinations
+from math import comb, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -63,27 +64,35 @@ def excess(distances: Array, chance: np.random.Generator) -> Excess:
     """
     prompts, answers, _ = distances.shape
     rounds = answers // 2
-    labels = np.repeat([1.0, -1.0], rounds)
-    between, within = _parts(distances, labels[None, None, :])
-    each = (between - within)[0]
+    between, within = _parts(distances, _labellings(rounds)[:, None, :])  # labellings x prompts
+    apart = between - within
+    each = apart[0]
     seen = float(each.mean())
-    shuffled, also = _parts(distances, chance.permuted(np.tile(labels, (_DRAWS, prompts, 1)), axis=-1))
-    as_far = int(((shuffled - also).mean(axis=-1) >= seen - _TIE).sum())
+    drawn = chance.integers(0, len(apart), (_DRAWS, prompts))
+    as_far = int((apart[drawn, np.arange(prompts)].mean(axis=1) >= seen - _TIE).sum())
     means = each[chance.integers(0, prompts, (_DRAWS, prompts))].mean(axis=-1)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if not distances.any():
         high = _NEVER_SEEN / prompts
     return Excess(
         prompts,
-        float(between.mean()),
-        float(within.mean()),
+        float(between[0].mean()),
+        float(within[0].mean()),
         Interval(seen, float(low), float(high)),
         (1 + as_far) / (1 + _DRAWS),
     )
 
 
+def _labellings(rounds: int) -> Array:
+    """Every way to say which half of the answers is whose, as 1 and -1; the first is how they came."""
+    found = np.full((comb(2 * rounds, rounds), 2 * rounds), -1.0)
+    for number, chosen in enumerate(combinations(range(2 * rounds), rounds)):
+        found[number, list(chosen)] = 1.0
+    return found
+
+
 def _parts(distances: Array, labels: Array) -> tuple[Array, Array]:
-    """(mean distance between, mean distance within) for each labelling (draws x prompts x answers) and prompt."""
+    """(mean distance between, mean distance within) for each labelling (... x prompts x answers) and prompt."""
     rounds = labels.shape[-1] // 2
     alike = np.einsum("...pi,pij,...pj->...p", labels, distances, labels) / 2  # within minus between
     everything = distances.sum(axis=(1, 2)) / 2
@@ -93,8 +102,8 @@ def _parts(distances: Array, labels: Array) -> tuple[Array, Array]:
 def chance_of_difference(values: Array, chance: np.random.Generator) -> float:
     """How often equal endpoints would differ as much in the mean of a figure (prompts x answers), either way."""
     prompts, answers = values.shape
-    labels = np.repeat([1.0, -1.0], answers // 2)
-    seen = abs(float((values * labels).sum()))
-    shuffled = chance.permuted(np.tile(labels, (_DRAWS, prompts, 1)), axis=-1)
-    as_far = int((np.abs((values * shuffled).sum(axis=(1, 2))) >= seen - _TIE).sum())
+    sums = values @ _labellings(answers // 2).T  # of each prompt under each labelling, as it is in the first
+    seen = abs(float(sums[:, 0].sum()))
+    drawn = chance.integers(0, sums.shape[1], (_DRAWS, prompts))
+    as_far = int((np.abs(sums[np.arange(prompts), drawn].sum(axis=1)) >= seen - _TIE).sum())
     return (1 + as_far) / (1 + _DRAWS)

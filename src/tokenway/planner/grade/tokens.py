@@ -62,8 +62,11 @@ class Tokenizer:
         self._ranks = {tuple(merge.split(" ")): rank for rank, merge in enumerate(merges)}
 
     def encode(self, text: str) -> list[int]:
-        """The ids of the text's tokens."""
-        return [self._ids[part] for word in self._words(text) for part in self._merged(word)]
+        """The ids of the text's tokens. Raises PlanError where the vocabulary lacks one."""
+        try:
+            return [self._ids[part] for word in self._words(text) for part in self._merged(word)]
+        except KeyError as missing:
+            raise PlanError(f"The file's vocabulary lacks the token {missing}, which the text needs.") from None
 
     def _words(self, text: str) -> Iterator[str]:
         shadow = "".join(map(_stand_in, text))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tokenway.local.gguf import U32, GgufTensor, TensorType, write_gguf
 from tokenway.planner.grade.blocks import microscaled
 from tokenway.planner.grade.casts import E2M1, Floats, encode
 from tokenway.planner.grade.gguf_file import _Reader
@@ -76,3 +78,58 @@ def repacked(weights: Weights, pack: Callable[[Floats], Packed]) -> Iterable[tup
             yield tensor.name, tensor.shape, pack(tensor.values())
         else:
             yield tensor.name, tensor.shape, Packed(codes[tensor.kind.name], tensor.raw.tobytes())
+
+
+VOCABULARY = [*map(chr, range(33, 127)), "Ġ", "Ċ", "Ġt", "he", "Ġthe", "in"]
+MERGES = ["Ġ t", "h e", "Ġt he", "i n"]
+WIDTH, INNER, HEADS, SHARED, LAYERS = 64, 96, 4, 2, 2
+TEXT = "the thin man in the inn then thinks of the thing that he is in; the hen thinks in the thin inn. " * 3
+
+
+def tiny_pairs(**changes: Any) -> dict[str, Any]:
+    """What a small model says about itself."""
+    return {
+        "general.architecture": "llama",
+        "llama.block_count": U32(LAYERS),
+        "llama.context_length": U32(128),
+        "llama.embedding_length": U32(WIDTH),
+        "llama.feed_forward_length": U32(INNER),
+        "llama.attention.head_count": U32(HEADS),
+        "llama.attention.head_count_kv": U32(SHARED),
+        "llama.attention.layer_norm_rms_epsilon": 1e-5,
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": VOCABULARY,
+        "tokenizer.ggml.merges": MERGES,
+    } | changes
+
+
+def tiny_tensors(seed: int = 1) -> list[GgufTensor]:
+    """Weights by chance, of ordinary sizes."""
+    chance = np.random.default_rng(seed)
+    head = WIDTH // HEADS
+    shapes = {"attn_q": (WIDTH, WIDTH), "attn_k": (SHARED * head, WIDTH), "attn_v": (SHARED * head, WIDTH)}
+    shapes |= {"attn_output": (WIDTH, WIDTH), "ffn_gate": (INNER, WIDTH), "ffn_up": (INNER, WIDTH)}
+    shapes |= {"ffn_down": (WIDTH, INNER)}
+
+    def tensor(name: str, shape: tuple[int, ...], centre: float = 0.0) -> GgufTensor:
+        values = (centre + chance.standard_normal(shape) * (0.1 if centre else 1.5 / np.sqrt(shape[-1]))).astype("<f4")
+        return GgufTensor(name, shape, TensorType.F32, values.tobytes())
+
+    found = [tensor("token_embd.weight", (len(VOCABULARY), WIDTH)), tensor("output_norm.weight", (WIDTH,), 1.0)]
+    for layer in range(LAYERS):
+        found += [tensor(f"blk.{layer}.{name}.weight", shape) for name, shape in shapes.items()]
+        found += [tensor(f"blk.{layer}.{name}.weight", (WIDTH,), 1.0) for name in ("attn_norm", "ffn_norm")]
+    return found
+
+
+def gguf(pairs: Mapping[str, Any], tensors: Sequence[GgufTensor]) -> bytes:
+    """A file's bytes."""
+    file = BytesIO()
+    write_gguf(file, pairs, tensors)
+    return file.getvalue()
+
+
+def tiny_model(**changes: Any) -> bytes:
+    """A small model that can be run, as a file; `changes` are of what it says about itself."""
+    return gguf(tiny_pairs(**changes), tiny_tensors())
