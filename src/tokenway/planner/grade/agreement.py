@@ -200,7 +200,7 @@ def _guessed(measure: Excess, margin: float) -> str:
     return (
         f"Too few log-probabilities came, so the answers decide: they part {measure.more.value:.1%} of their length "
         f"earlier between the two than within each ({LEVEL:.0%}: {measure.more.low:.1%} to {measure.more.high:.1%}; "
-        f"margin {margin:.0%}; equal endpoints: p = {measure.chance:.2g}). Another chip or engine can cause this as well."
+        f"margin {margin:.0%}; equal endpoints: p = {measure.chance:.2g}). Another chip or engine can cause this too."
     )
 
 

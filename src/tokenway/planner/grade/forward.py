@@ -103,7 +103,7 @@ class Llama:
         normed = self._norm(hidden, matrices["attn_norm"])
         middle: Floats = hidden + self._attention(matrices, normed) @ matrices["attn_output"].T
         normed = self._norm(middle, matrices["ffn_norm"])
-        gate = normed @ matrices["ffn_gate"].T
+        gate: Floats = normed @ matrices["ffn_gate"].T
         gate /= 1 + np.exp(-gate)
         gate *= normed @ matrices["ffn_up"].T
         found: Floats = middle + gate @ matrices["ffn_down"].T

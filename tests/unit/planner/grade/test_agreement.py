@@ -1,4 +1,4 @@
-"""Verdicts about simulated endpoints: equal ones, noisy ones, ones that were quietly switched, and too little to tell."""
+"""Verdicts about simulated endpoints: equal, noisy, or quietly switched ones, and too little to tell."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_codes_mean_what_they_mean_in_ml_dtypes(element: Element) -> None:
 def test_what_is_too_large_becomes_the_largest(element: Element) -> None:
     """Saturation, which scaled formats are made with; infinity as well."""
     values = np.array([element.largest * 1.5, -1e30, np.inf, -np.inf], np.float32)
-    np.testing.assert_array_equal(round_to(values, element), np.float32(element.largest) * np.float32([1, -1, 1, -1]))
+    np.testing.assert_array_equal(round_to(values, element), element.largest * np.array([1, -1, 1, -1], np.float32))
     np.testing.assert_array_equal(encode(values, element), [element.top, element.top | element.sign] * 2)
 
 

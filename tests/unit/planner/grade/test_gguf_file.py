@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -56,10 +57,8 @@ def test_a_damaged_header_is_read_or_refused(at: int, junk: bytes) -> None:
     """Nothing but PlanError, no endless loop and no memory without end."""
     data = bytearray(WHOLE)
     data[at : at + len(junk)] = junk
-    try:
+    with suppress(PlanError):
         read_gguf(memoryview(bytes(data)))
-    except PlanError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(

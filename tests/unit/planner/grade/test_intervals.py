@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenway.planner.grade.intervals import Array, chance_of_difference, excess, newcombe, wilson
+from tokenway.planner.grade.intervals import Array, Interval, chance_of_difference, excess, newcombe, wilson
 
 
 def test_wilson_by_the_book() -> None:
@@ -59,7 +59,7 @@ def test_a_shift_is_seen() -> None:
 def test_what_was_never_seen_may_still_happen() -> None:
     """No distance in sixty prompts leaves up to one in twenty."""
     found = excess(np.zeros((60, 4, 4)), np.random.default_rng(4))
-    assert found.more == (0, 0, 0.05)
+    assert found.more == Interval(0, 0, 0.05)
     assert found.chance == 1
 
 
@@ -67,7 +67,8 @@ def test_rightness_of_equals_and_of_others() -> None:
     """The alarm at 5 % keeps to it between equals and goes off for a fifth fewer right answers."""
     chance = np.random.default_rng(5)
     skill = chance.random((60, 1))
-    alarms = sum(chance_of_difference((chance.random((60, 4)) < skill) * 1.0, chance) <= 0.05 for _ in range(200))
+    equals = [(chance.random((60, 4)) < skill).astype(np.float64) for _ in range(200)]
+    alarms = sum(chance_of_difference(right, chance) <= 0.05 for right in equals)
     assert alarms <= 16
-    worse = (chance.random((60, 4)) < np.array([0.9, 0.9, 0.6, 0.6])) * 1.0
+    worse = (chance.random((60, 4)) < np.array([0.9, 0.9, 0.6, 0.6])).astype(np.float64)
     assert chance_of_difference(worse, chance) < 0.01

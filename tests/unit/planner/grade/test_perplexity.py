@@ -80,7 +80,7 @@ def test_a_clear_change_is_told_and_noise_is_not() -> None:
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
-    """Differences whose neighbours are alike (an autoregression): at least 85 of 100 intervals of 95 % hold the mean."""
+    """Neighbours are alike (an autoregression): at least 85 of 100 intervals of 95 % hold the mean."""
     chance = np.random.default_rng(4)
     held = 0
     for _ in range(100):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from contextlib import suppress
 from typing import Any
 
 import ml_dtypes
@@ -94,10 +95,8 @@ def test_junk_is_read_or_refused(at: int, junk: bytes) -> None:
     """Nothing but PlanError."""
     data = bytearray(WHOLE)
     data[at : at + len(junk)] = junk
-    try:
+    with suppress(PlanError):
         read_safetensors(memoryview(bytes(data)))
-    except PlanError as error:
-        assert str(error)
 
 
 def test_the_beginning_is_looked_at() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ VALUES = np.random.default_rng(6).standard_normal((3, 4)).astype(np.float32)
 )
 def test_plain_kinds_are_read_exactly(kind: Kind, dtype: type) -> None:
     """Every number as float32."""
-    stored = VALUES.astype(dtype)
+    stored: np.ndarray[Any, Any] = VALUES.astype(dtype)
     tensor = Tensor("w", (3, 4), kind, np.frombuffer(stored.tobytes(), np.uint8))
     np.testing.assert_array_equal(tensor.values(), stored.astype(np.float32))
     np.testing.assert_array_equal(tensor.rows(np.array([2, 0])), stored.astype(np.float32)[[2, 0]])
