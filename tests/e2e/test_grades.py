@@ -44,7 +44,8 @@ params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
 params.hostnames, params.port = ["127.0.0.1"], 0
 params.verbosity, params.ui, params.n_ctx, params.n_parallel = 0, False, 512, 1
-print(xllamacpp.Server(params).listening_address, flush=True)
+server = xllamacpp.Server(params)  # kept: without a name it would be gone again
+print(server.listening_address, flush=True)
 sys.stdin.read()
 os._exit(0)
 """

@@ -12,8 +12,8 @@ from tokenway.cli.connection import connect
 from tokenway.cli.errors import BadUsage
 from tokenway.cli.grading import Progress
 from tokenway.model.secret import Secret
-from tokenway.planner.grade.agreement import Comparison, compare, judge
-from tokenway.planner.grade.pictures import draw_comparison
+from tokenway.planner.grade.agreement import ANSWER_MARGIN, Comparison, compare, judge
+from tokenway.planner.grade.pictures import Bounded, draw_comparison
 from tokenway.planner.grade.prompts import chosen, shipped_prompts
 from tokenway.planner.grade.reports import comparison_report
 
@@ -40,9 +40,12 @@ class Compared(NamedTuple):
 
     def draw(self, form: str) -> bytes:
         """The picture."""
-        named = {"log-probabilities": self.found.drift, "answers": self.found.answers}
-        excesses = {name: excess.more for name, excess in named.items() if excess is not None}
-        return draw_comparison(self.found.shares, excesses, self.margin, form)
+        named = {
+            "log-probabilities": (self.found.drift, self.margin),
+            "answers": (self.found.answers, ANSWER_MARGIN),
+        }
+        excesses = {name: Bounded(found.more, margin) for name, (found, margin) in named.items() if found is not None}
+        return draw_comparison(self.found.shares, excesses, form)
 
 
 def endpoint_of(name: str, key: str | None, connection: Connection | None) -> Endpoint:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("png", "svg", "html")
 _SIZE: Final = (8.0, 5.0)
+_SPAN: Final = 10
 _INK: Final = ("#3d5a80", "#ee6c4d")
 
 
@@ -26,8 +27,17 @@ class Point(NamedTuple):
     cost: Interval
 
 
+class Bounded(NamedTuple):
+    """How much further apart endpoints are than each from itself, and up to where that is no difference."""
+
+    found: Interval
+    margin: float
+
+
 def draw_formats(points: Sequence[Point], what: str, form: str) -> bytes:
-    """What formats cost by the bits that they take, both axes logarithmic."""
+    """What formats cost by the bits that they take; a logarithmic axis where costs are of different sizes."""
+    from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415 - costs as much as the rest of matplotlib
+
     figure, axes = _empty()
     for point in points:
         below, above = point.cost.value - point.cost.low, point.cost.high - point.cost.value
@@ -35,11 +45,15 @@ def draw_formats(points: Sequence[Point], what: str, form: str) -> bytes:
         axes.annotate(point.name, (point.bits, point.cost.value), (5, 4), textcoords="offset points", fontsize=8)
     axes.set_xlabel("bits of a weight, scales included")
     axes.set_ylabel(what)
-    axes.set_yscale("log")
+    costs = [point.cost.value for point in points]
+    if max(costs) > _SPAN * min(costs) > 0:
+        axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.margins(x=0.12)
     return _saved(figure, form)
 
 
-def draw_comparison(shares: Sequence[Share], excesses: Mapping[str, Interval], margin: float, form: str) -> bytes:
+def draw_comparison(shares: Sequence[Share], excesses: Mapping[str, Bounded], form: str) -> bytes:
     """How many answers are right at each endpoint, and how much further apart the two are than each from itself."""
     figure, axes = _empty(2 if excesses else 1)
     for side, (name, ink) in enumerate(zip("AB", _INK, strict=True)):
@@ -52,9 +66,12 @@ def draw_comparison(shares: Sequence[Share], excesses: Mapping[str, Interval], m
     axes.legend()
     if excesses:
         beside = figure.axes[1]
-        _bars(beside, list(range(len(excesses))), list(excesses.values()), _INK[0], "")
+        _bars(beside, list(range(len(excesses))), [each.found for each in excesses.values()], _INK[0], "")
+        for place, each in enumerate(excesses.values()):
+            label = f"margin {each.margin:g}"
+            beside.hlines(each.margin, place - 0.3, place + 0.3, color=_INK[1], linestyle="--", label=label)
         beside.set_xticks(range(len(excesses)), list(excesses))
-        beside.axhline(margin, color=_INK[1], linestyle="--", label=f"margin {margin:g}")
+        beside.set_xlim(-0.5, len(excesses) - 0.5)
         beside.axhline(0, color="black", linewidth=0.8)
         beside.set_ylabel("further apart between than within")
         beside.legend()

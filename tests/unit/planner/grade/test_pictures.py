@@ -6,7 +6,7 @@ import pytest
 
 from tokenway.planner.grade.agreement import Share
 from tokenway.planner.grade.intervals import Interval, newcombe, wilson
-from tokenway.planner.grade.pictures import FORMATS, Point, draw_comparison, draw_formats
+from tokenway.planner.grade.pictures import FORMATS, Bounded, Point, draw_comparison, draw_formats
 
 POINTS = [Point("nvfp4", 4.5, Interval(1.2, 1.1, 1.3)), Point("mxfp4", 4.25, Interval(1.6, 1.6, 1.6))]
 SHARES = [Share("tools", 6, wilson(1, 6), wilson(0.5, 6), newcombe(wilson(1, 6), wilson(0.5, 6)))]
@@ -17,7 +17,7 @@ STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "html": b"<!doctype html>"}
 def test_each_kind_of_file(form: str) -> None:
     """By its first bytes."""
     assert draw_formats(POINTS, "times the perplexity", form).startswith(STARTS[form])
-    assert draw_comparison(SHARES, {"answers": Interval(0.1, 0.0, 0.2)}, 0.03, form).startswith(STARTS[form])
+    assert draw_comparison(SHARES, {"answers": Bounded(Interval(0.1, 0.0, 0.2), 0.15)}, form).startswith(STARTS[form])
 
 
 def test_a_page_holds_the_drawing_and_nothing_from_elsewhere() -> None:
@@ -29,5 +29,5 @@ def test_a_page_holds_the_drawing_and_nothing_from_elsewhere() -> None:
 
 def test_a_comparison_without_distances_has_one_panel() -> None:
     """Each was asked once."""
-    both = draw_comparison(SHARES, {"answers": Interval(0.1, 0.0, 0.2)}, 0.03, "svg")
-    assert len(draw_comparison(SHARES, {}, 0.03, "svg")) < len(both)
+    both = draw_comparison(SHARES, {"answers": Bounded(Interval(0.1, 0.0, 0.2), 0.15)}, "svg")
+    assert len(draw_comparison(SHARES, {}, "svg")) < len(both)
