@@ -113,14 +113,14 @@ def _said(weights: Weights, readings: Mapping[str, Reading], changes: Mapping[st
     for better, worse in pairwise(ranked):
         apart = change(readings[worse], readings[better], np.random.default_rng(_SEED))
         if apart.is_told:
-            said.append(f"{better} predicts better than {worse}: {_times(apart)}.")
+            said.append(f"{better} predicts better than {worse}, whose perplexity is {_times(apart)}.")
         else:
-            said.append(f"Between {better} and {worse} the text cannot tell: {_times(apart)}.")
+            said.append(f"The text cannot tell {better} from {worse}, whose perplexity is {_times(apart)}.")
     return said
 
 
 def _times(found: Change) -> str:
-    return f"its perplexity times {found.ratio:.3f} ({LEVEL:.0%}: {found.low:.3f} to {found.high:.3f})"
+    return f"{found.ratio:.3f} times the other ({LEVEL:.0%}: {found.low:.3f} to {found.high:.3f})"
 
 
 def _perplexity_table(readings: Mapping[str, Reading], changes: Mapping[str, Change]) -> Table:
