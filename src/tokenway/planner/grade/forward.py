@@ -104,7 +104,8 @@ class Llama:
         middle: Floats = hidden + self._attention(matrices, normed) @ matrices["attn_output"].T
         normed = self._norm(middle, matrices["ffn_norm"])
         gate: Floats = normed @ matrices["ffn_gate"].T
-        gate /= 1 + np.exp(-gate)
+        with np.errstate(over="ignore"):  # a gate far below zero is shut: divided by infinity
+            gate /= 1 + np.exp(-gate)
         gate *= normed @ matrices["ffn_up"].T
         found: Floats = middle + gate @ matrices["ffn_down"].T
         return found

@@ -74,7 +74,7 @@ Told = Callable[[str], object]
 def measure(model: Llama, ids: Ids, schemes: Sequence[Scheme], tell: Told, window: int = WINDOW) -> Measured:
     """Runs the text through the model with its weights as stored and in each format, layer by layer.
 
-    `tell` is told of each step. Raises PlanError for a text that is too short.
+    `tell` is told of each step. Raises PlanError for a text that is too short and for a model that gives no numbers.
     """
     if len(ids) < FEWEST:
         raise PlanError(f"The text has {len(ids)} tokens; a perplexity needs {FEWEST} at least.")
@@ -93,7 +93,10 @@ def measure(model: Llama, ids: Ids, schemes: Sequence[Scheme], tell: Told, windo
             states[scheme.name] = [model.through(rounded, state) for state in states[scheme.name]]
         tell(f"layer {number + 1} of {model.sizes.layers}")
     tell("predictions")
-    return Measured(_read(model, cuts, states), damages)
+    readings = _read(model, cuts, states)
+    if not np.isfinite(readings[AS_STORED].losses).all():
+        raise PlanError("the model's scores are not finite: its file is damaged.")
+    return Measured(readings, damages)
 
 
 def _read(model: Llama, cuts: Sequence[Ids], states: Mapping[str, Sequence[Floats]]) -> dict[str, Reading]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp
 
 import numpy as np
 import pytest
 
-from tests.unit.planner.grade.gguf_maker import LAYERS, TEXT, tiny_model
+from tests.unit.planner.grade.gguf_maker import LAYERS, TEXT, gguf, tiny_model, tiny_pairs, tiny_tensors
 from tokenway.planner.errors import PlanError
 from tokenway.planner.grade.blocks import SCHEMES
 from tokenway.planner.grade.forward import Llama
@@ -66,6 +67,24 @@ def test_a_short_text_is_refused() -> None:
     """With how much is needed."""
     with pytest.raises(PlanError, match="has 10 tokens; a perplexity needs 64"):
         measure(Llama(WEIGHTS), IDS[:10], [], lambda _: None)
+
+
+def test_a_model_that_gives_no_numbers_is_refused() -> None:
+    """A norm of infinity, as a damaged file may have it."""
+    tensors = [
+        replace(each, data=np.full(each.shape, np.inf, "<f4").tobytes()) if each.name == "output_norm.weight" else each
+        for each in tiny_tensors()
+    ]
+    weights = read_weights(memoryview(gguf(tiny_pairs(), tensors)))
+    with pytest.raises(PlanError, match="not finite"), np.errstate(all="ignore"):
+        measure(Llama(weights), IDS, [], lambda _: None)
+
+
+def test_a_gate_far_below_zero_is_shut() -> None:
+    """Without a warning, which tests would turn into an error, and without spoiling the numbers."""
+    model = Llama(WEIGHTS)
+    layer = {name: values * np.float32(1e4 if name == "ffn_gate" else 1) for name, values in model.layer(0).items()}
+    assert np.isfinite(model.through(layer, model.start(IDS[:8]))).all()
 
 
 def test_a_clear_change_is_told_and_noise_is_not() -> None:
