@@ -112,6 +112,19 @@ async def test_three_models_are_served_and_nothing_is_missing(local: Running) ->
     assert psutil.Process(state.pid).nice() >= 5
 
 
+async def test_log_probabilities_come_with_and_without_alternatives(local: Running) -> None:
+    """One for each token; alternatives only for who asks for them."""
+    for more in ({}, {"top_logprobs": 2}):
+        answer = await local.sdk.chat.completions.create(
+            model="local", messages=HI, max_tokens=4, logprobs=True, extra_body=more
+        )
+        logprobs = answer.choices[0].logprobs
+        assert logprobs is not None
+        assert logprobs.content
+        assert all(entry.logprob <= 0 for entry in logprobs.content)
+        assert {len(entry.top_logprobs) for entry in logprobs.content} == {more.get("top_logprobs", 0)}
+
+
 @pytest.mark.parametrize("model", ["local", "mine"])
 async def test_a_stream_brings_real_tokens_and_exact_counts(local: Running, model: str) -> None:
     """As many chunks as tokens, the reason why it ended, and the usage last."""

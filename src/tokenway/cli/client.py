@@ -78,6 +78,11 @@ class Gateway:
         with self._answer("GET", path, None) as answer:
             return _object(answer.read())
 
+    def post(self, path: str, body: Mapping[str, object]) -> Json:
+        """The JSON object that answers `body`; raises CommandError, GatewayError for an error status."""
+        with self._answer("POST", path, body) as answer:
+            return _object(answer.read())
+
     def stream(self, path: str, body: Mapping[str, object]) -> Generator[Json, None, None]:
         """The JSON of each event that answers `body`, as it arrives, up to the end mark.
 

@@ -93,6 +93,12 @@ For example:
   tokenway plan claim blackwell-30x
 """
 
+_GRADE_HELP = """What few bits cost in accuracy, and whether two endpoints are the same: weights, compare, formats.
+
+For example:
+  tokenway grade weights --format nvfp4
+"""
+
 _IMPORT_HELP = """Configurations of other gateways: litellm.
 
 For example:
@@ -201,6 +207,10 @@ _GROUPS: Final = {
             "predict": "tokenway.cli.plan_predict:predict",
             "claim": "tokenway.cli.plan_claim:claim",
         },
+    ),
+    "grade": (
+        _GRADE_HELP,
+        {name: f"tokenway.cli.grade:{name}" for name in ("weights", "compare", "formats")},
     ),
     "import": (_IMPORT_HELP, {"litellm": "tokenway.cli.importing:litellm"}),
     "local": (

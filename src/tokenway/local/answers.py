@@ -58,14 +58,25 @@ class Answer:
     """One answer under way. `kind` is `chat.completion` or `text_completion`."""
 
     def __init__(
-        self, kind: str, model: str, new_id: Callable[[str], str], *, unwrap: bool, sums_prompts: bool = False
+        self,
+        kind: str,
+        model: str,
+        new_id: Callable[[str], str],
+        *,
+        unwrap: bool,
+        sums_prompts: bool = False,
+        has_alternatives: bool = True,
     ) -> None:
-        """`new_id(prefix)` makes identifiers; `unwrap` undoes the forced JSON of function calls."""
+        """`new_id(prefix)` makes identifiers; `unwrap` undoes the forced JSON of function calls.
+
+        Without `has_alternatives` the caller wants log-probabilities of the answer's own tokens only.
+        """
         self.is_chat = kind == "chat.completion"
         self.tokens = Tokens(sums_prompts=sums_prompts)
         self._kind = kind
         self._new_id = new_id
         self._unwrap = unwrap
+        self._has_alternatives = has_alternatives
         self._unwrappers: dict[int, Unwrapper] = {}
         self._begun: set[int] = set()
         head = new_id("chatcmpl-" if self.is_chat else "cmpl-")
@@ -103,7 +114,7 @@ class Answer:
         return f"{self._kind}.chunk" if self.is_chat else self._kind
 
     def _chat_steps(self, choice: Json) -> Iterator[Step]:
-        index, logprobs = int(choice["index"]), _logprobs(choice.get("logprobs"))
+        index, logprobs = int(choice["index"]), self._logprobs(choice.get("logprobs"))
         if index not in self._begun:
             self._begun.add(index)
             yield Step(index, {"role": "assistant", "content": "", "refusal": None})
@@ -116,6 +127,17 @@ class Answer:
         finish = choice.get("finish_reason")
         if finish:
             yield Step(index, finish="tool_calls" if unwrapper.has_call and finish == "stop" else finish)
+
+    def _logprobs(self, native: Json | None) -> Json | None:
+        """Log-probabilities without the runtime's own token numbers."""
+        if not native or not native.get("content"):
+            return None
+        return {"content": [self._entry(entry) for entry in native["content"]], "refusal": None}
+
+    def _entry(self, entry: Json) -> Json:
+        kept = {name: entry[name] for name in ("token", "logprob", "bytes")}
+        others = entry.get("top_logprobs", ()) if self._has_alternatives else ()
+        return kept | {"top_logprobs": [{name: top[name] for name in kept} for top in others]}
 
     @staticmethod
     def _text_steps(choice: Json) -> Iterator[Step]:
@@ -141,15 +163,3 @@ class Answer:
             message["content"] = None
             message["tool_calls"] = [{"id": calls[0]["id"], "type": "function", "function": function}]
         return choice | {"message": message}
-
-
-def _logprobs(native: Json | None) -> Json | None:
-    """Log probabilities without the runtime's own token numbers."""
-    if not native or not native.get("content"):
-        return None
-    return {"content": [_entry(entry) for entry in native["content"]], "refusal": None}
-
-
-def _entry(entry: Json) -> Json:
-    kept = {name: entry[name] for name in ("token", "logprob", "bytes")}
-    return kept | {"top_logprobs": [{n: top[n] for n in kept} for top in entry.get("top_logprobs", ())]}

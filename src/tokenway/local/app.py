@@ -144,7 +144,11 @@ class LocalApp:
         served, runtime = self._generator(request.model)
         plan = plan_tools(request, answers_results=served.model.upstream == CHAT_UPSTREAM)
         task = chat_task(request, plan)
-        answer = Answer("chat.completion", served.model.upstream, _new_id, unwrap=plan is not None)
+        answer = Answer(
+            *("chat.completion", served.model.upstream, _new_id),
+            unwrap=plan is not None,
+            has_alternatives=bool(request.top_logprobs),
+        )
         await self._generate(served, request, answer, lambda on_chunk: runtime.chat(task, on_chunk), send)
 
     async def _complete(self, body: bytes, send: Send) -> None:

@@ -99,7 +99,8 @@ def chat_task(request: ChatRequest, plan: ToolPlan | None) -> dict[str, Any]:
     if request.max_completion_tokens is not None:
         task["max_tokens"] = request.max_completion_tokens
     if request.logprobs:
-        task |= {"logprobs": True, "top_logprobs": request.top_logprobs or 0}
+        # Asked for no alternatives at all, the runtime leaves out the tokens' own log-probabilities as well.
+        task |= {"logprobs": True, "top_logprobs": request.top_logprobs or 1}
     form = request.response_format
     if plan is not None:
         task["response_format"] = {

@@ -134,6 +134,16 @@ def test_log_probabilities_lose_the_runtimes_numbers() -> None:
     assert answer.whole(steps)["choices"][0]["logprobs"] == expected
 
 
+def test_alternatives_that_nobody_asked_for_are_left_out() -> None:
+    """The runtime gives one with each token; the token's own log-probability stays."""
+    entry = {"id": 5, "token": "a", "logprob": -0.5, "bytes": [97]}
+    native = {"content": [entry | {"top_logprobs": [entry]}]}
+    answer = Answer("chat.completion", "m", lambda prefix: f"{prefix}1", unwrap=False, has_alternatives=False)
+    (step,) = [step for step in answer.steps(delta("a", "stop", logprobs=native)) if step.logprobs]
+    assert step.logprobs is not None
+    assert step.logprobs["content"] == [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}]
+
+
 def test_an_error_of_the_runtime_is_raised_with_its_status() -> None:
     """It is never taken for content."""
     with pytest.raises(Refused, match="too long") as caught:

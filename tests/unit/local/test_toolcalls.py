@@ -149,6 +149,7 @@ def test_formats_and_log_probabilities_are_passed_on() -> None:
     task = chat_task(chat(response_format=form, logprobs=True, top_logprobs=2, max_completion_tokens=5), None)
     assert task["response_format"] == form
     assert (task["logprobs"], task["top_logprobs"], task["max_tokens"]) == (True, 2, 5)
+    assert chat_task(chat(logprobs=True), None)["top_logprobs"] == 1  # with 0 the runtime would give none at all
     assert chat_task(chat(response_format={"type": "json_object"}), None)["response_format"] == {"type": "json_object"}
     with pytest.raises(BadRequest, match="json_schema"):
         chat_task(chat(response_format={"type": "json_schema"}), None)
