@@ -67,6 +67,7 @@ async def test_what_is_under_way_ends_when_it_closes(open_store: Callable[..., S
 
 async def test_the_kinds_do_not_wait_for_each_other(open_store: Callable[..., Store]) -> None:
     """An export goes on while the ledger is proved."""
+    open_store()  # as in a gateway that runs: two who make a file at once wait for each other
     asides = Asides(lambda: open_store().database)
     may_end = threading.Event()
     tasks = Tasks(lambda _name, _error: None)
