@@ -15,6 +15,8 @@ from tokenway.planner.shapes import shape_of, shapes
         *[("mixtral-8x7b", 46.7, 12.8), ("deepseek-v3", 671.0, 37), ("gpt-oss-20b", 20.9, 3.6)],
         *[("gpt-oss-120b", 116.8, 5.1), ("qwen3-32b", 32.8, 32), ("qwen3-235b", 235.1, 22), ("kimi-k2", 1026, 32)],
         *[("glm-4.6", 355, 32), ("minimax-m2", 230, 10), ("qwen3.5-397b", 397, 17), ("glm-5", 744, 40)],
+        *[("qwen2.5-72b", 72.7, 71.5), ("qwen3-14b", 14.8, 14), ("qwen3-next-80b", 80, 3.5)],
+        *[("mixtral-8x22b", 141, 39), ("llama-4-scout", 108, 16), ("llama-4-maverick", 401, 16)],
     ],
 )
 def test_parameters(name: str, billions: float, active: float) -> None:
