@@ -16,7 +16,6 @@ from tokenway.planner.demand.series import DAY, MONTH, WEEK, Period, Series
 
 SEED: Final = 20_260_701
 """What is drawn is the same each time."""
-DAYS_MOST: Final = 3_650
 _AHEAD: Final = {DAY: 90, WEEK: 91}
 _AHEAD_OTHERS: Final = 365
 

@@ -13,6 +13,8 @@ from tokenway.planner.fleet.search import Replica, label
 from tokenway.planner.fleet.sensitivity import Bar
 from tokenway.planner.report import Cell, Report, Source, Table
 from tokenway.planner.serving.constants import calibration
+from tokenway.planner.serving.deployment import Draft, Load
+from tokenway.planner.serving.speculative import best_guesses, gain
 
 OTHERS: Final = 8
 """How many chips and formats are shown beside the cheapest."""
@@ -70,6 +72,8 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
         f"A replica runs {replica.concurrency:.0f} requests at once, each at {replica.speed:.0f} tokens/s "
         f"({1 / replica.high:.0f} to {1 / replica.low:.0f} in four cases of five), bound by {replica.bound}."
     )
+    if question.served.draft is not None:
+        yield _guessing(question, replica, question.served.draft)
     unseen = [
         title
         for title, known in (
@@ -98,6 +102,17 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
         )
     for each in plan.against:
         yield _pays(each, plan.usd)
+
+
+def _guessing(question: Question, replica: Replica, draft: Draft) -> str:
+    asked, mix = question.served.on(replica.offer, replica.numbers, replica.layout), question.mix
+    load = Load(input=mix.input, output=mix.output, concurrency=replica.concurrency, cached=mix.cached)
+    best = best_guesses(asked, load, draft)
+    better = "no other number is better" if best == draft.tokens else f"{best} would be best"
+    return (
+        f"Guessing {draft.tokens} tokens a step makes a caller's tokens {gain(asked, load, draft):.2f} times as fast at "
+        f"this batch; {better}."
+    )
 
 
 def _pays(each: Against, usd: float) -> str:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from scipy.special import nbdtr
 
-from tokenway.planner.fleet.search import HOUR, MILLION, Replica
+from tokenway.planner.fleet.search import HOUR, Replica
 from tokenway.planner.fleet.workload import DAY, Month, Targets
 from tokenway.planner.serving.pareto import PREFILL_CHIPS
 
@@ -90,22 +90,11 @@ def fleet_for(
 
 
 def by_month(months: Iterable[Month], replica: Replica, share: float, targets: Targets) -> list[FleetMonth]:
-    """The fleets of all months; what is expected, and at the ends of the band with the ends of the price."""
-    price = replica.offer.price
+    """The fleets of all months: of what is expected, and of the ends of its band."""
+
+    def fleet(month: Month, requests: float) -> Fleet:
+        return fleet_for(month, requests, replica, share, targets)
+
     return [
-        FleetMonth(
-            month,
-            fleet_for(month, month.low, replica, share, targets, price.low),
-            fleet_for(month, month.middle, replica, share, targets, price.middle),
-            fleet_for(month, month.high, replica, share, targets, price.high),
-        )
-        for month in months
+        FleetMonth(each, fleet(each, each.low), fleet(each, each.middle), fleet(each, each.high)) for each in months
     ]
-
-
-def total(fleets: Iterable[Fleet]) -> tuple[float, float]:
-    """Dollars in all, and dollars for a million tokens of output with everything counted on it."""
-    fleets = list(fleets)
-    usd = math.fsum(fleet.usd for fleet in fleets)
-    output = math.fsum(fleet.usd / fleet.usd_per_million_output * MILLION for fleet in fleets)
-    return usd, usd / output * MILLION if output else math.inf

@@ -12,11 +12,6 @@ from tokenway.planner.serving.deployment import Deployment, Draft, Load
 from tokenway.planner.serving.predict import predict
 
 
-def tokens_per_step(draft: Draft) -> float:
-    """Expected tokens: (1 - a^(g+1)) / (1 - a)."""
-    return (1.0 - draft.accepted ** (draft.tokens + 1)) / (1.0 - draft.accepted)
-
-
 def gain(deployment: Deployment, load: Load, draft: Draft) -> float:
     """Tokens/s of a user with the draft, as a multiple of without."""
     plain = msgspec.structs.replace(deployment, draft=None)

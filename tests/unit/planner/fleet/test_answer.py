@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from tests.unit.planner.fleet.asked import FP8, MIX, MODEL, MONTHS, TARGETS, offer
@@ -13,6 +14,7 @@ from tokenway.planner.fleet.answer import answer
 from tokenway.planner.fleet.breakeven import Api
 from tokenway.planner.fleet.plan import Question, plan
 from tokenway.planner.report import Report
+from tokenway.planner.serving.deployment import Draft
 
 QUESTION = Question(
     served=MODEL,
@@ -45,6 +47,15 @@ def test_the_answer_comes_first(report: Report) -> None:
     assert "95% of the requests have a first token within" in peak
     assert pays.startswith("Against dear machines pay from ")
     assert never.startswith("Against cheap machines never pay")
+
+
+def test_what_a_draft_gains_is_told() -> None:
+    """At the batch of the replica, where it may be little."""
+    served = QUESTION.served._replace(draft=Draft(tokens=3, accepted=0.8))
+    question = msgspec.structs.replace(QUESTION, served=served)
+    lines = answer(question, plan(question), inputs={}).lines
+    [told] = [line for line in lines if line.startswith("Guessing 3 tokens a step makes a caller's tokens ")]
+    assert " times as fast at this batch" in told
 
 
 def test_every_month_is_told(report: Report) -> None:
