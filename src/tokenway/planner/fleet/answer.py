@@ -110,8 +110,8 @@ def _guessing(question: Question, replica: Replica, draft: Draft) -> str:
     best = best_guesses(asked, load, draft)
     better = "no other number is better" if best == draft.tokens else f"{best} would be best"
     return (
-        f"Guessing {draft.tokens} tokens a step makes a caller's tokens {gain(asked, load, draft):.2f} times as fast at "
-        f"this batch; {better}."
+        f"Guessing {draft.tokens} tokens a step makes a caller's tokens {gain(asked, load, draft):.2f} times as fast "
+        f"at this batch; {better}."
     )
 
 
