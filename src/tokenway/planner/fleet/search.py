@@ -17,7 +17,7 @@ import numpy as np
 from tokenway.planner.errors import PlanError
 from tokenway.planner.fleet.prices import GpuPrice
 from tokenway.planner.fleet.workload import Mix, Targets
-from tokenway.planner.formats import Numbers
+from tokenway.planner.formats import FORMATS, Numbers, default_numbers
 from tokenway.planner.hardware import Chip
 from tokenway.planner.serving.deployment import Deployment, Draft, Load, Pool
 from tokenway.planner.serving.pareto import Sweep, layouts, sweep
@@ -135,7 +135,7 @@ def search(served: Served, mix: Mix, targets: Targets, offers: Iterable[Offer], 
 
     Raises PlanError where nothing is to be searched.
     """
-    pairs = list(itertools.product(offers, formats))
+    pairs = [(offer, _spoken(offer.chip, numbers)) for offer, numbers in itertools.product(offers, formats)]
     if not pairs:
         raise PlanError("There is nothing to search: a GPU and a number format are needed.")
     found: list[Replica] = []
@@ -149,6 +149,13 @@ def search(served: Served, mix: Mix, targets: Targets, offers: Iterable[Offer], 
             misses.append(_miss(offer, numbers, swept))
     found.sort(key=Replica.cost)
     return Found(found, [] if found else _reasons(served.shape, misses, targets))
+
+
+def _spoken(chip: Chip, numbers: Numbers) -> Numbers:
+    """The formats as a chip has them: AMD's four bits are MXFP4."""
+    if chip.maker != "amd" or numbers.weights.name != "nvfp4":
+        return numbers
+    return default_numbers(FORMATS["mxfp4"])._replace(cache=numbers.cache)
 
 
 class _Miss(NamedTuple):

@@ -52,6 +52,12 @@ def test_a_model_may_stretch_over_two_domains() -> None:
     assert {each.layout.chips for each in found} == {16}
 
 
+def test_four_bits_are_those_of_the_maker() -> None:
+    """NVFP4 is NVIDIA's; AMD's chips have units for MXFP4."""
+    found = search(MODEL, MIX, TARGETS, [offer("mi355x"), offer("b200")], [NVFP4]).replicas
+    assert {(each.offer.name, each.numbers.label) for each in found} == {("mi355x", "mxfp4"), ("b200", "nvfp4")}
+
+
 def test_a_layout_has_a_name() -> None:
     """Of what is more than one."""
     assert (label(Pool(tp=8)), label(Pool(dp=32, ep=32)), label(Pool())) == ("TP8", "DP32 EP32", "TP1")
