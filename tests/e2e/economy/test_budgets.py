@@ -10,7 +10,8 @@ from collections import Counter
 import pytest
 
 from tests.e2e.conftest import Launch
-from tests.e2e.gateway import KEY, PRICE, Gateway, configuration, until
+from tests.e2e.economy.machines import pair
+from tests.e2e.gateway import Gateway, until
 from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider
 from tests.servers.postgres import PostgresServer
@@ -21,19 +22,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.postgres, py
 
 CALLS = 500
 MINUTE = 60
-
-
-async def pair(launch: Launch, provider: FakeProvider, url: str, valkey: ValkeyServer, **key: object) -> list[Gateway]:
-    """Two machines with one configuration, whose only key has these limits."""
-    shared = {
-        "store": url,
-        "shared": valkey.url(),
-        "server": {"workers": 2},
-        "auth": {"keys": [{"name": "ci", "key": KEY} | key]},
-        "models": {"mock": {"endpoints": [{"provider": "lab", "model": "fake?delay=0.2", "price": PRICE}]}},
-    }
-    first = await launch(configuration(provider.base_url, **shared))  # makes the tables
-    return [first, await launch(configuration(provider.base_url, **shared))]
+SLOW = "fake?delay=0.2"
 
 
 async def stop(gateways: list[Gateway]) -> None:
@@ -48,6 +37,7 @@ async def status(gateway: Gateway, number: int) -> int:
         return (await raw.answer()).status
 
 
+@pytest.mark.timeout(300)
 async def test_one_budget_of_two_machines(
     launch: Launch, provider: FakeProvider, postgres: PostgresServer, postgres_url: str, valkey: ValkeyServer
 ) -> None:
@@ -57,7 +47,7 @@ async def test_one_budget_of_two_machines(
     refused for what they may still cost, and calls again.
     """
     budget = 0.02
-    gateways = await pair(launch, provider, postgres_url, valkey, budget=budget)
+    gateways = await pair(launch, provider, postgres_url, valkey, upstream=SLOW, budget=budget)
     seen: Counter[int] = Counter()
     refused_since_success = 0
 
@@ -94,7 +84,7 @@ async def test_one_rate_of_two_machines(
 ) -> None:
     """In a whole minute between -5 % and the limit, nearly all of the load at one of the machines."""
     limit = 400
-    gateways = await pair(launch, provider, postgres_url, valkey, limits={"rpm": limit})
+    gateways = await pair(launch, provider, postgres_url, valkey, upstream=SLOW, limits={"rpm": limit})
     await asyncio.sleep(MINUTE - time.time() % MINUTE)
     began = time.time()
     seen: Counter[int] = Counter()

@@ -13,8 +13,9 @@ import pytest
 
 from tests.e2e.conftest import Launch
 from tests.e2e.control import admin_of
+from tests.e2e.economy.machines import pair
 from tests.e2e.everywhere import a_connection_to_each, seconds_until, status
-from tests.e2e.gateway import KEY, PRICE, Gateway, configuration, until
+from tests.e2e.gateway import KEY, Gateway, until
 from tests.e2e.raw import Raw, chat, post
 from tests.fake_provider import FakeProvider, Script
 from tests.servers.valkey import ValkeyServer
@@ -29,7 +30,6 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 
-SEAL = "one-secret-for-all-machines-that-is-long-enough"
 PLACES = 4
 BUDGET = 5.0
 PUBLISHED_SECONDS = 2.0
@@ -38,20 +38,6 @@ SLOTS_SECONDS = 20.0
 """How long a dead machine's places may be taken: six seconds, and what a busy machine needs."""
 PATIENCE = 150.0
 """Open reservations of lost machines are looked for once a minute."""
-
-
-async def pair(launch: Launch, provider: FakeProvider, url: str, valkey: ValkeyServer, **key: Any) -> list[Gateway]:
-    """Two machines, two workers each, with one configuration."""
-    shared = {
-        "store": url,
-        "shared": valkey.url(),
-        "server": {"workers": 2},
-        "auth": {"keys": [{"name": "ci", "key": KEY} | key]},
-        "models": {"mock": {"endpoints": [{"provider": "lab", "model": "fake", "price": PRICE}]}},
-    }
-    config = configuration(provider.base_url, **shared)
-    first = await launch(config, TOKENWAY_SECRET_KEY=SEAL)  # makes the tables
-    return [first, await launch(config, TOKENWAY_SECRET_KEY=SEAL)]
 
 
 async def stop(gateways: list[Gateway]) -> None:
