@@ -57,10 +57,10 @@ format: dev ## formats and fixes what can be fixed mechanically
 	$(VENV)/ruff check --fix
 
 test: dev servers ## every test (ARGS="tests/e2e -k name" narrows it)
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-fast: dev servers ## unit and property tests with fewer examples, in less than three minutes
-	@TOKENWAY_TEST_PROFILE=fast $(RUN) -m pytest -n $(WORKERS) --dist loadscope -m "not slow and not local" tests/unit tests/property $(ARGS)
+	@TOKENWAY_TEST_PROFILE=fast $(RUN) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not slow and not local" tests/unit tests/property $(ARGS)
 
 simulate: dev ## plays SEEDS random histories of faults through the exchange and checks its invariants
 	@$(RUN) -m tests.simulation.run --seeds $(SEEDS) --workers $(WORKERS) $(ARGS)

@@ -44,6 +44,8 @@ JANUARY, FEBRUARY, MARCH = 20_454 * DAY, 20_485 * DAY, 20_513 * DAY
 MONTH = Limit("lim_month", Scope.KEY, "key_a", Measure.USD, 100, Term.MONTH)
 CALLS = Limit("lim_calls", Scope.PROJECT, "lab", Measure.REQUESTS, 1_000, Term.DAY)
 ROLLING = Limit("lim_rolling", Scope.KEY, "key_a", Measure.USD, 170, Term.DAY, rolling=True)
+GATHER_SECONDS = 0.3
+"""How long a call waits for what another machine has: it asks once more, and is refused."""
 LIMITS = {limit.id: limit for limit in (MONTH, CALLS, ROLLING)}
 PRINCIPAL = Principal("key_a", "a", "lab", limits=tuple(LIMITS))
 
@@ -191,6 +193,8 @@ async def world(
     made = World(one, two)
     for module in (admission_module, stocks_module, waiting_module):
         monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: made.looks.now))
+    # Calls come one after the other: nothing is given back while one waits.
+    monkeypatch.setattr(waiting_module, "GATHER_SECONDS", GATHER_SECONDS)
     failures: list[BaseException] = []
     tasks = Tasks(lambda _name, error: failures.append(error))
     for machine in made.machines:
