@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -110,6 +111,6 @@ async def launch(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Laun
         return await running.start()
 
     yield start
+    await asyncio.gather(*(running.stop() for running in started))
     for running in started:
-        await running.stop()
         assert "Traceback" not in running.complaints, running.complaints

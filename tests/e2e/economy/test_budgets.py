@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.postgres, py
 CALLS = 500
 MINUTE = 60
 SLOW = "fake?delay=0.2"
+AGAIN_SECONDS = 1.0
+"""When a caller that was refused calls again: not so soon that a busy machine does nothing but refuse."""
 
 
 async def stop(gateways: list[Gateway]) -> None:
@@ -58,7 +60,7 @@ async def test_one_budget_of_two_machines(
             seen[found] += 1
             refused_since_success = 0 if found == 200 else refused_since_success + 1
             if found != 200:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     await asyncio.gather(*map(caller, range(CALLS)))
     assert set(seen) == {200, 402}
