@@ -9,7 +9,7 @@ from tokenway.dialects.base import CallerRequest, Maker, Upstream
 from tokenway.dialects.registry import FORMATS
 from tokenway.model.catalog import Capabilities, Dialect, Operation
 from tokenway.model.event import Answer, Event, fold, unfold
-from tokenway.model.request import Written
+from tokenway.model.request import Request, Written
 
 IN_PATH: Final = frozenset({Dialect.GEMINI, Dialect.BEDROCK})
 """The dialects whose path names the model and asks for the stream."""
@@ -41,11 +41,16 @@ def asked(dialect: Dialect, *, stream: bool = False) -> CallerRequest:
     return parsed(dialect, json.dumps(body).encode(), stream=stream)
 
 
-def crossed(caller: Dialect, body: dict[str, Any], upstream: Dialect, to: Upstream = UPSTREAM) -> Written:
-    """A caller's request as an upstream of another dialect gets it."""
+def neutral(caller: Dialect, body: dict[str, Any]) -> Request:
+    """A caller's request in the neutral form."""
     if caller not in IN_PATH:
         body = {"model": "m"} | body
-    return FORMATS[upstream].write_request(parsed(caller, json.dumps(body).encode()).neutral(), to)
+    return parsed(caller, json.dumps(body).encode()).neutral()
+
+
+def crossed(caller: Dialect, body: dict[str, Any], upstream: Dialect, to: Upstream = UPSTREAM) -> Written:
+    """A caller's request as an upstream of another dialect gets it."""
+    return FORMATS[upstream].write_request(neutral(caller, body), to)
 
 
 def maker(dialect: Dialect, *, stream: bool = False) -> Maker:

@@ -10,13 +10,14 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 import pytest
 
 from tests.property.callers import CALLERS, mistakes, places
-from tests.property.crossing import crossed
+from tests.property.crossing import neutral
 from tests.property.places import Place
 from tokenway.dialects.base import Upstream
 from tokenway.dialects.gemini.names import camel
@@ -25,6 +26,7 @@ from tokenway.edge.crossing import spelled
 from tokenway.edge.mistakes import MISTAKES
 from tokenway.model.catalog import Capabilities, Dialect
 from tokenway.model.errors import Problem, Refusal
+from tokenway.model.request import Request
 
 CHAT, RESPONSES, ANTHROPIC, GEMINI, BEDROCK = Dialect
 
@@ -36,7 +38,14 @@ MODELS: Final[dict[Dialect, tuple[str, ...]]] = {
     BEDROCK: ("anthropic.claude-sonnet-4-5-20250929-v1:0", "meta.llama3-1-70b-instruct-v1:0"),
 }
 """Models of each dialect that are asked in different words."""
-PAIRS: Final = [(caller, target) for caller in CALLERS for target in Dialect if target is not caller]
+
+
+def targets_of(caller: Dialect) -> tuple[Dialect, ...]:
+    """The other dialects."""
+    return tuple(target for target in Dialect if target is not caller)
+
+
+PAIRS: Final = [(caller, target) for caller in CALLERS for target in targets_of(caller)]
 WRONG: Final[tuple[Any, ...]] = (True, 7, "wrong", [], ["wrong"], {}, {"wrong": 7})
 """One value of each type; for every field some of them are wrong."""
 OF_OPENAI: Final = ("include", "moderation", "prediction", "safety_identifier", "truncation", "web_search_options")
@@ -120,15 +129,79 @@ class Outcome(msgspec.Struct, frozen=True):
     mistake: str = ""
 
 
-def outcome(caller: Dialect, body: dict[str, Any], target: Dialect, model: str) -> Outcome:
-    """A caller's request on its way to a model."""
+def read(caller: Dialect, body: dict[str, Any]) -> Request | Outcome:
+    """A caller's request in the neutral form, which is the same on its way to every model; or why there is none."""
     try:
-        written = crossed(caller, body, target, Upstream(model, Capabilities(vision=True)))
+        return neutral(caller, body)
     except Refusal as refusal:
         return Outcome(problem=refusal.problem)
     except MISTAKES as error:
         return Outcome(mistake=repr(error))
-    return Outcome(written.body, tuple(spelled(written.dropped, FORMATS[caller]).split(",")))
+
+
+def written(caller: Dialect, request: Request | Outcome, target: Dialect, model: str) -> Outcome:
+    """What a model gets of it."""
+    if isinstance(request, Outcome):
+        return request
+    try:
+        found = FORMATS[target].write_request(request, Upstream(model, Capabilities(vision=True)))
+    except Refusal as refusal:
+        return Outcome(problem=refusal.problem)
+    except MISTAKES as error:
+        return Outcome(mistake=repr(error))
+    return Outcome(found.body, tuple(spelled(found.dropped, FORMATS[caller]).split(",")))
+
+
+def outcome(caller: Dialect, body: dict[str, Any], target: Dialect, model: str) -> Outcome:
+    """A caller's request on its way to a model."""
+    return written(caller, read(caller, body), target, model)
+
+
+Faults = dict[str, list[str]]
+"""What is wrong, by the field's place."""
+
+
+@cache
+def lost_of(caller: Dialect) -> dict[Dialect, Faults]:
+    """What is lost of a caller's fields, by the dialect where it should have come. Each request is read once."""
+    lost: dict[Dialect, Faults] = {target: defaultdict(list) for target in targets_of(caller)}
+    for place in places(caller):
+        if asks_nothing(place.value):
+            continue
+        request, without = (read(caller, CALLERS[caller].framed(each, place)) for each in (place.told, place.other))
+        for target, faults in lost.items():
+            if any(each.explains(place, target) for each in SILENT[caller]):
+                continue
+            for model in MODELS[target]:
+                told, other = written(caller, request, target, model), written(caller, without, target, model)
+                if told.mistake:
+                    faults[place.id].append(told.mistake)
+                elif told.problem is not None and told.problem != other.problem and not is_at(told.problem, place):
+                    faults[place.id].append(f"refused at {told.problem.param}: {told.problem.message}")
+                elif told.problem is None and told.body == other.body and not is_declared(told.dropped, place):
+                    faults[place.id].append(f"{place.value!r} for {model}; declared: {told.dropped}")
+    return lost
+
+
+@cache
+def mistaken_of(caller: Dialect) -> dict[Dialect, Faults]:
+    """What is wrong with what becomes of values of a wrong type, as `lost_of`."""
+    found: dict[Dialect, Faults] = {target: defaultdict(list) for target in targets_of(caller)}
+    usual = {}
+    for place in places(caller):
+        request = read(caller, CALLERS[caller].framed(place.told, place))
+        for target in found:
+            usual[target, place.id] = written(caller, request, target, MODELS[target][0]).problem
+    for place in mistakes(caller, WRONG):
+        request = read(caller, CALLERS[caller].framed(place.told, place))
+        for target, faults in found.items():
+            told = written(caller, request, target, MODELS[target][0])
+            problem = told.problem
+            if told.mistake:
+                faults[place.id].append(f"{place.value!r}: {told.mistake}")
+            elif problem is not None and problem != usual.get((target, place.id)) and not is_at(problem, place):
+                faults[place.id].append(f"{place.value!r} refused at {problem.param}: {problem.message}")
+    return found
 
 
 def is_at(problem: Problem, place: Place) -> bool:
@@ -155,38 +228,13 @@ def asks_nothing(value: Any) -> bool:
 @pytest.mark.parametrize(("caller", "target"), PAIRS)
 def test_no_field_is_lost_in_silence(caller: Dialect, target: Dialect) -> None:
     """It is said, or refused where it stands, or declared."""
-    lost: dict[str, list[str]] = defaultdict(list)
-    for place in places(caller):
-        if asks_nothing(place.value) or any(each.explains(place, target) for each in SILENT[caller]):
-            continue
-        body, without = (CALLERS[caller].framed(each, place) for each in (place.told, place.other))
-        for model in MODELS[target]:
-            told, other = outcome(caller, body, target, model), outcome(caller, without, target, model)
-            if told.mistake:
-                lost[place.id].append(told.mistake)
-            elif told.problem is not None and told.problem != other.problem and not is_at(told.problem, place):
-                lost[place.id].append(f"refused at {told.problem.param}: {told.problem.message}")
-            elif told.problem is None and told.body == other.body and not is_declared(told.dropped, place):
-                lost[place.id].append(f"{place.value!r} for {model}; declared: {told.dropped}")
-    assert not dict(lost)
+    assert not dict(lost_of(caller)[target])
 
 
 @pytest.mark.parametrize(("caller", "target"), PAIRS)
 def test_a_value_of_a_wrong_type_is_refused_where_it_stands(caller: Dialect, target: Dialect) -> None:
     """Or goes on, or is declared: never a mistake of ours."""
-    found: dict[str, list[str]] = defaultdict(list)
-    model = MODELS[target][0]
-    usual = {
-        place.id: outcome(caller, CALLERS[caller].framed(place.told, place), target, model).problem
-        for place in places(caller)
-    }
-    for place in mistakes(caller, WRONG):
-        told = outcome(caller, CALLERS[caller].framed(place.told, place), target, model)
-        if told.mistake:
-            found[place.id].append(f"{place.value!r}: {told.mistake}")
-        elif told.problem is not None and told.problem != usual.get(place.id) and not is_at(told.problem, place):
-            found[place.id].append(f"{place.value!r} refused at {told.problem.param}: {told.problem.message}")
-    assert not dict(found)
+    assert not dict(mistaken_of(caller)[target])
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -195,8 +243,8 @@ def test_what_no_dialect_can_be_told_is_known(caller: Dialect) -> None:
     refused = set()
     for place in places(caller):
         body = CALLERS[caller].framed(place.told, place)
-        targets = [target for target in Dialect if target is not caller]
-        if all(outcome(caller, body, target, MODELS[target][0]).problem is not None for target in targets):
+        request = read(caller, body)
+        if all(written(caller, request, to, MODELS[to][0]).problem is not None for to in targets_of(caller)):
             refused.add(place.id)
     assert {name for name in refused if not any(fnmatchcase(name, each) for each in UNTOLD[caller])} == set()
 
@@ -204,7 +252,7 @@ def test_what_no_dialect_can_be_told_is_known(caller: Dialect) -> None:
 @pytest.mark.parametrize(("caller", "row"), [(caller, row) for caller in CALLERS for row in SILENT[caller]])
 def test_every_exception_is_one(caller: Dialect, row: Silent) -> None:
     """A row stands for fields that exist."""
-    targets = row.targets or [target for target in Dialect if target is not caller]
+    targets = row.targets or targets_of(caller)
     assert any(row.explains(place, targets[0]) for place in places(caller))
 
 
