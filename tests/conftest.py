@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -22,23 +23,23 @@ settings.register_profile("fast", _BASE, max_examples=15)
 settings.register_profile("deep", _BASE, max_examples=5_000)
 settings.load_profile(os.environ.get("TOKENWAY_TEST_PROFILE", "default"))
 
-COMPUTING: Final = ("property", "simulation", "unit")
+HERE: Final = Path(__file__).parent
+COMPUTING: Final = (HERE / "property", HERE / "simulation", HERE / "unit")
 """Folders whose tests keep a core busy; those of the others wait for processes, servers and clocks."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that wait come first, while others of their kind run, and of each kind those with slow tests.
 
-    So what takes a minute never begins when the rest is done, and the short files fill up the end. `make test` keeps
-    this order. Within a file nothing changes.
+    So what takes a minute never begins when the rest is done, and short files fill up the end. `make test` keeps this
+    order. Within a file nothing changes.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-
-    def rank(item: pytest.Item) -> tuple[int, bool]:
-        place = item.path.relative_to(item.config.rootpath / "tests").parts[0]
-        return COMPUTING.index(place) + 1 if place in COMPUTING else 0, item.path not in slow
-
-    items.sort(key=rank)
+    ranks = {
+        path: ([folder in path.parents for folder in reversed(COMPUTING)], path not in slow)
+        for path in {item.path for item in items}
+    }
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

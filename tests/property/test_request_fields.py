@@ -94,7 +94,9 @@ def variations(source: Source) -> tuple[Variation, ...]:
 @cache
 def readings(source: Source) -> tuple[tuple[Variation, Reading, Reading], ...]:
     """The variations with the requests of either value, which are read once for all roads."""
-    return tuple((each, read(source.dialect, each.value), read(source.dialect, each.other)) for each in variations(source))
+    return tuple(
+        (each, read(source.dialect, each.value), read(source.dialect, each.other)) for each in variations(source)
+    )
 
 
 @cache
