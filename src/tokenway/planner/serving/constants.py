@@ -42,6 +42,8 @@ class Constants(NamedTuple):
     recurrent_layer: float
     older: float
     """Factor of what layers with experts or latent attention cost more on chips that have no four-bit units."""
+    apart_layer: float
+    """More for a layer with experts whose attention is apart: messages to them and back, however few."""
     packed_layer: float
     """More for a layer whose weights of four bits have to be unpacked."""
     outer_layer: float

@@ -80,7 +80,8 @@ def step_of(cases: Cases, running: Column, constants: Constants) -> Column:
     scores = parts.scores / constants.products / _CORNER
     outer = cases.facts.layers * constants.outer_layer * (cases.tp * cases.dp > cases.facts.domain)
     sent = np.maximum(parts.experts / constants.messages, parts.beyond / FAR_SHARE)
-    links = parts.reduces / constants.reduces + sent + outer
+    apart = cases.facts.expert_layers * constants.apart_layer * (cases.dp > 1)
+    links = parts.reduces / constants.reduces + sent + outer + apart
     overhead = started(cases, constants) + constants.sequence * running / cases.dp
     step = (core * is_read, parts.cache / constants.cache, core * (1.0 - is_read) + scores, links, overhead)
     every: Column = np.stack(np.broadcast_arrays(*step))
