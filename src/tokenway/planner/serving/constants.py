@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -14,7 +14,9 @@ import msgspec
 
 FIRST_DAY: Final = date(2025, 11, 1)
 LAST_DAY: Final = date(2026, 2, 25)
-"""Between these days engines are taken to have got faster; nothing is said of what came later."""
+"""Between these days engines got faster; what is not told counts as new as the last."""
+AHEAD: Final = timedelta(days=60)
+"""So long they are taken to have gone on like that, and no longer: what was found before 2026 held for two months."""
 
 _QUARTER: Final = 90.0
 
@@ -103,7 +105,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 def quarters_of(released: date | None) -> float:
     """Quarters of a year from the first day to an engine's release; the last day where none is told."""
-    day = min(max(released or LAST_DAY, FIRST_DAY), LAST_DAY)
+    day = min(max(released or LAST_DAY, FIRST_DAY), LAST_DAY + AHEAD)
     return (day - FIRST_DAY).days / _QUARTER
 
 

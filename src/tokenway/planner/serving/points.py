@@ -25,6 +25,9 @@ from tokenway.planner.shapes import Shape, shape_of
 NOMINAL: Final = 0.9
 """Mean length of what is drawn from 80 to 100 % of a nominal one."""
 
+FEW_CHIPS: Final = 8
+"""Up to so many chips share attention where a row of pools apart says neither by how many nor into how many parts."""
+
 _RELEASES: Final = (
     *(("trtllm", "1.0", date(2025, 7, 15)), ("vllm", "0.10", date(2025, 8, 1)), ("vllm", "0.11", date(2025, 10, 2))),
     *(
@@ -117,8 +120,11 @@ def _apart(row: Mapping[str, str]) -> tuple[Pool, Pool]:
     prefill = prefill or max(0, every - decode)
     if not decode or not prefill:
         raise PlanError("How many GPUs decode and how many prefill is missing (decode_gpus, prefill_gpus, num_gpus).")
-    decoding = _workers(decode, _count(row, "decode_num_workers"), _count(row, "decode_tp_size"))
-    parts = _parts(_count(row, "decode_moe_ep_size"), decoding.chips, is_apart=decoding.dp > 1)
+    tp, told = _count(row, "decode_tp_size"), _count(row, "decode_moe_ep_size")
+    decoding = _workers(decode, _count(row, "decode_num_workers"), tp)
+    if max(tp, told) <= 1 and decoding.chips <= FEW_CHIPS:
+        decoding = Pool(workers=decoding.workers, tp=decoding.chips)
+    parts = _parts(told, decoding.chips, is_apart=decoding.dp > 1)
     prefilling = _workers(prefill, _count(row, "prefill_num_workers"), _count(row, "prefill_tp_size"))
     return Pool(workers=decoding.workers, tp=decoding.tp, dp=decoding.dp, ep=parts), prefilling
 
