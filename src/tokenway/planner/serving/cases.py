@@ -92,6 +92,7 @@ class Cases(NamedTuple):
     dp: Column
     ep: Column
     prefill_workers: Column
+    prefill_tp: Column
     prefill_gpus: Column
     vllm: Column
     sglang: Column
@@ -177,7 +178,7 @@ def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
 def _row(deployment: Deployment, load: Load) -> tuple[float, ...]:
     pool, prefill, draft = deployment.pool, deployment.prefill or Pool(workers=1), deployment.draft
     return (
-        *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers),
+        *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers, prefill.tp),
         prefill.gpus if deployment.prefill is not None else 0,
         *(deployment.engine == "vllm", deployment.engine == "sglang"),
         *(load.input, load.output, load.concurrency, load.cached, quarters_of(deployment.released)),

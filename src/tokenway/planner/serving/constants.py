@@ -31,6 +31,7 @@ class Constants(NamedTuple):
     """Share of the rate of operations in a step; `prefill` likewise, `expert_prefill` a factor where experts are."""
     prefill: float
     expert_prefill: float
+    prefill_reduces: float
     reduces: float
     """Share of the links' bandwidth with which results are added up; `messages` with which experts get tokens."""
     messages: float

@@ -35,8 +35,6 @@ class Parts(NamedTuple):
     """Messages with the tokens for experts on other chips, within the scale-up domain."""
     beyond: Column
     """The same to other domains: a token goes to each expert of it there by itself."""
-    prefill: Column
-    """Of one request's input on one worker's chips."""
 
 
 def read(facts: Facts[Column], context: Column) -> Column:
@@ -69,6 +67,13 @@ def prefill_work(cases: Cases) -> Column:
     return fresh * (dense + routed + scores)
 
 
+def prefill_sent(cases: Cases, tp: Column) -> Column:
+    """Seconds in which the chips that share a request's attention add up its results, layer by layer."""
+    facts, fresh = cases.facts, cases.input * (1.0 - cases.cached)
+    link = np.where(tp > facts.domain, facts.scale_out, facts.scale_up)
+    return 4.0 * facts.layers * (tp - 1.0) / tp * fresh * facts.hidden * MESSAGE_SIZE / link
+
+
 def parts_of(cases: Cases, running: Column) -> Parts:
     """The parts of a step."""
     facts = cases.facts
@@ -97,5 +102,4 @@ def parts_of(cases: Cases, running: Column) -> Parts:
         reduces=reduces,
         experts=2.0 * facts.expert_layers * vector * near / facts.scale_up,
         beyond=facts.expert_layers * local * facts.hidden * FAR_SIZE * far / facts.scale_out,
-        prefill=prefill_work(cases) / chips,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from tokenway.planner.serving.capacity import most_running
 from tokenway.planner.serving.cases import Cases, Column
 from tokenway.planner.serving.constants import Constants, First
-from tokenway.planner.serving.roofline import parts_of, prefill_work
+from tokenway.planner.serving.roofline import parts_of, prefill_sent, prefill_work
 
 BOUNDS: Final = ("weights", "cache", "compute", "links", "overhead", "prefill")
 """What takes the most of a token: reading weights or the cache, products, messages, starts of kernels, or prefill."""
@@ -52,10 +52,18 @@ def per_step(cases: Cases) -> Column:
     return (1.0 - np.power(accepted, cases.guesses + 1.0)) / (1.0 - accepted)
 
 
+def prefilling(cases: Cases) -> tuple[Column, Column]:
+    """Of a worker that prefills: the chips that share attention, and all of them."""
+    is_apart = cases.prefill_gpus > 0
+    chips = np.where(is_apart, cases.prefill_gpus / cases.prefill_workers, cases.tp * cases.dp)
+    return np.minimum(np.where(is_apart, cases.prefill_tp, cases.tp), np.maximum(chips, 1.0)), chips
+
+
 def own_prefill(cases: Cases, constants: Constants) -> Column:
-    """Seconds of one request's prefill on one chip."""
+    """Seconds of one request's prefill, times the chips that it keeps busy."""
     rate = constants.prefill * np.where(cases.facts.experts > 0, constants.expert_prefill, 1.0)
-    return prefill_work(cases) / rate
+    tp, _ = prefilling(cases)
+    return prefill_work(cases) / rate + prefill_sent(cases, tp) * tp / constants.prefill_reduces
 
 
 def started(cases: Cases, constants: Constants) -> Column:
@@ -142,10 +150,10 @@ def first(cases: Cases, found: Token, constants: Constants, of: First) -> Column
     """
     is_apart = cases.prefill_gpus > 0
     workers = np.where(is_apart, cases.prefill_workers, cases.workers)
-    chips = np.where(is_apart, cases.prefill_gpus / cases.prefill_workers, cases.tp * cases.dp)
-    own = own_prefill(cases, constants) / chips
+    tp, chips = prefilling(cases)
+    own = own_prefill(cases, constants)
     many, run = cases.concurrency / workers, found.running * cases.workers / workers
     seconds = found.seconds
     wait = np.maximum(many - run, 0.0) / np.maximum(run, 1e-9) * cases.output * seconds
     engine = np.where(cases.vllm > 0, of.vllm, np.where(cases.sglang > 0, of.sglang, 1.0))
-    return engine * (of.start + own * (of.own + of.others * many) + of.steps * seconds) + of.queue * wait
+    return engine * (of.start + own * (of.own / np.sqrt(tp * chips) + of.others * many / chips) + of.steps * seconds) + of.queue * wait
