@@ -61,9 +61,9 @@ def prefilling(cases: Cases) -> tuple[Column, Column]:
 
 def own_prefill(cases: Cases, constants: Constants) -> Column:
     """Seconds of one request's prefill, times the chips that it keeps busy."""
-    rate = constants.prefill * np.where(cases.facts.experts > 0, constants.expert_prefill, 1.0)
     tp, _ = prefilling(cases)
-    return prefill_work(cases) / rate + prefill_sent(cases, tp) * tp / constants.prefill_reduces
+    work = prefill_work(cases, constants.expert_prefill) / constants.prefill
+    return work + prefill_sent(cases, tp) * tp / constants.prefill_reduces
 
 
 def started(cases: Cases, constants: Constants) -> Column:
