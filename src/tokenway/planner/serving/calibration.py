@@ -65,8 +65,8 @@ SIGMA: Final = Constants(
     sglang=0.12,
     quarter=0.7,
 )
-PLAUSIBLE_FIRST: Final = First(start=0.01, own=1.0, steps=1.0, others=0.05, queue=1.0, vllm=1.0, sglang=1.0)
-_FIRST_SIGMA: Final = First(start=1.0, own=0.5, steps=1.0, others=1.0, queue=0.5, vllm=0.3, sglang=0.3)
+PLAUSIBLE_FIRST: Final = First(starts=5.0, own=1.0, steps=1.0, others=0.05, queue=1.0, vllm=1.0, sglang=1.0)
+_FIRST_SIGMA: Final = First(starts=1.0, own=0.5, steps=1.0, others=1.0, queue=0.5, vllm=0.3, sglang=0.3)
 _SPREAD: Final = 0.15
 _FIRST_SPREAD: Final = 0.4
 
@@ -115,5 +115,5 @@ def _fit_first(cases: Cases, ttft: Column, pull: Column, constants: Constants) -
         guessed = np.log(first(some, found, constants, First(*np.exp(logs))))
         return np.concatenate([(guessed - wanted) * pull / _FIRST_SPREAD, (logs - start) / np.array(_FIRST_SIGMA)])
 
-    solved = least_squares(off, start, loss="soft_l1", ftol=1e-5, xtol=1e-5)
+    solved = least_squares(off, start, loss="cauchy", ftol=1e-5, xtol=1e-5)
     return First(*map(float, np.exp(solved.x)))

@@ -145,15 +145,16 @@ def token(cases: Cases, constants: Constants) -> Token:
 def first(cases: Cases, found: Token, constants: Constants, of: First) -> Column:
     """Seconds to the first token of a mean request.
 
-    Its own prefill and a few steps; a share of the prefill of all that came at once; and where more are in than run,
-    the wait for a place.
+    The starts of a pass that no graph has captured; its own prefill, by the chips that share its attention; a few
+    steps; a share of the prefill of all that came at once; and where more are in than run, the wait for a place.
     """
-    is_apart = cases.prefill_gpus > 0
-    workers = np.where(is_apart, cases.prefill_workers, cases.workers)
+    workers = np.where(cases.prefill_gpus > 0, cases.prefill_workers, cases.workers)
     tp, chips = prefilling(cases)
     own = own_prefill(cases, constants)
     many, run = cases.concurrency / workers, found.running * cases.workers / workers
     seconds = found.seconds
     wait = np.maximum(many - run, 0.0) / np.maximum(run, 1e-9) * cases.output * seconds
     engine = np.where(cases.vllm > 0, of.vllm, np.where(cases.sglang > 0, of.sglang, 1.0))
-    return engine * (of.start + own * (of.own / np.sqrt(tp * chips) + of.others * many / chips) + of.steps * seconds) + of.queue * wait
+    passed = of.starts * started(cases, constants) + of.own * own / tp + of.steps * seconds
+    every: Column = engine * (passed + of.others * own / chips * many) + of.queue * wait
+    return every
