@@ -41,6 +41,8 @@ class Facts(NamedTuple, Generic[C]):
     routed: C
     head: C
     experts: C
+    expert_ff: C
+    """Width of an expert."""
     share: C
     """The share of the experts that a token uses."""
     attention_size: C
@@ -143,6 +145,7 @@ def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
         routed=float(shape.routed),
         head=float(shape.head),
         experts=float(shape.experts),
+        expert_ff=float(max(shape.expert_ff, 1)),
         share=shape.expert_share,
         attention_size=of_attention.size,
         always_size=of_attention.size,

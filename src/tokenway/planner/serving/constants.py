@@ -28,9 +28,13 @@ class Constants(NamedTuple):
     """Share of the memory's bandwidth with which weights are read."""
     cache: float
     products: float
-    """Share of the rate of operations in a step; `prefill` likewise, `expert_prefill` a factor on routed experts."""
+    """Share of the rate of operations in a step; `prefill` likewise."""
     prefill: float
-    expert_prefill: float
+    around: float
+    """By how much wider experts would have to be for their products to take as long in prefill as with all around them.
+
+    Tokens are sorted, sent, quantized and added up whatever an expert's width, so that narrow ones get less of the rate.
+    """
     prefill_reduces: float
     """Share of the links' bandwidth with which results are added up in prefill; `reduces` in a step."""
     reduces: float

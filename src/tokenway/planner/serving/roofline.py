@@ -57,14 +57,14 @@ def _copies(cases: Cases) -> tuple[Column, Column]:
     return sent * near, sent * (1.0 - near)
 
 
-def prefill_work(cases: Cases, of_experts: float = 1.0) -> Column:
-    """Seconds for one request's input on one chip, at its rates; those of the routed experts' products as a share."""
+def prefill_work(cases: Cases, around: float = 0.0) -> Column:
+    """Seconds for one request's input on one chip, at its rates, with experts as if they were wider by `around`."""
     facts, fresh = cases.facts, cases.input * (1.0 - cases.cached)
     dense = 2.0 * (facts.attention + facts.always) / facts.attention_rate
     routed = 2.0 * facts.routed * facts.share / facts.expert_rate
     context = cases.input * (1.0 + cases.cached) / 2.0
     scores = facts.prefill_score * read(facts, context) / facts.score_rate
-    return fresh * (dense + routed / of_experts + scores)
+    return fresh * (dense + routed * (1.0 + around / facts.expert_ff) + scores)
 
 
 def prefill_sent(cases: Cases, tp: Column) -> Column:

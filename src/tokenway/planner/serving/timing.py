@@ -62,7 +62,7 @@ def prefilling(cases: Cases) -> tuple[Column, Column]:
 def own_prefill(cases: Cases, constants: Constants) -> Column:
     """Seconds of one request's prefill, times the chips that it keeps busy."""
     tp, _ = prefilling(cases)
-    work = prefill_work(cases, constants.expert_prefill) / constants.prefill
+    work = prefill_work(cases, constants.around) / constants.prefill
     return work + prefill_sent(cases, tp) * tp / constants.prefill_reduces
 
 
