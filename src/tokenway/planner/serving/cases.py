@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tokenway.planner.formats import FORMATS, Format, Numbers
 from tokenway.planner.hardware import Chip
 from tokenway.planner.serving.constants import calibration, quarters_of
-from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.deployment import SHARED, Deployment, Load, Pool
 from tokenway.planner.shapes import Shape
 
 Column = npt.NDArray[np.float64]
@@ -95,6 +95,7 @@ class Cases(NamedTuple):
     ep: Column
     prefill_workers: Column
     prefill_tp: Column
+    """Chips that share a request's attention there: of each worker so many, or all it has."""
     prefill_gpus: Column
     vllm: Column
     sglang: Column
@@ -179,7 +180,7 @@ def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
 
 
 def _row(deployment: Deployment, load: Load) -> tuple[float, ...]:
-    pool, prefill, draft = deployment.pool, deployment.prefill or Pool(workers=1), deployment.draft
+    pool, prefill, draft = deployment.pool, deployment.prefill or Pool(tp=SHARED), deployment.draft
     return (
         *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers, prefill.tp),
         prefill.gpus if deployment.prefill is not None else 0,

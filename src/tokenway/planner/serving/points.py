@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 from tokenway.planner.errors import PlanError
-from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.deployment import SHARED, Deployment, Load, Pool
 from tokenway.planner.serving.names import engine_of, model_of, numbers_for, system_of
 
 NOMINAL: Final = 0.9
@@ -24,9 +24,6 @@ NOMINAL: Final = 0.9
 
 _NOTHING: Final = frozenset({"nan", "none", "null", "n/a", "-"})
 """Words for a column that says nothing."""
-
-FEW_CHIPS: Final = 8
-"""Up to so many chips share attention where a row of pools apart says neither by how many nor into how many parts."""
 
 _RELEASES: Final = (
     *(("trtllm", "1.0", date(2025, 7, 15)), ("vllm", "0.10", date(2025, 8, 1)), ("vllm", "0.11", date(2025, 10, 2))),
@@ -87,7 +84,7 @@ def _apart(row: Mapping[str, str]) -> tuple[Pool, Pool]:
         raise PlanError("How many GPUs decode and how many prefill is missing (decode_gpus, prefill_gpus, num_gpus).")
     tp, told = _count(row, "decode_tp_size"), _count(row, "decode_moe_ep_size")
     decoding = _workers(decode, _count(row, "decode_num_workers"), tp)
-    if max(tp, told) <= 1 and decoding.chips <= FEW_CHIPS:
+    if max(tp, told) <= 1 and decoding.chips <= SHARED:
         decoding = Pool(workers=decoding.workers, tp=decoding.chips)
     parts = _parts(told, decoding.chips, is_apart=decoding.dp > 1)
     prefilling = _workers(prefill, _count(row, "prefill_num_workers"), _count(row, "prefill_tp_size"))
