@@ -49,7 +49,7 @@ def results() -> list[Result]:
 
 
 @cache
-def _most(model: str, chip: str, numbers: str, input_: float, output: float, released: date) -> float:  # noqa: PLR0913 - columns
+def _most(model: str, chip: str, numbers: str, input_: float, output: float, released: date) -> float:
     """The most tokens/s of a GPU over layouts and batches, with the fastest engine of that day."""
     deployment = Deployment(
         shape=shape_of(model)[1],

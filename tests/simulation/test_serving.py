@@ -88,7 +88,9 @@ def test_a_day_of_deepseek() -> None:
 
 def test_sglang_over_nine_machines() -> None:
     """EP72 on H100 with 256 sequences a GPU of 2,000 tokens in: 22,282 tokens/s a machine, in May 2025."""
-    deployment = deployed("deepseek-v3", "h100", "fp8", Pool(dp=72, ep=72), prefill=Pool(workers=10**6), engine="sglang")
+    deployment = deployed(
+        "deepseek-v3", "h100", "fp8", Pool(dp=72, ep=72), prefill=Pool(workers=10**6), engine="sglang"
+    )
     deployment = msgspec.structs.replace(deployment, released=date(2025, 5, 5))
     found = predict(deployment, Load(input=2000, output=100, concurrency=72 * 256))
     assert 8 * 256 / found.tpot == pytest.approx(22_282, rel=0.1)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -14,9 +14,7 @@ import msgspec
 
 FIRST_DAY: Final = date(2025, 11, 1)
 LAST_DAY: Final = date(2026, 2, 25)
-"""Between these days engines got faster; what is not told counts as new as the last."""
-AHEAD: Final = timedelta(days=60)
-"""So long they are taken to have gone on like that, and no longer: what was found before 2026 held for two months."""
+"""Between these days engines are taken to have got faster; nothing is said of what came later."""
 
 _QUARTER: Final = 90.0
 
@@ -31,9 +29,9 @@ class Constants(NamedTuple):
     """Share of the rate of operations in a step; `prefill` likewise."""
     prefill: float
     around: float
-    """By how much wider experts would have to be for their products to take as long in prefill as with all around them.
+    """As if experts were so much wider: what is around their products in prefill.
 
-    Tokens are sorted, sent, quantized and added up whatever an expert's width, so that narrow ones get less of the rate.
+    Tokens are sorted, quantized and added up whatever an expert's width, so that narrow ones get less of the rate.
     """
     prefill_reduces: float
     """Share of the links' bandwidth with which results are added up in prefill; `reduces` in a step."""
@@ -111,7 +109,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 def quarters_of(released: date | None) -> float:
     """Quarters of a year from the first day to an engine's release; the last day where none is told."""
-    day = min(max(released or LAST_DAY, FIRST_DAY), LAST_DAY + AHEAD)
+    day = min(max(released or LAST_DAY, FIRST_DAY), LAST_DAY)
     return (day - FIRST_DAY).days / _QUARTER
 
 

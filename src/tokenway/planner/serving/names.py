@@ -48,9 +48,7 @@ def _squeezed(name: str) -> str:
 
 @cache
 def _by_squeezed() -> dict[str, str]:
-    return {
-        _squeezed(alias): name for name, shape in shapes().items() for alias in (name, shape.title, *shape.aliases)
-    }
+    return {_squeezed(alias): name for name, shape in shapes().items() for alias in (name, shape.title, *shape.aliases)}
 
 
 @cache

@@ -41,23 +41,23 @@ def asked(row: Mapping[str, str]) -> tuple[Deployment, Load]:
     """The deployment and the load of a row. Raises PlanError, with the reason, for one that cannot be told."""
     shape = model_of(_text(row, "model_path"))[1]
     chip = system_of(_text(row, "system"))[1]
-    backend = row.get("backend") or ""
-    mode = _told(row, "mode").lower()
-    is_apart = mode.startswith("dis") if mode else _count(row, "prefill_gpus") > 0
-    pools = _apart(row) if is_apart else (_together(row), None)
-    deployment = Deployment(
-        shape=shape,
-        chip=chip,
-        numbers=numbers_for(shape, chip, _text(row, "precision")),
-        pool=pools[0],
-        prefill=pools[1],
-        engine=engine_of(backend),
-        released=_released(row),
-    )
+    numbers = numbers_for(shape, chip, _text(row, "precision"))
     load = Load(
         input=_number(row, "isl") * NOMINAL,
         output=max(1.0, _number(row, "osl") * NOMINAL),
         concurrency=_number(row, "conc"),
+    )
+    mode = _told(row, "mode").lower()
+    is_apart = mode.startswith("dis") if mode else _count(row, "prefill_gpus") > 0
+    pool, prefill = _apart(row) if is_apart else (_together(row), None)
+    deployment = Deployment(
+        shape=shape,
+        chip=chip,
+        numbers=numbers,
+        pool=pool,
+        prefill=prefill,
+        engine=engine_of(_told(row, "backend")),
+        released=_released(row),
     )
     return deployment, load
 
@@ -106,11 +106,10 @@ def _parts(told: int, chips: int, *, is_apart: bool) -> int:
 
 def _released(row: Mapping[str, str]) -> date | None:
     """The day of the measurement, or else about that of the engine's version; None where neither says anything."""
-    told = (row.get("measured") or "").strip()[:10]
     try:
-        return date.fromisoformat(told)
+        return date.fromisoformat(_told(row, "measured")[:10])
     except ValueError:
-        engine, version = engine_of(row.get("backend") or ""), (row.get("backend_version") or "").strip()
+        engine, version = engine_of(_told(row, "backend")), _told(row, "backend_version")
         return next((day for name, start, day in _RELEASES if name == engine and version.startswith(start)), None)
 
 
@@ -190,7 +189,7 @@ def points() -> tuple[Point, ...]:
 
 def _point(row: Mapping[str, str]) -> Point:
     deployment, load = asked(row)
-    ttft = row.get("ttft_ms") or "nan"
+    ttft = _told(row, "ttft_ms") or "nan"
     return Point(
         deployment=deployment,
         load=load,
@@ -198,7 +197,7 @@ def _point(row: Mapping[str, str]) -> Point:
         chip=system_of(row["system"])[0],
         precision=row["precision"],
         engine=deployment.engine,
-        mode=row.get("mode") or "agg",
+        mode=_told(row, "mode") or "agg",
         input=round(_number(row, "isl")),
         tpot=_number(row, "tpot_ms") / 1e3,
         ttft=float(ttft) / 1e3,

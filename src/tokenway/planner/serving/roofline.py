@@ -20,7 +20,7 @@ MESSAGE_SIZE: Final = 2.0
 
 
 FAR_SIZE: Final = 3.0
-"""Bytes per number there and back between domains: FP8 to the experts, BF16 from them (DeepEP's low-latency kernels)."""
+"""Bytes per number there and back between domains: FP8 to the experts, BF16 from them (DeepEP, for decoding)."""
 
 
 class Parts(NamedTuple):

@@ -15,7 +15,10 @@ from tokenway.planner.shapes import shape_of
     [
         ("deepseek-v3", "deepseek-ai/DeepSeek-R1-0528 nvidia/DeepSeek-R1-0528-FP4-v2 amd/DeepSeek-R1-MXFP4-Preview"),
         ("deepseek-v3", "deepseek-ai/DeepSeek-V3.1-Terminus nvidia/DeepSeek-V3.1-NVFP4 DEEPSEEK_V3 dsr1-fp8"),
-        ("deepseek-v3.2", "deepseek-ai/DeepSeek-V3.2-Exp deepseek-ai/DeepSeek-V3.2-Speciale nvidia/DeepSeek-V3.2-NVFP4"),
+        (
+            "deepseek-v3.2",
+            "deepseek-ai/DeepSeek-V3.2-Exp deepseek-ai/DeepSeek-V3.2-Speciale nvidia/DeepSeek-V3.2-NVFP4",
+        ),
         ("glm-4.6", "zai-org/GLM-4.6-FP8 zai-org/GLM-4.5 zai-org/GLM-4.7-FP8"),
         ("glm-5", "zai-org/GLM-5-FP8 nvidia/GLM-5-NVFP4 glm5"),
         ("gpt-oss-120b", "openai/gpt-oss-120b amd/gpt-oss-120b-w-mxfp4-a-fp8 GPT_OSS_120B gptoss120b gptoss"),

@@ -60,7 +60,7 @@ def test_what_a_prefix_cache_spares() -> None:
 
 
 def test_prefill_adds_up_results_where_chips_share_attention() -> None:
-    """Two all-reduces a layer of Llama 3 70B's 8,192 numbers in BF16, 7/8 there and 7/8 back; alone there is nothing."""
+    """Two all-reduces a layer of Llama 3 70B's 8,192 numbers in BF16, 7/8 there and 7/8 back; alone none."""
     cases = cases_of([(deployed(), load(input_=1000))])
     alone, eight, far = (prefill_sent(cases, np.array([float(tp)]))[0] for tp in (1, 8, 16))
     assert alone == 0
