@@ -10,14 +10,13 @@ import msgspec
 import numpy as np
 
 from tokenway.cli.errors import CommandError
-from tokenway.cli.output import say
 from tokenway.local.models import CHAT_WEIGHTS, INSTALL_HINT, locate
 from tokenway.planner.errors import PlanError
 from tokenway.planner.grade.damage import Damage, damage, gradable, total
 from tokenway.planner.grade.forward import Llama
 from tokenway.planner.grade.intervals import Interval
 from tokenway.planner.grade.perplexity import AS_STORED, Reading, measure
-from tokenway.planner.grade.pictures import Point, draw_formats
+from tokenway.planner.grade.pictures import Point, formats_picture
 from tokenway.planner.grade.prompts import shipped_text
 from tokenway.planner.grade.reports import by_scheme, changes_of, weights_report
 from tokenway.planner.grade.tokens import Tokenizer
@@ -26,6 +25,8 @@ from tokenway.planner.report import Cell, Report, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.figure import Figure
 
     from tokenway.planner.grade.blocks import Scheme
     from tokenway.planner.grade.perplexity import Measured
@@ -92,9 +93,9 @@ def grade_file(path: Path, schemes: Sequence[Scheme], told: Told | None) -> Grad
     return Graded(msgspec.structs.replace(report, inputs=inputs, sources=sources), *_points(damages, readings))
 
 
-def draw(graded: Graded, form: str) -> bytes:
+def draw(graded: Graded) -> Figure:
     """The picture of it."""
-    return draw_formats(graded.points, graded.what, form)
+    return formats_picture(graded.points, graded.what)
 
 
 def _points(damages: Sequence[Damage], readings: Mapping[str, Reading]) -> tuple[list[Point], str]:
@@ -158,12 +159,3 @@ class Progress:
     def _tell(what: str) -> None:
         if sys.stderr.isatty():
             print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
-
-
-def write_picture(path: Path, picture: bytes) -> None:
-    """Writes a picture and says so. Raises CommandError where that fails."""
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise CommandError(f"The picture {path} cannot be written: {error.strerror}.") from None
-    say(f"The picture is in {path}.")
