@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from tokenway.cli.errors import CommandError
+from tokenway.cli.files import text_of
 from tokenway.local.models import CHAT_WEIGHTS, INSTALL_HINT, locate
 from tokenway.planner.errors import PlanError
 from tokenway.planner.grade.damage import Damage, damage, gradable, total
@@ -112,15 +113,7 @@ def _text(path: Path | None) -> tuple[str, Source]:
     if path is None:
         shipped = shipped_text()
         return shipped.text, Source(f"{shipped.title}, {shipped.author}", str(shipped.year), shipped.source)
-    try:
-        raw = path.read_bytes()
-        if len(raw) > _TEXT_MAX:
-            raise CommandError(f"The text {path} has more than {_TEXT_MAX:,} bytes; give a part of it.")
-        return raw.decode(), Source(path.name, "as it is now", str(path))
-    except OSError as error:
-        raise CommandError(f"The text {path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"The text {path} is not UTF-8.") from None
+    return text_of(path, most=_TEXT_MAX), Source(path.name, "as it is now", str(path))
 
 
 def _measured(weights: Weights, text: str, tokens: int | None, schemes: Sequence[Scheme]) -> Measured:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from tokenway.cli.errors import BadUsage
+from tokenway.cli.files import text_of
 from tokenway.cli.options import AsJson
 from tokenway.cli.place import Place
 from tokenway.cli.reporting import check_picture, planning, present
@@ -168,9 +169,7 @@ def _shape(model: str) -> tuple[str, Shape]:
     from tokenway.planner.hf_config import shape_from  # noqa: PLC0415 - only for a file
 
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadUsage(f"{path} cannot be read: {error.strerror or error}.") from None
+        config = json.loads(text_of(path))
     except ValueError as error:
         raise BadUsage(f"{path} is no JSON: {error}.") from None
     name = path.parent.name or path.stem
@@ -193,12 +192,7 @@ def _served(may: Machines, name: str, shape: Shape) -> Served:
         return Served(shape, may.engine, draft)
     from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - only for a file
 
-    try:
-        text = may.measured.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadUsage(f"{may.measured} cannot be read: {reason}.") from None
-    return Served(shape, may.engine, draft, factors(text, name))
+    return Served(shape, may.engine, draft, factors(text_of(may.measured), name))
 
 
 def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Month], Mix, tuple[Source, ...]]:

@@ -114,7 +114,7 @@ def test_texts_that_cannot_be_read(model: Path, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(CommandError, match="cannot be read"):
         grade_file(model, FOUR, Told(text, None))
     text.write_bytes(b"\xff\xfe")
-    with pytest.raises(CommandError, match="not UTF-8"):
+    with pytest.raises(CommandError, match="not UTF-8 text"):
         grade_file(model, FOUR, Told(text, None))
     text.write_text("in the inn")
     assert "needs 64" in grade_file(model, FOUR, Told(text, None)).report.lines[-1]
