@@ -27,7 +27,7 @@ def predict(
     moe_ep_size, or with the mode `disagg` prefill_gpus and decode_gpus and
     their workers. Rows come back in order with tpot_ms, the band tpot_low to
     tpot_high that holds four measurements of five, ttft_ms and
-    tokens_per_s_gpu; or with the reason why there is no answer.
+    tokens_per_s_per_gpu; or with the reason why there is no answer.
 
     For example:
       tokenway plan predict --csv points.csv --out predictions.csv

@@ -37,7 +37,7 @@ def test_rows_come_back_in_order(table: Path, tmp_path: Path, tokenway: Run) -> 
     """With their own columns first, numbers or a reason."""
     rows = _predict(tokenway, table, tmp_path / "out.csv")
     assert [row["note"] for row in rows] == ["a, b", "c", "d", "e"]
-    added = ["tpot_ms", "tpot_low", "tpot_high", "ttft_ms", "tokens_per_s_gpu", "reason"]
+    added = ["tpot_ms", "tpot_low", "tpot_high", "ttft_ms", "tokens_per_s_per_gpu", "reason"]
     assert list(rows[0]) == [*HEADER.split(","), *added]
     assert float(rows[0]["tpot_low"]) < float(rows[0]["tpot_ms"]) < float(rows[0]["tpot_high"])
     assert rows[0]["reason"] == rows[3]["reason"] == ""
