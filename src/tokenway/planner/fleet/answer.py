@@ -227,6 +227,15 @@ def _figures(question: Question, plan: Plan) -> dict[str, object]:
             }
             for each in plan.against
         ],
+        "frontiers": [
+            {
+                "gpu": offer.name,
+                "format": numbers.label,
+                "tokens_per_s": curve.user.tolist(),
+                "tokens_per_s_per_gpu": curve.gpu.tolist(),
+            }
+            for offer, numbers, curve in plan.frontiers
+        ],
         "sensitivity": [
             {**bar.span._asdict(), "input": bar.name, "at_low": bar.at_low, "at_base": bar.base, "at_high": bar.at_high}
             for bar in plan.bars
