@@ -18,7 +18,6 @@ from tokenway.planner.serving.cases import Cases, Column, Facts
 MESSAGE_SIZE: Final = 2.0
 """Bytes per number between chips: BF16."""
 
-
 FAR_SIZE: Final = 3.0
 """Bytes per number there and back between domains: FP8 to the experts, BF16 from them (DeepEP, for decoding)."""
 

@@ -3,6 +3,7 @@
 A token takes the sum of what is read, multiplied, sent and started; of reading weights and multiplying with them, which
 overlap, the larger one, rounded where they are alike. On one pool the prefill of others comes in between: one request's
 for every `output` tokens of each that runs. A pool of its own for prefill bounds how many requests can be decoding.
+Where attention is apart over more than one domain, half batches in turn hide messages behind computing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ With it, 128 tokens of DeepSeek V3 take within a tenth as long as its table says
 
 INDEX_LAYER: Final = 20e-6
 """Seconds per layer for choosing what a sparse attention reads: six kernels or so. No point says it."""
+
+FELT: Final = 0.25
+"""The share of attention's scores that a step feels: they go along with reading the cache."""
 
 _LINKS: Final = BOUNDS.index("links")
 _ROUNDS: Final = 10
@@ -85,7 +89,7 @@ def step_of(cases: Cases, running: Column, constants: Constants) -> Column:
     both = np.power(read, _CORNER) + np.power(multiplied, _CORNER)
     core = np.power(both, 1.0 / _CORNER)
     is_read = np.power(read, _CORNER) / both
-    scores = parts.scores / constants.products / _CORNER
+    scores = FELT * parts.scores / constants.products
     outer = cases.facts.layers * constants.outer_layer * (cases.tp * cases.dp > cases.facts.domain)
     sent = np.maximum(parts.experts / constants.messages, parts.beyond / FAR_SHARE)
     apart = cases.facts.expert_layers * constants.apart_layer * (cases.dp > 1)
