@@ -39,7 +39,10 @@ class Need:
     tokens_per_day: Annotated[float | None, Parameter(help="Tokens a day now, in and out, such as 5e9.")] = None
     doubling: Annotated[float, Parameter(help="In how many days they double; 0 for no growth.")] = 0.0
     spread: Annotated[float, Parameter(help="How wide the band is after a year: 0.5 is from 1/1.5 to 1.5.")] = 0.5
-    demand: Annotated[Path | None, Parameter(help="Or a CSV file with date,tokens, to be forecast.")] = None
+    demand: Annotated[
+        Path | None,
+        Parameter(help="Or a CSV file with date,tokens, to be forecast; - is the input.", allow_leading_hyphen=True),
+    ] = None
     months: Annotated[int, Parameter(help="Months to plan.")] = 12
 
 
@@ -219,7 +222,7 @@ def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Mo
     mix = Mix(**told)
     studied = study(demand.whole, 31 * (wanted.months + 1))
     if studied.found is None:
-        raise PlanError(f"Demand cannot be forecast: {studied.lacks} Say it with --tokens-per-day.")
+        raise PlanError(f"Demand cannot be forecast: {studied.lacks}. Say it with --tokens-per-day.")
     months = _forecast(studied.found.forecast.sums(), wanted.months, mix)
     if not months:
         raise PlanError("The forecast has no whole month. Say demand with --tokens-per-day.")
@@ -254,6 +257,8 @@ def _offers(may: Machines) -> list[Offer]:
     found = []
     for text in may.gpu or tuple(chips()):
         name, chip = ("own", chip_from(text)) if "," in text else chip_of(text)
+        if name == "own" and own is None:
+            raise BadUsage("A GPU of your own needs its price: --price 2.10, in dollars per GPU and hour.")
         try:
             found.append(Offer(name, chip, own or gpu_price(name, may.price)))
         except PlanError:

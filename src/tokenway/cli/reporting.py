@@ -51,9 +51,9 @@ def print_report(report: Report, *, as_json: bool) -> None:
         _print(table)
     print()
     for name, value in report.inputs.items():
-        say(f"{name}: {show(value)}")
+        print(f"{name}: {show(value)}")
     for source in report.sources:
-        say(f"{source.name} ({source.as_of}): {source.origin}")
+        print(f"{source.name} ({source.as_of}): {source.origin}")
     sys.stdout.flush()
 
 

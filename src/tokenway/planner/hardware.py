@@ -5,6 +5,7 @@ Rates are dense operations per second, links bytes per second in one direction, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -101,6 +102,7 @@ def chip_of(name: str) -> tuple[str, Chip]:
     return found, chips()[found]
 
 
+SIX: Final = 6
 _SIX: Final = "dense BF16 and FP8 TFLOPS, memory in GB and TB/s, links in GB/s, watts"
 
 
@@ -109,8 +111,11 @@ def chip_from(text: str) -> Chip:
 
     What the utility provides for it is taken for twice its own power. Raises PlanError for anything else.
     """
+    parts = text.split(",")
     try:
-        bf16, fp8, memory, bandwidth, link, power = map(float, text.split(","))
+        if len(parts) != SIX:
+            raise ValueError(f"it has {len(parts)}")
+        bf16, fp8, memory, bandwidth, link, power = map(_figure, parts)
         return Chip(
             title="own GPU",
             bf16_tflops=bf16,
@@ -124,6 +129,16 @@ def chip_from(text: str) -> Chip:
         )
     except ValueError as error:
         raise PlanError(f"'{text}' is no GPU; it takes six numbers ({_SIX}): {error}.") from None
+
+
+def _figure(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError(f"'{text.strip()}' is no number")
+    return found
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import math
 from pathlib import Path
@@ -43,11 +44,11 @@ def test_demand_of_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
 
 
 def test_words_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    """The answer on standard output, inputs and sources beside it."""
+    """The answer, inputs and sources."""
     assert run([*BASE, "--tokens-per-day", "1e9"]) == 0
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     assert out.startswith("Serving Llama 3.1 8B\nCheapest: H100 SXM in fp8")
-    assert "reserved price of a h100" in err
+    assert "reserved price of h100" in out
 
 
 def test_a_gpu_and_a_price_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,6 +92,11 @@ def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("--tokens-per-day", "1e9", "--speed", "9999"), "times too slow", 1),
         (("--tokens-per-day", "1e9", "--cached", "1.5"), "cached", 1),
         (("--tokens-per-day", "1e9", "--plot", "fleet.gif"), ".png, .svg, .html", 1),
+        (("--tokens-per-day", "nan"), "above 0", 1),
+        (("--tokens-per-day", "1e9", "--doubling", "0.01"), "more than 1e+18 tokens a day", 1),
+        (("--tokens-per-day", "1e9", "--quantile", "0.9999"), "from 0.5 to 0.99", 1),
+        (("--tokens-per-day", "1e9", "--gpu", "1,2,3"), "it has 3", 1),
+        (("--tokens-per-day", "1e9", "--gpu", "1000,0,80,3,450,700"), "needs its price: --price 2.10", 2),
         (("--demand", "missing.csv"), "cannot be read", 2),
         (("--tokens-per-day", "1e9", "--measured", "missing.csv"), "cannot be read", 2),
         (("--tokens-per-day", "1e9", "--draft", "three"), "3,0.7", 2),
@@ -101,6 +107,22 @@ def test_bad_input(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], s
     """Says what is wrong, and what would do."""
     assert run([*BASE, *words]) == status
     assert says in capsys.readouterr().err
+
+
+def test_too_little_demand_to_forecast(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read from the input as well; the reason is a sentence, and so is what helps."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("date,tokens\n2026-01-01,5\n"))
+    assert run([*BASE, "--demand", "-"]) == 1
+    said = "it has 1 day with use, and a forecast takes 28. Say it with --tokens-per-day."
+    assert said in capsys.readouterr().err
+
+
+def test_a_config_that_is_no_object(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Is refused in a sentence."""
+    file = tmp_path / "config.json"
+    file.write_text("[]")
+    assert run(["plan", str(file), "--tokens-per-day", "1e9"]) == 1
+    assert "no JSON object" in capsys.readouterr().err
 
 
 def test_a_model_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:

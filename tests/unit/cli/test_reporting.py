@@ -1,4 +1,4 @@
-"""The planner's answers on standard output, and what they rest on beside it."""
+"""The planner's answers on standard output, and what they rest on."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ REPORT = Report(
 
 
 def test_people_get_sentences_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    """Inputs and sources go to standard error, so that a pipe has the answer alone."""
+    """Inputs and sources stand below them, so that a file that is kept has what the answer rests on."""
     print_report(REPORT, as_json=False)
     out, err = capsys.readouterr()
-    assert out == "A fleet\nEight will do.\n\nBy month\nmonth\tGPUs\n2026-01\t8\n2026-02\t–\n\n"
-    assert err == "model: llama-3-8b\nprices (2026-01): a list\n"
+    answer = "A fleet\nEight will do.\n\nBy month\nmonth\tGPUs\n2026-01\t8\n2026-02\t–\n"
+    assert (out, err) == (f"{answer}\nmodel: llama-3-8b\nprices (2026-01): a list\n", "")
 
 
 def test_programs_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,9 @@ def gpu_price(chip: str, kind: str) -> GpuPrice:
     if not rows:
         has = ", ".join(sorted(other for name, other in _rows() if name == chip))
         hint = f"there are some for {has}; or " if has else ""
-        raise PlanError(f"No {kind} price of a {chip} is known: {hint}give one, in dollars per GPU and hour.")
+        raise PlanError(
+            f"No {kind} price of {chip} is known: {hint}give one, as --price 2.10, in dollars per GPU and hour."
+        )
     prices = [row.usd for row in rows]
     origins = list(dict.fromkeys(row.origin for row in rows))
     more = f" and {len(origins) - NAMED_ORIGINS} more" if len(origins) > NAMED_ORIGINS else ""
@@ -62,7 +64,7 @@ def gpu_price(chip: str, kind: str) -> GpuPrice:
     as_of = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
     wide = ALONE if min(prices) == max(prices) else 1.0
     alone = "; one figure, so 20 % more or less is taken" if wide > 1 else ""
-    source = Source(f"{kind} price of a {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more + alone)
+    source = Source(f"{kind} price of {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more + alone)
     return GpuPrice(min(prices) / wide, statistics.median(prices), max(prices) * wide, source)
 
 
@@ -83,11 +85,11 @@ class Capital(NamedTuple):
 
 
 _CAPITAL: Final = {
-    "h100": Capital(25_000, 50_000, Source("purchase of an h100", "2026-05", "chip alone to all-in; weak sources")),
+    "h100": Capital(25_000, 50_000, Source("purchase of h100", "2026-05", "chip alone to all-in; weak sources")),
     "gb200": Capital(
-        43_000, 70_000, Source("purchase of a gb200", "2026-05", "a rack at $3.1M, or $5M all-in; weak sources")
+        43_000, 70_000, Source("purchase of gb200", "2026-05", "a rack at $3.1M, or $5M all-in; weak sources")
     ),
-    "gb300": Capital(42_000, 56_000, Source("purchase of a gb300", "2026-05", "estimates of $3M to $4M a rack")),
+    "gb300": Capital(42_000, 56_000, Source("purchase of gb300", "2026-05", "estimates of $3M to $4M a rack")),
 }
 
 

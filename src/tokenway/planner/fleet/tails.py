@@ -22,14 +22,19 @@ REQUESTS: Final = 3_000
 REPLICAS: Final = 2
 SLOTS_MAX: Final = 4_096
 TRIES: Final = 7
+LEAST: Final = 0.02
+"""Of less work than that nothing is hoped for."""
 SEED: Final = 20_260_101
 
 
 class Usable(NamedTuple):
-    """The share of a replica's work that may be asked of it, and what callers see there; None where no share holds."""
+    """The share of a replica's work that may be asked of it, and what callers see there.
+
+    Where no share holds it is 0, and the tails are those of the least one that was played.
+    """
 
     share: float
-    tails: Tails | None
+    tails: Tails
 
 
 def server_of(served: Served, replica: Replica) -> Server:
@@ -57,9 +62,10 @@ def server_of(served: Served, replica: Replica) -> Server:
     )
 
 
-def usable(served: Served, replica: Replica, targets: Targets) -> Usable:
-    """The highest share of a replica's work, up to the targets' utilisation, at which they are kept."""
+def usable(served: Served, replica: Replica, targets: Targets, least: float = LEAST) -> Usable:
+    """The highest share of a replica's work, from `least` up to the targets' utilisation, at which they are kept."""
     server, mix = server_of(served, replica), replica.mix
+    least = min(max(least, LEAST), targets.utilisation)
 
     def play(share: float) -> Tails:
         traffic = Traffic(
@@ -75,15 +81,17 @@ def usable(served: Served, replica: Replica, targets: Targets) -> Usable:
     def holds(tails: Tails) -> bool:
         return tails.keeps_up and tails.ttft[targets.quantile] <= targets.ttft and tails.speed[0.5] >= targets.speed
 
-    best = Usable(0.0, None)
-    low, high, share = 0.0, targets.utilisation, targets.utilisation
+    best = Usable(least, play(least))
+    if not holds(best.tails):
+        return Usable(0.0, best.tails)
+    low, high, share = least, targets.utilisation, targets.utilisation
     for _ in range(TRIES):
         tails = play(share)
         if holds(tails):
             best, low = Usable(share, tails), share
-            if share == targets.utilisation:
-                break
         else:
             high = share
+        if low == high:
+            break
         share = (low + high) / 2
     return best

@@ -13,8 +13,10 @@ from tokenway.model.catalog import Price
 from tokenway.model.money import Rate
 from tokenway.planner.errors import PlanError
 from tokenway.planner.fleet.breakeven import Api
+from tokenway.planner.fleet.months import by_month
 from tokenway.planner.fleet.plan import Question, plan
 from tokenway.planner.fleet.search import search
+from tokenway.planner.fleet.tails import usable
 from tokenway.planner.fleet.workload import Targets, growing
 
 QUESTION = Question(
@@ -60,6 +62,25 @@ def test_what_it_depends_on() -> None:
     assert speed.at_high is not None
     assert speed.at_low >= speed.base >= speed.at_high
     assert {"input tokens", "output tokens", "cached share", "demand", "peak by mean"} <= set(bars)
+
+
+def test_those_that_break_under_the_arrivals_are_passed_over() -> None:
+    """However many of the cheapest do, one that does not is found; another that may be used more is cheaper still."""
+    strict = msgspec.structs.replace(QUESTION, targets=Targets(speed=30, ttft=0.3))
+    found = plan(strict)
+    replicas = search(MODEL, MIX, strict.targets, QUESTION.offers, [FP8]).replicas
+    uses = [usable(MODEL, each, strict.targets) for each in replicas]
+    assert sum(each.share == 0 for each in uses) > 4
+    for replica, use in zip(replicas, uses, strict=True):
+        if use.share > 0:
+            fleets = by_month(MONTHS, replica, use.share, strict.targets)
+            assert found.usd <= 1.1 * math.fsum(each.middle.usd for each in fleets)
+
+
+def test_promises_that_only_the_arrivals_break() -> None:
+    """Which one, and by how much."""
+    with pytest.raises(PlanError, match=r"95% of the requests .* within 0\.\d\d s at best, 1\.\d\d times too late\."):
+        plan(msgspec.structs.replace(QUESTION, targets=Targets(speed=30, ttft=0.15)))
 
 
 def test_no_plan_without_a_replica() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 
 from tests.unit.planner.fleet.asked import MIX, MODEL, TARGETS, cheapest
 from tokenway.planner.fleet.tails import server_of, usable
@@ -24,7 +25,6 @@ def test_a_replica_as_a_queue() -> None:
 def test_targets_hold_where_it_says() -> None:
     """With a little load both do; the share is never above what was allowed."""
     found = usable(MODEL, cheapest(), TARGETS)
-    assert found.tails is not None
     assert 0 < found.share <= TARGETS.utilisation
     assert found.tails.ttft[TARGETS.quantile] <= TARGETS.ttft
     assert found.tails.speed[0.5] >= TARGETS.speed
@@ -39,5 +39,15 @@ def test_a_stricter_first_token_leaves_less() -> None:
 
 
 def test_what_cannot_be_kept_at_any_load() -> None:
-    """A first token sooner than a prefill."""
-    assert usable(MODEL, cheapest(), Targets(speed=5, ttft=1e-6)) == (0.0, None)
+    """A first token sooner than a prefill: what it would be with the least work is told."""
+    found = usable(MODEL, cheapest(), Targets(speed=5, ttft=1e-6))
+    assert found.share == 0
+    assert found.tails.ttft[0.95] > 1e-6
+
+
+def test_less_than_a_share_is_not_looked_for() -> None:
+    """Where it would cost more than what is known already."""
+    targets = Targets(speed=5, ttft=cheapest().ttft * 3, quantile=0.9)
+    share = usable(MODEL, cheapest(), targets).share
+    assert usable(MODEL, cheapest(), targets, share * 0.9).share == pytest.approx(share, rel=0.05)
+    assert usable(MODEL, cheapest(), targets, min(1.0, share * 1.3)).share == 0
