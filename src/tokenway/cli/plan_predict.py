@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tokenway.cli.errors import CommandError
+from tokenway.cli.files import text_of
 from tokenway.cli.output import say
 from tokenway.cli.reporting import planning
 
@@ -26,7 +27,7 @@ def predict(
     moe_ep_size, or with the mode `disagg` prefill_gpus and decode_gpus and
     their workers. Rows come back in order with tpot_ms, the band tpot_low to
     tpot_high that holds four measurements of five, ttft_ms and
-    tokens_per_s_gpu; or with the reason why there is no answer.
+    tokens_per_s_per_gpu; or with the reason why there is no answer.
 
     For example:
       tokenway plan predict --csv points.csv --out predictions.csv
@@ -52,12 +53,7 @@ def predict(
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Names and rows; what a short row lacks is empty, what a long one has beyond the names is dropped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{path} is no text in UTF-8.") from None
+    text = text_of(path)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True)
         names = list(reader.fieldnames or ())

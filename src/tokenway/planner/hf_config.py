@@ -132,11 +132,10 @@ def _latent(config: Config) -> Latent | None:
     rank = config.get("kv_lora_rank")
     if not rank:
         return None
-    hidden = _size(config, "hidden")
     return Latent(
         kv_rank=_whole(rank, "kv_lora_rank"),
         rope=_whole(config.get("qk_rope_head_dim"), "qk_rope_head_dim", 64),
-        query_rank=_whole(config.get("q_lora_rank"), "q_lora_rank", 0) or hidden,
+        query_rank=_whole(config.get("q_lora_rank"), "q_lora_rank", 0),
         nope=_whole(config.get("qk_nope_head_dim"), "qk_nope_head_dim", 128),
         value=_whole(config.get("v_head_dim"), "v_head_dim", 128),
     )

@@ -39,12 +39,12 @@ def form_of(name: str) -> Form:
     raise PlanError(f"'{name}' has to end in one of {', '.join('.' + form for form in _FORMS)}.")
 
 
-def canvas(*, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure with so many axes, one below the other."""
+def canvas(*, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure with so many axes, row by row."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - only who wants a picture pays for it
 
     figure = Figure(figsize=(_SIZE[0], _SIZE[1] * rows), layout="constrained")
-    return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+    return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
 
 
 def render(figure: Figure, form: Form, *, title: str, lines: tuple[str, ...] = ()) -> bytes:

@@ -103,7 +103,7 @@ def _factors(case: Case, steps: Sequence[Factor]) -> Table:
     return Table(
         title,
         ("factor", "tokens/s/GPU", "times"),
-        tuple((step.name, step.tokens_per_s_gpu, step.gain) for step in steps),
+        tuple((step.name, step.tokens_per_s_per_gpu, step.gain) for step in steps),
     )
 
 

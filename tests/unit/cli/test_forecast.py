@@ -88,7 +88,7 @@ def test_an_example_with_its_factors(tokenway: Run) -> None:
         (("d.csv", "--example", "nvidia"), 2, "not both"),
         (("d.csv", "--project", "default"), 2, "--project is of the ledger"),
         (("d.csv", "--days", "0"), 2, "--days 0 is not between 1 and 3650"),
-        (("d.csv", "--plot", "d.pdf"), 1, "'d.pdf' has to end in one of"),
+        (("d.csv", "--plot", "d.pdf"), 2, "'d.pdf' has to end in one of"),
         (("d.csv", "--model", "bigg"), 1, "did you mean big?"),
         (("d.csv", "--overlay", "kapex"), 1, "did you mean capex?"),
         (("d.csv", "--since", "spring"), 2, "--since spring is neither"),

@@ -43,6 +43,41 @@ def test_demand_of_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert data["months"][0]["low"]["requests"] < data["months"][0]["middle"]["requests"]
 
 
+def test_demand_of_one_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A ledger or file of several models has a fleet for each."""
+    days = [dt.date(2026, 1, 1) + dt.timedelta(n) for n in range(90)]
+    shares = {"small": 1e9, "large": 3e9}
+    rows = [
+        f"{day},{model},{tokens * (1 + 0.05 * math.sin(day.day))}" for day in days for model, tokens in shares.items()
+    ]
+    file = tmp_path / "usage.csv"
+    file.write_text("date,model,tokens\n" + "\n".join(rows) + "\n")
+    words = ("--demand", str(file), "--months", "1")
+    all_of_it, part = (_json(capsys, *words, *more)["requests"] for more in ((), ("--demand-model", "small")))
+    assert part == pytest.approx(all_of_it / 4, rel=0.05)
+    assert run([*BASE, *words, "--demand-model", "smal"]) == 1
+    assert "did you mean small" in capsys.readouterr().err
+
+
+def test_why_demand_cannot_be_forecast(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Two days are none."""
+    file = tmp_path / "usage.csv"
+    file.write_text("date,tokens\n2026-01-01,5\n2026-01-02,6\n")
+    assert run([*BASE, "--demand", str(file)]) == 1
+    assert "a forecast takes 28. Say it with --tokens-per-day." in capsys.readouterr().err
+
+
+def test_machines_that_are_bought(capsys: pytest.CaptureFixture[str]) -> None:
+    """At a price of one's own, in the months in which they are needed."""
+    data = _json(capsys, "--tokens-per-day", "5e10", "--doubling", "90", "--months", "6", "--purchase", "30000")
+    assert data["purchase_usd_per_gpu"] == [30_000, 30_000]
+    assert sum(each["added_gpus"] for each in data["months"]) == data["months"][-1]["middle"]["gpus"]
+    assert run([*BASE, "--tokens-per-day", "1e9", "--purchase", "30000"]) == 0
+    out = capsys.readouterr().out
+    assert "\tto buy, USD\n" in out
+    assert " GPUs takes $" in out
+
+
 def test_words_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """The answer, inputs and sources."""
     assert run([*BASE, "--tokens-per-day", "1e9"]) == 0
@@ -85,13 +120,16 @@ def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("--tokens-per-day", "0"), "above 0", 1),
         (("--tokens-per-day", "1e9", "--months", "0"), "--months 0", 2),
         (("--tokens-per-day", "1e9", "--demand", "x.csv"), "not both", 2),
+        (("--tokens-per-day", "1e9", "--demand-model", "x"), "not of --tokens-per-day", 2),
+        (("--demand", "x.csv", "--demand-project", "x"), "a file has no projects", 2),
         (("--tokens-per-day", "1e9", "--price", "cheap"), "on-demand, reserved", 2),
+        (("--tokens-per-day", "1e9", "--purchase", "0"), "no price of a GPU", 1),
         (("--tokens-per-day", "1e9", "--price", "0"), "no price", 1),
         (("--tokens-per-day", "1e9", "--gpu", "h1000"), "did you mean h100", 1),
         (("--tokens-per-day", "1e9", "--format", "fp5"), "number format", 1),
         (("--tokens-per-day", "1e9", "--speed", "9999"), "times too slow", 1),
         (("--tokens-per-day", "1e9", "--cached", "1.5"), "cached", 1),
-        (("--tokens-per-day", "1e9", "--plot", "fleet.gif"), ".png, .svg, .html", 1),
+        (("--tokens-per-day", "1e9", "--plot", "fleet.gif"), ".png, .svg, .html", 2),
         (("--tokens-per-day", "nan"), "above 0", 1),
         (("--tokens-per-day", "1e9", "--doubling", "0.01"), "more than 1e+18 tokens a day", 1),
         (("--tokens-per-day", "1e9", "--quantile", "0.9999"), "from 0.5 to 0.99", 1),
@@ -111,7 +149,7 @@ def test_bad_input(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], s
 
 def test_too_little_demand_to_forecast(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read from the input as well; the reason is a sentence, and so is what helps."""
-    monkeypatch.setattr("sys.stdin", io.StringIO("date,tokens\n2026-01-01,5\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"date,tokens\n2026-01-01,5\n")))
     assert run([*BASE, "--demand", "-"]) == 1
     said = "it has 1 day with use, and a forecast takes 28. Say it with --tokens-per-day."
     assert said in capsys.readouterr().err

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tokenway.cli.errors import CommandError
-from tokenway.cli.reporting import planning, print_report, write_picture
+from tokenway.cli.errors import BadUsage, CommandError
+from tokenway.cli.reporting import check_picture, planning, present, print_report, write_picture
+from tokenway.planner.plots import canvas
 from tokenway.planner.report import Report, Source, Table
 
 REPORT = Report(
@@ -45,9 +46,17 @@ def test_a_missing_package_is_advice() -> None:
 
 
 def test_a_picture_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Which is said beside the answer; where it cannot be, that is."""
-    write_picture(tmp_path / "a.png", b"picture")
-    assert (tmp_path / "a.png").read_bytes() == b"picture"
-    assert capsys.readouterr().err == f"{tmp_path / 'a.png'} is written.\n"
+    """Which is said beside the answer; where it cannot be, that is. A page has the report's sentences."""
+    page = tmp_path / "a.html"
+    present(REPORT, as_json=True, plot=page, draw=lambda: canvas()[0])
+    assert "<p>Eight will do.</p>" in page.read_text()
+    assert capsys.readouterr().err == f"{page} is written.\n"
     with pytest.raises(CommandError, match="cannot be written"):
-        write_picture(tmp_path / "no" / "a.png", b"picture")
+        write_picture(tmp_path / "no" / "a.png", canvas()[0], REPORT)
+
+
+def test_a_picture_of_no_kind_is_refused_before_anything_is_computed() -> None:
+    """No name is no picture."""
+    check_picture(None)
+    with pytest.raises(BadUsage, match=r"--plot 'a\.pdf' has to end in one of \.png, \.svg, \.html"):
+        check_picture(Path("a.pdf"))

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tokenway.planner.fleet.months import Fleet, FleetMonth
+from tokenway.planner.fleet.months import Fleet, FleetMonth, added
 from tokenway.planner.fleet.plan import Against, Other, Plan, Question
-from tokenway.planner.fleet.prices import capital
+from tokenway.planner.fleet.prices import Capital
 from tokenway.planner.fleet.search import Replica, label
 from tokenway.planner.fleet.sensitivity import Bar
 from tokenway.planner.report import Cell, Report, Source, Table
@@ -30,14 +30,13 @@ def answer(question: Question, plan: Plan, *, inputs: dict[str, Cell], sources: 
     """The report of a plan."""
     replica = plan.replica
     found = [model_source(), replica.offer.price.source, *sources]
-    bought = capital(replica.offer.name)
-    if bought is not None:
-        found.append(bought.source)
+    if replica.offer.capital is not None:
+        found.append(replica.offer.capital.source)
     return Report(
         title=f"Serving {question.served.shape.title}",
         lines=tuple(_lines(question, plan)),
         tables=(
-            _months(plan.fleets),
+            _months(plan.fleets, replica.offer.capital),
             _others(question, plan.others),
             *([_apis(plan.against)] if plan.against else []),
             _bars(plan.bars),
@@ -93,14 +92,15 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
         f"{targets.quantile * 100:.3g}% of the requests have a first token within {tails.ttft[targets.quantile]:.2f} s "
         f"and half of them {tails.speed[0.5]:.0f} tokens/s or more."
     )
-    bought = capital(replica.offer.name)
-    if bought is not None:
-        yield (
-            f"To buy as many takes ${bought.low * last.middle.gpus:,.0f} to ${bought.high * last.middle.gpus:,.0f}, "
-            "by figures that are weak."
-        )
+    if replica.offer.capital is not None:
+        yield _buying(replica.offer.capital, max(each.middle.gpus for each in plan.fleets))
     for each in plan.against:
         yield _pays(each, plan.usd)
+
+
+def _buying(capital: Capital, count: int) -> str:
+    low, high = capital.low * count, capital.high * count
+    return f"To buy {count} GPUs takes ${low:,.0f}" + ("." if low == high else f" to ${high:,.0f}, by weak figures.")
 
 
 def _guessing(question: Question, replica: Replica, draft: Draft) -> str:
@@ -126,8 +126,10 @@ def _pays(each: Against, usd: float) -> str:
     )
 
 
-def _months(fleets: Sequence[FleetMonth]) -> Table:
+def _months(fleets: Sequence[FleetMonth], capital: Capital | None) -> Table:
     columns = ("month", "GPUs", "low", "high", "spare replicas", "kW", "MWh", "USD", "used", "$/M in", "$/M out")
+    counts = added(each.middle.gpus for each in fleets)
+    middle = None if capital is None else (capital.low + capital.high) / 2
     rows = tuple(
         (
             each.month.name,
@@ -141,10 +143,11 @@ def _months(fleets: Sequence[FleetMonth]) -> Table:
             f"{each.middle.utilisation:.0%}",
             each.middle.usd_per_million_input,
             each.middle.usd_per_million_output,
+            None if middle is None else round(count * middle),
         )
-        for each in fleets
+        for each, count in zip(fleets, counts, strict=True)
     )
-    return Table("By month; low and high are the ends of the band of demand", columns, rows)
+    return Table("By month; low and high are the ends of the band of demand", (*columns, "to buy, USD"), rows)
 
 
 def _others(question: Question, others: Sequence[Other]) -> Table:
@@ -202,13 +205,15 @@ def _figures(question: Question, plan: Plan) -> dict[str, object]:
         "ttft_s": {f"{quantile:g}": value for quantile, value in tails.ttft.items()},
         "tokens_per_s": {f"{quantile:g}": value for quantile, value in tails.speed.items()},
         "usd": plan.usd,
+        "purchase_usd_per_gpu": None if plan.replica.offer.capital is None else list(plan.replica.offer.capital[:2]),
         "months": [
             {
                 "month": each.month.name,
                 "requests": each.month.middle,
+                "added_gpus": count,
                 **{path: _fleet(getattr(each, path)) for path in ("low", "middle", "high")},
             }
-            for each in plan.fleets
+            for each, count in zip(plan.fleets, added(each.middle.gpus for each in plan.fleets), strict=True)
         ],
         "others": [{**_replica(each.replica), "usd": each.usd} for each in plan.others],
         "apis": [
@@ -220,6 +225,15 @@ def _figures(question: Question, plan: Plan) -> dict[str, object]:
                 "months": each.months,
             }
             for each in plan.against
+        ],
+        "frontiers": [
+            {
+                "gpu": offer.name,
+                "format": numbers.label,
+                "tokens_per_s": curve.user.tolist(),
+                "tokens_per_s_per_gpu": curve.gpu.tolist(),
+            }
+            for offer, numbers, curve in plan.frontiers
         ],
         "sensitivity": [
             {**bar.span._asdict(), "input": bar.name, "at_low": bar.at_low, "at_base": bar.base, "at_high": bar.at_high}

@@ -10,8 +10,6 @@ from tokenway.planner.fleet.breakeven import MONTH
 from tokenway.planner.fleet.months import fleet_for
 from tokenway.planner.fleet.workload import DAY
 from tokenway.planner.plots import canvas
-from tokenway.planner.serving.deployment import Load
-from tokenway.planner.serving.pareto import curve, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +29,7 @@ def picture(question: Question, plan: Plan) -> Figure:
     _draw_fleet(fleet, plan)
     _draw_money(money, question, plan)
     _draw_volume(volume, question, plan)
-    _draw_curves(curves, question, plan)
+    _draw_curves(curves, question.targets.speed, plan)
     _draw_bars(bars, plan.bars)
     return figure
 
@@ -88,15 +86,11 @@ def _draw_volume(plot: Any, question: Question, plan: Plan) -> None:
     plot.legend(loc="upper left", fontsize="small")
 
 
-def _draw_curves(plot: Any, question: Question, plan: Plan) -> None:
+def _draw_curves(plot: Any, speed: float, plan: Plan) -> None:
     """Tokens/s for a caller against tokens/s of a GPU, of the cheapest chips and formats."""
-    load = Load(input=question.mix.input, output=question.mix.output, concurrency=1.0, cached=question.mix.cached)
-    for other, colour in zip(plan.others, (_INK, *_COLOURS), strict=False):
-        offer, numbers = other.replica.offer, other.replica.numbers
-        measured = question.served.factor(offer, numbers)
-        best = curve(sweep(question.served.on(offer, numbers), load, measured=measured).found)
+    for (offer, numbers, best), colour in zip(plan.frontiers, (_INK, *_COLOURS), strict=False):
         plot.plot(best.user, best.gpu, color=colour, label=f"{offer.chip.title} {numbers.label}")
-    plot.axvline(question.targets.speed, color="black", linewidth=0.8, linestyle=":")
+    plot.axvline(speed, color="black", linewidth=0.8, linestyle=":")
     plot.set_xscale("log")
     plot.set_yscale("log")
     plot.set_xlabel("tokens/s for a caller (dotted: promised)")

@@ -17,16 +17,20 @@ import msgspec
 from tokenway.planner.errors import PlanError
 from tokenway.planner.fleet.breakeven import Api, BreakEven, break_even, first_months
 from tokenway.planner.fleet.months import FleetMonth, by_month, fleet_for
-from tokenway.planner.fleet.search import Offer, Replica, Served, search
 from tokenway.planner.fleet.queueing import Tails
+from tokenway.planner.fleet.search import Offer, Replica, Served, search
 from tokenway.planner.fleet.sensitivity import Bar, Span, tornado
 from tokenway.planner.fleet.tails import Usable, usable
 from tokenway.planner.fleet.workload import Mix, Month, Targets
 from tokenway.planner.formats import Numbers
+from tokenway.planner.serving.deployment import Load
+from tokenway.planner.serving.pareto import Curve, curve, sweep
 
 PLAYED: Final = 48
 """How many replicas are played against the arrivals, at most: one that may be used in full ends it."""
 _HALVINGS: Final = 8
+FRONTIERS: Final = 6
+"""Of how many chips and formats the whole curve is told."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +61,19 @@ class Against(NamedTuple):
     months: dict[str, str | None]
 
 
+class Frontier(NamedTuple):
+    """What no other layout or batch of a chip and format beats: tokens/s of a caller against those of a GPU."""
+
+    offer: Offer
+    numbers: Numbers
+    curve: Curve
+
+
 class Plan(NamedTuple):
-    """The answer. `usd` is what the fleet costs over all months; `others` the best of each chip and format, with it."""
+    """The answer. `usd` is what the fleet costs over all months; `others` the best of each chip and format, with it.
+
+    `frontiers` are those of the cheapest of the others.
+    """
 
     replica: Replica
     usable: Usable
@@ -67,6 +82,7 @@ class Plan(NamedTuple):
     others: list[Other]
     against: list[Against]
     bars: list[Bar]
+    frontiers: list[Frontier]
 
 
 def plan(question: Question) -> Plan:
@@ -78,7 +94,9 @@ def plan(question: Question) -> Plan:
     replica, use, usd = _played(question, costed)
     fleets = by_month(question.months, replica, use.share, question.targets)
     against = [_against(api, question, replica, use.share, fleets) for api in question.apis]
-    return Plan(replica, use, fleets, usd, _others(costed), against, _bars(question, replica, use.share))
+    others = _others(costed)
+    frontiers = [_frontier(question, other.replica) for other in others[:FRONTIERS]]
+    return Plan(replica, use, fleets, usd, others, against, _bars(question, replica, use.share), frontiers)
 
 
 def _first(pair: tuple[float, Replica]) -> float:
@@ -146,6 +164,13 @@ def _others(costed: list[tuple[float, Replica]]) -> list[Other]:
     for usd, replica in costed:
         found.setdefault((replica.offer.name, replica.numbers.label), Other(replica, usd))
     return list(found.values())
+
+
+def _frontier(question: Question, replica: Replica) -> Frontier:
+    served, mix, offer, numbers = question.served, question.mix, replica.offer, replica.numbers
+    load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
+    swept = sweep(served.on(offer, numbers), load, measured=served.factor(offer, numbers))
+    return Frontier(offer, numbers, curve(swept.found))
 
 
 def _against(api: Api, question: Question, replica: Replica, share: float, fleets: list[FleetMonth]) -> Against:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from tokenway.planner.errors import PlanError
-from tokenway.planner.fleet.prices import GpuPrice
+from tokenway.planner.fleet.prices import Capital, GpuPrice
 from tokenway.planner.fleet.workload import Mix, Targets
 from tokenway.planner.formats import FORMATS, Numbers, default_numbers
 from tokenway.planner.hardware import Chip
@@ -62,11 +62,12 @@ class Served(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """A chip that may be had: its name, its figures, and what an hour of it costs."""
+    """A chip that may be had: its name, its figures, what an hour of it costs, and to buy one, where that is known."""
 
     name: str
     chip: Chip
     price: GpuPrice
+    capital: Capital | None = None
 
 
 def label(pool: Pool) -> str:

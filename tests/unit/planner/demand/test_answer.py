@@ -121,7 +121,7 @@ def test_what_is_known_beside() -> None:
     titles = [table.title for table in report.tables]
 
     assert titles[3:] == ["What grows", "Growth after that of capital spending of four cloud companies", "Models"]
-    assert "What grows most are tokens per call" in " ".join(report.lines)
+    assert "Of the factors, tokens per call grow most" in " ".join(report.lines)
     assert report.lines[-1] == (
         "A call takes 10,000 tokens in, 50% of them from caches, and gives 300. On nine days of ten the highest hour "
         "has at most 2.3 times the mean."

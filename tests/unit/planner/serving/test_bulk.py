@@ -27,7 +27,7 @@ def test_answers_keep_the_order_and_say_why_there_is_none() -> None:
         assert numbers["tpot_ms"] == pytest.approx(1e3 * alone.tpot, rel=1e-5)
         assert numbers["tpot_low"] < numbers["tpot_ms"] < numbers["tpot_high"]
         assert numbers["ttft_ms"] == pytest.approx(1e3 * alone.ttft, rel=1e-5)
-        assert numbers["tokens_per_s_gpu"] == pytest.approx(alone.tokens_per_s_gpu, rel=1e-5)
+        assert numbers["tokens_per_s_per_gpu"] == pytest.approx(alone.tokens_per_s_gpu, rel=1e-5)
 
 
 def test_nothing_to_answer() -> None:
