@@ -43,7 +43,7 @@ def check_picture(path: Path | None) -> None:
 
 def write_picture(path: Path, figure: Figure, report: Report) -> None:
     """Draws the picture of a report and says so; raises CommandError."""
-    picture = render(figure, form_of(path.name), title=report.title, lines=report.lines)
+    picture = render(figure, form_of(path.name), title=report.title, lines=(*report.lines, *report.basis))
     try:
         path.write_bytes(picture)
     except OSError as error:
@@ -71,10 +71,8 @@ def print_report(report: Report, *, as_json: bool) -> None:
         print(table.title)
         _print(table)
     print()
-    for name, value in report.inputs.items():
-        print(f"{name}: {show(value)}")
-    for source in report.sources:
-        print(f"{source.name} ({source.as_of}): {source.origin}")
+    for line in report.basis:
+        print(line)
     sys.stdout.flush()
 
 

@@ -17,12 +17,11 @@ from tokenway.planner.demand.regime import Regime
 from tokenway.planner.demand.series import DAY, MONTH, Period, Series
 from tokenway.planner.demand.study import Found, Study
 from tokenway.planner.demand.trends import EXPONENTIAL, QUADRATIC
-from tokenway.planner.report import Cell, Report, Source, Table
+from tokenway.planner.report import Cell, Report, Source, Table, amount
 
 _ROWS: Final = 16
 NEAR: Final = 1.0
 """A curve that contains the best one and is less behind has gained something by its bend."""
-_UNITS: Final = ((1e15, "Q"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 _BAND_TITLES: Final = ("median", "50 % low", "high", "80 % low", "high", "95 % low", "high")
 _BACKTEST_TITLES: Final = ("ahead", "this forecast", "last growth goes on", "stays as it is")
 
@@ -77,14 +76,6 @@ def answer(
         sources=tuple(sources),
         figures=figures_of(studied, more.split, more.lead, more.mix, more.peak, more.models),
     )
-
-
-def amount(value: float) -> str:
-    """`1.23B`, `45.6k`, `7.89`: three digits that people can compare."""
-    for size, letter in _UNITS:
-        if abs(value) >= size * 0.9995:
-            return f"{value / size:.3g}{letter}" if abs(value) < 999.5 * size else f"{value / size:,.0f}{letter}"
-    return f"{value:.3g}"
 
 
 def _sentences(series: Series, found: Found) -> list[str]:
