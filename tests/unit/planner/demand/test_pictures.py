@@ -31,7 +31,7 @@ def test_the_legend_has_the_colours_of_the_bands() -> None:
     bands = [each for each in axes.collections if "%" in str(each.get_label())]
 
     assert len(bands) == 3
-    assert all(each.get_alpha() is None and each.get_facecolor()[0][3] == 1 for each in bands)
+    assert all(np.asarray(each.get_facecolor())[0, 3] == 1 for each in bands)
 
 
 def test_without_a_forecast() -> None:
