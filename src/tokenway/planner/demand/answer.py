@@ -20,6 +20,8 @@ from tokenway.planner.demand.trends import EXPONENTIAL, QUADRATIC
 from tokenway.planner.report import Cell, Report, Source, Table, amount
 
 _ROWS: Final = 16
+_LONGEST: Final = 1e4
+"""Doubling in more periods is no growth that anybody sees."""
 NEAR: Final = 1.0
 """A curve that contains the best one and is less behind has gained something by its bend."""
 _BAND_TITLES: Final = ("median", "50 % low", "high", "80 % low", "high", "95 % low", "high")
@@ -84,7 +86,7 @@ def _sentences(series: Series, found: Found) -> list[str]:
     if found.choice.verdict != EXPONENTIAL:
         now = latest(found.choice)
         lines[0] = f"As an exponential: {lines[0][0].lower()}{lines[0][1:]}"
-        if now > 0:
+        if now > 0 and time_of(now) < _LONGEST:
             lines.append(f"At its latest pace it doubles in {period.several(time_of(now))}.")
     bent = bend(found.choice)
     near = found.choice.behind[QUADRATIC] < NEAR
@@ -165,7 +167,7 @@ def _pace_sentences(series: Series) -> list[str]:
 
 
 def _time(periods: float) -> str:
-    return f"{periods:.1f}" if 0 < periods < 1e4 else "none"
+    return f"{periods:.1f}" if 0 < periods < _LONGEST else "none"
 
 
 def _tables(series: Series, found: Found) -> list[Table]:

@@ -115,7 +115,8 @@ def _guessing(question: Question, replica: Replica, draft: Draft) -> str:
 
 
 def _pays(each: Against, usd: float) -> str:
-    ratio = f"The same requests cost ${each.usd:,.0f} there, {each.usd / usd:.2f} times as much."
+    times = each.usd / usd
+    ratio = f"The same requests cost ${each.usd:,.0f} there, {times:{'.2f' if times > 0.1 else '.1g'}} times as much."
     if math.isinf(each.even.requests):
         return f"Against {each.api.name} machines never pay at this mix. {ratio}"
     pays = each.months["middle"]

@@ -42,6 +42,14 @@ def test_an_exponential_series() -> None:
     }
 
 
+def test_doubling_in_ten_thousand_days_is_no_pace() -> None:
+    """Of a series that stays as it is nothing is told that looks like growth."""
+    lines = answer(study(daily(np.full(100, 1_000.0)))).lines
+
+    assert lines[0].startswith("As an exponential: demand does not grow")
+    assert not any("latest pace" in line for line in lines)
+
+
 def test_another_curve_says_what_the_doubling_time_is_of() -> None:
     """And what the latest pace is."""
     report = answer(study(daily(demand("logistic", 150, np.random.default_rng(1), spread=0.03))))

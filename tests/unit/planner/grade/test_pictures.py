@@ -34,3 +34,11 @@ def test_a_comparison_without_distances_has_one_panel() -> None:
     both = comparison_picture(SHARES, {"answers": Bounded(Interval(0.1, 0.0, 0.2), 0.15)})
     assert len(both.axes) == 2
     assert len(comparison_picture(SHARES, {}).axes) == 1
+
+
+def test_the_margins_are_told_once() -> None:
+    """Each distance has its own, in its own unit, which its name has."""
+    found = Bounded(Interval(0.1, 0.0, 0.2), 0.15)
+    axes = comparison_picture(SHARES, {"drift (nats)": found, "answers (share)": found}).axes[1]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["margin: no difference below"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["drift (nats)", "answers (share)"]
