@@ -68,8 +68,8 @@ def comparison_picture(shares: Sequence[Share], excesses: Mapping[str, Bounded])
         beside = panels[1]
         _bars(beside, list(range(len(excesses))), [each.found for each in excesses.values()], _INK[0], "")
         for place, each in enumerate(excesses.values()):
-            label = "" if place else "margin: no difference below"
-            beside.hlines(each.margin, place - 0.3, place + 0.3, color=_INK[1], linestyle="--", label=label or None)
+            label = "_again" if place else "margin: no difference below"
+            beside.hlines(each.margin, place - 0.3, place + 0.3, color=_INK[1], linestyle="--", label=label)
         beside.set_xticks(range(len(excesses)), list(excesses))
         beside.set_xlim(-0.5, len(excesses) - 0.5)
         beside.axhline(0, color="black", linewidth=0.8)

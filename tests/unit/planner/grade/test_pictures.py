@@ -40,5 +40,7 @@ def test_the_margins_are_told_once() -> None:
     """Each distance has its own, in its own unit, which its name has."""
     found = Bounded(Interval(0.1, 0.0, 0.2), 0.15)
     axes = comparison_picture(SHARES, {"drift (nats)": found, "answers (share)": found}).axes[1]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["margin: no difference below"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["margin: no difference below"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["drift (nats)", "answers (share)"]
