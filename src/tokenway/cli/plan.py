@@ -157,7 +157,7 @@ def plan(
             apis=apis,
         )
         found = make_plan(question)
-        report = answer(question, found, inputs=_inputs(name, mix, targets, may), sources=(*sources, *book))
+        report = answer(question, found, inputs=_inputs(name, wanted, mix, targets, may), sources=(*sources, *book))
         present(report, as_json=as_json, plot=plot, draw=lambda: picture(question, found))
     return 0
 
@@ -284,9 +284,20 @@ def _apis(texts: Sequence[str], name: str, mix: Mix) -> tuple[list[Api], tuple[S
     return found_in_book(name, mix, _APIS_MOST)
 
 
-def _inputs(name: str, mix: Mix, targets: Targets, may: Machines) -> dict[str, Cell]:
+def _inputs(name: str, wanted: Need, mix: Mix, targets: Targets, may: Machines) -> dict[str, Cell]:
+    demand: dict[str, Cell] = {"demand of model": wanted.demand_model, "demand of project": wanted.demand_project}
+    if wanted.tokens_per_day is not None:
+        demand = {"tokens a day": wanted.tokens_per_day, "doubling days": wanted.doubling, "spread": wanted.spread}
+    chosen: dict[str, Cell] = {
+        "draft": may.draft,
+        "measured": None if may.measured is None else may.measured.name,
+        "APIs": ", ".join(may.api) or None,
+        "purchase": may.purchase,
+    }
     return {
         "model": name,
+        **{what: cell for what, cell in demand.items() if cell is not None},
+        "months": wanted.months,
         "input": mix.input,
         "output": mix.output,
         "cached": mix.cached,
@@ -298,5 +309,7 @@ def _inputs(name: str, mix: Mix, targets: Targets, may: Machines) -> dict[str, C
         "availability": targets.availability,
         "price": may.price,
         "engine": may.engine,
+        "GPUs": ", ".join(may.gpu) or "all with such a price",
         "formats": ", ".join(may.number_format or _FORMATS),
+        **{what: cell for what, cell in chosen.items() if cell is not None},
     }

@@ -86,6 +86,14 @@ def test_words_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "reserved price of h100" in out
 
 
+def test_all_that_it_was_asked_with_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Demand, and what was chosen of machines, so that the answer can be had again."""
+    data = _json(capsys, "--tokens-per-day", "1e9", "--doubling", "90", "--months", "3", "--draft", "2,0.5")
+    told = {"tokens a day": 1e9, "doubling days": 90.0, "spread": 0.5, "months": 3, "GPUs": "h100", "draft": "2,0.5"}
+    assert told.items() <= data["inputs"].items()
+    assert data["inputs"]["APIs"] == "0.2,0.6"
+
+
 def test_a_gpu_and_a_price_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     """Six numbers and dollars an hour."""
     words = ["plan", "llama-3-8b", "--gpu", "1000,2000,96,4,400,600", "--price", "1.25", "--tokens-per-day", "1e9"]

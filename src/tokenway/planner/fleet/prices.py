@@ -54,9 +54,10 @@ def gpu_price(chip: str, kind: str) -> GpuPrice:
     rows = _rows().get((chip, kind))
     if not rows:
         has = ", ".join(sorted(other for name, other in _rows() if name == chip))
-        hint = f"there are some for {has}; or " if has else ""
+        hint = f"there are some for {has}; " if has else ""
         raise PlanError(
-            f"No {kind} price of {chip} is known: {hint}give one, as --price 2.10, in dollars per GPU and hour."
+            f"No {kind} price of {chip} is known: {hint}a plan takes one of yours, as --price 2.10, in dollars per GPU "
+            "and hour."
         )
     prices = [row.usd for row in rows]
     origins = list(dict.fromkeys(row.origin for row in rows))
