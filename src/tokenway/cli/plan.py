@@ -103,7 +103,7 @@ class Machines:
 
 
 def plan(
-    model: Annotated[str, Parameter(help="A model, or a config.json of Hugging Face.")],
+    model: Annotated[str, Parameter(help="A model, or a config.json of Hugging Face, or its folder.")],
     /,
     *,
     need: Need | None = None,
@@ -167,6 +167,8 @@ def _shape(model: str) -> tuple[str, Shape]:
     from tokenway.planner.shapes import shape_of  # noqa: PLC0415 - the help needs no data
 
     path = Path(model)
+    if (path / "config.json").is_file():
+        path /= "config.json"
     if path.suffix != ".json":
         return shape_of(model)
     from tokenway.planner.hf_config import shape_from  # noqa: PLC0415 - only for a file
@@ -175,7 +177,7 @@ def _shape(model: str) -> tuple[str, Shape]:
         config = json.loads(text_of(path))
     except ValueError as error:
         raise BadUsage(f"{path} is no JSON: {error}.") from None
-    name = path.parent.name or path.stem
+    name = path.resolve().parent.name or path.stem
     return name, shape_from(config, name)
 
 
@@ -193,9 +195,13 @@ def _served(may: Machines, name: str, shape: Shape) -> Served:
             raise BadUsage(f"--draft {may.draft} is no count of tokens and a share, such as 3,0.7.") from None
     if may.measured is None:
         return Served(shape, may.engine, draft)
-    from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - only for a file
+    from tokenway.planner.errors import PlanError  # noqa: PLC0415 - only for a file
+    from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - the same
 
-    return Served(shape, may.engine, draft, factors(text_of(may.measured), name))
+    try:
+        return Served(shape, may.engine, draft, factors(text_of(may.measured), name))
+    except PlanError as error:
+        raise BadUsage(f"{may.measured}: {error}") from None
 
 
 def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Month], Mix, tuple[Source, ...]]:
@@ -277,10 +283,11 @@ def _formats(may: Machines) -> list[Numbers]:
 
 def _apis(texts: Sequence[str], name: str, mix: Mix) -> tuple[list[Api], tuple[Source, ...]]:
     """The offers by the token to compare with: those named, or what the price book has of the model."""
-    from tokenway.cli.api_prices import found_in_book, named_api  # noqa: PLC0415 - the help needs no book
+    from tokenway.cli.api_prices import book_source, found_in_book, named_api  # noqa: PLC0415 - the help needs no book
 
     if texts:
-        return [named_api(text) for text in texts], ()
+        named = [named_api(text) for text in texts]
+        return named, (book_source(),) if any("/" in text for text in texts) else ()
     return found_in_book(name, mix, _APIS_MOST)
 
 

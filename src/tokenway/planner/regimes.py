@@ -72,8 +72,8 @@ def _lines(claim: Claim, rows: Sequence[Regime]) -> Iterable[str]:
     yield f"{len(reached)} of {len(known)} regimes in which both sides can serve reach 30 times."
     wide = max(_width(row) for row in known)
     yield (
-        f"The model of serving makes a ratio right to a factor of {wide:.1f} in four cases of five. The highest are where "
-        "the baseline hardly reaches the speed, and there a small error makes a large one."
+        f"The model of serving makes a ratio right to a factor of {wide:.1f} in four cases of five. The highest are "
+        "where the baseline hardly reaches the speed, and there a small error makes a large one."
     )
     alone = sum(row.claimed is not None and row.base is None for row in against)
     if alone:

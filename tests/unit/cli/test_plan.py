@@ -163,6 +163,31 @@ def test_too_little_demand_to_forecast(capsys: pytest.CaptureFixture[str], monke
     assert said in capsys.readouterr().err
 
 
+def test_prices_of_the_book_have_their_source(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where one was named."""
+    data = _json(capsys, "--tokens-per-day", "1e9", "--api", "openai/gpt-4o-mini")
+    assert "prices by the token" in {each["name"] for each in data["sources"]}
+    assert {each["name"] for each in data["apis"]} == {"$0.2,0.6 a million", "openai/gpt-4o-mini"}
+
+
+def test_a_folder_of_hugging_face(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Is as good as the config in it, and names the model."""
+    folder = tmp_path / "my-llama"
+    folder.mkdir()
+    sizes = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
+    (folder / "config.json").write_text(json.dumps({**sizes, "intermediate_size": 14336, "vocab_size": 128256}))
+    assert run(["plan", str(folder), "--tokens-per-day", "1e9", "--gpu", "h100", "--format", "fp8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Serving my-llama"
+
+
+def test_measurements_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It is said of which file."""
+    file = tmp_path / "mine.csv"
+    file.write_text("model_path,system\nllama-3-8b,h100\n")
+    assert run([*BASE, "--tokens-per-day", "1e9", "--measured", str(file)]) == 2
+    assert f"{file}: " in capsys.readouterr().err
+
+
 def test_a_config_that_is_no_object(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Is refused in a sentence."""
     file = tmp_path / "config.json"
