@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokenway.cli.errors import BadUsage, CommandError
 from tokenway.cli.output import Column, print_json, print_table, say
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tokenway.planner.report import Report, Table
+
+_QUANTITY: Final = re.compile(r"[-+$]?\d[\d,.]*(e[-+]?\d+)?[kMBTQx%]?")
+"""`1.2`, `57.3T`, `+4.5%`: what stands to the right of its column."""
 
 
 @contextmanager
@@ -77,6 +81,9 @@ def print_report(report: Report, *, as_json: bool) -> None:
 
 
 def _print(table: Table) -> None:
-    numbers = [any(isinstance(row[n], int | float) for row in table.rows) for n in range(len(table.columns))]
-    columns = [Column(title, right=right) for title, right in zip(table.columns, numbers, strict=True)]
-    print_table(columns, [[show(cell) for cell in row] for row in table.rows], empty="There is nothing to show.")
+    shown = [[show(cell) for cell in row] for row in table.rows]
+    columns = [
+        Column(title, right=any(map(_QUANTITY.fullmatch, cells)))
+        for title, *cells in zip(table.columns, *shown, strict=True)
+    ]
+    print_table(columns, shown, empty="There is nothing to show.")

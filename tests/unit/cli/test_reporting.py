@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokenway.cli.errors import BadUsage, CommandError
+from tokenway.cli.output import Column
 from tokenway.cli.reporting import check_picture, planning, present, print_report, write_picture
 from tokenway.planner.plots import canvas
 from tokenway.planner.report import Report, Source, Table
@@ -28,6 +29,17 @@ def test_people_get_sentences_and_tables(capsys: pytest.CaptureFixture[str]) -> 
     out, err = capsys.readouterr()
     answer = "A fleet\nEight will do.\n\nBy month\nmonth\tGPUs\n2026-01\t8\n2026-02\t–\n"
     assert (out, err) == (f"{answer}\nmodel: llama-3-8b\nprices (2026-01): a list\n", "")
+
+
+def test_quantities_stand_to_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that are texts for their letter or sign; dates, names and intervals do not."""
+    seen: list[Column] = []
+    monkeypatch.setattr("tokenway.cli.reporting.print_table", lambda columns, *_, **__: seen.extend(columns))
+    titles = ("month", "GPU", "median", "rate", "times", "interval", "USD")
+    row = ("2026-05", "H100 SXM", "57.3T", "+4.5%", "1.20x", "+1.0% to +9.0%", None)
+    table = Table("t", titles, (row, (*row[:-1], 1234)))
+    print_report(Report(title="A fleet", tables=(table,)), as_json=False)
+    assert [column.title for column in seen if column.right] == ["median", "rate", "times", "USD"]
 
 
 def test_programs_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:
