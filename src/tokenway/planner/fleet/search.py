@@ -227,8 +227,8 @@ def _reasons(shape: Shape, misses: list[_Miss], targets: Targets) -> list[str]:
         near = min(misses, key=lambda miss: miss.weights / miss.memory)
         fits_not = (
             f"{shape.title} does not fit in any layout of {names}: its weights take {near.weights / GIGA:,.0f} GB in "
-            f"{near.numbers}, {near.weights / near.memory:.2f} times what {near.chips} {near.chip} have, and beside them "
-            f"is room for {near.most:.2g} of a request. Fewer bits, or chips with more memory, would do."
+            f"{near.numbers}, {near.weights / near.memory:.2f} times what {near.chips} {near.chip} have, and beside "
+            f"them is room for {near.most:.2g} of a request. Fewer bits, or chips with more memory, would do."
         )
         return [fits_not]
     reasons = []
