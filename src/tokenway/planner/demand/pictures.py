@@ -36,18 +36,24 @@ def picture(studied: Study, *, leader: Series | None = None) -> Figure:
         _draw_curve(plot, found)
         _draw_bands(plot, found.forecast)
     tops = [series.values, *([] if found is None else [found.forecast.bands.median])]
-    if len(series.values) and max(each.max() for each in tops) > _LOW * series.values.min():
-        axes.set_yscale("log")
     if len(series.values):
+        top = float(max(each.max() for each in tops))
         # What may be far above all else would hide it.
-        axes.set_ylim(top=min(axes.get_ylim()[1], _HIGH * float(max(each.max() for each in tops))))
+        high = min(axes.get_ylim()[1], _HIGH * top)
+        if top > _LOW * series.values.min():
+            axes.set_yscale("log")
+            axes.set_ylim(top=high)
+        else:
+            axes.set_ylim(0.0, max(high, 1.1 * top))
+    else:
+        axes.text(0.5, 0.5, "nothing above zero", transform=axes.transAxes, ha="center")
     if leader is not None and len(leader.values):
         _draw_leader(axes, leader)
     axes.set_ylabel(f"{series.unit} a {series.period.name}" if series.period else series.unit)
     axes.set_title(f"Demand: {series.name}")
     axes.grid(visible=True, alpha=0.3)
     in_amounts(axes.yaxis)
-    axes.legend(loc="upper left", fontsize="small")
+    axes.legend(loc="best", fontsize="small")
     return figure
 
 

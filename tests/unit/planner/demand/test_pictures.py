@@ -37,7 +37,10 @@ def test_the_legend_has_the_colours_of_the_bands() -> None:
 def test_without_a_forecast() -> None:
     """The values alone, or nothing."""
     assert _labels(picture(study(daily(np.ones(5))))) == ["tokens"]
-    assert _labels(picture(study(daily(np.zeros(5))))) == ["tokens"]
+    assert picture(study(daily(np.ones(5)))).axes[0].get_ylim() == (0, 1.1)
+    nothing = picture(study(daily(np.zeros(5))))
+    assert _labels(nothing) == ["tokens"]
+    assert [text.get_text() for text in nothing.axes[0].texts] == ["nothing above zero"]
 
 
 def test_a_leader_has_an_axis_of_its_own() -> None:
