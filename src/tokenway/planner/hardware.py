@@ -106,7 +106,7 @@ SIX: Final = 6
 _SIX: Final = "dense BF16 and FP8 TFLOPS, memory in GB and TB/s, links in GB/s, watts"
 
 
-def chip_from(text: str) -> Chip:
+def chip_from(text: str, title: str = "own GPU") -> Chip:
     """A chip of one's own from six numbers with commas between them, in the order of `_SIX`.
 
     What the utility provides for it is taken for twice its own power. Raises PlanError for anything else.
@@ -117,7 +117,7 @@ def chip_from(text: str) -> Chip:
             raise ValueError(f"it has {len(parts)}")
         bf16, fp8, memory, bandwidth, link, power = map(_figure, parts)
         return Chip(
-            title="own GPU",
+            title=title,
             bf16_tflops=bf16,
             fp8_tflops=fp8,
             int8_tops=fp8,

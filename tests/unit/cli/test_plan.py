@@ -99,8 +99,16 @@ def test_a_gpu_and_a_price_of_ones_own(capsys: pytest.CaptureFixture[str]) -> No
     words = ["plan", "llama-3-8b", "--gpu", "1000,2000,96,4,400,600", "--price", "1.25", "--tokens-per-day", "1e9"]
     assert run([*words, "--api", "0.2,0.6", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["replica"]["gpu"] == "own"
+    assert data["replica"]["gpu"] == "own-gpu-1"
     assert data["replica"]["usd_per_gpu_hour"] == [1.25, 1.25, 1.25]
+
+
+def test_several_gpus_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each by its number, in the order in which they were given."""
+    gpus = ("--gpu", "1000,2000,96,4,400,600", "--gpu", "2000,4000,192,8,800,900")
+    assert run(["plan", "llama-3-8b", *gpus, "--price", "2", "--tokens-per-day", "1e9", "--api", "1,2", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert {each["gpu"] for each in data["others"]} == {"own-gpu-1", "own-gpu-2"}
 
 
 def test_guesses_ahead_and_measurements(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
