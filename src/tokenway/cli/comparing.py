@@ -43,8 +43,8 @@ class Compared(NamedTuple):
     def draw(self) -> Figure:
         """The picture."""
         named = {
-            "log-probabilities": (self.found.drift, self.margin),
-            "answers": (self.found.answers, ANSWER_MARGIN),
+            "log-probabilities (nats)": (self.found.drift, self.margin),
+            "answers (share of length)": (self.found.answers, ANSWER_MARGIN),
         }
         excesses = {name: Bounded(found.more, margin) for name, (found, margin) in named.items() if found is not None}
         return comparison_picture(self.found.shares, excesses)

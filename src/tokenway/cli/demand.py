@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokenway.cli.errors import BadUsage
-from tokenway.cli.files import text_of
+from tokenway.cli.files import INPUT, text_of
 from tokenway.cli.place import Place, opened
 from tokenway.model.units import parse_duration
 from tokenway.model.usage import BUCKETS
@@ -18,7 +18,7 @@ from tokenway.planner.demand.growth import ORDER
 from tokenway.planner.demand.mix import Mix, mix_of, peak_to_mean
 from tokenway.planner.demand.series import Series, series_of
 from tokenway.planner.demand.table import Table, filled, read_table, summed
-from tokenway.planner.errors import unknown
+from tokenway.planner.errors import PlanError, unknown
 from tokenway.planner.report import Source
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Demand(NamedTuple):
 
     def of(self, model: str) -> Series:
         """One model's tokens. Raises PlanError for a model that is not told of."""
+        if not self.models:
+            raise PlanError(f"This demand does not tell of models, so there is none of '{model}'.")
         if model not in self.models:
             raise unknown("model in this demand", model, self.models)
         return series_of(self.models[model], name=f"tokens of {model}")
@@ -82,7 +84,7 @@ def of_file(path: Path) -> Demand:
         table.series(),
         models,
         table.counts(),
-        sources=(Source("CSV file", table.rows[-1].day.isoformat(), path.name),),
+        sources=(Source("CSV file", table.rows[-1].day.isoformat(), "standard input" if path == INPUT else path.name),),
     )
 
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from tokenway.cli.errors import BadUsage
 
-_INPUT: Final = Path("-")
+INPUT: Final = Path("-")
+"""Stands for the standard input."""
 
 
 def text_of(path: Path, *, most: int | None = None) -> str:
@@ -17,7 +18,7 @@ def text_of(path: Path, *, most: int | None = None) -> str:
     Raises BadUsage where it cannot be read, and where it has more than `most` bytes.
     """
     try:
-        raw = sys.stdin.buffer.read() if path == _INPUT else path.read_bytes()
+        raw = sys.stdin.buffer.read() if path == INPUT else path.read_bytes()
         if most is not None and len(raw) > most:
             raise BadUsage(f"{path} has more than {most:,} bytes; give a part of it.")
         return raw.decode("utf-8-sig")

@@ -39,7 +39,9 @@ class Which:
 
 
 def forecast(
-    file: Annotated[Path | None, Parameter(help="A CSV file with date,tokens[,model]; - is the input.")] = None,
+    file: Annotated[
+        Path | None, Parameter(help="A CSV file with date,tokens[,model]; - is the input.", allow_leading_hyphen=True)
+    ] = None,
     /,
     *,
     which: Which | None = None,
@@ -95,6 +97,8 @@ def forecast(
 
 
 def _check(file: Path | None, part: Which, days: int | None) -> None:
+    if file is not None and file.name.startswith("-") and file != Path("-"):
+        raise BadUsage(f"Unknown option: {file}. Try `tokenway forecast --help`.")
     if file is not None and part.example is not None:
         raise BadUsage("Give a file or --example, not both.")
     if part.project is not None and (file is not None or part.example is not None):

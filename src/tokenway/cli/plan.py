@@ -40,7 +40,10 @@ class Need:
     tokens_per_day: Annotated[float | None, Parameter(help="Tokens a day now, in and out, such as 5e9.")] = None
     doubling: Annotated[float, Parameter(help="In how many days they double; 0 for no growth.")] = 0.0
     spread: Annotated[float, Parameter(help="How wide the band is after a year: 0.5 is from 1/1.5 to 1.5.")] = 0.5
-    demand: Annotated[Path | None, Parameter(help="Or a CSV file with date,tokens, to be forecast.")] = None
+    demand: Annotated[
+        Path | None,
+        Parameter(help="Or a CSV file with date,tokens, to be forecast; - is the input.", allow_leading_hyphen=True),
+    ] = None
     demand_model: Annotated[str | None, Parameter(help="Only what this model takes of the file or ledger.")] = None
     demand_project: Annotated[str | None, Parameter(help="Only what this project takes of the ledger.")] = None
     months: Annotated[int, Parameter(help="Months to plan.")] = 12
@@ -100,7 +103,7 @@ class Machines:
 
 
 def plan(
-    model: Annotated[str, Parameter(help="A model, or a config.json of Hugging Face.")],
+    model: Annotated[str, Parameter(help="A model, or a config.json of Hugging Face, or its folder.")],
     /,
     *,
     need: Need | None = None,
@@ -154,7 +157,7 @@ def plan(
             apis=apis,
         )
         found = make_plan(question)
-        report = answer(question, found, inputs=_inputs(name, mix, targets, may), sources=(*sources, *book))
+        report = answer(question, found, inputs=_inputs(name, wanted, mix, targets, may), sources=(*sources, *book))
         present(report, as_json=as_json, plot=plot, draw=lambda: picture(question, found))
     return 0
 
@@ -164,6 +167,8 @@ def _shape(model: str) -> tuple[str, Shape]:
     from tokenway.planner.shapes import shape_of  # noqa: PLC0415 - the help needs no data
 
     path = Path(model)
+    if (path / "config.json").is_file():
+        path /= "config.json"
     if path.suffix != ".json":
         return shape_of(model)
     from tokenway.planner.hf_config import shape_from  # noqa: PLC0415 - only for a file
@@ -172,7 +177,7 @@ def _shape(model: str) -> tuple[str, Shape]:
         config = json.loads(text_of(path))
     except ValueError as error:
         raise BadUsage(f"{path} is no JSON: {error}.") from None
-    name = path.parent.name or path.stem
+    name = path.resolve().parent.name or path.stem
     return name, shape_from(config, name)
 
 
@@ -190,9 +195,13 @@ def _served(may: Machines, name: str, shape: Shape) -> Served:
             raise BadUsage(f"--draft {may.draft} is no count of tokens and a share, such as 3,0.7.") from None
     if may.measured is None:
         return Served(shape, may.engine, draft)
-    from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - only for a file
+    from tokenway.planner.errors import PlanError  # noqa: PLC0415 - only for a file
+    from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - the same
 
-    return Served(shape, may.engine, draft, factors(text_of(may.measured), name))
+    try:
+        return Served(shape, may.engine, draft, factors(text_of(may.measured), name))
+    except PlanError as error:
+        raise BadUsage(f"{may.measured}: {error}") from None
 
 
 def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Month], Mix, tuple[Source, ...]]:
@@ -252,9 +261,12 @@ def _offers(may: Machines) -> list[Offer]:
         except ValueError:
             raise BadUsage(f"--price {may.price} is no number, and none of {', '.join(prices.KINDS)}.") from None
     bought = None if may.purchase is None else prices.own_capital(may.purchase)
-    found = []
+    if own is None and any("," in text for text in may.gpu):
+        raise BadUsage("A GPU of your own needs its price: --price 2.10, in dollars per GPU and hour.")
+    found: list[Offer] = []
     for text in may.gpu or tuple(chips()):
-        name, chip = ("own", chip_from(text)) if "," in text else chip_of(text)
+        title = f"own GPU {len(found) + 1}"
+        name, chip = (title.replace(" ", "-").lower(), chip_from(text, title)) if "," in text else chip_of(text)
         try:
             price = own or prices.gpu_price(name, may.price)
             found.append(Offer(name, chip, price, bought or prices.capital(name)))
@@ -272,16 +284,28 @@ def _formats(may: Machines) -> list[Numbers]:
 
 def _apis(texts: Sequence[str], name: str, mix: Mix) -> tuple[list[Api], tuple[Source, ...]]:
     """The offers by the token to compare with: those named, or what the price book has of the model."""
-    from tokenway.cli.api_prices import found_in_book, named_api  # noqa: PLC0415 - the help needs no book
+    from tokenway.cli.api_prices import book_source, found_in_book, named_api  # noqa: PLC0415 - the help needs no book
 
     if texts:
-        return [named_api(text) for text in texts], ()
+        named = [named_api(text) for text in texts]
+        return named, (book_source(),) if any("/" in text for text in texts) else ()
     return found_in_book(name, mix, _APIS_MOST)
 
 
-def _inputs(name: str, mix: Mix, targets: Targets, may: Machines) -> dict[str, Cell]:
+def _inputs(name: str, wanted: Need, mix: Mix, targets: Targets, may: Machines) -> dict[str, Cell]:
+    demand: dict[str, Cell] = {"demand of model": wanted.demand_model, "demand of project": wanted.demand_project}
+    if wanted.tokens_per_day is not None:
+        demand = {"tokens a day": wanted.tokens_per_day, "doubling days": wanted.doubling, "spread": wanted.spread}
+    chosen: dict[str, Cell] = {
+        "draft": may.draft,
+        "measured": None if may.measured is None else may.measured.name,
+        "APIs": ", ".join(may.api) or None,
+        "purchase": may.purchase,
+    }
     return {
         "model": name,
+        **{what: cell for what, cell in demand.items() if cell is not None},
+        "months": wanted.months,
         "input": mix.input,
         "output": mix.output,
         "cached": mix.cached,
@@ -293,5 +317,7 @@ def _inputs(name: str, mix: Mix, targets: Targets, may: Machines) -> dict[str, C
         "availability": targets.availability,
         "price": may.price,
         "engine": may.engine,
+        "GPUs": ", ".join(may.gpu) or "all with such a price",
         "formats": ", ".join(may.number_format or _FORMATS),
+        **{what: cell for what, cell in chosen.items() if cell is not None},
     }

@@ -47,8 +47,13 @@ def predict(
     except OSError as error:
         raise CommandError(f"{out} cannot be written: {error.strerror or error}.") from None
     unanswered = len(rows) - found.answered
-    say(f"{out} has {found.answered} predictions" + (f", and {unanswered} rows with a reason." if unanswered else "."))
+    told = f"{out} has {_several(found.answered, 'prediction')}"
+    say(told + (f", and {_several(unanswered, 'row')} with a reason." if unanswered else "."))
     return 0
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokenway.cli.errors import BadUsage, CommandError
 from tokenway.cli.output import Column, print_json, print_table, say
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tokenway.planner.report import Report, Table
+
+_QUANTITY: Final = re.compile(r"[-+$]?\d[\d,.]*(e[-+]?\d+)?[kMBTQx%]?")
+"""`1.2`, `57.3T`, `+4.5%`: what stands to the right of its column."""
 
 
 @contextmanager
@@ -43,7 +47,7 @@ def check_picture(path: Path | None) -> None:
 
 def write_picture(path: Path, figure: Figure, report: Report) -> None:
     """Draws the picture of a report and says so; raises CommandError."""
-    picture = render(figure, form_of(path.name), title=report.title, lines=report.lines)
+    picture = render(figure, form_of(path.name), title=report.title, lines=(*report.lines, *report.basis))
     try:
         path.write_bytes(picture)
     except OSError as error:
@@ -71,14 +75,15 @@ def print_report(report: Report, *, as_json: bool) -> None:
         print(table.title)
         _print(table)
     print()
-    for name, value in report.inputs.items():
-        say(f"{name}: {show(value)}")
-    for source in report.sources:
-        say(f"{source.name} ({source.as_of}): {source.origin}")
+    for line in report.basis:
+        print(line)
     sys.stdout.flush()
 
 
 def _print(table: Table) -> None:
-    numbers = [any(isinstance(row[n], int | float) for row in table.rows) for n in range(len(table.columns))]
-    columns = [Column(title, right=right) for title, right in zip(table.columns, numbers, strict=True)]
-    print_table(columns, [[show(cell) for cell in row] for row in table.rows], empty="There is nothing to show.")
+    shown = [[show(cell) for cell in row] for row in table.rows]
+    columns = [
+        Column(title, right=any(map(_QUANTITY.fullmatch, cells)))
+        for title, *cells in zip(table.columns, *shown, strict=True)
+    ]
+    print_table(columns, shown, empty="There is nothing to show.")

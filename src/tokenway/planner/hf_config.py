@@ -31,8 +31,10 @@ _METHODS: Final = {"fp8": "fp8", "fbgemm_fp8": "fp8", "mxfp4": "mxfp4", "awq": "
 _FOUR: Final = 4
 
 
-def shape_from(config: Config, title: str = "own model") -> Shape:
+def shape_from(config: object, title: str = "own model") -> Shape:
     """The shape that a config describes. Raises PlanError for one that lacks a size or has one of no use."""
+    if not isinstance(config, Mapping):
+        raise PlanError("The config is no JSON object; a config.json of Hugging Face is one.")
     text = _text_part(config)
     layers, hidden = _size(text, "layers"), _size(text, "hidden")
     heads = _size(text, "heads")

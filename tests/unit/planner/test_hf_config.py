@@ -217,3 +217,10 @@ def test_configs_that_describe_no_model(wrong: dict[str, Any], said: str) -> Non
     """The sentence says which size."""
     with pytest.raises(PlanError, match=said):
         shape_from(wrong)
+
+
+@pytest.mark.parametrize("config", [[], None, "llama", 5])
+def test_what_is_no_object(config: object) -> None:
+    """Is JSON all the same, and no config."""
+    with pytest.raises(PlanError, match="no JSON object"):
+        shape_from(config)

@@ -87,12 +87,11 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
             "others, which is less sure than the band says."
         )
     tails = plan.usable.tails
-    if tails is not None:
-        yield (
-            f"In the peak hour it is given {plan.usable.share:.0%} of its work; played against such arrivals, "
-            f"{targets.quantile:.0%} of the requests have a first token within {tails.ttft[targets.quantile]:.2f} s "
-            f"and half of them {tails.speed[0.5]:.0f} tokens/s or more."
-        )
+    yield (
+        f"In the peak hour it is given {plan.usable.share:.0%} of its work; played against such arrivals, "
+        f"{targets.quantile * 100:.3g}% of the requests have a first token within {tails.ttft[targets.quantile]:.2f} s "
+        f"and half of them {tails.speed[0.5]:.0f} tokens/s or more."
+    )
     if replica.offer.capital is not None:
         yield _buying(replica.offer.capital, max(each.middle.gpus for each in plan.fleets))
     for each in plan.against:
@@ -116,14 +115,15 @@ def _guessing(question: Question, replica: Replica, draft: Draft) -> str:
 
 
 def _pays(each: Against, usd: float) -> str:
-    ratio = f"the same requests cost ${each.usd:,.0f} at {each.api.name}"
+    times = each.usd / usd
+    ratio = f"The same requests cost ${each.usd:,.0f} there, {times:{'.2f' if times > 0.1 else '.1g'}} times as much."
     if math.isinf(each.even.requests):
-        return f"Against {each.api.name} machines never pay at this mix: {ratio}."
+        return f"Against {each.api.name} machines never pay at this mix. {ratio}"
     pays = each.months["middle"]
     when = "not within these months" if pays is None else f"from {pays} on"
     return (
-        f"Against {each.api.name} machines pay from {each.even.tokens_per_day / 1e9:,.3g}B tokens a day on, which is "
-        f"{when}; {ratio}, {each.usd / usd:.2g} times as much."
+        f"Against {each.api.name} machines pay at every volume from {each.even.tokens_per_day / 1e9:,.3g}B tokens a "
+        f"day on; with the demand that is expected, {when}. {ratio}"
     )
 
 
@@ -203,8 +203,8 @@ def _figures(question: Question, plan: Plan) -> dict[str, object]:
     return {
         "replica": _replica(plan.replica),
         "peak_share": plan.usable.share,
-        "ttft_s": {} if tails is None else {f"{quantile:g}": value for quantile, value in tails.ttft.items()},
-        "tokens_per_s": {} if tails is None else {f"{quantile:g}": value for quantile, value in tails.speed.items()},
+        "ttft_s": {f"{quantile:g}": value for quantile, value in tails.ttft.items()},
+        "tokens_per_s": {f"{quantile:g}": value for quantile, value in tails.speed.items()},
         "usd": plan.usd,
         "purchase_usd_per_gpu": None if plan.replica.offer.capital is None else list(plan.replica.offer.capital[:2]),
         "months": [

@@ -54,15 +54,18 @@ def gpu_price(chip: str, kind: str) -> GpuPrice:
     rows = _rows().get((chip, kind))
     if not rows:
         has = ", ".join(sorted(other for name, other in _rows() if name == chip))
-        hint = f"there are some for {has}; or " if has else ""
-        raise PlanError(f"No {kind} price of a {chip} is known: {hint}give one, in dollars per GPU and hour.")
+        hint = f"there are some for {has}; " if has else ""
+        raise PlanError(
+            f"No {kind} price of {chip} is known: {hint}a plan takes one of yours, as --price 2.10, in dollars per GPU "
+            "and hour."
+        )
     prices = [row.usd for row in rows]
     origins = list(dict.fromkeys(row.origin for row in rows))
     more = f" and {len(origins) - NAMED_ORIGINS} more" if len(origins) > NAMED_ORIGINS else ""
     as_of = _span(sorted(row.as_of for row in rows))
     wide = ALONE if min(prices) == max(prices) else 1.0
     alone = "; one figure, so 20 % more or less is taken" if wide > 1 else ""
-    source = Source(f"{kind} price of a {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more + alone)
+    source = Source(f"{kind} price of {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more + alone)
     return GpuPrice(min(prices) / wide, statistics.median(prices), max(prices) * wide, source)
 
 
@@ -92,7 +95,7 @@ def capital(chip: str) -> Capital | None:
         return None
     figures, days = [float(row["usd_per_gpu"]) for row in rows], sorted(row["as_of"] for row in rows)
     origins = ", ".join(dict.fromkeys(row["source"] for row in rows))
-    return Capital(min(figures), max(figures), Source(f"purchase of a {chip}", _span(days), f"{origins}; weak sources"))
+    return Capital(min(figures), max(figures), Source(f"purchase of {chip}", _span(days), f"{origins}; weak sources"))
 
 
 def own_capital(usd: float) -> Capital:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokenway.planner.grade.agreement import Share
 from tokenway.planner.grade.intervals import LEVEL, Interval
-from tokenway.planner.plots import canvas
+from tokenway.planner.plots import canvas, in_amounts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,22 +33,20 @@ class Bounded(NamedTuple):
 
 
 def formats_picture(points: Sequence[Point], what: str) -> Figure:
-    """What formats cost by the bits that they take; a logarithmic axis where costs are of different sizes."""
-    from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415 - costs as much as the rest of matplotlib
-
+    """What formats cost, those with the most bits on top; a logarithmic axis where costs are of different sizes."""
     figure, (axes,) = canvas()
     axes.grid(visible=True, alpha=0.3)
-    for point in points:
+    ordered = sorted(points, key=lambda point: (point.bits, -point.cost.value))
+    for place, point in enumerate(ordered):
         below, above = point.cost.value - point.cost.low, point.cost.high - point.cost.value
-        axes.errorbar(point.bits, point.cost.value, [[below], [above]], fmt="o", capsize=3, color=_INK[0])
-        axes.annotate(point.name, (point.bits, point.cost.value), (5, 4), textcoords="offset points", fontsize=8)
-    axes.set_xlabel("bits of a weight, scales included")
-    axes.set_ylabel(what)
+        axes.errorbar(point.cost.value, place, xerr=[[below], [above]], fmt="o", capsize=3, color=_INK[0])
+    axes.set_yticks(range(len(ordered)), [f"{point.name}, {point.bits:.3g} bits" for point in ordered])
+    axes.set_xlabel(what)
+    axes.set_title("What formats cost; bits of a weight have its share of the scales")
     costs = [point.cost.value for point in points]
     if max(costs) > _SPAN * min(costs) > 0:
-        axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.margins(x=0.12)
+        axes.set_xscale("log")
+    in_amounts(axes.xaxis)
     return figure
 
 
@@ -70,7 +68,7 @@ def comparison_picture(shares: Sequence[Share], excesses: Mapping[str, Bounded])
         beside = panels[1]
         _bars(beside, list(range(len(excesses))), [each.found for each in excesses.values()], _INK[0], "")
         for place, each in enumerate(excesses.values()):
-            label = f"margin {each.margin:g}"
+            label = "_again" if place else "margin: no difference below"
             beside.hlines(each.margin, place - 0.3, place + 0.3, color=_INK[1], linestyle="--", label=label)
         beside.set_xticks(range(len(excesses)), list(excesses))
         beside.set_xlim(-0.5, len(excesses) - 0.5)

@@ -45,7 +45,7 @@ def test_the_answer_comes_first(report: Report) -> None:
     assert cost.startswith("It costs $")
     assert "in four cases of five" in speed
     assert "95% of the requests have a first token within" in peak
-    assert pays.startswith("Against dear machines pay from ")
+    assert pays.startswith("Against dear machines pay at every volume from ")
     assert never.startswith("Against cheap machines never pay")
 
 

@@ -37,9 +37,9 @@ def _has(name: str) -> bool:
 
 def test_what_is_not_known_is_said() -> None:
     """With the kinds that there are."""
-    with pytest.raises(PlanError, match="there are some for on-demand, owned, reserved; or give one"):
+    with pytest.raises(PlanError, match="there are some for on-demand, owned, reserved; a plan takes one"):
         gpu_price("mi300x", "spot")
-    with pytest.raises(PlanError, match="is known: give one"):
+    with pytest.raises(PlanError, match="is known: a plan takes one of yours"):
         gpu_price("l40s", "owned")
     assert "spot" in KINDS
 
