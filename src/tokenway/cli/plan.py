@@ -261,12 +261,12 @@ def _offers(may: Machines) -> list[Offer]:
         except ValueError:
             raise BadUsage(f"--price {may.price} is no number, and none of {', '.join(prices.KINDS)}.") from None
     bought = None if may.purchase is None else prices.own_capital(may.purchase)
-    if own is None and any("," in text for text in may.gpu):
-        raise BadUsage("A GPU of your own needs its price: --price 2.10, in dollars per GPU and hour.")
     found: list[Offer] = []
     for text in may.gpu or tuple(chips()):
         title = f"own GPU {len(found) + 1}"
         name, chip = (title.replace(" ", "-").lower(), chip_from(text, title)) if "," in text else chip_of(text)
+        if "," in text and own is None:
+            raise BadUsage("A GPU of your own needs its price: --price 2.10, in dollars per GPU and hour.")
         try:
             price = own or prices.gpu_price(name, may.price)
             found.append(Offer(name, chip, price, bought or prices.capital(name)))
