@@ -21,10 +21,10 @@ from tokenway.planner.serving.cases import Column
 from tokenway.planner.serving.constants import LAST_DAY, Calibration, calibration
 from tokenway.planner.serving.points import points
 from tokenway.planner.serving.validation import (
-    YEAR,
     Errors,
     Mask,
     Sample,
+    after_2025,
     by_one_point,
     coverage,
     errors,
@@ -95,8 +95,7 @@ def validate(sample: Sample) -> None:
             print(f"    same points, as they are: {told(errors(sample.tpot[others], predicted[others]))}")
             print(f"    with one point measured:  {told(errors(sample.tpot[others], better[others]))}")
     line("Hopper to Blackwell", sample, ~is_hopper, sample.by(~is_hopper, sample.found_on(is_hopper))[0])
-    is_late = np.array([(point.deployment.released or LAST_DAY) >= YEAR for point in sample.points])
-    line("before 2026 to after", sample, is_late, sample.by(is_late, sample.found_on(~is_late))[0])
+    line("before 2026 to after", sample, *after_2025(sample))
     line("untouched third", sample, is_untouched, sample.by(is_untouched, sample.found_on(~is_untouched))[0])
     print("\nMLPerf offline, output tokens/s of a GPU")
     for result in results():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+import msgspec
 import numpy as np
 import pytest
 
 from benchmarks.planner.mlperf import results
 from tests.unit.planner.serving.asked import deployed
-from tokenway.planner.hardware import chips
+from tokenway.planner.hardware import chip_of, chips
 from tokenway.planner.serving.deployment import Load, Pool
-from tokenway.planner.serving.disaggregated import split
+from tokenway.planner.serving.disaggregated import input_rate, split
 from tokenway.planner.serving.pareto import curve, sweep
 from tokenway.planner.serving.points import points
 from tokenway.planner.serving.predict import predict
@@ -68,15 +71,29 @@ def test_mlperf_offline() -> None:
 def test_a_day_of_deepseek() -> None:
     """On 27 February 2025, 608 billion tokens in, 56.3 % of them cached, and 168 billion out took 1,814 H800.
 
-    EP32 for prefill and EP144 to decode, at 20 to 22 tokens/s for each user, at a mean context of 4,989.
+    EP32 for prefill and EP144 to decode, a cache in BF16, 20 to 22 tokens/s for each user at a mean context of 4,989,
+    which is 4,383 tokens in and 1,211 out. A machine of eight did 73,700 tokens/s in, and another 14,800 out.
     """
-    deployment = deployed("deepseek-v3", "h800", "fp8", Pool(dp=144, ep=144))
-    asked = Load(input=4500, output=4500 * 168 / 608, concurrency=8000, cached=0.563)
+    h800 = msgspec.structs.replace(chip_of("h800")[1], scale_up_gb_s=200.0)
+    deployment = deployed("deepseek-v3", "h800", "fp8/fp8/bf16", Pool(dp=144, ep=144))
+    deployment = msgspec.structs.replace(deployment, chip=h800)
+    asked = Load(input=4383, output=1211, concurrency=144 * 88, cached=0.563)
     pools = split(deployment, asked, Pool(dp=32, ep=32))
     found = predict(pools.deployment, asked)
-    assert 18 < found.tokens_per_s_user < 30
-    gpus = 168e9 / DAY / found.tokens_per_s_gpu
-    assert 1814 / 2 < gpus < 1814 * 2
+    assert 20 < found.tokens_per_s_user < 22
+    assert 8 * found.running / found.tpot / 144 == pytest.approx(14_800, rel=0.1)
+    assert 8 * input_rate(pools.deployment, asked) == pytest.approx(73_700, rel=0.15)
+    assert 1_000 < 168e9 / DAY / found.tokens_per_s_gpu < 2_500
+
+
+def test_sglang_over_nine_machines() -> None:
+    """EP72 on H100 with 256 sequences a GPU of 2,000 tokens in: 22,282 tokens/s a machine, in May 2025."""
+    deployment = deployed(
+        "deepseek-v3", "h100", "fp8", Pool(dp=72, ep=72), prefill=Pool(workers=10**6), engine="sglang"
+    )
+    deployment = msgspec.structs.replace(deployment, released=date(2025, 5, 5))
+    found = predict(deployment, Load(input=2000, output=100, concurrency=72 * 256))
+    assert 8 * 256 / found.tpot == pytest.approx(22_282, rel=0.1)
 
 
 def test_the_cost_of_r1_on_h200() -> None:

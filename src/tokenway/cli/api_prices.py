@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from tokenway.cli.errors import BadUsage
@@ -28,10 +30,28 @@ def named_api(text: str) -> Api:
     if "/" not in text:
         return Api(f"${text} a million", _price(text))
     provider, _, model = text.partition("/")
-    price = price_at(price_book(), provider, model, _today())
-    if price is None:
-        raise BadUsage(f"The price book has no price of '{model}' at '{provider}'; give it as IN,OUT[,CACHED].")
+    book = price_book()
+    price = price_at(book, provider, model, _today())
+    if price is None or not (price.input and price.output):
+        near = (
+            _near(model, [entry.name for entry in book.shelves[provider].entries])
+            if provider in book.shelves
+            else _near(provider, book.shelves)
+        )
+        raise BadUsage(
+            f"The price book has no price by the token of '{model}' at '{provider}'; {near}give it as IN,OUT[,CACHED]."
+        )
     return Api(text, price)
+
+
+def book_source() -> Source:
+    """Where prices of the book are from."""
+    return Source("prices by the token", price_book().made, "the gateway's price book")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(found)}? Or " if found else ""
 
 
 def found_in_book(model: str, mix: Mix, most: int) -> tuple[list[Api], tuple[Source, ...]]:
@@ -48,7 +68,7 @@ def found_in_book(model: str, mix: Mix, most: int) -> tuple[list[Api], tuple[Sou
             if price is not None and price.input and price.output:
                 found[provider] = min(found.get(provider, Api(provider, price)), Api(provider, price), key=in_all)
     cheapest = sorted(found.values(), key=in_all)[:most]
-    return cheapest, (Source("prices by the token", book.made, "the gateway's price book"),) if cheapest else ()
+    return cheapest, (book_source(),) if cheapest else ()
 
 
 def _price(text: str) -> Price:

@@ -135,7 +135,8 @@ def ask_both(
     for name, endpoint in zip(("A", "B"), pair, strict=True):
         first = endpoint.ask(prompts.prompts[0], prompts.tools)
         if first.problem:
-            raise CommandError(f"{name} ({endpoint.title}) cannot be compared: {first.problem}")
+            own = f" Its own key is given with --key-{name.lower()}." if "--key" in first.problem else ""
+            raise CommandError(f"{name} ({endpoint.title}) cannot be compared: {first.problem}{own}")
     turns = [
         (side, number, turn) for turn in range(rounds) for number in range(len(prompts.prompts)) for side in (0, 1)
     ]

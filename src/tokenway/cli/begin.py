@@ -46,15 +46,19 @@ def plain(words: Sequence[str]) -> Plain | None:
 
 def main() -> NoReturn:
     """The console script `tokenway`."""
-    words = sys.argv[1:]
+    try:
+        sys.exit(_begin(sys.argv[1:]))
+    except KeyboardInterrupt:
+        # Also while the parser is imported.
+        sys.exit(INTERRUPTED)
+
+
+def _begin(words: Sequence[str]) -> int:
     asked = plain(words[1:]) if words[:1] == ["serve"] else None
     if asked is None:
         from tokenway.cli.main import run  # noqa: PLC0415 - the parser, see above
 
-        sys.exit(run(words))
+        return run(list(words))
     from tokenway.compose.serve import serve  # noqa: PLC0415 - nothing of it is needed to ask
 
-    try:
-        sys.exit(serve(**asked._asdict()))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    return serve(**asked._asdict())

@@ -13,11 +13,13 @@ from tokenway.cli.errors import BadUsage
 from tokenway.cli.grading import Progress
 from tokenway.model.secret import Secret
 from tokenway.planner.grade.agreement import ANSWER_MARGIN, Comparison, compare, judge
-from tokenway.planner.grade.pictures import Bounded, draw_comparison
+from tokenway.planner.grade.pictures import Bounded, comparison_picture
 from tokenway.planner.grade.prompts import chosen, shipped_prompts
 from tokenway.planner.grade.reports import comparison_report
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from tokenway.cli.connection import Connection
     from tokenway.cli.grade import Asking
     from tokenway.planner.report import Report
@@ -38,14 +40,14 @@ class Compared(NamedTuple):
         """Whether an alarm is to be raised."""
         return self.report.figures["verdict"] == "different"
 
-    def draw(self, form: str) -> bytes:
+    def draw(self) -> Figure:
         """The picture."""
         named = {
-            "log-probabilities": (self.found.drift, self.margin),
-            "answers": (self.found.answers, ANSWER_MARGIN),
+            "log-probabilities (nats)": (self.found.drift, self.margin),
+            "answers (share of length)": (self.found.answers, ANSWER_MARGIN),
         }
         excesses = {name: Bounded(found.more, margin) for name, (found, margin) in named.items() if found is not None}
-        return draw_comparison(self.found.shares, excesses, form)
+        return comparison_picture(self.found.shares, excesses)
 
 
 def endpoint_of(name: str, key: str | None, connection: Connection | None) -> Endpoint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokenway.cli.errors import BadUsage
+from tokenway.cli.files import INPUT, text_of
 from tokenway.cli.place import Place, opened
 from tokenway.model.units import parse_duration
 from tokenway.model.usage import BUCKETS
@@ -18,7 +18,7 @@ from tokenway.planner.demand.growth import ORDER
 from tokenway.planner.demand.mix import Mix, mix_of, peak_to_mean
 from tokenway.planner.demand.series import Series, series_of
 from tokenway.planner.demand.table import Table, filled, read_table, summed
-from tokenway.planner.errors import unknown
+from tokenway.planner.errors import PlanError, unknown
 from tokenway.planner.report import Source
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 RECENT: Final = timedelta(days=28)
 """What tokens are made of is told of the latest days."""
 _SECONDS: Final = 86_400
-_INPUT: Final = Path("-")
 
 Points = Mapping[date, float]
 
@@ -44,6 +43,8 @@ class Demand(NamedTuple):
 
     def of(self, model: str) -> Series:
         """One model's tokens. Raises PlanError for a model that is not told of."""
+        if not self.models:
+            raise PlanError(f"This demand does not tell of models, so there is none of '{model}'.")
         if model not in self.models:
             raise unknown("model in this demand", model, self.models)
         return series_of(self.models[model], name=f"tokens of {model}")
@@ -77,18 +78,13 @@ def of_example(name: str) -> Demand:
 
 def of_file(path: Path) -> Demand:
     """A CSV file, or the standard input for `-`. Raises BadUsage, or PlanError for what is in it."""
-    try:
-        text = sys.stdin.read() if path == _INPUT else path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadUsage(f"{path} cannot be read: {reason}.") from None
-    table = read_table(text)
+    table = read_table(text_of(path))
     models = {name: _points(table.of(name)) for name in table.models}
     return Demand(
         table.series(),
         models,
         table.counts(),
-        sources=(Source("CSV file", table.rows[-1].day.isoformat(), path.name),),
+        sources=(Source("CSV file", table.rows[-1].day.isoformat(), "standard input" if path == INPUT else path.name),),
     )
 
 

@@ -11,15 +11,12 @@ from cyclopts import Parameter
 from tokenway.cli.errors import BadUsage
 from tokenway.cli.options import AsJson
 from tokenway.cli.place import Place
-from tokenway.cli.reporting import planning, print_report, write_picture
+from tokenway.cli.reporting import check_picture, planning, present
 
 if TYPE_CHECKING:
     from tokenway.cli.demand import Demand
     from tokenway.planner.demand.answer import Beside
     from tokenway.planner.demand.series import Series
-    from tokenway.planner.demand.study import Study
-    from tokenway.planner.plots import Form
-    from tokenway.planner.report import Report
 
 _DAYS_MOST: Final = 3_650
 _MODELS: Final = 8
@@ -42,7 +39,9 @@ class Which:
 
 
 def forecast(
-    file: Annotated[Path | None, Parameter(help="A CSV file with date,tokens[,model]; - is the input.")] = None,
+    file: Annotated[
+        Path | None, Parameter(help="A CSV file with date,tokens[,model]; - is the input.", allow_leading_hyphen=True)
+    ] = None,
     /,
     *,
     which: Which | None = None,
@@ -71,14 +70,14 @@ def forecast(
     """
     part = which or Which()
     _check(file, part, days)
+    check_picture(plot)
     with planning():
         from tokenway.cli.demand import first_day, read_demand  # noqa: PLC0415 - the help needs no numpy
         from tokenway.planner.demand.answer import answer  # noqa: PLC0415 - the same
         from tokenway.planner.demand.examples import example  # noqa: PLC0415 - the same
+        from tokenway.planner.demand.pictures import picture  # noqa: PLC0415 - the same
         from tokenway.planner.demand.study import study  # noqa: PLC0415 - the same
-        from tokenway.planner.plots import form_of  # noqa: PLC0415 - the same
 
-        form = None if plot is None else form_of(plot.name)
         leader = None if overlay is None else example(overlay)
         demand = read_demand(file, public=part.example, place=place, project=part.project, model=part.model)
         series = demand.whole if part.model is None else demand.of(part.model)
@@ -92,27 +91,20 @@ def forecast(
             sources=(*demand.sources, *(() if leader is None else (leader.source,))),
             beside=_beside(demand, series, days, part, None if leader is None else leader.series),
         )
-        print_report(report, as_json=as_json)
-        if plot is not None and form is not None:
-            _draw(plot, form, studied, report, None if leader is None else leader.series)
+        ahead = None if leader is None else leader.series
+        present(report, as_json=as_json, plot=plot, draw=lambda: picture(studied, leader=ahead))
     return 0
 
 
 def _check(file: Path | None, part: Which, days: int | None) -> None:
+    if file is not None and file.name.startswith("-") and file != Path("-"):
+        raise BadUsage(f"Unknown option: {file}. Try `tokenway forecast --help`.")
     if file is not None and part.example is not None:
         raise BadUsage("Give a file or --example, not both.")
     if part.project is not None and (file is not None or part.example is not None):
         raise BadUsage("--project is of the ledger; a file and an example have none.")
     if days is not None and not 0 < days <= _DAYS_MOST:
         raise BadUsage(f"--days {days} is not between 1 and {_DAYS_MOST}.")
-
-
-def _draw(path: Path, form: Form, studied: Study, report: Report, leader: Series | None) -> None:
-    from tokenway.planner.demand.pictures import picture  # noqa: PLC0415 - only who draws pays for it
-    from tokenway.planner.plots import render  # noqa: PLC0415 - the same
-
-    drawn = picture(studied, leader=leader)
-    write_picture(path, render(drawn, form, title=report.title, lines=report.lines))
 
 
 def _beside(demand: Demand, series: Series, days: int | None, part: Which, leader: Series | None) -> Beside:

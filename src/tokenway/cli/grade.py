@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,16 +10,13 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from tokenway.cli.connection import Connection
-from tokenway.cli.errors import BadUsage, CommandError
 from tokenway.cli.options import AsJson
-from tokenway.cli.reporting import print_report
+from tokenway.cli.reporting import check_picture, planning, present, print_report
 
 USUAL: Final = ("fp8", "mxfp8", "mxfp6", "int8", "nvfp4", "mxfp4", "int4-32", "int4-128", "int4-128-asym")
 """The formats that are measured when none is named."""
 DIFFERENT: Final = 1
 """Exit status of a comparison that found a difference, so that a schedule can raise an alarm."""
-_PACKAGES: Final = ("numpy", "matplotlib")
-_PICTURES: Final = ("png", "svg", "html")
 
 Plot = Annotated[Path | None, Parameter(help="Draw a picture into this file: .png, .svg or .html.")]
 
@@ -53,10 +49,10 @@ def formats(*, as_json: AsJson = False) -> None:
     For example:
       tokenway grade formats
     """
-    _need_extra()
-    from tokenway.planner.grade.reports import formats_report  # noqa: PLC0415 - only with the extra
+    with planning():
+        from tokenway.planner.grade.reports import formats_report  # noqa: PLC0415 - the help needs no numpy
 
-    print_report(formats_report(), as_json=as_json)
+        print_report(formats_report(), as_json=as_json)
 
 
 def weights(
@@ -87,17 +83,15 @@ def weights(
       tokenway grade weights model.gguf --format nvfp4 --format mxfp4
       tokenway grade weights model.safetensors --plot formats.svg
     """
-    form = _form(plot)
-    _need_extra()
-    from tokenway.cli import grading  # noqa: PLC0415 - only with the extra
-    from tokenway.planner.grade.blocks import scheme_of  # noqa: PLC0415 - the same
+    check_picture(plot)
+    with planning():
+        from tokenway.cli import grading  # noqa: PLC0415 - the help needs no numpy
+        from tokenway.planner.grade.blocks import scheme_of  # noqa: PLC0415 - the same
 
-    schemes = list({scheme.name: scheme for scheme in map(scheme_of, format or USUAL)}.values())
-    told = None if errors_only else grading.Told(text, tokens)
-    graded = grading.grade_file(file or grading.embedded_model(), schemes, told)
-    print_report(graded.report, as_json=as_json)
-    if plot is not None:
-        grading.write_picture(plot, grading.draw(graded, form))
+        schemes = list({scheme.name: scheme for scheme in map(scheme_of, format or USUAL)}.values())
+        told = None if errors_only else grading.Told(text, tokens)
+        graded = grading.grade_file(file or grading.embedded_model(), schemes, told)
+        present(graded.report, as_json=as_json, plot=plot, draw=lambda: grading.draw(graded))
 
 
 def compare(
@@ -121,31 +115,14 @@ def compare(
       tokenway grade compare groq/llama-3.3-70b-versatile deepinfra/llama-3.3-70b
       tokenway grade compare llama-70b "llama-70b@https://example.org/v1" --key-b sk-1
     """
-    form = _form(plot)
-    _need_extra()
-    from tokenway.cli import comparing  # noqa: PLC0415 - only with the extra
-    from tokenway.cli.asking import Pair  # noqa: PLC0415 - the same
-    from tokenway.cli.grading import write_picture  # noqa: PLC0415 - the same
+    check_picture(plot)
+    with planning():
+        from tokenway.cli import comparing  # noqa: PLC0415 - the help needs no numpy
+        from tokenway.cli.asking import Pair  # noqa: PLC0415 - the same
 
-    given = keys or Keys()
-    sides = ((a, given.key_a), (b, given.key_b))
-    pair = Pair(*(comparing.endpoint_of(name, key, connection) for name, key in sides))
-    compared = comparing.run(pair, asking or Asking())
-    print_report(compared.report, as_json=as_json)
-    if plot is not None:
-        write_picture(plot, compared.draw(form))
+        given = keys or Keys()
+        sides = ((a, given.key_a), (b, given.key_b))
+        pair = Pair(*(comparing.endpoint_of(name, key, connection) for name, key in sides))
+        compared = comparing.run(pair, asking or Asking())
+        present(compared.report, as_json=as_json, plot=plot, draw=compared.draw)
     return DIFFERENT if compared.is_different else 0
-
-
-def _need_extra() -> None:
-    """Raises CommandError where the packages of the extra are missing."""
-    if any(importlib.util.find_spec(package) is None for package in _PACKAGES):
-        raise CommandError("Grades need numpy and matplotlib: install the extra with `pip install 'tokenway[plan]'`.")
-
-
-def _form(plot: Path | None) -> str:
-    """The kind of a picture, before anything is measured. Raises BadUsage for one that cannot be drawn."""
-    form = plot.suffix.lower().removeprefix(".") if plot is not None else _PICTURES[0]
-    if form not in _PICTURES:
-        raise BadUsage(f"A picture's name ends with {', '.join('.' + each for each in _PICTURES)}; {plot} does not.")
-    return form

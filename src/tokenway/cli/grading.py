@@ -10,14 +10,14 @@ import msgspec
 import numpy as np
 
 from tokenway.cli.errors import CommandError
-from tokenway.cli.output import say
+from tokenway.cli.files import text_of
 from tokenway.local.models import CHAT_WEIGHTS, INSTALL_HINT, locate
 from tokenway.planner.errors import PlanError
 from tokenway.planner.grade.damage import Damage, damage, gradable, total
 from tokenway.planner.grade.forward import Llama
 from tokenway.planner.grade.intervals import Interval
 from tokenway.planner.grade.perplexity import AS_STORED, Reading, measure
-from tokenway.planner.grade.pictures import Point, draw_formats
+from tokenway.planner.grade.pictures import Point, formats_picture
 from tokenway.planner.grade.prompts import shipped_text
 from tokenway.planner.grade.reports import by_scheme, changes_of, weights_report
 from tokenway.planner.grade.tokens import Tokenizer
@@ -26,6 +26,8 @@ from tokenway.planner.report import Cell, Report, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.figure import Figure
 
     from tokenway.planner.grade.blocks import Scheme
     from tokenway.planner.grade.perplexity import Measured
@@ -92,9 +94,9 @@ def grade_file(path: Path, schemes: Sequence[Scheme], told: Told | None) -> Grad
     return Graded(msgspec.structs.replace(report, inputs=inputs, sources=sources), *_points(damages, readings))
 
 
-def draw(graded: Graded, form: str) -> bytes:
+def draw(graded: Graded) -> Figure:
     """The picture of it."""
-    return draw_formats(graded.points, graded.what, form)
+    return formats_picture(graded.points, graded.what)
 
 
 def _points(damages: Sequence[Damage], readings: Mapping[str, Reading]) -> tuple[list[Point], str]:
@@ -111,15 +113,7 @@ def _text(path: Path | None) -> tuple[str, Source]:
     if path is None:
         shipped = shipped_text()
         return shipped.text, Source(f"{shipped.title}, {shipped.author}", str(shipped.year), shipped.source)
-    try:
-        raw = path.read_bytes()
-        if len(raw) > _TEXT_MAX:
-            raise CommandError(f"The text {path} has more than {_TEXT_MAX:,} bytes; give a part of it.")
-        return raw.decode(), Source(path.name, "as it is now", str(path))
-    except OSError as error:
-        raise CommandError(f"The text {path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"The text {path} is not UTF-8.") from None
+    return text_of(path, most=_TEXT_MAX), Source(path.name, "as it is now", str(path))
 
 
 def _measured(weights: Weights, text: str, tokens: int | None, schemes: Sequence[Scheme]) -> Measured:
@@ -158,12 +152,3 @@ class Progress:
     def _tell(what: str) -> None:
         if sys.stderr.isatty():
             print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
-
-
-def write_picture(path: Path, picture: bytes) -> None:
-    """Writes a picture and says so. Raises CommandError where that fails."""
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise CommandError(f"The picture {path} cannot be written: {error.strerror}.") from None
-    say(f"The picture is in {path}.")

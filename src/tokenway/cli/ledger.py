@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from tokenway.cli.errors import BadUsage, CommandError
+from tokenway.cli.files import text_of
 from tokenway.cli.options import AsJson
 from tokenway.cli.output import NOTHING, Column, money, print_json, print_table, say
 from tokenway.cli.place import Place, day, dollars, moment, opened, start_of
@@ -129,12 +130,7 @@ def reconcile(
     from tokenway.metering.billing import read_export  # noqa: PLC0415 - the help needs no store
     from tokenway.store.reconcile import compare  # noqa: PLC0415 - the same
 
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadUsage(f"{file} cannot be read: {reason}.") from None
-    told = read_export(text)
+    told = read_export(text_of(file))
     for note in told.notes:
         say(note)
     with opened(place) as store:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from tokenway.cli.errors import BadUsage
+from tokenway.cli.files import text_of
 from tokenway.cli.options import AsJson
 from tokenway.cli.place import Place
-from tokenway.cli.reporting import planning, print_report, write_picture
+from tokenway.cli.reporting import check_picture, planning, present
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,12 @@ class Need:
     tokens_per_day: Annotated[float | None, Parameter(help="Tokens a day now, in and out, such as 5e9.")] = None
     doubling: Annotated[float, Parameter(help="In how many days they double; 0 for no growth.")] = 0.0
     spread: Annotated[float, Parameter(help="How wide the band is after a year: 0.5 is from 1/1.5 to 1.5.")] = 0.5
-    demand: Annotated[Path | None, Parameter(help="Or a CSV file with date,tokens, to be forecast.")] = None
+    demand: Annotated[
+        Path | None,
+        Parameter(help="Or a CSV file with date,tokens, to be forecast; - is the input.", allow_leading_hyphen=True),
+    ] = None
+    demand_model: Annotated[str | None, Parameter(help="Only what this model takes of the file or ledger.")] = None
+    demand_project: Annotated[str | None, Parameter(help="Only what this project takes of the ledger.")] = None
     months: Annotated[int, Parameter(help="Months to plan.")] = 12
 
 
@@ -80,6 +86,9 @@ class Machines:
     price: Annotated[
         str, Parameter(help="Dollars for a GPU hour, or which price: on-demand, reserved, spot, owned.")
     ] = "reserved"
+    purchase: Annotated[
+        float | None, Parameter(help="Dollars to buy a GPU with its share of the rest [otherwise as far as known].")
+    ] = None
     engine: Annotated[str, Parameter(help="The engine: vllm, sglang, trtllm.")] = "vllm"
     draft: Annotated[
         str | None, Parameter(help="Speculative decoding: tokens guessed a step, and the share right, such as 3,0.7.")
@@ -94,7 +103,7 @@ class Machines:
 
 
 def plan(
-    model: Annotated[str, Parameter(help="A model, or a config.json of Hugging Face.")],
+    model: Annotated[str, Parameter(help="A model, or a config.json of Hugging Face, or its folder.")],
     /,
     *,
     need: Need | None = None,
@@ -122,14 +131,18 @@ def plan(
         raise BadUsage(f"--months {wanted.months} is not between 1 and {_MONTHS_MOST}.")
     if wanted.tokens_per_day is not None and wanted.demand is not None:
         raise BadUsage("Give --tokens-per-day or --demand, not both.")
+    if wanted.tokens_per_day is not None and (wanted.demand_model or wanted.demand_project):
+        raise BadUsage("--demand-model and --demand-project are of a file or the ledger, not of --tokens-per-day.")
+    if wanted.demand is not None and wanted.demand_project:
+        raise BadUsage("--demand-project is of the ledger; a file has no projects.")
+    check_picture(plot)
     with planning():
         from tokenway.planner.fleet.answer import answer  # noqa: PLC0415 - the help needs no numpy
+        from tokenway.planner.fleet.pictures import picture  # noqa: PLC0415 - the same
         from tokenway.planner.fleet.plan import Question  # noqa: PLC0415 - the same
         from tokenway.planner.fleet.plan import plan as make_plan  # noqa: PLC0415 - the same
         from tokenway.planner.fleet.workload import Targets  # noqa: PLC0415 - the same
-        from tokenway.planner.plots import form_of, render  # noqa: PLC0415 - the same
 
-        form = None if plot is None else form_of(plot.name)
         name, shape = _shape(model)
         months, mix, sources = _demand(wanted, asked, place)
         targets = Targets(ttft=kept.ttft, quantile=kept.quantile, speed=kept.speed, availability=kept.availability)
@@ -144,12 +157,8 @@ def plan(
             apis=apis,
         )
         found = make_plan(question)
-        report = answer(question, found, inputs=_inputs(name, mix, targets, may), sources=(*sources, *book))
-        print_report(report, as_json=as_json)
-        if plot is not None and form is not None:
-            from tokenway.planner.fleet.pictures import picture  # noqa: PLC0415 - only who draws pays for it
-
-            write_picture(plot, render(picture(question, found), form, title=report.title, lines=report.lines))
+        report = answer(question, found, inputs=_inputs(name, wanted, mix, targets, may), sources=(*sources, *book))
+        present(report, as_json=as_json, plot=plot, draw=lambda: picture(question, found))
     return 0
 
 
@@ -158,17 +167,17 @@ def _shape(model: str) -> tuple[str, Shape]:
     from tokenway.planner.shapes import shape_of  # noqa: PLC0415 - the help needs no data
 
     path = Path(model)
+    if (path / "config.json").is_file():
+        path /= "config.json"
     if path.suffix != ".json":
         return shape_of(model)
     from tokenway.planner.hf_config import shape_from  # noqa: PLC0415 - only for a file
 
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadUsage(f"{path} cannot be read: {error.strerror or error}.") from None
+        config = json.loads(text_of(path))
     except ValueError as error:
         raise BadUsage(f"{path} is no JSON: {error}.") from None
-    name = path.parent.name or path.stem
+    name = path.resolve().parent.name or path.stem
     return name, shape_from(config, name)
 
 
@@ -186,14 +195,13 @@ def _served(may: Machines, name: str, shape: Shape) -> Served:
             raise BadUsage(f"--draft {may.draft} is no count of tokens and a share, such as 3,0.7.") from None
     if may.measured is None:
         return Served(shape, may.engine, draft)
-    from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - only for a file
+    from tokenway.planner.errors import PlanError  # noqa: PLC0415 - only for a file
+    from tokenway.planner.fleet.measured import factors  # noqa: PLC0415 - the same
 
     try:
-        text = may.measured.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadUsage(f"{may.measured} cannot be read: {reason}.") from None
-    return Served(shape, may.engine, draft, factors(text, name))
+        return Served(shape, may.engine, draft, factors(text_of(may.measured), name))
+    except PlanError as error:
+        raise BadUsage(f"{may.measured}: {error}") from None
 
 
 def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Month], Mix, tuple[Source, ...]]:
@@ -211,15 +219,16 @@ def _demand(wanted: Need, asked: Requests, place: Place | None) -> tuple[list[Mo
     from tokenway.planner.demand.study import study  # noqa: PLC0415 - the same
     from tokenway.planner.errors import PlanError  # noqa: PLC0415 - the same
 
-    demand = read_demand(wanted.demand, place=place)
+    demand = read_demand(wanted.demand, place=place, project=wanted.demand_project, model=wanted.demand_model)
     if demand.mix is not None:
         used = demand.mix
         ledger = {"input": used.input_per_call, "output": used.output_per_call, "cached": used.cached_part}
         told = {**ledger, **({} if demand.peak is None else {"peak": demand.peak}), **told}
     mix = Mix(**told)
-    studied = study(demand.whole, 31 * (wanted.months + 1))
+    series = demand.whole if wanted.demand_model is None else demand.of(wanted.demand_model)
+    studied = study(series, 31 * (wanted.months + 1))
     if studied.found is None:
-        raise PlanError(f"Demand cannot be forecast: {studied.lacks} Say it with --tokens-per-day.")
+        raise PlanError(f"Demand cannot be forecast: {studied.lacks}. Say it with --tokens-per-day.")
     months = _forecast(studied.found.forecast.sums(), wanted.months, mix)
     if not months:
         raise PlanError("The forecast has no whole month. Say demand with --tokens-per-day.")
@@ -241,21 +250,26 @@ def _forecast(sums: Sequence[Forecast], count: int, mix: Mix) -> list[Month]:
 def _offers(may: Machines) -> list[Offer]:
     """GPUs with their prices; without a choice all of which a price of that kind is known."""
     from tokenway.planner.errors import PlanError  # noqa: PLC0415 - the help needs no data
-    from tokenway.planner.fleet.prices import KINDS, gpu_price, own_price  # noqa: PLC0415 - the same
+    from tokenway.planner.fleet import prices  # noqa: PLC0415 - the same
     from tokenway.planner.fleet.search import Offer  # noqa: PLC0415 - the same
     from tokenway.planner.hardware import chip_from, chip_of, chips  # noqa: PLC0415 - the same
 
     own = None
-    if may.price not in KINDS:
+    if may.price not in prices.KINDS:
         try:
-            own = own_price(float(may.price))
+            own = prices.own_price(float(may.price))
         except ValueError:
-            raise BadUsage(f"--price {may.price} is no number, and none of {', '.join(KINDS)}.") from None
-    found = []
+            raise BadUsage(f"--price {may.price} is no number, and none of {', '.join(prices.KINDS)}.") from None
+    bought = None if may.purchase is None else prices.own_capital(may.purchase)
+    found: list[Offer] = []
     for text in may.gpu or tuple(chips()):
-        name, chip = ("own", chip_from(text)) if "," in text else chip_of(text)
+        title = f"own GPU {len(found) + 1}"
+        name, chip = (title.replace(" ", "-").lower(), chip_from(text, title)) if "," in text else chip_of(text)
+        if "," in text and own is None:
+            raise BadUsage("A GPU of your own needs its price: --price 2.10, in dollars per GPU and hour.")
         try:
-            found.append(Offer(name, chip, own or gpu_price(name, may.price)))
+            price = own or prices.gpu_price(name, may.price)
+            found.append(Offer(name, chip, price, bought or prices.capital(name)))
         except PlanError:
             if may.gpu:
                 raise
@@ -270,16 +284,28 @@ def _formats(may: Machines) -> list[Numbers]:
 
 def _apis(texts: Sequence[str], name: str, mix: Mix) -> tuple[list[Api], tuple[Source, ...]]:
     """The offers by the token to compare with: those named, or what the price book has of the model."""
-    from tokenway.cli.api_prices import found_in_book, named_api  # noqa: PLC0415 - the help needs no book
+    from tokenway.cli.api_prices import book_source, found_in_book, named_api  # noqa: PLC0415 - the help needs no book
 
     if texts:
-        return [named_api(text) for text in texts], ()
+        named = [named_api(text) for text in texts]
+        return named, (book_source(),) if any("/" in text for text in texts) else ()
     return found_in_book(name, mix, _APIS_MOST)
 
 
-def _inputs(name: str, mix: Mix, targets: Targets, may: Machines) -> dict[str, Cell]:
+def _inputs(name: str, wanted: Need, mix: Mix, targets: Targets, may: Machines) -> dict[str, Cell]:
+    demand: dict[str, Cell] = {"demand of model": wanted.demand_model, "demand of project": wanted.demand_project}
+    if wanted.tokens_per_day is not None:
+        demand = {"tokens a day": wanted.tokens_per_day, "doubling days": wanted.doubling, "spread": wanted.spread}
+    chosen: dict[str, Cell] = {
+        "draft": may.draft,
+        "measured": None if may.measured is None else may.measured.name,
+        "APIs": ", ".join(may.api) or None,
+        "purchase": may.purchase,
+    }
     return {
         "model": name,
+        **{what: cell for what, cell in demand.items() if cell is not None},
+        "months": wanted.months,
         "input": mix.input,
         "output": mix.output,
         "cached": mix.cached,
@@ -291,5 +317,7 @@ def _inputs(name: str, mix: Mix, targets: Targets, may: Machines) -> dict[str, C
         "availability": targets.availability,
         "price": may.price,
         "engine": may.engine,
+        "GPUs": ", ".join(may.gpu) or "all with such a price",
         "formats": ", ".join(may.number_format or _FORMATS),
+        **{what: cell for what, cell in chosen.items() if cell is not None},
     }

@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tokenway.cli.errors import CommandError
+from tokenway.cli.files import text_of
 from tokenway.cli.output import say
 from tokenway.cli.reporting import planning
 
@@ -26,7 +27,7 @@ def predict(
     moe_ep_size, or with the mode `disagg` prefill_gpus and decode_gpus and
     their workers. Rows come back in order with tpot_ms, the band tpot_low to
     tpot_high that holds four measurements of five, ttft_ms and
-    tokens_per_s_gpu; or with the reason why there is no answer.
+    tokens_per_s_per_gpu; or with the reason why there is no answer.
 
     For example:
       tokenway plan predict --csv points.csv --out predictions.csv
@@ -46,18 +47,18 @@ def predict(
     except OSError as error:
         raise CommandError(f"{out} cannot be written: {error.strerror or error}.") from None
     unanswered = len(rows) - found.answered
-    say(f"{out} has {found.answered} predictions" + (f", and {unanswered} rows with a reason." if unanswered else "."))
+    told = f"{out} has {_several(found.answered, 'prediction')}"
+    say(told + (f", and {_several(unanswered, 'row')} with a reason." if unanswered else "."))
     return 0
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Names and rows; what a short row lacks is empty, what a long one has beyond the names is dropped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{path} is no text in UTF-8.") from None
+    text = text_of(path)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True)
         names = list(reader.fieldnames or ())

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tokenway.cli.errors import CommandError
+from tokenway.cli.errors import BadUsage, CommandError
 from tokenway.cli.output import Column, print_json, print_table, say
+from tokenway.planner.errors import PlanError
+from tokenway.planner.plots import form_of, render
 from tokenway.planner.report import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from tokenway.planner.report import Report, Table
+
+_QUANTITY: Final = re.compile(r"[-+$]?\d[\d,.]*(e[-+]?\d+)?[kMBTQx%]?")
+"""`1.2`, `57.3T`, `+4.5%`: what stands to the right of its column."""
 
 
 @contextmanager
@@ -28,13 +36,30 @@ def planning() -> Iterator[None]:
         ) from None
 
 
-def write_picture(path: Path, picture: bytes) -> None:
-    """Writes a picture and says so; raises CommandError."""
+def check_picture(path: Path | None) -> None:
+    """Raises BadUsage for a name that tells no kind of picture, before anything is computed."""
+    try:
+        if path is not None:
+            form_of(path.name)
+    except PlanError as error:
+        raise BadUsage(f"--plot {error}") from None
+
+
+def write_picture(path: Path, figure: Figure, report: Report) -> None:
+    """Draws the picture of a report and says so; raises CommandError."""
+    picture = render(figure, form_of(path.name), title=report.title, lines=(*report.lines, *report.basis))
     try:
         path.write_bytes(picture)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from None
     say(f"{path} is written.")
+
+
+def present(report: Report, *, as_json: bool, plot: Path | None, draw: Callable[[], Figure]) -> None:
+    """Prints a report, and draws its picture where one is wanted."""
+    print_report(report, as_json=as_json)
+    if plot is not None:
+        write_picture(plot, draw(), report)
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
@@ -50,14 +75,15 @@ def print_report(report: Report, *, as_json: bool) -> None:
         print(table.title)
         _print(table)
     print()
-    for name, value in report.inputs.items():
-        say(f"{name}: {show(value)}")
-    for source in report.sources:
-        say(f"{source.name} ({source.as_of}): {source.origin}")
+    for line in report.basis:
+        print(line)
     sys.stdout.flush()
 
 
 def _print(table: Table) -> None:
-    numbers = [any(isinstance(row[n], int | float) for row in table.rows) for n in range(len(table.columns))]
-    columns = [Column(title, right=right) for title, right in zip(table.columns, numbers, strict=True)]
-    print_table(columns, [[show(cell) for cell in row] for row in table.rows], empty="There is nothing to show.")
+    shown = [[show(cell) for cell in row] for row in table.rows]
+    columns = [
+        Column(title, right=any(map(_QUANTITY.fullmatch, cells)))
+        for title, *cells in zip(table.columns, *shown, strict=True)
+    ]
+    print_table(columns, shown, empty="There is nothing to show.")

@@ -116,7 +116,7 @@ class Factor(NamedTuple):
     """What one figure of the chip brings when it is changed after those before it."""
 
     name: str
-    tokens_per_s_gpu: float | None
+    tokens_per_s_per_gpu: float | None
     gain: float | None
 
 

@@ -5,6 +5,7 @@ Rates are dense operations per second, links bytes per second in one direction, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -101,18 +102,22 @@ def chip_of(name: str) -> tuple[str, Chip]:
     return found, chips()[found]
 
 
+SIX: Final = 6
 _SIX: Final = "dense BF16 and FP8 TFLOPS, memory in GB and TB/s, links in GB/s, watts"
 
 
-def chip_from(text: str) -> Chip:
+def chip_from(text: str, title: str = "own GPU") -> Chip:
     """A chip of one's own from six numbers with commas between them, in the order of `_SIX`.
 
     What the utility provides for it is taken for twice its own power. Raises PlanError for anything else.
     """
+    parts = text.split(",")
     try:
-        bf16, fp8, memory, bandwidth, link, power = map(float, text.split(","))
+        if len(parts) != SIX:
+            raise ValueError(f"it has {len(parts)}")
+        bf16, fp8, memory, bandwidth, link, power = map(_figure, parts)
         return Chip(
-            title="own GPU",
+            title=title,
             bf16_tflops=bf16,
             fp8_tflops=fp8,
             int8_tops=fp8,
@@ -124,6 +129,16 @@ def chip_from(text: str) -> Chip:
         )
     except ValueError as error:
         raise PlanError(f"'{text}' is no GPU; it takes six numbers ({_SIX}): {error}.") from None
+
+
+def _figure(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError(f"'{text.strip()}' is no number")
+    return found
 
 
 def _plain(name: str) -> str:

@@ -31,8 +31,10 @@ _METHODS: Final = {"fp8": "fp8", "fbgemm_fp8": "fp8", "mxfp4": "mxfp4", "awq": "
 _FOUR: Final = 4
 
 
-def shape_from(config: Config, title: str = "own model") -> Shape:
+def shape_from(config: object, title: str = "own model") -> Shape:
     """The shape that a config describes. Raises PlanError for one that lacks a size or has one of no use."""
+    if not isinstance(config, Mapping):
+        raise PlanError("The config is no JSON object; a config.json of Hugging Face is one.")
     text = _text_part(config)
     layers, hidden = _size(text, "layers"), _size(text, "hidden")
     heads = _size(text, "heads")
@@ -130,11 +132,10 @@ def _latent(config: Config) -> Latent | None:
     rank = config.get("kv_lora_rank")
     if not rank:
         return None
-    hidden = _size(config, "hidden")
     return Latent(
         kv_rank=_whole(rank, "kv_lora_rank"),
         rope=_whole(config.get("qk_rope_head_dim"), "qk_rope_head_dim", 64),
-        query_rank=_whole(config.get("q_lora_rank"), "q_lora_rank", 0) or hidden,
+        query_rank=_whole(config.get("q_lora_rank"), "q_lora_rank", 0),
         nope=_whole(config.get("qk_nope_head_dim"), "qk_nope_head_dim", 128),
         value=_whole(config.get("v_head_dim"), "v_head_dim", 128),
     )

@@ -7,9 +7,11 @@ import io
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from tokenway.planner.errors import PlanError
+from tokenway.planner.report import amount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Form = Literal["png", "svg", "html"]
@@ -39,12 +41,25 @@ def form_of(name: str) -> Form:
     raise PlanError(f"'{name}' has to end in one of {', '.join('.' + form for form in _FORMS)}.")
 
 
-def canvas(*, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure with so many axes, one below the other."""
+def canvas(*, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure with so many axes, row by row."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - only who wants a picture pays for it
 
     figure = Figure(figsize=(_SIZE[0], _SIZE[1] * rows), layout="constrained")
-    return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+    return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
+
+
+def in_amounts(axis: Axis) -> None:
+    """Writes `20T` where matplotlib has 2 x 10^13; on a logarithmic axis, wherever it would write something."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter  # noqa: PLC0415 - only who wants a picture pays for it
+
+    class Between(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return amount(x) if super().__call__(x, pos) else ""
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: amount(value)))
+    if axis.get_scale() == "log":
+        axis.set_minor_formatter(Between(minor_thresholds=(1, 0.4)))
 
 
 def render(figure: Figure, form: Form, *, title: str, lines: tuple[str, ...] = ()) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 Cell = str | int | float | None
 """Text as it stands; a number is shown with three significant digits; None is a dash."""
+
+
+_UNITS: Final = ((1e15, "Q"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 class Table(NamedTuple):
@@ -40,6 +43,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...] = ()
     figures: dict[str, object] = {}
 
+    @property
+    def basis(self) -> tuple[str, ...]:
+        """What it was asked with, and what the data is, of which day and from where: a line each."""
+        asked = (f"{name}: {show(value)}" for name, value in self.inputs.items())
+        return (*asked, *(f"{source.name} ({source.as_of}): {source.origin}" for source in self.sources))
+
     def data(self) -> dict[str, object]:
         """For programs: title, sentences, inputs, figures, sources."""
         return {
@@ -49,6 +58,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             **self.figures,
             "sources": [source._asdict() for source in self.sources],
         }
+
+
+def amount(value: float) -> str:
+    """`1.23B`, `45.6k`, `7.89`: three digits that people can compare."""
+    for size, letter in _UNITS:
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g}{letter}" if abs(value) < 999.5 * size else f"{value / size:,.0f}{letter}"
+    return f"{value:.3g}"
 
 
 def show(cell: Cell) -> str:

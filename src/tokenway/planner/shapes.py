@@ -16,7 +16,10 @@ from tokenway.planner.errors import unknown
 
 
 class Latent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Latent attention (arXiv 2405.04434 §2.1): one vector of `kv_rank` and `rope` numbers is cached for all heads."""
+    """Latent attention (arXiv 2405.04434 §2.1): one vector of `kv_rank` and `rope` numbers is cached for all heads.
+
+    A `query_rank` of 0 is of queries that are made in one step, without a latent vector of their own.
+    """
 
     kv_rank: int
     rope: int
@@ -75,7 +78,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             layers -= line.layers
         if self.mla is not None:
             low, heads = self.mla, self.heads
-            query = low.query_rank * (self.hidden + heads * (low.nope + low.rope))
+            queries = heads * (low.nope + low.rope)
+            query = low.query_rank * (self.hidden + queries) if low.query_rank else self.hidden * queries
             cached = self.hidden * (low.kv_rank + low.rope) + low.kv_rank * heads * (low.nope + low.value)
             return total + layers * (query + cached + heads * low.value * self.hidden)
         gate = 1 if self.linear is not None else 0  # an output gate as wide as the query
@@ -134,11 +138,6 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.mla is not None:
             return self.mla.kv_rank + self.mla.rope
         return 2 * self.kv_heads * self.head_dim
-
-    @property
-    def cache_per_token(self) -> int:
-        """Numbers that one token leaves in the cache, while it is within every window."""
-        return self.cached_layers * self.cache_per_layer
 
     @property
     def cache_splits(self) -> int:

@@ -140,7 +140,7 @@ def tokenway(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
     def call(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         with monkeypatch.context() as patch:
-            patch.setattr("sys.stdin", io.StringIO(stdin))
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
             for name, value in environment.items():
                 patch.setenv(name, value)
             status = run(list(words))

@@ -21,7 +21,8 @@ LENGTH = 20
 class ScriptedEndpoint:
     """Models: `good` and `twin` are equal, `drifted` has other log-probabilities for good, `plain` refuses to give any.
 
-    `busy` says 429 to the first request of each prompt, `down` always 500, `mute` answers nothing, `odd` another shape.
+    `busy` says 429 to the first request of each prompt, `down` always 500, `mute` answers nothing, `odd` another shape,
+    `shut` refuses every key.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,8 @@ class ScriptedEndpoint:
             turn = self._seen[model, ask]
         if model == "down" or (model == "busy" and turn == 1):
             return (500 if model == "down" else 429), {"error": {"message": f"The model {model} is {model}."}}
+        if model == "shut":
+            return 401, {"error": {"message": "No such key."}}
         if model == "plain" and body.get("logprobs"):
             return 400, {"error": {"message": "logprobs are not supported"}}
         if model == "odd":

@@ -24,6 +24,20 @@ def test_a_price_of_the_book() -> None:
     assert api.per_request(MIX) > 0
 
 
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("openai/gpt-4o-min", "did you mean .*gpt-4o-mini"),
+        ("opeani/gpt-4o", "did you mean openai"),
+        ("openai/dall-e-3", "no price by the token"),
+    ],
+)
+def test_what_comes_nearest(text: str, near: str) -> None:
+    """A model of the provider, or a provider; what is not sold by the token has no such price."""
+    with pytest.raises(BadUsage, match=near):
+        named_api(text)
+
+
 @pytest.mark.parametrize("text", ["0.5", "0.5,x", "1,2,3,4", "-1,2", "inf,1", "openai/no-such-model", "nobody/gpt-4o"])
 def test_what_is_no_price(text: str) -> None:
     """It says what would be one."""

@@ -142,3 +142,11 @@ def test_who_does_not_answer_at_all_is_named_at_once(
     with pytest.raises(CommandError, match=f"^{name} .*cannot be compared: The answer says nothing"):
         ask_both(pair, prompts, 2, 2, np.random.default_rng(1), lambda *_: None)
     assert len(scripted.requests) <= 2
+
+
+def test_which_key_is_wrong(scripted: ScriptedEndpoint, address: str) -> None:
+    """The one of the endpoint that refused it has an option of its own."""
+    pair = Pair(endpoint(address, "good"), endpoint(address, "shut"))
+    with pytest.raises(CommandError, match=r"^B .*No such key; .* Its own key is given with --key-b\.$"):
+        ask_both(pair, PromptSet(SHIPPED.tools, SHIPPED.prompts[:5]), 2, 2, np.random.default_rng(1), lambda *_: None)
+    assert len(scripted.requests) == 2

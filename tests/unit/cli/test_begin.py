@@ -97,3 +97,16 @@ def test_ctrl_c_before_there_is_a_gateway(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == begin.INTERRUPTED == 130
+
+
+def test_ctrl_c_before_there_is_a_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To import it takes long enough to be stopped."""
+
+    def importing(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tokenway.cli.main.run", importing)
+    monkeypatch.setattr(sys, "argv", ["tokenway", "forecast"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == begin.INTERRUPTED

@@ -36,7 +36,7 @@ def test_equals_are_the_same_and_a_switch_is_seen(address: str) -> None:
     other = compared(address, "good", "drifted")
     assert other.is_different
     assert other.report.title == "Different: B beside A."
-    assert other.draw("svg").startswith(b"<?xml")
+    assert len(other.draw().axes) == 2
 
 
 def test_without_log_probabilities_the_answers_decide(address: str) -> None:
@@ -44,14 +44,14 @@ def test_without_log_probabilities_the_answers_decide(address: str) -> None:
     found = compared(address, "good", "plain")
     assert found.found.drift is None
     assert any("Too few log-probabilities" in line for line in found.report.lines)
-    assert found.draw("png").startswith(b"\x89PNG")
+    assert len(found.draw().axes) == 2
 
 
 def test_asked_once_it_cannot_tell(address: str) -> None:
     """There is no picture of distances then, but there is one."""
     found = compared(address, "good", "drifted", rounds=1)
     assert found.report.figures["verdict"] == "cannot tell"
-    assert found.draw("html").startswith(b"<!doctype html>")
+    assert len(found.draw().axes) == 1
 
 
 def test_names_of_endpoints(home: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert demand.whole.values.tolist() == [12.0]
     assert demand.largest(5) == [("b", 7 / 12), ("a", 5 / 12)]
     assert demand.sources[0].origin == "d.csv"
-    monkeypatch.setattr("sys.stdin", io.StringIO(file.read_text()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
     assert of_file(Path("-")).whole.values.tolist() == [12.0]
 
 

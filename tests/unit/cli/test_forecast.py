@@ -30,15 +30,15 @@ def file(tmp_path: Path) -> str:
 
 
 def test_a_file_for_people(tokenway: Run, file: str) -> None:
-    """Sentences and tables; what it was asked with, and where the data is from, beside them."""
+    """Sentences and tables; what it was asked with, and where the data is from, below them."""
     done = tokenway("forecast", file, "--days", "30", "--by-model")
 
     assert done.returncode == 0
     assert "emand doubles in " in done.stdout
     assert "Forecast, tokens in a month" in done.stdout
     assert "big\t66.7%" in done.stdout
-    assert "days ahead: 30" in done.stderr
-    assert "CSV file (2026-05-04): d.csv" in done.stderr
+    assert "days ahead: 30" in done.stdout
+    assert "CSV file (2026-05-04): d.csv" in done.stdout
 
 
 def test_a_file_for_programs(tokenway: Run, file: str) -> None:
@@ -50,6 +50,15 @@ def test_a_file_for_programs(tokenway: Run, file: str) -> None:
     assert data["inputs"]["series"] == "tokens of big"
     assert [each["date"] for each in data["forecast"]][0::6] == ["2026-05-05", "2026-05-11"]
     assert data["factors"] is None
+
+
+def test_the_input(tokenway: Run, file: str) -> None:
+    """Is read for a hyphen, and is what the source is called."""
+    done = tokenway("forecast", "-", "--days", "30", stdin="\ufeff" + Path(file).read_text())
+
+    assert done.returncode == 0
+    assert "emand doubles in " in done.stdout
+    assert "CSV file (2026-05-04): standard input" in done.stdout
 
 
 def test_an_example_with_what_may_lead_it(tokenway: Run, tmp_path: Path) -> None:
@@ -79,10 +88,11 @@ def test_an_example_with_its_factors(tokenway: Run) -> None:
         (("d.csv", "--example", "nvidia"), 2, "not both"),
         (("d.csv", "--project", "default"), 2, "--project is of the ledger"),
         (("d.csv", "--days", "0"), 2, "--days 0 is not between 1 and 3650"),
-        (("d.csv", "--plot", "d.pdf"), 1, "'d.pdf' has to end in one of"),
+        (("d.csv", "--plot", "d.pdf"), 2, "'d.pdf' has to end in one of"),
         (("d.csv", "--model", "bigg"), 1, "did you mean big?"),
         (("d.csv", "--overlay", "kapex"), 1, "did you mean capex?"),
         (("d.csv", "--since", "spring"), 2, "--since spring is neither"),
+        (("--exampel",), 2, "Unknown option: --exampel"),
         ((), 1, "There is no database"),
     ],
 )

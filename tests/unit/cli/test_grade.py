@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pytest
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.endpoint import ScriptedEndpoint
 from tests.unit.planner.grade.gguf_maker import TEXT, tiny_model
-from tokenway.cli import grade
 
 
 @pytest.fixture
@@ -98,7 +98,8 @@ def test_an_alarm_is_an_exit_status(tokenway: Run, home: Path, address: str) -> 
 
 def test_without_the_extra_it_says_what_to_install(tokenway: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything else."""
-    monkeypatch.setattr(grade, "_PACKAGES", ("numpy", "no_such_package"))
+    monkeypatch.delitem(sys.modules, "tokenway.planner.grade.reports", raising=False)
+    monkeypatch.setitem(sys.modules, "numpy", None)
     done = tokenway("grade", "formats")
     assert done.returncode == 1
     assert "pip install 'tokenway[plan]'" in done.stderr

@@ -37,7 +37,7 @@ def test_rows_come_back_in_order(table: Path, tmp_path: Path, tokenway: Run) -> 
     """With their own columns first, numbers or a reason."""
     rows = _predict(tokenway, table, tmp_path / "out.csv")
     assert [row["note"] for row in rows] == ["a, b", "c", "d", "e"]
-    added = ["tpot_ms", "tpot_low", "tpot_high", "ttft_ms", "tokens_per_s_gpu", "reason"]
+    added = ["tpot_ms", "tpot_low", "tpot_high", "ttft_ms", "tokens_per_s_per_gpu", "reason"]
     assert list(rows[0]) == [*HEADER.split(","), *added]
     assert float(rows[0]["tpot_low"]) < float(rows[0]["tpot_ms"]) < float(rows[0]["tpot_high"])
     assert rows[0]["reason"] == rows[3]["reason"] == ""
@@ -62,13 +62,13 @@ def test_files_that_cannot_be_used(table: Path, tmp_path: Path, tokenway: Run) -
     out = str(tmp_path / "out.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty.csv").write_text("")
-    for name, said in (
-        ("none.csv", "cannot be read"),
-        ("binary.csv", "no text"),
-        ("empty.csv", "no columns model_path"),
+    for name, said, status in (
+        ("none.csv", "cannot be read", 2),
+        ("binary.csv", "not UTF-8 text", 2),
+        ("empty.csv", "no columns model_path", 1),
     ):
         done = tokenway("plan", "predict", "--csv", str(tmp_path / name), "--out", out)
-        assert done.returncode == 1
+        assert done.returncode == status
         assert said in done.stderr
     done = tokenway("plan", "predict", "--csv", str(table), "--out", str(tmp_path))
     assert (done.returncode, "cannot be written" in done.stderr) == (1, True)

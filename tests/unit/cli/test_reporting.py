@@ -1,4 +1,4 @@
-"""The planner's answers on standard output, and what they rest on beside it."""
+"""The planner's answers on standard output, and what they rest on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tokenway.cli.errors import CommandError
-from tokenway.cli.reporting import planning, print_report, write_picture
+from tokenway.cli.errors import BadUsage, CommandError
+from tokenway.cli.output import Column
+from tokenway.cli.reporting import check_picture, planning, present, print_report, write_picture
+from tokenway.planner.plots import canvas
 from tokenway.planner.report import Report, Source, Table
 
 REPORT = Report(
@@ -22,11 +24,22 @@ REPORT = Report(
 
 
 def test_people_get_sentences_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    """Inputs and sources go to standard error, so that a pipe has the answer alone."""
+    """Inputs and sources stand below them, so that a file that is kept has what the answer rests on."""
     print_report(REPORT, as_json=False)
     out, err = capsys.readouterr()
-    assert out == "A fleet\nEight will do.\n\nBy month\nmonth\tGPUs\n2026-01\t8\n2026-02\t–\n\n"
-    assert err == "model: llama-3-8b\nprices (2026-01): a list\n"
+    answer = "A fleet\nEight will do.\n\nBy month\nmonth\tGPUs\n2026-01\t8\n2026-02\t–\n"
+    assert (out, err) == (f"{answer}\nmodel: llama-3-8b\nprices (2026-01): a list\n", "")
+
+
+def test_quantities_stand_to_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that are texts for their letter or sign; dates, names and intervals do not."""
+    seen: list[Column] = []
+    monkeypatch.setattr("tokenway.cli.reporting.print_table", lambda columns, *_, **__: seen.extend(columns))
+    titles = ("month", "GPU", "median", "rate", "times", "interval", "USD")
+    row = ("2026-05", "H100 SXM", "57.3T", "+4.5%", "1.20x", "+1.0% to +9.0%", None)
+    table = Table("t", titles, (row, (*row[:-1], 1234)))
+    print_report(Report(title="A fleet", tables=(table,)), as_json=False)
+    assert [column.title for column in seen if column.right] == ["median", "rate", "times", "USD"]
 
 
 def test_programs_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,9 +58,17 @@ def test_a_missing_package_is_advice() -> None:
 
 
 def test_a_picture_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Which is said beside the answer; where it cannot be, that is."""
-    write_picture(tmp_path / "a.png", b"picture")
-    assert (tmp_path / "a.png").read_bytes() == b"picture"
-    assert capsys.readouterr().err == f"{tmp_path / 'a.png'} is written.\n"
+    """Which is said beside the answer; where it cannot be, that is. A page has the report's sentences."""
+    page = tmp_path / "a.html"
+    present(REPORT, as_json=True, plot=page, draw=lambda: canvas()[0])
+    assert "<p>Eight will do.</p>" in page.read_text()
+    assert capsys.readouterr().err == f"{page} is written.\n"
     with pytest.raises(CommandError, match="cannot be written"):
-        write_picture(tmp_path / "no" / "a.png", b"picture")
+        write_picture(tmp_path / "no" / "a.png", canvas()[0], REPORT)
+
+
+def test_a_picture_of_no_kind_is_refused_before_anything_is_computed() -> None:
+    """No name is no picture."""
+    check_picture(None)
+    with pytest.raises(BadUsage, match=r"--plot 'a\.pdf' has to end in one of \.png, \.svg, \.html"):
+        check_picture(Path("a.pdf"))

@@ -39,7 +39,7 @@ def test_factors_multiply_to_the_whole() -> None:
         assert step.gain is not None
         assert step.gain >= 0.99, f"{step.name} makes it slower"
         product *= step.gain
-    first, last = steps[0].tokens_per_s_gpu, steps[-1].tokens_per_s_gpu
+    first, last = steps[0].tokens_per_s_per_gpu, steps[-1].tokens_per_s_per_gpu
     assert first is not None
     assert last is not None
     assert product == pytest.approx(last / first)

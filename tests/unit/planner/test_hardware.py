@@ -68,8 +68,18 @@ def test_a_chip_of_ones_own() -> None:
     assert chip.all_in_kw == 1.2
 
 
-@pytest.mark.parametrize("text", ["", "1,2,3", "1000,2000,96,four,400,600", "1000,2000,-96,4,400,600"])
-def test_what_is_no_chip(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it has 1"),
+        ("1,2,3", "it has 3"),
+        ("1000,2000,96,four,400,600", "'four' is no number"),
+        ("nan,2000,96,4,400,600", "'nan' is no number"),
+        ("1000,2000,inf,4,400,600", "'inf' is no number"),
+        ("1000,2000,-96,4,400,600", "above zero"),
+    ],
+)
+def test_what_is_no_chip(text: str, why: str) -> None:
     """Too few, no numbers, or ones that no chip has."""
-    with pytest.raises(PlanError, match="six numbers"):
+    with pytest.raises(PlanError, match=f"six numbers .*: .*{why}"):
         chip_from(text)

@@ -119,6 +119,16 @@ MIXTRAL: dict[str, Any] = {
 }
 
 
+def test_queries_without_a_latent_vector() -> None:
+    """DeepSeek-V2-Lite has none (`q_lora_rank` is null): 15.7B parameters, 2.4B of them without embeddings active."""
+    small = {"hidden_size": 2048, "num_hidden_layers": 27, "num_attention_heads": 16, "vocab_size": 102_400}
+    experts = {"n_routed_experts": 64, "n_shared_experts": 2, "moe_intermediate_size": 1408, "num_experts_per_tok": 6}
+    rest = {"first_k_dense_replace": 1, "intermediate_size": 10_944, "q_lora_rank": None}
+    found = shape_from({**DEEPSEEK_V3, **small, **experts, **rest})
+    assert found.parameters == pytest.approx(15.7e9, rel=0.005)
+    assert found.active == pytest.approx(2.4e9, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("config", "name"),
     [
@@ -131,7 +141,7 @@ def test_configs_of_models_that_are_known(config: dict[str, Any], name: str) -> 
     found, known = shape_from(config), shapes()[name]
     assert found.parameters == known.parameters
     assert found.active == known.active
-    assert found.cache_per_token == known.cache_per_token
+    assert found.cache_per_layer == known.cache_per_layer
     assert found.read(10_000) == known.read(10_000)
     assert found.state == known.state
     assert found.native == known.native
@@ -207,3 +217,10 @@ def test_configs_that_describe_no_model(wrong: dict[str, Any], said: str) -> Non
     """The sentence says which size."""
     with pytest.raises(PlanError, match=said):
         shape_from(wrong)
+
+
+@pytest.mark.parametrize("config", [[], None, "llama", 5])
+def test_what_is_no_object(config: object) -> None:
+    """Is JSON all the same, and no config."""
+    with pytest.raises(PlanError, match="no JSON object"):
+        shape_from(config)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tokenway.planner.errors import PlanError
-from tokenway.planner.plots import Form, canvas, form_of, render
+from tokenway.planner.plots import Form, canvas, form_of, in_amounts, render
 
 
 def _rendered(form: Form) -> bytes:
@@ -46,3 +46,16 @@ def test_a_page_holds_the_picture() -> None:
     assert "<p>1 &lt; 2</p>" in page
     assert page.count("<svg") == 1
     assert "<?xml" not in page
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_axes_in_amounts(scale: str) -> None:
+    """As tables write them, also between the powers of ten of a logarithmic axis."""
+    figure, (axes,) = canvas()
+    axes.plot([1, 2], [2e10, 7e10])
+    axes.set_yscale(scale)
+    in_amounts(axes.yaxis)
+    texts = {text.strip() for text in ET.fromstring(render(figure, "svg", title="x")).itertext()}
+
+    assert "40B" in texts
+    assert not [text for text in texts if "10^" in text or "\N{MULTIPLICATION SIGN}" in text]

@@ -15,6 +15,8 @@ def test_a_table_and_never_a_single_number() -> None:
     report = claim_report(CLAIM, "owned")
     assert report.lines[0].startswith("There is no single number: per GPU it is from ")
     assert " of " in report.lines[2]
+    assert "a ratio right to a factor of 1." in report.lines[3]
+    assert report.inputs["engine"] == "trtllm"
     tables = {table.title.split(":")[0] for table in report.tables}
     assert {"Against H100 SXM in fp8", "Against H200 SXM in fp8", "Against B200 HGX in nvfp4"} <= tables
     factors = [table for table in report.tables if table.title.startswith("What brings it")]

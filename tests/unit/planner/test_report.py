@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenway.planner.report import Cell, Report, Source, show
+from tokenway.planner.report import Cell, Report, Source, amount, show
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,23 @@ def test_programs_get_inputs_figures_and_sources() -> None:
         "doubling_days": 70.5,
         "sources": [{"name": "ledger", "as_of": "2026-01-02", "origin": "own calls"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *[
+            (1.234e9, "1.23B"),
+            (999.6, "1k"),
+            (999.4, "999"),
+            (7.891, "7.89"),
+            (0.0, "0"),
+            (3.2e15, "3.2Q"),
+            (5e20, "500,000Q"),
+        ],
+        *[(9.9996e5, "1M"), (45_600.0, "45.6k")],
+    ],
+)
+def test_amounts_have_three_digits(value: float, text: str) -> None:
+    """And a letter for their size."""
+    assert amount(value) == text

@@ -31,7 +31,7 @@ def test_parameters(name: str, billions: float, active: float) -> None:
 )
 def test_the_cache_of_a_token(name: str, numbers: int) -> None:
     """2·L·H_kv·d_h, or the latent vector of each layer."""
-    assert shapes()[name].cache_per_token == numbers
+    assert shapes()[name].kept(1) * shapes()[name].cache_per_layer == numbers
 
 
 def test_experts_that_a_batch_touches() -> None:

@@ -17,12 +17,13 @@ from tokenway.planner.demand.regime import Regime
 from tokenway.planner.demand.series import DAY, MONTH, Period, Series
 from tokenway.planner.demand.study import Found, Study
 from tokenway.planner.demand.trends import EXPONENTIAL, QUADRATIC
-from tokenway.planner.report import Cell, Report, Source, Table
+from tokenway.planner.report import Cell, Report, Source, Table, amount
 
 _ROWS: Final = 16
+_LONGEST: Final = 1e4
+"""Doubling in more periods is no growth that anybody sees."""
 NEAR: Final = 1.0
 """A curve that contains the best one and is less behind has gained something by its bend."""
-_UNITS: Final = ((1e15, "Q"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 _BAND_TITLES: Final = ("median", "50 % low", "high", "80 % low", "high", "95 % low", "high")
 _BACKTEST_TITLES: Final = ("ahead", "this forecast", "last growth goes on", "stays as it is")
 
@@ -79,21 +80,13 @@ def answer(
     )
 
 
-def amount(value: float) -> str:
-    """`1.23B`, `45.6k`, `7.89`: three digits that people can compare."""
-    for size, letter in _UNITS:
-        if abs(value) >= size * 0.9995:
-            return f"{value / size:.3g}{letter}" if abs(value) < 999.5 * size else f"{value / size:,.0f}{letter}"
-    return f"{value:.3g}"
-
-
 def _sentences(series: Series, found: Found) -> list[str]:
     period = series.period or MONTH
     lines = [_pace(found.doubling, period), found.choice.sentence]
     if found.choice.verdict != EXPONENTIAL:
         now = latest(found.choice)
         lines[0] = f"As an exponential: {lines[0][0].lower()}{lines[0][1:]}"
-        if now > 0:
+        if now > 0 and time_of(now) < _LONGEST:
             lines.append(f"At its latest pace it doubles in {period.several(time_of(now))}.")
     bent = bend(found.choice)
     near = found.choice.behind[QUADRATIC] < NEAR
@@ -174,7 +167,7 @@ def _pace_sentences(series: Series) -> list[str]:
 
 
 def _time(periods: float) -> str:
-    return f"{periods:.1f}" if 0 < periods < 1e4 else "none"
+    return f"{periods:.1f}" if 0 < periods < _LONGEST else "none"
 
 
 def _tables(series: Series, found: Found) -> list[Table]:

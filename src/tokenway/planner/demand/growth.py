@@ -58,7 +58,7 @@ class Split(NamedTuple):
         if most.low80 <= 0:
             return "No factor of the growth stands out: the interval of each holds no growth at all."
         part = "" if most.part is None else f", {most.part:.0%} of all growth"
-        return f"What grows most are {most.name}: {most.monthly:+.1%} a month{part}."
+        return f"Of the factors, {most.name} grow most: {most.monthly:+.1%} a month{part}."
 
 
 def split(counts: Mapping[str, Mapping[date, float]], generator: np.random.Generator) -> Split | None:

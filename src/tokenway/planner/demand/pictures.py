@@ -10,7 +10,7 @@ from tokenway.planner.demand.forecast import Forecast
 from tokenway.planner.demand.series import Series
 from tokenway.planner.demand.study import Found, Study
 from tokenway.planner.demand.trends import g
-from tokenway.planner.plots import canvas
+from tokenway.planner.plots import canvas, in_amounts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,17 +36,24 @@ def picture(studied: Study, *, leader: Series | None = None) -> Figure:
         _draw_curve(plot, found)
         _draw_bands(plot, found.forecast)
     tops = [series.values, *([] if found is None else [found.forecast.bands.median])]
-    if len(series.values) and max(each.max() for each in tops) > _LOW * series.values.min():
-        axes.set_yscale("log")
     if len(series.values):
+        top = float(max(each.max() for each in tops))
         # What may be far above all else would hide it.
-        axes.set_ylim(top=min(axes.get_ylim()[1], _HIGH * float(max(each.max() for each in tops))))
+        high = min(axes.get_ylim()[1], _HIGH * top)
+        if top > _LOW * series.values.min():
+            axes.set_yscale("log")
+            axes.set_ylim(top=high)
+        else:
+            axes.set_ylim(0.0, max(high, 1.1 * top))
+    else:
+        axes.text(0.5, 0.5, "nothing above zero", transform=axes.transAxes, ha="center")
     if leader is not None and len(leader.values):
         _draw_leader(axes, leader)
     axes.set_ylabel(f"{series.unit} a {series.period.name}" if series.period else series.unit)
     axes.set_title(f"Demand: {series.name}")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="upper left", fontsize="small")
+    in_amounts(axes.yaxis)
+    axes.legend(loc="best", fontsize="small")
     return figure
 
 
@@ -60,12 +67,13 @@ def _draw_curve(plot: Any, found: Found) -> None:
 
 def _draw_bands(plot: Any, forecast: Forecast) -> None:
     bands, days = forecast.bands, list(forecast.dates)
-    for low, high, shade, name in (
-        (bands.low95, bands.high95, 0.12, "95 %"),
-        (bands.low80, bands.high80, 0.2, "80 %"),
-        (bands.low50, bands.high50, 0.3, "50 %"),
+    # Opaque, so that each has the colour that the legend shows.
+    for low, high, colour, name in (
+        (bands.low95, bands.high95, "#e3e9ef", "95 %"),
+        (bands.low80, bands.high80, "#bccbd9", "80 %"),
+        (bands.low50, bands.high50, "#8ea6bf", "50 %"),
     ):
-        plot.fill_between(days, low, high, color=_INK, alpha=shade, linewidth=0, label=name)
+        plot.fill_between(days, low, high, color=colour, linewidth=0, label=name)
     plot.plot(days, bands.median, color=_INK, linewidth=1.5, label="median")
 
 
@@ -73,4 +81,5 @@ def _draw_leader(axes: Axes, leader: Series) -> None:
     other: Any = axes.twinx()
     other.plot(list(leader.dates), leader.values, color=_LEADER, linewidth=1, marker="s", markersize=3)
     other.set_yscale(axes.get_yscale())
+    in_amounts(other.yaxis)
     other.set_ylabel(f"{leader.name}, {leader.unit}", color=_LEADER)

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tokenway.planner.report import show
+
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
@@ -27,8 +29,8 @@ class Period(NamedTuple):
     least: int
 
     def several(self, count: float) -> str:
-        """`9.8 weeks`, `1 day`."""
-        return f"{count:.3g} {self.name}{'' if count == 1 else 's'}"
+        """`9.8 weeks`, `1 day`, `1,234 days`."""
+        return f"{show(float(count))} {self.name}{'' if count == 1 else 's'}"
 
 
 DAY: Final = Period("day", 1.0, 28)

@@ -21,6 +21,10 @@ _DATES: Final = ("date", "day", "week", "month", "quarter")
 _NAMES: Final = "date,tokens[,model][,users][,requests][,calls]"
 _QUARTER: Final = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 _MONTH: Final = re.compile(r"\d{4}-\d\d")
+_SHOWN: Final = 60
+_YEARS: Final = range(1900, 2200)
+_SEPARATORS: Final = ("\t", ";")
+"""What may stand between columns, where the first line has no comma."""
 
 
 class Row(NamedTuple):
@@ -89,12 +93,15 @@ def read_table(text: str) -> Table:
     Rows out of order are sorted. A row that is there twice is counted once; several rows of a date (and model) that
     differ are added up.
     """
-    reader = csv.DictReader(text.removeprefix("\ufeff").splitlines(), strict=True)
+    lines = text.removeprefix("\ufeff").splitlines()
+    head = lines[0] if lines else ""
+    separator = next((each for each in _SEPARATORS if each in head and "," not in head), ",")
+    reader = csv.DictReader(lines, strict=True, delimiter=separator)
     try:
         names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
         day = next((names[name] for name in _DATES if name in names), None)
         if day is None or "tokens" not in names:
-            raise PlanError(f"The first line has to name the columns {_NAMES}.")
+            raise PlanError(f"The first line has to name the columns {_NAMES}, and is '{head[:_SHOWN]}'.")
         rows = [_row(line, names, day, reader.line_num) for line in reader if any(line.values())]
     except csv.Error as error:
         raise PlanError(f"Line {reader.line_num} is no CSV: {error}.") from None
@@ -104,6 +111,8 @@ def read_table(text: str) -> Table:
 
 
 def _row(line: Mapping[str, str | None], names: Mapping[str, str], day: str, number: int) -> Row:
+    if None in line:
+        raise PlanError(f"Line {number} has more columns than the first line.")
     counts = tuple(
         _number(line[names[name]], name, number) if name in names and line[names[name]] else None for name in COUNTS
     )
@@ -118,13 +127,15 @@ def _row(line: Mapping[str, str | None], names: Mapping[str, str], day: str, num
 def _date(text: str | None, number: int) -> date:
     plain = (text or "").strip()
     quarter = _QUARTER.fullmatch(plain)
-    if quarter is not None:
-        return date(int(quarter[1]), 3 * int(quarter[2]) - 2, 1)
+    first = f"{quarter[1]}-{3 * int(quarter[2]) - 2:02}" if quarter else plain
     try:
         # A moment counts for its day.
-        return date.fromisoformat(f"{plain}-01" if _MONTH.fullmatch(plain) else plain[:10])
+        found = date.fromisoformat(f"{first}-01" if _MONTH.fullmatch(first) else first[:10])
     except ValueError:
-        raise PlanError(f"Line {number}: '{plain}' is no date; write e.g. 2026-01-31, 2026-01 or 2026Q1.") from None
+        found = date.min
+    if found.year not in _YEARS:
+        raise PlanError(f"Line {number}: '{plain}' is no date; write e.g. 2026-01-31, 2026-01 or 2026Q1.")
+    return found
 
 
 def _number(text: str | None, name: str, line: int) -> float:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tokenway.planner.fleet.months import Fleet, FleetMonth
+from tokenway.planner.fleet.months import Fleet, FleetMonth, added
 from tokenway.planner.fleet.plan import Against, Other, Plan, Question
-from tokenway.planner.fleet.prices import capital
+from tokenway.planner.fleet.prices import Capital
 from tokenway.planner.fleet.search import Replica, label
 from tokenway.planner.fleet.sensitivity import Bar
 from tokenway.planner.report import Cell, Report, Source, Table
@@ -30,14 +30,13 @@ def answer(question: Question, plan: Plan, *, inputs: dict[str, Cell], sources: 
     """The report of a plan."""
     replica = plan.replica
     found = [model_source(), replica.offer.price.source, *sources]
-    bought = capital(replica.offer.name)
-    if bought is not None:
-        found.append(bought.source)
+    if replica.offer.capital is not None:
+        found.append(replica.offer.capital.source)
     return Report(
         title=f"Serving {question.served.shape.title}",
         lines=tuple(_lines(question, plan)),
         tables=(
-            _months(plan.fleets),
+            _months(plan.fleets, replica.offer.capital),
             _others(question, plan.others),
             *([_apis(plan.against)] if plan.against else []),
             _bars(plan.bars),
@@ -88,20 +87,20 @@ def _lines(question: Question, plan: Plan) -> Iterable[str]:
             "others, which is less sure than the band says."
         )
     tails = plan.usable.tails
-    if tails is not None:
-        yield (
-            f"In the peak hour it is given {plan.usable.share:.0%} of its work; played against such arrivals, "
-            f"{targets.quantile:.0%} of the requests have a first token within {tails.ttft[targets.quantile]:.2f} s "
-            f"and half of them {tails.speed[0.5]:.0f} tokens/s or more."
-        )
-    bought = capital(replica.offer.name)
-    if bought is not None:
-        yield (
-            f"To buy as many takes ${bought.low * last.middle.gpus:,.0f} to ${bought.high * last.middle.gpus:,.0f}, "
-            "by figures that are weak."
-        )
+    yield (
+        f"In the peak hour it is given {plan.usable.share:.0%} of its work; played against such arrivals, "
+        f"{targets.quantile * 100:.3g}% of the requests have a first token within {tails.ttft[targets.quantile]:.2f} s "
+        f"and half of them {tails.speed[0.5]:.0f} tokens/s or more."
+    )
+    if replica.offer.capital is not None:
+        yield _buying(replica.offer.capital, max(each.middle.gpus for each in plan.fleets))
     for each in plan.against:
         yield _pays(each, plan.usd)
+
+
+def _buying(capital: Capital, count: int) -> str:
+    low, high = capital.low * count, capital.high * count
+    return f"To buy {count} GPUs takes ${low:,.0f}" + ("." if low == high else f" to ${high:,.0f}, by weak figures.")
 
 
 def _guessing(question: Question, replica: Replica, draft: Draft) -> str:
@@ -116,19 +115,22 @@ def _guessing(question: Question, replica: Replica, draft: Draft) -> str:
 
 
 def _pays(each: Against, usd: float) -> str:
-    ratio = f"the same requests cost ${each.usd:,.0f} at {each.api.name}"
+    times = each.usd / usd
+    ratio = f"The same requests cost ${each.usd:,.0f} there, {times:{'.2f' if times > 0.1 else '.1g'}} times as much."
     if math.isinf(each.even.requests):
-        return f"Against {each.api.name} machines never pay at this mix: {ratio}."
+        return f"Against {each.api.name} machines never pay at this mix. {ratio}"
     pays = each.months["middle"]
     when = "not within these months" if pays is None else f"from {pays} on"
     return (
-        f"Against {each.api.name} machines pay from {each.even.tokens_per_day / 1e9:,.3g}B tokens a day on, which is "
-        f"{when}; {ratio}, {each.usd / usd:.2g} times as much."
+        f"Against {each.api.name} machines pay at every volume from {each.even.tokens_per_day / 1e9:,.3g}B tokens a "
+        f"day on; with the demand that is expected, {when}. {ratio}"
     )
 
 
-def _months(fleets: Sequence[FleetMonth]) -> Table:
+def _months(fleets: Sequence[FleetMonth], capital: Capital | None) -> Table:
     columns = ("month", "GPUs", "low", "high", "spare replicas", "kW", "MWh", "USD", "used", "$/M in", "$/M out")
+    counts = added(each.middle.gpus for each in fleets)
+    middle = None if capital is None else (capital.low + capital.high) / 2
     rows = tuple(
         (
             each.month.name,
@@ -142,10 +144,11 @@ def _months(fleets: Sequence[FleetMonth]) -> Table:
             f"{each.middle.utilisation:.0%}",
             each.middle.usd_per_million_input,
             each.middle.usd_per_million_output,
+            None if middle is None else round(count * middle),
         )
-        for each in fleets
+        for each, count in zip(fleets, counts, strict=True)
     )
-    return Table("By month; low and high are the ends of the band of demand", columns, rows)
+    return Table("By month; low and high are the ends of the band of demand", (*columns, "to buy, USD"), rows)
 
 
 def _others(question: Question, others: Sequence[Other]) -> Table:
@@ -200,16 +203,18 @@ def _figures(question: Question, plan: Plan) -> dict[str, object]:
     return {
         "replica": _replica(plan.replica),
         "peak_share": plan.usable.share,
-        "ttft_s": {} if tails is None else {f"{quantile:g}": value for quantile, value in tails.ttft.items()},
-        "tokens_per_s": {} if tails is None else {f"{quantile:g}": value for quantile, value in tails.speed.items()},
+        "ttft_s": {f"{quantile:g}": value for quantile, value in tails.ttft.items()},
+        "tokens_per_s": {f"{quantile:g}": value for quantile, value in tails.speed.items()},
         "usd": plan.usd,
+        "purchase_usd_per_gpu": None if plan.replica.offer.capital is None else list(plan.replica.offer.capital[:2]),
         "months": [
             {
                 "month": each.month.name,
                 "requests": each.month.middle,
+                "added_gpus": count,
                 **{path: _fleet(getattr(each, path)) for path in ("low", "middle", "high")},
             }
-            for each in plan.fleets
+            for each, count in zip(plan.fleets, added(each.middle.gpus for each in plan.fleets), strict=True)
         ],
         "others": [{**_replica(each.replica), "usd": each.usd} for each in plan.others],
         "apis": [
@@ -221,6 +226,15 @@ def _figures(question: Question, plan: Plan) -> dict[str, object]:
                 "months": each.months,
             }
             for each in plan.against
+        ],
+        "frontiers": [
+            {
+                "gpu": offer.name,
+                "format": numbers.label,
+                "tokens_per_s": curve.user.tolist(),
+                "tokens_per_s_per_gpu": curve.gpu.tolist(),
+            }
+            for offer, numbers, curve in plan.frontiers
         ],
         "sensitivity": [
             {**bar.span._asdict(), "input": bar.name, "at_low": bar.at_low, "at_base": bar.base, "at_high": bar.at_high}

@@ -57,6 +57,15 @@ def spares(needed: int, availability: float, up: float) -> int:
     return high
 
 
+def added(counts: Iterable[int]) -> list[int]:
+    """How many GPUs have to be bought in each month, where none is sold again."""
+    found, most = [], 0
+    for count in counts:
+        found.append(max(count - most, 0))
+        most = max(most, count)
+    return found
+
+
 def fleet_for(
     month: Month, requests: float, replica: Replica, share: float, targets: Targets, usd_per_hour: float | None = None
 ) -> Fleet:

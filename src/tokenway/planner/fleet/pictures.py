@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,9 +10,7 @@ import numpy as np
 from tokenway.planner.fleet.breakeven import MONTH
 from tokenway.planner.fleet.months import fleet_for
 from tokenway.planner.fleet.workload import DAY
-from tokenway.planner.plots import canvas
-from tokenway.planner.serving.deployment import Load
-from tokenway.planner.serving.pareto import curve, sweep
+from tokenway.planner.plots import canvas, in_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +21,19 @@ if TYPE_CHECKING:
     from tokenway.planner.fleet.sensitivity import Bar
 
 _INK: Final = "#1f4e79"
+_LABEL: Final = 24
+"""Longer names are broken, as all five pictures stand as far to the right as they need."""
 _COLOURS: Final = ("#b35900", "#2e7d32", "#6a1b9a", "#00838f", "#ad1457")
 
 
 def picture(question: Question, plan: Plan) -> Figure:
     """Fleet by month with its band; money by month and by volume against APIs; Pareto curves; the tornado."""
     figure, (fleet, money, volume, curves, bars) = canvas(rows=5)
+    figure.suptitle(f"Serving {question.served.shape.title}")
     _draw_fleet(fleet, plan)
     _draw_money(money, question, plan)
     _draw_volume(volume, question, plan)
-    _draw_curves(curves, question, plan)
+    _draw_curves(curves, question.targets.speed, plan)
     _draw_bars(bars, plan.bars)
     return figure
 
@@ -63,6 +65,7 @@ def _draw_money(plot: Any, question: Question, plan: Plan) -> None:
         plot.plot(names, [fleet.month.middle * per_request for fleet in plan.fleets], color=colour, label=each.api.name)
     plot.set_ylabel("USD a month")
     plot.set_yscale("log")
+    in_amounts(plot.yaxis)
     plot.set_title("Own machines against prices by the token")
     plot.tick_params(axis="x", rotation=45)
     plot.legend(loc="upper left", fontsize="small")
@@ -82,23 +85,23 @@ def _draw_volume(plot: Any, question: Question, plan: Plan) -> None:
             plot.plot([each.even.tokens_per_day], [each.even.fleet.usd], "o", color=colour)
     plot.set_xscale("log")
     plot.set_yscale("log")
+    in_amounts(plot.xaxis)
+    in_amounts(plot.yaxis)
     plot.set_xlabel("tokens a day")
     plot.set_ylabel("USD a month")
     plot.set_title("From which volume on machines pay (dots)")
     plot.legend(loc="upper left", fontsize="small")
 
 
-def _draw_curves(plot: Any, question: Question, plan: Plan) -> None:
+def _draw_curves(plot: Any, speed: float, plan: Plan) -> None:
     """Tokens/s for a caller against tokens/s of a GPU, of the cheapest chips and formats."""
-    load = Load(input=question.mix.input, output=question.mix.output, concurrency=1.0, cached=question.mix.cached)
-    for other, colour in zip(plan.others, (_INK, *_COLOURS), strict=False):
-        offer, numbers = other.replica.offer, other.replica.numbers
-        measured = question.served.factor(offer, numbers)
-        best = curve(sweep(question.served.on(offer, numbers), load, measured=measured).found)
+    for (offer, numbers, best), colour in zip(plan.frontiers, (_INK, *_COLOURS), strict=False):
         plot.plot(best.user, best.gpu, color=colour, label=f"{offer.chip.title} {numbers.label}")
-    plot.axvline(question.targets.speed, color="black", linewidth=0.8, linestyle=":")
+    plot.axvline(speed, color="black", linewidth=0.8, linestyle=":")
     plot.set_xscale("log")
     plot.set_yscale("log")
+    in_amounts(plot.xaxis)
+    in_amounts(plot.yaxis)
     plot.set_xlabel("tokens/s for a caller (dotted: promised)")
     plot.set_ylabel("output tokens/s of a GPU")
     plot.set_title("What no other layout or batch beats")
@@ -111,7 +114,7 @@ def _draw_bars(plot: Any, bars: Sequence[Bar]) -> None:
         for value, colour in ((bar.at_low, "#6699cc"), (bar.at_high, _INK)):
             if value is not None:
                 plot.barh(place, value / bar.base - 1.0, color=colour)
-    plot.set_yticks(range(len(ordered)), [bar.name for bar in ordered], fontsize="small")
+    plot.set_yticks(range(len(ordered)), [textwrap.fill(bar.name, _LABEL) for bar in ordered], fontsize="small")
     plot.axvline(0.0, color="black", linewidth=0.8)
     plot.set_xlabel("cost of a token by the plan's, less 1 (light: low end, dark: high end)")
     plot.set_title("What the cost depends on")

@@ -7,7 +7,6 @@ these is taken.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -17,14 +16,20 @@ import msgspec
 from tokenway.planner.errors import PlanError
 from tokenway.planner.fleet.breakeven import Api, BreakEven, break_even, first_months
 from tokenway.planner.fleet.months import FleetMonth, by_month, fleet_for
+from tokenway.planner.fleet.queueing import Tails
 from tokenway.planner.fleet.search import Offer, Replica, Served, search
 from tokenway.planner.fleet.sensitivity import Bar, Span, tornado
-from tokenway.planner.fleet.tails import Usable, usable
+from tokenway.planner.fleet.tails import Usable, alone, usable
 from tokenway.planner.fleet.workload import Mix, Month, Targets
 from tokenway.planner.formats import Numbers
+from tokenway.planner.serving.deployment import Load
+from tokenway.planner.serving.pareto import Curve, curve, sweep
 
-PLAYED: Final = 4
-"""How many replicas are played against the arrivals."""
+PLAYED: Final = 48
+"""After so many replicas that do not keep the targets against the arrivals no more are played."""
+_HALVINGS: Final = 8
+FRONTIERS: Final = 6
+"""Of how many chips and formats the whole curve is told."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +60,19 @@ class Against(NamedTuple):
     months: dict[str, str | None]
 
 
+class Frontier(NamedTuple):
+    """What no other layout or batch of a chip and format beats: tokens/s of a caller against those of a GPU."""
+
+    offer: Offer
+    numbers: Numbers
+    curve: Curve
+
+
 class Plan(NamedTuple):
-    """The answer. `usd` is what the fleet costs over all months; `others` the best of each chip and format, with it."""
+    """The answer. `usd` is what the fleet costs over all months; `others` the best of each chip and format, with it.
+
+    `frontiers` are those of the cheapest of the others.
+    """
 
     replica: Replica
     usable: Usable
@@ -65,6 +81,7 @@ class Plan(NamedTuple):
     others: list[Other]
     against: list[Against]
     bars: list[Bar]
+    frontiers: list[Frontier]
 
 
 def plan(question: Question) -> Plan:
@@ -76,7 +93,9 @@ def plan(question: Question) -> Plan:
     replica, use, usd = _played(question, costed)
     fleets = by_month(question.months, replica, use.share, question.targets)
     against = [_against(api, question, replica, use.share, fleets) for api in question.apis]
-    return Plan(replica, use, fleets, usd, _others(costed), against, _bars(question, replica, use.share))
+    others = _others(costed)
+    frontiers = [_frontier(question, other.replica) for other in others[:FRONTIERS]]
+    return Plan(replica, use, fleets, usd, others, against, _bars(question, replica, use.share), frontiers)
 
 
 def _first(pair: tuple[float, Replica]) -> float:
@@ -93,23 +112,51 @@ def _usd(question: Question, replica: Replica, share: float, price: float | None
 def _played(question: Question, costed: list[tuple[float, Replica]]) -> tuple[Replica, Usable, float]:
     """The cheapest of the best few, each with the share of its work at which the slow end of callers is served too."""
     best: tuple[Replica, Usable, float] | None = None
-    tried: Usable | None = None
-    for usd, replica in itertools.islice(costed, PLAYED):
-        if best is not None and usd >= best[2]:
+    targets, missed = question.targets, list[Tails]()
+    soonest = math.inf
+    for usd, replica in costed:
+        if (best is not None and usd >= best[2]) or len(missed) == PLAYED:
             break
-        tried = usable(question.served, replica, question.targets)
-        if tried.share > 0:
-            now = _usd(question, replica, tried.share)
-            if best is None or now < best[2]:
-                best = (replica, tried, now)
+        soonest = min(soonest, first := alone(question.served, replica, targets))
+        if first > targets.ttft:
+            continue
+        least = 0.0 if best is None else _least_share(question, replica, best[2])
+        tried = usable(question.served, replica, targets, least)
+        if tried.share == 0:
+            missed.append(tried.tails)
+        elif best is None or _usd(question, replica, tried.share) < best[2]:
+            best = (replica, tried, _usd(question, replica, tried.share))
     if best is None:
-        targets = question.targets
-        raise PlanError(
-            f"On the mean there are fleets that keep the targets, but with these arrivals a first token after "
-            f"{targets.ttft:g} s for {targets.quantile:.0%} of the requests is not had at any load: allow more time, "
-            f"a lower share, or even lengths."
-        )
+        raise PlanError(_too_late(targets, soonest, missed))
     return best
+
+
+def _least_share(question: Question, replica: Replica, usd: float) -> float:
+    """The share of its work that a replica has to be given to cost less than `usd`."""
+    low, high = 0.0, question.targets.utilisation
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _usd(question, replica, middle) < usd else (middle, high)
+    return high
+
+
+def _too_late(targets: Targets, soonest: float, missed: Sequence[Tails]) -> str:
+    """Which promise the arrivals break, and by how much where it is broken least."""
+    soonest = min((each.ttft[targets.quantile] for each in missed), default=soonest)
+    fastest = max((each.speed[0.5] for each in missed), default=math.inf)
+    broken = []
+    if soonest > targets.ttft:
+        broken.append(
+            f"{targets.quantile * 100:.3g}% of the requests have a first token within {soonest:.2f} s at best, "
+            f"{soonest / targets.ttft:.2f} times too late"
+        )
+    if fastest < targets.speed:
+        broken.append(f"half of them {fastest:.1f} tokens/s at best, {targets.speed / fastest:.2f} times too slow")
+    return (
+        "On the mean there are fleets that keep the targets, but with such lengths and arrivals none does at any load: "
+        f"{', '.join(broken) or 'each promise is kept by some, and both by none'}. "
+        "Allow more time, a lower share, or shorter inputs."
+    )
 
 
 def _others(costed: list[tuple[float, Replica]]) -> list[Other]:
@@ -118,6 +165,13 @@ def _others(costed: list[tuple[float, Replica]]) -> list[Other]:
     for usd, replica in costed:
         found.setdefault((replica.offer.name, replica.numbers.label), Other(replica, usd))
     return list(found.values())
+
+
+def _frontier(question: Question, replica: Replica) -> Frontier:
+    served, mix, offer, numbers = question.served, question.mix, replica.offer, replica.numbers
+    load = Load(input=mix.input, output=mix.output, concurrency=1.0, cached=mix.cached)
+    swept = sweep(served.on(offer, numbers), load, measured=served.factor(offer, numbers))
+    return Frontier(offer, numbers, curve(swept.found))
 
 
 def _against(api: Api, question: Question, replica: Replica, share: float, fleets: list[FleetMonth]) -> Against:

@@ -1,7 +1,8 @@
-"""What an hour of a GPU costs: dated figures of the market, as a range and never as a constant.
+"""What an hour of a GPU costs, and to buy one: dated figures of the market, as ranges and never as constants.
 
-US dollars for one GPU and hour, from `data/gpu_prices.csv`. Kinds: `on-demand`, `reserved` for one to three years,
-`spot`, and `owned`, where capital over four years, power and housing are counted in.
+US dollars for one GPU and hour, from `data/gpu_prices.csv`, and for one GPU, from `data/gpu_capital.csv`. Kinds of
+hours: `on-demand`, `reserved` for one to three years, `spot`, and `owned`, where capital over four years, power and
+housing are counted in.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -40,9 +42,8 @@ class _Row(NamedTuple):
 
 @cache
 def _rows() -> dict[tuple[str, str], list[_Row]]:
-    text = files("tokenway.planner").joinpath("data/gpu_prices.csv").read_text(encoding="utf-8")
     found: dict[tuple[str, str], list[_Row]] = {}
-    for row in csv.DictReader(io.StringIO(text)):
+    for row in _read("gpu_prices"):
         price = _Row(float(row["usd_per_gpu_hour"]), row["as_of"], row["source"])
         found.setdefault((row["gpu"], row["kind"]), []).append(price)
     return found
@@ -53,16 +54,18 @@ def gpu_price(chip: str, kind: str) -> GpuPrice:
     rows = _rows().get((chip, kind))
     if not rows:
         has = ", ".join(sorted(other for name, other in _rows() if name == chip))
-        hint = f"there are some for {has}; or " if has else ""
-        raise PlanError(f"No {kind} price of a {chip} is known: {hint}give one, in dollars per GPU and hour.")
+        hint = f"there are some for {has}; " if has else ""
+        raise PlanError(
+            f"No {kind} price of {chip} is known: {hint}a plan takes one of yours, as --price 2.10, in dollars per GPU "
+            "and hour."
+        )
     prices = [row.usd for row in rows]
     origins = list(dict.fromkeys(row.origin for row in rows))
     more = f" and {len(origins) - NAMED_ORIGINS} more" if len(origins) > NAMED_ORIGINS else ""
-    days = sorted(row.as_of for row in rows)
-    as_of = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+    as_of = _span(sorted(row.as_of for row in rows))
     wide = ALONE if min(prices) == max(prices) else 1.0
     alone = "; one figure, so 20 % more or less is taken" if wide > 1 else ""
-    source = Source(f"{kind} price of a {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more + alone)
+    source = Source(f"{kind} price of {chip}", as_of, ", ".join(origins[:NAMED_ORIGINS]) + more + alone)
     return GpuPrice(min(prices) / wide, statistics.median(prices), max(prices) * wide, source)
 
 
@@ -75,22 +78,38 @@ def own_price(usd_per_hour: float) -> GpuPrice:
 
 
 class Capital(NamedTuple):
-    """What one GPU costs to buy, with its share of servers and network: dollars. The figures are weak."""
+    """Dollars to buy one GPU, or its share of a rack: from the lowest to the highest figure that was read.
+
+    Some are of the chip alone, and some all-in with servers and network; all are weak.
+    """
 
     low: float
     high: float
     source: Source
 
 
-_CAPITAL: Final = {
-    "h100": Capital(25_000, 50_000, Source("purchase of an h100", "2026-05", "chip alone to all-in; weak sources")),
-    "gb200": Capital(
-        43_000, 70_000, Source("purchase of a gb200", "2026-05", "a rack at $3.1M, or $5M all-in; weak sources")
-    ),
-    "gb300": Capital(42_000, 56_000, Source("purchase of a gb300", "2026-05", "estimates of $3M to $4M a rack")),
-}
-
-
 def capital(chip: str) -> Capital | None:
     """What is known of the price to buy one; None where nothing is."""
-    return _CAPITAL.get(chip)
+    rows = [row for row in _read("gpu_capital") if row["gpu"] == chip]
+    if not rows:
+        return None
+    figures, days = [float(row["usd_per_gpu"]) for row in rows], sorted(row["as_of"] for row in rows)
+    origins = ", ".join(dict.fromkeys(row["source"] for row in rows))
+    return Capital(min(figures), max(figures), Source(f"purchase of {chip}", _span(days), f"{origins}; weak sources"))
+
+
+def own_capital(usd: float) -> Capital:
+    """A purchase price that the reader knows. Raises PlanError where it is none."""
+    if not 0 < usd < float("inf"):
+        raise PlanError(f"{usd} is no price of a GPU; it has to be above zero.")
+    return Capital(usd, usd, Source("purchase of a GPU", "now", "as given"))
+
+
+def _read(name: str) -> Iterator[dict[str, str]]:
+    text = files("tokenway.planner").joinpath(f"data/{name}.csv").read_text(encoding="utf-8")
+    yield from csv.DictReader(io.StringIO(text))
+
+
+def _span(days: Sequence[str]) -> str:
+    """From the first to the last of some days in order."""
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"

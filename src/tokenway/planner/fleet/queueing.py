@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 WARM_UP: Final = 0.2
 """The share of the requests that only fill the replicas."""
@@ -31,7 +32,8 @@ GROWTH: Final = 0.05
 class Server(NamedTuple):
     """One replica. `step[n]` is the seconds per token with n sequences, from step[1] to one for every slot.
 
-    `prefill` is seconds per input token that is not cached, `overhead` seconds per request before its first token.
+    `prefill` is seconds per input token that is not cached, in which nothing else is prefilled; `overhead` seconds more
+    that a request waits for its first token, which keep nobody else waiting.
     """
 
     step: NDArray[np.float64]
@@ -118,11 +120,11 @@ def simulate(
     count = min(replicas, REPLICAS_MAX)
     gaps = _gamma(rng, count / replicas * traffic.rate, traffic.burstiness, requests)
     arrivals = np.cumsum(gaps)
-    work = server.overhead + server.prefill * _lengths(rng, traffic.input, traffic.input_variation, requests)
+    work = server.prefill * _lengths(rng, traffic.input, traffic.input_variation, requests)
     output = np.maximum(1.0, np.round(_lengths(rng, traffic.output, traffic.output_variation, requests)))
     first, last, machines = _play(server, count, arrivals, work, output)
     counted = slice(int(WARM_UP * requests), None)
-    ttft = (first - arrivals)[counted]
+    ttft = (first - arrivals + server.overhead)[counted]
     several = output[counted] > 1
     speed = (output[counted][several] - 1) / (last - first)[counted][several]
     waits, whens = np.array_split(ttft, 3), np.array_split(arrivals[counted], 3)
@@ -193,6 +195,12 @@ def _begin(machine: _Replica, work: NDArray[np.float64]) -> None:
 def _gamma(rng: np.random.Generator, rate: float, variation: float, count: int) -> NDArray[np.float64]:
     shape = 1.0 / variation**2
     return rng.gamma(shape, 1.0 / (rate * shape), count)
+
+
+def length_at(quantile: float, mean: float, variation: float) -> float:
+    """The length that this share of the requests does not exceed."""
+    sigma = math.sqrt(math.log1p(variation**2))
+    return mean * math.exp(sigma * float(ndtri(quantile)) - sigma**2 / 2)
 
 
 def _lengths(rng: np.random.Generator, mean: float, variation: float, count: int) -> NDArray[np.float64]:

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 
 from tokenway.planner.errors import PlanError
-from tokenway.planner.fleet.prices import GpuPrice
+from tokenway.planner.fleet.prices import Capital, GpuPrice
 from tokenway.planner.fleet.workload import Mix, Targets
 from tokenway.planner.formats import FORMATS, Numbers, default_numbers
-from tokenway.planner.hardware import Chip
+from tokenway.planner.hardware import GIGA, Chip
 from tokenway.planner.serving.deployment import Deployment, Draft, Load, Pool
 from tokenway.planner.serving.pareto import Sweep, layouts, sweep
 from tokenway.planner.serving.predict import Measured
@@ -62,11 +62,12 @@ class Served(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """A chip that may be had: its name, its figures, and what an hour of it costs."""
+    """A chip that may be had: its name, its figures, what an hour of it costs, and to buy one, where that is known."""
 
     name: str
     chip: Chip
     price: GpuPrice
+    capital: Capital | None = None
 
 
 def label(pool: Pool) -> str:
@@ -146,7 +147,8 @@ def search(served: Served, mix: Mix, targets: Targets, offers: Iterable[Offer], 
         for apart in (False, True):
             swept = sweep(served.on(offer, numbers), load, pools, BATCHES, served.factor(offer, numbers), apart=apart)
             found += _keeping(swept, offer, numbers, mix, targets)
-            misses.append(_miss(offer, numbers, swept))
+            weights = served.shape.parameters * numbers.weights.bits / 8
+            misses.append(_miss(offer, numbers, weights, swept))
     found.sort(key=Replica.cost)
     return Found(found, [] if found else _reasons(served.shape, misses, targets))
 
@@ -163,8 +165,11 @@ class _Miss(NamedTuple):
 
     chip: str
     numbers: str
+    weights: float
+    chips: int
     memory: float
-    """Requests that the largest layout holds beside the weights; below 1 it does not fit."""
+    most: float
+    """Bytes of the weights, chips of the largest layout, bytes that they hold, and requests beside the weights."""
     speed: float
     ttft: float
 
@@ -204,11 +209,14 @@ def _replica(swept: Sweep, case: int, offer: Offer, numbers: Numbers, mix: Mix) 
     )
 
 
-def _miss(offer: Offer, numbers: Numbers, swept: Sweep) -> _Miss:
+def _miss(offer: Offer, numbers: Numbers, weights: float, swept: Sweep) -> _Miss:
     found = swept.found
     speed = float(found.tokens_per_s_user[found.fits].max(initial=0.0))
     ttft = float(found.ttft[found.fits].min(initial=np.inf))
-    return _Miss(offer.name, numbers.label, float(found.most.max()), speed, ttft)
+    chips = max(pool.chips for pool in swept.pools)
+    return _Miss(
+        offer.name, numbers.label, weights, chips, chips * offer.chip.memory, float(found.most.max()), speed, ttft
+    )
 
 
 def _reasons(shape: Shape, misses: list[_Miss], targets: Targets) -> list[str]:
@@ -216,9 +224,13 @@ def _reasons(shape: Shape, misses: list[_Miss], targets: Targets) -> list[str]:
     holding = [miss for miss in misses if miss.speed > 0]
     if not holding:
         names = ", ".join(sorted({f"{miss.chip} in {miss.numbers}" for miss in misses}))
-        return [
-            f"{shape.title} does not fit in any layout of {names}; fewer bits, or chips with more memory, would do."
-        ]
+        near = min(misses, key=lambda miss: miss.weights / miss.memory)
+        fits_not = (
+            f"{shape.title} does not fit in any layout of {names}: its weights take {near.weights / GIGA:,.0f} GB in "
+            f"{near.numbers}, {near.weights / near.memory:.2f} times what {near.chips} {near.chip} have, and beside "
+            f"them is room for {near.most:.2g} of a request. Fewer bits, or chips with more memory, would do."
+        )
+        return [fits_not]
     reasons = []
     fastest = max(holding, key=lambda miss: miss.speed)
     if fastest.speed < targets.speed:

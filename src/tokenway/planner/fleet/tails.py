@@ -10,26 +10,36 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tokenway.planner.fleet.queueing import Server, Tails, Traffic, simulate
+from tokenway.planner.fleet.queueing import Server, Tails, Traffic, length_at, simulate
 from tokenway.planner.fleet.search import PREFILL, Replica, Served
 from tokenway.planner.fleet.workload import Targets
 from tokenway.planner.serving.cases import spread
+from tokenway.planner.serving.constants import calibration
 from tokenway.planner.serving.deployment import Load
 from tokenway.planner.serving.pareto import PREFILL_CHIPS
 from tokenway.planner.serving.predict import predict_all
+from tokenway.planner.serving.timing import own_prefill
 
-REQUESTS: Final = 3_000
+REQUESTS: Final = (3_000, 15_000)
+"""How many are played, at least and at most."""
+ROUNDS: Final = 3
+"""So many times what the replicas hold at once are played, so that they are full for most of the time."""
 REPLICAS: Final = 2
 SLOTS_MAX: Final = 4_096
 TRIES: Final = 7
+LEAST: Final = 0.02
+"""Of less work than that nothing is hoped for."""
 SEED: Final = 20_260_101
 
 
 class Usable(NamedTuple):
-    """The share of a replica's work that may be asked of it, and what callers see there; None where no share holds."""
+    """The share of a replica's work that may be asked of it, and what callers see there.
+
+    Where no share holds it is 0, and the tails are those of the least one that was played.
+    """
 
     share: float
-    tails: Tails | None
+    tails: Tails
 
 
 def server_of(served: Served, replica: Replica) -> Server:
@@ -46,20 +56,36 @@ def server_of(served: Served, replica: Replica) -> Server:
     # One worker that prefills is asked; with more of them, requests wait less.
     chips = float(min(replica.offer.chip.domain, PREFILL_CHIPS))
     pool = {"prefill_gpus": np.full(slots, chips), "prefill_workers": np.ones(slots)} if apart else {}
-    guess = predict_all(spread(deployment, load, concurrency=batches, **pool), measured)
-    step = guess.tpot * (1.0 - guess.shares[PREFILL])
-    fresh = mix.input * (1.0 - mix.cached)
-    parallel = replica.prefill_gpus / chips if apart else 1.0
+    cases = spread(deployment, load, concurrency=batches, **pool)
+    guess = predict_all(cases, measured)
+    between, running = guess.tpot * guess.shares[PREFILL], guess.running
+    if apart:
+        workers = max(replica.prefill_gpus / chips, 1.0)
+        work = float(np.max(own_prefill(cases, calibration().constants))) / chips
+    else:
+        # In each step there is one prefill for every `output` tokens of each that runs.
+        workers, work = 1.0, float(between[-1] * mix.output / running[-1])
     return Server(
-        np.concatenate(([0.0], np.maximum.accumulate(step))),
-        prefill=float(guess.ttft[0]) / fresh / max(parallel, 1.0),
+        np.concatenate(([0.0], np.maximum.accumulate(guess.tpot - between))),
+        prefill=work / (mix.input * (1.0 - mix.cached)) / workers,
+        overhead=max(float(guess.ttft[0]) - work, 0.0),
         interference=0.0 if apart else 1.0,
     )
 
 
-def usable(served: Served, replica: Replica, targets: Targets) -> Usable:
-    """The highest share of a replica's work, up to the targets' utilisation, at which they are kept."""
+def alone(served: Served, replica: Replica, targets: Targets) -> float:
+    """Seconds in which the target's share of the requests has a first token where nobody else is served: the least."""
     server, mix = server_of(served, replica), replica.mix
+    return server.overhead + server.prefill * length_at(
+        targets.quantile, mix.input * (1.0 - mix.cached), mix.input_variation
+    )
+
+
+def usable(served: Served, replica: Replica, targets: Targets, least: float = LEAST) -> Usable:
+    """The highest share of a replica's work, from `least` up to the targets' utilisation, at which they are kept."""
+    server, mix = server_of(served, replica), replica.mix
+    least = min(max(least, LEAST), targets.utilisation)
+    requests = int(np.clip(ROUNDS * REPLICAS * replica.concurrency, *REQUESTS))
 
     def play(share: float) -> Tails:
         traffic = Traffic(
@@ -70,20 +96,22 @@ def usable(served: Served, replica: Replica, targets: Targets) -> Usable:
             input_variation=mix.input_variation,
             output_variation=mix.output_variation,
         )
-        return simulate(server, REPLICAS, traffic, requests=REQUESTS, seed=SEED, quantile=targets.quantile)
+        return simulate(server, REPLICAS, traffic, requests=requests, seed=SEED, quantile=targets.quantile)
 
     def holds(tails: Tails) -> bool:
         return tails.keeps_up and tails.ttft[targets.quantile] <= targets.ttft and tails.speed[0.5] >= targets.speed
 
-    best = Usable(0.0, None)
-    low, high, share = 0.0, targets.utilisation, targets.utilisation
+    best = Usable(least, play(least))
+    if not holds(best.tails):
+        return Usable(0.0, best.tails)
+    low, high, share = least, targets.utilisation, targets.utilisation
     for _ in range(TRIES):
         tails = play(share)
         if holds(tails):
             best, low = Usable(share, tails), share
-            if share == targets.utilisation:
-                break
         else:
             high = share
+        if low == high:
+            break
         share = (low + high) / 2
     return best

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -12,6 +13,10 @@ import msgspec
 from tokenway.planner.errors import PlanError
 
 DAY: Final = 86_400.0
+QUANTILE_MOST: Final = 0.99
+"""Of the few thousand requests that are played, some two dozen wait longer than that."""
+TOKENS_MOST: Final = 1e18
+"""More tokens a day than that are nobody's: all that Google counted in a day of 2026 were 1e14."""
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,11 +37,11 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises PlanError for a mix that no requests have."""
-        if self.input < 1 or self.output < 1 or not 0 <= self.cached < 1:
+        if not 1 <= self.input < math.inf or not 1 <= self.output < math.inf or not 0 <= self.cached < 1:
             raise PlanError("A request has a token or more in and out, and less than all of its input is cached.")
-        if self.peak < 1:
+        if not 1 <= self.peak < math.inf:
             raise PlanError(f"The peak is the busiest hour by the mean, so it is 1 or more, and not {self.peak:g}.")
-        if self.burstiness <= 0 or min(self.input_variation, self.output_variation) < 0:
+        if not 0 < self.burstiness < math.inf or min(self.input_variation, self.output_variation) < 0:
             raise PlanError("Burstiness is above 0, and variations are not below it.")
 
     @property
@@ -61,10 +66,12 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises PlanError for targets that are none."""
-        if self.ttft <= 0 or self.speed <= 0:
+        if not 0 < self.ttft < math.inf or not 0 < self.speed < math.inf:
             raise PlanError("A time to the first token and a speed are above 0.")
-        if not 0.5 <= self.quantile < 1 or not 0 < self.machine_up < 1 or not 0 <= self.availability < 1:
-            raise PlanError("A quantile is from 0.5 to below 1, an availability from 0 to below 1.")
+        if not 0.5 <= self.quantile <= QUANTILE_MOST:
+            raise PlanError(f"The share of the requests is from 0.5 to {QUANTILE_MOST:g}: rarer waits are not played.")
+        if not 0 < self.machine_up < 1 or not 0 <= self.availability < 1:
+            raise PlanError("An availability is from 0 to below 1.")
         if not 0 < self.utilisation <= 1:
             raise PlanError("The utilisation of the peak hour is above 0 and at most 1.")
 
@@ -90,13 +97,20 @@ def growing(start: dt.date, count: int, tokens_per_day: float, doubling: float, 
     is 0.
     Raises PlanError for figures that no demand has.
     """
-    if tokens_per_day <= 0 or count < 1 or spread < 0 or doubling < 0:
-        raise PlanError("Tokens a day and the count of months are above 0; doubling and spread are not below 0.")
+    if not 0 < tokens_per_day <= TOKENS_MOST:
+        raise PlanError(f"Tokens a day are above 0 and at most {TOKENS_MOST:g}, and not {tokens_per_day:g}.")
+    if count < 1 or not 0 <= spread < math.inf or not 0 <= doubling < math.inf:
+        raise PlanError("The count of months is above 0; doubling and spread are not below 0.")
     months, first = [], start.replace(day=1)
     for _ in range(count):
         days = calendar.monthrange(first.year, first.month)[1]
         after = max(0.0, (first - start).days + days / 2)
-        tokens = tokens_per_day * days * (2.0 ** (after / doubling) if doubling else 1.0)
+        doublings = after / doubling if doubling else 0.0
+        if doublings > math.log2(TOKENS_MOST / tokens_per_day):
+            raise PlanError(
+                f"Doubling in {doubling:g} days comes to more than {TOKENS_MOST:g} tokens a day in {first:%Y-%m}."
+            )
+        tokens = tokens_per_day * days * 2.0**doublings
         wide = (1.0 + spread) ** ((after / 365.0) ** 0.5)
         middle = tokens / mix.tokens
         months.append(Month(f"{first:%Y-%m}", days, middle / wide, middle, middle * wide))

@@ -5,7 +5,7 @@ Rounding is to the nearest, ties to even, as the formats ask for. What is too la
 NaN or infinity.
 
 Sources: OCP 8-bit Floating Point Specification 1.0 (E4M3, E5M2; table 4 has both ways); OCP Microscaling Formats 1.0,
-§5.3 (E3M2, E2M3, E2M1, which have neither infinity nor NaN) and §5.4 (E8M0).
+§5.3 (E3M2, E2M3, E2M1, which have neither infinity nor NaN).
 """
 
 from __future__ import annotations
@@ -70,10 +70,6 @@ E5M2: Final = Element("e5m2", 5, 2, 15, top=0x7B, nan=0x7E, infinity=0x7C)
 E3M2: Final = Element("e3m2", 3, 2, 3, top=0x1F)
 E2M3: Final = Element("e2m3", 2, 3, 1, top=0x1F)
 E2M1: Final = Element("e2m1", 2, 1, 1, top=0x07)
-ELEMENTS: Final = (E4M3, E5M2, E3M2, E2M3, E2M1)
-
-E8M0_NAN: Final = 0xFF
-"""E8M0 has powers of two from 2^-127 to 2^127, no zero and no sign, and this code for NaN."""
 
 
 def exponents(magnitudes: Floats) -> npt.NDArray[np.int32]:
@@ -148,27 +144,6 @@ def _table(element: Element) -> Floats:
         meaning = np.where(body == element.infinity, np.inf, meaning)
     signed: Floats = np.copysign(meaning, np.where(code & element.sign, -1.0, 1.0)).astype(np.float32)
     return signed
-
-
-def encode_e8m0(values: Floats) -> Codes:
-    """The nearest powers of two, ties upwards; NaN of what is negative, zero, infinite or too large.
-
-    A float32 below its normal numbers goes up as soon as it is above 2^-127, as in `ml_dtypes`.
-    """
-    bits = values.view(np.int32).astype(np.int64)
-    field, rest = bits >> _EXPONENT_BITS, bits & ((1 << _EXPONENT_BITS) - 1)
-    half = 1 << (_EXPONENT_BITS - 1)
-    code = field + (rest >= half)
-    code = np.where(field == 0, (rest > half).astype(np.int64), code)
-    is_number = (bits > 0) & (field < E8M0_NAN)
-    return np.where(is_number, code, E8M0_NAN).astype(np.uint8)
-
-
-def decode_e8m0(codes: Codes) -> Floats:
-    """What E8M0 codes mean."""
-    meaning = np.ldexp(1.0, codes.astype(np.int32) - _BIAS)
-    found: Floats = np.where(codes == E8M0_NAN, np.nan, meaning).astype(np.float32)
-    return found
 
 
 def round_to_bfloat16(values: Floats) -> Floats:

@@ -1,20 +1,18 @@
-"""Pictures of grades, as the bytes of a file. matplotlib is imported only when one is drawn."""
+"""Grades as pictures: what formats cost by the bits that they take, and how far apart two endpoints are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokenway.planner.grade.agreement import Share
 from tokenway.planner.grade.intervals import LEVEL, Interval
+from tokenway.planner.plots import canvas, in_amounts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS: Final = ("png", "svg", "html")
-_SIZE: Final = (8.0, 5.0)
 _SPAN: Final = 10
 _INK: Final = ("#3d5a80", "#ee6c4d")
 
@@ -34,28 +32,30 @@ class Bounded(NamedTuple):
     margin: float
 
 
-def draw_formats(points: Sequence[Point], what: str, form: str) -> bytes:
-    """What formats cost by the bits that they take; a logarithmic axis where costs are of different sizes."""
-    from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415 - costs as much as the rest of matplotlib
-
-    figure, axes = _empty()
-    for point in points:
+def formats_picture(points: Sequence[Point], what: str) -> Figure:
+    """What formats cost, those with the most bits on top; a logarithmic axis where costs are of different sizes."""
+    figure, (axes,) = canvas()
+    axes.grid(visible=True, alpha=0.3)
+    ordered = sorted(points, key=lambda point: (point.bits, -point.cost.value))
+    for place, point in enumerate(ordered):
         below, above = point.cost.value - point.cost.low, point.cost.high - point.cost.value
-        axes.errorbar(point.bits, point.cost.value, [[below], [above]], fmt="o", capsize=3, color=_INK[0])
-        axes.annotate(point.name, (point.bits, point.cost.value), (5, 4), textcoords="offset points", fontsize=8)
-    axes.set_xlabel("bits of a weight, scales included")
-    axes.set_ylabel(what)
+        axes.errorbar(point.cost.value, place, xerr=[[below], [above]], fmt="o", capsize=3, color=_INK[0])
+    axes.set_yticks(range(len(ordered)), [f"{point.name}, {point.bits:.3g} bits" for point in ordered])
+    axes.set_xlabel(what)
+    axes.set_title("What formats cost; bits of a weight have its share of the scales")
     costs = [point.cost.value for point in points]
     if max(costs) > _SPAN * min(costs) > 0:
-        axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.margins(x=0.12)
-    return _saved(figure, form)
+        axes.set_xscale("log")
+    in_amounts(axes.xaxis)
+    return figure
 
 
-def draw_comparison(shares: Sequence[Share], excesses: Mapping[str, Bounded], form: str) -> bytes:
+def comparison_picture(shares: Sequence[Share], excesses: Mapping[str, Bounded]) -> Figure:
     """How many answers are right at each endpoint, and how much further apart the two are than each from itself."""
-    figure, axes = _empty(2 if excesses else 1)
+    figure, panels = canvas(columns=2 if excesses else 1)
+    axes = panels[0]
+    for panel in panels:
+        panel.grid(visible=True, alpha=0.3)
     for side, (name, ink) in enumerate(zip("AB", _INK, strict=True)):
         found = [(share.a, share.b)[side] for share in shares]
         places = [number + (side - 0.5) * 0.2 for number in range(len(shares))]
@@ -65,41 +65,19 @@ def draw_comparison(shares: Sequence[Share], excesses: Mapping[str, Bounded], fo
     axes.set_ylim(0, 1.05)
     axes.legend()
     if excesses:
-        beside = figure.axes[1]
+        beside = panels[1]
         _bars(beside, list(range(len(excesses))), [each.found for each in excesses.values()], _INK[0], "")
         for place, each in enumerate(excesses.values()):
-            label = f"margin {each.margin:g}"
+            label = "_again" if place else "margin: no difference below"
             beside.hlines(each.margin, place - 0.3, place + 0.3, color=_INK[1], linestyle="--", label=label)
         beside.set_xticks(range(len(excesses)), list(excesses))
         beside.set_xlim(-0.5, len(excesses) - 0.5)
         beside.axhline(0, color="black", linewidth=0.8)
         beside.set_ylabel("further apart between than within")
         beside.legend()
-    return _saved(figure, form)
+    return figure
 
 
 def _bars(axes: Axes, places: Sequence[float], found: Sequence[Interval], ink: str, name: str) -> None:
     bounds = [[each.value - each.low for each in found], [each.high - each.value for each in found]]
     axes.errorbar(places, [each.value for each in found], bounds, fmt="o", capsize=3, color=ink, label=name or None)
-
-
-def _empty(columns: int = 1) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - costs half a second, and only pictures need it
-
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    panels = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
-    for axes in panels:
-        axes.grid(visible=True, alpha=0.3)
-    return figure, panels[0]
-
-
-def _saved(figure: Figure, form: str) -> bytes:
-    """The file; HTML is a page around the SVG."""
-    file = BytesIO()
-    figure.savefig(file, format="svg" if form == "html" else form, metadata={"Date": None} if form != "png" else None)
-    if form != "html":
-        return file.getvalue()
-    drawing = file.getvalue()
-    return (
-        b"<!doctype html>\n<meta charset=utf-8>\n<title>Tokenway grades</title>\n" + drawing[drawing.index(b"<svg") :]
-    )

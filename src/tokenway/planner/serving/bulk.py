@@ -12,7 +12,7 @@ from tokenway.planner.serving.deployment import Deployment, Load
 from tokenway.planner.serving.points import asked
 from tokenway.planner.serving.predict import predict_all
 
-ADDED: Final = ("tpot_ms", "tpot_low", "tpot_high", "ttft_ms", "tokens_per_s_gpu", "reason")
+ADDED: Final = ("tpot_ms", "tpot_low", "tpot_high", "ttft_ms", "tokens_per_s_per_gpu", "reason")
 """Columns of an answer: milliseconds, and the band that holds four of five; output tokens of a GPU; or the reason."""
 
 _GIGA: Final = 1e9

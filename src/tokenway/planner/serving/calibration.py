@@ -24,7 +24,8 @@ PLAUSIBLE: Final = Constants(
     cache=0.7,
     products=0.5,
     prefill=0.5,
-    expert_prefill=0.8,
+    around=4000.0,
+    prefill_reduces=0.5,
     reduces=0.3,
     messages=0.3,
     layer=45e-6,
@@ -33,6 +34,7 @@ PLAUSIBLE: Final = Constants(
     latent_layer=10e-6,
     recurrent_layer=10e-6,
     older=2.0,
+    apart_layer=40e-6,
     packed_layer=30e-6,
     outer_layer=60e-6,
     sequence=1e-6,
@@ -45,7 +47,8 @@ SIGMA: Final = Constants(
     cache=0.25,
     products=0.5,
     prefill=0.3,
-    expert_prefill=0.3,
+    around=1.0,
+    prefill_reduces=0.4,
     reduces=0.6,
     messages=0.6,
     layer=0.4,
@@ -54,6 +57,7 @@ SIGMA: Final = Constants(
     latent_layer=0.7,
     recurrent_layer=0.7,
     older=0.4,
+    apart_layer=0.7,
     packed_layer=0.7,
     outer_layer=0.7,
     sequence=1.0,
@@ -61,8 +65,8 @@ SIGMA: Final = Constants(
     sglang=0.12,
     quarter=0.7,
 )
-PLAUSIBLE_FIRST: Final = First(start=0.01, own=1.0, steps=1.0, others=0.05, queue=1.0, vllm=1.0, sglang=1.0)
-_FIRST_SIGMA: Final = First(start=1.0, own=0.5, steps=1.0, others=1.0, queue=0.5, vllm=0.3, sglang=0.3)
+PLAUSIBLE_FIRST: Final = First(starts=5.0, own=1.0, steps=1.0, others=0.05, queue=1.0, vllm=1.0, sglang=1.0)
+_FIRST_SIGMA: Final = First(starts=1.0, own=0.5, steps=1.0, others=1.0, queue=0.5, vllm=0.3, sglang=0.3)
 _SPREAD: Final = 0.15
 _FIRST_SPREAD: Final = 0.4
 
@@ -111,5 +115,5 @@ def _fit_first(cases: Cases, ttft: Column, pull: Column, constants: Constants) -
         guessed = np.log(first(some, found, constants, First(*np.exp(logs))))
         return np.concatenate([(guessed - wanted) * pull / _FIRST_SPREAD, (logs - start) / np.array(_FIRST_SIGMA)])
 
-    solved = least_squares(off, start, loss="soft_l1", ftol=1e-5, xtol=1e-5)
+    solved = least_squares(off, start, loss="cauchy", ftol=1e-5, xtol=1e-5)
     return First(*map(float, np.exp(solved.x)))

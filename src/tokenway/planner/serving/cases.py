@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tokenway.planner.formats import FORMATS, Format, Numbers
 from tokenway.planner.hardware import Chip
 from tokenway.planner.serving.constants import calibration, quarters_of
-from tokenway.planner.serving.deployment import Deployment, Load, Pool
+from tokenway.planner.serving.deployment import SHARED, Deployment, Load, Pool
 from tokenway.planner.shapes import Shape
 
 Column = npt.NDArray[np.float64]
@@ -41,6 +41,8 @@ class Facts(NamedTuple, Generic[C]):
     routed: C
     head: C
     experts: C
+    expert_ff: C
+    """Width of an expert."""
     share: C
     """The share of the experts that a token uses."""
     attention_size: C
@@ -92,6 +94,8 @@ class Cases(NamedTuple):
     dp: Column
     ep: Column
     prefill_workers: Column
+    prefill_tp: Column
+    """Chips that share a request's attention there: of each worker so many, or all it has."""
     prefill_gpus: Column
     vllm: Column
     sglang: Column
@@ -142,6 +146,7 @@ def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
         routed=float(shape.routed),
         head=float(shape.head),
         experts=float(shape.experts),
+        expert_ff=float(max(shape.expert_ff, 1)),
         share=shape.expert_share,
         attention_size=of_attention.size,
         always_size=of_attention.size,
@@ -175,9 +180,9 @@ def facts_of(shape: Shape, chip: Chip, numbers: Numbers) -> Facts[float]:
 
 
 def _row(deployment: Deployment, load: Load) -> tuple[float, ...]:
-    pool, prefill, draft = deployment.pool, deployment.prefill or Pool(workers=1), deployment.draft
+    pool, prefill, draft = deployment.pool, deployment.prefill or Pool(tp=SHARED), deployment.draft
     return (
-        *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers),
+        *(pool.workers, pool.tp, pool.dp, pool.ep, prefill.workers, prefill.tp),
         prefill.gpus if deployment.prefill is not None else 0,
         *(deployment.engine == "vllm", deployment.engine == "sglang"),
         *(load.input, load.output, load.concurrency, load.cached, quarters_of(deployment.released)),

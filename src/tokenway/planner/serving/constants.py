@@ -26,12 +26,18 @@ class Constants(NamedTuple):
     """Share of the memory's bandwidth with which weights are read."""
     cache: float
     products: float
-    """Share of the rate of operations in a step; `prefill` likewise, `expert_prefill` a factor where experts are."""
+    """Share of the rate of operations in a step; `prefill` likewise."""
     prefill: float
-    expert_prefill: float
+    around: float
+    """As if experts were so much wider: what is around their products in prefill.
+
+    Tokens are sorted, quantized and added up whatever an expert's width, so that narrow ones get less of the rate.
+    """
+    prefill_reduces: float
+    """Share of the links' bandwidth with which results are added up in prefill; `reduces` in a step."""
     reduces: float
-    """Share of the links' bandwidth with which results are added up; `messages` with which experts get tokens."""
     messages: float
+    """The same with which tokens go to experts and back."""
     layer: float
     """Seconds per layer that no batch is too small for: starts of kernels, norms, gaps."""
     doubling: float
@@ -42,6 +48,8 @@ class Constants(NamedTuple):
     recurrent_layer: float
     older: float
     """Factor of what layers with experts or latent attention cost more on chips that have no four-bit units."""
+    apart_layer: float
+    """More for a layer with experts whose attention is apart: messages to them and back, however few."""
     packed_layer: float
     """More for a layer whose weights of four bits have to be unpacked."""
     outer_layer: float
@@ -58,8 +66,8 @@ class Constants(NamedTuple):
 class First(NamedTuple):
     """Constants of the time to the first token."""
 
-    start: float
-    """Seconds for every request."""
+    starts: float
+    """How many times a pass of prefill takes the starts of a step, whose kernels are captured in a graph."""
     own: float
     """Factor of the time of one's own prefill; `steps` of a step's, `others` of the prefill of all others at once."""
     steps: float

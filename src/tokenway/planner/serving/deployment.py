@@ -15,6 +15,9 @@ from tokenway.planner.shapes import Shape
 ENGINES: Final = ("trtllm", "vllm", "sglang")
 """Engines with a factor of their own in the calibration."""
 
+SHARED: Final = 8
+"""Up to so many chips of a worker share attention where nothing is told of that."""
+
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """Workers that do the same, each with the whole model on `tp` x `dp` chips.

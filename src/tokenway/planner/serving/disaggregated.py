@@ -26,7 +26,10 @@ class Split(NamedTuple):
 
 
 def input_rate(deployment: Deployment, load: Load) -> float:
-    """Input tokens/s of one GPU that does nothing but prefill; those that a prefix cache spares are counted too."""
+    """Input tokens/s of one GPU that does nothing but prefill; those that a prefix cache spares are counted too.
+
+    In the layout of its pool for that, where it has one.
+    """
     seconds = float(own_prefill(cases_of([(deployment, load)]), calibration().constants)[0])
     return load.input / seconds if seconds else math.inf
 
@@ -57,7 +60,7 @@ def split(deployment: Deployment, load: Load, worker: Pool) -> Split:
     alone = msgspec.structs.replace(deployment, prefill=Pool(workers=10**6))
     decoding = predict(alone, load)
     requests = decoding.running / (load.output * decoding.tpot)
-    gpus = requests * load.input / input_rate(deployment, load)
+    gpus = requests * load.input / input_rate(msgspec.structs.replace(deployment, prefill=worker), load)
     prefill = Pool(workers=max(1, math.ceil(gpus / worker.chips)), tp=worker.tp, dp=worker.dp, ep=worker.ep)
     found = msgspec.structs.replace(deployment, prefill=prefill)
     return Split(found, gpus / deployment.pool.gpus, handover(found, load))

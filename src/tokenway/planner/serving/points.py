@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -17,13 +16,14 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 from tokenway.planner.errors import PlanError
-from tokenway.planner.formats import Numbers, numbers_of
-from tokenway.planner.hardware import Chip, chip_of
-from tokenway.planner.serving.deployment import Deployment, Load, Pool
-from tokenway.planner.shapes import Shape, shape_of
+from tokenway.planner.serving.deployment import SHARED, Deployment, Load, Pool
+from tokenway.planner.serving.names import engine_of, model_of, numbers_for, system_of
 
 NOMINAL: Final = 0.9
 """Mean length of what is drawn from 80 to 100 % of a nominal one."""
+
+_NOTHING: Final = frozenset({"nan", "none", "null", "n/a", "-"})
+"""Words for a column that says nothing."""
 
 _RELEASES: Final = (
     *(("trtllm", "1.0", date(2025, 7, 15)), ("vllm", "0.10", date(2025, 8, 1)), ("vllm", "0.11", date(2025, 10, 2))),
@@ -36,65 +36,28 @@ _RELEASES: Final = (
 )
 """About when versions were released that are older than the newest points."""
 
-_EDITION: Final = re.compile(
-    r"-(fp8|fp4|nvfp4|mxfp4|mxfp8|int4|int8|w4a16|w4a8|awq|gptq|bf16|instruct|chat|it|hf|base|thinking|preview|dynamic"
-    r"|v\d|0\d{3}|1[0-2]\d\d|25\d\d|26\d\d|tput|kv|attn|moe|mtp|eagle3?)$"
-)
-"""Words at the end of a name that tell an edition of the same shape."""
-
-
-@cache
-def model_of(name: str) -> tuple[str, Shape]:
-    """The shape of a model of this name or path; of an edition where the name itself is not known."""
-    try:
-        return shape_of(name)
-    except PlanError as error:
-        plain = name.strip().lower().rpartition("/")[2].replace("_", "-").replace(" ", "-")
-        while (shorter := _EDITION.sub("", plain)) != plain:
-            plain = shorter
-            try:
-                return shape_of(plain)
-            except PlanError:
-                continue
-        raise error from None
-
-
-def engine_of(name: str) -> str:
-    """The engine that a backend's name speaks of: `dynamo-trt` is TensorRT-LLM; what is not known counts as vLLM."""
-    plain = name.lower()
-    if "trt" in plain or "tensorrt" in plain:
-        return "trtllm"
-    return "sglang" if "sglang" in plain else "vllm"
-
-
-@cache
-def numbers_for(shape: Shape, chip: Chip, precision: str) -> Numbers:
-    """The formats of a precision: four bits are MXFP4 where the model was published so or the chip is AMD's."""
-    if precision.strip().lower() in {"fp4", "mxfp4", "nvfp4"}:
-        return numbers_of("mxfp4" if shape.native == "mxfp4" or chip.maker == "amd" else "nvfp4")
-    return numbers_of(precision)
-
 
 def asked(row: Mapping[str, str]) -> tuple[Deployment, Load]:
     """The deployment and the load of a row. Raises PlanError, with the reason, for one that cannot be told."""
     shape = model_of(_text(row, "model_path"))[1]
-    chip = chip_of(_text(row, "system"))[1]
-    backend = row.get("backend") or ""
-    is_apart = (row.get("mode") or "").strip().lower().startswith("dis")
-    pools = _apart(row) if is_apart else (_together(row), None)
-    deployment = Deployment(
-        shape=shape,
-        chip=chip,
-        numbers=numbers_for(shape, chip, _text(row, "precision")),
-        pool=pools[0],
-        prefill=pools[1],
-        engine=engine_of(backend),
-        released=_released(row),
-    )
+    chip = system_of(_text(row, "system"))[1]
+    numbers = numbers_for(shape, chip, _text(row, "precision"))
     load = Load(
         input=_number(row, "isl") * NOMINAL,
         output=max(1.0, _number(row, "osl") * NOMINAL),
         concurrency=_number(row, "conc"),
+    )
+    mode = _told(row, "mode").lower()
+    is_apart = mode.startswith("dis") if mode else _count(row, "prefill_gpus") > 0
+    pool, prefill = _apart(row) if is_apart else (_together(row), None)
+    deployment = Deployment(
+        shape=shape,
+        chip=chip,
+        numbers=numbers,
+        pool=pool,
+        prefill=prefill,
+        engine=engine_of(_told(row, "backend")),
+        released=_released(row),
     )
     return deployment, load
 
@@ -102,7 +65,9 @@ def asked(row: Mapping[str, str]) -> tuple[Deployment, Load]:
 def _together(row: Mapping[str, str]) -> Pool:
     """Where one pool does both: `num_gpus` that `tp_size` splits; attention apart per chip where it says so."""
     tp, gpus, apart = _count(row, "tp_size"), _count(row, "num_gpus"), _count(row, "attention_dp_size")
-    gpus = gpus or (tp or 1) * (apart or 1)
+    gpus = gpus or (tp or 1) * apart or tp
+    if not gpus:
+        raise PlanError("How many GPUs there are is missing (num_gpus, or tp_size and attention_dp_size).")
     tp = min(tp or gpus, gpus)
     if apart > 1 and tp * apart > gpus:
         tp = max(1, gpus // apart)
@@ -117,8 +82,11 @@ def _apart(row: Mapping[str, str]) -> tuple[Pool, Pool]:
     prefill = prefill or max(0, every - decode)
     if not decode or not prefill:
         raise PlanError("How many GPUs decode and how many prefill is missing (decode_gpus, prefill_gpus, num_gpus).")
-    decoding = _workers(decode, _count(row, "decode_num_workers"), _count(row, "decode_tp_size"))
-    parts = _parts(_count(row, "decode_moe_ep_size"), decoding.chips, is_apart=decoding.dp > 1)
+    tp, told = _count(row, "decode_tp_size"), _count(row, "decode_moe_ep_size")
+    decoding = _workers(decode, _count(row, "decode_num_workers"), tp)
+    if max(tp, told) <= 1 and decoding.chips <= SHARED:
+        decoding = Pool(workers=decoding.workers, tp=decoding.chips)
+    parts = _parts(told, decoding.chips, is_apart=decoding.dp > 1)
     prefilling = _workers(prefill, _count(row, "prefill_num_workers"), _count(row, "prefill_tp_size"))
     return Pool(workers=decoding.workers, tp=decoding.tp, dp=decoding.dp, ep=parts), prefilling
 
@@ -138,16 +106,21 @@ def _parts(told: int, chips: int, *, is_apart: bool) -> int:
 
 def _released(row: Mapping[str, str]) -> date | None:
     """The day of the measurement, or else about that of the engine's version; None where neither says anything."""
-    told = (row.get("measured") or "").strip()[:10]
     try:
-        return date.fromisoformat(told)
+        return date.fromisoformat(_told(row, "measured")[:10])
     except ValueError:
-        engine, version = engine_of(row.get("backend") or ""), (row.get("backend_version") or "").strip()
+        engine, version = engine_of(_told(row, "backend")), _told(row, "backend_version")
         return next((day for name, start, day in _RELEASES if name == engine and version.startswith(start)), None)
 
 
-def _text(row: Mapping[str, str], name: str) -> str:
+def _told(row: Mapping[str, str], name: str) -> str:
+    """What a column says; nothing where it says so in a word."""
     text = (row.get(name) or "").strip()
+    return "" if text.lower() in _NOTHING else text
+
+
+def _text(row: Mapping[str, str], name: str) -> str:
+    text = _told(row, name)
     if not text:
         raise PlanError(f"{name} is missing.")
     return text
@@ -166,11 +139,13 @@ def _number(row: Mapping[str, str], name: str) -> float:
 
 def _count(row: Mapping[str, str], name: str) -> int:
     """A whole number, 0 where nothing is told."""
-    if not (row.get(name) or "").strip():
-        return 0
-    number = _number(row, name)
-    if number != int(number):
-        raise PlanError(f"{name} has to be a whole number, not '{row[name]}'.")
+    text = _told(row, name)
+    try:
+        number = float(text or 0)
+    except ValueError:
+        number = math.nan
+    if number < 0 or not number.is_integer():
+        raise PlanError(f"{name} has to be a whole number, not '{text}'.")
     return int(number)
 
 
@@ -214,15 +189,15 @@ def points() -> tuple[Point, ...]:
 
 def _point(row: Mapping[str, str]) -> Point:
     deployment, load = asked(row)
-    ttft = row.get("ttft_ms") or "nan"
+    ttft = _told(row, "ttft_ms") or "nan"
     return Point(
         deployment=deployment,
         load=load,
         model=model_of(row["model_path"])[0],
-        chip=chip_of(row["system"])[0],
+        chip=system_of(row["system"])[0],
         precision=row["precision"],
         engine=deployment.engine,
-        mode=row.get("mode") or "agg",
+        mode=_told(row, "mode") or "agg",
         input=round(_number(row, "isl")),
         tpot=_number(row, "tpot_ms") / 1e3,
         ttft=float(ttft) / 1e3,

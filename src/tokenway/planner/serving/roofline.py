@@ -18,9 +18,8 @@ from tokenway.planner.serving.cases import Cases, Column, Facts
 MESSAGE_SIZE: Final = 2.0
 """Bytes per number between chips: BF16."""
 
-
 FAR_SIZE: Final = 3.0
-"""Bytes per number there and back between domains: FP8 to the experts, BF16 from them (DeepEP)."""
+"""Bytes per number there and back between domains: FP8 to the experts, BF16 from them (DeepEP, for decoding)."""
 
 
 class Parts(NamedTuple):
@@ -34,9 +33,7 @@ class Parts(NamedTuple):
     experts: Column
     """Messages with the tokens for experts on other chips, within the scale-up domain."""
     beyond: Column
-    """The same to other domains: a token goes once to each domain that has experts of it (DeepEP)."""
-    prefill: Column
-    """Of one request's input on one worker's chips."""
+    """The same to other domains: a token goes to each expert of it there by itself."""
 
 
 def read(facts: Facts[Column], context: Column) -> Column:
@@ -50,22 +47,30 @@ def touched(facts: Facts[Column], batch: Column) -> Column:
     return 1.0 - np.power(1.0 - facts.share, batch)
 
 
-def _domains(cases: Cases) -> Column:
-    """To how many other domains a token goes, where attention is apart: expected of as many choices as experts."""
-    count = np.maximum(cases.tp * cases.dp / cases.facts.domain, 1.0)
-    chosen = cases.facts.share * cases.facts.experts
-    reached = count * (1.0 - np.power(1.0 - 1.0 / count, chosen)) * (1.0 - 1.0 / count)
-    return np.where(cases.dp > 1, reached, 0.0)
+def _copies(cases: Cases) -> tuple[Column, Column]:
+    """How often a token is sent to experts where attention is apart: to other chips of its domain, and beyond."""
+    chosen = np.minimum(cases.facts.share * cases.facts.experts, cases.ep) * (1.0 - 1.0 / cases.ep)
+    chips = cases.tp * cases.dp
+    near = np.minimum((cases.facts.domain - 1.0) / np.maximum(chips - 1.0, 1.0), 1.0)
+    sent = np.where(cases.dp > 1, chosen, 0.0)
+    return sent * near, sent * (1.0 - near)
 
 
-def prefill_work(cases: Cases) -> Column:
-    """Seconds for one request's input on one chip, at its rates."""
+def prefill_work(cases: Cases, around: float = 0.0) -> Column:
+    """Seconds for one request's input on one chip, at its rates, with experts as if they were wider by `around`."""
     facts, fresh = cases.facts, cases.input * (1.0 - cases.cached)
     dense = 2.0 * (facts.attention + facts.always) / facts.attention_rate
     routed = 2.0 * facts.routed * facts.share / facts.expert_rate
     context = cases.input * (1.0 + cases.cached) / 2.0
     scores = facts.prefill_score * read(facts, context) / facts.score_rate
-    return fresh * (dense + routed + scores)
+    return fresh * (dense + routed * (1.0 + around / facts.expert_ff) + scores)
+
+
+def prefill_sent(cases: Cases, tp: Column) -> Column:
+    """Seconds in which the chips that share a request's attention add up its results, layer by layer."""
+    facts, fresh = cases.facts, cases.input * (1.0 - cases.cached)
+    link = np.where(tp > facts.domain, facts.scale_out, facts.scale_up)
+    return 4.0 * facts.layers * (tp - 1.0) / tp * fresh * facts.hidden * MESSAGE_SIZE / link
 
 
 def parts_of(cases: Cases, running: Column) -> Parts:
@@ -87,14 +92,13 @@ def parts_of(cases: Cases, running: Column) -> Parts:
     products = products + fed * facts.routed * facts.share / chips / facts.expert_rate
     vector = local * facts.hidden * MESSAGE_SIZE
     reduces = 4.0 * facts.layers * (cases.tp - 1.0) / cases.tp * vector / facts.scale_up
-    to_others = np.where(cases.dp > 1, np.minimum(facts.share * facts.experts, cases.ep) * (1.0 - 1.0 / cases.ep), 0.0)
+    near, far = _copies(cases)
     return Parts(
         weights=weights / facts.bandwidth,
         cache=cache / facts.bandwidth,
         products=2.0 * products,
         scores=local * looked * facts.decode_score / cases.tp / facts.score_rate,
         reduces=reduces,
-        experts=2.0 * facts.expert_layers * vector * to_others / facts.scale_up,
-        beyond=facts.expert_layers * local * facts.hidden * FAR_SIZE * _domains(cases) / facts.scale_out,
-        prefill=prefill_work(cases) / chips,
+        experts=2.0 * facts.expert_layers * vector * near / facts.scale_up,
+        beyond=facts.expert_layers * local * facts.hidden * FAR_SIZE * far / facts.scale_out,
     )

@@ -5,6 +5,7 @@ Splits, all by whole groups (model, chip, precision, nominal input), since point
 * grouped: five parts in turn;
 * a model at a time is left out, then a chip at a time;
 * found on Hopper, tried on Blackwell;
+* found before 2026, tried on what was measured after, as if engines had not changed since;
 * untouched: the third of the groups whose SHA-256 is divisible by three. The form of the model was chosen, and its
   plausible values set, on the other two thirds.
 
@@ -26,7 +27,7 @@ from tokenway.planner.serving.bands import width_that_holds
 from tokenway.planner.serving.calibration import Fit, fit, taken, weights_of
 from tokenway.planner.serving.capacity import most_running
 from tokenway.planner.serving.cases import Cases, Column, cases_of
-from tokenway.planner.serving.constants import LAST_DAY, Widths
+from tokenway.planner.serving.constants import LAST_DAY, Widths, quarters_of
 from tokenway.planner.serving.points import Point
 from tokenway.planner.serving.roofline import prefill_work
 from tokenway.planner.serving.timing import first, token
@@ -154,6 +155,13 @@ def by_one_point(sample: Sample, predicted: Column) -> tuple[Column, Mask]:
     return better, is_other
 
 
+def after_2025(sample: Sample) -> tuple[Mask, Column]:
+    """Points that were measured later, and predictions of them as if their engines were of the end of 2025."""
+    is_late = np.array([(point.deployment.released or LAST_DAY) >= YEAR for point in sample.points])
+    newest = sample._replace(cases=sample.cases._replace(quarters=np.minimum(sample.cases.quarters, quarters_of(YEAR))))
+    return is_late, newest.by(is_late, newest.found_on(~is_late))[0]
+
+
 def widths(sample: Sample) -> Widths:
     """Widths of the bands, by points, models and chips left out.
 
@@ -171,7 +179,7 @@ def widths(sample: Sample) -> Widths:
     found[0] = max(found[0], third)
     both = float(np.sqrt(max(found[1] ** 2 + found[2] ** 2 - found[0] ** 2, found[1] ** 2, found[2] ** 2)))
     measured = width_that_holds(sample.tpot[is_other], better[is_other])
-    is_late = np.array([(point.deployment.released or LAST_DAY) >= YEAR for point in points])
-    late = width_that_holds(sample.tpot[is_late], sample.by(is_late, sample.found_on(~is_late))[0])
+    is_late, predicted = after_2025(sample)
+    late = width_that_holds(sample.tpot[is_late], predicted)
     drift = float(np.sqrt(max(late**2 - found[0] ** 2, 0.0)))
     return Widths(found[0], max(found[1], found[0]), max(found[2], found[0]), both, measured, drift)

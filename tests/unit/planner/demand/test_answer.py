@@ -8,32 +8,12 @@ import numpy as np
 import pytest
 
 from tests.unit.planner.demand.simulated import FIRST, daily, demand
-from tokenway.planner.demand.answer import Beside, amount, answer
+from tokenway.planner.demand.answer import Beside, answer
 from tokenway.planner.demand.examples import example
 from tokenway.planner.demand.growth import split
 from tokenway.planner.demand.lead import lead
 from tokenway.planner.demand.mix import mix_of
 from tokenway.planner.demand.study import study
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        *[
-            (1.234e9, "1.23B"),
-            (999.6, "1k"),
-            (999.4, "999"),
-            (7.891, "7.89"),
-            (0.0, "0"),
-            (3.2e15, "3.2Q"),
-            (5e20, "500,000Q"),
-        ],
-        *[(9.9996e5, "1M"), (45_600.0, "45.6k")],
-    ],
-)
-def test_amounts_have_three_digits(value: float, text: str) -> None:
-    """And a letter for their size."""
-    assert amount(value) == text
 
 
 def test_an_exponential_series() -> None:
@@ -60,6 +40,14 @@ def test_an_exponential_series() -> None:
         "values": 120,
         "days ahead": 30,
     }
+
+
+def test_doubling_in_ten_thousand_days_is_no_pace() -> None:
+    """Of a series that stays as it is nothing is told that looks like growth."""
+    lines = answer(study(daily(np.full(100, 1_000.0)))).lines
+
+    assert lines[0].startswith("As an exponential: demand does not grow")
+    assert not any("latest pace" in line for line in lines)
 
 
 def test_another_curve_says_what_the_doubling_time_is_of() -> None:
@@ -121,7 +109,7 @@ def test_what_is_known_beside() -> None:
     titles = [table.title for table in report.tables]
 
     assert titles[3:] == ["What grows", "Growth after that of capital spending of four cloud companies", "Models"]
-    assert "What grows most are tokens per call" in " ".join(report.lines)
+    assert "Of the factors, tokens per call grow most" in " ".join(report.lines)
     assert report.lines[-1] == (
         "A call takes 10,000 tokens in, 50% of them from caches, and gives 300. On nine days of ten the highest hour "
         "has at most 2.3 times the mean."

@@ -13,7 +13,6 @@ from tokenway.planner.demand.choice import choose
 from tokenway.planner.demand.doubling import (
     Doubling,
     block_of,
-    chi_square_tail,
     doubling,
     is_one_exponential,
     paces,
@@ -86,11 +85,3 @@ def test_one_exponential_through_reports() -> None:
     assert is_one_exponential(series_of(dict(zip(days, straight, strict=True))))
     assert not is_one_exponential(series_of(dict(zip(days, [1.0, 8, 9, 9, 9], strict=True))))
     assert is_one_exponential(series_of({days[0]: 1.0, days[1]: 9.0}))
-
-
-@pytest.mark.parametrize(
-    ("statistic", "freedom", "likely"), [(3.841, 1, 0.05), (5.991, 2, 0.05), (7.815, 3, 0.05), (11.07, 5, 0.05)]
-)
-def test_chi_square(statistic: float, freedom: int, likely: float) -> None:
-    """As in the tables."""
-    assert chi_square_tail(statistic, freedom) == pytest.approx(likely, rel=1e-3)

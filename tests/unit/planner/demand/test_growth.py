@@ -39,7 +39,7 @@ def test_each_factor_has_its_rate() -> None:
     assert sum(each.part or 0 for each in found.factors) == pytest.approx(1)
     assert found.factors[2].first == pytest.approx(3, rel=0.1)
     assert found.points == 12
-    assert found.sentence == "What grows most are calls per request: +30.0% a month, 65% of all growth."
+    assert found.sentence == "Of the factors, calls per request grow most: +30.0% a month, 65% of all growth."
 
 
 def test_noise_is_no_growth() -> None:

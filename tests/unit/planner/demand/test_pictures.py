@@ -25,10 +25,22 @@ def test_values_curve_and_bands() -> None:
     assert picture(study(example("google").series)).axes[0].get_yscale() == "log"
 
 
+def test_the_legend_has_the_colours_of_the_bands() -> None:
+    """They are opaque: no band shines through another."""
+    axes = picture(study(daily(1e6 + 1e3 * np.arange(90) + np.random.default_rng(1).normal(0, 1e3, 90)), 30)).axes[0]
+    bands = [each for each in axes.collections if "%" in str(each.get_label())]
+
+    assert len(bands) == 3
+    assert all(np.asarray(each.get_facecolor())[0, 3] == 1 for each in bands)
+
+
 def test_without_a_forecast() -> None:
     """The values alone, or nothing."""
     assert _labels(picture(study(daily(np.ones(5))))) == ["tokens"]
-    assert _labels(picture(study(daily(np.zeros(5))))) == ["tokens"]
+    assert picture(study(daily(np.ones(5)))).axes[0].get_ylim() == (0, 1.1)
+    nothing = picture(study(daily(np.zeros(5))))
+    assert _labels(nothing) == ["tokens"]
+    assert [text.get_text() for text in nothing.axes[0].texts] == ["nothing above zero"]
 
 
 def test_a_leader_has_an_axis_of_its_own() -> None:

@@ -118,3 +118,9 @@ def test_dates_ahead() -> None:
     assert later(date(2026, 1, 31), MONTH, 1) == date(2026, 2, 28)
     assert later(date(2026, 4, 26), QUARTER, 3) == date(2027, 1, 26)
     assert later(date(2026, 4, 26), WEEK, 2) == date(2026, 5, 10)
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "1 day"), (9.75, "9.75 days"), (1234.4, "1,234 days")])
+def test_so_many_periods(count: float, text: str) -> None:
+    """As people write numbers."""
+    assert DAY.several(count) == text

@@ -30,6 +30,16 @@ def test_months_and_quarters(text: str, day: date) -> None:
     assert read_table(f"month,tokens\n{text},5\n").rows[0].day == day
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_semicolons_and_tabs(separator: str) -> None:
+    """Are what spreadsheets write in many countries."""
+    table = read_table(
+        "\n".join(separator.join(row) for row in (("date", "tokens", "model"), ("2026-01-01", "5", "a,b")))
+    )
+
+    assert table.rows == (Row(date(2026, 1, 1), 5.0, "a,b"),)
+
+
 def test_rows_in_any_order() -> None:
     """Are sorted, which is told."""
     table = read_table("date,tokens\n2026-01-02,2\n2026-01-01,1\n")
@@ -63,6 +73,10 @@ def test_rows_that_are_there_twice() -> None:
         ("date,tokens\n31/01/2026,5\n", "Line 2: '31/01/2026' is no date"),
         ("date,tokens\n2026-02-30,5\n", "Line 2: '2026-02-30' is no date"),
         ('date,tokens\n2026-01-01,"5\n', "is no CSV"),
+        ("date,tokens\n2026-01-01,5\n2026-01-02,1,250,000\n", "Line 3 has more columns than the first line"),
+        ("day,toks\n2026-01-01,5\n", "and is 'day,toks'"),
+        ("date,tokens\n0001-01-01,5\n", "Line 2: '0001-01-01' is no date"),
+        ("date,tokens\n9999Q4,5\n", "Line 2: '9999Q4' is no date"),
     ],
 )
 def test_what_is_refused(text: str, reason: str) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.unit.planner.fleet.asked import MONTHS, TARGETS, cheapest
-from tokenway.planner.fleet.months import by_month, fleet_for, spares
+from tokenway.planner.fleet.months import added, by_month, fleet_for, spares
 from tokenway.planner.fleet.workload import Month, Targets
 
 
@@ -46,6 +46,11 @@ def test_a_fleet_serves_its_peak() -> None:
     tokens = requests * replica.mix.input * fleet.usd_per_million_input
     tokens += requests * replica.mix.output * fleet.usd_per_million_output
     assert tokens / 1e6 == pytest.approx(fleet.usd)
+
+
+def test_what_is_bought_stays() -> None:
+    """A month that needs fewer buys none, and what is there already is not bought again."""
+    assert added([8, 8, 16, 4, 20]) == [8, 0, 8, 0, 4]
 
 
 def test_nothing_to_do_still_takes_a_replica() -> None:

@@ -13,9 +13,11 @@ from tokenway.model.catalog import Price
 from tokenway.model.money import Rate
 from tokenway.planner.errors import PlanError
 from tokenway.planner.fleet.breakeven import Api
+from tokenway.planner.fleet.months import by_month
 from tokenway.planner.fleet.plan import Question, plan
 from tokenway.planner.fleet.search import search
-from tokenway.planner.fleet.workload import Targets, growing
+from tokenway.planner.fleet.tails import usable
+from tokenway.planner.fleet.workload import Mix, Targets, growing
 
 QUESTION = Question(
     served=MODEL,
@@ -60,6 +62,29 @@ def test_what_it_depends_on() -> None:
     assert speed.at_high is not None
     assert speed.at_low >= speed.base >= speed.at_high
     assert {"input tokens", "output tokens", "cached share", "demand", "peak by mean"} <= set(bars)
+
+
+def test_those_that_break_under_the_arrivals_are_passed_over() -> None:
+    """However many of the cheapest do, one that does not is found; another that may be used more is cheaper still."""
+    mix = Mix(input=150_000)
+    months = growing(dt.date(2026, 7, 1), 6, 1e9, 0, 0.5, mix)
+    offers = [offer("gb200"), offer("gb300")]
+    long = msgspec.structs.replace(QUESTION, mix=mix, targets=Targets(), months=months, offers=offers)
+    found = plan(long)
+    replicas = search(MODEL, mix, long.targets, long.offers, [FP8]).replicas
+    uses = [usable(MODEL, each, long.targets) for each in replicas]
+    assert sum(each.share == 0 for each in uses) > 4
+    for replica, use in zip(replicas, uses, strict=True):
+        if use.share > 0:
+            fleets = by_month(months, replica, use.share, long.targets)
+            assert found.usd <= 1.05 * math.fsum(each.middle.usd for each in fleets)
+
+
+def test_promises_that_only_the_arrivals_break() -> None:
+    """Which one, and by how much."""
+    least = plan(QUESTION).usable.tails.ttft[0.5] * 0.8
+    with pytest.raises(PlanError, match=r"99% of the requests .* within 0\.\d\d s at best, 1\.\d\d times too late\."):
+        plan(msgspec.structs.replace(QUESTION, targets=Targets(speed=30, ttft=least, quantile=0.99)))
 
 
 def test_no_plan_without_a_replica() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokenway.planner.errors import PlanError
-from tokenway.planner.fleet.prices import KINDS, capital, gpu_price, own_price
+from tokenway.planner.fleet.prices import KINDS, capital, gpu_price, own_capital, own_price
 from tokenway.planner.hardware import chips
 
 
@@ -37,9 +37,9 @@ def _has(name: str) -> bool:
 
 def test_what_is_not_known_is_said() -> None:
     """With the kinds that there are."""
-    with pytest.raises(PlanError, match="there are some for on-demand, owned, reserved; or give one"):
+    with pytest.raises(PlanError, match="there are some for on-demand, owned, reserved; a plan takes one"):
         gpu_price("mi300x", "spot")
-    with pytest.raises(PlanError, match="is known: give one"):
+    with pytest.raises(PlanError, match="is known: a plan takes one of yours"):
         gpu_price("l40s", "owned")
     assert "spot" in KINDS
 
@@ -57,4 +57,13 @@ def test_capital() -> None:
     known = capital("h100")
     assert known is not None
     assert known.low < known.high
-    assert capital("b200") is None
+    assert known.source.as_of == "2026-05 to 2026-06"
+    assert capital("mi355x") is None
+
+
+@pytest.mark.parametrize("usd", [0.0, -1.0, float("inf"), float("nan")])
+def test_capital_of_ones_own(usd: float) -> None:
+    """It has to be above zero, and is no range."""
+    with pytest.raises(PlanError, match="no price of a GPU"):
+        own_capital(usd)
+    assert own_capital(3e4)[:2] == (3e4, 3e4)

@@ -77,7 +77,9 @@ def test_a_model_that_does_not_fit() -> None:
     """Two terabytes of BF16 weights on sixteen chips of 80 GB."""
     found = search(Served(shapes()["kimi-k2"]), MIX, TARGETS, [offer("h100")], [numbers_of("bf16")])
     assert not found.replicas
-    assert "does not fit in any layout of h100 in bf16" in found.reasons[0]
+    [reason] = found.reasons
+    assert "does not fit in any layout of h100 in bf16: its weights take 2,0" in reason
+    assert "times what 16 h100 have, and beside them is room for 0 of a request" in reason
 
 
 def test_targets_that_cannot_be_met() -> None:

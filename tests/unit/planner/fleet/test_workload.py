@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 import pytest
 
@@ -49,7 +50,11 @@ def test_months_of_a_forecast() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"input": 0}, {"output": 0.5}, {"cached": 1.0}, {"cached": -0.1}, {"peak": 0.9}, {"burstiness": 0}],
+    [
+        *[{"input": 0}, {"output": 0.5}, {"cached": 1.0}, {"cached": -0.1}, {"peak": 0.9}, {"burstiness": 0}],
+        *[{name: math.nan} for name in ("input", "output", "cached", "peak", "burstiness")],
+        *[{name: math.inf} for name in ("input", "output", "peak", "burstiness")],
+    ],
 )
 def test_what_is_no_mix(wrong: dict[str, float]) -> None:
     """Lengths, shares and peaks that no requests have."""
@@ -59,7 +64,17 @@ def test_what_is_no_mix(wrong: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"ttft": 0}, {"speed": 0}, {"quantile": 1.0}, {"quantile": 0.2}, {"availability": 1.0}, {"utilisation": 1.5}],
+    [
+        *[
+            {"ttft": 0},
+            {"speed": 0},
+            {"quantile": 0.999},
+            {"quantile": 0.2},
+            {"availability": 1.0},
+            {"utilisation": 1.5},
+        ],
+        *[{"ttft": math.nan}, {"ttft": math.inf}, {"speed": math.nan}, {"quantile": math.nan}],
+    ],
 )
 def test_what_is_no_target(wrong: dict[str, float]) -> None:
     """Promises that nobody can keep."""
@@ -67,8 +82,15 @@ def test_what_is_no_target(wrong: dict[str, float]) -> None:
         Targets(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [(0, 1e6, 30, 0.5), (3, 0, 30, 0.5), (3, 1e6, -1, 0.5), (3, 1e6, 30, -0.5)])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *[(0, 1e6, 30, 0.5), (3, 0, 30, 0.5), (3, 1e6, -1, 0.5), (3, 1e6, 30, -0.5), (3, 1e6, 0.01, 0.5)],
+        *[(3, value, 30, 0.5) for value in (math.nan, math.inf, 1e30)],
+        *[(3, 1e6, math.nan, 0.5), (3, 1e6, math.inf, 0.5), (3, 1e6, 30, math.nan)],
+    ],
+)
 def test_what_is_no_growth(wrong: tuple[int, float, float, float]) -> None:
-    """No months, no tokens, or less than no growth."""
+    """No months, no tokens or more than there are, less than no growth, or no numbers."""
     with pytest.raises(PlanError):
         growing(dt.date(2026, 1, 1), *wrong, MIX)

@@ -8,7 +8,7 @@ import pytest
 
 from tokenway.planner.errors import PlanError
 from tokenway.planner.grade.blocks import SCHEMES, TILE, microscaled, nvfp4, scheme_of
-from tokenway.planner.grade.casts import E2M1, E4M3, Floats, decode_e8m0, encode, encode_e8m0
+from tokenway.planner.grade.casts import E2M1, E4M3, Floats, encode
 
 every = pytest.mark.parametrize("name", SCHEMES)
 
@@ -92,7 +92,7 @@ def test_scales_are_numbers_of_their_formats() -> None:
     """E8M0 and E4M3 hold them without loss."""
     values = noise(16, 64) * np.float32(1e-4)
     powers, fractions = microscaled(values, E2M1).scales, nvfp4(values).scales
-    np.testing.assert_array_equal(decode_e8m0(encode_e8m0(powers)), powers)
+    np.testing.assert_array_equal(powers.astype(ml_dtypes.float8_e8m0fnu).astype(np.float32), powers)
     np.testing.assert_array_equal(fractions.astype(ml_dtypes.float8_e4m3fn).astype(np.float32), fractions)
     assert fractions.max() == E4M3.largest
     assert (fractions >= 0).all()

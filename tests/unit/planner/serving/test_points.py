@@ -7,10 +7,8 @@ import datetime as dt
 import pytest
 
 from tokenway.planner.errors import PlanError
-from tokenway.planner.hardware import chip_of
 from tokenway.planner.serving.deployment import Pool
-from tokenway.planner.serving.points import asked, engine_of, model_of, numbers_for, points, points_in
-from tokenway.planner.shapes import shape_of
+from tokenway.planner.serving.points import asked, points, points_in
 
 ROW = {
     "model_path": "deepseek-ai/DeepSeek-R1-0528",
@@ -45,7 +43,9 @@ def test_a_row() -> None:
         ({"num_gpus": "", "tp_size": "4", "moe_ep_size": "1"}, Pool(tp=4)),
         ({"num_gpus": "4", "tp_size": "", "moe_ep_size": ""}, Pool(tp=4)),
         ({"num_gpus": "4", "tp_size": "8", "moe_ep_size": "8"}, Pool(tp=4, ep=4)),
-        ({"num_gpus": "", "tp_size": "", "moe_ep_size": ""}, Pool()),
+        ({"num_gpus": "", "tp_size": "", "attention_dp_size": "8"}, Pool(dp=8, ep=8)),
+        ({"num_gpus": "nan", "tp_size": "4.0", "moe_ep_size": "16"}, Pool(tp=4, ep=4)),
+        ({"num_gpus": "8", "tp_size": "0", "moe_ep_size": "None"}, Pool(tp=8)),
     ],
 )
 def test_layouts_of_one_pool(told: dict[str, str], pool: Pool) -> None:
@@ -75,17 +75,20 @@ def test_pools_apart() -> None:
         asked({**row, "prefill_gpus": "", "decode_gpus": ""})
 
 
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        *[("zai-org/GLM-5-FP8", "glm-5"), ("moonshotai/Kimi-K2.5", "kimi-k2"), ("openai/gpt-oss-120b", "gpt-oss-120b")],
-        *[("meta-llama/Llama-3.3-70B-Instruct-FP8-KV", "llama-3-70b"), ("MiniMaxAI/MiniMax-M2.5", "minimax-m2")],
-        *[("nvidia/Qwen3.5-397B-A17B-NVFP4", "qwen3.5-397b"), ("amd/DeepSeek-R1-MXFP4-Preview", "deepseek-v3")],
-    ],
-)
-def test_editions_are_of_the_same_shape(path: str, name: str) -> None:
-    """Formats and dates at the end of a name make no other model."""
-    assert model_of(path)[0] == name
+def test_pools_apart_that_tell_no_layout() -> None:
+    """Up to eight chips share attention where the row says 1 for all; more of them have it apart."""
+    row = {**ROW, "mode": "disagg", "prefill_gpus": "8", "decode_tp_size": "1", "decode_moe_ep_size": "1"}
+    assert asked({**row, "decode_gpus": "8", "decode_num_workers": "2"})[0].pool == Pool(workers=2, tp=4)
+    assert asked({**row, "decode_gpus": "32", "decode_num_workers": "1"})[0].pool == Pool(dp=32, ep=32)
+    assert asked({**row, "decode_gpus": "8", "decode_moe_ep_size": "8"})[0].pool == Pool(dp=8, ep=8)
+
+
+def test_pools_are_apart_where_some_prefill_and_no_mode_is_told() -> None:
+    """Else the mode says so."""
+    row = {**ROW, "prefill_gpus": "8", "decode_gpus": "8"}
+    assert asked(row)[0].prefill is None
+    assert asked({**row, "mode": ""})[0].prefill == Pool(tp=8)
+    assert asked({**ROW, "mode": "", "prefill_gpus": "0.0"})[0].prefill is None
 
 
 def test_what_is_unknown_is_told() -> None:
@@ -97,29 +100,16 @@ def test_what_is_unknown_is_told() -> None:
         ({"isl": ""}, "isl is missing"),
         ({"osl": "-1"}, "osl has to be a number above 0"),
         ({"conc": "many"}, "not 'many'"),
-        ({"conc": "nan"}, "conc has to be"),
+        ({"conc": "nan"}, "conc is missing"),
+        ({"conc": "inf"}, "conc has to be"),
         ({"num_gpus": "1.5"}, "num_gpus has to be a whole number"),
+        ({"num_gpus": "inf"}, "num_gpus has to be a whole number"),
+        ({"tp_size": "two"}, "tp_size has to be a whole number, not 'two'"),
+        ({"tp_size": "3"}, "do not come out even on 6 GPUs"),
+        ({"num_gpus": "", "tp_size": ""}, "How many GPUs there are is missing"),
     ):
         with pytest.raises(PlanError, match=said):
             asked({**ROW, **told})
-
-
-def test_four_bits_by_model_and_maker() -> None:
-    """MXFP4 where the model has them so, or the chip is AMD's."""
-    names = [
-        numbers_for(shape_of(model)[1], chip_of(chip)[1], "fp4").weights.name
-        for model, chip in (("gpt-oss-120b", "b200"), ("deepseek-r1", "b200"), ("deepseek-r1", "mi355x"))
-    ]
-    assert names == ["mxfp4", "nvfp4", "mxfp4"]
-
-
-def test_engines_by_what_a_backend_is_called() -> None:
-    """What is not known counts as vLLM."""
-    assert [engine_of(name) for name in ("dynamo-trt", "TensorRT-LLM", "mori-sglang", "vllm", "", "atom")] == [
-        *["trtllm"] * 2,
-        "sglang",
-        *["vllm"] * 3,
-    ]
 
 
 def test_how_new_an_engine_is() -> None:

@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.planner.serving.asked import deployed, load
-from tokenway.planner.serving.cases import spread
+from tokenway.planner.hardware import chips
+from tokenway.planner.serving.cases import Cases, spread
 from tokenway.planner.serving.constants import calibration
 from tokenway.planner.serving.deployment import Draft, Pool
-from tokenway.planner.serving.predict import measured_by, predict, predict_all, predict_many
+from tokenway.planner.serving.predict import Predictions, measured_by, predict, predict_all, predict_many
+from tokenway.planner.serving.roofline import parts_of, prefill_work
+from tokenway.planner.shapes import shapes
 
 
 def test_one_and_many_agree() -> None:
@@ -91,3 +94,49 @@ def test_a_draft_helps_where_memory_bounds() -> None:
     few, many = (predict(plain, load(n)).tpot / predict(drafted, load(n)).tpot for n in (1, 400))
     assert 2 < few < 2.5
     assert many < few
+
+
+BATCHES = np.geomspace(1, 1024, 11)
+
+
+def _grid(chip: str, numbers: str, model: str) -> tuple[Cases, Predictions]:
+    """All layouts by all batches, with prefill beside them."""
+    shape = shapes()[model]
+    pools = [Pool(tp=1), Pool(tp=8), Pool(tp=16)]
+    pools += [Pool(tp=8, ep=8), Pool(dp=8, ep=8), Pool(dp=16, ep=16)] if shape.experts else []
+    columns = {name: np.repeat([getattr(pool, name) for pool in pools], len(BATCHES)) for name in ("tp", "dp", "ep")}
+    cases = spread(deployed(model, chip, numbers), load(), concurrency=np.tile(BATCHES, len(pools)), **columns)
+    return cases, predict_all(cases)
+
+
+@pytest.mark.parametrize("numbers", ["bf16", "fp8", "nvfp4", "mxfp4", "int4"])
+@pytest.mark.parametrize("chip", chips())
+def test_every_model_is_plausible_on_every_chip(chip: str, numbers: str) -> None:
+    """Finite; slower for each and faster in all with more at once; never more bytes or operations than it has."""
+    for model in shapes():
+        cases, found = _grid(chip, numbers, model)
+        assert np.isfinite(found.tpot).all()
+        assert np.isfinite(found.ttft).all()
+        tpot, gpu = (column.reshape(-1, len(BATCHES)) for column in (found.tpot, found.tokens_per_s_gpu))
+        assert (np.diff(tpot) >= -1e-9 * tpot[:, 1:]).all(), model
+        assert (np.diff(gpu) >= -1e-3 * gpu[:, 1:]).all(), model
+        parts = parts_of(cases, found.running)
+        prefill = found.running / cases.output * prefill_work(cases) / (cases.tp * cases.dp)
+        assert ((parts.weights + parts.cache) < found.tpot)[found.fits].all(), model
+        assert ((parts.products + parts.scores + prefill) < found.tpot)[found.fits].all(), model
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        *[("gb300", "gb200"), ("gb200", "b200"), ("b300", "b200"), ("b200", "h200"), ("h200", "h100")],
+        *[("mi355x", "mi325x"), ("mi325x", "mi300x"), ("mi355x", "h200")],
+    ],
+)
+def test_a_newer_chip_is_no_slower(newer: str, older: str) -> None:
+    """With as many running, in eight bits."""
+    for model in shapes():
+        (_, better), (_, worse) = _grid(newer, "fp8", model), _grid(older, "fp8", model)
+        same = better.running == worse.running
+        assert (better.tpot <= worse.tpot * (1 + 1e-9))[same].all(), model
+        assert (better.most >= worse.most).all(), model

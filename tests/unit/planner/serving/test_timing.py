@@ -9,7 +9,19 @@ from tests.unit.planner.serving.asked import deployed, load
 from tokenway.planner.serving.cases import cases_of, spread
 from tokenway.planner.serving.constants import calibration
 from tokenway.planner.serving.deployment import Draft, Pool
-from tokenway.planner.serving.timing import BOUNDS, INDEX_LAYER, first, own_prefill, per_step, started, token, token_of
+from tokenway.planner.serving.timing import (
+    BOUNDS,
+    INDEX_LAYER,
+    by_halves,
+    first,
+    own_prefill,
+    per_step,
+    prefilling,
+    started,
+    step_of,
+    token,
+    token_of,
+)
 
 CONSTANTS = calibration().constants
 FIRST = calibration().first
@@ -61,13 +73,64 @@ def test_tokens_of_a_step() -> None:
     ]
 
 
-def test_starts_cost_more_on_older_chips_and_across_domains() -> None:
-    """Of layers with experts; 16 H100 are two domains."""
-    asked = (("b200", Pool(tp=8)), ("h200", Pool(tp=8)), ("h200", Pool(dp=16, ep=16)))
-    new, old, far = started(
-        cases_of([(deployed("deepseek-r1", chip, pool=pool), load()) for chip, pool in asked]), CONSTANTS
+def test_starts_cost_more_on_older_chips() -> None:
+    """Of layers with experts and latent attention."""
+    new, old = started(
+        cases_of([(deployed("deepseek-r1", chip, pool=Pool(tp=8)), load()) for chip in ("b200", "h200")]), CONSTANTS
     )
-    assert new < old < far
+    assert new < old
+
+
+def test_messages_take_a_least_time() -> None:
+    """Where attention is apart, and more beyond a domain: 16 H200 are two."""
+    pools = (Pool(tp=8, ep=8), Pool(dp=8, ep=8), Pool(dp=16, ep=16))
+    cases = cases_of([(deployed("deepseek-r1", pool=pool), load(0.001)) for pool in pools])
+    shared, apart, far = step_of(cases, np.full(3, 0.001), CONSTANTS)[BOUNDS.index("links")]
+    assert shared == pytest.approx(0, abs=1e-6)
+    assert apart == pytest.approx(58 * CONSTANTS.apart_layer, rel=0.01)
+    assert far == pytest.approx(apart + 61 * CONSTANTS.outer_layer, rel=0.01)
+
+
+def test_between_domains_half_batches_hide_messages() -> None:
+    """While one computes: with many sequences faster than one after the other, and never slower."""
+    many = np.geomspace(1, 256, 20)
+    pools = spread(deployed("deepseek-r1", "h200", pool=Pool(dp=32, ep=32)), load(), concurrency=many * 32)
+    whole, halves = (of(pools, many * 32, CONSTANTS).sum(axis=0) for of in (step_of, by_halves))
+    engine = np.exp(-CONSTANTS.quarter * pools.quarters)
+    alone = pools._replace(prefill_gpus=np.full(20, 1e6))
+    assert token_of(alone, many * 32, CONSTANTS).sum(axis=0) == pytest.approx(engine * np.minimum(whole, halves))
+    assert halves[0] > whole[0]
+    assert halves[-1] < 0.8 * whole[-1]
+
+
+def test_half_batches_by_hand() -> None:
+    """The longer of computing and messages counts; starts, and weights that all halves touch, twice."""
+    cases = cases_of([(deployed("deepseek-r1", "h200", pool=Pool(dp=32, ep=32)), load(32 * 256))])
+    running = np.array([32.0 * 256])
+    half, both = step_of(cases, running / 2, CONSTANTS)[:, 0], by_halves(cases, running, CONSTANTS)[:, 0]
+    links = BOUNDS.index("links")
+    assert both.sum() == pytest.approx(2 * max(half[links], half.sum() - half[links]))
+    assert both[BOUNDS.index("overhead")] == pytest.approx(2 * half[BOUNDS.index("overhead")])
+
+
+def test_the_first_token_comes_later_where_few_chips_share_attention() -> None:
+    """Eight chips prefill the same in all, but one request eight times slower where each has its own."""
+    asked = [(deployed("deepseek-r1", pool=pool), load(1, 8000)) for pool in (Pool(tp=8, ep=8), Pool(dp=8, ep=8))]
+    cases = cases_of(asked)
+    shared, apart = first(cases, token(cases, CONSTANTS), CONSTANTS, FIRST)
+    assert apart > 2 * shared
+
+
+def test_which_chips_prefill() -> None:
+    """The pool's own, or those of a worker for that; where none is told of, up to eight share attention."""
+    asked = [
+        (deployed(pool=Pool(tp=4)), load()),
+        (deployed(pool=Pool(tp=4), prefill=Pool(workers=3, tp=2, dp=4)), load()),
+    ]
+    tp, chips = prefilling(cases_of(asked))
+    assert (tp.tolist(), chips.tolist()) == ([4, 2], [4, 8])
+    tp, chips = prefilling(spread(deployed(), load(), prefill_gpus=[4.0, 16.0]))
+    assert (tp.tolist(), chips.tolist()) == ([4, 8], [4, 16])
 
 
 @pytest.mark.parametrize("name", ["vllm", "sglang"])

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from tokenway.planner.serving.points import points
-from tokenway.planner.serving.validation import by_one_point, coverage, errors, left_out, parts, sample_of, untouched
+from tokenway.planner.serving.validation import (
+    after_2025,
+    by_one_point,
+    coverage,
+    errors,
+    left_out,
+    parts,
+    sample_of,
+    untouched,
+)
 
 SAMPLE = sample_of(points()[::12])
 """Every twelfth point: enough to find constants, and fast."""
@@ -62,3 +71,14 @@ def test_one_point_of_a_configuration() -> None:
     better, others = by_one_point(sample, predicted)
     assert better[others] == pytest.approx(sample.tpot[others])
     assert 0.3 < others.mean() < 1
+
+
+def test_what_was_measured_later_is_not_learned_from() -> None:
+    """Nor when it was: its predictions are by constants, and of engines, from before."""
+    is_late, predicted = after_2025(SAMPLE)
+    assert 0.1 < is_late.mean() < 0.5
+    changed = SAMPLE._replace(
+        tpot=np.where(is_late, SAMPLE.tpot * 3, SAMPLE.tpot),
+        cases=SAMPLE.cases._replace(quarters=np.where(is_late, 99.0, SAMPLE.cases.quarters)),
+    )
+    assert after_2025(changed)[1] == pytest.approx(predicted)
