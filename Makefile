@@ -3,8 +3,7 @@
 
 PYTHON ?=
 SEEDS ?= 20000
-# One more than most machines have cores to spare: many tests wait for a clock or a process.
-WORKERS ?= 3
+WORKERS ?= 2
 ARGS ?=
 
 BOOTSTRAP = python="$(or $(PYTHON),$$(sh tools/find_python.sh))" && exec "$$python" tools/bootstrap.py
