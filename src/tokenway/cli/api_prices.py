@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import time
-from collections.abc import Iterable
 from typing import Final
 
 from tokenway.cli.errors import BadUsage
@@ -13,6 +11,7 @@ from tokenway.control.prices import price_book
 from tokenway.metering.price_book import price_at
 from tokenway.model.catalog import Price
 from tokenway.model.money import NANO_PER_USD, Rate
+from tokenway.planner.errors import nearest
 from tokenway.planner.fleet.breakeven import Api
 from tokenway.planner.fleet.workload import Mix
 from tokenway.planner.report import Source
@@ -33,13 +32,11 @@ def named_api(text: str) -> Api:
     book = price_book()
     price = price_at(book, provider, model, _today())
     if price is None or not (price.input and price.output):
-        near = (
-            _near(model, [entry.name for entry in book.shelves[provider].entries])
-            if provider in book.shelves
-            else _near(provider, book.shelves)
-        )
+        shelf = book.shelves.get(provider)
+        near = nearest(provider, book.shelves) if shelf is None else nearest(model, [e.name for e in shelf.entries])
+        hint = f"did you mean {near}? Or " if near else ""
         raise BadUsage(
-            f"The price book has no price by the token of '{model}' at '{provider}'; {near}give it as IN,OUT[,CACHED]."
+            f"The price book has no price by the token of '{model}' at '{provider}'; {hint}give it as IN,OUT[,CACHED]."
         )
     return Api(text, price)
 
@@ -47,11 +44,6 @@ def named_api(text: str) -> Api:
 def book_source() -> Source:
     """Where prices of the book are from."""
     return Source("prices by the token", price_book().made, "the gateway's price book")
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(found)}? Or " if found else ""
 
 
 def found_in_book(model: str, mix: Mix, most: int) -> tuple[list[Api], tuple[Source, ...]]:

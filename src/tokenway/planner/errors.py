@@ -12,9 +12,14 @@ class PlanError(TokenwayError):
     """A question that has no answer; its text says which part of it, and what would have one."""
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Up to three known names that come near, as `a or b`; empty where none does."""
+    return " or ".join(difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5))
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> PlanError:
     """`name` is no `what` that is known: says which ones come nearest, or all where none does."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}."
+    near = nearest(name, names)
+    hint = f"did you mean {near}?" if near else f"known are {', '.join(names)}."
     return PlanError(f"There is no {what} '{name}'; {hint}")

@@ -8,8 +8,6 @@ import msgspec
 
 Cell = str | int | float | None
 """Text as it stands; a number is shown with three significant digits; None is a dash."""
-
-
 _UNITS: Final = ((1e15, "Q"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
