@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.planner.mlperf import results
+from benchmarks.planner.published import figures
 from tokenway.planner.hardware import chips
 from tokenway.planner.serving.bands import width_that_holds
 from tokenway.planner.serving.cases import Column
@@ -87,23 +88,45 @@ def validate(sample: Sample) -> None:
     ):
         predicted, starts = left_out(sample, labels)
         line(name, sample, every, predicted, labels)
-        known = np.isfinite(sample.ttft)
-        print(f"    to the first token: {told(errors(sample.ttft[known], starts[known]))}")
+        to_the_first(sample, every, starts)
         if name.startswith("a model"):
             table(sample, predicted, labels)
             better, others = by_one_point(sample, predicted)
             print(f"    same points, as they are: {told(errors(sample.tpot[others], predicted[others]))}")
             print(f"    with one point measured:  {told(errors(sample.tpot[others], better[others]))}")
+    line("a model and a chip left out", sample, every, both_left_out(sample))
     line("Hopper to Blackwell", sample, ~is_hopper, sample.by(~is_hopper, sample.found_on(is_hopper))[0])
     line("before 2026 to after", sample, *after_2025(sample))
-    line("untouched third", sample, is_untouched, sample.by(is_untouched, sample.found_on(~is_untouched))[0])
+    predicted, starts = sample.by(is_untouched, sample.found_on(~is_untouched))
+    line("untouched third", sample, is_untouched, predicted)
+    to_the_first(sample, is_untouched, starts)
     print("\nMLPerf offline, output tokens/s of a GPU")
     for result in results():
         ratio = f"x{result.ratio:.2f}"
         print(f"    {result.name:40} measured {result.measured:7.0f}, predicted {result.predicted:7.0f}, {ratio}")
+    print("\nwhat operators published")
+    for figure in figures():
+        print(f"    {figure.name:52} measured {figure.measured:9,.4g}, predicted {figure.predicted:9,.4g}")
     print("\nshipped constants, by model, chip, engine and mode (no test)")
     predicted = sample.by(every, sample.found_on(every))[0]
     table(sample, predicted, [(p.model, p.chip, p.engine, p.mode, p.precision) for p in sample.points])
+
+
+def both_left_out(sample: Sample) -> Column:
+    """Predictions of each point by constants found without its model, and without its chip."""
+    models, chips_of = (np.array([getattr(point, name) for point in sample.points]) for name in ("model", "chip"))
+    predicted = np.zeros(len(models))
+    for model, chip in sorted({(point.model, point.chip) for point in sample.points}):
+        rows = (models == model) & (chips_of == chip)
+        predicted[rows] = sample.by(rows, sample.found_on((models != model) & (chips_of != chip)))[0]
+    return predicted
+
+
+def to_the_first(sample: Sample, rows: Mask, predicted: Column) -> None:
+    """Errors of the time to the first token, where it was measured."""
+    measured = sample.ttft[rows]
+    known = np.isfinite(measured)
+    print(f"    to the first token: {told(errors(measured[known], predicted[known]))}")
 
 
 def line(name: str, sample: Sample, rows: Mask, predicted: Column, labels: Sequence[Hashable] = ()) -> None:

@@ -9,7 +9,6 @@ from tests.unit.planner.serving.asked import deployed, load
 from tokenway.planner.serving.cases import cases_of
 from tokenway.planner.serving.deployment import Draft, Load, Pool
 from tokenway.planner.serving.roofline import parts_of, prefill_sent, prefill_work, read, touched
-from tokenway.planner.serving.timing import FAR_SHARE
 from tokenway.planner.shapes import shape_of
 
 
@@ -75,15 +74,6 @@ def test_narrow_experts_are_prefilled_as_if_they_were_wider() -> None:
     shape = shape_of("deepseek-v3")[1]
     assert wider[0] - plain[0] == pytest.approx(1000 * 2 * shape.routed / 32 / 1979e12)
     assert wider[1] == plain[1]
-
-
-@pytest.mark.parametrize(("chips", "microseconds"), [(16, 313), (32, 428), (64, 487), (128, 561), (256, 554)])
-def test_messages_between_domains_take_as_long_as_deepep_tells(chips: int, microseconds: float) -> None:
-    """Of 128 tokens on each H800, dispatch and combine of a layer by its low-latency kernels."""
-    running = 128.0 * chips
-    cases = cases_of([(deployed("deepseek-v3", "h800", pool=Pool(dp=chips, ep=chips)), load(running))])
-    found = parts_of(cases, np.array([running])).beyond[0] / FAR_SHARE / 58
-    assert found * 1e6 == pytest.approx(microseconds, rel=0.1)
 
 
 def test_messages_to_experts_stay_in_the_domain_where_they_can() -> None:
